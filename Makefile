@@ -1,0 +1,40 @@
+# Needs git, make, Python >= 3.11 and a package index. Everything else is set up in .venv.
+# The first python that is new enough; PYTHON=... chooses another.
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: help demo test lint lock clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(READY): requirements/dev.txt pyproject.toml
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "astrometer needs Python 3.11 or newer; none is on PATH. Install one, or say make PYTHON=/path/to/python3" >&2; exit 2; fi
+	@"$(PYTHON)" -c 'import venv, ensurepip' 2>/dev/null || { \
+		echo "$(PYTHON) has no venv module (on Debian and Ubuntu: apt-get install python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $(READY)
+
+demo: $(READY) ## set up, then load and probe the embedded simulator (about a minute)
+	$(BIN)/astrometer demo --out demo-report
+
+test: lint ## set up, then lint, types and all tests
+	$(BIN)/pytest $(ARGS)
+
+lint: $(READY) ## format, lint, types and import arrows only
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+lock: $(READY) ## lock the dependencies again
+	PATH="$(CURDIR)/$(BIN):$$PATH" requirements/lock --upgrade
+
+clean: ## remove what make made here
+	rm -rf $(VENV) demo-report .pytest_cache .mypy_cache .ruff_cache .hypothesis

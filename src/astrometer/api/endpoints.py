@@ -1,0 +1,89 @@
+"""The endpoint table: method, path, scope, and the AstrBot versions that have it. Data, not code."""
+
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+Scope = Literal["chat", "config", "file", "im"]
+Version = tuple[int, int, int]
+API = "/api/v1"
+
+
+def parse_version(text: str) -> Version:
+    """`"4.29.3"` or `"v4.29.3-beta.1"` -> `(4, 29, 3)`. Raises ValueError."""
+    parts = text.strip().removeprefix("v").split("-")[0].split("+")[0].split(".")
+    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
+        raise ValueError(f"{text!r} is not an AstrBot version (like 4.29.3)")
+    major, minor, patch = (int(part) for part in parts)
+    return major, minor, patch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One operation of the API. `scope` None: asks for no key."""
+
+    name: str
+    method: Literal["GET", "POST", "DELETE"]
+    path: str
+    scope: Scope | None
+    since: Version = (4, 18, 0)
+
+    def url(self, base: str, **path_params: str) -> str:
+        """Return the absolute URL under `base`, path parameters quoted."""
+        path = self.path.format(**{name: quote(value, safe="") for name, value in path_params.items()})
+        return base.rstrip("/") + path
+
+    def exists_in(self, version: Version) -> bool:
+        return version >= self.since
+
+
+CHAT = Endpoint(name="chat", method="POST", path=f"{API}/chat", scope="chat")
+SESSIONS = Endpoint(name="sessions", method="GET", path=f"{API}/chat/sessions", scope="chat")
+CONFIGS = Endpoint(name="configs", method="GET", path=f"{API}/configs", scope="config")
+UPLOAD = Endpoint(name="upload", method="POST", path=f"{API}/file", scope="file")
+IM_MESSAGE = Endpoint(name="im_message", method="POST", path=f"{API}/im/message", scope="im")
+IM_BOTS = Endpoint(name="im_bots", method="GET", path=f"{API}/im/bots", scope="im")
+# The six of the public document end here; the rest is what a tester needs besides.
+DOWNLOAD = Endpoint(name="download", method="GET", path=f"{API}/file", scope="file", since=(4, 22, 1))
+SESSION_NEW = Endpoint(
+    name="session_new", method="GET", path=f"{API}/chat/sessions/new", scope="chat", since=(4, 26, 0)
+)
+SESSION_GET = Endpoint(
+    name="session_get",
+    method="GET",
+    path=f"{API}/chat/sessions/{{session_id}}",
+    scope="chat",
+    since=(4, 26, 0),
+)
+SESSION_DELETE = Endpoint(
+    name="session_delete",
+    method="DELETE",
+    path=f"{API}/chat/sessions/{{session_id}}",
+    scope="chat",
+    since=(4, 26, 0),
+)
+SESSION_STOP = Endpoint(
+    name="session_stop",
+    method="POST",
+    path=f"{API}/chat/sessions/{{session_id}}/stop",
+    scope="chat",
+    since=(4, 26, 0),
+)
+OPENAPI = Endpoint(name="openapi", method="GET", path=f"{API}/openapi.json", scope=None, since=(4, 26, 0))
+START_TIME = Endpoint(name="start_time", method="GET", path="/api/stat/start-time", scope=None)
+
+ENDPOINTS = (
+    CHAT,
+    SESSIONS,
+    CONFIGS,
+    UPLOAD,
+    IM_MESSAGE,
+    IM_BOTS,
+    DOWNLOAD,
+    SESSION_NEW,
+    SESSION_GET,
+    SESSION_DELETE,
+    SESSION_STOP,
+    OPENAPI,
+    START_TIME,
+)

@@ -1,0 +1,148 @@
+"""SSE items -> the chat events of AstrBot 4.18 to 4.29: what each one means to a measurement."""
+
+import json
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from astrometer.api.sse import Comment, Item
+
+
+class EventKind(StrEnum):
+    """What an event is to a measurement. TEXT and REASONING alone are model output."""
+
+    SESSION = "session"
+    SAVED = "saved"  # a message row was written: control
+    RUN_STARTED = "run_started"  # past the rate limit and the session queue (4.26.7+)
+    TEXT = "text"  # answer text of the model
+    REASONING = "reasoning"
+    NOTICE = "notice"  # whole, non-streamed text: an answer only if no streaming was asked for
+    TOOL = "tool"
+    MEDIA = "media"
+    STATS = "stats"
+    COMPLETE = "complete"  # the full text once more; not the end
+    FOLLOW_UP = "follow_up"  # swallowed by a running turn of the same session
+    ERROR = "error"
+    END = "end"
+    HEARTBEAT = "heartbeat"
+    OTHER = "other"
+    MALFORMED = "malformed"
+
+
+# A label of a metric may hold these names and no others; anything else is "other".
+KNOWN_TYPES = frozenset(
+    {"session_id", "user_message_saved", "run_started", "plain", "agent_stats", "complete", "message_saved"}
+    | {"image", "record", "file", "video", "attachment_saved", "follow_up_captured", "error", "end"}
+    | {"heartbeat", "reasoning", "tool_call", "tool_call_result", "malformed"}
+)
+_SIMPLE = {
+    "session_id": EventKind.SESSION,
+    "user_message_saved": EventKind.SAVED,
+    "message_saved": EventKind.SAVED,
+    "attachment_saved": EventKind.SAVED,
+    "run_started": EventKind.RUN_STARTED,
+    "agent_stats": EventKind.STATS,
+    "complete": EventKind.COMPLETE,
+    "image": EventKind.MEDIA,
+    "record": EventKind.MEDIA,
+    "file": EventKind.MEDIA,
+    "video": EventKind.MEDIA,
+    "follow_up_captured": EventKind.FOLLOW_UP,
+    "error": EventKind.ERROR,
+    "end": EventKind.END,
+}
+_CHAINS = {
+    "reasoning": EventKind.REASONING,
+    "tool_call": EventKind.TOOL,
+    "tool_call_result": EventKind.TOOL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentStats:
+    """The server's own account of a turn (`agent_stats`). Times in seconds."""
+
+    input_tokens: int
+    output_tokens: int
+    server_ttft_s: float | None  # None: not streamed, or no token came
+
+    @property
+    def asked_nothing(self) -> bool:
+        """All counts zero: the upstream failed, or reports no usage."""
+        return self.input_tokens == 0 and self.output_tokens == 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatEvent:
+    """One event. `type` is bounded (KNOWN_TYPES or "other"), `text` is what it says to a person."""
+
+    kind: EventKind
+    type: str
+    text: str = ""
+    session_id: str | None = None
+    run_id: str | None = None
+    stats: AgentStats | None = None
+    data: Any = field(default=None, repr=False)
+
+
+_HEARTBEAT = ChatEvent(kind=EventKind.HEARTBEAT, type="heartbeat")
+
+
+def parse_event(item: Item) -> ChatEvent:
+    """Return the chat event in `item`; what is no JSON object with a `type` is MALFORMED."""
+    if isinstance(item, Comment):
+        return _HEARTBEAT
+    try:
+        payload = json.loads(item.data)
+    except (ValueError, RecursionError):
+        return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=item.data[:200])
+    if not isinstance(payload, dict) or not isinstance(payload.get("type"), str):
+        return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=item.data[:200])
+    return _chat_event(payload)
+
+
+def _chat_event(payload: dict[str, Any]) -> ChatEvent:
+    type_ = payload["type"]
+    data = payload.get("data")
+    text = data if isinstance(data, str) else ""
+    if type_ == "plain":
+        chain = payload.get("chain_type")
+        kind = _CHAINS.get(chain) if isinstance(chain, str) else None
+        if kind is None:
+            kind = EventKind.TEXT if payload.get("streaming") else EventKind.NOTICE
+        label = chain if kind in (EventKind.REASONING, EventKind.TOOL) else "plain"
+        return ChatEvent(kind=kind, type=str(label), text=text, data=data)
+    kind = _SIMPLE.get(type_, EventKind.OTHER)
+    return ChatEvent(
+        kind=kind,
+        type=type_ if kind is not EventKind.OTHER else "other",
+        text=text,
+        session_id=_string(payload.get("session_id")) if kind is EventKind.SESSION else None,
+        run_id=_string(data.get("run_id")) if isinstance(data, dict) else None,
+        stats=_stats(data) if kind is EventKind.STATS else None,
+        data=data,
+    )
+
+
+def _stats(data: Any) -> AgentStats | None:
+    if not isinstance(data, dict):
+        return None
+    usage = data.get("token_usage")
+    usage = usage if isinstance(usage, dict) else {}
+    ttft = _number(data.get("time_to_first_token"))
+    return AgentStats(
+        input_tokens=int(_number(usage.get("input_other")) + _number(usage.get("input_cached"))),
+        output_tokens=int(_number(usage.get("output"))),
+        server_ttft_s=ttft if ttft > 0 else None,  # 0.0 means "none" in every version
+    )
+
+
+def _number(value: Any) -> float:
+    """A finite, non-negative number, or 0.0 for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return 0.0
+    return float(value) if 0 <= value < 1e15 else 0.0
+
+
+def _string(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,217 @@
+"""How an exchange ended: a closed list, and the rules that pick exactly one from what was seen.
+
+HTTP 200 is no success on AstrBot. A chat succeeded when its stream reached `end`, had answer text, and
+that text is none of the sentences in `sentences.py`.
+"""
+
+import json
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from astrometer.api.sentences import find_sentence
+
+
+class Layer(StrEnum):
+    """Whose fault an outcome is, in the first place."""
+
+    NONE = "none"
+    CLIENT = "client"
+    NETWORK = "network"
+    AUTH = "auth"
+    SERVER = "server"
+    UPSTREAM = "upstream"
+    CONTENT = "content"
+
+
+class Outcome(StrEnum):
+    """The closed list. Its values are labels of metrics and keys of `results.json`."""
+
+    OK = "ok"
+    # client
+    DROPPED = "dropped"  # an arrival that could not start
+    CLIENT_CANCEL = "client_cancel"
+    CUTOFF = "cutoff"  # the run ended first: right-censored, still counted
+    # network
+    DNS = "dns"
+    CONNECT = "connect"
+    TLS = "tls"
+    RESET = "reset"  # the connection broke
+    TRUNCATED = "truncated"  # the body ended without `end`
+    # deadlines
+    TIMEOUT_CONNECT = "timeout_connect"
+    TIMEOUT_FIRST_TOKEN = "timeout_first_token"  # noqa: S105 (an outcome, no password)
+    STALLED = "stalled"  # no content for too long, heartbeats or not
+    TIMEOUT_TOTAL = "timeout_total"
+    # HTTP
+    UNAUTHORIZED = "unauthorized"
+    FORBIDDEN = "forbidden"
+    RATE_LIMITED = "rate_limited"
+    CLIENT_ERROR = "client_error"  # any other answer that is neither 2xx nor 5xx
+    SERVER_ERROR = "server_error"
+    # API
+    API_ERROR = "api_error"  # HTTP 200 whose JSON says `status: error`
+    NOT_SSE = "not_sse"
+    STREAM_ERROR = "stream_error"  # an `error` event
+    MALFORMED = "malformed"
+    # AstrBot's own refusals, all of them normal-looking streams
+    EMPTY_ANSWER = "empty_answer"
+    AGENT_ERROR = "agent_error"
+    LLM_ERROR = "llm_error"
+    NOT_ASKED = "not_asked"  # it ended, and the model was never asked
+    BLOCKED = "blocked"
+    FOLLOW_UP_CAPTURED = "follow_up_captured"
+    CANARY_MISMATCH = "canary_mismatch"
+
+    @property
+    def layer(self) -> Layer:
+        return LAYERS[self]
+
+    @property
+    def is_ok(self) -> bool:
+        return self is Outcome.OK
+
+
+LAYERS = {
+    Outcome.OK: Layer.NONE,
+    Outcome.DROPPED: Layer.CLIENT,
+    Outcome.CLIENT_CANCEL: Layer.CLIENT,
+    Outcome.CUTOFF: Layer.CLIENT,
+    Outcome.DNS: Layer.NETWORK,
+    Outcome.CONNECT: Layer.NETWORK,
+    Outcome.TLS: Layer.NETWORK,
+    Outcome.RESET: Layer.NETWORK,
+    Outcome.TRUNCATED: Layer.SERVER,
+    Outcome.TIMEOUT_CONNECT: Layer.NETWORK,
+    Outcome.TIMEOUT_FIRST_TOKEN: Layer.UPSTREAM,
+    Outcome.STALLED: Layer.UPSTREAM,
+    Outcome.TIMEOUT_TOTAL: Layer.UPSTREAM,
+    Outcome.UNAUTHORIZED: Layer.AUTH,
+    Outcome.FORBIDDEN: Layer.AUTH,
+    Outcome.RATE_LIMITED: Layer.SERVER,
+    Outcome.CLIENT_ERROR: Layer.CLIENT,
+    Outcome.SERVER_ERROR: Layer.SERVER,
+    Outcome.API_ERROR: Layer.SERVER,
+    Outcome.NOT_SSE: Layer.SERVER,
+    Outcome.STREAM_ERROR: Layer.SERVER,
+    Outcome.MALFORMED: Layer.SERVER,
+    Outcome.EMPTY_ANSWER: Layer.UPSTREAM,
+    Outcome.AGENT_ERROR: Layer.SERVER,
+    Outcome.LLM_ERROR: Layer.UPSTREAM,
+    Outcome.NOT_ASKED: Layer.SERVER,
+    Outcome.BLOCKED: Layer.CONTENT,
+    Outcome.FOLLOW_UP_CAPTURED: Layer.CLIENT,
+    Outcome.CANARY_MISMATCH: Layer.CONTENT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamFacts:
+    """What was seen of a chat stream whose connection did not break and met no deadline."""
+
+    streaming: bool  # as asked for
+    ended: bool  # `end` was seen
+    text: str = ""  # joined text deltas
+    notices: str = ""  # joined non-streamed texts
+    stats_seen: bool = False
+    tokens_counted: bool = False  # the last `agent_stats` has a count above zero
+    follow_up: bool = False
+    error_event: bool = False
+    malformed: bool = False
+    media: bool = False  # the answer had an image, a record, a file or a video
+    canary: str | None = None
+
+
+def classify_stream(facts: StreamFacts) -> Outcome:
+    """Pick the one outcome of a stream that was read to its end."""
+    if facts.error_event:
+        return Outcome.STREAM_ERROR
+    if facts.malformed:
+        return Outcome.MALFORMED
+    sentence = find_sentence(facts.text) or find_sentence(facts.notices)
+    if not facts.ended:
+        return Outcome.TRUNCATED
+    if facts.follow_up:
+        return Outcome.FOLLOW_UP_CAPTURED
+    if sentence is not None:
+        return Outcome(sentence.outcome)
+    if not facts.stats_seen:
+        return Outcome.NOT_ASKED
+    return _classify_answer(facts)
+
+
+def _classify_answer(facts: StreamFacts) -> Outcome:
+    # A non-streamed text inside a stream that was asked to be streaming is never the model's.
+    answer = facts.text if facts.streaming else facts.text + facts.notices
+    if not answer.strip() and not facts.media:
+        # Up to 4.26.0 a failed upstream leaves no sentence, only zero counts.
+        return Outcome.EMPTY_ANSWER if facts.tokens_counted else Outcome.LLM_ERROR
+    if facts.canary is not None and facts.canary not in answer:
+        return Outcome.CANARY_MISMATCH
+    return Outcome.OK
+
+
+def classify_status(status: int) -> Outcome | None:
+    """Return the outcome that an HTTP status decides alone; None for 2xx, which decides nothing."""
+    if 200 <= status < 300:
+        return None
+    known = {401: Outcome.UNAUTHORIZED, 403: Outcome.FORBIDDEN, 429: Outcome.RATE_LIMITED}
+    if status in known:
+        return known[status]
+    return Outcome.SERVER_ERROR if status >= 500 else Outcome.CLIENT_ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JsonVerdict:
+    """The classification of an answer in AstrBot's JSON envelope."""
+
+    outcome: Outcome
+    payload: Any = None  # the envelope's `data`
+    message: str = ""  # the server's own words, at most 200 characters
+
+
+def classify_json(status: int, content_type: str, body: bytes) -> JsonVerdict:
+    """Classify an answer that should be `{"status": "ok", "data": ...}`."""
+    envelope = _json_object(body)
+    message = _message(envelope)
+    by_status = classify_status(status)
+    if by_status is not None:
+        return JsonVerdict(outcome=by_status, payload=envelope, message=message or f"HTTP {status}")
+    if "json" not in content_type.lower() or envelope is None:
+        # AstrBot up to 4.25 answers an unknown path with 200 text/html.
+        shown = content_type.split(";", maxsplit=1)[0] or "no content type"
+        return JsonVerdict(outcome=Outcome.MALFORMED, message=f"{shown}, not a JSON object")
+    if envelope.get("status") == "error":
+        return JsonVerdict(outcome=Outcome.API_ERROR, payload=envelope.get("data"), message=message)
+    return JsonVerdict(outcome=Outcome.OK, payload=envelope.get("data"), message=message)
+
+
+def classify_unstreamed(status: int, content_type: str, body: bytes) -> JsonVerdict:
+    """Classify an answer to `/chat` that is no stream: an error by status or envelope, or NOT_SSE."""
+    verdict = classify_json(status, content_type, body)
+    if verdict.outcome in (Outcome.OK, Outcome.MALFORMED):
+        shown = content_type.split(";", maxsplit=1)[0] or "no content type"
+        return JsonVerdict(outcome=Outcome.NOT_SSE, message=f"{shown}, not text/event-stream")
+    return verdict
+
+
+def is_event_stream(content_type: str) -> bool:
+    return content_type.split(";", maxsplit=1)[0].strip().lower() == "text/event-stream"
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _message(envelope: dict[str, Any] | None) -> str:
+    if envelope is None:
+        return ""
+    for name in ("message", "detail"):
+        value = envelope.get(name)
+        if value:
+            return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:200]
+    return ""

@@ -1,0 +1,40 @@
+"""The sentences in which AstrBot reports its own failures as if they were answers. Data in one place.
+
+They classify a failure and never make a success. Recorded on 4.18.0, 4.20.1, 4.23.6, 4.25.6, 4.26.8 and
+4.29.3. They may be glued behind partial text without a break, so they are searched anywhere in a text.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """`text` anywhere in an answer means `outcome`."""
+
+    text: str
+    outcome: Literal["agent_error", "llm_error", "blocked", "not_asked"]
+
+
+SENTENCES = (
+    Sentence("Error occurred while processing agent request", "agent_error"),
+    Sentence("LLM 响应错误:", "llm_error"),
+    Sentence("LLM 响应错误：", "llm_error"),
+    Sentence("LLM 请求失败：", "llm_error"),
+    Sentence("LLM 请求失败:", "llm_error"),
+    Sentence("All chat models failed:", "llm_error"),
+    Sentence("All available chat models are unavailable", "llm_error"),
+    Sentence("你的消息或者大模型的响应中包含不适当的内容", "blocked"),
+    Sentence("Your message or the model response contains inappropriate content", "blocked"),
+    Sentence("的权限不足以使用此指令", "not_asked"),
+)
+
+
+def find_sentence(text: str) -> Sentence | None:
+    """Return the first sentence of the table that `text` contains."""
+    if not text:
+        return None
+    for sentence in SENTENCES:
+        if sentence.text in text:
+            return sentence
+    return None

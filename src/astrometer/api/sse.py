@@ -1,0 +1,112 @@
+"""Bytes of a text/event-stream in any chunking -> server events and comments. No sockets, no clock.
+
+The rules are WHATWG HTML, "Server-sent events", 9.2.6 "Interpreting an event stream". Comments, which
+that text throws away, are kept: AstrBot's heartbeats are comments.
+"""
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class ServerEvent:
+    """One dispatched event; `event` is "message" when the stream named none."""
+
+    data: str
+    event: str = "message"
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """One comment line, without its colon and one leading space."""
+
+    text: str
+
+
+Item: TypeAlias = ServerEvent | Comment
+
+# A line longer than this is no chat event but a fault; without a bound it would fill the memory.
+MAX_LINE_BYTES = 16 * 1024 * 1024
+
+
+class LineTooLong(ValueError):
+    """A line grew past MAX_LINE_BYTES without an end."""
+
+
+class SSEDecoder:
+    """`feed` chunks, get the items that they completed. Bytes that are not UTF-8 become U+FFFD."""
+
+    def __init__(self) -> None:
+        self._tail = b""
+        self._at_start = True
+        self._after_cr = False
+        self._data: list[str] = []
+        self._event = ""
+        self._id = ""
+        self._fields_seen = False
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether the stream stopped inside an event, which WHATWG says to discard."""
+        return bool(self._tail) or self._fields_seen
+
+    def feed(self, chunk: bytes) -> list[Item]:
+        """Return the items that `chunk` completed, in order. Raises LineTooLong."""
+        if self._after_cr and chunk:
+            # The CR ended the last line already; an LF that follows it belongs to it.
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        buffer = self._tail + chunk if self._tail else chunk
+        if self._at_start:
+            # One BOM may lead the stream; wait until enough bytes are here to tell.
+            if len(buffer) < 3 and b"\xef\xbb\xbf".startswith(buffer):
+                self._tail = buffer
+                return []
+            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            self._at_start = False
+        self._after_cr = buffer.endswith(b"\r")
+        *lines, self._tail = _split_lines(buffer)
+        if len(self._tail) > MAX_LINE_BYTES:
+            raise LineTooLong(f"a line of more than {MAX_LINE_BYTES} bytes without an end")
+        items = []
+        for line in lines:
+            item = self._line(line)
+            if item is not None:
+                items.append(item)
+        return items
+
+    def _line(self, line: bytes) -> Item | None:
+        if not line:
+            return self._dispatch()
+        if line[:1] == b":":
+            return Comment(_text(line[1:].removeprefix(b" ")))
+        name, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        self._fields_seen = True
+        if name == b"data":
+            self._data.append(_text(value))
+        elif name == b"event":
+            self._event = _text(value)
+        elif name == b"id" and b"\0" not in value:
+            self._id = _text(value)
+        # "retry" and unknown fields are ignored: nothing here reconnects.
+        return None
+
+    def _dispatch(self) -> ServerEvent | None:
+        data, event = self._data, self._event
+        self._data, self._event, self._fields_seen = [], "", False
+        if not data:
+            return None  # WHATWG: no data, no event
+        return ServerEvent("\n".join(data), event or "message", self._id)
+
+
+def _split_lines(buffer: bytes) -> list[bytes]:
+    """Split at CRLF, LF and CR; the last element is the unfinished line."""
+    if b"\r" in buffer:
+        buffer = buffer.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    return buffer.split(b"\n")
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,37 @@
+"""`astrometer`: one command per file, imported only when it is called.
+
+Locust patches the process with gevent when it is imported, so no command may pull in another's imports.
+"""
+
+from importlib import import_module
+
+import click
+
+from astrometer import __version__
+
+COMMANDS = ("demo", "load", "probe", "report", "sim", "sandbox", "doctor")
+
+
+class LazyGroup(click.Group):
+    """Finds `cli/<name>.py` and takes its `command`."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 (click's signature)
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"astrometer.cli.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="astrometer")
+def main() -> None:
+    """Load tests and uptime probes for AstrBot whose numbers can be trusted.
+
+    Exit codes: 0 pass, 1 an objective or a probe failed, 2 usage, 3 the run cannot be trusted,
+    4 target unreachable.
+    """

@@ -1,0 +1,307 @@
+"""TOML and environment -> frozen settings: targets with named keys, probes, objectives.
+
+Secrets come from the environment or from files, never from the TOML itself. A key belongs to one target.
+Every error names the file, the place in it and the cure.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from astrometer.measure.objectives import Objective, ObjectiveError, parse_objective
+from astrometer.units import parse_duration
+
+DEFAULT_FILE = "astrometer.toml"
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: place and cure."""
+
+
+class Secret:
+    """A key's text; shows itself to nobody by accident."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An API key of one target. `scopes` None: not said.
+
+    `id` is AstrBot's own id of the key; on 4.26 to 4.28 cleaning up needs it.
+    """
+
+    name: str
+    secret: Secret
+    scopes: frozenset[str] | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One AstrBot server."""
+
+    name: str
+    url: str
+    keys: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))
+
+    def key_for(self, scope: str) -> Key | None:
+        """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""
+        stated = [key for key in self.keys.values() if key.scopes is not None and scope in key.scopes]
+        open_ = [key for key in self.keys.values() if key.scopes is None]
+        return next(iter([*stated, *open_]), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSettings:
+    """How often a probe runs and how long it may take (seconds); `options` are the probe's own."""
+
+    interval_s: float = 60.0
+    timeout_s: float = 60.0
+    enabled: bool = True
+    targets: tuple[str, ...] | None = None  # None: all
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that a command may need. `source` is where it came from, for messages."""
+
+    source: str
+    targets: Mapping[str, Target]
+    probes: Mapping[str, ProbeSettings] = field(default_factory=lambda: MappingProxyType({}))
+    objectives: tuple[Objective, ...] = ()
+
+    def target(self, name: str | None = None) -> Target:
+        """The target called `name`, or the only one. Raises ConfigError."""
+        if name is None and len(self.targets) == 1:
+            return next(iter(self.targets.values()))
+        if name is None:
+            raise ConfigError(f"{self.source}: several targets; choose one of {', '.join(self.targets)}")
+        if name not in self.targets:
+            raise ConfigError(f"{self.source}: no target {name!r}{_did_you_mean(name, self.targets)}")
+        return self.targets[name]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+
+
+class _Key(_Strict):
+    env: str | None = None
+    file: str | None = None
+    scopes: list[str] | None = None
+    id: str | None = None
+
+
+class _Target(_Strict):
+    url: str
+    keys: dict[str, _Key] = Field(default_factory=dict)
+
+
+class _Probe(_Strict):
+    interval: _Seconds = 60.0
+    timeout: _Seconds = 60.0
+    enabled: bool = True
+    targets: list[str] | None = None
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Slo(_Strict):
+    objectives: list[str] = Field(default_factory=list)
+
+
+class _File(_Strict):
+    targets: dict[str, _Target] = Field(default_factory=dict)
+    probes: dict[str, _Probe] = Field(default_factory=dict)
+    slo: _Slo = Field(default_factory=_Slo)
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read `path`, or `astrometer.toml` here if there is one, or ASTRBOT_URL and ASTRBOT_API_KEY.
+
+    Raises ConfigError.
+    """
+    environ = os.environ if environ is None else environ
+    if path is None and Path(DEFAULT_FILE).is_file():
+        path = Path(DEFAULT_FILE)
+    if path is None:
+        return _from_environment(environ)
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror})") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
+    try:
+        parsed = _File.model_validate(raw)
+    except ValidationError as exc:
+        raise ConfigError("\n".join(_explain(str(path), exc))) from None
+    return _build(parsed, path, environ)
+
+
+def target_from_options(url: str, environ: Mapping[str, str]) -> Target:
+    """A target given by its URL, with the key of ASTRBOT_API_KEY or of the file ASTRBOT_API_KEY_FILE."""
+    keys = {}
+    text = environ.get("ASTRBOT_API_KEY")
+    file = environ.get("ASTRBOT_API_KEY_FILE")
+    if text:
+        keys["default"] = Key(name="default", secret=_secret(text, "ASTRBOT_API_KEY"))
+    elif file:
+        keys["default"] = Key(name="default", secret=_read_secret(Path(file), "ASTRBOT_API_KEY_FILE"))
+    return Target(name="default", url=_url(url, "ASTRBOT_URL"), keys=MappingProxyType(keys))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Config:
+    url = environ.get("ASTRBOT_URL")
+    if not url:
+        raise ConfigError(
+            f"no target: write {DEFAULT_FILE}, or set ASTRBOT_URL and ASTRBOT_API_KEY "
+            "(or ASTRBOT_API_KEY_FILE)"
+        )
+    return Config(source="environment", targets={"default": target_from_options(url, environ)})
+
+
+def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
+    targets = {}
+    for name, target in parsed.targets.items():
+        place = f"{path}: targets.{name}"
+        keys = {
+            key: _key(f"{place}.keys.{key}", key, item, path, environ) for key, item in target.keys.items()
+        }
+        targets[name] = Target(name=name, url=_url(target.url, f"{place}.url"), keys=MappingProxyType(keys))
+    if not targets:
+        raise ConfigError(f'{path}: no targets; add [targets.NAME] with url = "http://..."')
+    probes = {}
+    for name, probe in parsed.probes.items():
+        for wanted in probe.targets or ():
+            if wanted not in targets:
+                raise ConfigError(
+                    f"{path}: probes.{name}.targets: no target {wanted!r}{_did_you_mean(wanted, targets)}"
+                )
+        probes[name] = ProbeSettings(
+            interval_s=probe.interval,
+            timeout_s=probe.timeout,
+            enabled=probe.enabled,
+            targets=tuple(probe.targets) if probe.targets is not None else None,
+            options=MappingProxyType(probe.options),
+        )
+    objectives = []
+    for index, text in enumerate(parsed.slo.objectives):
+        try:
+            objectives.append(parse_objective(text))
+        except ObjectiveError as exc:
+            raise ConfigError(f"{path}: slo.objectives[{index}]: {exc}") from exc
+    return Config(
+        source=str(path),
+        targets=MappingProxyType(targets),
+        probes=MappingProxyType(probes),
+        objectives=tuple(objectives),
+    )
+
+
+def _key(place: str, name: str, item: _Key, path: Path, environ: Mapping[str, str]) -> Key:
+    if (item.env is None) == (item.file is None):
+        raise ConfigError(f'{place}: say where the key is: env = "NAME" or file = "PATH" (one of the two)')
+    if item.env is not None:
+        text = environ.get(item.env)
+        if not text:
+            raise ConfigError(f"{place}.env: the environment variable {item.env} is not set")
+        secret = _secret(text, place)
+    else:
+        secret = _read_secret(path.parent / str(item.file), f"{place}.file")
+    scopes = frozenset(item.scopes) if item.scopes is not None else None
+    return Key(name=name, secret=secret, scopes=scopes, id=item.id)
+
+
+def _read_secret(path: Path, place: str) -> Secret:
+    try:
+        return _secret(path.read_text("utf-8").strip(), place)
+    except OSError as exc:
+        raise ConfigError(f"{place}: {path} cannot be read ({exc.strerror})") from exc
+    except UnicodeDecodeError:
+        raise ConfigError(f"{place}: {path} is not a text file") from None
+
+
+def _secret(text: str, place: str) -> Secret:
+    # It goes into a header: a line break would be a second header.
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(
+            f"{place}: not an API key (empty, or with spaces, line breaks or non-ASCII letters)"
+        )
+    return Secret(text)
+
+
+def _url(url: str, place: str) -> str:
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        port_is_fine = False
+    if not port_is_fine or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"{place}: {url!r} is not a URL like http://127.0.0.1:6185")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"{place}: only scheme, host, port and path; keys go into [targets.NAME.keys]")
+    return url.rstrip("/")
+
+
+def _explain(source: str, error: ValidationError) -> list[str]:
+    lines = []
+    for item in error.errors():
+        place = ".".join(str(part) for part in item["loc"][:-1])
+        last = str(item["loc"][-1]) if item["loc"] else ""
+        if item["type"] == "extra_forbidden":
+            hint = _did_you_mean(last, _fields_at(item["loc"][:-1]))
+            lines.append(f'{source}: {place or "top level"}: unknown key "{last}"{hint}')
+        elif item["type"] == "missing":
+            lines.append(f'{source}: {place}: "{last}" is missing')
+        else:
+            whole = ".".join(str(part) for part in item["loc"])
+            lines.append(f"{source}: {whole}: {item['msg'].removeprefix('Value error, ')}")
+    return lines
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that may stand at a place of the file."""
+    match location:
+        case ():
+            model: type[BaseModel] = _File
+        case ("targets", _):
+            model = _Target
+        case ("targets", _, "keys", _):
+            model = _Key
+        case ("probes", _):
+            model = _Probe
+        case _:
+            model = _Slo
+    return list(model.model_fields)
+
+
+def _did_you_mean(name: str, known: Any) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f' (did you mean "{close[0]}"?)'
+    return f" (there are: {', '.join(known)})" if known else ""

@@ -1,0 +1,168 @@
+"""Durations -> mergeable HDR histograms: 3 significant digits, 1 us to 1 h.
+
+Buckets are those of HdrHistogram (2,048 sub-buckets), kept sparse: memory and merging cost what was
+seen, not what could be. `encode` writes the HdrHistogram V2 format, which other HDR tools read.
+Percentiles of several processes come from merged histograms; percentiles are never averaged.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from hdrh.histogram import HdrHistogram
+
+LOWEST_US = 1
+HIGHEST_US = 3600 * 1_000_000
+DIGITS = 3
+SUB_BUCKET_BITS = 11  # 2 * 10**3 rounded up to a power of two, as HdrHistogram does
+# A percentile is withheld below this many samples.
+MIN_SAMPLES = {50: 20, 90: 100, 95: 200, 99: 1000}
+
+
+class Histogram:
+    """Counts of durations in seconds. Infinite durations (failures) count above every finite one."""
+
+    __slots__ = ("_counts", "_infinite", "_n")
+
+    def __init__(self, seconds: Iterable[float] = ()) -> None:
+        self._counts: Counter[int] = Counter()  # by the lowest value of the bucket, in us
+        self._n = 0  # finite samples
+        self._infinite = 0
+        for value in seconds:
+            self.record(value)
+
+    def record(self, seconds: float, count: int = 1) -> None:
+        """Add `count` samples, clamped to 1 us .. 1 h. Raises ValueError for NaN."""
+        if seconds == math.inf:
+            self._infinite += count
+            return
+        self._counts[_bucket(min(max(round(seconds * 1e6), LOWEST_US), HIGHEST_US))] += count
+        self._n += count
+
+    def merge(self, other: "Histogram") -> None:
+        """Add the samples of `other`; order and grouping of merges do not matter."""
+        self._counts.update(other._counts)
+        self._n += other._n
+        self._infinite += other._infinite
+
+    @property
+    def n(self) -> int:
+        return self._n + self._infinite
+
+    @property
+    def max(self) -> float | None:
+        """The largest sample in seconds; infinite when a failure was counted, None without samples."""
+        if self._infinite:
+            return math.inf
+        return _highest_equivalent(max(self._counts)) / 1e6 if self._counts else None
+
+    @property
+    def sum(self) -> float:
+        """The sum of the finite samples in seconds, within the precision."""
+        return sum(_middle(value) * count for value, count in self._counts.items()) / 1e6
+
+    def percentile(self, percent: float) -> float | None:
+        """The smallest value in seconds that at least `percent` of all samples do not exceed.
+
+        None without samples; infinite when that sample is a failure.
+        """
+        return self.percentiles([percent])[0]
+
+    def percentiles(self, percents: Iterable[float]) -> list[float | None]:
+        """Several percentiles in one pass."""
+        wanted = list(percents)
+        if not self.n:
+            return [None] * len(wanted)
+        found: dict[float, float] = {}
+        pending = sorted(set(wanted))
+        seen = 0
+        for value in sorted(self._counts):
+            seen += self._counts[value]
+            while pending and seen >= self._rank(pending[0]):
+                found[pending.pop(0)] = _highest_equivalent(value) / 1e6
+        return [found.get(percent, math.inf) for percent in wanted]
+
+    def _rank(self, percent: float) -> int:
+        return max(1, math.ceil(round(percent / 100 * self.n, 6)))
+
+    def quantile_or_none(self, percent: int) -> float | None:
+        """`percentile`, withheld (None) when there are too few samples to say it."""
+        return self.percentile(percent) if self.n >= MIN_SAMPLES[percent] else None
+
+    def count_at_most(self, seconds: float) -> int:
+        """How many samples are not above `seconds`, within the precision."""
+        limit_us = round(seconds * 1e6)
+        return sum(count for value, count in self._counts.items() if value <= limit_us)
+
+    def buckets(self) -> list[tuple[float, float, int]]:
+        """(lowest, highest, count) of each bucket that has samples, in seconds, ascending."""
+        return [
+            (value / 1e6, _highest_equivalent(value) / 1e6, self._counts[value])
+            for value in sorted(self._counts)
+        ]
+
+    def to_wire(self) -> dict[str, Any]:
+        """What one process ships to another: plain, cheap, lossless."""
+        return {"counts": dict(self._counts), "infinite": self._infinite}
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Histogram":
+        histogram = cls()
+        histogram._counts = Counter({int(value): int(count) for value, count in wire["counts"].items()})
+        histogram._n = sum(histogram._counts.values())
+        histogram._infinite = int(wire["infinite"])
+        return histogram
+
+    def encode(self) -> str:
+        """`INFINITE:BASE64`, the base64 in the HdrHistogram V2 compressed format, values in us."""
+        hdr = HdrHistogram(LOWEST_US, HIGHEST_US, DIGITS)
+        for value, count in self._counts.items():
+            hdr.record_value(value, count)
+        return f"{self._infinite}:{hdr.encode().decode('ascii')}"
+
+    @classmethod
+    def decode(cls, text: str) -> "Histogram":
+        """Raises ValueError when `text` is not what `encode` made."""
+        infinite, colon, body = text.partition(":")
+        if not colon or not infinite.isdecimal():
+            raise ValueError("not an encoded histogram: no count of infinite samples before a colon")
+        try:
+            hdr = HdrHistogram.decode(body.encode("ascii"))
+        except Exception as exc:  # the codec lets out whatever zlib, base64 and ctypes raise
+            raise ValueError("not an encoded histogram: unreadable base64 part") from exc
+        histogram = cls()
+        # Not the codec's own iterator: it takes ten times as long, and a report decodes hundreds.
+        for index, count in enumerate(hdr.counts[: hdr.encoder.payload.counts_len]):
+            if count:
+                histogram._counts[_bucket(hdr.get_value_from_index(index))] += count
+                histogram._n += count
+        histogram._infinite = int(infinite)
+        return histogram
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Histogram):
+            return NotImplemented
+        return self._counts == other._counts and self._infinite == other._infinite
+
+    __hash__ = None  # type: ignore[assignment]  # mutable
+
+    def __repr__(self) -> str:
+        return f"Histogram(n={self.n})"
+
+
+def _shift(us: int) -> int:
+    return max(0, us.bit_length() - SUB_BUCKET_BITS)
+
+
+def _bucket(us: int) -> int:
+    shift = _shift(us)
+    return us >> shift << shift
+
+
+def _highest_equivalent(us: int) -> int:
+    return us + (1 << _shift(us)) - 1
+
+
+def _middle(us: int) -> float:
+    return us + ((1 << _shift(us)) - 1) / 2

@@ -1,0 +1,192 @@
+"""Finished exchanges -> counts and histograms of one process, mergeable without loss.
+
+A tally is kept by (scenario, operation). A worker drains its own with `take` and ships it; the master
+merges what it gets. `started` = the sum of the outcomes once nothing is in flight.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, Protocol
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.histogram import Histogram
+
+TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
+TIMELINE_STEP_S = 5
+
+
+class Finished(Protocol):
+    """What a tally wants of a `ChatTurn` or a `CallResult`."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The metrics that such an exchange has when it goes well."""
+        ...
+
+    def metrics(self) -> Mapping[str, tuple[float, ...]]: ...
+
+
+class Key(NamedTuple):
+    """Where a measurement belongs: the scenario that was run and the operation it made."""
+
+    scenario: str
+    operation: str
+
+
+@dataclass(slots=True)
+class Cell:
+    """Counts and histograms of one operation, or of one step of the timeline."""
+
+    started: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    good: int = 0  # ok, and within every goal
+    missed: Counter[str] = field(default_factory=Counter)  # failures, by each metric they owed
+    ok: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    failed: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    tokens: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+
+    def finish(self, turn: Finished, *, good: bool, only: tuple[str, ...] | None = None) -> None:
+        """Count one ended exchange; `only` limits which metrics are kept."""
+        self.outcomes[turn.outcome.value] += 1
+        self.good += good
+        if not turn.outcome.is_ok:
+            self.missed.update(turn.expected)
+        histograms = self.ok if turn.outcome.is_ok else self.failed
+        for name, values in turn.metrics().items():
+            if only is None or name in only:
+                histogram = histograms[name]
+                for value in values:
+                    histogram.record(value)
+
+    def merge(self, other: "Cell") -> None:
+        self.started += other.started
+        self.good += other.good
+        self.outcomes.update(other.outcomes)
+        self.missed.update(other.missed)
+        self.tokens.update(other.tokens)
+        self.bytes.update(other.bytes)
+        for mine, theirs in ((self.ok, other.ok), (self.failed, other.failed)):
+            for name, histogram in theirs.items():
+                mine[name].merge(histogram)
+
+    def attempts(self, metric: str) -> Histogram:
+        """The ok samples of `metric`, and each failed exchange that owed one as infinitely slow.
+
+        So failing cannot improve a percentile.
+        """
+        histogram = Histogram()
+        if metric in self.ok:
+            histogram.merge(self.ok[metric])
+        if self.missed[metric]:
+            histogram.record(math.inf, self.missed[metric])
+        return histogram
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "started": self.started,
+            "good": self.good,
+            "outcomes": dict(self.outcomes),
+            "missed": dict(self.missed),
+            "ok": {name: histogram.to_wire() for name, histogram in self.ok.items()},
+            "failed": {name: histogram.to_wire() for name, histogram in self.failed.items()},
+            "tokens": dict(self.tokens),
+            "bytes": dict(self.bytes),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Cell":
+        cell = cls(
+            started=wire["started"],
+            good=wire["good"],
+            outcomes=Counter(wire["outcomes"]),
+            missed=Counter(wire["missed"]),
+            tokens=Counter(wire["tokens"]),
+            bytes=Counter(wire["bytes"]),
+        )
+        for mine, theirs in ((cell.ok, wire["ok"]), (cell.failed, wire["failed"])):
+            mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
+        return cell
+
+
+class Tally:
+    """The measurements of one process, or of several merged. Times are wall-clock seconds (epoch).
+
+    `goals`: the most that one good exchange may take, in seconds, by metric. An exchange is good when it
+    is ok and within every goal that applies to its kind; a missing metric is not good.
+    """
+
+    def __init__(self, goals: Mapping[str, float] | None = None) -> None:
+        self._goals = dict(goals or {})
+        self.cells: dict[Key, Cell] = defaultdict(Cell)
+        self.timeline: dict[int, Cell] = defaultdict(Cell)  # by the start of the step, epoch seconds
+
+    def started(self, scenario: str, operation: str, wall_s: float) -> None:
+        """An exchange begins: count it before anything can go wrong."""
+        self.cells[Key(scenario, operation)].started += 1
+        self.timeline[_step(wall_s)].started += 1
+
+    def finished(self, scenario: str, operation: str, wall_s: float, turn: Finished) -> None:
+        """It ended, in whatever way; `wall_s` is when it began, so that it counts in the step it began in."""
+        cell = self.cells[Key(scenario, operation)]
+        good = self._is_good(turn)
+        cell.finish(turn, good=good)
+        for name in ("input_tokens", "output_tokens"):
+            cell.tokens[name] += getattr(turn, name, 0)
+        for name in ("bytes_sent", "bytes_received"):
+            cell.bytes[name] += getattr(turn, name, 0)
+        self.timeline[_step(wall_s)].finish(turn, good=good, only=TIMELINE_METRICS)
+
+    def _is_good(self, turn: Finished) -> bool:
+        if not turn.outcome.is_ok:
+            return False
+        metrics = turn.metrics()
+        owed = [name for name in self._goals if name in turn.expected or name in metrics]
+        return all(name in metrics and max(metrics[name]) <= self._goals[name] for name in owed)
+
+    def merge(self, other: "Tally") -> None:
+        for key, cell in other.cells.items():
+            self.cells[key].merge(cell)
+        for step, cell in other.timeline.items():
+            self.timeline[step].merge(cell)
+
+    def take(self) -> "Tally":
+        """Return what was collected since the last call, and begin anew."""
+        taken = Tally()
+        taken.cells, self.cells = self.cells, defaultdict(Cell)
+        taken.timeline, self.timeline = self.timeline, defaultdict(Cell)
+        return taken
+
+    def total(self, scenario: str | None = None) -> Cell:
+        """All operations together, or those of one scenario."""
+        total = Cell()
+        for key, cell in self.cells.items():
+            if scenario is None or key.scenario == scenario:
+                total.merge(cell)
+        return total
+
+    @property
+    def in_flight(self) -> int:
+        return sum(cell.started - cell.outcomes.total() for cell in self.cells.values())
+
+    def encode(self) -> dict[str, Any]:
+        """Plain data for msgpack or JSON."""
+        return {
+            "cells": [[*key, cell.to_wire()] for key, cell in self.cells.items()],
+            "timeline": [[step, cell.to_wire()] for step, cell in self.timeline.items()],
+        }
+
+    @classmethod
+    def decode(cls, wire: Mapping[str, Any]) -> "Tally":
+        tally = cls()
+        tally.cells.update({Key(scn, op): Cell.from_wire(cell) for scn, op, cell in wire["cells"]})
+        tally.timeline.update({int(step): Cell.from_wire(cell) for step, cell in wire["timeline"]})
+        return tally
+
+
+def _step(wall_s: float) -> int:
+    return int(wall_s) // TIMELINE_STEP_S * TIMELINE_STEP_S

@@ -1,0 +1,43 @@
+"""ASGI app -> a listening loopback server in a thread, gone when the context ends."""
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from astrometer.targets.cutting import CuttableH11
+
+
+class ServerDidNotStart(RuntimeError):
+    """The server thread ended, or was not ready, before the deadline."""
+
+
+@contextmanager
+def serve(app: ASGIApp, port: int = 0, *, start_timeout_s: float = 10.0) -> Iterator[str]:
+    """Serve `app` on 127.0.0.1 and yield its base URL; `port` 0 takes a free one.
+
+    Raises ServerDidNotStart, or OSError when the port is taken.
+    """
+    listener = socket.create_server(("127.0.0.1", port), backlog=2048)
+    bound_port = listener.getsockname()[1]
+    config = uvicorn.Config(
+        app, http=CuttableH11, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread.start()
+    try:
+        give_up = time.monotonic() + start_timeout_s
+        while not server.started:
+            if not thread.is_alive() or time.monotonic() > give_up:
+                raise ServerDidNotStart(f"the server on 127.0.0.1:{bound_port} did not start")
+            thread.join(0.01)
+        yield f"http://127.0.0.1:{bound_port}"
+    finally:
+        server.should_exit = True
+        thread.join(5)
+        listener.close()

@@ -1,0 +1,87 @@
+"""Every event of AstrBot 4.18 to 4.29, as recorded on real servers."""
+
+import json
+
+import pytest
+
+from astrometer.api.events import KNOWN_TYPES, EventKind, parse_event
+from astrometer.api.sse import Comment, ServerEvent
+
+
+def event(**payload):
+    return parse_event(ServerEvent(json.dumps(payload)))
+
+
+@pytest.mark.parametrize(
+    ("payload", "kind"),
+    [
+        ({"type": "session_id", "data": None, "session_id": "s"}, EventKind.SESSION),
+        ({"type": "user_message_saved", "data": {"id": 3}}, EventKind.SAVED),
+        ({"type": "run_started", "data": {"run_id": "r"}, "streaming": False}, EventKind.RUN_STARTED),
+        ({"type": "plain", "data": "w0 ", "streaming": True, "chain_type": None}, EventKind.TEXT),
+        ({"type": "plain", "data": "w0 ", "streaming": True}, EventKind.TEXT),
+        ({"type": "plain", "data": "hm", "streaming": True, "chain_type": "reasoning"}, EventKind.REASONING),
+        ({"type": "plain", "data": "{}", "streaming": True, "chain_type": "tool_call"}, EventKind.TOOL),
+        (
+            {"type": "plain", "data": "{}", "streaming": True, "chain_type": "tool_call_result"},
+            EventKind.TOOL,
+        ),
+        ({"type": "plain", "data": "help text", "streaming": False, "chain_type": None}, EventKind.NOTICE),
+        ({"type": "plain", "data": "?", "streaming": True, "chain_type": ["x"]}, EventKind.TEXT),
+        ({"type": "image", "data": "[IMAGE]a.png"}, EventKind.MEDIA),
+        ({"type": "complete", "data": "w0 w1", "streaming": True}, EventKind.COMPLETE),
+        ({"type": "message_saved", "data": {"id": 4}}, EventKind.SAVED),
+        ({"type": "follow_up_captured", "data": {}}, EventKind.FOLLOW_UP),
+        ({"type": "error", "data": "WebChat run failed"}, EventKind.ERROR),
+        ({"type": "end", "data": "", "streaming": False}, EventKind.END),
+        ({"type": "brand_new", "data": ""}, EventKind.OTHER),
+    ],
+)
+def test_each_event_means_one_thing_and_has_a_bounded_name(payload, kind):
+    parsed = event(**payload)
+    assert parsed.kind is kind
+    assert parsed.type in KNOWN_TYPES | {"other"}
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", "null", '{"data": 1}', '{"type": 5}', "[" * 100_000])
+def test_what_is_no_event_object_is_malformed(data):
+    assert parse_event(ServerEvent(data)).kind is EventKind.MALFORMED
+
+
+def test_a_comment_is_a_heartbeat():
+    assert parse_event(Comment("heartbeat")).kind is EventKind.HEARTBEAT
+
+
+def test_ids_are_read_where_they_stand():
+    assert event(type="session_id", data=None, session_id="s").session_id == "s"
+    assert event(type="run_started", data={"run_id": "r"}).run_id == "r"
+    assert event(type="run_started", data="odd").run_id is None
+
+
+def stats(**data):
+    return event(type="agent_stats", data=data).stats
+
+
+def test_stats_count_cached_input_too():
+    parsed = stats(
+        token_usage={"input_other": 1600, "input_cached": 58, "output": 3}, time_to_first_token=0.0586
+    )
+    assert (parsed.input_tokens, parsed.output_tokens, parsed.server_ttft_s) == (1658, 3, 0.0586)
+    assert not parsed.asked_nothing
+
+
+def test_a_server_ttft_of_zero_is_missing_and_not_zero():
+    parsed = stats(token_usage={"input_other": 0, "input_cached": 0, "output": 0}, time_to_first_token=0.0)
+    assert parsed.server_ttft_s is None
+    assert parsed.asked_nothing
+
+
+@pytest.mark.parametrize(
+    "usage", [None, [], {"output": "many"}, {"output": True}, {"output": -5}, {"output": 1e300}]
+)
+def test_odd_counts_are_counted_as_none(usage):
+    assert stats(token_usage=usage, time_to_first_token="soon").output_tokens == 0
+
+
+def test_stats_that_are_no_object_are_no_stats():
+    assert event(type="agent_stats", data=5).stats is None
