@@ -15,9 +15,7 @@ from astrometer.api.sse import Comment, LineTooLong, ServerEvent, SSEDecoder
 def decode(raw: bytes, cuts: list[int] | None = None) -> list[sse.Item]:
     decoder = SSEDecoder()
     places = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts or [])})
-    return [
-        item for start, end in itertools.pairwise(places) for item in decoder.feed(raw[start:end])
-    ]
+    return [item for start, end in itertools.pairwise(places) for item in decoder.feed(raw[start:end])]
 
 
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n", b"\r"])

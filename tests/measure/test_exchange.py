@@ -291,3 +291,19 @@ def test_a_plain_call_has_a_duration_and_nothing_of_a_stream():
     result = CallResult(outcome=Outcome.OK, duration_s=0.25)
     assert result.metrics() == {"duration": (0.25,)}
     assert result.expected == ("duration",)
+
+
+def test_what_a_run_is_called_is_known_before_it_ends():
+    made = exchange()
+    made.headers(100.1, 200, SSE)
+    made.feed(100.2, SESSION + RUN)
+    assert (made.session_id, made.run_id, made.done) == ("s1", "r1", False)
+
+
+def test_a_picture_is_an_answer_and_media_is_no_token():
+    image = line(type="image", data="[IMAGE]a.png")
+    turn = played((0.1, SESSION), (0.4, image), (0.5, line(type="brand_new")), (0.6, STATS + END))
+    assert turn.outcome is Outcome.OK
+    assert turn.timings.ttft_s is None
+    assert turn.timings.e2e_s == pytest.approx(0.4)
+    assert turn.events["other"] == 1

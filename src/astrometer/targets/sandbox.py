@@ -1,0 +1,276 @@
+"""An AstrBot version -> a disposable real server with a stub model behind it and keys for every scope.
+
+`with sandbox(SandboxOptions(version="4.18.0")) as box:` and everything is gone at the end: processes, folder,
+state file. A keeper process sees to that even when this process is killed.
+"""
+
+import os
+import secrets
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from astrometer.targets.sandbox_database import Stored, StoredSession, stored, stored_sessions
+from astrometer.targets.sandbox_install import install, latest_version
+from astrometer.targets.sandbox_process import Child, answers_json, free_port, wait_until
+from astrometer.targets.sandbox_provision import (
+    USERNAME,
+    ApiKey,
+    Dashboard,
+    Settings,
+    make_keys,
+    new_password,
+    write_settings,
+)
+from astrometer.targets.sandbox_state import MARK, State, reap
+from astrometer.targets.script import ModelScript
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxOptions:
+    """What to start. `port` 0 takes a free one; `model` is what the stub does without a directive."""
+
+    version: str = "latest"
+    port: int = 0
+    settings: Settings = field(default_factory=Settings)
+    model: ModelScript = field(default_factory=ModelScript)
+    start_timeout_s: float = 180.0
+
+
+class Box:
+    """A running sandbox."""
+
+    def __init__(self, options: SandboxOptions, state: State, say: Say) -> None:
+        self.options = options
+        self.state = state
+        self.say = say
+        self.directory = Path(state.directory)
+        self.data_dir = self.directory / "data"
+        self.log = self.directory / "astrbot.log"
+        self.version = options.version
+        self.port = options.port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.stub_url = ""
+        self.settings = options.settings
+        self.password = new_password()
+        self.api_keys: Mapping[str, ApiKey] = {}
+        self.dashboard = Dashboard(self.url, self.password)
+        self._server: Child | None = None
+        self._model: Child | None = None
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """Secrets by name: chat, config, file, im, all, revoked, expired."""
+        return {name: key.secret for name, key in self.api_keys.items()}
+
+    @property
+    def key_ids(self) -> dict[str, str]:
+        return {name: key.id for name, key in self.api_keys.items()}
+
+    @property
+    def pid(self) -> int:
+        """The server's process."""
+        if self._server is None:
+            raise RuntimeError("the server was not started")
+        return self._server.pid
+
+    @property
+    def server_running(self) -> bool:
+        return self._server is not None and self._server.running
+
+    def start(self) -> None:
+        """Install if needed, start, make the keys."""
+        installed = install(self.options.version, self.say)
+        self.say(f"starting AstrBot {installed.version} on {self.url}")
+        for folder in ("home", "tmp", "data/config", "data/plugins", "data/temp"):
+            (self.directory / folder).mkdir(parents=True)
+        (self.directory / ".astrbot").touch()
+        # Old versions fetch their web pages when none are there; the API does not need them.
+        assets = self.data_dir / "dist" / "assets"
+        assets.mkdir(parents=True)
+        (assets / "version").write_text(f"v{installed.version}", encoding="utf-8")
+        self.start_model()
+        self._write_settings()
+        self._start_server()
+        self.dashboard.log_in()
+        self.api_keys = make_keys(self.dashboard, self.data_dir)
+        self.state = replace(self.state, version=self.version, url=self.url)
+        self.state.write()
+
+    def start_model(self) -> None:
+        """Start the stub model, on the port it had before. Its record begins anew."""
+        port = (httpx.URL(self.stub_url).port if self.stub_url else None) or free_port()
+        model = self.options.model
+        command = [sys.executable, "-m", "astrometer.targets.stub_runner", "--port", str(port)]
+        command += ["--ttft", str(model.ttft_s), "--gap", str(model.gap_s), "--tokens", str(model.tokens)]
+        self.stub_url = f"http://127.0.0.1:{port}"
+        self._model = Child(
+            command,
+            cwd=self.directory,
+            log=self.directory / "model.log",
+            environment=self._model_environment(),
+        )
+        wait_until(
+            lambda: answers_json(f"{self.stub_url}/stub/stats"),
+            self._model,
+            timeout_s=30,
+            what="the stub model",
+        )
+
+    def stop_model(self) -> None:
+        """End the stub model: AstrBot's calls to it are refused until `start_model`."""
+        if self._model is not None:
+            self._model.end()
+
+    def kill(self, number: int = signal.SIGKILL) -> None:
+        """Send a signal to the server; after a deadly one, `restart` brings it back with its data."""
+        if self._server is not None:
+            self._server.kill(number)
+
+    def wait_dead(self, timeout_s: float = 10.0) -> None:
+        """Raises subprocess.TimeoutExpired when the server lives on."""
+        if self._server is not None:
+            self._server.process.wait(timeout_s)
+
+    def restart(self) -> None:
+        """End the server if it runs and start it again: same port, same data, same keys."""
+        if self._server is not None:
+            self._server.end()
+        self._start_server()
+        self.dashboard.log_in()
+
+    def configure(self, settings: Settings) -> None:
+        """Other settings, at once; another model timeout restarts the server (some 10 s)."""
+        restarts = settings.model_timeout_s != self.settings.model_timeout_s
+        self.settings = settings
+        if not restarts:
+            self.dashboard.apply(settings)
+            return
+        if self._server is not None:
+            self._server.end()
+        self._write_settings()
+        self.restart()
+
+    def stored(self) -> Stored:
+        """What the server has stored so far, of all users."""
+        return stored(self.data_dir)
+
+    def stored_sessions(self) -> list[StoredSession]:
+        return stored_sessions(self.data_dir)
+
+    def describe(self) -> dict[str, Any]:
+        """All that a user of the sandbox needs, secrets included. `pid` is the server's."""
+        cache = os.environ.get("ASTROMETER_CACHE")
+        where = f"ASTROMETER_CACHE={shlex.quote(cache)} " if cache else ""
+        return {
+            "id": self.state.id,
+            "url": self.url,
+            "version": self.version,
+            "keys": self.keys,
+            "key_ids": self.key_ids,
+            "stub_url": self.stub_url,
+            "pid": self.pid,
+            "owner_pid": self.state.owner_pid,
+            "dashboard": {"url": self.url, "username": USERNAME, "password": self.password},
+            "stop": f"{where}astrometer sandbox down {self.state.id}",
+            "data_dir": str(self.data_dir),
+            "log": str(self.log),
+        }
+
+    def close(self) -> None:
+        """End everything and remove it. Safe to call twice."""
+        self.dashboard.close()
+        reap(self.state)
+        for child in (self._server, self._model):
+            if child is not None:
+                child.process.wait(10)
+
+    def _write_settings(self) -> None:
+        write_settings(self.data_dir, self.settings, stub_url=self.stub_url, password=self.password)
+
+    def _start_server(self) -> None:
+        environment = self._marks() | {
+            "ASTRBOT_DISABLE_METRICS": "1",
+            "DASHBOARD_HOST": "127.0.0.1",
+            "ASTRBOT_DASHBOARD_HOST": "127.0.0.1",
+            "HOME": str(self.directory / "home"),
+            "TMPDIR": str(self.directory / "tmp"),
+            "PYTHONUNBUFFERED": "1",
+        }
+        astrbot = install(self.options.version).astrbot
+        self._server = Child(
+            [astrbot, "run", "-p", str(self.port)], cwd=self.directory, log=self.log, environment=environment
+        )
+        wait_until(
+            lambda: answers_json(f"{self.url}/api/stat/start-time"),
+            self._server,
+            timeout_s=self.options.start_timeout_s,
+            what=f"AstrBot {self.version}",
+        )
+
+    def _marks(self) -> dict[str, str]:
+        return {MARK: self.state.id}
+
+    def _model_environment(self) -> dict[str, str]:
+        # The stub is this package again: it must be found where this process found it.
+        path = {"PYTHONPATH": os.environ["PYTHONPATH"]} if "PYTHONPATH" in os.environ else {}
+        return self._marks() | path
+
+
+@contextmanager
+def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) -> Iterator[Box]:
+    """Start a sandbox; when the context ends, or this process does, nothing of it is left.
+
+    Raises InstallError, NoPythonError, ChildError, ProvisionError, or OSError when the port is taken.
+    """
+    wanted = options or SandboxOptions()
+    if wanted.port:
+        socket.create_server(("127.0.0.1", wanted.port)).close()
+    if wanted.version == "latest":
+        wanted = replace(wanted, version=latest_version(say))
+    identity = secrets.token_hex(4)
+    state = State(
+        id=identity,
+        directory=str(Path(tempfile.gettempdir()) / f"astrometer-sandbox-{identity}"),
+        owner_pid=os.getpid(),
+        owner_started=psutil.Process().create_time(),
+        version=wanted.version,
+    )
+    state.write()
+    with _kept(state):
+        try:
+            Path(state.directory).mkdir(mode=0o700)
+            box = Box(wanted, state, say)
+            try:
+                box.start()
+                yield box
+            finally:
+                box.close()
+        finally:
+            reap(state)
+
+
+@contextmanager
+def _kept(state: State) -> Iterator[None]:
+    command = [sys.executable, "-m", "astrometer.targets.sandbox_keeper", str(state.file)]
+    with subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    ):
+        yield  # leaving closes the keeper's input and waits for it

@@ -1,0 +1,192 @@
+"""An AstrBot version -> a cached virtual environment that holds it, with the libraries of its day.
+
+Made with uv from the package index that the user configured for uv, or else for pip. A lock and a marker file
+guard the cache: two processes make one environment, and a crash in the middle leaves none that counts.
+"""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+import uv
+
+from astrometer.targets.sandbox_python import NoPythonError, find_python, index_environment
+
+__all__ = ["InstallError", "Installation", "NoPythonError", "cache_root", "install", "latest_version"]
+
+FIRST = (4, 18, 0)  # the HTTP API appears
+# Old releases break with libraries made after them: the day until which libraries are taken, for this
+# version and all since the one before it. Later versions take the newest.
+LIBRARIES_UNTIL = (
+    ((4, 18, 0), "2026-02-25"),
+    ((4, 20, 1), "2026-03-20"),
+    ((4, 23, 6), "2026-05-01"),
+    ((4, 25, 6), "2026-06-25"),
+    ((4, 26, 0), "2026-06-28"),
+    ((4, 26, 8), "2026-08-01"),
+    ((4, 27, 5), "2026-09-01"),
+    ((4, 28, 2), "2026-10-01"),
+)
+# 4.29.2 and later pin a certifi that an index may not hold yet.
+PINS_CERTIFI = (4, 29, 2)
+INSTALL_TIMEOUT_S = 900
+MARKER = "astrometer-complete.json"
+
+
+class InstallError(RuntimeError):
+    """AstrBot could not be installed; the text says why and what would help."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Installation:
+    """A ready virtual environment."""
+
+    version: str
+    directory: Path
+
+    @property
+    def python(self) -> Path:
+        return self.directory / "bin" / "python"
+
+    @property
+    def astrbot(self) -> Path:
+        return self.directory / "bin" / "astrbot"
+
+
+def cache_root() -> Path:
+    """Where environments and state files are: $ASTROMETER_CACHE, or the user's cache folder."""
+    override = os.environ.get("ASTROMETER_CACHE")
+    return Path(override).absolute() if override else platformdirs.user_cache_path("astrometer")
+
+
+def latest_version(say: Callable[[str], None] = lambda _: None) -> str:
+    """The newest AstrBot on the index. Raises InstallError, NoPythonError."""
+    python = find_python()
+    say("asking the package index for the newest AstrBot")
+    command = [
+        "pip",
+        "compile",
+        "-",
+        "--no-deps",
+        "--no-header",
+        "--no-annotate",
+        "--quiet",
+        "--python",
+        str(python),
+    ]
+    answer = _uv(command, stdin="astrbot\n", timeout_s=120)
+    match = re.search(r"^astrbot==(\S+)", answer, re.MULTILINE)
+    if match is None:
+        raise InstallError("the package index names no version of astrbot")
+    return match[1]
+
+
+def install(version: str, say: Callable[[str], None] = lambda _: None) -> Installation:
+    """The environment of this exact version, made when it is not there yet.
+
+    Raises InstallError, NoPythonError.
+    """
+    numbers = _numbers(version)
+    directory = cache_root() / "astrbot" / version
+    ready = Installation(version=version, directory=directory)
+    if _complete(ready):
+        return ready
+    python = find_python()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(directory.with_name(f"{version}.lock"), say) as lock:
+        if _complete(ready):
+            return ready
+        shutil.rmtree(directory, ignore_errors=True)
+        say(f"installing AstrBot {version} with {python}")
+        _uv(
+            ["venv", "--quiet", "--no-project", "--python", str(python), str(directory)],
+            timeout_s=120,
+            lock=lock,
+        )
+        overrides = directory / "overrides.txt"
+        overrides.write_text("".join(f"{line}\n" for line in _overrides(numbers)), encoding="utf-8")
+        until = libraries_until(numbers)
+        command = ["pip", "install", "--quiet", "--python", str(ready.python), "--overrides", str(overrides)]
+        command += ["--exclude-newer", until] if until else []
+        _uv([*command, f"astrbot=={version}"], timeout_s=INSTALL_TIMEOUT_S, lock=lock)
+        facts = {"version": version, "python": str(python), "libraries_until": until}
+        unfinished = directory / f"{MARKER}.part"
+        unfinished.write_text(json.dumps(facts), encoding="utf-8")
+        unfinished.replace(directory / MARKER)
+    return ready
+
+
+def libraries_until(numbers: tuple[int, ...]) -> str | None:
+    """The day up to which this version's libraries are taken; None takes the newest."""
+    return next((day for version, day in LIBRARIES_UNTIL if numbers <= version), None)
+
+
+def _overrides(numbers: tuple[int, ...]) -> list[str]:
+    lines = ["setuptools<81"] if libraries_until(numbers) else []
+    return [*lines, "certifi>=2025"] if numbers >= PINS_CERTIFI else lines
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)([a-z0-9.]*)", version)
+    if match is None:
+        raise InstallError(f"AstrBot version {version!r}: expected one like 4.29.3, or latest")
+    numbers = (int(match[1]), int(match[2]), int(match[3]))
+    if numbers < FIRST:
+        raise InstallError(f"AstrBot {version} has no HTTP API: it appears in 4.18.0")
+    return numbers
+
+
+def _complete(installation: Installation) -> bool:
+    # `python` is a link: it breaks when the Python that it was made from is removed.
+    return (installation.directory / MARKER).exists() and installation.python.exists()
+
+
+@contextmanager
+def _locked(path: Path, say: Callable[[str], None]) -> Iterator[int]:
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another process is installing this version; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        # The lock ends when this file is closed in all processes that hold it: uv gets it too, so that nobody
+        # begins anew beside a uv whose caller was killed.
+        yield file.fileno()
+
+
+def _uv(arguments: list[str], *, timeout_s: float, stdin: str | None = None, lock: int | None = None) -> str:
+    root = cache_root()
+    root.mkdir(parents=True, exist_ok=True)
+    environment = {**os.environ, **index_environment(os.environ)}
+    command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments]
+    try:
+        # In the cache folder, so that no pyproject.toml of the caller steers uv.
+        done = subprocess.run(  # noqa: S603
+            command,
+            input=stdin,
+            stdin=None if stdin is not None else subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=root,
+            pass_fds=() if lock is None else (lock,),
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as exc:
+        raise InstallError(f"uv {' '.join(arguments[:2])} took more than {timeout_s:g} s") from exc
+    if done.returncode:
+        raise InstallError(f"uv {' '.join(arguments[:2])} failed:\n{_masked(done.stderr.strip())[-2000:]}")
+    return done.stdout
+
+
+def _masked(text: str) -> str:
+    return re.sub(r"(?<=://)[^\s/@]+@", "***@", text)

@@ -1,0 +1,34 @@
+"""`python -m astrometer.targets.stub_runner`: the stub model as a process of its own, as the sandbox runs it.
+
+Prints one JSON line with its URL when it listens.
+"""
+
+import argparse
+import json
+import signal
+import threading
+
+from astrometer.targets.llm_stub import build_app
+from astrometer.targets.script import ModelScript
+from astrometer.targets.serving import serve
+
+
+def main() -> None:
+    usual = ModelScript()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--ttft", type=float, default=usual.ttft_s, help="seconds to the first token")
+    parser.add_argument("--gap", type=float, default=usual.gap_s, help="seconds between tokens")
+    parser.add_argument("--tokens", type=int, default=usual.tokens)
+    options = parser.parse_args()
+    defaults = ModelScript(ttft_s=options.ttft, gap_s=options.gap, tokens=options.tokens)
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with serve(build_app(defaults), options.port) as url:
+        print(json.dumps({"url": url}), flush=True)  # noqa: T201  the line its parent waits for
+        stopped.wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Shared by all tests: real AstrBot servers, each version started once a session and only when asked for."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from astrometer.targets.sandbox import Box, SandboxOptions, sandbox
+from astrometer.targets.sandbox_install import NoPythonError, latest_version
+from astrometer.targets.sandbox_python import find_python
+
+REQUIRED = "ASTROMETER_REQUIRE"
+
+
+@pytest.fixture(scope="session")
+def real_astrbot() -> Iterator[Callable[[str], Box]]:
+    """`real_astrbot("4.18.0")` or `("latest")`: a running sandbox, shared by the session.
+
+    A test that kills or configures its server brings it back before it ends. Without Python 3.12+ the test is
+    skipped, or fails when $ASTROMETER_REQUIRE names astrbot.
+    """
+    running: dict[str, Box] = {}
+    latest: list[str] = []
+    with ExitStack() as stack:
+
+        def start(version: str) -> Box:
+            skip_without_python()
+            if version == "latest":
+                if not latest:
+                    latest.append(latest_version())
+                version = latest[0]
+            if version not in running:
+                running[version] = stack.enter_context(sandbox(SandboxOptions(version=version)))
+            return running[version]
+
+        yield start
+
+
+@pytest.fixture
+def python_for_astrbot() -> None:
+    """For tests that start a sandbox of their own."""
+    skip_without_python()
+
+
+def skip_without_python() -> None:
+    try:
+        find_python()
+    except NoPythonError as exc:
+        if "astrbot" in os.environ.get(REQUIRED, "").replace(",", " ").split():
+            pytest.fail(f"{REQUIRED} asks for astrbot: {exc}")
+        pytest.skip(str(exc))
