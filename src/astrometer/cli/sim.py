@@ -1,0 +1,171 @@
+"""`astrometer sim`: a simulated AstrBot in the foreground, until Ctrl-C."""
+
+import json
+import os
+import signal
+import threading
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from astrometer.targets.script import ModelScript
+from astrometer.targets.serving import ServerDidNotStart, serve
+from astrometer.targets.sim_config import (
+    NEWEST_VERSION,
+    SCOPES,
+    RateLimit,
+    RateLimitError,
+    SimulatorConfig,
+    default_keys,
+)
+from astrometer.targets.sim_faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.sim_store import SimKey, new_key
+from astrometer.targets.sim_wire import UnknownVersion, Wire
+from astrometer.targets.simulator import Simulator
+from astrometer.units import parse_duration
+
+
+class DurationType(click.ParamType[float, Any]):
+    """`200ms` -> 0.2."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _version(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
+    try:
+        return str(Wire.of(value))
+    except UnknownVersion as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _rate_limit(_ctx: click.Context, _param: click.Parameter, value: str) -> RateLimit:
+    try:
+        return RateLimit.parse(value)
+    except RateLimitError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _keys(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, SimKey]:
+    keys = default_keys()
+    for value in values:
+        name, equals, scopes = value.partition("=")
+        if not name or not equals:
+            raise click.BadParameter(f"{value!r}: NAME=SCOPE,SCOPE expected")
+        wanted = [scope for scope in scopes.split(",") if scope]
+        if unknown := set(wanted) - {*SCOPES, "*"}:
+            raise click.BadParameter(
+                f"{value!r}: unknown scope {', '.join(sorted(unknown))} (known: {', '.join(SCOPES)}, *)"
+            )
+        keys[name] = new_key(*wanted)
+    return keys
+
+
+def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> tuple[Planned, ...]:
+    plan = FaultPlan()
+    for value in values:
+        name, _, rate = value.partition("=")
+        try:
+            plan.add(Planned(kind=fault_kind(name), rate=float(rate or "1")))
+        except FaultError as exc:
+            raise click.BadParameter(str(exc)) from exc
+        except ValueError as exc:
+            raise click.BadParameter(f"{value!r}: KIND=RATE expected, like cut=0.1") from exc
+    return tuple(plan.planned)
+
+
+@click.command("sim")
+@click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0: a free one.")
+@click.option(
+    "--version", "astrbot", default=NEWEST_VERSION, callback=_version, show_default=True,
+    help="AstrBot version to imitate, 4.18.0 to 4.29.x.",
+)  # fmt: skip
+@click.option(
+    "--ttft", type=DurationType(), default="200ms", show_default=True, help="Model's first token after."
+)
+@click.option("--gap", type=DurationType(), default="20ms", show_default=True, help="Time between tokens.")
+@click.option("--tokens", type=click.IntRange(0), default=40, show_default=True, help="Tokens of an answer.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="NAME=SCOPES", callback=_keys,
+    help="One more key, e.g. reader=config,chat. Keys are random at every start.",
+)  # fmt: skip
+@click.option(
+    "--rate-limit", default="30/60:stall", show_default=True, callback=_rate_limit,
+    metavar="COUNT/SECONDS[:stall|discard]|off", help="AstrBot's limit per session.",
+)  # fmt: skip
+@click.option(
+    "--fault", "faults", multiple=True, metavar="KIND=RATE", callback=_faults,
+    help="Share of requests that meet a fault, e.g. cut=0.1; POST /sim/faults changes it while it runs.",
+)  # fmt: skip
+@click.option(
+    "--auth-cost", type=DurationType(), default="0s", show_default=True,
+    help="Time that each key check blocks the server; a real one needs about 35ms.",
+)  # fmt: skip
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object: url, version, keys, key_ids, stop."
+)
+def command(
+    *,
+    port: int,
+    astrbot: str,
+    ttft: float,
+    gap: float,
+    tokens: int,
+    keys: dict[str, SimKey],
+    rate_limit: RateLimit,
+    faults: tuple[Planned, ...],
+    auth_cost: float,
+    as_json: bool,
+) -> None:
+    """Run a simulated AstrBot on loopback until Ctrl-C.
+
+    It speaks the HTTP API of the chosen version with a model of known timing. A prompt may carry
+    directives, [[ttft=0.5 tokens=10 fail=500]] for the model and [sim:cut:3] for the server. Each event
+    says in `_sent_ns` when it was sent.
+    """
+    config = SimulatorConfig(
+        version=astrbot,
+        keys=keys,
+        model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
+        rate_limit=rate_limit,
+        faults=faults,
+        auth_cost_s=auth_cost,
+    )
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    try:
+        with serve(Simulator(config), port) as url:
+            _tell(url, astrbot, keys, as_json=as_json)
+            while not stop.wait(0.5):
+                pass
+    except (OSError, ServerDidNotStart) as exc:
+        raise click.ClickException(f"port {port}: {exc}") from exc
+
+
+def _tell(url: str, version: str, keys: dict[str, SimKey], *, as_json: bool) -> None:
+    if as_json:
+        told = {
+            "url": url,
+            "version": version,
+            "keys": {name: key.secret for name, key in keys.items()},
+            "key_ids": {name: key.key_id for name, key in keys.items()},
+            "stop": f"kill {os.getpid()}",
+        }
+        click.echo(json.dumps(told))
+        return
+    table = Table("key", "scopes", "secret", title=f"AstrBot {version}, simulated, at {url}")
+    for name, key in keys.items():
+        state = " (revoked)" if key.revoked else " (expired)" if key.expired else ""
+        table.add_row(name, ", ".join(sorted(key.scopes)) + state, key.secret)
+    console = Console(width=max(100, Console().width), soft_wrap=True)
+    console.print(table)
+    console.print(f"export ASTRBOT_URL={url} ASTRBOT_API_KEY={keys['all'].secret}", highlight=False)
+    console.print("Ctrl-C stops it.")

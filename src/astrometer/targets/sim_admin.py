@@ -1,0 +1,80 @@
+"""`/sim/stats` and `/sim/faults`: what happened in the simulator, and what is to go wrong next. No key.
+
+`POST /sim/faults {"kind": "cut", "rate": 0.1}` or `{"kind": "http_500", "count": 3, "endpoint": "configs"}`;
+`value` is the tokens before a stream fault, or the seconds of a freeze. GET lists the plan, DELETE clears it.
+"""
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from astrometer.targets.sim_chat import Pipeline
+from astrometer.targets.sim_faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.sim_store import Store
+
+FIELDS = ("kind", "rate", "count", "value", "endpoint")
+
+
+async def answer_admin(request: Request, store: Store, plan: FaultPlan, pipeline: Pipeline) -> Response:
+    """Answer a request under `/sim/`."""
+    match request.method, request.url.path:
+        case "GET", "/sim/stats":
+            return JSONResponse(stats(store, plan, pipeline))
+        case "GET", "/sim/faults":
+            return JSONResponse({"faults": listed(plan)})
+        case "DELETE", "/sim/faults":
+            plan.planned.clear()
+            return JSONResponse({"faults": []})
+        case "POST", "/sim/faults":
+            try:
+                plan.add(planned_fault(await request.json()))
+            except (FaultError, ValueError, TypeError) as exc:
+                return JSONResponse({"error": str(exc)}, status_code=400)
+            return JSONResponse({"faults": listed(plan)})
+    return JSONResponse({"error": f"{request.method} {request.url.path} is not served here"}, status_code=404)
+
+
+def planned_fault(fields: Any) -> Planned:
+    """Raises FaultError, ValueError, TypeError."""
+    if not isinstance(fields, dict) or (unknown := set(fields) - set(FIELDS)):
+        shown = ", ".join(sorted(unknown)) if isinstance(fields, dict) else "no object"
+        raise FaultError(f"fault: {shown} (known: {', '.join(FIELDS)})")
+    return Planned(
+        kind=fault_kind(str(fields.get("kind"))),
+        rate=float(fields.get("rate", 0)),
+        count=int(fields.get("count", 0)),
+        value=float(fields.get("value", 3)),
+        endpoint=fields.get("endpoint"),
+    )
+
+
+def listed(plan: FaultPlan) -> list[dict[str, Any]]:
+    return [
+        {**{name: getattr(planned, name) for name in FIELDS}, "struck": planned.struck}
+        for planned in plan.planned
+    ]
+
+
+def stats(store: Store, plan: FaultPlan, pipeline: Pipeline) -> dict[str, Any]:
+    """The counters, for tests that account for every request."""
+    counters = store.counters
+    return {
+        "requests": {
+            name.removeprefix("requests_"): count
+            for name, count in sorted(counters.items())
+            if name.startswith("requests_")
+        },
+        "chats_started": counters["chats_started"],
+        "chats_finished": counters["chats_finished"],
+        "chats_in_flight": sum(len(runs) for runs in pipeline.running.values()),
+        "model_asked": counters["model_asked"],
+        "titles_asked": counters["titles_asked"],
+        "messages_user": counters["messages_user"],
+        "messages_bot": counters["messages_bot"],
+        "im_messages": counters["im_messages"],
+        "uploads": counters["uploads"],
+        "sessions": len(store.sessions),
+        "attachments": len(store.attachments),
+        "faults_struck": sum(planned.struck for planned in plan.planned),
+    }

@@ -1,0 +1,235 @@
+"""A chat request -> refusal, or a run: gates, command, model, answer, as one AstrBot version does it."""
+
+import asyncio
+from collections import deque
+from time import perf_counter, time
+from typing import Any
+
+from astrometer.targets.script import DirectiveError, ModelScript, script_for
+from astrometer.targets.sim_commands import command_answer, command_of
+from astrometer.targets.sim_config import SimulatorConfig
+from astrometer.targets.sim_faults import Fault, FaultKind
+from astrometer.targets.sim_model import (
+    UpstreamFailed,
+    UpstreamSilent,
+    connection_error,
+    fail_at_once,
+    tokens,
+)
+from astrometer.targets.sim_run import Payload, Run
+from astrometer.targets.sim_store import Store
+
+FAILED = "LLM 响应错误: "
+BLOCKED = "你的消息或者大模型的响应中包含不适当的内容，已被屏蔽。"
+BLOCKED_ENGLISH = "Your message or the model response contains inappropriate content and has been blocked."
+NO_PROVIDER = "LLM 请求失败：未找到指定的提供商 `{}`。请检查提供商配置或重新选择可用模型。"
+AGENT_ERROR = (
+    "Error occurred while processing agent request: <Queue at 0x7f00 maxsize=15> is bound to a different "
+    "event loop"
+)
+
+
+class Pipeline:
+    """What happens to a message between its arrival and its `end`."""
+
+    def __init__(self, store: Store, settings: SimulatorConfig) -> None:
+        self.store = store
+        self.wire = store.wire
+        self.settings = settings
+        self.running: dict[str, list[Run]] = {}
+        self._arrivals: dict[str, deque[float]] = {}
+        self._gates: dict[str, asyncio.Lock] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def start(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
+        """Answer `prompt` in the background, whether or not the client stays."""
+        self.running.setdefault(run.session_id, []).append(run)
+        self.store.counters["chats_started"] += 1
+        run.task = asyncio.create_task(self._perform(run, prompt, body, fault))
+        self._tasks.add(run.task)
+        run.task.add_done_callback(self._tasks.discard)
+
+    def stop(self, session_id: str, besides: Run | None = None) -> int:
+        """End the running turns of a session; how many there were."""
+        runs = [run for run in self.running.get(session_id, []) if run is not besides]
+        for run in runs:
+            run.stop()
+        return len(runs)
+
+    async def _perform(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
+        try:
+            if await self._pass_gate(run.umo):
+                await self._process(run, prompt, body, fault)
+            run.end()
+        except asyncio.CancelledError:
+            if not run.stopping:
+                raise
+            run.end()
+        finally:
+            run.close()
+            siblings = self.running.get(run.session_id, [])
+            siblings.remove(run)
+            if not siblings:
+                self.running.pop(run.session_id, None)
+            self.store.counters["chats_finished"] += 1
+
+    async def _pass_gate(self, umo: str) -> bool:
+        """Wait for, or be turned away by, the rate limit."""
+        limit = self.settings.rate_limit
+        if limit.strategy == "off" or limit.count <= 0:
+            return True
+        async with self._gates.setdefault(umo, asyncio.Lock()):
+            arrivals = self._arrivals.setdefault(umo, deque())
+            while True:
+                now = perf_counter()
+                while arrivals and arrivals[0] < now - limit.window_s:
+                    arrivals.popleft()
+                if len(arrivals) < limit.count:
+                    arrivals.append(now)
+                    return True
+                if limit.strategy == "discard":
+                    return False
+                await asyncio.sleep(arrivals[0] + limit.window_s - now + 0.3)
+
+    async def _process(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
+        if not prompt.strip() and not body["_attachments"]:
+            return
+        kind = fault.kind if fault else None
+        if kind is FaultKind.BLOCKED or any(word in prompt for word in self.settings.blocked_words):
+            run.whole(BLOCKED_ENGLISH if self.wire.english else BLOCKED)
+        elif command := command_of(self.wire, prompt):
+            stopped = self.stop(run.session_id, besides=run) if command == "stop" else 0
+            run.whole(command_answer(self.wire, command, run, stopped))
+        elif kind is FaultKind.FOLLOW_UP_CAPTURED:
+            if self.wire.run_started:
+                run.follow_up_captured()
+        elif kind is FaultKind.AGENT_ERROR:
+            run.whole(AGENT_ERROR)
+        else:
+            async with self._turns.setdefault(run.umo, asyncio.Lock()):
+                run.run_started()
+                await self._ask_provider(run, prompt, body.get("selected_provider"))
+
+    async def _ask_provider(self, run: Run, prompt: str, provider: Any) -> None:
+        if not provider or provider in self.settings.providers:
+            await self._ask_model(run, prompt)
+        elif self.wire.provider_sentence:
+            run.whole(NO_PROVIDER.format(provider))
+
+    async def _ask_model(self, run: Run, prompt: str) -> None:
+        self.store.counters["model_asked"] += 1
+        turn = _Turn(run, prompt, self.settings)
+        try:
+            script = script_for(prompt, self.settings.model)
+        except DirectiveError as exc:
+            detail = f"All chat models failed: BadRequestError: Error code: 400 - {exc}"
+            turn.fail(UpstreamFailed(detail, tried_again=False))
+            return
+        session = self.store.sessions.get(run.session_id)
+        if session is not None and session.display_name is None:
+            session.display_name = "Stub title"  # a new session costs a second upstream call: its title
+            self.store.counters["titles_asked"] += 1
+        await (turn.stream(script) if run.streaming else turn.answer_whole(script))
+
+
+class _Turn:
+    """One question to the model and what of its answer, or of its failure, the client gets to see."""
+
+    def __init__(self, run: Run, prompt: str, settings: SimulatorConfig) -> None:
+        self.run = run
+        self.wire = run.wire
+        self.prompt = prompt
+        self.settings = settings
+        self.start_s = perf_counter()
+        self.started_at = time()
+        self.first_token_s: float | None = None
+        self.output_tokens = 0
+
+    async def stream(self, script: ModelScript) -> None:
+        try:
+            async for token in tokens(script, self.prompt, yields=not self.wire.bursts_drop_reader):
+                if self.first_token_s is None:
+                    self.first_token_s = perf_counter() - self.start_s
+                self.output_tokens += 1
+                (self.run.reasoning if token.reasoning else self.run.text)(token.text)
+        except UpstreamFailed as exc:
+            await self._retry(exc)
+            self.fail(exc)
+            return
+        except UpstreamSilent:
+            self.fail(await self._time_out())
+            return
+        except asyncio.CancelledError:
+            if not self.run.stopping:
+                raise
+        self.run.stats(self._stats(report=script.report_usage))
+        self.run.complete()
+
+    async def answer_whole(self, script: ModelScript) -> None:
+        words: list[str] = []
+        thoughts: list[str] = []
+        try:
+            await fail_at_once(script, streamed=False, empty_detail=self.wire.empty_detail)
+            if script.drop_after is not None:
+                raise connection_error(tried_again=True)  # a reply that breaks off is no reply
+            async for token in tokens(script, self.prompt, yields=True):
+                (thoughts if token.reasoning else words).append(token.text)
+                self.output_tokens += 1
+        except UpstreamFailed as exc:
+            await self._retry(exc)
+            self.fail(exc)
+            return
+        except UpstreamSilent:
+            self.output_tokens = 0
+            self.fail(await self._time_out())
+            return
+        texts = [text] if (text := "".join(words).strip()) else []
+        if thoughts and self.wire.reasoning_shown:
+            texts.insert(0, f"🤔 思考: {''.join(thoughts)}\n\n────\n")
+        self._whole(texts, self._stats(report=script.report_usage))
+
+    def fail(self, failure: UpstreamFailed) -> None:
+        """Show the failure as this version does: as a sentence, or not at all."""
+        sentence = f"{FAILED}{failure.detail}"
+        stats = self._stats(report=False)
+        if not self.run.streaming:
+            self._whole([sentence] if failure.detail else [], stats)
+            return
+        self.run.stats(stats)
+        if self.wire.upstream_errors_streamed:
+            self.run.text(sentence)
+        self.run.complete()
+
+    def _whole(self, texts: list[str], stats: Payload) -> None:
+        if self.wire.stats_before_plain:
+            self.run.stats(stats)
+        for text in texts:
+            self.run.whole(text)
+        if not self.wire.stats_before_plain:
+            self.run.stats(stats)
+
+    async def _retry(self, failure: UpstreamFailed) -> None:
+        if failure.tried_again and self.output_tokens == 0:
+            asked = self.settings.upstream_retry_s
+            await asyncio.sleep(self.wire.upstream_retry_s if asked is None else asked)
+
+    async def _time_out(self) -> UpstreamFailed:
+        """A silent model: AstrBot's own timeout, once in mid-answer, else for each call that it makes."""
+        calls = 1 if self.output_tokens else self.wire.upstream_calls
+        await asyncio.sleep(self.settings.upstream_timeout_s * calls)
+        return UpstreamFailed(
+            "All chat models failed: APITimeoutError: Request timed out.", tried_again=False
+        )
+
+    def _stats(self, *, report: bool) -> Payload:
+        counted = self.wire.prompt_tokens + len(self.prompt.split()) if report else 0
+        usage = {"input_other": counted, "input_cached": 0, "output": self.output_tokens if report else 0}
+        context = {"current_context_tokens": counted} if self.wire.fastapi else {}
+        return {
+            "token_usage": usage,
+            **context,
+            "start_time": self.started_at,
+            "end_time": time() if self.wire.stats_end_time else 0.0,
+            "time_to_first_token": (self.first_token_s or 0.0) if self.run.streaming else 0.0,
+        }

@@ -1,0 +1,77 @@
+"""What a simulator is told at its start: version, keys, the model's defaults, gates, faults."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from astrometer.targets.script import ModelScript
+from astrometer.targets.sim_faults import Planned
+from astrometer.targets.sim_store import SimKey, new_key
+
+SCOPES = ("chat", "config", "file", "im")
+NEWEST_VERSION = "4.29.3"
+Strategy = Literal["stall", "discard", "off"]
+
+
+class RateLimitError(ValueError):
+    """A rate limit that is not of the form COUNT/SECONDS[:STRATEGY]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateLimit:
+    """AstrBot's gate before everything else, per session: `count` messages in `window_s`.
+
+    The default is the real one's: the 31st message of a minute waits, silently, and is then answered.
+    """
+
+    count: int = 30
+    window_s: float = 60.0
+    strategy: Strategy = "stall"
+
+    @classmethod
+    def parse(cls, text: str) -> "RateLimit":
+        """`30/60:stall`, `5/10:discard`, `off`. Raises RateLimitError."""
+        if text == "off":
+            return cls(strategy="off")
+        numbers, _, strategy = text.partition(":")
+        count, _, window = numbers.partition("/")
+        try:
+            limit = cls(count=int(count), window_s=float(window), strategy=strategy or "stall")  # type: ignore[arg-type]
+        except ValueError as exc:
+            raise RateLimitError(
+                f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected"
+            ) from exc
+        if limit.strategy not in get_args(Strategy) or limit.count < 1 or limit.window_s <= 0:
+            raise RateLimitError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected")
+        return limit
+
+
+def default_keys() -> dict[str, SimKey]:
+    """One key per scope, one with all, one revoked, one expired; random at every start."""
+    keys = {scope: new_key(scope) for scope in SCOPES}
+    return {
+        **keys,
+        "all": new_key(*SCOPES),
+        "revoked": new_key(*SCOPES, revoked=True),
+        "expired": new_key(*SCOPES, expired=True),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SimulatorConfig:
+    """All of it. Times are seconds."""
+
+    version: str = NEWEST_VERSION
+    keys: Mapping[str, SimKey] = field(default_factory=default_keys)
+    model: ModelScript = field(default_factory=ModelScript)
+    rate_limit: RateLimit = field(default_factory=RateLimit)
+    # Every keyed request blocks the whole server this long; the real one hashes keys for about 0.035 s.
+    auth_cost_s: float = 0.0
+    heartbeat_s: float = 1.0
+    # How long a failing upstream is asked again. None: as the real version does (2, 22 or 15.5 s).
+    upstream_retry_s: float | None = 0.2
+    upstream_timeout_s: float = 120.0
+    blocked_words: tuple[str, ...] = ("sim-blocked-word",)
+    providers: tuple[str, ...] = ("sim",)
+    faults: tuple[Planned, ...] = ()
+    stamp: bool = True

@@ -1,0 +1,258 @@
+"""An AstrBot version -> what it does differently on the wire, and its envelopes. Data, no sockets.
+
+Two families: Q (Quart, 4.18.0 to 4.25.x) and F (FastAPI, from 4.26.0). Every difference is a property with
+the version that brought it, so that the rest of the simulator never compares version numbers.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from astrometer.api.endpoints import Version, parse_version
+
+OLDEST: Version = (4, 18, 0)
+NEWEST: Version = (4, 29, 3)
+NOT_FOUND_PAGE = (
+    "404 Not found。如果你初次使用打开面板发现 404, 请参考文档: https://astrbot.app/faq.html。"
+    "如果你正在测试回调地址可达性，显示这段文字说明测试成功了。"
+)
+
+
+class UnknownVersion(ValueError):
+    """A version that the simulator was not measured against."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wire:
+    """The wire manners of one version."""
+
+    version: Version
+
+    @classmethod
+    def of(cls, text: str) -> "Wire":
+        """Return the manners of version `text`. Raises UnknownVersion."""
+        try:
+            version = parse_version(text)
+        except ValueError as exc:
+            raise UnknownVersion(str(exc)) from exc
+        if not OLDEST <= version < (4, 30, 0):
+            raise UnknownVersion(f"version {text}: the simulator knows 4.18.0 to 4.29.x")
+        return cls(version)
+
+    def __str__(self) -> str:
+        return ".".join(str(part) for part in self.version)
+
+    # --- the families
+
+    @property
+    def fastapi(self) -> bool:
+        return self.version >= (4, 26, 0)
+
+    @property
+    def stream_type(self) -> str:
+        return "text/event-stream; charset=utf-8" if self.fastapi else "text/event-stream"
+
+    @property
+    def query_keys(self) -> bool:
+        return self.version >= (4, 19, 2)
+
+    @property
+    def downloads(self) -> bool:
+        return self.version >= (4, 22, 1)
+
+    # --- what /chat accepts
+
+    @property
+    def refuses_empty_messages(self) -> bool:
+        return self.version >= (4, 20, 1)
+
+    @property
+    def reserves_admin_names(self) -> bool:
+        return self.version >= (4, 27, 0)
+
+    # --- the stream
+
+    @property
+    def heartbeats(self) -> bool:
+        return self.version >= (4, 22, 3)
+
+    @property
+    def paced(self) -> bool:
+        """Each event holds the stream for 50 ms."""
+        return self.version < (4, 26, 6)
+
+    @property
+    def user_message_saved(self) -> bool:
+        return self.version >= (4, 23, 5)
+
+    @property
+    def run_started(self) -> bool:
+        return self.version >= (4, 26, 7)
+
+    @property
+    def stats_before_plain(self) -> bool:
+        """Not streamed: `agent_stats` comes first, and nothing is left to save at `end`."""
+        return self.version >= (4, 26, 6)
+
+    @property
+    def saves_at_end(self) -> bool:
+        return self.version >= (4, 23, 5)
+
+    @property
+    def reasoning_shown(self) -> bool:
+        return self.version >= (4, 28, 0)
+
+    @property
+    def subscriber_limit(self) -> int | None:
+        """Events that may wait for a reader before the server drops it."""
+        return 256 if self.version >= (4, 26, 6) else None
+
+    @property
+    def bursts_drop_reader(self) -> bool:
+        """Tokens that come at once fill the reader's queue before it gets a turn."""
+        return (4, 26, 6) <= self.version < (4, 28, 0)
+
+    @property
+    def stats_end_time(self) -> bool:
+        """`agent_stats` tells when the answer ended; else it says 0.0."""
+        return not (4, 26, 6) <= self.version < (4, 28, 0)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """What the built-in system prompt costs."""
+        if self.version < (4, 26, 0):
+            return 250
+        return 500 if self.version < (4, 28, 0) else 1660
+
+    @property
+    def stop_command(self) -> bool:
+        return self.version >= (4, 20, 1)
+
+    # --- the upstream fails
+
+    @property
+    def upstream_errors_streamed(self) -> bool:
+        """The sentence of a failed upstream reaches a streaming client."""
+        return self.version >= (4, 26, 6)
+
+    @property
+    def upstream_calls(self) -> int:
+        """How often a failing upstream is asked."""
+        if self.version < (4, 26, 0):
+            return 3
+        return 15 if self.version < (4, 29, 0) else 5
+
+    @property
+    def upstream_retry_s(self) -> float:
+        """What these calls and their pauses take, as measured."""
+        if self.version < (4, 26, 0):
+            return 2.0
+        return 22.0 if self.version < (4, 29, 0) else 15.5
+
+    @property
+    def empty_detail(self) -> str:
+        """What is said of a whole answer without text; up to 4.20 nothing."""
+        if self.version < (4, 23, 0):
+            return ""
+        return (
+            "All chat models failed: EmptyModelOutputError: OpenAI completion has no usable output. "
+            "response_id=chatcmpl-sim, finish_reason=stop"
+        )
+
+    @property
+    def provider_sentence(self) -> bool:
+        return self.version >= (4, 25, 0)
+
+    @property
+    def english(self) -> bool:
+        return self.version >= (4, 26, 6)
+
+    # --- the other endpoints
+
+    @property
+    def stores_im(self) -> bool:
+        return self.version >= (4, 20, 1)
+
+    @property
+    def empty_im_text(self) -> str:
+        if self.refuses_empty_messages:
+            return "Message content is empty (reply only is not allowed)"
+        return "Message is empty"
+
+    @property
+    def safe_upload_names(self) -> bool:
+        return self.version >= (4, 23, 6)
+
+    @property
+    def unique_upload_names(self) -> bool:
+        return self.version >= (4, 29, 0)
+
+    @property
+    def session_detail(self) -> bool:
+        """`GET /chat/sessions/{id}` tells the session's creator."""
+        return self.version >= (4, 29, 0)
+
+    @property
+    def open_sessions(self) -> bool:
+        """4.26.0 lets any chat key read any session."""
+        return self.version == (4, 26, 0)
+
+    @property
+    def openapi_scopes(self) -> bool:
+        return self.version >= (4, 29, 0)
+
+    # --- envelopes
+
+    def ok(self, data: Any = None) -> JSONResponse:
+        return JSONResponse({"status": "ok", "message": None, "data": {} if data is None else data})
+
+    def error(self, message: str, status: int = 200) -> JSONResponse:
+        body: dict[str, Any] = {"status": "error", "message": message}
+        if not self.fastapi:
+            body["data"] = None
+        return JSONResponse(body, status_code=status)
+
+    def validation(self, problems: list[dict[str, Any]]) -> JSONResponse:
+        """The 422 of the F family."""
+        return JSONResponse({"detail": problems}, status_code=422)
+
+    def not_found(self) -> Response:
+        if self.fastapi:
+            return self.error("Not Found", 404)
+        return HTMLResponse(NOT_FOUND_PAGE)
+
+    def wrong_method(self) -> Response:
+        if self.fastapi:
+            return self.error("Method Not Allowed", 405)
+        return HTMLResponse(
+            "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n"
+            "<h1>Method Not Allowed</h1>\n<p>The method is not allowed for the requested URL.</p>\n",
+            status_code=405,
+        )
+
+    def crash(self) -> Response:
+        if self.fastapi:
+            return self.error("Internal server error", 500)
+        return HTMLResponse(
+            "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n"
+            "<h1>Internal Server Error</h1>\n<p>The server encountered an internal error and was unable to "
+            "complete your request.</p>\n",
+            status_code=500,
+        )
+
+    def bad_request(self) -> Response:
+        """The Q family's answer to a body that is no JSON where it must be."""
+        return HTMLResponse(
+            "<!doctype html>\n<html lang=en>\n<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n"
+            "<p>The browser (or proxy) sent a request that this server could not understand.</p>\n",
+            status_code=400,
+        )
+
+    def timestamp(self, at: datetime) -> str:
+        return (at.astimezone(UTC) if self.saves_at_end else at.astimezone()).isoformat()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
