@@ -15,6 +15,7 @@ from hdrh.histogram import HdrHistogram
 LOWEST_US = 1
 HIGHEST_US = 3600 * 1_000_000
 DIGITS = 3
+_BLOCK = 256  # counts looked at together when decoding; most of them are zero
 SUB_BUCKET_BITS = 11  # 2 * 10**3 rounded up to a power of two, as HdrHistogram does
 # A percentile is withheld below this many samples.
 MIN_SAMPLES = {50: 20, 90: 100, 95: 200, 99: 1000}
@@ -132,11 +133,14 @@ class Histogram:
         except Exception as exc:  # the codec lets out whatever zlib, base64 and ctypes raise
             raise ValueError("not an encoded histogram: unreadable base64 part") from exc
         histogram = cls()
-        # Not the codec's own iterator: it takes ten times as long, and a report decodes hundreds.
-        for index, count in enumerate(hdr.counts[: hdr.encoder.payload.counts_len]):
-            if count:
-                histogram._counts[_bucket(hdr.get_value_from_index(index))] += count
-                histogram._n += count
+        # Not the codec's own iterator: it takes twenty times as long, and a report decodes hundreds.
+        for start in range(0, hdr.encoder.payload.counts_len, _BLOCK):
+            block = hdr.counts[start : start + _BLOCK]
+            if any(block):
+                for index, count in enumerate(block, start):
+                    if count:
+                        histogram._counts[_bucket(hdr.get_value_from_index(index))] += count
+                        histogram._n += count
         histogram._infinite = int(infinite)
         return histogram
 

@@ -1,0 +1,244 @@
+"""`astrometer demo`: a simulated AstrBot, a mixed load on it, then every probe, by commands one can type.
+
+Simulator, load and probes are processes of their own, so that none takes another's time on an interpreter.
+Each is in a session of its own: Ctrl-C reaches this process alone, which passes it on and then cleans up.
+"""
+
+import json
+import math
+import os
+import select
+import shlex
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from astrometer.cli import exits
+from astrometer.units import parse_duration
+
+TTFT = "200ms"
+GAP = "20ms"
+TOKENS = "40"
+SLOS = ("ttft_p95 < 1s", "errors < 1%")
+# A p95 wants 200 answers; a user of the mixed run asks every few seconds, and some do not chat at all.
+USER_SECONDS = 2400
+START_TIMEOUT_S = 30.0
+STOP_TIMEOUT_S = 5.0
+INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class DemoError(Exception):
+    """The demo cannot go on; the text says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Simulated:
+    """The running simulator. `keys` by name, `key_ids` as the server knows them."""
+
+    url: str
+    version: str
+    keys: Mapping[str, str]
+    key_ids: Mapping[str, str]
+
+
+class Interrupts:
+    """Ctrl-C, SIGTERM and a closed terminal while children run: passed on to the child, and remembered."""
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._child: subprocess.Popen[bytes] | None = None
+
+    @contextmanager
+    def watched(self) -> Iterator["Interrupts"]:
+        before = {
+            number: signal.signal(number, self._note)
+            for number in _SIGNALS
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN  # nohup is obeyed
+        }
+        try:
+            yield self
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def run(self, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
+        """Run `astrometer ARGUMENTS` to its end and return its exit code."""
+        self._child = _start(arguments, environ)
+        try:
+            return self._child.wait()
+        finally:
+            self._child = None
+
+    def _note(self, _number: int, _frame: Any) -> None:
+        self.seen = True
+        if self._child is None:
+            raise KeyboardInterrupt
+        self._child.send_signal(signal.SIGINT)  # it ends in order, a second one at once
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    if not seconds > 0:
+        raise click.BadParameter("must be above zero")
+    return seconds
+
+
+@click.command("demo")
+@click.option("--duration", default="30s", show_default=True, callback=_duration, help="How long to load.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo-report"),
+    show_default=True,
+    help="Directory of results.json and report.html.",
+)
+@click.option("--users", type=click.IntRange(1), help="Default: enough for a p95 in that time.")
+def command(*, duration: float, out: Path, users: int | None) -> None:
+    """Show everything in under a minute, without an AstrBot.
+
+    Starts the simulator, runs the mixed load scenario against it with live progress, then every probe once,
+    and writes results.json and report.html. Exit codes: those of the load run, else of the probes.
+    """
+    number = users or min(200, max(20, math.ceil(USER_SECONDS / duration)))
+    try:
+        with Interrupts().watched() as interrupts, _simulator() as simulated:
+            code = _tour(interrupts, simulated, duration_s=duration, users=number, out=out)
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except DemoError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        code = exits.UNREACHABLE
+    if code == INTERRUPTED:
+        click.echo("Interrupted; the simulator is stopped.", err=True)
+    raise SystemExit(code)
+
+
+def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, users: int, out: Path) -> int:
+    _say(
+        f"A simulated AstrBot {simulated.version} is at {simulated.url}. Its model's first token comes after "
+        f"{TTFT}, the other {int(TOKENS) - 1} every {GAP}: compare with what is measured."
+    )
+    load = [
+        *("load", "mixed", "--host", simulated.url, "--users", str(users), "--duration", f"{duration_s:g}s"),
+        *(part for slo in SLOS for part in ("--slo", slo)),
+        *("--out", str(out), "--", "--target-version", simulated.version),
+    ]
+    _say_command(load)
+    load_code = interrupts.run(load, _environ({"ASTRBOT_API_KEY": simulated.keys["all"]}))
+    if interrupts.seen:
+        return INTERRUPTED
+    with tempfile.TemporaryDirectory(prefix="astrometer-demo-") as folder:
+        settings = Path(folder) / "astrometer.toml"
+        settings.write_text(probe_settings(simulated), "utf-8")
+        _say_command(["probe", "--once", "--config", "astrometer.toml"])
+        names = {_variable(name): secret for name, secret in simulated.keys.items()}
+        probe_code = interrupts.run(["probe", "--once", "--config", str(settings)], _environ(names))
+    if interrupts.seen:
+        return INTERRUPTED
+    _conclude(out)
+    return load_code or probe_code
+
+
+def probe_settings(simulated: Simulated) -> str:
+    """An `astrometer.toml` with one key per scope, as a careful operator would have it."""
+    lines = ["[targets.simulator]", f"url = {json.dumps(simulated.url)}"]
+    for name in ("chat", "config", "file", "im"):
+        lines += [
+            f"[targets.simulator.keys.{name}]",
+            f"env = {json.dumps(_variable(name))}",
+            f"scopes = [{json.dumps(name)}]",
+        ]
+        if name in simulated.key_ids:
+            lines.append(f"id = {json.dumps(simulated.key_ids[name])}")
+    return "\n".join([*lines, ""])
+
+
+@contextmanager
+def _simulator() -> Iterator[Simulated]:
+    arguments = ("sim", "--json", "--ttft", TTFT, "--gap", GAP, "--tokens", TOKENS)
+    child = _start(arguments, _environ({}), stdout=subprocess.PIPE)
+    try:
+        yield _introduction(child)
+    finally:
+        child.terminate()
+        try:
+            child.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+        if child.stdout is not None:
+            child.stdout.close()
+
+
+def _introduction(child: subprocess.Popen[bytes]) -> Simulated:
+    """What `astrometer sim --json` says of itself. Raises DemoError."""
+    if child.stdout is None:
+        raise DemoError("the simulator's output is not connected")
+    ready, _, _ = select.select([child.stdout], [], [], START_TIMEOUT_S)
+    if not ready:
+        raise DemoError(f"the simulator did not start within {START_TIMEOUT_S:.0f} s")
+    line = child.stdout.readline()
+    try:
+        told = json.loads(line)
+    except ValueError as exc:
+        raise DemoError(f"the simulator did not start (exit code {child.poll()})") from exc
+    return Simulated(
+        url=told["url"], version=told["version"], keys=told["keys"], key_ids=told.get("key_ids", {})
+    )
+
+
+def _start(
+    arguments: Sequence[str], environ: Mapping[str, str], stdout: int | None = None
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # noqa: S603 (our own interpreter and package)
+        [sys.executable, "-m", "astrometer", *arguments],
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        start_new_session=True,
+    )
+
+
+def _environ(more: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without what would point a command at another server."""
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("ASTRBOT_", "ASTROMETER_"))
+    }
+    return {**kept, **more}
+
+
+def _variable(name: str) -> str:
+    return f"ASTRBOT_DEMO_{name.upper()}_KEY"
+
+
+def _say(text: str) -> None:
+    sys.stdout.flush()
+    click.echo(text)
+    sys.stdout.flush()
+
+
+def _say_command(arguments: Sequence[str]) -> None:
+    _say(f"\n{click.style('$', dim=True)} {click.style(shlex.join(['astrometer', *arguments]), bold=True)}")
+
+
+def _conclude(out: Path) -> None:
+    _say(f"\nOpen {out / 'report.html'} in a browser; {out / 'results.json'} is the same for programs.")
+    _say(
+        "Next, with an AstrBot of your own: export ASTRBOT_API_KEY=..., then\n"
+        "  astrometer doctor --host URL                 is it ready for a test?\n"
+        "  astrometer load chat --host URL --users 20   how much can it carry?\n"
+        "  astrometer probe --once --host URL           is it well?\n"
+        "or let a real one be made for you: astrometer sandbox --astrbot VERSION"
+    )

@@ -1,0 +1,43 @@
+"""`astrometer report DIR`: results.json -> report.html and summary.md once more, and the table."""
+
+from pathlib import Path
+
+import click
+
+from astrometer.cli import exits
+
+
+@click.command()
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+def command(directory: Path) -> None:
+    """Make report.html and summary.md again from DIR/results.json, and print the table.
+
+    DIR may also be the results file itself; the reports are written beside it. Exits with 2 when the file
+    cannot be read, and with 0 otherwise, whatever the verdict in it: nothing is judged anew.
+    """
+    from rich.console import Console
+
+    from astrometer.measure import results as results_file
+    from astrometer.report import html, summary, table
+
+    try:
+        results = results_file.read(directory)
+    except results_file.ResultsError as exc:
+        click.echo(f"Error: {exc}", err=True)
+        raise SystemExit(exits.USAGE) from exc
+    folder = directory if directory.is_dir() else directory.parent
+    page, short = folder / html.FILE_NAME, folder / summary.FILE_NAME
+    console = Console()
+    try:
+        html.write_html(results, page)
+        summary.write_summary(results, short)
+        console.print(table.render(results))
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+        # A hand-made or damaged file: JSON and a version, but not the schema.
+        reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
+        click.echo(f"Error: {directory}: does not follow the schema of results.json ({reason})", err=True)
+        raise SystemExit(exits.USAGE) from exc
+    except OSError as exc:
+        click.echo(f"Error: {exc.filename}: cannot be written ({exc.strerror})", err=True)
+        raise SystemExit(exits.USAGE) from exc
+    console.print(f"\nWrote {page} and {short}", markup=False, highlight=False, soft_wrap=True)

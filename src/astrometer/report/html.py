@@ -1,0 +1,202 @@
+"""A results file -> `report.html`: one file that needs nothing else, no script, no network.
+
+Autoescape is on and the page forbids itself to load anything (Content-Security-Policy).
+"""
+
+import shlex
+from collections.abc import Mapping
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from astrometer import __version__
+from astrometer.api.outcome import Outcome
+from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
+from astrometer.report import charts, glossary, shown, view
+from astrometer.report.steps import columns
+from astrometer.report.writing import write_whole
+
+FILE_NAME = "report.html"
+_OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
+_DISTRIBUTIONS = ("ttft", "chunk_gap", "e2e", "duration")
+
+
+def write_html(results: Mapping[str, Any], path: Path) -> None:
+    """Write the report, whole or not at all."""
+    write_whole(path, render_html(results))
+
+
+def render_html(results: Mapping[str, Any]) -> str:
+    """The whole page as text."""
+    rows = view.scenario_rows(results)
+    steps = columns(results)
+    over_time = [charts.traffic(steps), *(charts.over_time(steps, name) for name in _OVER_TIME)]
+    shapes = [charts.distribution(results, name) for name in _DISTRIBUTIONS]
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            style=_style(),
+            astrometer_version=__version__,
+            head=view.headline(results),
+            started=_date(results["window"]["start"]),
+            figures=_figures(results),
+            rows=rows,
+            withheld=view.withheld_note(rows),
+            no_stream_note=view.NO_STREAM_NOTE,
+            operations=[
+                (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]
+            ],
+            outcomes=_outcomes(results),
+            percentiles=_percentiles(results),
+            over_time=[chart for chart in over_time if chart],
+            distributions=[chart for chart in shapes if chart],
+            generator=_generator(results["generator"]),
+            target=_target(results),
+            command=shown.plain(shlex.join(results["command"])),
+            environment=[(shown.plain(k), shown.plain(v)) for k, v in results["environment"].items()],
+            schema_version=results["schema_version"],
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("astrometer.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = shown.count
+    return environment
+
+
+def _style() -> Markup:
+    source = (Path(__file__).parent / "templates" / "report.css").read_text("utf-8")
+    return Markup(source)  # noqa: S704 (our own file)
+
+
+def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The few numbers to take home: (name, value, what is behind it)."""
+    whole = view.row("all", results)
+    figures = [
+        ("turns", shown.count(whole.started), f"{shown.count(whole.ok)} ok"),
+        (
+            "errors",
+            shown.share((whole.ended - whole.ok) / whole.ended if whole.ended else None),
+            f"{shown.count(whole.ended - whole.ok)} of {shown.count(whole.ended)}",
+        ),
+    ]
+    for name, cell in (
+        ("TTFT p50", whole.ttft_p50),
+        ("TTFT p95", whole.ttft_p95),
+        ("e2e p95", whole.e2e_p95),
+    ):
+        if cell is not None:
+            figures.append((name, cell.text, f"n {shown.count(cell.n)}"))
+    if whole.e2e_p95 is None and whole.duration_p95 is not None:
+        figures.append(("duration p95", whole.duration_p95.text, f"n {shown.count(whole.duration_p95.n)}"))
+    figures.append(("goodput", whole.goodput_rate, whole.goodput_share))
+    return figures
+
+
+def _outcomes(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    counted = results["turns"]["outcomes"]
+    total = sum(counted.values())
+    lost = results["turns"]["started"] - total
+    rows = [
+        {
+            "name": shown.plain(name),
+            "n": n,
+            "share": shown.share(n / total),
+            "width": round(n / total * 100, 2),
+            "layer": glossary.layer(name),
+            "kind": "ok" if name == Outcome.OK.value else "bad",
+        }
+        for name, n in sorted(counted.items(), key=lambda item: (item[0] != "ok", -item[1], item[0]))
+        if n
+    ]
+    if lost:
+        rows.append(
+            {"name": "never ended", "n": lost, "share": "", "width": 0, "layer": "unknown", "kind": "bad"}
+        )
+    return rows
+
+
+def _percentiles(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Each metric, and below it the variant in which a failure is infinitely slow, where it differs."""
+    rows = []
+    attempts = results["metrics_all_attempts"]
+    for name in [*results["metrics"], *(name for name in attempts if name not in results["metrics"])]:
+        word = glossary.metric(name)
+        if name in results["metrics"]:
+            rows.append({"title": word.title, "meaning": word.meaning, **_line(results["metrics"][name])})
+        if name in attempts:
+            rows.append({"title": None, "meaning": f"{word.title}, all attempts", **_line(attempts[name])})
+    return rows
+
+
+def _line(summary: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("p50", "p90", "p95", "p99", "max")
+    return {"n": summary["n"], "cells": [(key, shown.duration(summary[key])) for key in keys]}
+
+
+def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Name, value, limit and whether it is over it; None for what was not measured."""
+
+    def line(name: str, value: float | None, text: str, limit: float, limit_text: str) -> dict[str, Any]:
+        over = value is not None and value > limit
+        return {"name": name, "text": text if value is not None else "–", "limit": limit_text, "over": over}
+
+    lag, late, cpu = health["loop_lag_p99_s"], health["schedule_lag_p99_s"], health["cpu_max"]
+    return [
+        line(
+            "event-loop lag p99", lag, shown.duration(lag), MAX_LOOP_LAG_S, f"≤ {MAX_LOOP_LAG_S * 1e3:.0f} ms"
+        ),
+        line(
+            "schedule lag p99",
+            late,
+            shown.duration(late),
+            MAX_SCHEDULE_LAG_S,
+            f"≤ {MAX_SCHEDULE_LAG_S * 1e3:.0f} ms",
+        ),
+        line("CPU of the busiest process", cpu, shown.share(cpu), MAX_CPU, f"≤ {MAX_CPU:.0%}"),
+        line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
+        {
+            "name": "event-loop lag, longest",
+            "text": shown.duration(health["loop_lag_max_s"]),
+            "limit": "",
+            "over": False,
+        },
+        {"name": "processes", "text": str(health["processes"]), "limit": "", "over": False},
+    ]
+
+
+def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
+    tokens, bytes_ = results["tokens"], results["bytes"]
+    lines = [
+        ("url", shown.plain(results["target"]["url"])),
+        ("AstrBot", shown.plain(results["target"].get("version") or "unknown")),
+        ("window", shown.duration(results["window"]["duration_s"])),
+        ("users", "unknown" if results["users"] is None else shown.count(results["users"])),
+    ]
+    if any(tokens.values()):
+        given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)
+        lines.append(("tokens", f"{shown.count(given)} in, {shown.count(made)} out (as the server counts)"))
+    if any(bytes_.values()):
+        sent, got = bytes_.get("bytes_sent", 0), bytes_.get("bytes_received", 0)
+        lines.append(("bodies", f"{shown.size(sent)} sent, {shown.size(got)} received"))
+    return lines
+
+
+def _date(text: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
+    except ValueError:
+        return shown.plain(text)

@@ -1,0 +1,67 @@
+"""Values of a results file -> the text a person reads. Withheld is "–", never 0; a failure's time is "∞"."""
+
+import math
+from typing import Any
+
+from astrometer.units import format_duration
+
+WITHHELD = "–"
+
+
+def seconds(value: Any) -> float | None:
+    """A time in a results file: a number, null (withheld) or the text "inf"."""
+    if value is None:
+        return None
+    return math.inf if value == "inf" else float(value)
+
+
+def duration(value: Any) -> str:
+    return format_duration(seconds(value))
+
+
+def count(value: int) -> str:
+    """1234567 -> "1,234,567"."""
+    return f"{value:,}"
+
+
+def brief_count(value: int) -> str:
+    """For narrow columns: exact up to 9,999, then "33.8k", "4.1M". Cut, not rounded: n is never flattered."""
+    if value < 10_000:
+        return count(value)
+    scale, letter = (1000, "k") if value < 1_000_000 else (1_000_000, "M")
+    return f"{value * 10 // scale / 10:,.1f}{letter}"
+
+
+def rate(value: float | None) -> str:
+    """Events per second, three significant digits: "0.25/s", "13.4/s", "1,204/s"."""
+    if value is None:
+        return WITHHELD
+    if value >= 99.95:
+        return f"{value:,.0f}/s"
+    return f"{value:.1f}/s" if value >= 9.995 else f"{value:.2f}/s"
+
+
+def share(value: float | None) -> str:
+    """A share of one as a percentage. Never rounded up to 100 % nor down to 0 %."""
+    if value is None:
+        return WITHHELD
+    if 0 < value < 0.0005:
+        return "< 0.1 %"
+    if 0.9995 <= value < 1:
+        return "> 99.9 %"
+    return f"{value * 100:.0f} %" if value in (0, 1) else f"{value * 100:.1f} %"
+
+
+def size(value: int) -> str:
+    """Bytes in decimal units: "2.0 kB"."""
+    amount = float(value)
+    for unit in ("B", "kB", "MB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} GB"
+
+
+def plain(text: Any) -> str:
+    """Text that came from outside, without control characters that a terminal would obey."""
+    return "".join(letter if letter.isprintable() else "�" for letter in str(text))

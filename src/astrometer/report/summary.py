@@ -1,0 +1,79 @@
+"""A results file -> `summary.md`: the verdict and one table, small enough for a CI step or a pull request."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astrometer.report import shown, view
+from astrometer.report.writing import write_whole
+
+FILE_NAME = "summary.md"
+# GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
+MAX_ROWS = 60
+_SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&])")
+_MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️", "NONE": "ℹ️", "NO_DATA": "⚠️"}
+
+
+def write_summary(results: Mapping[str, Any], path: Path) -> None:
+    """Write the summary, whole or not at all."""
+    write_whole(path, render_summary(results))
+
+
+def render_summary(results: Mapping[str, Any]) -> str:
+    """GitHub-flavoured Markdown."""
+    head = view.headline(results)
+    rows = view.scenario_rows(results)
+    lines = [f"### {_mark(head.verdict)} astrometer: {text(head.verdict)}", "", text(head.subject), ""]
+    lines += [head.sentence, ""] if head.sentence else []
+    lines += [f"- {text(cause)}" for cause in head.causes]
+    lines += [""] if head.causes else []
+    if head.objectives:
+        lines += ["| objective | verdict | was | n |", "|---|---|--:|--:|"]
+        lines += [
+            f"| {text(item.text)} | {_mark(item.verdict)} {text(item.verdict)} | {item.value} | {item.n} |"
+            for item in head.objectives
+        ]
+        lines.append("")
+    lines += _table(rows) if rows else ["Nothing was started.", ""]
+    if (note := view.withheld_note(rows)) is not None:
+        lines += [f"<sub>{text(note)}</sub>", ""]
+    return "\n".join(lines)
+
+
+def text(value: str) -> str:
+    """Text from outside as literal Markdown: it can neither format, nor hold HTML, nor end a cell."""
+    return _SPECIAL.sub(r"\\\1", shown.plain(value))
+
+
+def _table(rows: list[view.Row]) -> list[str]:
+    lines = [
+        "| scenario | turns | outcomes | TTFT p50 | TTFT p95 | chunk gap p95 | e2e p95 | goodput |",
+        "|---|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    kept = rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], rows[-1]]
+    for row in kept:
+        whole = "<br>".join(
+            part for part in (_cell(row.e2e_p95), _cell(row.duration_p95, " (plain calls)")) if part
+        )
+        cells = (
+            text(row.name),
+            shown.count(row.started),
+            text(row.outcomes_text),
+            _cell(row.ttft_p50),
+            _cell(row.ttft_p95),
+            _cell(row.chunk_gap_p95),
+            whole,
+            f"{row.goodput_rate} ({row.goodput_share})",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    left_out = len(rows) - len(kept)
+    return [*lines, "", *([f"{left_out} more scenarios are in report.html.", ""] if left_out else [])]
+
+
+def _cell(cell: view.Shown | None, note: str = "") -> str:
+    return "" if cell is None else f"{cell.text}{note} <sub>n {shown.count(cell.n)}</sub>"
+
+
+def _mark(verdict: str) -> str:
+    return _MARKS.get(verdict, "")

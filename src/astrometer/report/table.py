@@ -1,0 +1,113 @@
+"""A results file -> the last thing a run says in the terminal: a table per scenario and the verdict.
+
+Two lines in each row keep it readable at 80 columns: a value, and below it the number of samples.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from astrometer.report import shown, view
+
+_STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
+_MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
+_DAGGER = "†"
+_JUDGED = "judged on all attempts, a failed one being infinitely slow; the table's times are of ok turns"
+
+
+def render(results: Mapping[str, Any]) -> RenderableType:
+    """What `Console().print` shows; it adapts to the width of the console, and to no colour."""
+    rows = view.scenario_rows(results)
+    parts: list[RenderableType] = [_table(rows)]
+    if any(row.duration_p95 for row in rows):
+        parts.append(Text(f"{_DAGGER} {view.NO_STREAM_NOTE}", style="dim"))
+    if (note := view.withheld_note(rows)) is not None:
+        parts.append(Text(note, style="dim"))
+    if not rows:
+        parts = [Text("Nothing was started.", style="yellow")]
+    return Group(*parts, Text(), *_verdict(view.headline(results)))
+
+
+def _table(rows: list[view.Row]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("scenario", overflow="fold", min_width=6)
+    table.add_column("turns", justify="right", no_wrap=True)
+    table.add_column("outcomes", overflow="fold", ratio=1, min_width=14)
+    for title in ("TTFT\np50", "TTFT\np95", "chunk\ngap p95", "e2e\np95", "goodput"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for index, row in enumerate(rows):
+        if len(rows) > 1 and index == len(rows) - 1:
+            table.add_section()
+        table.add_row(
+            Text(row.name, style="bold"),
+            shown.count(row.started),
+            _outcomes(row),
+            _cell(row.ttft_p50),
+            _cell(row.ttft_p95),
+            _cell(row.chunk_gap_p95),
+            _whole(row),
+            Text.assemble(row.goodput_rate, "\n", (row.goodput_share, "dim")),
+        )
+    return table
+
+
+def _outcomes(row: view.Row) -> Text:
+    text = Text()
+    if row.ok:
+        text.append(f"ok {shown.count(row.ok)}", style="green")
+    for name, number in row.failures:
+        text.append("\n" if text else "")
+        text.append(f"{name} {shown.count(number)}", style="red")
+    lost = row.started - row.ended
+    if lost:
+        text.append("\n" if text else "")
+        text.append(f"never ended {shown.count(lost)}", style="bold yellow")
+    return text or Text(shown.WITHHELD, style="dim")
+
+
+def _cell(cell: view.Shown | None, mark: str = "") -> Text:
+    if cell is None:
+        return Text()
+    return Text.assemble(cell.text, mark, "\n", (f"n {shown.brief_count(cell.n)}", "dim"))
+
+
+def _whole(row: view.Row) -> Text:
+    """End to end of the chats; of plain calls their duration, marked."""
+    cells = [_cell(row.e2e_p95)] if row.e2e_p95 else []
+    if row.duration_p95:
+        cells.append(_cell(row.duration_p95, _DAGGER))
+    return Text("\n").join(cells)
+
+
+def _verdict(headline: view.Headline) -> list[RenderableType]:
+    style = _STYLES.get(headline.verdict, "bold")
+    lines: list[RenderableType] = [
+        Text.assemble((headline.verdict, style), "  ", headline.sentence),
+        Text(" " * (len(headline.verdict) + 2) + headline.subject, style="dim"),
+    ]
+    if headline.causes:
+        lines += [_hanging(Text("!", style=style), Text(cause)) for cause in headline.causes]
+    if headline.objectives:
+        grid = Table.grid(padding=(0, 2))
+        for item in headline.objectives:
+            mark, colour = _MARKS.get(item.verdict, ("?", "yellow"))
+            shown_value = "too few samples" if item.verdict == "NO_DATA" else f"was {item.value}"
+            grid.add_row(
+                Text(f"  {mark}", style=colour),
+                Text(item.text),
+                Text(shown_value, style=colour),
+                Text(f"n {item.n}", style="dim"),
+            )
+        lines.append(grid)
+        lines.append(Text(f"  {_JUDGED}", style="dim"))
+    return lines
+
+
+def _hanging(mark: Text, text: Text) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_row(Text("  ") + mark, text)
+    return grid

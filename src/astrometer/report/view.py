@@ -1,0 +1,155 @@
+"""A results file -> the rows and sentences that every report shows: terminal, HTML and Markdown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.report import shown
+
+SENTENCES = {
+    "PASS": "Every objective was met.",
+    "FAIL": "At least one objective was not met.",
+    "INVALID": "These numbers cannot be trusted.",
+    "NONE": "No objectives were set, so nothing was judged.",
+}
+NO_STREAM_NOTE = "duration of plain calls, which have no stream"
+_ALL = "all"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """One percentile with the number of samples behind it. `text` is "–" where it is withheld."""
+
+    text: str
+    n: int
+    percent: int
+
+    @property
+    def withheld(self) -> bool:
+        """There are samples, but too few to say it."""
+        return self.text == shown.WITHHELD and self.n > 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One scenario (or all of them, or one operation). A percentile is None where no such thing exists."""
+
+    name: str
+    started: int
+    ok: int
+    failures: tuple[tuple[str, int], ...]  # most frequent first
+    ttft_p50: Shown | None
+    ttft_p95: Shown | None
+    chunk_gap_p95: Shown | None
+    e2e_p95: Shown | None
+    duration_p95: Shown | None
+    goodput_rate: str
+    goodput_share: str
+
+    @property
+    def ended(self) -> int:
+        return self.ok + sum(count for _, count in self.failures)
+
+    @property
+    def percentiles(self) -> tuple[Shown, ...]:
+        cells = (self.ttft_p50, self.ttft_p95, self.chunk_gap_p95, self.e2e_p95, self.duration_p95)
+        return tuple(cell for cell in cells if cell is not None)
+
+    @property
+    def outcomes_text(self) -> str:
+        """`ok 402, stalled 3`; a dash when nothing ended."""
+        parts = [("ok", self.ok)] if self.ok else []
+        return ", ".join(f"{name} {shown.count(n)}" for name, n in [*parts, *self.failures]) or shown.WITHHELD
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """One objective and how it came out."""
+
+    text: str
+    verdict: str
+    value: str
+    n: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Headline:
+    """What a reader needs first."""
+
+    verdict: str
+    sentence: str
+    causes: tuple[str, ...]
+    objectives: tuple[Judged, ...]
+    subject: str  # scenario, target, version, window, users
+
+
+def headline(results: Mapping[str, Any]) -> Headline:
+    target, window = results["target"], results["window"]
+    version = f"AstrBot {shown.plain(target['version'])}" if target.get("version") else "version unknown"
+    parts = [
+        f"{shown.plain(results['scenario'])} against {shown.plain(target['url'])}",
+        version,
+        shown.duration(window["duration_s"]),
+    ]
+    if results.get("users") is not None:
+        parts.append(f"{shown.count(results['users'])} users")
+    return Headline(
+        verdict=shown.plain(results["verdict"]),
+        sentence=SENTENCES.get(results["verdict"], ""),
+        causes=tuple(shown.plain(cause) for cause in results["causes"]),
+        objectives=tuple(_judged(item) for item in results["objectives"]),
+        subject=" · ".join(parts),
+    )
+
+
+def scenario_rows(results: Mapping[str, Any]) -> list[Row]:
+    """One row for each scenario, and one for all together when there are several."""
+    rows = [row(name, cell) for name, cell in results["scenarios"].items()]
+    return [*rows, row(_ALL, results)] if len(rows) > 1 else rows
+
+
+def row(name: str, cell: Mapping[str, Any]) -> Row:
+    outcomes = dict(cell["turns"]["outcomes"])
+    ok = outcomes.pop(Outcome.OK.value, 0)
+    failures = sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))
+    return Row(
+        name=shown.plain(name),
+        started=cell["turns"]["started"],
+        ok=ok,
+        failures=tuple((shown.plain(key), number) for key, number in failures if number),
+        ttft_p50=_percentile(cell, "ttft", 50),
+        ttft_p95=_percentile(cell, "ttft", 95),
+        chunk_gap_p95=_percentile(cell, "chunk_gap", 95),
+        e2e_p95=_percentile(cell, "e2e", 95),
+        duration_p95=_percentile(cell, "duration", 95),
+        goodput_rate=shown.rate(cell["goodput"]["per_s"]),
+        goodput_share=shown.share(cell["goodput"]["share"]),
+    )
+
+
+def withheld_note(rows: list[Row]) -> str | None:
+    """Why some percentiles are dashes, naming only the kinds that are."""
+    percents = sorted({cell.percent for row in rows for cell in row.percentiles if cell.withheld})
+    if not percents:
+        return None
+    return "– withheld, too few samples: " + ", ".join(
+        f"p{percent} needs n ≥ {shown.count(MIN_SAMPLES[percent])}" for percent in percents
+    )
+
+
+def _percentile(cell: Mapping[str, Any], metric: str, percent: int) -> Shown | None:
+    summary = cell["metrics"].get(metric)
+    if summary is None:
+        return None
+    return Shown(text=shown.duration(summary[f"p{percent}"]), n=summary["n"], percent=percent)
+
+
+def _judged(item: Mapping[str, Any]) -> Judged:
+    value = item["value"]
+    is_share = "%" in item["text"]
+    text = shown.share(value) if is_share and value is not None else shown.duration(value)
+    return Judged(
+        text=shown.plain(item["text"]), verdict=item["verdict"], value=text, n=shown.count(item["n"])
+    )

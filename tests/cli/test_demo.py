@@ -1,0 +1,108 @@
+"""`astrometer demo` as a user runs it: real processes, real signals, what is left."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+
+import psutil
+import pytest
+from click.testing import CliRunner
+
+from astrometer.cli import exits, main
+from astrometer.cli.demo import Simulated, probe_settings
+from astrometer.config import load
+
+PROGRAM = [sys.executable, "-c", "from astrometer.cli import main; main()"]
+EXIT_BY_VERDICT = {"PASS": exits.PASS, "FAIL": exits.FAILED, "INVALID": exits.INVALID}
+
+
+def start(folder, *arguments):
+    # Whatever the caller's environment points at, the demo talks to its own simulator only.
+    environ = {**os.environ, "ASTRBOT_URL": "http://127.0.0.1:9", "ASTRBOT_API_KEY": "not-yours"}
+    return subprocess.Popen(
+        [*PROGRAM, "demo", "--out", str(folder), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environ,
+        cwd=folder.parent,
+    )
+
+
+def descendants(pid):
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def assert_all_gone(processes):
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    for process in alive:
+        process.kill()
+    assert alive == []
+
+
+def test_the_demo_measures_probes_and_reports(tmp_path):
+    folder = tmp_path / "demo-report"
+    child = start(folder, "--duration", "6s", "--users", "25")
+    time.sleep(4)
+    family = descendants(child.pid)
+    out, err = child.communicate(timeout=90)
+    assert_all_gone(family)
+    results = json.loads((folder / "results.json").read_text("utf-8"))
+    turns = results["turns"]
+    assert turns["started"] == sum(turns["outcomes"].values()) > 20
+    assert 0.2 <= results["metrics"]["ttft"]["p50"] < 0.4, "the simulated model was told 0.2 s"
+    assert results["scenario"] == "mixed"
+    assert results["target"]["version"]
+    assert "<h1>" in (folder / "report.html").read_text("utf-8")
+    assert "TTFT" in out
+    assert re.search(rf"^{results['verdict']}  ", out, flags=re.MULTILINE)
+    for probe in ("chat", "im", "reads", "scopes", "upload"):
+        assert re.search(rf"simulator +{probe} +PASS", out), out + err
+    assert str(folder / "report.html") in out
+    assert child.returncode == EXIT_BY_VERDICT[results["verdict"]]
+    secret = re.compile(r"(abk|ak|sk)[-_][A-Za-z0-9]{16,}")
+    assert not secret.search(out + err + json.dumps(results))
+
+
+@pytest.mark.parametrize(
+    ("number", "after_s"), [(signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGINT, 0.9)]
+)
+def test_an_interrupted_demo_leaves_no_process(tmp_path, number, after_s):
+    child = start(tmp_path / "demo-report", "--duration", "60s", "--users", "5")
+    time.sleep(after_s)
+    family = descendants(child.pid)
+    child.send_signal(number)
+    _, err = child.communicate(timeout=30)
+    assert_all_gone(family)
+    assert child.returncode == 130
+    assert "the simulator is stopped" in err
+
+
+def test_a_nonsense_duration_is_a_usage_error():
+    done = CliRunner().invoke(main, ["demo", "--duration", "soon"])
+    assert done.exit_code == 2
+    assert "not a duration" in done.stderr
+
+
+def test_the_probes_get_one_key_per_scope(tmp_path, monkeypatch):
+    names = ("chat", "config", "file", "im")
+    simulated = Simulated(
+        url="http://127.0.0.1:1", version="4.29.3", keys=dict.fromkeys(names, "k"), key_ids={"chat": "id-1"}
+    )
+    text = probe_settings(simulated)
+    assert set(tomllib.loads(text)["targets"]["simulator"]["keys"]) == set(names)
+    (tmp_path / "astrometer.toml").write_text(text, "utf-8")
+    environ = {f"ASTRBOT_DEMO_{name.upper()}_KEY": f"secret-{name}" for name in names}
+    target = load(tmp_path / "astrometer.toml", environ).target()
+    assert {scope: target.key_for(scope).secret.reveal() for scope in names} == {
+        name: f"secret-{name}" for name in names
+    }
+    assert target.keys["chat"].id == "id-1"

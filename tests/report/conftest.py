@@ -1,0 +1,175 @@
+"""Synthetic chats, driven byte by byte through the real `ChatExchange` and tallied -> results files."""
+
+import json
+import random
+import re
+from dataclasses import dataclass
+
+import pytest
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure import results as results_file
+from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn, Deadlines
+from astrometer.measure.objectives import goals, parse_objectives
+from astrometer.measure.tally import Tally
+
+START = 1_700_000_003.2  # wall clock, in the middle of a step of the timeline
+DEADLINES = Deadlines(first_token_s=10, idle_s=5, total_s=60)
+
+
+def event(type_: str, **more: object) -> bytes:
+    return b"data: " + json.dumps({"type": type_, **more}).encode() + b"\n\n"
+
+
+@dataclass
+class Speaker:
+    """Plays one server. Times are what the chat is told they are: nothing waits."""
+
+    rng: random.Random
+    slowness: float = 1.0
+
+    def chat(self, *, fails: str | None = None, streaming: bool = True) -> ChatTurn:
+        exchange = ChatExchange(streaming=streaming, deadlines=DEADLINES)
+        t = 1000.0
+        exchange.sent(t)
+        if fails == "connect":
+            exchange.lost(t + 0.01, Outcome.CONNECT, "refused")
+            return exchange.result()
+        t += self.rng.uniform(0.003, 0.008)
+        if fails == "rate_limited":
+            exchange.headers(t, 429, "application/json")
+            exchange.feed(t, b'{"status":"error","message":"slow down"}')
+            exchange.eof(t)
+            return exchange.result()
+        exchange.headers(t, 200, "text/event-stream")
+        exchange.feed(t, event("session_id", session_id="s"))
+        exchange.feed(t + 0.002, event("run_started", data={"run_id": "r"}))
+        ttft_s = self.rng.lognormvariate(-1.5, 0.35) * self.slowness
+        t += ttft_s
+        words = self.rng.randint(8, 60)
+        if streaming:
+            for index in range(words):
+                exchange.feed(t, event("plain", data=f"w{index} ", streaming=True, chain_type=None))
+                t += self.rng.lognormvariate(-3.9, 0.5)
+                if fails == "reset" and index == 5:
+                    exchange.lost(t, Outcome.RESET, "connection reset")
+                    return exchange.result()
+                if fails == "stalled" and index == 5:
+                    exchange.expire(t + DEADLINES.idle_s)
+                    return exchange.result()
+        stats = {"token_usage": {"input_other": 40, "output": words}, "time_to_first_token": ttft_s - 0.004}
+        exchange.feed(t, event("agent_stats", data=stats))
+        if not streaming:
+            exchange.feed(t, event("plain", data="whole", streaming=False))
+        exchange.feed(t, event("complete", data="w0 w1"))
+        exchange.feed(t + 0.003, event("end", data=""))
+        exchange.eof(t + 0.004)
+        return exchange.result()
+
+    def call(self, *, fails: Outcome | None = None) -> CallResult:
+        duration_s = self.rng.lognormvariate(-4.2, 0.5) * self.slowness
+        return CallResult(outcome=fails or Outcome.OK, duration_s=duration_s, bytes_sent=2048, status=200)
+
+
+def fill(tally: Tally, *, seed: int, chats: int, calls: int, duration_s: float, slowness: float) -> None:
+    rng = random.Random(seed)
+    speaker = Speaker(rng, slowness)
+    for index in range(chats):
+        wall_s = START + duration_s * index / max(1, chats)
+        fails = {11: "stalled", 37: "reset", 59: "rate_limited"}.get(index % 97)
+        streaming = index % 10 != 0
+        scenario = "sessions" if index % 4 == 0 else "chat"
+        operation = "chat stream" if streaming else "chat whole"
+        tally.started(scenario, operation, wall_s)
+        tally.finished(scenario, operation, wall_s, speaker.chat(fails=fails, streaming=streaming))
+    for index in range(calls):
+        wall_s = START + duration_s * index / max(1, calls)
+        scenario, operation = [("uploads", "upload"), ("im", "push"), ("reads", "sessions page")][index % 3]
+        fails = Outcome.FORBIDDEN if index % 101 == 50 else None
+        tally.started(scenario, operation, wall_s)
+        tally.finished(scenario, operation, wall_s, speaker.call(fails=fails))
+        if scenario == "uploads" and index % 9 == 0:
+            tally.started(scenario, "chat about it", wall_s)
+            tally.finished(scenario, "chat about it", wall_s, speaker.chat())
+
+
+def make_results(  # the knobs of a run, as a test thinks of them
+    *,
+    chats: int = 1500,
+    calls: int = 1200,
+    slos: tuple[str, ...] = ("ttft_p95 < 1s", "errors < 5%", "goodput > 90%"),
+    duration_s: float = 30.0,
+    scenario: str = "mixed",
+    url: str = "http://127.0.0.1:6185",
+    version: str | None = "4.29.3",
+    slowness: float = 1.0,
+    generator: results_file.GeneratorHealth | None = None,
+    command: tuple[str, ...] = ("astrometer", "load", "mixed", "--users", "20", "--slo", "ttft_p95 < 1s"),
+) -> dict:
+    """A whole results file, through the same code as a real run."""
+    objectives = parse_objectives(slos)
+    tally = Tally(goals(objectives))
+    fill(tally, seed=7, chats=chats, calls=calls, duration_s=duration_s, slowness=slowness)
+    info = results_file.RunInfo(
+        scenario=scenario,
+        url=url,
+        start=START,
+        duration_s=duration_s,
+        version=version,
+        users=20,
+        command=command,
+        environment={"python": "3.11.2", "locust": "2.47.0", "platform": "Linux", "cpus": "2"},
+        objectives=objectives,
+        generator=generator
+        or results_file.GeneratorHealth(
+            loop_lag_p99_s=0.0042, loop_lag_max_s=0.0113, cpu_max=0.41, schedule_lag_p99_s=0.0009
+        ),
+    )
+    return results_file.build(tally, info)
+
+
+@pytest.fixture(scope="session")
+def make():
+    return make_results
+
+
+@pytest.fixture(scope="session")
+def passed() -> dict:
+    return make_results()
+
+
+@pytest.fixture(scope="session")
+def failed() -> dict:
+    return make_results(slowness=4.0)
+
+
+@pytest.fixture(scope="session")
+def invalid() -> dict:
+    return make_results(
+        generator=results_file.GeneratorHealth(
+            loop_lag_p99_s=0.084, loop_lag_max_s=0.4, cpu_max=0.97, schedule_lag_p99_s=0.2, lost_workers=1
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def empty() -> dict:
+    """A run in which nothing was ever started."""
+    return make_results(chats=0, calls=0, slos=())
+
+
+@pytest.fixture(scope="session")
+def tiny() -> dict:
+    """Too few samples for most percentiles."""
+    return make_results(chats=30, calls=24, slos=("ttft_p95 < 1s",), duration_s=8.0)
+
+
+@pytest.fixture
+def visible():
+    """HTML -> the text that a reader sees."""
+
+    def text_of(html: str) -> str:
+        body = re.sub(r"<(style|title|head)\b.*?</\1>", " ", html, flags=re.DOTALL)
+        return " ".join(re.sub(r"<[^>]+>", " ", body).split())
+
+    return text_of

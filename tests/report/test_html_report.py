@@ -1,0 +1,164 @@
+import copy
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from astrometer.report.html import render_html, write_html
+
+VOID = {"meta", "br", "link", "img", "input", "hr", "line", "circle"}
+# Everything that could make a browser fetch something.
+FETCHING_TAGS = {
+    "script", "link", "img", "iframe", "object", "embed", "video", "audio", "source", "base", "image", "use",
+    "form", "a", "feimage", "foreignobject", "animate", "set",
+}  # fmt: skip
+FETCHING_ATTRIBUTES = {
+    "src", "href", "xlink:href", "srcset", "data", "action", "formaction", "poster", "ping", "background",
+    "manifest", "xmlns",
+}  # fmt: skip
+
+
+class Inspector(HTMLParser):
+    """Collects what a page is made of, and whether its tags are balanced."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.unbalanced: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append(tag)
+        self.attributes += attrs
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.unbalanced.append(tag)
+
+
+KINDS = ["passed", "failed", "invalid", "tiny", "empty"]
+
+
+@pytest.fixture(params=KINDS)
+def page(request) -> str:
+    return render_html(request.getfixturevalue(request.param))
+
+
+def test_the_page_refers_to_nothing_outside_itself(page):
+    inspector = Inspector(page)
+    assert not FETCHING_TAGS & set(inspector.tags)
+    assert not FETCHING_ATTRIBUTES & {name for name, _ in inspector.attributes}
+    assert not [name for name, _ in inspector.attributes if name.startswith("on")]
+    assert "@import" not in page
+    assert "url(" not in page.lower()
+    assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
+
+
+def test_the_page_is_well_formed(page):
+    inspector = Inspector(page)
+    assert inspector.unbalanced == []
+    assert inspector.open == []
+
+
+def test_no_number_leaks_as_nan_none_or_nothing(page, visible):
+    text = visible(page)
+    assert not re.search(r"\b(nan|None|undefined|null)\b", text)
+    assert "nan" not in "".join(value or "" for _, value in Inspector(page).attributes).lower()
+
+
+def test_the_verdict_comes_first_with_causes_and_objectives(invalid, visible):
+    text = visible(render_html(invalid))
+    places = [
+        text.index(word)
+        for word in (
+            "INVALID",
+            "event-loop lag p99 84 ms",
+            "Objectives",
+            "Scenarios",
+            "Over time",
+            "Percentiles",
+        )
+    ]
+    assert places == sorted(places)
+    assert places[0] < 60
+
+
+def test_it_has_every_part_that_was_promised(passed, visible):
+    html = render_html(passed)
+    text = visible(html)
+    for part in (
+        "ttft_p95 &lt; 1s", "TTFT over time", "e2e over time", "Started and failed over time",
+        "Distribution of TTFT", "Distribution of chunk gap", "Load generator", "Target", "AstrBot 4.29.3",
+        "astrometer load mixed --users 20", "How exchanges ended", "rate_limited", "locust",
+    ):  # fmt: skip
+        assert part in text, part
+
+
+def test_failures_stand_beside_the_ok_turns_in_the_percentiles(passed, visible):
+    text = visible(render_html(passed))
+    attempts = passed["metrics_all_attempts"]["ttft"]
+    assert re.search(rf"TTFT, all attempts {attempts['n']:,}", text)
+    assert "∞" in text
+
+
+def test_every_percentile_has_its_n(passed, visible):
+    text = visible(render_html(passed))
+    chat = passed["scenarios"]["chat"]["metrics"]["ttft"]
+    assert f"n {chat['n']:,}" in text
+
+
+def test_too_few_samples_are_dashes_with_the_reason(tiny, visible):
+    assert "withheld, too few samples" in visible(render_html(tiny))
+
+
+def test_hostile_text_stays_text(make):
+    evil = '"><script>alert(1)</script><img src=http://evil/x onerror=y>'
+    results = make(
+        chats=40, calls=0, scenario=evil, url="http://h/" + evil, version=evil, command=("x", evil)
+    )
+    results = copy.deepcopy(results)
+    results["scenarios"] = {evil: results["scenarios"]["chat"]}
+    results["operations"][0]["operation"] = evil
+    results["causes"] = [evil]
+    results["environment"] = {evil: evil}
+    results["turns"]["outcomes"][evil] = 4
+    results["timeline"]["steps"][0]["turns"]["outcomes"][evil] = 4
+    page = render_html(results)
+    inspector = Inspector(page)
+    assert not FETCHING_TAGS & set(inspector.tags)
+    assert not FETCHING_ATTRIBUTES & {name for name, _ in inspector.attributes}
+    assert inspector.unbalanced == []
+    assert "&lt;script&gt;" in page
+
+
+def test_a_long_run_stays_a_small_page(make):
+    page = render_html(make(chats=2000, calls=0, duration_s=1500))
+    assert len(page) < 1_500_000
+
+
+def test_a_run_of_one_turn_can_be_shown(make, visible):
+    text = visible(render_html(make(chats=1, calls=0, slos=(), duration_s=1)))
+    assert "NONE" in text
+    assert "e2e over time" in text
+
+
+def test_the_file_is_whole_and_nothing_else_is_left(passed, tmp_path):
+    path = tmp_path / "deep" / "report.html"
+    write_html(passed, path)
+    assert path.read_text("utf-8").rstrip().endswith("</html>")
+    assert [item.name for item in path.parent.iterdir()] == ["report.html"]
+
+
+def test_light_dark_phone_and_paper_are_all_styled(passed):
+    page = render_html(passed)
+    for rule in ("prefers-color-scheme: dark", "max-width: 560px", "@media print", 'name="viewport"'):
+        assert rule in page

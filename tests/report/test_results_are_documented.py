@@ -1,0 +1,98 @@
+"""docs/results.md against a real results file, both ways: nothing undocumented, nothing invented."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from astrometer.measure import results as results_file
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.objectives import METRICS
+from astrometer.report import glossary
+
+DOC = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
+FREE_NAMES = {"environment", "scenarios", "outcomes", "tokens", "bytes"}
+SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
+CELL = {"turns", "throughput_per_s", "goodput", "tokens", "bytes"} | SUMMARY_HOLDERS
+
+
+def documented(heading: str) -> set[str]:
+    section = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", DOC, flags=re.MULTILINE | re.DOTALL)[1]
+    return set(re.findall(r"^\| `([^`]+)`", section, flags=re.MULTILINE))
+
+
+def paths(value, prefix=""):
+    """Every leaf's path, with NAME for free names and [] for lists."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            free = prefix.rsplit(".", maxsplit=1)[-1] in FREE_NAMES
+            name = "NAME" if free else key
+            yield from paths(item, f"{prefix}.{name}" if prefix else name)
+    elif isinstance(value, list):
+        for item in value:
+            yield from paths(item, f"{prefix}[]")
+        if not value:
+            yield f"{prefix}[]"
+    else:
+        yield prefix
+
+
+def cells(results):
+    yield results
+    yield from results["scenarios"].values()
+    yield from results["operations"]
+    yield from results["timeline"]["steps"]
+
+
+@pytest.fixture(scope="module")
+def real(make):
+    failing = results_file.GeneratorHealth(loop_lag_p99_s=0.1)
+    return make(generator=failing)
+
+
+def test_every_field_of_the_file_is_documented_and_every_documented_field_exists(real):
+    own = {key: value for key, value in real.items() if key not in CELL}
+    own["scenarios"] = dict.fromkeys(real["scenarios"])
+    own["operations"] = [{k: v for k, v in item.items() if k not in CELL} for item in real["operations"]]
+    steps = [{k: v for k, v in item.items() if k not in CELL} for item in real["timeline"]["steps"]]
+    own["timeline"] = {**real["timeline"], "steps": steps}
+    assert set(paths(own)) == documented("The file")
+
+
+def test_every_field_of_a_cell_is_documented_and_every_documented_field_exists(real):
+    found = set()
+    for cell in cells(real):
+        assert set(cell) >= CELL
+        own = {key: cell[key] for key in CELL - SUMMARY_HOLDERS}
+        found |= set(paths(own)) | {f"{key}.NAME" for key in SUMMARY_HOLDERS if cell[key]}
+    assert found - {"tokens", "bytes"} == documented("A cell")
+
+
+def test_every_field_of_a_summary_is_documented_and_every_documented_field_exists(real):
+    summaries = [item for cell in cells(real) for key in SUMMARY_HOLDERS for item in cell[key].values()]
+    assert summaries
+    for summary in summaries:
+        assert set(summary) == documented("A summary")
+
+
+def test_every_metric_is_documented_and_has_words_for_the_report():
+    assert documented("Metrics") == set(METRICS) == set(glossary.METRICS)
+
+
+def test_the_documented_thresholds_are_those_of_the_code():
+    section = DOC[DOC.index("## A summary") :]
+    told = {
+        int(p): int(n.replace(",", "")) for p, n in re.findall(r"`p(\d+)` \|[^|]*below ([\d,]+)", section)
+    }
+    assert told == MIN_SAMPLES
+
+
+def test_the_documented_schema_version_is_the_current_one():
+    assert f"| `schema_version` | {results_file.SCHEMA_VERSION} |" in DOC
+
+
+def test_the_reading_example_runs(real, tmp_path, monkeypatch, capsys):
+    results_file.write(tmp_path, real)
+    monkeypatch.chdir(tmp_path)
+    exec(re.search(r"```python\n(.*?)```", DOC, flags=re.DOTALL)[1], {})
+    assert capsys.readouterr().out.startswith("INVALID ['event-loop lag p99 100 ms is above 20 ms']\nchat ")
