@@ -14,6 +14,7 @@ from astrometer.measure.objectives import parse_objectives
 from astrometer.measure.results import GeneratorHealth, ResultsError, RunInfo, build
 from astrometer.measure.tally import Tally
 from astrometer.measure.timeline import Timings
+from astrometer.measure.windows import Window
 
 NOW = 1_000_000.0
 
@@ -47,6 +48,7 @@ def test_started_is_the_sum_of_the_outcomes():
     assert content["turns"] == {
         "started": 4,
         "outcomes": {"cutoff": 1, "ok": 2, "unauthorized": 1},
+        "excluded": 0,
     }
     assert content["verdict"] == "NONE"
 
@@ -160,3 +162,20 @@ def test_a_file_that_is_no_results_file_is_named_with_the_reason(tmp_path, text,
     with pytest.raises(ResultsError, match=reason) as error:
         results.read(path)
     assert str(path) in str(error.value)
+
+
+def test_what_began_in_the_warm_up_is_accounted_for_and_not_measured():
+    tally = Tally(window=Window(start=NOW, excluded_s=10.0))
+    for began, ttft in ((NOW, 9.0), (NOW + 9.9, 9.0), (NOW + 10.0, 0.2)):
+        tally.started("chat", "chat", began)
+        tally.finished("chat", "chat", began, turn(ttft=ttft))
+    shipped = Tally.decode(tally.take().encode())
+    info = RunInfo(scenario="s", url="u", start=NOW, duration_s=30.0, excluded_s=10.0)
+    content = build(shipped, info)
+    assert content["turns"] == {"started": 3, "outcomes": {"ok": 3}, "excluded": 2}
+    assert content["metrics"]["ttft"]["n"] == 1
+    assert content["metrics"]["ttft"]["max"] == pytest.approx(0.2, rel=1e-3)
+    assert content["window"]["duration_s"] == 20.0
+    assert content["throughput_per_s"] == pytest.approx(1 / 20)
+    assert content["scenarios"]["chat"]["turns"]["excluded"] == 2
+    assert sum(step["turns"]["started"] for step in content["timeline"]["steps"]) == 3

@@ -17,6 +17,7 @@ from astrometer.measure.histogram import Histogram
 from astrometer.measure.objectives import METRICS, ObjectiveResult, Verdict, evaluate_all
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
 from astrometer.measure.tally import TIMELINE_STEP_S, Cell, Tally
+from astrometer.measure.windows import Window
 
 SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
@@ -45,7 +46,8 @@ class RunInfo:
     scenario: str
     url: str
     start: float
-    duration_s: float
+    duration_s: float  # until no new exchange began: ramp, warm-up and window, without the drain
+    excluded_s: float = 0.0  # ramp and warm-up
     version: str | None = None
     users: int | None = None
     command: Sequence[str] = ()
@@ -85,6 +87,8 @@ def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
 def build(tally: Tally, info: RunInfo) -> dict[str, Any]:
     """Return the whole content of `results.json`."""
     total = tally.total()
+    window = Window(start=info.start, excluded_s=info.excluded_s)
+    window_s = window.length_s(info.duration_s)
     judged = evaluate_all(info.objectives, total)
     causes = invalid_causes(info.generator, tally)
     causes += [
@@ -92,7 +96,9 @@ def build(tally: Tally, info: RunInfo) -> dict[str, Any]:
         for item in judged
         if item.verdict is Verdict.NO_DATA
     ]
-    scenarios = sorted({key.scenario for key in tally.cells})
+    keys = sorted({*tally.cells, *tally.excluded})
+    scenarios = sorted({key.scenario for key in keys})
+    nothing = Cell()
     return {
         "schema_version": SCHEMA_VERSION,
         "verdict": _verdict(judged, causes),
@@ -100,24 +106,31 @@ def build(tally: Tally, info: RunInfo) -> dict[str, Any]:
         "scenario": info.scenario,
         "target": {"url": info.url, "version": info.version},
         "window": {
-            "start": datetime.fromtimestamp(info.start, UTC).isoformat(),
-            "duration_s": info.duration_s,
+            "start": datetime.fromtimestamp(window.opens, UTC).isoformat(),
+            "duration_s": window_s,
+            "excluded_s": info.excluded_s,
         },
         "users": info.users,
         "command": list(info.command),
         "environment": dict(info.environment),
-        **_cell(total, info.duration_s),
+        **_cell(total, tally.total_excluded(), window_s),
         "objectives": [_objective(item) for item in judged],
         "generator": asdict(info.generator),
-        "scenarios": {name: _cell(tally.total(name), info.duration_s) for name in scenarios},
+        "scenarios": {
+            name: _cell(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
+        },
         "operations": [
-            {"scenario": key.scenario, "operation": key.operation, **_cell(tally.cells[key], info.duration_s)}
-            for key in sorted(tally.cells)
+            {
+                "scenario": key.scenario,
+                "operation": key.operation,
+                **_cell(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
+            }
+            for key in keys
         ],
         "timeline": {
             "step_s": TIMELINE_STEP_S,
             "steps": [
-                {"t_s": step - info.start, **_cell(tally.timeline[step], TIMELINE_STEP_S)}
+                {"t_s": step - info.start, **_cell(tally.timeline[step], nothing, TIMELINE_STEP_S)}
                 for step in sorted(tally.timeline)
             ],
         },
@@ -161,10 +174,15 @@ def _verdict(judged: Sequence[ObjectiveResult], causes: Sequence[str]) -> str:
     return "PASS" if all(item.verdict is Verdict.PASS for item in judged) else "FAIL"
 
 
-def _cell(cell: Cell, duration_s: float) -> dict[str, Any]:
+def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
+    """`turns` accounts for everything; all else is of the window alone."""
     ended = cell.outcomes.total()
     return {
-        "turns": {"started": cell.started, "outcomes": dict(sorted(cell.outcomes.items()))},
+        "turns": {
+            "started": cell.started + excluded.started,
+            "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
+            "excluded": excluded.started,
+        },
         "throughput_per_s": cell.outcomes["ok"] / duration_s if duration_s else None,
         "goodput": {
             "good": cell.good,

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
 TIMELINE_STEP_S = 5
@@ -118,21 +119,24 @@ class Tally:
 
     `goals`: the most that one good exchange may take, in seconds, by metric. An exchange is good when it
     is ok and within every goal that applies to its kind; a missing metric is not good.
+    `window`: what began outside of it is counted in `excluded`, and only there.
     """
 
-    def __init__(self, goals: Mapping[str, float] | None = None) -> None:
+    def __init__(self, goals: Mapping[str, float] | None = None, window: Window = EVERYTHING) -> None:
         self._goals = dict(goals or {})
+        self._window = window
+        self.excluded: dict[Key, Cell] = defaultdict(Cell)
         self.cells: dict[Key, Cell] = defaultdict(Cell)
         self.timeline: dict[int, Cell] = defaultdict(Cell)  # by the start of the step, epoch seconds
 
     def started(self, scenario: str, operation: str, wall_s: float) -> None:
-        """An exchange begins: count it before anything can go wrong."""
-        self.cells[Key(scenario, operation)].started += 1
+        """An exchange intended at `wall_s` begins: count it before anything can go wrong."""
+        self._cells_at(wall_s)[Key(scenario, operation)].started += 1
         self.timeline[_step(wall_s)].started += 1
 
     def finished(self, scenario: str, operation: str, wall_s: float, turn: Finished) -> None:
-        """It ended, in whatever way; `wall_s` is when it began, so that it counts in the step it began in."""
-        cell = self.cells[Key(scenario, operation)]
+        """It ended, in whatever way. `wall_s` is that of its start: it counts where it began."""
+        cell = self._cells_at(wall_s)[Key(scenario, operation)]
         good = self._is_good(turn)
         cell.finish(turn, good=good)
         for name in ("input_tokens", "output_tokens"):
@@ -140,6 +144,9 @@ class Tally:
         for name in ("bytes_sent", "bytes_received"):
             cell.bytes[name] += getattr(turn, name, 0)
         self.timeline[_step(wall_s)].finish(turn, good=good, only=TIMELINE_METRICS)
+
+    def _cells_at(self, wall_s: float) -> dict[Key, Cell]:
+        return self.cells if self._window.holds(wall_s) else self.excluded
 
     def _is_good(self, turn: Finished) -> bool:
         if not turn.outcome.is_ok:
@@ -149,8 +156,9 @@ class Tally:
         return all(name in metrics and max(metrics[name]) <= self._goals[name] for name in owed)
 
     def merge(self, other: "Tally") -> None:
-        for key, cell in other.cells.items():
-            self.cells[key].merge(cell)
+        for mine, theirs in ((self.cells, other.cells), (self.excluded, other.excluded)):
+            for key, cell in theirs.items():
+                mine[key].merge(cell)
         for step, cell in other.timeline.items():
             self.timeline[step].merge(cell)
 
@@ -158,34 +166,46 @@ class Tally:
         """Return what was collected since the last call, and begin anew."""
         taken = Tally()
         taken.cells, self.cells = self.cells, defaultdict(Cell)
+        taken.excluded, self.excluded = self.excluded, defaultdict(Cell)
         taken.timeline, self.timeline = self.timeline, defaultdict(Cell)
         return taken
 
     def total(self, scenario: str | None = None) -> Cell:
-        """All operations together, or those of one scenario."""
-        total = Cell()
-        for key, cell in self.cells.items():
-            if scenario is None or key.scenario == scenario:
-                total.merge(cell)
-        return total
+        """All operations together, or those of one scenario; the window only."""
+        return _sum(self.cells, scenario)
+
+    def total_excluded(self, scenario: str | None = None) -> Cell:
+        """The same for what began in the ramp or the warm-up."""
+        return _sum(self.excluded, scenario)
 
     @property
     def in_flight(self) -> int:
-        return sum(cell.started - cell.outcomes.total() for cell in self.cells.values())
+        cells = [*self.cells.values(), *self.excluded.values()]
+        return sum(cell.started - cell.outcomes.total() for cell in cells)
 
     def encode(self) -> dict[str, Any]:
         """Plain data for msgpack or JSON."""
         return {
             "cells": [[*key, cell.to_wire()] for key, cell in self.cells.items()],
+            "excluded": [[*key, cell.to_wire()] for key, cell in self.excluded.items()],
             "timeline": [[step, cell.to_wire()] for step, cell in self.timeline.items()],
         }
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> "Tally":
         tally = cls()
-        tally.cells.update({Key(scn, op): Cell.from_wire(cell) for scn, op, cell in wire["cells"]})
+        for mine, theirs in ((tally.cells, wire["cells"]), (tally.excluded, wire["excluded"])):
+            mine.update({Key(scn, op): Cell.from_wire(cell) for scn, op, cell in theirs})
         tally.timeline.update({int(step): Cell.from_wire(cell) for step, cell in wire["timeline"]})
         return tally
+
+
+def _sum(cells: Mapping[Key, Cell], scenario: str | None) -> Cell:
+    total = Cell()
+    for key, cell in cells.items():
+        if scenario is None or key.scenario == scenario:
+            total.merge(cell)
+    return total
 
 
 def _step(wall_s: float) -> int:
