@@ -73,10 +73,16 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeSettings:
-    """How often a probe runs and how long it may take (seconds); `options` are the probe's own."""
+    """How often a probe runs and how long it may take (seconds); `options` are the probe's own.
 
-    interval_s: float = 60.0
+    `interval_s` None: as the probe file says. `first_token_s` None: as long as the whole run may take.
+    """
+
+    interval_s: float | None = None
     timeout_s: float = 60.0
+    connect_s: float = 10.0
+    first_token_s: float | None = None
+    idle_s: float = 30.0
     enabled: bool = True
     targets: tuple[str, ...] | None = None  # None: all
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -90,6 +96,10 @@ class Config:
     targets: Mapping[str, Target]
     probes: Mapping[str, ProbeSettings] = field(default_factory=lambda: MappingProxyType({}))
     objectives: tuple[Objective, ...] = ()
+
+    def probe(self, name: str) -> ProbeSettings:
+        """The settings of the probe called `name`; the defaults when the config says nothing."""
+        return self.probes.get(name, ProbeSettings())
 
     def target(self, name: str | None = None) -> Target:
         """The target called `name`, or the only one. Raises ConfigError."""
@@ -122,8 +132,11 @@ class _Target(_Strict):
 
 
 class _Probe(_Strict):
-    interval: _Seconds = 60.0
+    interval: _Seconds | None = None
     timeout: _Seconds = 60.0
+    connect: _Seconds = 10.0
+    first_token: _Seconds | None = None
+    idle: _Seconds = 30.0
     enabled: bool = True
     targets: list[str] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
@@ -204,6 +217,9 @@ def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
         probes[name] = ProbeSettings(
             interval_s=probe.interval,
             timeout_s=probe.timeout,
+            connect_s=probe.connect,
+            first_token_s=probe.first_token,
+            idle_s=probe.idle,
             enabled=probe.enabled,
             targets=tuple(probe.targets) if probe.targets is not None else None,
             options=MappingProxyType(probe.options),

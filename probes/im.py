@@ -1,0 +1,31 @@
+"""Does the push API work? Nothing is sent: the platform named does not exist, and AstrBot must say so."""
+
+from astrometer.api.endpoints import IM_BOTS, IM_MESSAGE
+from astrometer.api.messages import im_body
+from astrometer.api.outcome import Outcome
+from astrometer.probing.probe import Context, Verdict
+
+INTERVAL = 300
+SCOPES = ("im",)
+NOWHERE = "astrometer-nowhere"
+# AstrBot up to 4.25 says so with HTTP 200, from 4.26 on with HTTP 400.
+REFUSALS = {(200, Outcome.API_ERROR), (400, Outcome.CLIENT_ERROR)}
+
+
+async def probe(ctx: Context) -> Verdict:
+    key = ctx.key("im")
+    bots = await ctx.get(IM_BOTS, key)
+    if not bots.outcome.is_ok:
+        return Verdict.of(bots)
+    pushed = await ctx.post(IM_MESSAGE, key, im_body(umo=f"{NOWHERE}:FriendMessage:probe", message=ctx.nonce))
+    refused = (pushed.status, pushed.outcome) in REFUSALS
+    if refused and pushed.detail == f"Bot not found or not running for platform: {NOWHERE}":
+        return Verdict.passed(f"bots: {', '.join(names(bots.payload)) or 'none'}")
+    if pushed.outcome.is_ok:
+        return Verdict.failed(Outcome.MALFORMED, "a push to a platform that does not exist was accepted")
+    return Verdict.of(pushed)
+
+
+def names(payload: object) -> list[str]:
+    ids = payload.get("bot_ids") if isinstance(payload, dict) else None
+    return [str(name) for name in ids] if isinstance(ids, list) else []

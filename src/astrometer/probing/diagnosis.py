@@ -1,0 +1,232 @@
+"""A target -> a list of checks before a test: each ok, warn or fail, with one line and a cure."""
+
+import re
+import time
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import StrEnum
+
+import httpx
+
+from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
+from astrometer.api.outcome import Outcome
+from astrometer.config import Key
+from astrometer.measure.exchange import ChatTurn
+from astrometer.probing.probe import Context, ProbeFailed, Verdict
+from astrometer.probing.scopes import MATRIX, Cell, Seen, look
+from astrometer.probing.verdict import UNREACHABLE
+from astrometer.units import format_duration
+
+VERSION_LINE = re.compile(r"AstrBot v(\d+\.\d+\.\d+[^\s(]*)")
+MEASURED = ((4, 18, 0), (4, 30, 0))
+GATE_IS_SLOW_S = 1.0
+CLOCKS_APART_S = 2.0
+
+CURES = {
+    Outcome.DNS: "check the host name",
+    Outcome.CONNECT: "is AstrBot running, and is this its port (6185 by default)?",
+    Outcome.TLS: "check the certificate, or use http:// if AstrBot has no TLS",
+    Outcome.TIMEOUT_CONNECT: "check the address and the firewall between",
+    Outcome.UNAUTHORIZED: "the key is bad, revoked or expired: make a new one in AstrBot's settings",
+    Outcome.FORBIDDEN: "give the key the scope in AstrBot's settings",
+    Outcome.LLM_ERROR: "AstrBot's model provider fails: check its key, quota and address in AstrBot",
+    Outcome.NOT_ASKED: "the model was never asked: is one configured and on, and does a rate limit discard?",
+    Outcome.EMPTY_ANSWER: "the model answered nothing: try the provider by hand in AstrBot",
+    Outcome.CANARY_MISMATCH: "the model answers something else: a persona or plugin may rewrite answers",
+    Outcome.TIMEOUT_FIRST_TOKEN: "the model is slow or hangs: look at the provider in AstrBot",
+    Outcome.AGENT_ERROR: "AstrBot failed inside: look at its log",
+}
+
+
+class State(StrEnum):
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One answer of the doctor. `cure` is empty when there is nothing to do."""
+
+    name: str
+    state: State
+    line: str
+    cure: str = ""
+    outcome: Outcome | None = None
+
+    @property
+    def unreachable(self) -> bool:
+        return self.outcome in UNREACHABLE
+
+
+class Examination:
+    """Fills `checks`. `probe` has the shape of a probe, so the runner gives it deadline and cleanup."""
+
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+
+    async def probe(self, ctx: Context) -> Verdict:
+        if not await self._reachable(ctx):
+            return Verdict.failed(self.checks[-1].outcome or Outcome.CONNECT)
+        chat_key = await self._keys(ctx)
+        await self._version(ctx, chat_key)
+        if chat_key is None:
+            self._add("model", State.WARN, "not asked: no key with scope chat", "add a key with scope chat")
+        else:
+            turn = await self._model(ctx)
+            self._rate_limit(turn)
+        await self._clocks(ctx)
+        if chat_key is not None:
+            await self._left_behind(ctx, chat_key)
+        return Verdict.passed()
+
+    def _add(
+        self, name: str, state: State, line: str, cure: str = "", outcome: Outcome | None = None
+    ) -> None:
+        self.checks.append(Check(name=name, state=state, line=line, cure=cure, outcome=outcome))
+
+    async def _reachable(self, ctx: Context) -> bool:
+        answer = await ctx.call(START_TIME, None, timeout_s=ctx.limits.connect_s)
+        payload = answer.payload if isinstance(answer.payload, dict) else {}
+        started = payload.get("start_time")
+        if answer.outcome.is_ok and isinstance(started, int | float):
+            up_for = format_duration(max(0.0, time.time() - started))
+            steps = ", ".join(f"{name} {format_duration(s)}" for name, s in ctx.record.phases.items())
+            line = f"answers in {format_duration(answer.duration_s)} ({steps}); up for {up_for}"
+            self._add("reachable", State.OK, line)
+            return True
+        if answer.status is not None:
+            line = f"something answers (HTTP {answer.status}), but not like AstrBot: {answer.detail}"
+            self._add("reachable", State.FAIL, line, "check URL and port", answer.outcome)
+            return False
+        cure = CURES.get(answer.outcome, "is AstrBot frozen or overloaded?")
+        self._add("reachable", State.FAIL, f"{answer.outcome}: {answer.detail}", cure, answer.outcome)
+        return False
+
+    async def _keys(self, ctx: Context) -> Key | None:
+        """One line a key. Returns the key that may chat, if one may."""
+        if not ctx.target.keys:
+            self._add(
+                "keys", State.FAIL, "no key", "set ASTRBOT_API_KEY, or [targets.NAME.keys] in the config"
+            )
+        may_chat: list[Key] = []
+        for key in ctx.target.keys.values():
+            cells = [await look(ctx, key, row) for row in MATRIX]
+            if any(cell.endpoint == CHAT.name and cell.seen is Seen.ALLOWED for cell in cells):
+                may_chat.append(key)
+            self.checks.append(check_of_key(key, cells))
+        preferred = ctx.target.key_for("chat")
+        return preferred if preferred in may_chat else None
+
+    async def _version(self, ctx: Context, key: Key | None) -> None:
+        document = await ctx.call(OPENAPI, None, raw=True)
+        family = "4.26 or newer" if document.outcome.is_ok else "4.18 to 4.25"
+        found = None
+        if key is not None:
+            # A command: answered by AstrBot itself, the model is not asked.
+            turn = await ctx.chat("/help")
+            found = VERSION_LINE.search(turn.text)
+        if found is None:
+            line = f"{family}, by {'its' if document.outcome.is_ok else 'the lack of an'} openapi.json"
+            self._add("version", State.WARN, line, "exactly only with a key that may chat (/help tells)")
+            return
+        try:
+            known = MEASURED[0] <= parse_version(found[1]) < MEASURED[1]
+        except ValueError:
+            known = False
+        cure = "" if known else "astrometer was measured against 4.18 to 4.29: take its findings with care"
+        self._add("version", State.OK if known else State.WARN, f"{found[1]}, as /help says", cure)
+
+    async def _model(self, ctx: Context) -> ChatTurn:
+        question = f"[doctor] Answer with exactly this word and nothing else: {ctx.nonce}"
+        turn = await ctx.chat(question, canary=ctx.nonce)
+        times = turn.timings
+        if turn.outcome.is_ok:
+            line = f"answers; first token after {format_duration(times.ttft_s)}"
+            if times.server_ttft_s is not None:
+                own, rest = format_duration(times.server_ttft_s), format_duration(times.overhead_s)
+                line += f", of which the model took {own} and everything around it {rest}"
+            self._add("model", State.OK, line)
+        else:
+            cure = CURES.get(turn.outcome, "look at AstrBot's log")
+            line = f"{turn.outcome}: {turn.detail}".rstrip(": ")
+            self._add("model", State.FAIL, line, cure, turn.outcome)
+        return turn
+
+    def _rate_limit(self, turn: ChatTurn) -> None:
+        waited_s = turn.timings.gate_wait_s
+        rule = "AstrBot's default: 30 messages a minute per session, more wait silently; no key can read it"
+        if waited_s is not None and waited_s > GATE_IS_SLOW_S:
+            line = f"a new session waited {format_duration(waited_s)} before the model was asked"
+            self._add("rate limit", State.WARN, line, "look at platform_settings.rate_limit in AstrBot")
+        elif turn.outcome is Outcome.NOT_ASKED:
+            line = f"the question vanished, as with the strategy discard. {rule}"
+            self._add("rate limit", State.WARN, line, "look at platform_settings.rate_limit in AstrBot")
+        else:
+            gate = "" if waited_s is None else f" (waited {format_duration(waited_s)} at the gate)"
+            self._add("rate limit", State.OK, f"not in the way of a new session per chat{gate}. {rule}")
+
+    async def _clocks(self, ctx: Context) -> None:
+        before = time.time()
+        try:
+            response = await ctx.probe_head(START_TIME)
+        except (httpx.TransportError, TimeoutError) as exc:
+            self._add("clocks", State.WARN, f"could not be compared ({type(exc).__name__})")
+            return
+        after = time.time()
+        try:
+            server = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
+        except ValueError:
+            self._add("clocks", State.WARN, "the server sends no Date: its clock is unknown")
+            return
+        offset_s, either_way_s = clock_offset(server, before, after)
+        line = f"the server's is {offset_s:+.1f} s from ours, give or take {either_way_s:.1f} s"
+        apart = abs(offset_s) - either_way_s > CLOCKS_APART_S
+        cure = "durations do not suffer; logs of both sides will not line up: check NTP" if apart else ""
+        self._add("clocks", State.WARN if apart else State.OK, line, cure)
+
+    async def _left_behind(self, ctx: Context, key: Key) -> None:
+        try:
+            who = await ctx.identity(key)
+        except ProbeFailed as exc:
+            line = f"cannot be told: {exc.verdict.reason}"
+            self._add("leaves behind", State.WARN, line)
+            return
+        if who.can_delete:
+            line = "nothing from probes: sessions are deleted with their history and attachments"
+            self._add("leaves behind", State.OK, f"{line}; a load test's own sessions stay")
+            return
+        cure = who.why if "id" in who.why.split() else "remove them in AstrBot's dashboard"
+        line = "every session, its history and every upload stay: this key cannot delete them"
+        self._add("leaves behind", State.WARN, line, cure)
+
+
+def check_of_key(key: Key, cells: list[Cell]) -> Check:
+    """One key's row of the scope matrix in one line."""
+    name = f"key {key.name}"
+    allowed = ", ".join(cell.endpoint for cell in cells if cell.seen is Seen.ALLOWED) or "nothing"
+    if all(cell.seen is Seen.UNKNOWN_KEY for cell in cells):
+        cure = CURES[Outcome.UNAUTHORIZED]
+        return Check(
+            name=name, state=State.FAIL, line="refused (401)", cure=cure, outcome=Outcome.UNAUTHORIZED
+        )
+    for kind, cure in (
+        ("leak", "it may do more than its stated scopes: correct the config or the key"),
+        ("rejected", "it may do less than its stated scopes: correct the config or the key"),
+    ):
+        wrong = ", ".join(cell.endpoint for cell in cells if cell.violation == kind)
+        if wrong:
+            return Check(name=name, state=State.FAIL, line=f"{kind}: {wrong}; allowed: {allowed}", cure=cure)
+    unclear = ", ".join(cell.endpoint for cell in cells if cell.seen is Seen.INCONCLUSIVE)
+    if unclear:
+        return Check(name=name, state=State.WARN, line=f"allowed: {allowed}; inconclusive: {unclear}")
+    return Check(name=name, state=State.OK, line=f"allowed: {allowed}")
+
+
+def clock_offset(server_date: float, before: float, after: float) -> tuple[float, float]:
+    """The server's clock minus ours, and how far off that may be, in seconds (epoch times in).
+
+    The Date header has whole seconds (cut, not rounded) and was written between `before` and `after`.
+    """
+    lowest, highest = server_date - after, server_date + 1.0 - before
+    return (lowest + highest) / 2, (highest - lowest) / 2

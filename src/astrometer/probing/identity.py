@@ -1,0 +1,92 @@
+"""A key -> the username whose sessions that key may delete, learnt from the server or its config.
+
+AstrBot lets a key delete a session only if the session's creator is `api_key:<id of that key>` (4.26 on).
+4.29 tells a key its own id; 4.26 to 4.28 do not (the config must); 4.18 to 4.25 delete nothing.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from astrometer.api.endpoints import SESSION_DELETE, SESSION_GET, SESSION_NEW, Endpoint
+from astrometer.api.outcome import Outcome
+from astrometer.config import Key
+from astrometer.measure.exchange import CallResult
+from astrometer.probing.verdict import ProbeFailed
+
+GUEST = "astrometer-probe"
+FIXED_SESSIONS = 8
+RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
+# What a server without the endpoint answers: 404, 405, or up to 4.25 a page with status 200.
+ABSENT = frozenset({Outcome.MALFORMED, Outcome.CLIENT_ERROR, Outcome.API_ERROR})
+
+Ask = Callable[[Endpoint, dict[str, str]], Awaitable[CallResult]]
+Report = Callable[[str, bool], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whom to chat as. `can_delete` False: sessions stay, so one fixed session is used again and again."""
+
+    username: str
+    can_delete: bool
+    why: str
+    learnt_at: float = 0.0  # perf_counter seconds
+
+    def is_fresh(self, now: float) -> bool:
+        return now - self.learnt_at < RELEARN_AFTER_S
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What is worth knowing from one run to the next."""
+
+    identities: dict[tuple[str, str], Identity] = field(default_factory=dict)  # by target and key
+    abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
+    kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
+
+    def fixed_session(self, target: str, probe: str) -> str:
+        """The session for a version that deletes nothing: always the same, or a few in turn.
+
+        An abandoned answer blocks its session until AstrBot's own timeout, minutes later.
+        """
+        number = self.abandoned[(target, probe)] % FIXED_SESSIONS
+        return f"astrometer-probe-{probe}" + (f"-{number}" if number else "")
+
+
+async def learn(key: Key, ask: Ask, report: Report, now: float) -> Identity:
+    """Find out, at no token cost, and remove what finding out made. Raises ProbeFailed when it cannot.
+
+    `report(session_id, True)` is told when a session was made, `(session_id, False)` when it is gone.
+    """
+    made = await ask(SESSION_NEW, {})
+    if made.outcome in ABSENT:
+        why = "AstrBot before 4.26 deletes nothing through an API key"
+        return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)
+    if not made.outcome.is_ok:
+        raise ProbeFailed(made.outcome, made.detail)
+    session_id = _text(made.payload, "session_id")
+    if session_id is None:
+        raise ProbeFailed(Outcome.MALFORMED, "a new session without a session_id")
+    report(session_id, True)
+    configured = f"api_key:{key.id}" if key.id else None
+    creator = await _creator(ask, session_id) or configured
+    gone = await ask(SESSION_DELETE, {"session_id": session_id})
+    if gone.outcome.is_ok:
+        report(session_id, False)
+    if creator is None:
+        why = f'AstrBot 4.26 to 4.28 needs the id of the key to delete: set keys.{key.name}.id = "..."'
+        return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)
+    return Identity(username=creator, can_delete=True, why="", learnt_at=now)
+
+
+async def _creator(ask: Ask, session_id: str) -> str | None:
+    detail = await ask(SESSION_GET, {"session_id": session_id})
+    session = detail.payload.get("session") if isinstance(detail.payload, dict) else None
+    creator = _text(session, "creator")
+    return creator if creator and creator.startswith("api_key:") else None
+
+
+def _text(payload: object, name: str) -> str | None:
+    value = payload.get(name) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,308 @@
+"""What a probe file is made of: `async def probe(ctx: Context) -> Verdict`.
+
+A probe asks through `ctx`, which records every exchange, masks keys, keeps to the run's deadline, and
+removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
+`SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model).
+"""
+
+import secrets
+from collections.abc import Awaitable, Callable, Mapping
+from time import perf_counter
+from typing import Any, TypeAlias
+
+import httpx
+
+from astrometer.api import endpoints as ep
+from astrometer.api.messages import Message, chat_body
+from astrometer.api.outcome import Outcome
+from astrometer.config import Key, Target
+from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn, Deadlines
+from astrometer.probing.identity import Identity, Memory, learn
+from astrometer.probing.masking import mask
+from astrometer.probing.record import MAX_LOG_LINES, Cleanup, Limits, Record, question_phases
+from astrometer.probing.transport import Transport, Upload
+from astrometer.probing.verdict import UNREACHABLE, LogLine, NotApplicable, ProbeFailed, ScopeCheck, Verdict
+from astrometer.probing.wire import Phases
+
+__all__ = [
+    "Context",
+    "Limits",
+    "NotApplicable",
+    "ProbeFailed",
+    "ProbeFunction",
+    "ScopeCheck",
+    "Upload",
+    "Verdict",
+]
+
+# The server goes on spending tokens on these unless it is asked to stop.
+ABANDONED = frozenset(
+    {Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL, Outcome.CLIENT_CANCEL}
+    | {Outcome.MALFORMED, Outcome.RESET}
+)
+# The server made nothing of these.
+NEVER_BEGAN = UNREACHABLE | {Outcome.UNAUTHORIZED, Outcome.FORBIDDEN}
+
+
+class Context:
+    """One run's way to its target. `left_s` is what remains of the run's deadline."""
+
+    def __init__(
+        self,
+        *,
+        target: Target,
+        probe: str,
+        limits: Limits,
+        options: Mapping[str, Any] | None = None,
+        memory: Memory | None = None,
+        http: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.target = target
+        self.probe = probe
+        self.limits = limits
+        self.options = options or {}
+        self.nonce = f"am-{secrets.token_hex(8)}"
+        self.record = Record()
+        self.cleanups: list[Cleanup] = []
+        self.memory = memory or Memory()
+        self._transport = Transport(target.url, http=http)
+        self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
+        self._started = perf_counter()
+        self._end = self._started + limits.total_s
+
+    # --- what a probe may use
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until the run's deadline, at least a millisecond."""
+        return max(0.001, self._end - perf_counter())
+
+    def log(self, text: str, t: float | None = None) -> None:
+        """A line for the debug page, with its time (`perf_counter`; now by default). Keys are masked."""
+        if len(self.record.log) < MAX_LOG_LINES:
+            t_s = (perf_counter() if t is None else t) - self._started
+            self.record.log.append(LogLine(t_s=t_s, text=self.mask(text)[:500]))
+
+    def note(self, text: str) -> None:
+        """What an operator should know of this run, such as what stays on the server."""
+        if text not in self.record.notes:
+            self.record.notes.append(self.mask(text))
+
+    def mask(self, text: str) -> str:
+        """`text` without any key of the target."""
+        return mask(text, (key.secret.reveal() for key in self.target.keys.values()))
+
+    def has_key(self, scope: str) -> bool:
+        return self.target.key_for(scope) is not None
+
+    def key(self, scope: str) -> Key:
+        """The key to use for `scope`. Raises NotApplicable when the target has none."""
+        found = self.target.key_for(scope)
+        if found is None:
+            raise NotApplicable(f"no key of target {self.target.name} has the scope {scope}")
+        return found
+
+    def cleanup(self, resource: str, delete: Callable[[], Awaitable[bool]]) -> None:
+        """Run `delete` when the run is over, however it ends; the last registered goes first."""
+        self.cleanups.append(Cleanup(resource=resource, delete=delete))
+
+    def stays(self, resource: str, why: str) -> None:
+        """Own up to something that was made and cannot be deleted on this version."""
+        self.record.stays.append(resource)
+        self.note(f"{resource} stays: {why}")
+
+    async def chat(
+        self,
+        message: Message,
+        *,
+        canary: str | None = None,
+        session_id: str | None = None,
+        streaming: bool = True,
+        first_token_s: float | None = None,
+        idle_s: float | None = None,
+    ) -> ChatTurn:
+        """Ask one question and read the answer to its end. The session is removed after the run.
+
+        Without `session_id` a session of its own, or on versions that delete nothing the probe's fixed one.
+        Never raises for a failed chat: the turn says what happened. Raises NotApplicable without a key and
+        ProbeFailed when the server cannot even tell who we are.
+        """
+        key = self.key("chat")
+        who = await self.identity(key)
+        limits = self.limits
+        registered = len(self.cleanups)
+        session = session_id or self._new_session(who, key)
+        if session_id is None and not who.can_delete:
+            await self._forget(key, who, session)
+        left_s = self.left_s
+        deadlines = Deadlines(
+            connect_s=min(limits.connect_s, left_s * 0.9),
+            first_token_s=min(first_token_s or limits.first_token_s, left_s),
+            idle_s=idle_s or limits.idle_s,
+            total_s=left_s,
+        )
+        body = chat_body(username=who.username, message=message, session_id=session, streaming=streaming)
+        exchange = ChatExchange(streaming=streaming, deadlines=deadlines, canary=canary)
+        self.log(f"POST /chat as {who.username}, session {session}")
+        phases = Phases()
+        try:
+            turn = await self._transport.chat(
+                exchange,
+                key,
+                body,
+                connect_s=deadlines.connect_s,
+                phases=phases,
+                observe=lambda t, event: self.log(f"  event {event.type} {self.mask(event.text)[:60]!r}", t),
+            )
+        finally:
+            if exchange.done:
+                outcome = exchange.result().outcome
+                self._note_turn(exchange.result(), phases)
+                if outcome in NEVER_BEGAN:
+                    del self.cleanups[registered:]
+                elif session_id is None and not who.can_delete:
+                    self._keep(session, who.why)
+                if outcome in ABANDONED:
+                    self.memory.abandoned[(self.target.name, self.probe)] += 1
+                    self.cleanup("run", lambda: self._stop(key, session))
+        return turn
+
+    async def get(self, endpoint: ep.Endpoint, key: Key | None, **params: str) -> CallResult:
+        """`params` are query parameters."""
+        return await self.call(endpoint, key, params=params)
+
+    async def post(self, endpoint: ep.Endpoint, key: Key | None, body: Any) -> CallResult:
+        return await self.call(endpoint, key, json=body)
+
+    async def delete(self, endpoint: ep.Endpoint, key: Key | None, **path: str) -> CallResult:
+        """`path` fills the placeholders of the endpoint's path."""
+        return await self.call(endpoint, key, path=path)
+
+    async def upload(self, upload: Upload, key: Key | None = None) -> CallResult:
+        """`POST /file`. AstrBot has no way to remove a lone upload: send it in a chat."""
+        return await self.call(ep.UPLOAD, key or self.key("file"), upload=upload)
+
+    async def download(self, attachment_id: str, key: Key | None = None) -> CallResult:
+        """`GET /file`; the bytes are in `body`. Before 4.22.1 the outcome is `malformed` (a web page)."""
+        params = {"attachment_id": attachment_id}
+        return await self.call(ep.DOWNLOAD, key or self.key("file"), params=params, raw=True)
+
+    async def call(
+        self,
+        endpoint: ep.Endpoint,
+        key: Key | None,
+        *,
+        timeout_s: float | None = None,
+        **request: Any,
+    ) -> CallResult:
+        """One plain request, within what is left of the run."""
+        limit_s = min(timeout_s or self.left_s, self.left_s)
+        connect_s = min(self.limits.connect_s, limit_s * 0.9)
+        result = await self._transport.call(endpoint, key, timeout_s=limit_s, connect_s=connect_s, **request)
+        self.record.calls.append(result)
+        if not self.record.turns:
+            self.record.phases = dict(self._transport.phases.seconds)
+        used = f" with key {key.name}" if key else ""
+        self.log(
+            f"{endpoint.method} {endpoint.path}{used}: {result.status or '-'} {result.outcome.value} "
+            f"in {result.duration_s:.3f} s {result.detail}".rstrip()
+        )
+        return result
+
+    async def identity(self, key: Key) -> Identity:
+        """Whom this key may chat as. Learnt once and remembered. Raises ProbeFailed."""
+        place = (self.target.name, key.name)
+        known = self.memory.identities.get(place)
+        if known is not None and known.is_fresh(perf_counter()):
+            return known
+        began = perf_counter()
+
+        async def ask(endpoint: ep.Endpoint, path: dict[str, str]) -> CallResult:
+            return await self.call(endpoint, key, path=path)
+
+        open_sessions: dict[str, Cleanup] = {}
+
+        def report(session_id: str, made: bool) -> None:
+            if made:
+                item = Cleanup(resource="session", delete=lambda: self._delete_session(key, session_id))
+                open_sessions[session_id] = item
+                self.cleanups.append(item)
+            else:
+                self.cleanups.remove(open_sessions.pop(session_id))
+
+        try:
+            who = await learn(key, ask, report, began)
+        finally:
+            self.aside_s += perf_counter() - began
+        self.memory.identities[place] = who
+        return who
+
+    async def probe_head(self, endpoint: ep.Endpoint) -> httpx.Response:
+        """The head of an answer to a request without a key. Raises httpx.TransportError, TimeoutError."""
+        return await self._transport.head_of(endpoint, timeout_s=min(self.limits.connect_s, self.left_s))
+
+    # --- for the runner
+
+    async def close(self) -> None:
+        await self._transport.aclose()
+
+    def grant_cleanup_time(self) -> None:
+        """From here the deadline is the cleanup's own."""
+        self._end = perf_counter() + self.limits.cleanup_s
+
+    # --- inside
+
+    def _new_session(self, who: Identity, key: Key) -> str:
+        if not who.can_delete:
+            return self.memory.fixed_session(self.target.name, self.probe)
+        session = f"astrometer-{self.nonce}-{secrets.token_hex(4)}"
+        self.cleanup("session", lambda: self._delete_session(key, session))
+        return session
+
+    async def _forget(self, key: Key, who: Identity, session: str) -> None:
+        """Clear the model's memory of a session that is used again: or every run would cost more."""
+        began = perf_counter()
+        limits = Deadlines(total_s=min(10.0, self.left_s))
+        exchange = ChatExchange(streaming=False, deadlines=limits)
+        body = chat_body(username=who.username, message="/reset", session_id=session, streaming=False)
+        await self._transport.chat(exchange, key, body, connect_s=self.limits.connect_s)
+        self.aside_s += perf_counter() - began
+        self.log(f"/reset of session {session}: {exchange.result().detail or exchange.result().outcome}")
+
+    async def _delete_session(self, key: Key, session_id: str) -> bool:
+        await self.delete(ep.SESSION_DELETE, key, session_id=session_id)
+        seen = await self.call(ep.SESSION_GET, key, path={"session_id": session_id})
+        # "Session ... not found", whatever the deletion answered: a chat that never began made none.
+        return (
+            seen.outcome in (Outcome.API_ERROR, Outcome.CLIENT_ERROR) and "not found" in seen.detail.lower()
+        )
+
+    async def _stop(self, key: Key, session_id: str) -> bool:
+        path = {"session_id": session_id}
+        stopped = await self.call(ep.SESSION_STOP, key, path=path, json={}, timeout_s=self.left_s / 3)
+        if stopped.status is None:
+            self.note("an abandoned answer may go on: the server could not be asked to stop it")
+        elif not stopped.outcome.is_ok:
+            self.note("an abandoned answer goes on spending tokens: this version cannot be asked to stop it")
+        return True  # nothing stays; not being able to stop is told, not counted as a leak
+
+    def _keep(self, session: str, why: str) -> None:
+        """A fixed session stays: counted once, told every time."""
+        place = (self.target.name, session)
+        if place in self.memory.kept:
+            self.note(f"session stays: {why}")
+        else:
+            self.memory.kept.add(place)
+            self.stays("session", why)
+
+    def _note_turn(self, turn: ChatTurn, phases: Phases) -> None:
+        self.record.turns.append(turn)
+        # The question's phases, and nothing of the calls around it.
+        self.record.phases = question_phases(turn.timings, phases.seconds)
+        events = " ".join(f"{name}={count}" for name, count in turn.events.items())
+        self.log(f"chat: {turn.outcome.value}; {events}; {turn.detail}")
+        for name, value in self.record.phases.items():
+            self.log(f"  {name} took {value:.4f} s")
+
+
+ProbeFunction: TypeAlias = Callable[[Context], Awaitable[Verdict]]

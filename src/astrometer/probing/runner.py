@@ -1,0 +1,213 @@
+"""Plan -> run: deadline, cleanup that always happens, one verdict. One run at a time per target and probe."""
+
+import asyncio
+import time
+import traceback
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from time import perf_counter
+from typing import Any
+
+import httpx
+
+from astrometer.api.outcome import Outcome
+from astrometer.config import Config, ConfigError, Target
+from astrometer.probing.files import Probe
+from astrometer.probing.identity import Memory
+from astrometer.probing.probe import Context, Limits
+from astrometer.probing.verdict import NotApplicable, Own, ProbeFailed, Run, Verdict
+
+# The chat's own deadline comes first and knows better what was missing; this is for a probe that hangs.
+GRACE_S = 0.5
+Finished = Callable[[Run], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One probe against one target, with what its config says."""
+
+    target: Target
+    probe: Probe
+    limits: Limits = field(default_factory=Limits)
+    interval_s: float = 60.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def missing_scope(self) -> str | None:
+        """A scope that the probe needs and no key of the target has."""
+        return next((scope for scope in self.probe.scopes if self.target.key_for(scope) is None), None)
+
+
+def make_plans(config: Config, probes: Mapping[str, Probe]) -> list[Plan]:
+    """Every enabled probe against every target it is meant for. Raises ConfigError."""
+    for name in config.probes:
+        if name not in probes:
+            raise ConfigError(
+                f"{config.source}: probes.{name}: no such probe (there are: {', '.join(probes)})"
+            )
+    plans = []
+    for target in config.targets.values():
+        for name, probe in probes.items():
+            settings = config.probe(name)
+            if not settings.enabled or (settings.targets is not None and target.name not in settings.targets):
+                continue
+            limits = Limits(
+                total_s=settings.timeout_s,
+                connect_s=settings.connect_s,
+                first_token_s=settings.first_token_s or settings.timeout_s,
+                idle_s=settings.idle_s,
+            )
+            plans.append(
+                Plan(
+                    target=target,
+                    probe=probe,
+                    limits=limits,
+                    interval_s=settings.interval_s or probe.interval_s,
+                    options=settings.options,
+                )
+            )
+    return plans
+
+
+class Runner:
+    """Runs plans. Remembers who each key is, and which runs are in flight."""
+
+    def __init__(
+        self,
+        *,
+        memory: Memory | None = None,
+        http: Callable[[], httpx.AsyncBaseTransport] | None = None,
+    ) -> None:
+        self._http = http
+        self._memory = memory or Memory()
+        self._flying: dict[tuple[str, str], asyncio.Task[Run]] = {}
+        self._cut = asyncio.Event()
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._flying)
+
+    def is_running(self, plan: Plan) -> bool:
+        return (plan.target.name, plan.probe.name) in self._flying
+
+    def cut(self) -> None:
+        """Give up all runs, now and later; their cleanup still happens."""
+        self._cut.set()
+
+    async def run(self, plan: Plan, total_s: float | None = None) -> Run:
+        """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.
+
+        Does not raise for a probe that fails. A caller that is cancelled does not cancel the run.
+        """
+        place = (plan.target.name, plan.probe.name)
+        task = self._flying.get(place)
+        if task is None:
+            if total_s is not None and total_s < plan.limits.total_s:
+                plan = replace(plan, limits=replace(plan.limits, total_s=total_s))
+            task = asyncio.create_task(self._run(plan), name=f"probe {place}")
+            self._flying[place] = task
+            task.add_done_callback(lambda _: self._flying.pop(place, None))
+        return await asyncio.shield(task)
+
+    async def _run(self, plan: Plan) -> Run:
+        started_at = time.time()
+        started = perf_counter()
+        context = Context(
+            target=plan.target,
+            probe=plan.probe.name,
+            limits=plan.limits,
+            options=plan.options,
+            memory=self._memory,
+            http=self._http() if self._http else None,
+        )
+        try:
+            verdict, note = await self._ask(plan, context)
+            duration_s = perf_counter() - started - context.aside_s
+            failed = await self._clean(context)
+        finally:
+            await context.close()
+        if failed and verdict is not None and verdict.ok:
+            verdict = Verdict.failed(Own.CLEANUP, f"not removed: {', '.join(failed)}")
+        record = context.record
+        return Run(
+            target=plan.target.name,
+            probe=plan.probe.name,
+            verdict=replace(verdict, detail=context.mask(verdict.detail)) if verdict else None,
+            started_at=started_at,
+            duration_s=duration_s,
+            turns=tuple(record.turns),
+            calls=tuple(record.calls),
+            phases=dict(record.phases),
+            scope_checks=tuple(record.scope_checks),
+            cleanup_failures=tuple(failed),
+            stays=tuple(record.stays),
+            note="; ".join([*([note] if note else []), *record.notes]),
+            log=tuple(record.log),
+        )
+
+    async def _ask(self, plan: Plan, context: Context) -> tuple[Verdict | None, str]:
+        """The probe's verdict; None and why when it does not apply."""
+        missing = plan.missing_scope
+        if missing is not None:
+            return None, f"no key of target {plan.target.name} has the scope {missing}"
+        question = asyncio.ensure_future(plan.probe.function(context))
+        cut = asyncio.create_task(self._cut.wait())
+        try:
+            limit_s = plan.limits.total_s + GRACE_S
+            await asyncio.wait({question, cut}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
+            if not question.done():
+                outcome = Outcome.CLIENT_CANCEL if cut.done() else Outcome.TIMEOUT_TOTAL
+                question.cancel()
+                await asyncio.wait({question}, timeout=GRACE_S)
+                return Verdict.failed(outcome, f"given up after {plan.limits.total_s:g} s"), ""
+            return self._verdict(question, context), ""
+        except NotApplicable as exc:
+            return None, str(exc)
+        except ProbeFailed as exc:
+            return exc.verdict, ""
+        finally:
+            cut.cancel()
+            question.cancel()
+
+    def _verdict(self, question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
+        try:
+            verdict = question.result()
+        except (NotApplicable, ProbeFailed):
+            raise
+        except Exception as exc:  # noqa: BLE001 (a probe file may raise anything; the exporter outlives it)
+            where = traceback.extract_tb(exc.__traceback__)[-1]
+            # The exception's own text may hold anything, so only the debug log gets it, masked.
+            context.log("".join(traceback.format_exception_only(exc)).strip())
+            place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
+            return Verdict.failed(Own.INTERNAL, f"{type(exc).__name__} at {place}")
+        if not isinstance(verdict, Verdict):
+            return Verdict.failed(Own.INTERNAL, f"the probe returned {type(verdict).__name__}, not a Verdict")
+        return verdict
+
+    async def _clean(self, context: Context) -> list[str]:
+        """Run every cleanup, last made first. Returns the kinds of what is still there."""
+        context.grant_cleanup_time()
+        failed = []
+        while context.cleanups:
+            item = context.cleanups.pop()
+            try:
+                async with asyncio.timeout(context.left_s):
+                    gone = await item.delete()
+            except Exception as exc:  # noqa: BLE001 (one cleanup must not keep the others from running)
+                context.log(f"cleanup of {item.resource}: {type(exc).__name__}")
+                gone = False
+            if not gone:
+                failed.append(item.resource)
+        return failed
+
+
+async def run_once(runner: Runner, plans: Iterable[Plan], *, per_target: int = 1) -> list[Run]:
+    """Every plan once, in order: targets side by side, `per_target` probes of a target at a time."""
+    plans = list(plans)
+    gates = {plan.target.name: asyncio.Semaphore(per_target) for plan in plans}
+
+    async def one(plan: Plan) -> Run:
+        async with gates[plan.target.name]:
+            return await runner.run(plan)
+
+    return list(await asyncio.gather(*(one(plan) for plan in plans)))

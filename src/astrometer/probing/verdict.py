@@ -1,0 +1,119 @@
+"""What a probe decides, what its run recorded, and the closed list of reasons. Values only."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TypeAlias
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.exchange import CallResult, ChatTurn
+
+
+class Own(StrEnum):
+    """Reasons that no single exchange has."""
+
+    CLEANUP = "cleanup"  # the question went well; what it made could not be removed
+    INTERNAL = "internal"  # a bug in the probe or in astrometer
+    LEAK = "leak"  # a key reaches what its stated scopes deny
+
+
+Reason: TypeAlias = Outcome | Own
+REASONS: tuple[Reason, ...] = (*(outcome for outcome in Outcome if not outcome.is_ok), *Own)
+UNREACHABLE = frozenset({Outcome.DNS, Outcome.CONNECT, Outcome.TLS, Outcome.TIMEOUT_CONNECT})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Passed (reason `ok`), or failed for one reason. `detail` is for people, never a label."""
+
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def ok(self) -> bool:
+        return self.reason is Outcome.OK
+
+    @classmethod
+    def passed(cls, detail: str = "") -> "Verdict":
+        return cls(reason=Outcome.OK, detail=detail)
+
+    @classmethod
+    def failed(cls, reason: Reason, detail: str = "") -> "Verdict":
+        return cls(reason=reason, detail=detail)
+
+    @classmethod
+    def of(cls, exchange: ChatTurn | CallResult, detail: str = "") -> "Verdict":
+        """The verdict that one exchange is by itself."""
+        if exchange.outcome.is_ok:
+            return cls.passed(detail)
+        return cls.failed(exchange.outcome, exchange.detail or detail)
+
+
+class ProbeFailed(Exception):
+    """The probe cannot go on: the verdict is decided."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason.value)
+        self.verdict = Verdict.failed(reason, detail)
+
+
+class NotApplicable(Exception):
+    """There is nothing to ask: the target has no key for it, or has not got the endpoint."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeCheck:
+    """One cell of the key x endpoint matrix. `violation`: None, `leak` or `rejected`."""
+
+    key: str
+    endpoint: str
+    expected: str  # allowed | denied
+    violation: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLine:
+    """One thing that happened, `t_s` seconds after the run's start. Keys are masked."""
+
+    t_s: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One finished run of one probe against one target. `verdict` None: it did not apply."""
+
+    target: str
+    probe: str
+    verdict: Verdict | None
+    started_at: float  # wall clock, epoch seconds
+    duration_s: float  # without preparations (learning who the key is) and cleanup
+    turns: tuple[ChatTurn, ...] = ()
+    calls: tuple[CallResult, ...] = ()
+    phases: Mapping[str, float] = field(default_factory=dict)
+    scope_checks: tuple[ScopeCheck, ...] = ()
+    cleanup_failures: tuple[str, ...] = ()  # kinds of resource
+    stays: tuple[str, ...] = ()  # kinds of resource that this version cannot delete
+    note: str = ""  # what stays behind, or why it did not apply; for people
+    log: tuple[LogLine, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict is not None and self.verdict.ok
+
+    @property
+    def reason(self) -> str:
+        return self.verdict.reason.value if self.verdict else "skipped"
+
+    @property
+    def detail(self) -> str:
+        return self.verdict.detail if self.verdict else self.note
+
+    @property
+    def ttft_s(self) -> float | None:
+        """Time to the first token of the last turn that had one."""
+        return next((turn.timings.ttft_s for turn in reversed(self.turns) if turn.timings.ttft_s), None)
+
+    @property
+    def unreachable(self) -> bool:
+        return self.verdict is not None and self.verdict.reason in UNREACHABLE

@@ -1,0 +1,122 @@
+"""`astrometer doctor`: what it says of a healthy, a broken and an absent server."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from astrometer.probing.diagnosis import clock_offset
+from astrometer.targets.script import ModelScript
+from astrometer.targets.serving import serve
+from astrometer.targets.sim_config import SimulatorConfig
+from astrometer.targets.simulator import Simulator
+
+MODEL = ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5)
+
+
+def examine(url: str, secret: str, *options: str) -> tuple[int, dict[str, dict[str, str]]]:
+    result = subprocess.run(
+        [sys.executable, "-m", "astrometer", "doctor", "--host", url, "--json", *options],
+        check=False,
+        env={**os.environ, "ASTRBOT_API_KEY": secret},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "Traceback" not in result.stderr
+    assert secret not in result.stdout + result.stderr
+    return result.returncode, {check["check"]: check for check in json.loads(result.stdout)}
+
+
+def simulator(version: str = "4.29.3", **settings: object) -> Simulator:
+    return Simulator(SimulatorConfig(version=version, **{"model": MODEL, **settings}))
+
+
+def states(checks: dict[str, dict[str, str]]) -> dict[str, str]:
+    return {name: check["state"] for name, check in checks.items()}
+
+
+NAMES = ("reachable", "key default", "version", "model", "rate limit", "clocks", "leaves behind")
+
+
+def test_a_healthy_new_server_is_ok_throughout_and_left_as_it_was():
+    sim = simulator()
+    with serve(sim) as url:
+        code, checks = examine(url, sim.store.keys["all"].secret)
+    assert code == 0
+    assert states(checks) == dict.fromkeys(NAMES, "ok")
+    assert checks["version"]["line"] == "4.29.3, as /help says"
+    assert checks["key default"]["line"] == "allowed: chat, sessions, configs, upload, im_message, im_bots"
+    assert list(sim.store.sessions) == []
+
+
+def test_an_old_server_warns_of_what_stays():
+    sim = simulator("4.18.0")
+    with serve(sim) as url:
+        code, checks = examine(url, sim.store.keys["all"].secret)
+    assert code == 0
+    assert checks["version"]["line"] == "4.18.0, as /help says"
+    assert checks["leaves behind"]["state"] == "warn"
+
+
+def test_a_key_that_may_not_chat_leaves_the_exact_version_open():
+    sim = simulator()
+    with serve(sim) as url:
+        code, checks = examine(url, sim.store.keys["file"].secret)
+    assert code == 0
+    assert checks["version"]["line"] == "4.26 or newer, by its openapi.json"
+    assert (checks["model"]["state"], checks["version"]["state"]) == ("warn", "warn")
+
+
+def test_a_bad_key_fails_with_a_cure():
+    sim = simulator()
+    with serve(sim) as url:
+        code, checks = examine(url, sim.store.keys["expired"].secret)
+    assert code == 1
+    assert checks["key default"]["line"] == "refused (401)"
+    assert "make a new one" in checks["key default"]["cure"]
+
+
+@pytest.mark.parametrize("fail", ["500", "empty"])
+def test_a_failing_model_fails(fail):
+    from astrometer.targets.script import Fail
+
+    sim = simulator(model=ModelScript(ttft_s=0.05, fail=Fail(fail)))
+    with serve(sim) as url:
+        code, checks = examine(url, sim.store.keys["all"].secret)
+    assert code == 1
+    assert checks["model"]["line"].startswith("llm_error")
+    assert "provider" in checks["model"]["cure"]
+
+
+def test_nobody_there_exits_4():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    code, checks = examine(f"http://127.0.0.1:{port}", "abk_secret")
+    assert code == 4
+    assert states(checks) == {"reachable": "fail"}
+
+
+def test_a_server_that_is_no_astrbot_is_told():
+    async def app(scope, receive, send) -> None:
+        if scope["type"] == "http":
+            headers = [(b"content-type", b"text/html")]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": b"<html>"})
+
+    with serve(app) as url:
+        code, checks = examine(url, "abk_secret")
+    assert code == 1
+    assert "not like AstrBot" in checks["reachable"]["line"]
+
+
+def test_the_offset_of_a_clock_has_its_uncertainty():
+    # The header says :05 and was written between :05.2 and :05.4 of our clock: equal clocks are possible.
+    offset_s, either_way_s = clock_offset(5.0, 5.2, 5.4)
+    assert offset_s - either_way_s <= 0 <= offset_s + either_way_s
+    assert either_way_s == pytest.approx(0.6)
+    offset_s, either_way_s = clock_offset(3605.0, 5.2, 5.4)
+    assert offset_s == pytest.approx(3600.2)

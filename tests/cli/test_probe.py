@@ -1,0 +1,149 @@
+"""`astrometer probe` as a user calls it: table, JSON, exit codes, and no key in any output."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from astrometer.targets.script import ModelScript
+from astrometer.targets.serving import serve
+from astrometer.targets.sim_config import SimulatorConfig
+from astrometer.targets.simulator import Simulator
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    simulator = Simulator(SimulatorConfig(model=ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5)))
+    with serve(simulator) as url:
+        yield simulator, url
+
+
+@pytest.fixture
+def astrometer(simulated, tmp_path):
+    simulator, url = simulated
+
+    def run(*arguments: str, key: str = "all", **environ: str) -> subprocess.CompletedProcess[str]:
+        secret = simulator.store.keys[key].secret
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("ASTRBOT_")}
+        result = subprocess.run(
+            [sys.executable, "-m", "astrometer", *arguments],
+            check=False,
+            env={**outer, "ASTRBOT_URL": url, "ASTRBOT_API_KEY": secret, "COLUMNS": "160", **environ},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
+        assert "Traceback" not in result.stderr
+        for known in simulator.store.keys.values():
+            assert known.secret not in result.stdout + result.stderr
+        return result
+
+    return run
+
+
+def closed_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def test_once_prints_a_row_a_probe_and_exits_0(astrometer, simulated):
+    result = astrometer("probe", "--once")
+    assert result.returncode == 0
+    rows = [line.split()[:4] for line in result.stdout.splitlines()]
+    assert rows == [
+        ["target", "probe", "verdict", "reason"],
+        *(["default", name, "PASS", "ok"] for name in ("chat", "im", "reads", "scopes", "upload")),
+    ]
+    assert list(simulated[0].store.sessions) == []
+
+
+def test_json_is_a_list_of_verdicts(astrometer):
+    result = astrometer("probe", "--once", "--json", "--probe", "chat", "--probe", "reads")
+    chat, reads = json.loads(result.stdout)
+    assert result.returncode == 0
+    named = {name: chat[name] for name in ("target", "probe", "ok", "reason")}
+    assert named == {"target": "default", "probe": "chat", "ok": True, "reason": "ok"}
+    assert 0.05 <= chat["ttft_s"] <= chat["duration_s"]
+    assert (reads["probe"], reads["ttft_s"]) == ("reads", None)
+
+
+@pytest.mark.parametrize(("key", "reason"), [("revoked", "unauthorized"), ("file", "forbidden")])
+def test_a_failing_probe_exits_1_and_names_its_reason(astrometer, key, reason):
+    result = astrometer("probe", "--once", "--json", "--probe", "chat", key=key)
+    assert result.returncode == 1
+    (chat,) = json.loads(result.stdout)
+    assert (chat["ok"], chat["reason"]) == (False, reason)
+
+
+def test_a_target_that_no_probe_reaches_exits_4(astrometer):
+    result = astrometer("probe", "--once", "--json", "--host", closed_port())
+    assert result.returncode == 4
+    assert {row["reason"] for row in json.loads(result.stdout)} == {"connect"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--once", "--probe", "nope"), "--probe nope: no such probe"),
+        (("--json",), "--json goes with --once"),
+        (("--once", "--config", "missing.toml"), "missing.toml: cannot be read (No such file or directory)"),
+        (("--once", "--target", "prod"), "environment: no target 'prod' (there are: default)"),
+        (("--listen", "everywhere"), "--listen everywhere: ADDRESS:PORT expected, like 127.0.0.1:16185"),
+        (("--once", "--host", "ftp://x"), "'ftp://x' is not a URL like http://127.0.0.1:6185"),
+    ],
+)
+def test_wrong_use_exits_2_with_place_and_cure(astrometer, arguments, message):
+    result = astrometer("probe", *arguments)
+    assert result.returncode == 2
+    assert message in result.stderr
+
+
+def test_a_probe_without_its_key_is_skipped_and_asked_for_by_name_a_usage_error(
+    astrometer, simulated, tmp_path
+):
+    (tmp_path / "astrometer.toml").write_text(
+        f'[targets.a]\nurl = "{simulated[1]}"\n[targets.a.keys.im]\nenv = "IM_KEY"\nscopes = ["im"]\n'
+    )
+    environ = {"IM_KEY": simulated[0].store.keys["im"].secret}
+    result = astrometer("probe", "--once", "--json", **environ)
+    assert result.returncode == 0
+    assert [row["probe"] for row in json.loads(result.stdout)] == ["im", "reads", "scopes"]
+    assert "skipped chat on a: no key of target a has the scope chat" in result.stderr
+    result = astrometer("probe", "--once", "--probe", "chat", **environ)
+    assert result.returncode == 2
+    assert "chat: no key of target a has the scope chat" in result.stderr
+
+
+def test_a_folder_of_ones_own_probes(astrometer, tmp_path):
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "hello.py").write_text(
+        "from astrometer.probing.probe import Context, Verdict\n\n"
+        "async def probe(ctx: Context) -> Verdict:\n"
+        "    turn = await ctx.chat(f'Say {ctx.nonce}', canary=ctx.nonce)\n"
+        "    return Verdict.of(turn)\n"
+    )
+    (folder / "broken.py").write_text("def probe(:\n")
+    result = astrometer("probe", "--once", "--json", "--probes", "mine")
+    assert result.returncode == 0
+    assert [(row["probe"], row["reason"]) for row in json.loads(result.stdout)] == [("hello", "ok")]
+    assert "broken.py:1: invalid syntax" in result.stderr
+
+
+def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
+    result = astrometer("probe", "--check")
+    assert result.returncode == 0
+    assert result.stdout == "environment: 1 targets, 5 probe runs each round: fine\n"
+    (tmp_path / "astrometer.toml").write_text(
+        '[targets.a]\nurl = "http://x"\n[probes.chta]\ninterval = "5s"\n'
+    )
+    result = astrometer("probe", "--check")
+    assert result.returncode == 2
+    assert (
+        "astrometer.toml: probes.chta: no such probe (there are: chat, im, reads, scopes, upload)"
+        in " ".join(result.stderr.split())
+    )

@@ -1,0 +1,184 @@
+"""The exporter's pages, and the whole program under SIGTERM."""
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+
+import httpx
+import pytest
+
+from astrometer import bundled
+from astrometer.config import Config
+from astrometer.probing.exporter import Exporter
+from astrometer.probing.files import load_folder
+from astrometer.probing.runner import make_plans
+
+OURS = load_folder(bundled.folder("probes")).probes
+
+
+@pytest.fixture
+def exporter(bench):
+    config = Config(source="test", targets={"sim": bench.target("all")})
+    return Exporter(config, make_plans(config, OURS))
+
+
+def get(exporter: Exporter, *paths: str, **headers: str) -> list[httpx.Response]:
+    async def go() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(exporter.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://e", timeout=30) as client:
+            return [await client.get(path, headers=headers) for path in paths]
+
+    return asyncio.run(go())
+
+
+def test_probe_runs_once_into_a_registry_of_its_own(exporter):
+    first, metrics = get(exporter, "/probe?target=sim&probe=chat", "/metrics")
+    assert first.status_code == 200
+    assert "probe_success 1.0" in first.text
+    assert re.search(r"^probe_duration_seconds 0\.\d+$", first.text, re.MULTILINE)
+    assert 'astrbot_probe_time_to_first_token_seconds_count{probe="chat",target="sim"} 1.0' in first.text
+    assert 'astrbot_probe_runs_total{probe="chat",target="sim"} 0.0' in metrics.text
+
+
+def test_a_failed_probe_answers_200_and_no_success(bench, exporter):
+    httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 50})
+    (answer,) = get(exporter, "/probe?target=sim&probe=chat")
+    assert answer.status_code == 200
+    assert "probe_success 0.0" in answer.text
+    failed = 'astrbot_probe_failures_total{probe="chat",reason="server_error",target="sim"} 1.0'
+    assert failed in answer.text
+
+
+def test_the_scrape_timeout_lowers_the_deadline(bench, exporter):
+    headers = {"X-Prometheus-Scrape-Timeout-Seconds": "1.0"}
+    (answer,) = get(exporter, "/probe?target=sim&probe=chat", **headers)
+    assert "probe_timeout_seconds 0.5" in answer.text
+
+
+@pytest.mark.parametrize(
+    "query", ["", "?target=sim", "?target=http://evil.example&probe=chat", "?target=sim&probe=<script>"]
+)
+def test_only_configured_names_are_probed(bench, exporter, query):
+    (answer,) = get(exporter, f"/probe{query}")
+    assert answer.status_code == 400
+    assert "script" not in answer.text
+    assert "evil" not in answer.text
+    assert not bench.store.counters["requests_chat"]
+
+
+def test_a_bad_scrape_timeout_is_refused(exporter):
+    (answer,) = get(exporter, "/probe?target=sim&probe=im", **{"X-Prometheus-Scrape-Timeout-Seconds": "soon"})
+    assert answer.status_code == 400
+
+
+def test_debug_shows_the_events_with_their_times_and_no_key(bench, exporter):
+    (answer,) = get(exporter, "/probe?target=sim&probe=chat&debug=true")
+    assert re.search(r"\d\.\d{4} s    event plain 'w1 '", answer.text)
+    assert "probe_success 1.0" in answer.text
+    assert "targets.sim.keys.all = *** (scopes: not stated)" in answer.text
+    assert bench.store.keys["all"].secret not in answer.text
+
+
+def test_pages_for_people_escape_what_comes_from_outside(bench, exporter):
+    hostile = "<img src=x onerror=alert(1)>"
+    run = bench.ask("[[say=%3Cimg+src=x+onerror=alert(1)%3E]]")
+    assert hostile in run.detail
+    exporter.record(run)
+    landing, history = get(exporter, "/", "/history")
+    for page in (landing, history):
+        assert page.status_code == 200
+        assert "<img" not in page.text
+        HTMLParser().feed(page.text)
+    assert "&lt;img" in history.text
+    assert "canary_mismatch" in history.text
+
+
+def test_no_page_holds_a_key(bench, exporter):
+    httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 3, "endpoint": "im_bots"})
+    secret = bench.store.keys["all"].secret
+    exporter.record(bench.ask(f"[[say={secret}]]"))
+    probes = [f"/probe?target=sim&probe={name}&debug=true" for name in OURS]
+    pages = get(exporter, *probes, "/", "/metrics", "/history", "/-/healthy")
+    assert [page.status_code for page in pages] == [200] * len(pages)
+    assert all(secret not in page.text for page in pages)
+    assert "***" in pages[-2].text  # the answer that was the key, masked
+
+
+def test_the_history_keeps_times_and_forgets_answers(bench, exporter):
+    run = bench.ask("hi")
+    exporter.record(run)
+    (kept,) = exporter.history.newest_first()
+    assert kept.ttft_s == run.ttft_s
+    assert kept.turns[0].text == ""
+    assert (kept.log, kept.calls) == ((), ())
+
+
+def test_ready_only_while_it_schedules(exporter):
+    assert get(exporter, "/-/ready")[0].status_code == 503
+    exporter.ready = True
+    assert get(exporter, "/-/ready", "/-/healthy")[0].status_code == 200
+
+
+def test_a_scraper_that_wants_openmetrics_gets_it(exporter):
+    (answer,) = get(exporter, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    assert answer.text.endswith("# EOF\n")
+
+
+def start(bench, *options: str) -> tuple[subprocess.Popen[str], str]:
+    environment = {
+        **os.environ,
+        "ASTRBOT_URL": bench.url,
+        "ASTRBOT_API_KEY": bench.store.keys["all"].secret,
+    }
+    command = [sys.executable, "-m", "astrometer", "probe", "--listen", "127.0.0.1:0", *options]
+    process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    line = process.stderr.readline()
+    found = re.search(r"http://[\d.:]+", line)
+    assert found, line + process.stderr.read()
+    return process, found[0]
+
+
+def test_sigterm_in_the_middle_of_a_run_cleans_up_and_exits_0(bench, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "from astrometer.probing.probe import Verdict\n"
+        "async def probe(ctx):\n"
+        "    return Verdict.of(await ctx.chat('[[stall=1]]'))\n"
+        "INTERVAL = 1\n"
+    )
+    process, _ = start(bench, "--probes", str(tmp_path))
+    with process:
+        deadline = time.monotonic() + 15
+        while not bench.store.counters["requests_chat"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        rest = process.stderr.read()
+    assert "Traceback" not in rest
+    assert bench.sessions() == []
+    assert bench.store.counters["requests_session_stop"] == 1
+
+
+def test_a_taken_port_is_a_usage_error(bench):
+    process, url = start(bench)
+    with process:
+        environment = {**os.environ, "ASTRBOT_URL": bench.url, "ASTRBOT_API_KEY": "x"}
+        address = url.removeprefix("http://")
+        second = subprocess.run(
+            [sys.executable, "-m", "astrometer", "probe", "--listen", address],
+            check=False,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=30,
+        )
+        process.send_signal(signal.SIGTERM)
+        process.wait(20)
+    assert second.returncode == 2
+    assert f"cannot listen on {address}: Address already in use" in second.stderr

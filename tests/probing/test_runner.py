@@ -1,0 +1,240 @@
+"""Deadlines, cleanup that always happens, one run at a time, and verdicts for what should not happen."""
+
+import asyncio
+import json
+
+import pytest
+
+from astrometer.api.outcome import Outcome
+from astrometer.probing.probe import Context, Limits, NotApplicable, ProbeFailed, Verdict
+from astrometer.probing.runner import Runner, run_once
+
+
+async def passing(_ctx: Context) -> Verdict:
+    return Verdict.passed()
+
+
+def test_a_verdict_is_ok_only_when_its_reason_is():
+    assert Verdict.passed().ok
+    assert not Verdict.failed(Outcome.RESET).ok
+
+
+def test_cleanup_runs_last_made_first(bench):
+    order = []
+
+    async def probe(ctx: Context) -> Verdict:
+        for name in ("first", "second"):
+            ctx.cleanup(name, lambda name=name: gone(name))
+        return Verdict.passed()
+
+    async def gone(name: str) -> bool:
+        order.append(name)
+        return True
+
+    assert bench.run(bench.target("all"), probe).ok
+    assert order == ["second", "first"]
+
+
+@pytest.mark.parametrize("end", ["passes", "fails", "raises", "hangs"])
+def test_cleanup_runs_however_the_probe_ends(bench, end):
+    cleaned = []
+
+    async def probe(ctx: Context) -> Verdict:
+        async def clean() -> bool:
+            cleaned.append(end)
+            return True
+
+        ctx.cleanup("thing", clean)
+        if end == "raises":
+            raise ZeroDivisionError
+        if end == "hangs":
+            await asyncio.sleep(60)
+        return Verdict.passed() if end == "passes" else Verdict.failed(Outcome.RESET)
+
+    run = bench.run(bench.target("all"), probe, total_s=0.2)
+    expected = {"passes": "ok", "fails": "reset", "raises": "internal", "hangs": "timeout_total"}
+    assert run.reason == expected[end]
+    assert cleaned == [end]
+
+
+def test_a_cleanup_that_fails_is_the_reason_only_of_a_probe_that_passed(bench):
+    async def not_gone() -> bool:
+        return False
+
+    async def probe(ctx: Context) -> Verdict:
+        ctx.cleanup("session", not_gone)
+        return verdicts.pop()
+
+    verdicts = [Verdict.failed(Outcome.STALLED), Verdict.passed()]
+    run = bench.run(bench.target("all"), probe)
+    assert (run.reason, run.cleanup_failures) == ("cleanup", ("session",))
+    run = bench.run(bench.target("all"), probe)
+    assert (run.reason, run.cleanup_failures) == ("stalled", ("session",))
+
+
+def test_a_cleanup_that_hangs_meets_its_own_deadline_and_one_that_raises_stops_nobody(bench):
+    async def probe(ctx: Context) -> Verdict:
+        ctx.cleanup("slow", lambda: asyncio.sleep(60))
+        ctx.cleanup("broken", broken)
+        return Verdict.passed()
+
+    async def broken() -> bool:
+        raise RuntimeError
+
+    run = bench.run(bench.target("all"), probe, cleanup_s=0.2)
+    assert run.cleanup_failures == ("broken", "slow")
+
+
+def test_an_exception_is_internal_with_its_place_and_without_its_text(bench):
+    secret = bench.store.keys["all"].secret
+
+    async def probe(_ctx: Context) -> Verdict:
+        raise ValueError(f"the key is {secret}")
+
+    run = bench.run(bench.target("all"), probe)
+    assert run.reason == "internal"
+    assert run.detail.startswith("ValueError at test_runner.py:")
+    assert secret not in repr(run)
+
+
+def test_a_probe_that_returns_no_verdict_is_internal(bench):
+    async def probe(_ctx: Context) -> Verdict:
+        return True  # type: ignore[return-value]
+
+    assert bench.run(bench.target("all"), probe).reason == "internal"
+
+
+def test_not_applicable_is_neither_pass_nor_failure(bench):
+    async def probe(_ctx: Context) -> Verdict:
+        raise NotApplicable("nothing to ask")
+
+    run = bench.run(bench.target("all"), probe)
+    assert (run.verdict, run.note) == (None, "nothing to ask")
+
+
+def test_a_probe_whose_scope_no_key_has_does_not_run(bench):
+    plan = bench.plan(bench.target(file="file"), passing, scopes=("chat",))
+    run = asyncio.run(Runner().run(plan))
+    assert run.verdict is None
+    assert "scope chat" in run.note
+
+
+def test_probe_failed_is_the_verdict(bench):
+    async def probe(_ctx: Context) -> Verdict:
+        raise ProbeFailed(Outcome.MALFORMED, "why")
+
+    run = bench.run(bench.target("all"), probe)
+    assert (run.reason, run.detail) == ("malformed", "why")
+
+
+def test_two_callers_share_one_run(bench):
+    runs = []
+
+    async def probe(_ctx: Context) -> Verdict:
+        runs.append(1)
+        await asyncio.sleep(0.1)
+        return Verdict.passed()
+
+    async def both() -> list:
+        runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+        return await asyncio.gather(runner.run(plan), runner.run(plan))
+
+    first, second = asyncio.run(both())
+    assert first is second
+    assert runs == [1]
+
+
+def test_cut_gives_up_running_chats_stops_them_and_cleans_up(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=1]]"))
+
+    async def cut_soon() -> object:
+        runner = Runner()
+        task = asyncio.create_task(runner.run(bench.plan(bench.target("all"), probe)))
+        await asyncio.sleep(0.5)
+        runner.cut()
+        return await task
+
+    run = asyncio.run(cut_soon())
+    assert run.reason == "client_cancel"
+    assert run.turns[-1].outcome is Outcome.CLIENT_CANCEL
+    assert bench.store.counters["requests_session_stop"] == 1
+    assert bench.sessions() == []
+
+
+def test_a_lowered_deadline_is_kept(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=0]]"))
+
+    run = asyncio.run(Runner().run(bench.plan(bench.target("all"), probe, Limits(total_s=60)), 0.5))
+    assert run.reason in ("timeout_first_token", "timeout_total")
+    assert run.duration_s < 1.5
+
+
+def test_identity_is_learnt_once_and_its_session_removed(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    plan = bench.plan(bench.target("all"), probe)
+
+    async def twice() -> None:
+        runner = Runner()
+        await run_once(runner, [plan])
+        await run_once(runner, [plan])
+
+    asyncio.run(twice())
+    assert bench.store.counters["requests_session_new"] == 1
+    assert bench.sessions() == []
+
+
+def test_a_version_that_deletes_nothing_keeps_one_session_with_a_short_memory(old_bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    for _ in range(3):
+        run = old_bench.run(old_bench.target("all"), probe)
+        assert run.ok
+        assert "session stays" in run.note
+    assert old_bench.sessions() == ["astrometer-probe-p"]
+    asked = [
+        row.content["message"][0]["text"]
+        for row in old_bench.store.messages["astrometer-probe-p"]
+        if row.content["type"] == "user"
+    ]
+    assert asked == ["/reset", "hi"] * 3
+
+
+def test_a_server_that_echoes_the_key_cannot_make_us_print_it(bench):
+    secret = bench.store.keys["all"].secret
+    run = bench.ask(f"[[say={secret}]]")
+    assert run.reason == "canary_mismatch"
+    shown = json.dumps([run.detail, run.note, [line.text for line in run.log]])
+    assert secret not in shown
+    assert "***" in shown
+
+
+def test_an_abandoned_answer_does_not_block_the_next_run_on_a_version_that_cannot_stop_it(old_bench):
+    messages = ["[[stall=0]]", "hi"]
+
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat(messages.pop(0), first_token_s=0.5))
+
+    async def twice() -> list:
+        runner, plan = Runner(), old_bench.plan(old_bench.target("all"), probe)
+        return [await runner.run(plan), await runner.run(plan)]
+
+    first, second = asyncio.run(twice())
+    assert first.reason == "timeout_first_token"
+    assert "goes on spending tokens" in first.note
+    assert (second.reason, second.stays) == ("ok", ("session",))
+    assert old_bench.sessions() == ["astrometer-probe-p", "astrometer-probe-p-1"]
+
+
+def test_a_whole_run_without_a_first_token_is_named_so(bench):
+    run = bench.ask("[[stall=0]]", total_s=0.8)
+    assert run.reason == "timeout_first_token"
+
+
+def test_a_key_that_may_not_chat_leaves_nothing_to_own_up_to(old_bench):
+    run = old_bench.ask("hi", old_bench.target("file"))
+    assert (run.reason, run.stays, run.cleanup_failures) == ("forbidden", (), ())
