@@ -186,8 +186,9 @@ class ChatExchange:
         """The next deadline (absolute) and the outcome that it would be."""
         points, limits = self._points, self._deadlines
         total = (points.t_send + limits.total_s, Outcome.TIMEOUT_TOTAL)
-        if EventKind.END in self._seen:
-            return total
+        if points.t_terminal is not None:
+            # The answer is whole; a server that keeps the body open holds nobody for long.
+            return min(total, (points.t_terminal + limits.idle_s, Outcome.TIMEOUT_TOTAL))
         if points.t_content is not None:
             return min(total, (points.t_content + limits.idle_s, Outcome.STALLED))
         # An answer that is not streamed comes whole: only the total deadline can judge it.

@@ -141,6 +141,11 @@ class Timeline:
         """The last content event so far."""
         return self._last_content
 
+    @property
+    def t_terminal(self) -> float | None:
+        """When `end` came."""
+        return self._points.get("t_terminal")
+
     def event(self, t: float, event: ChatEvent) -> None:
         """Note `event`, whose last byte left the socket at `t`."""
         kind = event.kind

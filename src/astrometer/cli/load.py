@@ -1,0 +1,188 @@
+"""`astrometer load`: prepare a Locust run, show it, write its report, exit by its verdict."""
+
+import os
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from astrometer import bundled, config
+from astrometer.cli import exits
+from astrometer.measure import results
+from astrometer.measure.objectives import ObjectiveError, parse_objectives
+from astrometer.units import parse_duration
+
+EXIT_BY_VERDICT = {
+    "PASS": exits.PASS,
+    "NONE": exits.PASS,
+    "FAIL": exits.FAILED,
+    "INVALID": exits.INVALID,
+}
+
+
+class Duration(click.ParamType[float]):
+    """`90s`, `1m30s`, or a number of seconds."""
+
+    name = "time"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        from astrometer.load import options
+
+        click.echo(f"Arguments of every run, with their environment variables:\n\n{options.describe()}")
+        ctx.exit()
+
+
+@click.command()
+@click.option(
+    "--list-arguments",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_list_arguments,
+    help="List what may stand after -- besides Locust's own arguments.",
+)
+@click.argument("scenario", metavar="SCENARIO|FILE")
+@click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
+@click.option(
+    "--host", metavar="URL", help="Target by URL, with the key of ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE."
+)
+@click.option("--target", metavar="NAME", help="Target by its name in the configuration, with its keys.")
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Configuration [astrometer.toml]"
+)
+@click.option("-u", "--users", type=click.IntRange(1), default=10, show_default=True)
+@click.option("-t", "--duration", type=Duration(), default="60s", show_default=True, help="0: until Ctrl-C.")
+@click.option(
+    "-r", "--spawn-rate", type=click.FloatRange(0, min_open=True), help="Users per second [all within 2 s]"
+)
+@click.option(
+    "--stop-timeout",
+    type=Duration(),
+    default="30s",
+    show_default=True,
+    help="How long running turns may go on after the end; then they are cut off.",
+)
+@click.option("--processes", type=click.IntRange(1), help="Load from this many processes.")
+@click.option(
+    "--slo", "slos", multiple=True, metavar="EXPR", help="Objective: 'ttft_p95 < 2s', 'errors < 1%'."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Directory of results.json, report.html, locust.log [astrometer-results/SCENARIO-TIME]",
+)
+@click.option("--web", is_flag=True, help="With Locust's web UI, on the loopback; it stays until Ctrl-C.")
+@click.option("--web-port", type=click.IntRange(1, 65535), default=8089, show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print the same run as a plain locust command, and do nothing.")
+def command(  # noqa: PLR0917 (click passes them all by name)
+    scenario: str,
+    locust_args: tuple[str, ...],
+    host: str | None,
+    target: str | None,
+    config_file: Path | None,
+    users: int,
+    duration: float,
+    spawn_rate: float | None,
+    stop_timeout: float,
+    processes: int | None,
+    slos: tuple[str, ...],
+    out: Path | None,
+    web: bool,
+    web_port: int,
+    dry_run: bool,
+) -> None:
+    """Load a server with a scenario (chat, uploads, im_bursts, reads, mixed) or a locustfile of your own.
+
+    What stands after -- goes to Locust: its own arguments (`locust --help`), those of a run
+    (--list-arguments) and those of the locustfile.
+    """
+    from astrometer.load import launch
+
+    try:
+        locustfile = bundled.find("locustfiles", scenario)
+        chosen, objectives = _choose_target(host, target, config_file)
+        objectives += [item.text for item in parse_objectives(slos)]
+    except (bundled.NotBundled, config.ConfigError, ObjectiveError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    plan = launch.LoadPlan(
+        locustfile=locustfile,
+        target=chosen,
+        users=users,
+        spawn_rate=spawn_rate or max(1.0, users / 2),
+        duration_s=duration or None,
+        stop_timeout_s=stop_timeout,
+        processes=processes,
+        slos=objectives,
+        out=out or Path("astrometer-results") / f"{locustfile.stem}-{stamp}",
+        web_port=web_port if web else None,
+        extra=locust_args,
+    )
+    if dry_run:
+        click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
+        return
+    if not plan.keys():
+        raise click.UsageError(_no_key(chosen))
+    try:
+        launch.check_reachable(chosen.url)
+    except launch.Unreachable as exc:
+        click.echo(f"Error: {exc}", err=True)
+        raise SystemExit(exits.UNREACHABLE) from exc
+    if web:
+        click.echo(f"Web UI: http://127.0.0.1:{web_port}", err=True)
+    # What an earlier run left in the directory must not pass for this one's results.
+    (plan.out / results.FILE_NAME).unlink(missing_ok=True)
+    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
+
+
+def _choose_target(
+    host: str | None, target: str | None, config_file: Path | None
+) -> tuple[config.Target, list[str]]:
+    """The target, and the objectives that the configuration sets."""
+    if host is not None and (target is not None or config_file is not None):
+        raise config.ConfigError("either --host, or --target of a configuration")
+    if host is not None:
+        return config.target_from_options(host, os.environ), []
+    loaded = config.load(config_file)
+    return loaded.target(target), [objective.text for objective in loaded.objectives]
+
+
+def _no_key(target: config.Target) -> str:
+    return (
+        f"no API key for {target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
+        "or name keys in the configuration"
+    )
+
+
+def _conclude(out: Path, locust_exit_code: int) -> int:
+    """Show and keep the results; the exit code."""
+    from rich.console import Console
+
+    from astrometer.report.html import write_html
+    from astrometer.report.table import render
+
+    try:
+        measured = results.read(out)
+    except results.ResultsError:
+        log = out / "locust.log"
+        # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
+        crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
+        usage = locust_exit_code == exits.USAGE and not crashed
+        hint = "" if usage else f"; see {log}"
+        click.echo(
+            f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True
+        )
+        return exits.USAGE if usage else exits.INVALID
+    Console().print(render(measured))
+    report = out / "report.html"
+    write_html(measured, report)
+    click.echo(f"{out / results.FILE_NAME}\n{report}")
+    return EXIT_BY_VERDICT[measured["verdict"]]

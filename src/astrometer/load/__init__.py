@@ -1,0 +1,1 @@
+"""The Locust side: the only package that imports locust or gevent."""

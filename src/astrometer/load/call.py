@@ -1,0 +1,96 @@
+"""One plain exchange, sans-IO: status, body -> a `CallResult`. Uploads, lists, IM pushes, downloads.
+
+The counterpart of `measure.exchange.ChatExchange` for everything that is no stream.
+"""
+
+import hashlib
+
+from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
+from astrometer.measure.exchange import CallResult
+
+MAX_BODY_BYTES = 4 * 1024 * 1024
+
+
+class CallExchange:
+    """The state of one call in flight. Times are absolute `time.perf_counter` seconds.
+
+    `expect_sha256` makes it a download: the answer is bytes, and other bytes are a CANARY_MISMATCH.
+    """
+
+    def __init__(self, *, timeout_s: float, bytes_sent: int = 0, expect_sha256: str | None = None) -> None:
+        self._timeout_s = timeout_s
+        self._bytes_sent = bytes_sent
+        self._expected = expect_sha256
+        self._digest = hashlib.sha256()
+        self._t_send = 0.0
+        self._status: int | None = None
+        self._content_type = ""
+        self._body = bytearray()
+        self._bytes = 0
+        self._result: CallResult | None = None
+
+    def sent(self, t: float) -> None:
+        self._t_send = t
+
+    def headers(self, t: float, status: int, content_type: str) -> None:  # noqa: ARG002 (of the protocol)
+        self._status = status
+        self._content_type = content_type
+
+    def feed(self, t: float, chunk: bytes) -> None:  # noqa: ARG002
+        self._bytes += len(chunk)
+        if self._expected is not None:
+            self._digest.update(chunk)
+        if len(self._body) < MAX_BODY_BYTES:
+            self._body += chunk
+
+    def eof(self, t: float) -> None:
+        verdict = self._judge_download() if self._expected is not None else self._judge()
+        self._finish(t, verdict)
+
+    def lost(self, t: float, outcome: Outcome, detail: str = "") -> None:
+        self._finish(t, JsonVerdict(outcome=outcome, message=detail))
+
+    def abort(self, t: float, outcome: Outcome) -> None:
+        self.lost(t, outcome)
+
+    def expire(self, t: float) -> None:
+        self.lost(t, Outcome.TIMEOUT_TOTAL, f"after {t - self._t_send:.1f} s")
+
+    def deadline(self) -> tuple[float, Outcome]:
+        return self._t_send + self._timeout_s, Outcome.TIMEOUT_TOTAL
+
+    @property
+    def done(self) -> bool:
+        return self._result is not None
+
+    def result(self) -> CallResult:
+        """Return the finished call. Raises RuntimeError while it is in flight."""
+        if self._result is None:
+            raise RuntimeError("the exchange is not finished")
+        return self._result
+
+    def _judge(self) -> JsonVerdict:
+        return classify_json(self._status or 0, self._content_type, bytes(self._body))
+
+    def _judge_download(self) -> JsonVerdict:
+        verdict = self._judge()
+        # A missing file is a JSON envelope with status 200; other JSON may be the file itself.
+        if verdict.outcome not in (Outcome.OK, Outcome.MALFORMED):
+            return verdict
+        if self._digest.hexdigest() != self._expected:
+            return JsonVerdict(outcome=Outcome.CANARY_MISMATCH, message="other bytes than uploaded")
+        return JsonVerdict(outcome=Outcome.OK)
+
+    def _finish(self, t: float, verdict: JsonVerdict) -> None:
+        if self._result is not None:
+            return
+        self._result = CallResult(
+            outcome=verdict.outcome,
+            duration_s=t - self._t_send,
+            t_send=self._t_send,
+            status=self._status,
+            payload=verdict.payload,
+            bytes_sent=self._bytes_sent,
+            bytes_received=self._bytes,
+            detail=verdict.message[:200],
+        )

@@ -1,0 +1,106 @@
+"""Templates or a JSONL file -> prompts, none of them sent twice, none of them a command.
+
+The built-in corpus has the spread of lengths that people type: most a line or two, some a paragraph, few a
+pasted document; English and Chinese.
+"""
+
+import json
+import random
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from astrometer.api.commands import guard
+
+_SLOT = re.compile(r"\{(\w+)(?::(\d+)-(\d+))?\}")
+_FRESH_TRIES = 20
+
+
+class CorpusError(ValueError):
+    """A prompt file that cannot be used: file, line and reason."""
+
+
+class Corpus:
+    """Prompts without end. `random` decides the order; slots like {city} or {sentence:8-20} are filled in."""
+
+    def __init__(
+        self,
+        templates: Sequence[tuple[str, float]],
+        slots: Mapping[str, Sequence[str]],
+        rng: random.Random | None = None,
+    ) -> None:
+        self._templates = [text for text, _ in templates]
+        self._weights = [weight for _, weight in templates]
+        self._slots = slots
+        self._random = rng or random.Random()  # noqa: S311 (variety, no secret)
+        self._sent: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._templates)
+
+    @classmethod
+    def built_in(cls, rng: random.Random | None = None) -> "Corpus":
+        raw = tomllib.loads(files("astrometer.load").joinpath("prompts.toml").read_text("utf-8"))
+        templates = [
+            (template, group["share"] / len(group["templates"]))
+            for group in raw["groups"]
+            for template in group["templates"]
+        ]
+        return cls(templates, raw["slots"], rng)
+
+    @classmethod
+    def from_file(cls, path: Path, rng: random.Random | None = None) -> "Corpus":
+        """Read `{"prompt": "..."}` lines; blank lines are skipped. Raises CorpusError."""
+        try:
+            lines = path.read_text("utf-8").splitlines()
+        except OSError as exc:
+            raise CorpusError(f"{path}: cannot be read ({exc.strerror})") from exc
+        except UnicodeDecodeError as exc:
+            raise CorpusError(f"{path}: is not UTF-8") from exc
+        prompts = [
+            (_prompt(path, number, line), 1.0) for number, line in enumerate(lines, start=1) if line.strip()
+        ]
+        if not prompts:
+            raise CorpusError(f"{path}: has no prompts")
+        return cls(prompts, {}, rng)
+
+    def next(self) -> str:
+        """A prompt that this process has not sent before, guarded against being taken for a command."""
+        text = ""
+        for _ in range(_FRESH_TRIES):
+            (template,) = self._random.choices(self._templates, self._weights)
+            text = self._fill(template) if self._slots else template
+            if hash(text) not in self._sent:
+                break
+        else:
+            # Everything was sent once: a number makes the next round differ, so that no cache answers it.
+            text = f"[{len(self._sent)}] {text}"
+        self._sent.add(hash(text))
+        return guard(text)
+
+    def _fill(self, template: str) -> str:
+        def pick(match: re.Match[str]) -> str:
+            name, low, high = match.groups()
+            if name == "number":
+                return str(self._random.randint(int(low or 1), int(high or 999)))
+            values = self._slots[name]
+            count = self._random.randint(int(low), int(high)) if low else 1
+            chosen = [values[self._random.randrange(len(values))] for _ in range(count)]
+            joint = "" if name.endswith("_zh") else " "
+            return joint.join(self._fill(text) if "{" in text else text for text in chosen)
+
+        return _SLOT.sub(pick, template)
+
+
+def _prompt(path: Path, number: int, line: str) -> str:
+    try:
+        item: Any = json.loads(line)
+    except ValueError as exc:
+        raise CorpusError(f"{path}:{number}: is no JSON ({exc})") from exc
+    prompt = item.get("prompt") if isinstance(item, dict) else None
+    if not isinstance(prompt, str) or not prompt.strip():
+        raise CorpusError(f'{path}:{number}: write an object with a text: {{"prompt": "..."}}')
+    return prompt

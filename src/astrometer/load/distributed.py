@@ -1,0 +1,135 @@
+"""Workers' tallies -> the master's, without loss: deltas with every report, and a drain before the end.
+
+Locust's master asks its workers to quit and waits half a second; users that still run then would be lost.
+Here the master says "drain" first and waits until each worker has let its users finish (stop timeout) and
+has sent its last report.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+from astrometer.load.run import Run
+from astrometer.measure.tally import Tally
+
+DRAIN = "astrometer_drain"
+RELEASE = "astrometer_release"
+PART = "astrometer"  # our part of Locust's report
+GRACE_S = 10.0  # for the last report, beyond the stop timeout
+LIVE_STATES = ("ready", "spawning", "running", "cleanup")
+
+log = logging.getLogger(__name__)
+
+
+class WorkerSide:
+    """Sends what this worker measured."""
+
+    def __init__(self, runner: Any, current: Callable[[], Run | None]) -> None:
+        self._runner = runner
+        self._current = current
+        self._sequence = 0
+        self._final = False
+        runner.environment.events.report_to_master.add_listener(self._report)
+        # Concurrent: while users finish, the worker must still hear its master.
+        runner.register_message(DRAIN, self._drain, concurrent=True)
+        runner.register_message(RELEASE, self._release)
+
+    def begin(self) -> None:
+        self._sequence = 0
+        self._final = False
+
+    def finish(self) -> None:
+        """Stop the users, let them finish within the stop timeout, and send the last report."""
+        run = self._current()
+        if run is None or self._final:
+            return
+        # The master may still be ramping up: what it asks for until it says RELEASE comes too late.
+        self._runner.last_received_spawn_timestamp = math.inf
+        run.no_more_arrivals()
+        self._runner.stop()
+        run.health.stop()
+        self._final = True
+        self._runner._send_stats()  # noqa: SLF001 (Locust has no public way to report now)
+
+    def _drain(self, **_: Any) -> None:
+        self.finish()
+
+    def _release(self, msg: Any, **_: Any) -> None:
+        self._runner.last_received_spawn_timestamp = msg.data["t"]  # by the master's clock, like all of them
+
+    def _report(self, data: dict[str, Any], **_: Any) -> None:
+        run = self._current()
+        if run is None:
+            return
+        self._sequence += 1
+        data[PART] = {
+            "run": run.id,
+            "sequence": self._sequence,
+            "final": self._final,
+            "tally": run.tally.take().encode(),
+            "health": run.health.take(),
+        }
+
+
+class MasterSide:
+    """Merges what the workers send, and knows who is missing."""
+
+    def __init__(self, runner: Any, current: Callable[[], Run | None]) -> None:
+        self._runner = runner
+        self._current = current
+        self._sequences: dict[str, int] = {}
+        self._seen: set[str] = set()  # workers that had users, or went missing
+        self._incomplete: set[str] = set()  # a report of theirs got lost
+        self._final: set[str] = set()
+        runner.environment.events.worker_report.add_listener(self._merge)
+
+    def begin(self) -> None:
+        self._sequences.clear()
+        self._seen.clear()
+        self._incomplete.clear()
+        self._final.clear()
+
+    def drain(self, stop_timeout_s: float | None) -> int:
+        """Have all workers finish and report; returns how many did not."""
+        self._note_workers()
+        for worker in list(self._runner.clients):
+            self._runner.send_message(DRAIN, client_id=worker)
+        give_up = time.monotonic() + (stop_timeout_s or 0.0) + GRACE_S
+        while time.monotonic() < give_up and self._awaited():
+            gevent.sleep(0.05)
+        for worker in list(self._runner.clients):
+            self._runner.send_message(RELEASE, {"t": time.time()}, client_id=worker)
+        # Whoever took part in this test must have said that it is done.
+        lost = (set(self._sequences) | self._seen) - self._final
+        for worker in sorted(lost):
+            log.error("worker %s did not deliver its last report", worker)
+        return len(lost | self._incomplete)
+
+    def _awaited(self) -> set[str]:
+        alive = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
+        return (alive & (self._seen | set(self._sequences))) - self._final
+
+    def _note_workers(self) -> None:
+        """A worker may die before its first report, and Locust forgets a missing one after a minute."""
+        self._seen |= {
+            worker
+            for worker, node in self._runner.clients.items()
+            if node.user_count or node.state not in LIVE_STATES
+        }
+
+    def _merge(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
+        run, part = self._current(), data.get(PART)
+        if run is None or part is None or part["run"] != run.id:
+            return
+        if part["sequence"] != self._sequences.get(client_id, 0) + 1:
+            self._incomplete.add(client_id)
+        self._sequences[client_id] = part["sequence"]
+        self._note_workers()
+        run.tally.merge(Tally.decode(part["tally"]))
+        run.note_health(client_id, part["health"])
+        if part["final"]:
+            self._final.add(client_id)

@@ -1,0 +1,94 @@
+"""Is the load generator itself the bottleneck? Late wake-ups of its loop and its CPU share, per process."""
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.results import GeneratorHealth
+from astrometer.measure.tally import Tally
+
+SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
+CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not saturation
+
+
+class HealthMonitor:
+    """Samples one process while a test runs. The lag is how late a sleeping greenlet woke up."""
+
+    def __init__(self) -> None:
+        self.lag = Histogram()
+        self.cpu_max: float | None = None
+        self._greenlet: Any = None
+        self._window = (0.0, 0.0)
+
+    def start(self) -> None:
+        self.stop()
+        self.lag, self.cpu_max = Histogram(), None
+        self._window = (time.perf_counter(), time.process_time())
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+            if self.cpu_max is None:  # a test shorter than one window
+                self._note_cpu(at_least_s=0.5)
+
+    def take(self) -> dict[str, Any]:
+        """What was sampled since the last call, for shipping."""
+        lag, self.lag = self.lag, Histogram()
+        return {"lag": lag.to_wire(), "cpu_max": self.cpu_max}
+
+    def _run(self) -> None:
+        loop = gevent.get_hub().loop
+        while True:
+            loop.update_now()  # timers count from the start of the loop's round, which may be long past
+            due = time.perf_counter() + SAMPLE_S
+            gevent.sleep(SAMPLE_S)
+            self.lag.record(max(0.0, time.perf_counter() - due))
+            self._note_cpu(at_least_s=CPU_WINDOW_S)
+
+    def _note_cpu(self, *, at_least_s: float) -> None:
+        wall, cpu = time.perf_counter(), time.process_time()
+        passed_s = wall - self._window[0]
+        if passed_s >= at_least_s:
+            share = (cpu - self._window[1]) / passed_s
+            self.cpu_max = share if self.cpu_max is None else max(self.cpu_max, share)
+            self._window = (wall, cpu)
+
+
+@dataclass(slots=True)
+class ProcessHealth:
+    """What is known of one load process: its own, or a worker's as reported."""
+
+    lag: Histogram
+    cpu_max: float | None = None
+
+    def add(self, wire: Mapping[str, Any]) -> None:
+        self.lag.merge(Histogram.from_wire(wire["lag"]))
+        if wire["cpu_max"] is not None:
+            self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
+
+
+def worst(processes: Iterable[ProcessHealth], tally: Tally, lost_workers: int) -> GeneratorHealth:
+    """The worst process speaks for all."""
+    known = list(processes)
+    p99s = [value for process in known if (value := process.lag.percentile(99)) is not None]
+    maxima = [value for process in known if (value := process.lag.max) is not None]
+    cpus = [process.cpu_max for process in known if process.cpu_max is not None]
+    schedule = Histogram()
+    total = tally.total()
+    for histograms in (total.ok, total.failed):
+        if "schedule_lag" in histograms:
+            schedule.merge(histograms["schedule_lag"])
+    return GeneratorHealth(
+        processes=len(known),
+        loop_lag_p99_s=max(p99s, default=None),
+        loop_lag_max_s=max(maxima, default=None),
+        cpu_max=max(cpus, default=None),
+        schedule_lag_p99_s=schedule.percentile(99),
+        lost_workers=lost_workers,
+    )

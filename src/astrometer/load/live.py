@@ -1,0 +1,74 @@
+"""The tally of a running test -> one line of progress: rewritten on a terminal, one every 5 s elsewhere."""
+
+import sys
+from collections.abc import Callable
+from typing import Any, TextIO
+
+import gevent
+
+from astrometer.load.run import Run
+from astrometer.measure.histogram import Histogram
+from astrometer.units import format_duration
+
+TERMINAL_STEP_S = 1.0
+PLAIN_STEP_S = 5.0
+
+
+class Live:
+    """Prints while the test runs. In a distributed test it shows what the workers have reported so far."""
+
+    def __init__(self, run: Run, user_count: Callable[[], int], out: TextIO | None = None) -> None:
+        self._run = run
+        self._user_count = user_count
+        self._out = out if out is not None else sys.stderr
+        self._terminal = self._out.isatty()
+        self._greenlet: Any = None
+        self._ended_before = 0
+
+    def start(self) -> None:
+        self._greenlet = gevent.spawn(self._loop)
+
+    def stop(self) -> None:
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+            self._greenlet = None
+            self._print(TERMINAL_STEP_S if self._terminal else PLAIN_STEP_S)
+            if self._terminal:
+                self._out.write("\n")
+                self._out.flush()
+
+    def _loop(self) -> None:
+        step_s = TERMINAL_STEP_S if self._terminal else PLAIN_STEP_S
+        while True:
+            gevent.sleep(step_s)
+            self._print(step_s)
+
+    def _print(self, step_s: float) -> None:
+        line = self.line(step_s)
+        self._out.write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
+        self._out.flush()
+
+    def line(self, step_s: float) -> str:
+        """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms  4.1/s`."""
+        started, ended, ok = 0, 0, 0
+        ttft = Histogram()
+        for cell in self._run.tally.cells.values():
+            started += cell.started
+            ended += cell.outcomes.total()
+            ok += cell.outcomes["ok"]
+            if "ttft" in cell.ok:
+                ttft.merge(cell.ok["ttft"])
+        rate = (ended - self._ended_before) / step_s
+        self._ended_before = ended
+        minutes, seconds = divmod(int(self._run.elapsed_s), 60)
+        return "  ".join(
+            [
+                f"{minutes}m {seconds:02d}s" + (" draining" if self._run.is_over else ""),
+                f"{self._user_count()} users",
+                f"started {started}",
+                f"ok {ok}",
+                f"failed {ended - ok}",
+                f"ttft p50 {format_duration(ttft.percentile(50))} (n={ttft.n})",
+                f"{rate:.1f}/s",
+            ]
+        )

@@ -1,0 +1,223 @@
+"""Locust's command line, environment and web form -> frozen settings of a run.
+
+The key is no argument: arguments show in process lists and in the web UI. It comes from ASTRBOT_API_KEY, or
+from the file that --astrbot-key-file (ASTRBOT_API_KEY_FILE) names.
+"""
+
+import argparse
+import textwrap
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, get_args
+
+from astrometer.api.endpoints import Scope
+from astrometer.config import ConfigError, Secret, target_from_options
+from astrometer.load.corpus import Corpus, CorpusError
+from astrometer.measure.exchange import Deadlines
+from astrometer.measure.objectives import Objective, ObjectiveError, parse_objectives
+from astrometer.units import parse_duration
+
+T = TypeVar("T")
+# One key may do for everything; a key of its own for a scope is asked for first. `astrometer load --target`
+# fills these from the config.
+SCOPE_VARIABLES = {scope: f"ASTRBOT_{scope.upper()}_SCOPE_KEY" for scope in get_args(Scope)}
+NO_KEY = (
+    "no API key: set ASTRBOT_API_KEY, or ASTRBOT_API_KEY_FILE (--astrbot-key-file) to a file that holds it"
+)
+
+
+class OptionError(ValueError):
+    """An option of the run that cannot be used: name and cure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the users of a run go by. Times in seconds."""
+
+    deadlines: Deadlines
+    prompts: str
+    prompt_suffix: str
+    session_turns: int
+    whole_answer_percent: float
+    call_timeout_s: float
+    stop_abandoned: bool
+    objectives: tuple[Objective, ...]
+    out: Path | None
+    user_prefix: str
+    umos: tuple[str, ...]
+    version: str | None
+
+    @classmethod
+    def of(cls, options: Any) -> "Settings":
+        """From Locust's parsed options; the web form may have put text where numbers were.
+
+        Raises OptionError.
+        """
+        return cls(
+            deadlines=Deadlines(
+                connect_s=_read(options, "connect_timeout", parse_duration),
+                first_token_s=_read(options, "first_token_timeout", parse_duration),
+                idle_s=_read(options, "idle_timeout", parse_duration),
+                total_s=_read(options, "total_timeout", parse_duration),
+            ),
+            prompts=options.prompts or "",
+            prompt_suffix=options.prompt_suffix or "",
+            session_turns=max(1, _read(options, "session_turns", int)),
+            whole_answer_percent=_read(options, "whole_answer_percent", float),
+            call_timeout_s=_read(options, "call_timeout", parse_duration),
+            stop_abandoned=bool(options.stop_abandoned),
+            objectives=_read(options, "slo", _objectives),
+            out=Path(options.astrometer_out) if options.astrometer_out else None,
+            user_prefix=options.run_user_prefix or "astrometer",
+            umos=tuple(umo.strip() for umo in (options.umos or "").split(",") if umo.strip()),
+            version=options.target_version or None,
+        )
+
+    def corpus(self) -> Corpus:
+        """Raises OptionError."""
+        try:
+            return Corpus.from_file(Path(self.prompts)) if self.prompts else Corpus.built_in()
+        except CorpusError as exc:
+            raise OptionError(f"--prompts: {exc}") from exc
+
+
+def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
+    """The key of each scope. Raises OptionError when there is none, or the host is no URL."""
+    wanted = {**environ, "ASTRBOT_API_KEY_FILE": options.astrbot_key_file or ""}
+    keys: dict[Scope, Secret] = {}
+    try:
+        host = options.host or "http://unknown.invalid"
+        common = target_from_options(host, wanted).keys.get("default")
+        for scope, variable in SCOPE_VARIABLES.items():
+            own = environ.get(variable)
+            key = target_from_options(host, {"ASTRBOT_API_KEY": own}).keys["default"] if own else common
+            if key is not None:
+                keys[scope] = key.secret
+    except ConfigError as exc:
+        raise OptionError(str(exc)) from exc
+    if not keys:
+        raise OptionError(NO_KEY)
+    return keys
+
+
+def add_arguments(parser: Any) -> None:
+    """Add astrometer's arguments to Locust's parser; what a person may want to set shows in the web UI."""
+
+    def add(flag: str, variable: str, **kwargs: Any) -> None:
+        parser.add_argument(flag, env_var=variable, **kwargs)
+
+    add(
+        "--astrbot-key-file", "ASTRBOT_API_KEY_FILE", metavar="FILE", default="", include_in_web_ui=False,
+        help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
+    )  # fmt: skip
+    add(
+        "--prompts", "ASTROMETER_PROMPTS", metavar="FILE.jsonl", default="",
+        help='Prompts to send, a JSON object {"prompt": "..."} per line. Default: the built-in corpus.',
+    )  # fmt: skip
+    add(
+        "--prompt-suffix", "ASTROMETER_PROMPT_SUFFIX", metavar="TEXT", default="",
+        help="Text added to every prompt, such as a directive for the stub model: '[[ttft=0.2 tokens=40]]'.",
+    )  # fmt: skip
+    add(
+        "--session-turns", "ASTROMETER_SESSION_TURNS", metavar="N", type=int, default=1,
+        help="Turns before a user opens a new session. 1: a new session per turn; each costs a second model "
+        "call (the title) and leaves a session row for ever. More: the history grows with every turn, "
+        "turns of one session wait for each other, and AstrBot holds a session back after 30 messages in "
+        "60 seconds (its default), silently, for up to a minute.",
+    )  # fmt: skip
+    add(
+        "--whole-answer-percent", "ASTROMETER_WHOLE_ANSWER_PERCENT", metavar="PERCENT", type=float,
+        default=10.0, help="Share of chats that ask for the whole answer at once (no streaming, so no TTFT).",
+    )  # fmt: skip
+    for flag, seconds, what in (
+        ("connect", 10.0, "to connect"),
+        ("first-token", 60.0, "for the first token of a chat, from the send; heartbeats do not count"),
+        ("idle", 30.0, "between two pieces of an answer; heartbeats do not count"),
+        ("total", 300.0, "for a whole chat"),
+        ("call", 30.0, "for any other request"),
+    ):
+        variable = f"ASTROMETER_{flag.replace('-', '_').upper()}_TIMEOUT"
+        add(
+            f"--{flag}-timeout", variable, metavar="TIME", type=_duration, default=seconds,
+            help=f"Seconds to wait {what}.",
+        )  # fmt: skip
+    add(
+        "--stop-abandoned", "ASTROMETER_STOP_ABANDONED", action="store_true", default=False,
+        help="After a timeout, ask the server to stop that chat (AstrBot 4.26 or later). Without this the "
+        "server keeps generating an answer that nobody reads, as it does for real clients.",
+    )  # fmt: skip
+    add(
+        "--slo", "ASTROMETER_SLO", metavar="EXPR", action="append", default=None,
+        help="Objective such as 'ttft_p95 < 2s' or 'e2e_max < 30s'; repeatable (web UI: separate by commas).",
+    )  # fmt: skip
+    add(
+        "--astrometer-out", "ASTROMETER_OUT", metavar="DIR", default="", include_in_web_ui=False,
+        help="Directory for results.json, written when the test stops; the next test overwrites it.",
+    )  # fmt: skip
+    add(
+        "--astrometer-progress", "ASTROMETER_PROGRESS", action="store_true", default=False,
+        include_in_web_ui=False, help="Print one line of progress to stderr while the test runs.",
+    )  # fmt: skip
+    add(
+        "--run-user-prefix", "ASTROMETER_USER_PREFIX", metavar="NAME", default="astrometer",
+        help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
+    )  # fmt: skip
+    add(
+        "--umos", "ASTROMETER_UMOS", metavar="UMO,UMO", default="",
+        help="Destinations of IM messages, platform:MessageType:session. Default: three sessions of webchat, "
+        "where nobody is disturbed.",
+    )  # fmt: skip
+    add(
+        "--target-version", "ASTROMETER_TARGET_VERSION", metavar="VERSION", default="",
+        include_in_web_ui=False, help="AstrBot's version, to be noted in results.json.",
+    )  # fmt: skip
+
+
+def add_weights(parser: Any, defaults: Mapping[str, int]) -> None:
+    """Add `--chat-weight` and so on: how many of a mixed run's users do what."""
+    for name, weight in defaults.items():
+        parser.add_argument(
+            f"--{name}-weight", env_var=f"ASTROMETER_{name.upper()}_WEIGHT", metavar="N", type=int,
+            default=weight, include_in_web_ui=False,
+            help=f"Weight of the {name} users in a mixed run (default {weight}, 0: none).",
+        )  # fmt: skip
+
+
+def describe() -> str:
+    """All of them for a person to read: Locust prints its help before it knows them."""
+    lines: list[str] = []
+
+    class Listing:
+        def add_argument(self, flag: str, *, env_var: str, **kwargs: Any) -> None:
+            metavar = f" {kwargs['metavar']}" if "metavar" in kwargs else ""
+            default = f" [{kwargs['default']}]" if kwargs["default"] else ""
+            lines.append(f"  {flag}{metavar}{default}  ({env_var})")
+            lines.extend(textwrap.wrap(kwargs["help"], 96, initial_indent=" " * 6, subsequent_indent=" " * 6))
+
+    add_arguments(Listing())
+    return "\n".join(lines)
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
+
+
+def _read(options: Any, name: str, convert: Callable[[Any], T]) -> T:
+    value = getattr(options, name)
+    try:
+        return convert(value)
+    except (TypeError, ValueError) as exc:
+        raise OptionError(f"--{name.replace('_', '-')}: {exc}") from exc
+
+
+def _objectives(given: list[str] | str | None) -> tuple[Objective, ...]:
+    """The command line gives a list, the web form one text."""
+    texts = given.split(",") if isinstance(given, str) else given or []
+    try:
+        return tuple(parse_objectives(text for text in texts if text.strip()))
+    except ObjectiveError as exc:
+        raise ValueError(str(exc)) from exc

@@ -1,0 +1,125 @@
+"""Locust's events -> a `Run` per test. Importing this registers astrometer's arguments and listeners.
+
+`environment.astrometer` is the `Plugin` of a process; it works the same in a single process, a worker and a
+master, under `locust` and under `astrometer load`.
+"""
+
+import logging
+import os
+import sys
+from typing import Any
+
+import gevent
+from locust import events
+from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+
+from astrometer.load import options
+from astrometer.load.distributed import MasterSide, WorkerSide
+from astrometer.load.live import Live
+from astrometer.load.options import OptionError, Settings
+from astrometer.load.run import RUN_ID_OPTION, Run, new_run_id
+from astrometer.measure import results
+
+
+class Plugin:
+    """The astrometer of one Locust process."""
+
+    def __init__(self, environment: Any, runner: Any) -> None:
+        self._environment = environment
+        self._runner = runner
+        self._run: Run | None = None
+        self._live: Live | None = None
+        self._side: MasterSide | WorkerSide | None = None
+        if isinstance(runner, MasterRunner):
+            self._side = MasterSide(runner, lambda: self._run)
+        elif isinstance(runner, WorkerRunner):
+            self._side = WorkerSide(runner, lambda: self._run)
+        # Only now, after the runner added its own: `quitting` is fired in reverse order, so ours comes first.
+        environment.events.test_start.add_listener(self._on_start)
+        environment.events.test_stopping.add_listener(self._on_stopping)
+        environment.events.test_stop.add_listener(self._on_stop)
+        environment.events.quitting.add_listener(self._on_quitting)
+
+    @property
+    def run(self) -> Run:
+        if self._run is None:
+            raise RuntimeError("no test has begun")
+        return self._run
+
+    def check(self) -> None:
+        """Refuse a run that cannot work before it starts. Raises OptionError."""
+        parsed = self._environment.parsed_options
+        Settings.of(parsed).corpus()
+        if not isinstance(self._runner, MasterRunner) or parsed.processes:
+            options.keys_from(parsed, os.environ)
+
+    def _on_start(self, environment: Any, **_: Any) -> None:
+        parsed = environment.parsed_options
+        if not isinstance(self._runner, WorkerRunner):
+            setattr(parsed, RUN_ID_OPTION, new_run_id())
+        is_master = isinstance(self._runner, MasterRunner)
+        keys = {} if is_master else options.keys_from(parsed, os.environ)
+        self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
+        if not is_master:
+            self._run.health.start()
+        if self._side is not None:
+            self._side.begin()
+        if parsed.astrometer_progress and not isinstance(self._runner, WorkerRunner):
+            self._live = Live(self._run, lambda: self._runner.user_count)
+            self._live.start()
+
+    def _on_stopping(self, **_: Any) -> None:
+        if self._run is None:
+            return
+        self._run.no_more_arrivals()
+        if isinstance(self._side, MasterSide):
+            # Locust's master waits half a second for the last reports; a stream may take longer to end.
+            self._run.lost_workers = self._side.drain(self._environment.stop_timeout)
+
+    def _on_stop(self, **_: Any) -> None:
+        """All users are gone, every exchange has its outcome."""
+        run = self._run
+        if run is None or isinstance(self._side, WorkerSide):
+            return
+        if isinstance(self._runner, LocalRunner):
+            run.health.stop()
+            run.note_health("local", run.health.take())
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+        if run.settings.out is not None:
+            results.write(run.settings.out, run.results())
+
+    def _on_quitting(self, **_: Any) -> None:
+        if isinstance(self._side, WorkerSide):
+            self._side.finish()
+        elif isinstance(self._runner, LocalRunner) and self._run is not None:
+            self._runner.stop()  # a master's own listener stops its workers, which would not hear `quit` then
+
+
+def _add_arguments(parser: Any, **_: Any) -> None:
+    options.add_arguments(parser)
+
+
+def _init(environment: Any, runner: Any, **_: Any) -> None:
+    # gevent's clock still shows when the hub was made, before seconds of imports: Locust's --run-time would
+    # be that much shorter.
+    gevent.get_hub().loop.update_now()
+    plugin = Plugin(environment, runner)
+    if environment.parsed_options.astrometer_progress and environment.parsed_options.logfile:
+        # Beside a line of progress there is no room for Locust's tables; they go where its log goes.
+        table = logging.getLogger("locust.stats_logger")
+        table.handlers = [
+            handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)
+        ]
+    environment.astrometer = plugin
+    try:
+        plugin.check()
+    except OptionError as exc:
+        sys.stderr.write(f"astrometer: {exc}\n")
+        sys.exit(2)
+
+
+_events: Any = events  # Locust's hooks are not typed
+_events.init_command_line_parser.add_listener(_add_arguments)
+_events.init.add_listener(_init)

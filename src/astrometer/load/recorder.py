@@ -1,0 +1,70 @@
+"""A finished exchange -> the tally of this process, one Locust request event, and rows for people.
+
+Exactly one event per exchange, so that Locust's counts and failure ratio are those of the exchanges. TTFT
+and gaps go to rows of their own (`stats.entries`), which the Aggregated row does not sum up.
+"""
+
+import time
+from typing import Any
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.exchange import CallResult, ChatTurn
+from astrometer.measure.tally import Tally
+
+
+class Failed(Exception):
+    """What Locust shows in its failures table: the outcome's name and nothing else, so rows are bounded."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.value)
+        self.outcome = outcome
+
+    def __repr__(self) -> str:
+        return self.outcome.value  # Locust 2.47 shows the repr
+
+
+class Recorder:
+    """Where the users of one process report. `environment` is Locust's."""
+
+    def __init__(self, environment: Any, tally: Tally) -> None:
+        self._environment = environment
+        self.tally = tally
+
+    def began(self, scenario: str, operation: str) -> float:
+        """Count an exchange before anything can go wrong; returns when it began (wall clock)."""
+        wall_s = time.time()
+        self.tally.started(scenario, operation, wall_s)
+        return wall_s
+
+    def ended(
+        self, scenario: str, operation: str, wall_s: float, kind: str, done: ChatTurn | CallResult
+    ) -> None:
+        """Count its end. `kind` is Locust's request type: SSE, POST or GET."""
+        self.tally.finished(scenario, operation, wall_s, done)
+        if isinstance(done, ChatTurn):
+            self._show_stream(operation, done)
+        self._environment.events.request.fire(
+            request_type=kind,
+            name=operation,
+            response_time=_duration_s(done) * 1000,
+            response_length=done.bytes_received,
+            exception=None if done.outcome.is_ok else Failed(done.outcome),
+            context={},
+        )
+
+    def _show_stream(self, operation: str, turn: ChatTurn) -> None:
+        entries = self._environment.stats.entries
+        if turn.timings.ttft_s is not None:
+            entries[(f"{operation} TTFT", "ttft")].log(turn.timings.ttft_s * 1000, 0)
+        if turn.timings.max_gap_s is not None:
+            entries[(f"{operation} longest gap", "gap")].log(turn.timings.max_gap_s * 1000, 0)
+
+
+def _duration_s(done: ChatTurn | CallResult) -> float:
+    """The `e2e` of a good chat; of a failed one the time until it was over."""
+    if isinstance(done, CallResult):
+        return done.duration_s
+    timings = done.timings
+    if done.outcome.is_ok and timings.e2e_s is not None:
+        return timings.e2e_s
+    return (timings.t_close or timings.t_send) - timings.t_send

@@ -1,0 +1,234 @@
+"""The people of a load test: what a locustfile's users can do. Each call is one recorded exchange.
+
+    class Visitor(ChatUser):
+        scenario = "chat"
+
+        @task
+        def ask(self) -> None:
+            self.chat(self.prompt())
+
+A user has one name and one connection. Failures are recorded, never raised.
+"""
+
+import json
+import random
+import uuid
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+from gevent import GreenletExit
+from locust import User
+from locust.exception import StopUser
+
+from astrometer.api import endpoints
+from astrometer.api.endpoints import Endpoint
+from astrometer.api.messages import Message, chat_body, im_body
+from astrometer.api.outcome import Outcome
+from astrometer.load import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
+from astrometer.load.call import CallExchange
+from astrometer.load.client import Client, Request
+from astrometer.load.upload import Multipart, SampleFile
+from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn
+
+if TYPE_CHECKING:
+    from astrometer.load.run import Run
+
+_TIMEOUTS = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL)
+DEFAULT_UMOS = tuple(f"webchat:FriendMessage:astrometer-{name}" for name in ("one", "two", "three"))
+
+
+class AstrBotUser(User):
+    """One caller of the API. `scenario` names its rows in the results."""
+
+    abstract = True
+    scenario = "custom"
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self.run_info: Run = environment.astrometer.run
+        self.settings = self.run_info.settings
+        self.username = self.run_info.username()
+        self.random = random.Random(self.username)  # noqa: S311 (variety, no secret)
+        self._client = Client(
+            self.host or environment.host or "",
+            self.run_info.keys.get,
+            connect_timeout_s=self.settings.deadlines.connect_s,
+        )
+
+    def on_stop(self) -> None:
+        self._client.close()
+
+    def prompt(self) -> str:
+        """A prompt that was not sent before, with the run's suffix."""
+        suffix = self.settings.prompt_suffix
+        text = self.run_info.corpus.next()
+        return f"{text} {suffix}" if suffix else text
+
+    def chat(self, message: Message, *, session_id: str | None = None, streaming: bool = True) -> ChatTurn:
+        """One turn. Without `session_id` AstrBot opens a new session; the turn knows which."""
+        body = chat_body(username=self.username, message=message, session_id=session_id, streaming=streaming)
+        request = Request(
+            method="POST",
+            path=endpoints.CHAT.path,
+            scope=endpoints.CHAT.scope,
+            body=json.dumps(body, ensure_ascii=False).encode(),
+            content_type="application/json",
+            accept="text/event-stream, application/json",
+        )
+        self._stop_if_over()
+        exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines)
+        wall_s = self.run_info.recorder.began(self.scenario, "chat")
+        try:
+            self._client.run(request, exchange)
+        finally:
+            turn = exchange.result()
+            self.run_info.recorder.ended(self.scenario, "chat", wall_s, "SSE", turn)
+        if turn.outcome in _TIMEOUTS and turn.session_id and self.settings.stop_abandoned:
+            self._stop_session(turn.session_id)
+        return turn
+
+    def call(
+        self,
+        endpoint: Endpoint,
+        *,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        expect_sha256: str | None = None,
+        operation: str | None = None,
+    ) -> CallResult:
+        """One plain exchange: JSON both ways, or a download when `expect_sha256` says what should come."""
+        path = f"{endpoint.path}?{urlencode(query)}" if query else endpoint.path
+        payload: bytes | Multipart = b""
+        content_type = None
+        if isinstance(body, Multipart):
+            payload, content_type = body, body.content_type
+        elif body is not None:
+            payload, content_type = json.dumps(body, ensure_ascii=False).encode(), "application/json"
+        request = Request(
+            method=endpoint.method,
+            path=path,
+            scope=endpoint.scope,
+            body=payload,
+            content_type=content_type,
+            accept="application/json" if expect_sha256 is None else "*/*",
+        )
+        self._stop_if_over()
+        exchange = CallExchange(
+            timeout_s=self.settings.call_timeout_s,
+            bytes_sent=request.length,
+            expect_sha256=expect_sha256,
+        )
+        name = operation or endpoint.name
+        wall_s = self.run_info.recorder.began(self.scenario, name)
+        try:
+            self._client.run(request, exchange)
+        finally:
+            self.run_info.recorder.ended(self.scenario, name, wall_s, endpoint.method, exchange.result())
+        return exchange.result()
+
+    def unrecorded(self, endpoint: Endpoint, timeout_s: float = 5.0, **path_params: str) -> CallResult:
+        """A question about the server itself, which belongs to no measurement. One more keyed request."""
+        request = Request(method=endpoint.method, path=endpoint.url("", **path_params), scope=endpoint.scope)
+        exchange = CallExchange(timeout_s=timeout_s)
+        self._client.run(request, exchange)
+        return exchange.result()
+
+    def _stop_if_over(self) -> None:
+        """At the end of the window nothing new begins: Locust may be about to kill this very user."""
+        if self.run_info.is_over:
+            raise StopUser
+
+    def _stop_session(self, session_id: str) -> None:
+        try:
+            self.unrecorded(endpoints.SESSION_STOP, timeout_s=2.0, session_id=session_id)
+        except GreenletExit:
+            self._client.close()
+            raise
+
+
+class ChatUser(AstrBotUser):
+    """Somebody who chats, and keeps a session for `--session-turns` turns."""
+
+    abstract = True
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._session_id: str | None = None
+        self._turns_left = 0
+
+    def ask(self, message: Message) -> ChatTurn:
+        """One turn in the user's current session, or in a new one when that has had its turns."""
+        if self._turns_left <= 0:
+            self._turns_left = self.settings.session_turns
+            self._session_id = self.new_session()
+        self._turns_left -= 1
+        return self.chat(message, session_id=self._session_id, streaming=self.wants_streaming())
+
+    def wants_streaming(self) -> bool:
+        """False for the share `--whole-answer-percent` of all chats."""
+        return bool(self.random.random() * 100 >= self.settings.whole_answer_percent)
+
+    @staticmethod
+    def new_session() -> str:
+        """An id of the caller's choice; AstrBot opens the session at its first message."""
+        return str(uuid.uuid4())
+
+
+class UploadUser(AstrBotUser):
+    """Somebody who sends files."""
+
+    abstract = True
+
+    def upload(self, file: SampleFile) -> str | None:
+        """Upload `file`; returns its attachment id, None when that failed."""
+        result = self.call(endpoints.UPLOAD, body=Multipart(file))
+        payload = result.payload if isinstance(result.payload, dict) else {}
+        return payload.get("attachment_id") if result.outcome.is_ok else None
+
+    def download(self, attachment_id: str, file: SampleFile) -> CallResult | None:
+        """Fetch it back and compare. None, and nothing recorded, on AstrBot before 4.22.1."""
+        if not self._server_can_download():
+            return None
+        return self.call(
+            endpoints.DOWNLOAD, query={"attachment_id": attachment_id}, expect_sha256=file.sha256
+        )
+
+    def _server_can_download(self) -> bool:
+        """Asked once per process: without the endpoint AstrBot answers a web page, with it JSON."""
+        facts: dict[str, Any] = self.run_info.facts
+        if "download" not in facts:
+            facts["download"] = self.unrecorded(endpoints.DOWNLOAD).outcome is not Outcome.MALFORMED
+        return bool(facts["download"])
+
+
+class ImUser(AstrBotUser):
+    """Somebody who pushes messages into instant messengers."""
+
+    abstract = True
+
+    @property
+    def umos(self) -> tuple[str, ...]:
+        return self.settings.umos or DEFAULT_UMOS
+
+    def push(self, umo: str, message: Message) -> CallResult:
+        """One message; "ok" means handed to the messenger's adapter, not delivered."""
+        return self.call(endpoints.IM_MESSAGE, body=im_body(umo=umo, message=message), operation="im")
+
+
+class ReadsUser(AstrBotUser):
+    """Somebody who looks things up."""
+
+    abstract = True
+
+    def sessions(self, page: int = 1, page_size: int = 20, username: str | None = None) -> list[Any]:
+        """One page of a user's sessions (by default the user's own)."""
+        query = {"username": username or self.username, "page": page, "page_size": page_size}
+        result = self.call(endpoints.SESSIONS, query=query)
+        payload = result.payload if isinstance(result.payload, dict) else {}
+        return list(payload.get("sessions") or [])
+
+    def configs(self) -> CallResult:
+        return self.call(endpoints.CONFIGS)
+
+    def bots(self) -> CallResult:
+        return self.call(endpoints.IM_BOTS, operation="bots")

@@ -1,0 +1,211 @@
+"""A server that sends chat streams on a known schedule and writes into each event when it was really sent.
+
+Bare sockets and one epoll loop: it has to be more exact than what it judges. Every event carries
+`_sent_ns`, CLOCK_MONOTONIC just before the send, which another process of the same machine can compare
+with its own `time.perf_counter_ns`. `GET /golden/stats` says how late the server itself was.
+"""
+
+import heapq
+import itertools
+import json
+import selectors
+import socket
+import time
+from collections import deque
+from dataclasses import dataclass, field
+
+LATENESS_KEPT = 200_000
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
+    b"Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoldenSchedule:
+    """Of each stream: `events` content events, the first after `ttft_s`, then one per `gap_s`."""
+
+    ttft_s: float = 0.2
+    gap_s: float = 0.02
+    events: int = 100
+
+    def due_s(self, index: int) -> float:
+        return self.ttft_s + index * self.gap_s
+
+
+@dataclass(slots=True)
+class _Connection:
+    sock: socket.socket
+    inbox: bytearray = field(default_factory=bytearray)
+    outbox: bytearray = field(default_factory=bytearray)
+    t_start: float = 0.0
+    sent: int = 0
+    streaming: bool = False
+
+
+class GoldenServer:
+    """Serves until `stop` is set; one thread, one process."""
+
+    def __init__(self, schedule: GoldenSchedule, port: int = 0) -> None:
+        self._schedule = schedule
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
+        self._listener.setblocking(False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self._listener, selectors.EVENT_READ)
+        self._due: list[tuple[float, int, _Connection]] = []
+        self._order = itertools.count()
+        self._lateness_s: deque[float] = deque(maxlen=LATENESS_KEPT)
+        self._streams = 0
+        self._blocked = 0
+        self.stop = False
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def run(self) -> None:
+        """Serve. Returns once `stop` is true, with every socket closed."""
+        try:
+            while not self.stop:
+                self._send_due()
+                wait_s = 0.1
+                if self._due:
+                    wait_s = min(wait_s, max(0.0, self._due[0][0] - time.perf_counter()))
+                for key, mask in self._selector.select(wait_s):
+                    if key.fileobj is self._listener:
+                        self._accept()
+                    elif mask & selectors.EVENT_WRITE:
+                        self._flush(key.data)
+                    else:
+                        self._read(key.data)
+                    self._send_due()
+        finally:
+            for key in list(self._selector.get_map().values()):
+                self._selector.unregister(key.fileobj)
+                if isinstance(key.fileobj, socket.socket):
+                    key.fileobj.close()
+            self._selector.close()
+
+    def _accept(self) -> None:
+        sock, _ = self._listener.accept()
+        sock.setblocking(False)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._selector.register(sock, selectors.EVENT_READ, _Connection(sock))
+
+    def _read(self, connection: _Connection) -> None:
+        try:
+            received = connection.sock.recv(65536)
+        except ConnectionError:
+            received = b""
+        if not received:
+            self._close(connection)
+            return
+        connection.inbox += received
+        head, separator, body = bytes(connection.inbox).partition(b"\r\n\r\n")
+        if not separator or len(body) < _content_length(head):
+            return
+        connection.inbox.clear()
+        if head.startswith(b"GET /golden/stats "):
+            self._answer(connection, json.dumps(self._stats()).encode())
+        elif head.startswith(b"POST /api/v1/chat "):
+            self._start(connection)
+        else:
+            self._answer(connection, b'{"status":"ok","data":{}}')
+
+    def _start(self, connection: _Connection) -> None:
+        self._streams += 1
+        connection.t_start = time.perf_counter()
+        connection.sent = 0
+        connection.streaming = True
+        session = f"golden-{self._streams}"
+        self._write(connection, _HEAD + _event(f'"type":"session_id","data":null,"session_id":"{session}"'))
+        heapq.heappush(
+            self._due, (connection.t_start + self._schedule.due_s(0), next(self._order), connection)
+        )
+
+    def _send_due(self) -> None:
+        now = time.perf_counter()
+        while self._due and self._due[0][0] <= now:
+            due, order, connection = self._due[0]
+            if not connection.streaming:
+                heapq.heappop(self._due)
+                continue
+            self._write(connection, _event(f'"type":"plain","data":"w{connection.sent} ","streaming":true'))
+            self._lateness_s.append(time.perf_counter() - due)
+            connection.sent += 1
+            if connection.sent < self._schedule.events:
+                following = connection.t_start + self._schedule.due_s(connection.sent)
+                heapq.heapreplace(self._due, (following, order, connection))
+            else:
+                heapq.heappop(self._due)
+                self._finish(connection)
+            now = time.perf_counter()
+
+    def _finish(self, connection: _Connection) -> None:
+        connection.streaming = False
+        usage = f'{{"input_other":10,"input_cached":0,"output":{connection.sent}}}'
+        stats = f'"token_usage":{usage},"time_to_first_token":{self._schedule.ttft_s}'
+        self._write(
+            connection,
+            _event(f'"type":"agent_stats","data":{{{stats}}}')
+            + _event('"type":"end","data":"","streaming":false')
+            + b"0\r\n\r\n",
+        )
+
+    def _write(self, connection: _Connection, data: bytes) -> None:
+        if connection.outbox:
+            connection.outbox += data
+            return
+        try:
+            done = connection.sock.send(data)
+        except BlockingIOError:
+            done = 0
+        except ConnectionError:
+            self._close(connection)
+            return
+        if done < len(data):
+            self._blocked += 1
+            connection.outbox += data[done:]
+            mask = selectors.EVENT_READ | selectors.EVENT_WRITE
+            self._selector.modify(connection.sock, mask, connection)
+
+    def _flush(self, connection: _Connection) -> None:
+        pending, connection.outbox = bytes(connection.outbox), bytearray()
+        self._selector.modify(connection.sock, selectors.EVENT_READ, connection)
+        self._write(connection, pending)
+
+    def _answer(self, connection: _Connection, body: bytes) -> None:
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        self._write(connection, head.encode() + body)
+
+    def _close(self, connection: _Connection) -> None:
+        connection.streaming = False
+        if connection.sock.fileno() >= 0:
+            self._selector.unregister(connection.sock)
+            connection.sock.close()
+
+    def _stats(self) -> dict[str, float | int | None]:
+        ordered = sorted(self._lateness_s)
+        cpu = time.process_time()
+        return {
+            "streams": self._streams,
+            "events": len(ordered),
+            "lateness_p50_s": ordered[len(ordered) // 2] if ordered else None,
+            "lateness_p99_s": ordered[int(len(ordered) * 0.99)] if ordered else None,
+            "sends_that_blocked": self._blocked,
+            "cpu_s": cpu,
+            "now_s": time.perf_counter(),
+        }
+
+
+def _event(fields: str) -> bytes:
+    data = f'data: {{{fields},"_sent_ns":{time.perf_counter_ns()}}}\n\n'.encode()
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _content_length(head: bytes) -> int:
+    for line in head.split(b"\r\n")[1:]:
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-length":
+            return int(value)
+    return 0

@@ -1,0 +1,130 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from click.testing import CliRunner
+
+from astrometer.cli import main
+from astrometer.measure import results
+from astrometer.targets.serving import serve
+from astrometer.targets.sim_config import SimulatorConfig
+from astrometer.targets.simulator import Simulator
+
+FAST = ("--", "--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]")
+
+
+@pytest.fixture(scope="module")
+def target():
+    app = Simulator(SimulatorConfig())
+    with serve(app) as url:
+        yield url, app
+
+
+def astrometer(*args, cwd, **environment):
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ASTR", "LOCUST"))}
+    return subprocess.run(
+        [sys.executable, "-c", "from astrometer.cli import main; main()", *args],
+        env={**clean, **environment}, cwd=cwd, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+
+
+def trusted(done, out):
+    """Skip where the machine is too busy to generate load: the exit code is then rightly 3."""
+    if done.returncode == 3:
+        causes = results.read(out)["causes"]
+        if all("lag" in cause or "CPU" in cause for cause in causes):
+            pytest.skip(f"this machine is too busy: {causes}")
+    return done.returncode
+
+
+def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
+    url, app = target
+    key = app.config.keys["chat"].secret
+    out = tmp_path / "out"
+    done = astrometer(
+        "load", "chat", "--host", url, "-u", "4", "-t", "4s", "--slo", "errors < 50%", "--out", "out", *FAST,
+        cwd=tmp_path, ASTRBOT_API_KEY=key,
+    )  # fmt: skip
+    assert trusted(done, out) == 0, done.stdout + done.stderr
+    assert "PASS" in done.stdout
+    assert "users  started" in done.stderr
+    assert (out / "report.html").exists()
+    log = (out / "locust.log").read_text()
+    assert key not in done.stdout + done.stderr + log + (out / "results.json").read_text()
+
+
+def test_an_objective_that_is_not_met_is_exit_code_1(target, tmp_path):
+    url, app = target
+    done = astrometer(
+        "load", "reads", "--host", url, "-u", "4", "-t", "3s", "--slo", "errors < 1%", "--out", "out",
+        cwd=tmp_path, ASTRBOT_API_KEY=app.config.keys["revoked"].secret,
+    )  # fmt: skip
+    assert trusted(done, tmp_path / "out") == 1, done.stdout + done.stderr
+    assert "unauthorized" in done.stdout
+
+
+def test_a_target_of_the_configuration_brings_a_key_for_each_scope(target, tmp_path):
+    url, app = target
+    (tmp_path / "astrometer.toml").write_text(
+        f'[targets.sim]\nurl = "{url}"\n'
+        '[targets.sim.keys.c]\nenv = "KEY_C"\nscopes = ["chat"]\n'
+        '[targets.sim.keys.i]\nenv = "KEY_I"\nscopes = ["im"]\n'
+        '[targets.sim.keys.f]\nenv = "KEY_F"\nscopes = ["config"]\n'
+    )
+    keys = app.config.keys
+    done = astrometer(
+        "load", "reads", "--target", "sim", "-u", "6", "-t", "4s", "--out", "out", cwd=tmp_path,
+        KEY_C=keys["chat"].secret, KEY_I=keys["im"].secret, KEY_F=keys["config"].secret,
+    )  # fmt: skip
+    trusted(done, tmp_path / "out")
+    assert set(results.read(tmp_path / "out")["turns"]["outcomes"]) == {"ok"}
+
+
+def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):
+    environment = {"ASTRBOT_API_KEY": "abk-secret"}
+    done = CliRunner().invoke(
+        main,
+        ["load", "mixed", "--host", "http://127.0.0.1:1", "-u", "20", "-t", "1m", "--out", "o", "--dry-run",
+         "--", "--chat-weight", "3"],
+        env=environment,
+    )  # fmt: skip
+    assert done.exit_code == 0
+    line = done.output.splitlines()[0]
+    assert line.startswith("locust -f ")
+    assert "--users 20 --spawn-rate 10 --run-time 60s" in line
+    assert line.endswith("--chat-weight 3")
+    assert "abk-secret" not in done.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "complaint"),
+    [
+        (["load", "chats", "--host", "http://127.0.0.1:9"], 2, "'chats' is none of chat, im_bursts, mixed"),
+        (["load", "chat", "--host", "127.0.0.1:9"], 2, "is not a URL like"),
+        (["load", "chat", "--host", "http://127.0.0.1:9", "-t", "soon"], 2, "is not a duration"),
+        (["load", "chat", "--host", "http://127.0.0.1:9", "--slo", "ttft < 1s"], 2, "which percentile"),
+        (["load", "chat", "--host", "http://127.0.0.1:9", "--target", "x"], 2, "either --host, or --target"),
+        (["load", "chat", "--host", "http://127.0.0.1:9"], 4, "http://127.0.0.1:9 does not answer"),
+    ],
+)
+def test_what_cannot_work_says_why(arguments, code, complaint):
+    done = CliRunner().invoke(main, arguments, env={"ASTRBOT_API_KEY": "abk-x", "ASTRBOT_API_KEY_FILE": None})
+    assert (done.exit_code, complaint in done.output) == (code, True), done.output
+
+
+def test_without_a_key_nothing_starts():
+    done = CliRunner().invoke(
+        main,
+        ["load", "chat", "--host", "http://127.0.0.1:9"],
+        env={"ASTRBOT_API_KEY": None, "ASTRBOT_API_KEY_FILE": None},
+    )
+    assert done.exit_code == 2
+    assert "no API key for http://127.0.0.1:9" in done.output
+
+
+def test_the_arguments_of_a_run_can_be_listed():
+    done = CliRunner().invoke(main, ["load", "--list-arguments"])
+    assert done.exit_code == 0
+    for text in ("--session-turns N [1]", "(ASTROMETER_SESSION_TURNS)", "30 messages", "--slo EXPR"):
+        assert text in done.output

@@ -1,0 +1,75 @@
+"""Plain `locust` processes against the simulator; Locust patches its process, so it is never pytest's."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+import httpx
+import pytest
+
+from astrometer import bundled
+from astrometer.targets.serving import serve
+from astrometer.targets.sim_config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator import Simulator
+
+LOCUST = [sys.executable, "-m", "locust"]
+
+
+@dataclass(kw_only=True)
+class Sim:
+    url: str
+    app: Simulator
+
+    @property
+    def key(self):
+        return self.app.config.keys["all"].secret
+
+    def served(self):
+        return httpx.get(f"{self.url}/sim/stats").json()["requests"]
+
+    def environment(self, key=None):
+        clean = {name: value for name, value in os.environ.items() if not name.startswith(("ASTR", "LOCUST"))}
+        return {**clean, "ASTRBOT_API_KEY": key or self.key}
+
+    def command(self, file, *options, seconds=3, users=6):
+        path = file if file.endswith(".py") else str(bundled.find("locustfiles", file))
+        return [
+            *LOCUST, "-f", path, "--host", self.url, "--headless", "-u", str(users), "-r", str(users),
+            "-t", f"{seconds}s", "--only-summary", *options,
+        ]  # fmt: skip
+
+    def locust(self, file, *options, out, key=None, cwd=None, **kwargs):
+        """Run to the end; returns (results, process)."""
+        done = subprocess.run(
+            self.command(file, *options, "--astrometer-out", str(out), **kwargs),
+            env=self.environment(key),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+            cwd=cwd,
+        )
+        results = out / "results.json"
+        assert results.exists(), done.stderr[-3000:]
+        return json.loads(results.read_text()), done
+
+
+@pytest.fixture
+def make_sim():
+    """`make_sim(version)`: a simulator, gone at the end of the test."""
+    from contextlib import ExitStack
+
+    with ExitStack() as stack:
+
+        def start(version="4.29.3"):
+            app = Simulator(SimulatorConfig(version=version, rate_limit=RateLimit(strategy="off")))
+            return Sim(url=stack.enter_context(serve(app)), app=app)
+
+        yield start
+
+
+@pytest.fixture
+def sim(make_sim):
+    return make_sim()
