@@ -3,7 +3,9 @@
     ASTRBOT_API_KEY=... locust -f locustfiles/im_bursts.py --host http://127.0.0.1:6185
 
 Needs a key with the scope `im`. By default the messages go to three sessions of AstrBot's own webchat, where
-they are stored and disturb nobody; `--umos` names real destinations.
+they are stored and disturb nobody; `--umos` names real destinations. With `--im-sink URL` they go to a
+messenger that notes what arrives (`astrometer sandbox --im-sink`), and the results say what was delivered
+instead of only what was accepted.
 """
 
 import gevent

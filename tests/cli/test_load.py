@@ -50,6 +50,10 @@ def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
     assert "PASS" in done.stdout
     assert "users  started" in done.stderr
     assert (out / "report.html").exists()
+    assert results.read(out)["target"] == {
+        "url": url,
+        "version": "4.29.3",
+    }  # asked with /help, before the run
     log = (out / "locust.log").read_text()
     assert key not in done.stdout + done.stderr + log + (out / "results.json").read_text()
 
@@ -128,3 +132,35 @@ def test_the_arguments_of_a_run_can_be_listed():
     assert done.exit_code == 0
     for text in ("--session-turns N [1]", "(ASTROMETER_SESSION_TURNS)", "30 messages", "--slo EXPR"):
         assert text in done.output
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--stages", "10:1m,20:2q"), "step 2 '20:2q': '2q' is not a duration"),
+        (("--shape", "10:1m", "-t", "60s"), "--shape says it all: leave out --duration"),
+        (("--shape", "10:1m", "-u", "3"), "--shape says it all: leave out --users"),
+    ],
+)
+def test_a_shape_that_cannot_be_meant_is_a_usage_error(options, told):
+    done = CliRunner().invoke(main, ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", *options])
+    assert done.exit_code == 2
+    assert told in done.output
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ("10:1m,50:2m", ["--shape 10:1m,50:2m"]),
+        ("ramp 1/s..9/s for 90s", ["--shape 'ramp 1/s..9/s for 1m30s'", "--arrivals poisson"]),
+    ],
+)
+def test_a_shape_replaces_users_and_duration_in_the_locust_command(shape, expected):
+    done = CliRunner().invoke(
+        main, ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", "--stages", shape]
+    )
+    assert done.exit_code == 0, done.output
+    assert all(part in done.output for part in expected)
+    assert "--users" not in done.output
+    assert "--run-time" not in done.output
+    assert "--rate-unit" not in done.output

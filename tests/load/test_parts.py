@@ -24,7 +24,7 @@ OPTIONS = {
     "call_timeout": 30.0, "prompts": "", "prompt_suffix": "", "session_turns": 1,
     "whole_answer_percent": 10.0,
     "stop_abandoned": False, "slo": None, "astrometer_out": "", "run_user_prefix": "astrometer", "umos": "",
-    "target_version": "", "host": "http://127.0.0.1:1", "astrbot_key_file": "",
+    "im_sink": "", "target_version": "", "host": "http://127.0.0.1:1", "astrbot_key_file": "",
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -15,6 +16,15 @@ from astrometer.targets.sim_config import RateLimit, SimulatorConfig
 from astrometer.targets.simulator import Simulator
 
 LOCUST = [sys.executable, "-m", "locust"]
+
+
+def own_master(options):
+    """A port of its own for the master of `--processes`: on Locust's own, runs of others would join in."""
+    if "--processes" not in options:
+        return []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+    return ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
 
 
 @dataclass(kw_only=True)
@@ -37,7 +47,7 @@ class Sim:
         path = file if file.endswith(".py") else str(bundled.find("locustfiles", file))
         return [
             *LOCUST, "-f", path, "--host", self.url, "--headless", "-u", str(users), "-r", str(users),
-            "-t", f"{seconds}s", "--only-summary", *options,
+            "-t", f"{seconds}s", "--only-summary", *own_master(options), *options,
         ]  # fmt: skip
 
     def locust(self, file, *options, out, key=None, cwd=None, **kwargs):

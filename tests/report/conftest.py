@@ -9,6 +9,7 @@ import pytest
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure import results as results_file
+from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn, Deadlines
 from astrometer.measure.objectives import goals, parse_objectives
 from astrometer.measure.tally import Tally
@@ -104,11 +105,14 @@ def make_results(  # the knobs of a run, as a test thinks of them
     version: str | None = "4.29.3",
     slowness: float = 1.0,
     generator: results_file.GeneratorHealth | None = None,
+    im_delivery: Observed | None = None,
+    arrivals: results_file.OpenArrivals | None = None,
+    stages: tuple[results_file.LoadStage, ...] = (),
     command: tuple[str, ...] = ("astrometer", "load", "mixed", "--users", "20", "--slo", "ttft_p95 < 1s"),
 ) -> dict:
     """A whole results file, through the same code as a real run."""
     objectives = parse_objectives(slos)
-    tally = Tally(goals(objectives))
+    tally = Tally(goals(objectives), stages=[START + stage.start_s for stage in stages])
     fill(tally, seed=7, chats=chats, calls=calls, duration_s=duration_s, slowness=slowness)
     info = results_file.RunInfo(
         scenario=scenario,
@@ -120,17 +124,57 @@ def make_results(  # the knobs of a run, as a test thinks of them
         command=command,
         environment={"python": "3.11.2", "locust": "2.47.0", "platform": "Linux", "cpus": "2"},
         objectives=objectives,
+        arrivals=arrivals,
+        profile="10:10s,40:20s" if stages else None,
+        stages=stages,
         generator=generator
         or results_file.GeneratorHealth(
             loop_lag_p99_s=0.0042, loop_lag_max_s=0.0113, cpu_max=0.41, schedule_lag_p99_s=0.0009
         ),
     )
-    return results_file.build(tally, info)
+    if im_delivery is not None:
+        record(tally, im_delivery.report.matches, "push")
+    return results_file.build(tally, info, im_delivery)
+
+
+def watch_pushes(*, pushes: int = 240, lose_every: int = 5, **known: object) -> Observed:
+    """Bursts of 12 pushes, one in the second to every friend; every Nth is lost. None is out of order."""
+    sent = [
+        Push(
+            scenario="im",
+            umo=f"onebot:FriendMessage:{number % 3}",
+            token=f"im-r-{number // 12}-{number}",
+            wall_s=START + number / 10,
+            t_sent=number / 10,
+            t_done=number / 10 + 0.08,
+            accepted=True,
+        )
+        for number in range(pushes)
+    ]
+    kept = [push for number, push in enumerate(sent, 1) if number % lose_every]
+    arrivals = [Arrival(umo=push.umo, token=push.token, t=push.t_sent + 0.075) for push in kept]
+    return Observed(report=match(sent, arrivals), **known)
+
+
+@pytest.fixture(scope="session")
+def watched():
+    return watch_pushes
 
 
 @pytest.fixture(scope="session")
 def make():
     return make_results
+
+
+@pytest.fixture(scope="session")
+def staged() -> dict:
+    """A run of two steps."""
+    return make_results(
+        stages=(
+            results_file.LoadStage(name="step 1", start_s=0, end_s=10, peak=10),
+            results_file.LoadStage(name="step 2", start_s=10, end_s=30, peak=40),
+        )
+    )
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
+from astrometer.measure.results import OpenArrivals
 from astrometer.report.table import render
 
 
@@ -95,3 +96,13 @@ def test_names_from_outside_cannot_command_the_terminal(make):
 def test_a_percentile_among_failures_is_infinite(make):
     results = make(chats=300, calls=0, slos=("ttft_p99 < 1s", "e2e_max < 1s"))
     assert "was ∞" in shown(results)
+
+
+def test_what_the_ramp_left_out_is_said_and_the_load_of_an_open_model_is_a_rate(make):
+    arrivals = OpenArrivals(process="poisson", seed=1, rate_per_s=2.5, expected=75, intended=75)
+    results = make(arrivals=arrivals)
+    results["turns"]["excluded"] = 61
+    results["window"]["excluded_s"] = 2.0
+    text = shown(results, width=140)
+    assert "61 turns of the first 2.00 s (ramp, warm-up) are counted, not measured" in text
+    assert "2.5/s, poisson arrivals" in text

@@ -5,11 +5,10 @@ that text throws away, are kept: AstrBot's heartbeats are comments.
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
-@dataclass(frozen=True, slots=True)
-class ServerEvent:
+class ServerEvent(NamedTuple):  # one is made per token: a frozen dataclass takes three times as long
     """One dispatched event; `event` is "message" when the stream named none."""
 
     data: str
@@ -53,6 +52,19 @@ class SSEDecoder:
 
     def feed(self, chunk: bytes) -> list[Item]:
         """Return the items that `chunk` completed, in order. Raises LineTooLong."""
+        if (
+            chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and not (self._tail or self._fields_seen or self._after_cr or b"\r" in chunk)
+        ):
+            # What nearly every chunk of AstrBot is: whole events of one `data` line each.
+            blocks = chunk[6:-2].split(b"\n\ndata: ")
+            if chunk.count(b"\n") == 2 * len(blocks):
+                self._at_start = False
+                return [ServerEvent(_text(block), "message", self._id) for block in blocks]
+        return self._any_lines(chunk)
+
+    def _any_lines(self, chunk: bytes) -> list[Item]:
         if self._after_cr and chunk:
             # The CR ended the last line already; an LF that follows it belongs to it.
             chunk = chunk.removeprefix(b"\n")

@@ -9,7 +9,7 @@ import click
 
 from astrometer import __version__
 
-COMMANDS = ("demo", "load", "probe", "report", "sim", "sandbox", "doctor")
+COMMANDS = ("demo", "load", "calibrate", "probe", "report", "sim", "sandbox", "doctor")
 
 
 class LazyGroup(click.Group):

@@ -1,8 +1,10 @@
 """`astrometer load`: prepare a Locust run, show it, write its report, exit by its verdict."""
 
 import os
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +14,10 @@ from astrometer.measure import results
 from astrometer.measure.objectives import ObjectiveError, parse_objectives
 from astrometer.units import parse_duration
 
+if TYPE_CHECKING:
+    from astrometer.load.profile import Profile
+
+VERSION_TIMEOUT_S = 10.0
 EXIT_BY_VERDICT = {
     "PASS": exits.PASS,
     "NONE": exits.PASS,
@@ -40,7 +46,24 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
         ctx.exit()
 
 
-@click.command()
+class Rate(click.ParamType[float]):
+    """`5/s`, `90/m`, `600/h`: arrivals per second."""
+
+    name = "rate"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number, slash, unit = str(value).partition("/")
+        per_s = {"s": 1.0, "m": 1 / 60, "h": 1 / 3600}.get(unit)
+        try:
+            rate = float(number) * (per_s or 0.0)
+        except ValueError:
+            rate = 0.0
+        if not slash or not 0 < rate < float("inf"):
+            self.fail(f"{value!r} is not a rate (write 5/s, 90/m or 600/h)", param, ctx)
+        return rate
+
+
+@click.command(short_help="Load a server with a Locust scenario; report and verdict.")
 @click.option(
     "--list-arguments",
     is_flag=True,
@@ -58,10 +81,40 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
 @click.option(
     "--config", "config_file", type=click.Path(path_type=Path), help="Configuration [astrometer.toml]"
 )
-@click.option("-u", "--users", type=click.IntRange(1), default=10, show_default=True)
+@click.option(
+    "-u", "--users", type=click.IntRange(1), help="Closed model: users who wait for their answers. [10]"
+)
+@click.option(
+    "--rate",
+    type=Rate(),
+    metavar="N/s",
+    help="Open model: arrivals per second (5/s, 90/m), whether or not earlier ones are done.",
+)
+@click.option(
+    "--arrivals",
+    type=click.Choice(["poisson", "constant"]),
+    default="poisson",
+    show_default=True,
+    help="How the arrivals of --rate are spaced.",
+)
+@click.option(
+    "--shape",
+    "--stages",
+    "shape",
+    metavar="SHAPE",
+    help="Users or a rate over time, instead of --users, --rate and --duration: '10:1m,50:2m,20:30s', "
+    "'ramp 1..100 for 5m', 'spike 2/s..20/s of 30s for 5m', 'soak 50 for 1h', "
+    "'sine 10..50 period 2m for 10m', 'constant 20 for 5m'. Each stage has its own numbers in the report.",
+)
 @click.option("-t", "--duration", type=Duration(), default="60s", show_default=True, help="0: until Ctrl-C.")
 @click.option(
-    "-r", "--spawn-rate", type=click.FloatRange(0, min_open=True), help="Users per second [all within 2 s]"
+    "-r",
+    "--spawn-rate",
+    type=click.FloatRange(0, min_open=True),
+    help="Users per second [all within 2 s; with --rate at once]",
+)
+@click.option(
+    "--warmup", type=Duration(), default="0s", help="After the ramp: also accounted for and not measured."
 )
 @click.option(
     "--stop-timeout",
@@ -88,9 +141,13 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     host: str | None,
     target: str | None,
     config_file: Path | None,
-    users: int,
+    users: int | None,
+    rate: float | None,
+    arrivals: str,
+    shape: str | None,
     duration: float,
     spawn_rate: float | None,
+    warmup: float,
     stop_timeout: float,
     processes: int | None,
     slos: tuple[str, ...],
@@ -106,6 +163,11 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     """
     from astrometer.load import launch
 
+    if users is not None and rate is not None:
+        raise click.UsageError("either --users (closed model) or --rate (open model)")
+    tokens, unit = launch.users_for(rate) if rate is not None else (users or 10, None)
+    spawning = spawn_rate or (float(tokens) if rate is not None else max(1.0, tokens / 2))
+    profile = _profile(shape)
     try:
         locustfile = bundled.find("locustfiles", scenario)
         chosen, objectives = _choose_target(host, target, config_file)
@@ -116,8 +178,12 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     plan = launch.LoadPlan(
         locustfile=locustfile,
         target=chosen,
-        users=users,
-        spawn_rate=spawn_rate or max(1.0, users / 2),
+        users=tokens,
+        spawn_rate=spawning,
+        warmup_s=warmup if profile else (tokens - 1) // spawning + warmup,
+        rate_unit=unit,
+        arrivals=arrivals,
+        shape=profile,
         duration_s=duration or None,
         stop_timeout_s=stop_timeout,
         processes=processes,
@@ -131,16 +197,36 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         return
     if not plan.keys():
         raise click.UsageError(_no_key(chosen))
+    if rate is None and profile is None and (warning := _beyond_calibration(tokens, processes)):
+        click.echo(f"Warning: {warning}", err=True)
     try:
         launch.check_reachable(chosen.url)
     except launch.Unreachable as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exits.UNREACHABLE) from exc
+    if "--target-version" not in locust_args and (version := _version_of(chosen)) is not None:
+        plan = replace(plan, extra=("--target-version", version, *plan.extra))
     if web:
         click.echo(f"Web UI: http://127.0.0.1:{web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
     (plan.out / results.FILE_NAME).unlink(missing_ok=True)
     raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
+
+
+def _profile(shape: str | None) -> "Profile | None":
+    from astrometer.load.profile import Profile, ProfileError
+
+    if shape is None:
+        return None
+    context = click.get_current_context()
+    for name in ("users", "rate", "duration", "spawn_rate"):
+        if context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            flag = name.replace("_", "-")
+            raise click.UsageError(f"--shape says it all: leave out --{flag}")
+    try:
+        return Profile.parse(shape)
+    except ProfileError as exc:
+        raise click.UsageError(str(exc)) from exc
 
 
 def _choose_target(
@@ -153,6 +239,22 @@ def _choose_target(
         return config.target_from_options(host, os.environ), []
     loaded = config.load(config_file)
     return loaded.target(target), [objective.text for objective in loaded.objectives]
+
+
+def _version_of(target: config.Target) -> str | None:
+    """What the results will say of the server; a run does without it if need be."""
+    import asyncio
+
+    from astrometer.probing.version import version_of
+
+    return asyncio.run(version_of(target, VERSION_TIMEOUT_S))
+
+
+def _beyond_calibration(users: int, processes: int | None) -> str | None:
+    from astrometer.load import allowance
+
+    kept = allowance.kept()
+    return kept.warning(users, processes) if kept is not None else None
 
 
 def _no_key(target: config.Target) -> str:

@@ -74,6 +74,11 @@ def command() -> None:
     show_default=True,
     help="Seconds AstrBot waits for the model.",
 )
+@click.option(
+    "--im-sink",
+    is_flag=True,
+    help="With an instant messenger, `onebot`, that notes what IM pushes deliver into it.",
+)
 @click.option("--no-model", is_flag=True, help="Switch the model off in AstrBot's settings.")
 @click.option(
     "--ttft", type=click.FloatRange(0), default=0.2, show_default=True, help="Model's first token, seconds."
@@ -90,6 +95,7 @@ def up(
     detach: bool,
     rate_limit: RateLimit | None,
     model_timeout: int,
+    im_sink: bool,
     no_model: bool,
     ttft: float,
     gap: float,
@@ -107,6 +113,7 @@ def up(
         port=port,
         settings=Settings(rate_limit=rate_limit, model_timeout_s=model_timeout, model_enabled=not no_model),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
+        im_sink=im_sink,
     )
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _leave)
@@ -177,11 +184,12 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
 def _page(facts: dict[str, Any]) -> str:
     keys = "\n".join(f"  {name:<8} {secret}" for name, secret in facts["keys"].items())
     board = facts["dashboard"]
+    sink = f"IM sink      {facts['sink_url']} (onebot:FriendMessage:1)\n" if facts["sink_url"] else ""
     return (
         f"AstrBot {facts['version']} is ready: {facts['url']}\n"
         f"dashboard    {board['username']} / {board['password']}\n"
         f"stub model   {facts['stub_url']}/stub/requests\n"
-        f"log          {facts['log']}\n"
+        f"{sink}log          {facts['log']}\n"
         f"API keys\n{keys}\n"
         f"Try it:      ASTRBOT_URL={facts['url']} ASTRBOT_API_KEY={facts['keys']['all']} "
         f"astrometer probe --once\n"

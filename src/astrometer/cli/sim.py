@@ -109,6 +109,13 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="Time that each key check blocks the server; a real one needs about 35ms.",
 )  # fmt: skip
 @click.option(
+    "--im-sink", is_flag=True, help="With an instant messenger, `onebot`, that notes what arrives in it."
+)
+@click.option(
+    "--im-delay", type=DurationType(), default="0s", show_default=True,
+    help="Time from a push to its arrival there; POST /onebot/faults changes it while it runs.",
+)  # fmt: skip
+@click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object: url, version, keys, key_ids, stop."
 )
 def command(
@@ -122,6 +129,8 @@ def command(
     rate_limit: RateLimit,
     faults: tuple[Planned, ...],
     auth_cost: float,
+    im_sink: bool,
+    im_delay: float,
     as_json: bool,
 ) -> None:
     """Run a simulated AstrBot on loopback until Ctrl-C.
@@ -137,26 +146,29 @@ def command(
         rate_limit=rate_limit,
         faults=faults,
         auth_cost_s=auth_cost,
+        im_sink=im_sink,
+        im_delay_s=im_delay,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
         with serve(Simulator(config), port) as url:
-            _tell(url, astrbot, keys, as_json=as_json)
+            _tell(url, astrbot, keys, sink_url=f"{url}/onebot" if im_sink else None, as_json=as_json)
             while not stop.wait(0.5):
                 pass
     except (OSError, ServerDidNotStart) as exc:
         raise click.ClickException(f"port {port}: {exc}") from exc
 
 
-def _tell(url: str, version: str, keys: dict[str, SimKey], *, as_json: bool) -> None:
+def _tell(url: str, version: str, keys: dict[str, SimKey], *, sink_url: str | None, as_json: bool) -> None:
     if as_json:
         told = {
             "url": url,
             "version": version,
             "keys": {name: key.secret for name, key in keys.items()},
             "key_ids": {name: key.key_id for name, key in keys.items()},
+            "sink_url": sink_url,
             "stop": f"kill {os.getpid()}",
         }
         click.echo(json.dumps(told))
@@ -168,4 +180,6 @@ def _tell(url: str, version: str, keys: dict[str, SimKey], *, as_json: bool) -> 
     console = Console(width=max(100, Console().width), soft_wrap=True)
     console.print(table)
     console.print(f"export ASTRBOT_URL={url} ASTRBOT_API_KEY={keys['all'].secret}", highlight=False)
+    if sink_url is not None:
+        console.print(f"IM sink: {sink_url} (push to onebot:FriendMessage:1)", highlight=False)
     console.print("Ctrl-C stops it.")

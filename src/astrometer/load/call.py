@@ -17,8 +17,16 @@ class CallExchange:
     `expect_sha256` makes it a download: the answer is bytes, and other bytes are a CANARY_MISMATCH.
     """
 
-    def __init__(self, *, timeout_s: float, bytes_sent: int = 0, expect_sha256: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        timeout_s: float,
+        bytes_sent: int = 0,
+        expect_sha256: str | None = None,
+        t_intended: float | None = None,
+    ) -> None:
         self._timeout_s = timeout_s
+        self._t_intended = t_intended
         self._bytes_sent = bytes_sent
         self._expected = expect_sha256
         self._digest = hashlib.sha256()
@@ -88,6 +96,7 @@ class CallExchange:
             outcome=verdict.outcome,
             duration_s=t - self._t_send,
             t_send=self._t_send,
+            t_intended=self._t_intended,
             status=self._status,
             payload=verdict.payload,
             bytes_sent=self._bytes_sent,

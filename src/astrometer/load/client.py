@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from gevent import GreenletExit
 
+from geventhttpclient._parser import HTTPResponseParser
 from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from astrometer import __version__
@@ -20,6 +21,7 @@ from astrometer.api.endpoints import Scope
 from astrometer.api.outcome import Outcome
 from astrometer.config import Secret
 from astrometer.load.connection import MAX_IDLE_S, Broken, Origin, dial, is_stale
+from astrometer.load.waiting import Alarm, Expired, Ring, readable
 
 BLOCK_BYTES = 64 * 1024
 
@@ -63,12 +65,11 @@ class Request:
         return len(self.body) if isinstance(self.body, bytes) else self.body.length
 
 
-class _Expired(Exception):
-    """The exchange's deadline passed."""
-
-
 class _Parser(HTTPResponse):
     """geventhttpclient's HTTP parser, off its socket."""
+
+    # HTTPResponse's own is a detour for answers to HEAD.
+    feed = HTTPResponseParser.feed  # type: ignore[assignment]
 
     def take(self) -> bytes:
         body = bytes(self._body_buffer)
@@ -114,7 +115,7 @@ class Client:
             self._connect(exchange)
             self._send(request, exchange)
             self._receive(request, exchange)
-        except _Expired:
+        except Expired:
             self.close()
             exchange.expire(self._now())
         except Broken as exc:
@@ -143,13 +144,13 @@ class Client:
                 self._socket = dial(self._origin, min(self._connect_timeout_s, left_s))
             except Broken as exc:
                 if exc.outcome is Outcome.TIMEOUT_CONNECT and left_s < self._connect_timeout_s:
-                    raise _Expired from exc
+                    raise Expired from exc
                 raise
 
     def _left_s(self, exchange: Exchange) -> float:
         left_s = exchange.deadline()[0] - self._now()
         if left_s <= 0:
-            raise _Expired
+            raise Expired
         return left_s
 
     def _head(self, request: Request) -> bytes:
@@ -191,37 +192,43 @@ class Client:
         except (BrokenPipeError, ConnectionResetError):
             raise
         except OSError as exc:
-            raise _Expired if _is_timeout(exc) else Broken(Outcome.RESET, "connection reset") from exc
+            raise Expired if _is_timeout(exc) else Broken(Outcome.RESET, "connection reset") from exc
 
     def _receive(self, request: Request, exchange: Exchange) -> None:
         parser = _Parser(request.method)
         announced = False
-        while True:
-            self._socket.settimeout(self._left_s(exchange))
-            try:
-                data = self._socket.recv(BLOCK_BYTES)
-            except OSError as exc:
-                if _is_timeout(exc):
-                    continue  # gevent counts from the start of its loop's round, so it may be early
-                raise Broken(Outcome.RESET, "connection reset") from exc
+        self._socket.settimeout(None)
+        with Alarm() as alarm, readable(self._socket) as wait:
             t = self._now()
-            problem = self._parse(parser, data)
-            if not announced and parser.head_is_complete:
-                announced = True
-                exchange.headers(t, parser.get_code(), str(parser.get("content-type", "")))
-            if announced and (chunk := parser.take()):
-                exchange.feed(t, chunk)
-            if problem is not None:
-                raise problem
-            if exchange.done:  # it saw enough
-                self.close()
-                return
-            if parser.is_complete:
-                self._keep(parser)
-                exchange.eof(t)
-                return
-            if not data:
-                raise Broken(Outcome.RESET, "closed before an answer")
+            while True:
+                alarm.set(exchange.deadline()[0], t)
+                try:
+                    wait()
+                    data = self._socket.recv(BLOCK_BYTES)
+                except Ring:
+                    alarm.has_rung()
+                    t = self._now()
+                    continue
+                except OSError as exc:
+                    raise Broken(Outcome.RESET, "connection reset") from exc
+                t = self._now()
+                problem = self._parse(parser, data)
+                if not announced and parser.head_is_complete:
+                    announced = True
+                    exchange.headers(t, parser.get_code(), str(parser.get("content-type", "")))
+                if announced and (chunk := parser.take()):
+                    exchange.feed(t, chunk)
+                if problem is not None:
+                    raise problem
+                if exchange.done:  # it saw enough
+                    self.close()
+                    return
+                if parser.message_complete and parser.is_complete:
+                    self._keep(parser)
+                    exchange.eof(t)
+                    return
+                if not data:
+                    raise Broken(Outcome.RESET, "closed before an answer")
 
     def _parse(self, parser: _Parser, data: bytes) -> Broken | None:
         try:

@@ -51,6 +51,7 @@ class WorkerSide:
         self._runner.last_received_spawn_timestamp = math.inf
         run.no_more_arrivals()
         self._runner.stop()
+        run.drain()
         run.health.stop()
         self._final = True
         self._runner._send_stats()  # noqa: SLF001 (Locust has no public way to report now)
@@ -72,6 +73,8 @@ class WorkerSide:
             "final": self._final,
             "tally": run.tally.take().encode(),
             "health": run.health.take(),
+            "intended": run.take_intended(),
+            "sent": run.sent.take(),
         }
 
 
@@ -131,5 +134,7 @@ class MasterSide:
         self._note_workers()
         run.tally.merge(Tally.decode(part["tally"]))
         run.note_health(client_id, part["health"])
+        run.note_intended(part["intended"])
+        run.sent.merge(part["sent"])
         if part["final"]:
             self._final.add(client_id)

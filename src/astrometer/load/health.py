@@ -80,10 +80,10 @@ def worst(processes: Iterable[ProcessHealth], tally: Tally, lost_workers: int) -
     maxima = [value for process in known if (value := process.lag.max) is not None]
     cpus = [process.cpu_max for process in known if process.cpu_max is not None]
     schedule = Histogram()
-    total = tally.total()
-    for histograms in (total.ok, total.failed):
-        if "schedule_lag" in histograms:
-            schedule.merge(histograms["schedule_lag"])
+    for cell in tally.cells.values():
+        for histograms in (cell.ok, cell.failed):
+            if "schedule_lag" in histograms:
+                schedule.merge(histograms["schedule_lag"])
     return GeneratorHealth(
         processes=len(known),
         loop_lag_p99_s=max(p99s, default=None),

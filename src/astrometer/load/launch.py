@@ -7,6 +7,7 @@ neither locust nor gevent.
 import os
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from astrometer.api import endpoints
 from astrometer.api.endpoints import Scope
 from astrometer.config import Target
 from astrometer.load.options import SCOPE_VARIABLES
+from astrometer.load.profile import Profile
 
 KEY_VARIABLES = ("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values())
 
@@ -43,20 +45,24 @@ class LoadPlan:
     slos: Sequence[str]
     out: Path
     web_port: int | None  # None: no web UI
+    warmup_s: float = 0.0
+    rate_unit: float | None = None  # open model: arrivals per second of each user
+    arrivals: str = "poisson"
+    shape: Profile | None = None  # instead of users, spawn rate and duration
     extra: Sequence[str] = ()
 
     def command(self) -> list[str]:
         """The arguments of `locust`."""
-        seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:g}s"]
         ui = ["--headless"]
         if self.web_port is not None:
             ui = ["--autostart", "--web-host", "127.0.0.1", "--web-port", str(self.web_port)]
         return [
             *("-f", str(self.locustfile), "--host", self.target.url),
-            *("--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}"),
-            *seconds,
+            *self._amount(),
             *("--stop-timeout", f"{self.stop_timeout_s:g}"),
-            *(("--processes", str(self.processes)) if self.processes else ()),
+            *self._processes(),
+            *(("--warmup", f"{self.warmup_s:g}") if self.warmup_s else ()),
+            *self._open_model(),
             *ui,
             *(part for slo in self.slos for part in ("--slo", slo)),
             *("--astrometer-out", str(self.out), "--astrometer-progress"),
@@ -64,6 +70,29 @@ class LoadPlan:
             *("--only-summary", "--exit-code-on-error", "0", "--logfile", str(self.out / "locust.log")),
             *self.extra,
         ]
+
+    def _processes(self) -> list[str]:
+        """Workers of this run's master alone: on Locust's own port two runs would hear each other."""
+        if not self.processes:
+            return []
+        port = str(_free_port())
+        return [
+            *("--processes", str(self.processes)),
+            *("--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port),
+        ]
+
+    def _amount(self) -> list[str]:
+        if self.shape is not None:
+            return ["--shape", str(self.shape)]
+        seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:g}s"]
+        return ["--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}", *seconds]
+
+    def _open_model(self) -> list[str]:
+        if self.shape is not None:
+            return ["--arrivals", self.arrivals] if self.shape.is_rate else []
+        if self.rate_unit is None:
+            return []
+        return ["--rate-unit", f"{self.rate_unit:g}", "--arrivals", self.arrivals]
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The child's environment: the caller's, with the target's keys instead of any others."""
@@ -81,10 +110,30 @@ class LoadPlan:
         return shlex.join(["locust", *self.command()])
 
 
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def users_for(rate_per_s: float) -> tuple[int, float]:
+    """How many users stand for a rate, and the arrivals per second of each.
+
+    The largest of 1, 0.1 and 0.01 per second that divides the rate into ten users or more, so that a mix of
+    scenarios keeps its weights and workers get equal shares.
+    """
+    for unit in (1.0, 0.1, 0.01):
+        users = rate_per_s / unit
+        if users >= 10 and abs(users - round(users)) < 1e-6:
+            return round(users), unit
+    users = max(10, round(rate_per_s))
+    return users, rate_per_s / users
+
+
 def check_reachable(url: str, timeout_s: float = 5.0) -> None:
     """Raises Unreachable. Sends no key; any HTTP answer will do."""
     try:
-        httpx.get(endpoints.START_TIME.url(url), timeout=timeout_s)
+        httpx.get(endpoints.START_TIME.url(url), timeout=timeout_s, trust_env=False)
     except httpx.HTTPError as exc:
         reason = str(exc) or type(exc).__name__
         raise Unreachable(f"{url} does not answer: {reason}") from exc

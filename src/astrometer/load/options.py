@@ -13,7 +13,9 @@ from typing import Any, TypeVar, get_args
 
 from astrometer.api.endpoints import Scope
 from astrometer.config import ConfigError, Secret, target_from_options
+from astrometer.load.arrivals import Process
 from astrometer.load.corpus import Corpus, CorpusError
+from astrometer.load.profile import EXAMPLES
 from astrometer.measure.exchange import Deadlines
 from astrometer.measure.objectives import Objective, ObjectiveError, parse_objectives
 from astrometer.units import parse_duration
@@ -46,7 +48,13 @@ class Settings:
     out: Path | None
     user_prefix: str
     umos: tuple[str, ...]
+    im_sink: str  # empty: nobody watches what IM pushes deliver
     version: str | None
+    warmup_s: float
+    rate_unit: float  # 0: closed model
+    arrivals: Process
+    arrival_seed: int
+    max_in_flight: int
 
     @classmethod
     def of(cls, options: Any) -> "Settings":
@@ -71,7 +79,13 @@ class Settings:
             out=Path(options.astrometer_out) if options.astrometer_out else None,
             user_prefix=options.run_user_prefix or "astrometer",
             umos=tuple(umo.strip() for umo in (options.umos or "").split(",") if umo.strip()),
+            im_sink=(options.im_sink or "").strip(),
             version=options.target_version or None,
+            warmup_s=_read(options, "warmup", parse_duration),
+            rate_unit=max(0.0, _read(options, "rate_unit", float)),
+            arrivals=_read(options, "arrivals", Process),
+            arrival_seed=_read(options, "arrival_seed", int),
+            max_in_flight=max(1, _read(options, "max_in_flight", int)),
         )
 
     def corpus(self) -> Corpus:
@@ -104,12 +118,18 @@ def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
 def add_arguments(parser: Any) -> None:
     """Add astrometer's arguments to Locust's parser; what a person may want to set shows in the web UI."""
 
-    def add(flag: str, variable: str, **kwargs: Any) -> None:
-        parser.add_argument(flag, env_var=variable, **kwargs)
+    def add(flag: str, variable: str, *also: str, **kwargs: Any) -> None:
+        parser.add_argument(flag, *also, env_var=variable, **kwargs)
 
     add(
         "--astrbot-key-file", "ASTRBOT_API_KEY_FILE", metavar="FILE", default="", include_in_web_ui=False,
         help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
+    )  # fmt: skip
+    add(
+        "--shape", "ASTROMETER_SHAPE", "--stages", metavar="SHAPE", default="",
+        help="Users over time, instead of users, spawn rate and run time: "
+        f"{', '.join(repr(example) for example in EXAMPLES.values())}; 5/s instead of 5 users is a rate of "
+        "arrivals (open model).",
     )  # fmt: skip
     add(
         "--prompts", "ASTROMETER_PROMPTS", metavar="FILE.jsonl", default="",
@@ -152,12 +172,43 @@ def add_arguments(parser: Any) -> None:
         help="Objective such as 'ttft_p95 < 2s' or 'e2e_max < 30s'; repeatable (web UI: separate by commas).",
     )  # fmt: skip
     add(
+        "--warmup", "ASTROMETER_WARMUP", metavar="TIME", type=_duration, default=0.0,
+        help="Ramp and warm-up from the start of the test: what begins in it is accounted for, not measured.",
+    )  # fmt: skip
+    add(
+        "--rate-unit", "ASTROMETER_RATE_UNIT", metavar="PER_SECOND", type=float, default=0.0,
+        help="Open model: each Locust user stands for this many arrivals per second, whether or not earlier "
+        "ones are done; so users steer a rate. 0: closed model, a user waits for its answers.",
+    )  # fmt: skip
+    add(
+        "--arrivals", "ASTROMETER_ARRIVALS", choices=[process.value for process in Process],
+        default=Process.POISSON.value, help="Open model: how arrivals are spaced.",
+    )  # fmt: skip
+    add(
+        "--arrival-seed", "ASTROMETER_ARRIVAL_SEED", metavar="N", type=int, default=1,
+        help="Open model: the same seed makes the same schedule.",
+    )  # fmt: skip
+    add(
+        "--max-in-flight", "ASTROMETER_MAX_IN_FLIGHT", metavar="N", type=int, default=1000,
+        help="Open model: arrivals that may run at once in a load process; one more is dropped, and counted.",
+    )  # fmt: skip
+    add(
         "--astrometer-out", "ASTROMETER_OUT", metavar="DIR", default="", include_in_web_ui=False,
         help="Directory for results.json, written when the test stops; the next test overwrites it.",
     )  # fmt: skip
     add(
         "--astrometer-progress", "ASTROMETER_PROGRESS", action="store_true", default=False,
         include_in_web_ui=False, help="Print one line of progress to stderr while the test runs.",
+    )  # fmt: skip
+    add(
+        "--astrometer-metrics-port", "ASTROMETER_METRICS_PORT", metavar="PORT", type=int, default=0,
+        include_in_web_ui=False,
+        help="Serve Prometheus metrics of the running test at http://HOST:PORT/metrics, on the master of a "
+        "distributed one. 0: no. The web UI has them at /metrics in any case.",
+    )  # fmt: skip
+    add(
+        "--astrometer-metrics-host", "ASTROMETER_METRICS_HOST", metavar="HOST", default="127.0.0.1",
+        include_in_web_ui=False, help="Where to listen for that.",
     )  # fmt: skip
     add(
         "--run-user-prefix", "ASTROMETER_USER_PREFIX", metavar="NAME", default="astrometer",
@@ -167,6 +218,12 @@ def add_arguments(parser: Any) -> None:
         "--umos", "ASTROMETER_UMOS", metavar="UMO,UMO", default="",
         help="Destinations of IM messages, platform:MessageType:session. Default: three sessions of webchat, "
         "where nobody is disturbed.",
+    )  # fmt: skip
+    add(
+        "--im-sink", "ASTROMETER_IM_SINK", metavar="URL", default="",
+        help="Where to read what IM pushes delivered: the sink_url of `astrometer sandbox --im-sink` or "
+        "`astrometer sim --im-sink`. Messages go to friends and groups there unless --umos says otherwise. "
+        "Must be on the machine of the load generators: latency is measured with one clock.",
     )  # fmt: skip
     add(
         "--target-version", "ASTROMETER_TARGET_VERSION", metavar="VERSION", default="",
@@ -189,7 +246,8 @@ def describe() -> str:
     lines: list[str] = []
 
     class Listing:
-        def add_argument(self, flag: str, *, env_var: str, **kwargs: Any) -> None:
+        def add_argument(self, *flags: str, env_var: str, **kwargs: Any) -> None:
+            flag = ", ".join(flags)
             metavar = f" {kwargs['metavar']}" if "metavar" in kwargs else ""
             default = f" [{kwargs['default']}]" if kwargs["default"] else ""
             lines.append(f"  {flag}{metavar}{default}  ({env_var})")

@@ -30,9 +30,10 @@ class Recorder:
         self._environment = environment
         self.tally = tally
 
-    def began(self, scenario: str, operation: str) -> float:
-        """Count an exchange before anything can go wrong; returns when it began (wall clock)."""
-        wall_s = time.time()
+    def began(self, scenario: str, operation: str, t_intended: float | None = None) -> float:
+        """Count an exchange before anything can go wrong; returns when it was intended (wall clock)."""
+        late_s = 0.0 if t_intended is None else max(0.0, time.perf_counter() - t_intended)
+        wall_s = time.time() - late_s
         self.tally.started(scenario, operation, wall_s)
         return wall_s
 

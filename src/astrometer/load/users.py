@@ -13,6 +13,8 @@ A user has one name and one connection. Failures are recorded, never raised.
 import json
 import random
 import uuid
+from collections.abc import Callable
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -22,12 +24,16 @@ from locust.exception import StopUser
 
 from astrometer.api import endpoints
 from astrometer.api.endpoints import Endpoint
-from astrometer.api.messages import Message, chat_body, im_body
+from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome
 from astrometer.load import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
 from astrometer.load.call import CallExchange
 from astrometer.load.client import Client, Request
+from astrometer.load.im_watch import UMOS as SINK_UMOS
+from astrometer.load.im_watch import Tokens
 from astrometer.load.upload import Multipart, SampleFile
+from astrometer.measure.delivery import OPERATION as IM
+from astrometer.measure.delivery import Push
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn
 
 if TYPE_CHECKING:
@@ -42,6 +48,7 @@ class AstrBotUser(User):
 
     abstract = True
     scenario = "custom"
+    first_operation = "chat"  # where an arrival that could not start is counted
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -49,14 +56,31 @@ class AstrBotUser(User):
         self.settings = self.run_info.settings
         self.username = self.run_info.username()
         self.random = random.Random(self.username)  # noqa: S311 (variety, no secret)
+        self.t_intended: float | None = None  # open model: when the next exchange was due
         self._client = Client(
             self.host or environment.host or "",
             self.run_info.keys.get,
             connect_timeout_s=self.settings.deadlines.connect_s,
         )
 
+    def start(self, group: Any) -> Any:
+        """Spawned by Locust. In the open model it stands for a share of the rate and does nothing else."""
+        engine = self.run_info.open_model
+        if engine is not None:
+            self.tasks = [engine.hold]
+        return super().start(group)
+
     def on_stop(self) -> None:
         self._client.close()
+
+    def drop_arrival(self, t_intended: float) -> None:
+        """Count an arrival that could not start: too many were running."""
+        recorder = self.run_info.recorder
+        wall_s = recorder.began(self.scenario, self.first_operation, t_intended)
+        exchange = ChatExchange(streaming=True, deadlines=self.settings.deadlines, t_intended=t_intended)
+        exchange.sent(t_intended)
+        exchange.abort(t_intended, Outcome.DROPPED)
+        recorder.ended(self.scenario, self.first_operation, wall_s, "arrival", exchange.result())
 
     def prompt(self) -> str:
         """A prompt that was not sent before, with the run's suffix."""
@@ -75,9 +99,9 @@ class AstrBotUser(User):
             content_type="application/json",
             accept="text/event-stream, application/json",
         )
-        self._stop_if_over()
-        exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines)
-        wall_s = self.run_info.recorder.began(self.scenario, "chat")
+        t_intended = self._begin()
+        exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines, t_intended=t_intended)
+        wall_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
         try:
             self._client.run(request, exchange)
         finally:
@@ -95,8 +119,12 @@ class AstrBotUser(User):
         body: Any = None,
         expect_sha256: str | None = None,
         operation: str | None = None,
+        ended: Callable[[CallResult, float], None] | None = None,
     ) -> CallResult:
-        """One plain exchange: JSON both ways, or a download when `expect_sha256` says what should come."""
+        """One plain exchange: JSON both ways, or a download when `expect_sha256` says what should come.
+
+        `ended` hears of its result and of when it was intended (epoch), even when the user is killed.
+        """
         path = f"{endpoint.path}?{urlencode(query)}" if query else endpoint.path
         payload: bytes | Multipart = b""
         content_type = None
@@ -112,18 +140,21 @@ class AstrBotUser(User):
             content_type=content_type,
             accept="application/json" if expect_sha256 is None else "*/*",
         )
-        self._stop_if_over()
+        t_intended = self._begin()
         exchange = CallExchange(
             timeout_s=self.settings.call_timeout_s,
             bytes_sent=request.length,
             expect_sha256=expect_sha256,
+            t_intended=t_intended,
         )
         name = operation or endpoint.name
-        wall_s = self.run_info.recorder.began(self.scenario, name)
+        wall_s = self.run_info.recorder.began(self.scenario, name, t_intended)
         try:
             self._client.run(request, exchange)
         finally:
             self.run_info.recorder.ended(self.scenario, name, wall_s, endpoint.method, exchange.result())
+            if ended is not None:
+                ended(exchange.result(), wall_s)
         return exchange.result()
 
     def unrecorded(self, endpoint: Endpoint, timeout_s: float = 5.0, **path_params: str) -> CallResult:
@@ -133,10 +164,16 @@ class AstrBotUser(User):
         self._client.run(request, exchange)
         return exchange.result()
 
-    def _stop_if_over(self) -> None:
-        """At the end of the window nothing new begins: Locust may be about to kill this very user."""
-        if self.run_info.is_over:
+    def _begin(self) -> float | None:
+        """When the exchange that begins now was intended; None: now.
+
+        At the end of the window nothing new begins (Locust may be about to kill this very user), but an
+        arrival that was due before still does.
+        """
+        t_intended, self.t_intended = self.t_intended, None
+        if t_intended is None and self.run_info.is_over:
             raise StopUser
+        return t_intended
 
     def _stop_session(self, session_id: str) -> None:
         try:
@@ -178,6 +215,7 @@ class UploadUser(AstrBotUser):
     """Somebody who sends files."""
 
     abstract = True
+    first_operation = "upload"
 
     def upload(self, file: SampleFile) -> str | None:
         """Upload `file`; returns its attachment id, None when that failed."""
@@ -205,20 +243,53 @@ class ImUser(AstrBotUser):
     """Somebody who pushes messages into instant messengers."""
 
     abstract = True
+    first_operation = "im"
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._tokens = Tokens(f"{self.run_info.id}-{self.username.rpartition('-')[2]}")
 
     @property
     def umos(self) -> tuple[str, ...]:
-        return self.settings.umos or DEFAULT_UMOS
+        """`--umos`; else friends and groups of the sink; else sessions of webchat."""
+        return self.settings.umos or (SINK_UMOS if self.settings.im_sink else DEFAULT_UMOS)
 
     def push(self, umo: str, message: Message) -> CallResult:
-        """One message; "ok" means handed to the messenger's adapter, not delivered."""
-        return self.call(endpoints.IM_MESSAGE, body=im_body(umo=umo, message=message), operation="im")
+        """One message; "ok" means handed to the messenger's adapter, not delivered.
+
+        With `--im-sink` its text begins with a token, by which its delivery is found.
+        """
+        sent = self.run_info.sent
+        if not self.settings.im_sink or not sent.follow(umo):
+            return self.call(endpoints.IM_MESSAGE, body=im_body(umo=umo, message=message), operation=IM)
+        token = self._tokens.next(perf_counter())
+        mark = f"[{token}] "
+        marked = mark + message if isinstance(message, str) else [Plain(text=mark), *message]
+
+        def ended(result: CallResult, wall_s: float) -> None:
+            t_done = result.t_send + result.duration_s
+            self._tokens.ended(t_done)
+            sent.pushes.append(
+                Push(
+                    scenario=self.scenario,
+                    umo=umo,
+                    token=token,
+                    wall_s=wall_s,
+                    t_sent=result.t_send,
+                    t_done=t_done,
+                    accepted=result.outcome.is_ok,
+                )
+            )
+
+        body = im_body(umo=umo, message=marked)
+        return self.call(endpoints.IM_MESSAGE, body=body, operation=IM, ended=ended)
 
 
 class ReadsUser(AstrBotUser):
     """Somebody who looks things up."""
 
     abstract = True
+    first_operation = "sessions"
 
     def sessions(self, page: int = 1, page_size: int = 20, username: str | None = None) -> list[Any]:
         """One page of a user's sessions (by default the user's own)."""

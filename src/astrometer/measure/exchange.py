@@ -69,7 +69,8 @@ class ChatTurn:
         return self.events.get("heartbeat", 0)
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
-        return self.timings.metrics()
+        # An arrival that never started has measured nothing.
+        return {} if self.outcome is Outcome.DROPPED else self.timings.metrics()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,18 @@ class CallResult:
         return ("duration",)
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
-        return {"duration": (self.duration_s,)}
+        if self.t_intended is None:
+            return {"duration": (self.duration_s,)}
+        late_s = max(0.0, self.t_send - self.t_intended)
+        return {
+            "duration": (self.duration_s,),
+            "duration_effective": (self.duration_s + late_s,),
+            "schedule_lag": (late_s,),
+        }
+
+
+_TEXT = EventKind.TEXT  # Python 3.11 looks members up by a function
+_TIMEOUT_TOTAL, _STALLED = Outcome.TIMEOUT_TOTAL, Outcome.STALLED
 
 
 class ChatExchange:
@@ -150,12 +162,16 @@ class ChatExchange:
             self._body += chunk[: max(0, room)]
             return []
         try:
-            events = [parse_event(item) for item in self._decoder.feed(chunk)]
+            items = self._decoder.feed(chunk)
         except LineTooLong as exc:
             self._finish(t, Outcome.MALFORMED, str(exc))
             return []
-        for event in events:
-            self._note(t, event)
+        points, events = self._points, []
+        for item in items:
+            event = parse_event(item)
+            points.event(t, event)
+            self._note(event)
+            events.append(event)
         return events
 
     def eof(self, t: float) -> None:
@@ -185,12 +201,13 @@ class ChatExchange:
     def deadline(self) -> tuple[float, Outcome]:
         """The next deadline (absolute) and the outcome that it would be."""
         points, limits = self._points, self._deadlines
-        total = (points.t_send + limits.total_s, Outcome.TIMEOUT_TOTAL)
+        total = (points.t_send + limits.total_s, _TIMEOUT_TOTAL)
         if points.t_terminal is not None:
             # The answer is whole; a server that keeps the body open holds nobody for long.
-            return min(total, (points.t_terminal + limits.idle_s, Outcome.TIMEOUT_TOTAL))
+            return min(total, (points.t_terminal + limits.idle_s, _TIMEOUT_TOTAL))
         if points.t_content is not None:
-            return min(total, (points.t_content + limits.idle_s, Outcome.STALLED))
+            stalled_at = points.t_content + limits.idle_s
+            return (stalled_at, _STALLED) if stalled_at <= total[0] else total
         # An answer that is not streamed comes whole: only the total deadline can judge it.
         if not self._streaming:
             return total
@@ -234,10 +251,14 @@ class ChatExchange:
             raise RuntimeError("`sent` comes first")
         return self._timeline
 
-    def _note(self, t: float, event: ChatEvent) -> None:
+    def _note(self, event: ChatEvent) -> None:
         self._counts[event.type] += 1
+        if event.kind is _TEXT:  # most events, and there is nothing else in them
+            if self._text_chars < MAX_ANSWER_CHARS:
+                self._text.append(event.text)
+                self._text_chars += len(event.text)
+            return
         self._seen.add(event.kind)
-        self._points.event(t, event)
         self._session_id = event.session_id or self._session_id
         self._run_id = event.run_id or self._run_id
         self._media = self._media or event.kind is EventKind.MEDIA
@@ -248,7 +269,6 @@ class ChatExchange:
 
     def _keep(self, event: ChatEvent) -> None:
         kept = {
-            EventKind.TEXT: self._text,
             EventKind.REASONING: self._reasoning,
             EventKind.NOTICE: self._notices,
             EventKind.ERROR: self._notices,

@@ -29,6 +29,8 @@ METRICS = (
     "overhead",
     "schedule_lag",
     "duration",
+    "duration_effective",
+    "delivery",
 )
 PERCENTS = tuple(MIN_SAMPLES)
 SHARES = ("errors", "goodput")

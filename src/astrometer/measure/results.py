@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.objectives import METRICS, ObjectiveResult, Verdict, evaluate_all
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
@@ -40,6 +41,36 @@ class GeneratorHealth:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OpenArrivals:
+    """The arrivals of an open model in the whole run: how many there should have been, and were."""
+
+    process: str
+    seed: int
+    rate_per_s: float
+    expected: float
+    intended: int
+
+    @property
+    def fell_short(self) -> bool:
+        """More than 5 % too few, and more than chance explains (3 standard deviations of a Poisson count)."""
+        return self.intended < 0.95 * self.expected - 3 * math.sqrt(self.expected)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStage:
+    """A stage of the load's profile, in seconds since the run's start.
+
+    `peak`: its most users, or arrivals per second when `is_rate`.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    peak: float
+    is_rate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What is known of a run besides its measurements. `start` is wall-clock epoch seconds."""
 
@@ -53,7 +84,11 @@ class RunInfo:
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     objectives: Sequence[Objective] = ()
+    problems: Sequence[str] = ()  # whatever else makes the run INVALID
+    arrivals: OpenArrivals | None = None  # None: closed model
     generator: GeneratorHealth = field(default_factory=GeneratorHealth)
+    profile: str | None = None  # the shape of the load, as text
+    stages: Sequence[LoadStage] = ()  # those of the profile, in the order of the tally's
 
 
 # The generator was the bottleneck above these (measurement.md of the docs: "When a run is INVALID").
@@ -84,13 +119,20 @@ def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
     return causes
 
 
-def build(tally: Tally, info: RunInfo) -> dict[str, Any]:
-    """Return the whole content of `results.json`."""
+def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> dict[str, Any]:
+    """Return the whole content of `results.json`. `im_delivery` None: nobody watched IM pushes arrive."""
     total = tally.total()
     window = Window(start=info.start, excluded_s=info.excluded_s)
     window_s = window.length_s(info.duration_s)
     judged = evaluate_all(info.objectives, total)
-    causes = invalid_causes(info.generator, tally)
+    causes = [*invalid_causes(info.generator, tally), *info.problems]
+    if im_delivery is not None and im_delivery.forgotten:
+        causes.append(f"the IM sink forgot {im_delivery.forgotten} message(s) before they were read")
+    if info.arrivals is not None and info.arrivals.fell_short:
+        causes.append(
+            f"{info.arrivals.intended} arrivals instead of about {info.arrivals.expected:.0f}: "
+            "the requested rate was not reached"
+        )
     causes += [
         f"objective {item.objective.text!r} has too few samples (n={item.n})"
         for item in judged
@@ -111,11 +153,13 @@ def build(tally: Tally, info: RunInfo) -> dict[str, Any]:
             "excluded_s": info.excluded_s,
         },
         "users": info.users,
+        "arrivals": asdict(info.arrivals) if info.arrivals else None,
         "command": list(info.command),
         "environment": dict(info.environment),
         **_cell(total, tally.total_excluded(), window_s),
         "objectives": [_objective(item) for item in judged],
         "generator": asdict(info.generator),
+        "im_delivery": None if im_delivery is None else _delivery(im_delivery),
         "scenarios": {
             name: _cell(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
         },
@@ -126,6 +170,12 @@ def build(tally: Tally, info: RunInfo) -> dict[str, Any]:
                 **_cell(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
             }
             for key in keys
+        ],
+        "profile": info.profile,
+        "stages": [
+            _stage(stage, tally.stages.get(number, nothing), info)
+            for number, stage in enumerate(info.stages)
+            if stage.start_s < info.duration_s
         ],
         "timeline": {
             "step_s": TIMELINE_STEP_S,
@@ -196,6 +246,56 @@ def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
             name: _summary(cell.attempts(name)) for name in METRICS if cell.missed[name]
         },
         "metrics_failed": {name: _summary(cell.failed[name]) for name in METRICS if name in cell.failed},
+    }
+
+
+def _stage(stage: LoadStage, cell: Cell, info: RunInfo) -> dict[str, Any]:
+    """Its rates divide by the part of it that was in the window."""
+    end_s = min(stage.end_s, info.duration_s)
+    return {
+        "name": stage.name,
+        "start_s": stage.start_s,
+        "end_s": end_s,
+        "users": None if stage.is_rate else round(stage.peak),
+        "rate_per_s": stage.peak if stage.is_rate else None,
+        **_cell(cell, Cell(), max(0.0, end_s - max(stage.start_s, info.excluded_s))),
+    }
+
+
+def _delivery(observed: Observed) -> dict[str, Any]:
+    report = observed.report
+    total, worst = report.total, report.worst_burst
+    refused = observed.latency_refused is not None
+    return {
+        "sent": total.sent,
+        "accepted": total.accepted,
+        "delivered": total.delivered,
+        "lost": total.lost,
+        "delivered_though_failed": total.delivered_though_failed,
+        "duplicates": total.duplicates,
+        "reordered": total.reordered,
+        "unexpected": report.unexpected,
+        "untracked": observed.untracked,
+        "latency": None if refused else _summary(total.latency),
+        "latency_refused": observed.latency_refused,
+        "bursts": {
+            "n": len(report.bursts),
+            "lossy": sum(burst.lost > 0 for burst in report.bursts.values()),
+            "worst": None if worst is None else _burst(worst, None if refused else observed.t_start),
+        },
+    }
+
+
+def _burst(burst: Delivery, t_start: float | None) -> dict[str, Any]:
+    """`t_start` None: the clocks cannot be compared."""
+    return {
+        "t_s": None if t_start is None or burst.t_first is None else burst.t_first - t_start,
+        "sent": burst.sent,
+        "delivered": burst.delivered,
+        "lost": burst.lost,
+        "duplicates": burst.duplicates,
+        "reordered": burst.reordered,
+        "latency_max_s": None if t_start is None else burst.latency.max,
     }
 
 

@@ -5,8 +5,9 @@ merges what it gets. `started` = the sum of the outcomes once nothing is in flig
 """
 
 import math
+from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
@@ -16,6 +17,7 @@ from astrometer.measure.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
 TIMELINE_STEP_S = 5
+STAGE_METRICS = (*TIMELINE_METRICS, "ttft_effective", "e2e_effective", "duration_effective", "schedule_lag")
 
 
 class Finished(Protocol):
@@ -60,9 +62,7 @@ class Cell:
         histograms = self.ok if turn.outcome.is_ok else self.failed
         for name, values in turn.metrics().items():
             if only is None or name in only:
-                histogram = histograms[name]
-                for value in values:
-                    histogram.record(value)
+                histograms[name].record_all(values)
 
     def merge(self, other: "Cell") -> None:
         self.started += other.started
@@ -120,23 +120,34 @@ class Tally:
     `goals`: the most that one good exchange may take, in seconds, by metric. An exchange is good when it
     is ok and within every goal that applies to its kind; a missing metric is not good.
     `window`: what began outside of it is counted in `excluded`, and only there.
+    `stages`: when each stage of the load's profile begins, ascending; what began in the window counts in its
+    stage as well.
     """
 
-    def __init__(self, goals: Mapping[str, float] | None = None, window: Window = EVERYTHING) -> None:
+    def __init__(
+        self,
+        goals: Mapping[str, float] | None = None,
+        window: Window = EVERYTHING,
+        stages: Sequence[float] = (),
+    ) -> None:
         self._goals = dict(goals or {})
         self._window = window
+        self._stages = tuple(stages)
+        self.stages: dict[int, Cell] = defaultdict(Cell)  # by the number of the stage, from 0
         self.excluded: dict[Key, Cell] = defaultdict(Cell)
         self.cells: dict[Key, Cell] = defaultdict(Cell)
         self.timeline: dict[int, Cell] = defaultdict(Cell)  # by the start of the step, epoch seconds
 
     def started(self, scenario: str, operation: str, wall_s: float) -> None:
         """An exchange intended at `wall_s` begins: count it before anything can go wrong."""
-        self._cells_at(wall_s)[Key(scenario, operation)].started += 1
+        self.cell(scenario, operation, wall_s).started += 1
         self.timeline[_step(wall_s)].started += 1
+        if self._stages and self._window.holds(wall_s):
+            self._stage(wall_s).started += 1
 
     def finished(self, scenario: str, operation: str, wall_s: float, turn: Finished) -> None:
         """It ended, in whatever way. `wall_s` is that of its start: it counts where it began."""
-        cell = self._cells_at(wall_s)[Key(scenario, operation)]
+        cell = self.cell(scenario, operation, wall_s)
         good = self._is_good(turn)
         cell.finish(turn, good=good)
         for name in ("input_tokens", "output_tokens"):
@@ -144,9 +155,17 @@ class Tally:
         for name in ("bytes_sent", "bytes_received"):
             cell.bytes[name] += getattr(turn, name, 0)
         self.timeline[_step(wall_s)].finish(turn, good=good, only=TIMELINE_METRICS)
+        if self._stages and self._window.holds(wall_s):
+            self._stage(wall_s).finish(turn, good=good, only=STAGE_METRICS)
 
-    def _cells_at(self, wall_s: float) -> dict[Key, Cell]:
-        return self.cells if self._window.holds(wall_s) else self.excluded
+    def _stage(self, wall_s: float) -> Cell:
+        """Nothing falls between: before the first stage is in the first, after the last in the last."""
+        return self.stages[max(0, bisect_right(self._stages, wall_s) - 1)]
+
+    def cell(self, scenario: str, operation: str, wall_s: float) -> Cell:
+        """Where an exchange that was intended at `wall_s` is counted."""
+        cells = self.cells if self._window.holds(wall_s) else self.excluded
+        return cells[Key(scenario, operation)]
 
     def _is_good(self, turn: Finished) -> bool:
         if not turn.outcome.is_ok:
@@ -161,6 +180,8 @@ class Tally:
                 mine[key].merge(cell)
         for step, cell in other.timeline.items():
             self.timeline[step].merge(cell)
+        for number, cell in other.stages.items():
+            self.stages[number].merge(cell)
 
     def take(self) -> "Tally":
         """Return what was collected since the last call, and begin anew."""
@@ -168,6 +189,7 @@ class Tally:
         taken.cells, self.cells = self.cells, defaultdict(Cell)
         taken.excluded, self.excluded = self.excluded, defaultdict(Cell)
         taken.timeline, self.timeline = self.timeline, defaultdict(Cell)
+        taken.stages, self.stages = self.stages, defaultdict(Cell)
         return taken
 
     def total(self, scenario: str | None = None) -> Cell:
@@ -189,6 +211,7 @@ class Tally:
             "cells": [[*key, cell.to_wire()] for key, cell in self.cells.items()],
             "excluded": [[*key, cell.to_wire()] for key, cell in self.excluded.items()],
             "timeline": [[step, cell.to_wire()] for step, cell in self.timeline.items()],
+            "stages": [[number, cell.to_wire()] for number, cell in self.stages.items()],
         }
 
     @classmethod
@@ -197,6 +220,7 @@ class Tally:
         for mine, theirs in ((tally.cells, wire["cells"]), (tally.excluded, wire["excluded"])):
             mine.update({Key(scn, op): Cell.from_wire(cell) for scn, op, cell in theirs})
         tally.timeline.update({int(step): Cell.from_wire(cell) for step, cell in wire["timeline"]})
+        tally.stages.update({int(number): Cell.from_wire(cell) for number, cell in wire["stages"]})
         return tally
 
 

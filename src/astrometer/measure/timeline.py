@@ -120,6 +120,9 @@ def _minus(later: float | None, earlier: float | None) -> float | None:
     return None if later is None or earlier is None else later - earlier
 
 
+_TEXT, _REASONING = EventKind.TEXT, EventKind.REASONING  # Python 3.11 looks members up by a function
+
+
 @dataclass(slots=True, kw_only=True)
 class Timeline:
     """Collects the points of one turn as its events come in."""
@@ -129,33 +132,30 @@ class Timeline:
     streaming: bool
     t_headers: float | None = None
     t_close: float | None = None
+    t_content: float | None = None  # the last content event so far
+    t_terminal: float | None = None  # when `end` came
     stats: AgentStats | None = None
     _points: dict[str, float] = field(default_factory=dict)
     _gaps: list[float] = field(default_factory=list)
-    _last_content: float | None = None
     _gap_open: bool = False
     _deltas: int = 0
-
-    @property
-    def t_content(self) -> float | None:
-        """The last content event so far."""
-        return self._last_content
-
-    @property
-    def t_terminal(self) -> float | None:
-        """When `end` came."""
-        return self._points.get("t_terminal")
 
     def event(self, t: float, event: ChatEvent) -> None:
         """Note `event`, whose last byte left the socket at `t`."""
         kind = event.kind
-        if kind is EventKind.HEARTBEAT:
-            return
-        self._points.setdefault("t_event1", t)
-        if kind in (EventKind.TEXT, EventKind.REASONING):
+        if kind is _TEXT or kind is _REASONING:
+            if not self._points:
+                self._points["t_event1"] = t
             if event.text:
-                self._content(t, is_text=kind is EventKind.TEXT)
-        elif kind is EventKind.NOTICE:
+                self._content(t, is_text=kind is _TEXT)
+            return
+        if kind is not EventKind.HEARTBEAT:
+            self._points.setdefault("t_event1", t)
+            self._other(t, event)
+
+    def _other(self, t: float, event: ChatEvent) -> None:
+        kind = event.kind
+        if kind is EventKind.NOTICE:
             if not self.streaming and event.text:
                 self._whole_answer(t)
         elif kind is EventKind.TOOL:
@@ -163,32 +163,34 @@ class Timeline:
         elif kind is EventKind.MEDIA:
             self._whole_answer(t)
         elif kind is EventKind.COMPLETE:
-            if event.text and self._last_content is None:
+            if event.text and self.t_content is None:
                 self._whole_answer(t)
         elif kind is EventKind.RUN_STARTED:
             self._points.setdefault("t_run_started", t)
         elif kind is EventKind.STATS:
             self.stats = event.stats or self.stats
-        elif kind is EventKind.END:
-            self._points.setdefault("t_terminal", t)
+        elif kind is EventKind.END and self.t_terminal is None:
+            self.t_terminal = t
 
     def _content(self, t: float, *, is_text: bool) -> None:
+        points = self._points
+        if not self._deltas:
+            points["t_token1"] = t
+        if is_text and "t_text1" not in points:
+            points["t_text1"] = t
         self._deltas += 1
-        self._points.setdefault("t_token1", t)
-        if is_text:
-            self._points.setdefault("t_text1", t)
-        if self._gap_open and self._last_content is not None:
-            self._gaps.append(t - self._last_content)
-        self._last_content = t
+        if self._gap_open and self.t_content is not None:
+            self._gaps.append(t - self.t_content)
+        self.t_content = t
         self._gap_open = True
 
     def _whole_answer(self, t: float) -> None:
-        self._last_content = t
+        self.t_content = t
         self._gap_open = False
 
     def _was_streamed(self) -> bool:
         """One lone delta of a finished turn counts as streamed only if the server says that it streamed."""
-        if self._deltas != 1 or "t_terminal" not in self._points:
+        if self._deltas != 1 or self.t_terminal is None:
             return self._deltas > 0
         return self.stats is not None and self.stats.server_ttft_s is not None
 
@@ -198,7 +200,8 @@ class Timeline:
             t_send=self.t_send,
             t_headers=self.t_headers,
             t_close=self.t_close,
-            t_tokenN=self._last_content,
+            t_tokenN=self.t_content,
+            t_terminal=self.t_terminal,
             chunk_gaps_s=tuple(self._gaps),
             server_ttft_s=self.stats.server_ttft_s if self.stats else None,
             output_tokens=self.stats.output_tokens if self.stats else None,

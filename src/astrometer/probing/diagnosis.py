@@ -1,6 +1,5 @@
 """A target -> a list of checks before a test: each ok, warn or fail, with one line and a cure."""
 
-import re
 import time
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -12,12 +11,12 @@ from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.config import Key
 from astrometer.measure.exchange import ChatTurn
+from astrometer.probing import version
 from astrometer.probing.probe import Context, ProbeFailed, Verdict
 from astrometer.probing.scopes import MATRIX, Cell, Seen, look
 from astrometer.probing.verdict import UNREACHABLE
 from astrometer.units import format_duration
 
-VERSION_LINE = re.compile(r"AstrBot v(\d+\.\d+\.\d+[^\s(]*)")
 MEASURED = ((4, 18, 0), (4, 30, 0))
 GATE_IS_SLOW_S = 1.0
 CLOCKS_APART_S = 2.0
@@ -121,21 +120,17 @@ class Examination:
     async def _version(self, ctx: Context, key: Key | None) -> None:
         document = await ctx.call(OPENAPI, None, raw=True)
         family = "4.26 or newer" if document.outcome.is_ok else "4.18 to 4.25"
-        found = None
-        if key is not None:
-            # A command: answered by AstrBot itself, the model is not asked.
-            turn = await ctx.chat("/help")
-            found = VERSION_LINE.search(turn.text)
+        found = await version.ask(ctx) if key is not None else None
         if found is None:
             line = f"{family}, by {'its' if document.outcome.is_ok else 'the lack of an'} openapi.json"
             self._add("version", State.WARN, line, "exactly only with a key that may chat (/help tells)")
             return
         try:
-            known = MEASURED[0] <= parse_version(found[1]) < MEASURED[1]
+            known = MEASURED[0] <= parse_version(found) < MEASURED[1]
         except ValueError:
             known = False
         cure = "" if known else "astrometer was measured against 4.18 to 4.29: take its findings with care"
-        self._add("version", State.OK if known else State.WARN, f"{found[1]}, as /help says", cure)
+        self._add("version", State.OK if known else State.WARN, f"{found}, as /help says", cure)
 
     async def _model(self, ctx: Context) -> ChatTurn:
         question = f"[doctor] Answer with exactly this word and nothing else: {ctx.nonce}"

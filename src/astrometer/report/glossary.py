@@ -29,6 +29,8 @@ METRICS = {
     "overhead": Meaning("overhead", "TTFT minus server TTFT: what AstrBot and the network add"),
     "schedule_lag": Meaning("schedule lag", "the load generator's own lateness"),
     "duration": Meaning("duration", "a plain call, from send to its whole answer"),
+    "duration_effective": Meaning("duration, effective", "the same from the intended time (open model)"),
+    "delivery": Meaning("delivery", "an IM push, from send to its arrival in the messenger"),
 }
 
 LAYERS = {

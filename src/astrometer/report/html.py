@@ -22,7 +22,7 @@ from astrometer.report.writing import write_whole
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
-_DISTRIBUTIONS = ("ttft", "chunk_gap", "e2e", "duration")
+_DISTRIBUTIONS = ("ttft", "chunk_gap", "e2e", "duration", "delivery")
 
 
 def write_html(results: Mapping[str, Any], path: Path) -> None:
@@ -33,6 +33,7 @@ def write_html(results: Mapping[str, Any], path: Path) -> None:
 def render_html(results: Mapping[str, Any]) -> str:
     """The whole page as text."""
     rows = view.scenario_rows(results)
+    stages = view.stage_rows(results)
     steps = columns(results)
     over_time = [charts.traffic(steps), *(charts.over_time(steps, name) for name in _OVER_TIME)]
     shapes = [charts.distribution(results, name) for name in _DISTRIBUTIONS]
@@ -46,8 +47,12 @@ def render_html(results: Mapping[str, Any]) -> str:
             started=_date(results["window"]["start"]),
             figures=_figures(results),
             rows=rows,
-            withheld=view.withheld_note(rows),
+            stages=stages,
+            profile=shown.plain(results.get("profile") or ""),
+            withheld=view.withheld_note([*rows, *stages]),
+            excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
+            im_lines=view.im_lines(results),
             operations=[
                 (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]
             ],
@@ -184,7 +189,7 @@ def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("url", shown.plain(results["target"]["url"])),
         ("AstrBot", shown.plain(results["target"].get("version") or "unknown")),
         ("window", shown.duration(results["window"]["duration_s"])),
-        ("users", "unknown" if results["users"] is None else shown.count(results["users"])),
+        ("load", shown.load(results)),
     ]
     if any(tokens.values()):
         given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)

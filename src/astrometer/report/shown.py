@@ -1,6 +1,7 @@
 """Values of a results file -> the text a person reads. Withheld is "–", never 0; a failure's time is "∞"."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from astrometer.units import format_duration
@@ -65,3 +66,12 @@ def size(value: int) -> str:
 def plain(text: Any) -> str:
     """Text that came from outside, without control characters that a terminal would obey."""
     return "".join(letter if letter.isprintable() else "�" for letter in str(text))
+
+
+def load(results: Mapping[str, Any]) -> str:
+    """`20 users` (closed model), or `5/s, poisson arrivals` (open model)."""
+    arrivals = results.get("arrivals")
+    if arrivals:
+        return f"{arrivals['rate_per_s']:g}/s, {arrivals['process']} arrivals"
+    users = results.get("users")
+    return "load unknown" if users is None else f"{count(users)} users"

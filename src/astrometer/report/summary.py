@@ -35,9 +35,13 @@ def render_summary(results: Mapping[str, Any]) -> str:
             for item in head.objectives
         ]
         lines.append("")
-    lines += _table(rows) if rows else ["Nothing was started.", ""]
-    if (note := view.withheld_note(rows)) is not None:
-        lines += [f"<sub>{text(note)}</sub>", ""]
+    lines += _table(rows, "scenario") if rows else ["Nothing was started.", ""]
+    stages = view.stage_rows(results)
+    lines += _table(stages, "stage") if stages else []
+    lines += [f"- {text(line)}" for line in view.im_lines(results)]
+    lines += [""] if view.im_lines(results) else []
+    for note in (view.withheld_note([*rows, *stages]), view.excluded_note(results)):
+        lines += [f"<sub>{text(note)}</sub>", ""] if note is not None else []
     return "\n".join(lines)
 
 
@@ -46,9 +50,9 @@ def text(value: str) -> str:
     return _SPECIAL.sub(r"\\\1", shown.plain(value))
 
 
-def _table(rows: list[view.Row]) -> list[str]:
+def _table(rows: list[view.Row], first: str) -> list[str]:
     lines = [
-        "| scenario | turns | outcomes | TTFT p50 | TTFT p95 | chunk gap p95 | e2e p95 | goodput |",
+        f"| {first} | turns | outcomes | TTFT p50 | TTFT p95 | chunk gap p95 | e2e p95 | goodput |",
         "|---|--:|---|--:|--:|--:|--:|--:|",
     ]
     kept = rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], rows[-1]]
@@ -68,7 +72,7 @@ def _table(rows: list[view.Row]) -> list[str]:
         )
         lines.append(f"| {' | '.join(cells)} |")
     left_out = len(rows) - len(kept)
-    return [*lines, "", *([f"{left_out} more scenarios are in report.html.", ""] if left_out else [])]
+    return [*lines, "", *([f"{left_out} more {first}s are in report.html.", ""] if left_out else [])]
 
 
 def _cell(cell: view.Shown | None, note: str = "") -> str:

@@ -22,25 +22,30 @@ _JUDGED = "judged on all attempts, a failed one being infinitely slow; the table
 def render(results: Mapping[str, Any]) -> RenderableType:
     """What `Console().print` shows; it adapts to the width of the console, and to no colour."""
     rows = view.scenario_rows(results)
-    parts: list[RenderableType] = [_table(rows)]
+    parts: list[RenderableType] = [_table(rows, "scenario", last_is_all=len(rows) > 1)]
+    if stages := view.stage_rows(results):
+        parts += [Text(), _table(stages, "stage")]
     if any(row.duration_p95 for row in rows):
         parts.append(Text(f"{_DAGGER} {view.NO_STREAM_NOTE}", style="dim"))
-    if (note := view.withheld_note(rows)) is not None:
+    if (note := view.withheld_note([*rows, *stages])) is not None:
         parts.append(Text(note, style="dim"))
+    if (note := view.excluded_note(results)) is not None:
+        parts.append(Text(note, style="dim"))
+    parts += [Text(line) for line in view.im_lines(results)]
     if not rows:
         parts = [Text("Nothing was started.", style="yellow")]
     return Group(*parts, Text(), *_verdict(view.headline(results)))
 
 
-def _table(rows: list[view.Row]) -> Table:
+def _table(rows: list[view.Row], first: str, *, last_is_all: bool = False) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("scenario", overflow="fold", min_width=6)
+    table.add_column(first, overflow="fold", min_width=6)
     table.add_column("turns", justify="right", no_wrap=True)
     table.add_column("outcomes", overflow="fold", ratio=1, min_width=14)
     for title in ("TTFT\np50", "TTFT\np95", "chunk\ngap p95", "e2e\np95", "goodput"):
         table.add_column(title, justify="right", no_wrap=True)
     for index, row in enumerate(rows):
-        if len(rows) > 1 and index == len(rows) - 1:
+        if last_is_all and index == len(rows) - 1:
             table.add_section()
         table.add_row(
             Text(row.name, style="bold"),

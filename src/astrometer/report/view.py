@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astrometer.api.outcome import Outcome
+from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.report import shown
 
@@ -15,6 +16,18 @@ SENTENCES = {
     "NONE": "No objectives were set, so nothing was judged.",
 }
 NO_STREAM_NOTE = "duration of plain calls, which have no stream"
+ACCEPTANCE_ONLY = (
+    "IM pushes: acceptance only. What AstrBot accepted may still be lost; --im-sink shows what arrived."
+)
+_IM_COUNTS = (
+    ("lost", "lost"),
+    ("duplicates", "duplicates"),
+    ("reordered", "in the wrong order"),
+    ("delivered_though_failed", "delivered though reported as failed"),
+    ("unexpected", "unexpected"),
+    ("untracked", "not followed"),
+)
+_IM_ALWAYS = {"lost", "duplicates", "reordered"}
 _ALL = "all"
 
 
@@ -93,8 +106,7 @@ def headline(results: Mapping[str, Any]) -> Headline:
         version,
         shown.duration(window["duration_s"]),
     ]
-    if results.get("users") is not None:
-        parts.append(f"{shown.count(results['users'])} users")
+    parts.append(shown.load(results))
     return Headline(
         verdict=shown.plain(results["verdict"]),
         sentence=SENTENCES.get(results["verdict"], ""),
@@ -108,6 +120,23 @@ def scenario_rows(results: Mapping[str, Any]) -> list[Row]:
     """One row for each scenario, and one for all together when there are several."""
     rows = [row(name, cell) for name, cell in results["scenarios"].items()]
     return [*rows, row(_ALL, results)] if len(rows) > 1 else rows
+
+
+def stage_rows(results: Mapping[str, Any]) -> list[Row]:
+    """One row for each stage of the load's profile; empty without one."""
+    stages = results.get("stages", ())  # not in older files
+    return [row(f"{item['name']}: {_load(item)}, {_span(item)}", item) for item in stages]
+
+
+def _load(stage: Mapping[str, Any]) -> str:
+    if stage["users"] is None:
+        return shown.rate(stage["rate_per_s"])
+    return f"{shown.count(stage['users'])} {'user' if stage['users'] == 1 else 'users'}"
+
+
+def _span(stage: Mapping[str, Any]) -> str:
+    """Since the run's start: `1:00–3:00`."""
+    return "–".join("{}:{:02d}".format(*divmod(round(stage[key]), 60)) for key in ("start_s", "end_s"))
 
 
 def row(name: str, cell: Mapping[str, Any]) -> Row:
@@ -127,6 +156,43 @@ def row(name: str, cell: Mapping[str, Any]) -> Row:
         goodput_rate=shown.rate(cell["goodput"]["per_s"]),
         goodput_share=shown.share(cell["goodput"]["share"]),
     )
+
+
+def im_lines(results: Mapping[str, Any]) -> list[str]:
+    """What became of IM pushes, in sentences; empty when none were sent."""
+    seen = results.get("im_delivery")
+    if seen is None or not seen["sent"]:
+        pushed = any(item["operation"] == delivery.OPERATION for item in results["operations"])
+        return [ACCEPTANCE_ONLY] if pushed else []
+    facts = [
+        f"{shown.count(seen['delivered'])} of {shown.count(seen['sent'])} delivered",
+        *(f"{name} {shown.count(seen[key])}" for key, name in _IM_COUNTS if seen[key] or key in _IM_ALWAYS),
+    ]
+    lines = [f"IM delivery: {', '.join(facts)}"]
+    latency, bursts = seen["latency"], seen["bursts"]
+    if latency is None:
+        lines.append(f"IM delivery latency: not known, {shown.plain(seen['latency_refused'])}")
+    else:
+        parts = (f"{key} {shown.duration(latency[key])}" for key in ("p50", "p95", "p99", "max"))
+        lines.append(f"IM delivery latency: {', '.join(parts)} (n {shown.count(latency['n'])})")
+    worst = bursts["worst"]
+    if worst is not None:
+        slowest = worst["latency_max_s"]
+        tail = f", slowest {shown.duration(slowest)}" if slowest is not None else ""
+        lines.append(
+            f"IM bursts: {shown.count(bursts['n'])}, {shown.count(bursts['lossy'])} with losses; "
+            f"worst: {shown.count(worst['delivered'])} of {shown.count(worst['sent'])} delivered{tail}"
+        )
+    return lines
+
+
+def excluded_note(results: Mapping[str, Any]) -> str | None:
+    """What the columns of times leave out although the turns are counted, or None."""
+    excluded = results["turns"].get("excluded", 0)
+    if not excluded:
+        return None
+    length = shown.duration(results["window"]["excluded_s"])
+    return f"{shown.count(excluded)} turns of the first {length} (ramp, warm-up) are counted, not measured"
 
 
 def withheld_note(rows: list[Row]) -> str | None:

@@ -1,8 +1,10 @@
 """A server that sends chat streams on a known schedule and writes into each event when it was really sent.
 
-Bare sockets and one epoll loop: it has to be more exact than what it judges. Every event carries
-`_sent_ns`, CLOCK_MONOTONIC just before the send, which another process of the same machine can compare
-with its own `time.perf_counter_ns`. `GET /golden/stats` says how late the server itself was.
+Bare sockets and one epoll loop: it has to be more exact than what it judges. The text of every content event
+is the time just before its send, in nanoseconds of `time.perf_counter_ns`: on Linux, macOS and Windows that
+is one clock for all processes of a machine. So a client's own record of a turn (text and chunk gaps) holds
+truth and measurement side by side. `GET /golden/stats?from=S&to=S` says how late and how busy the server
+itself was between two readings of that clock.
 """
 
 import heapq
@@ -11,10 +13,12 @@ import json
 import selectors
 import socket
 import time
-from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
 
-LATENESS_KEPT = 200_000
+from astrometer.targets.golden_account import TICK_S, Account
+
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     b"Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -32,8 +36,12 @@ class GoldenSchedule:
     def due_s(self, index: int) -> float:
         return self.ttft_s + index * self.gap_s
 
+    @property
+    def length_s(self) -> float:
+        return self.due_s(self.events - 1)
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, eq=False)
 class _Connection:
     sock: socket.socket
     inbox: bytearray = field(default_factory=bytearray)
@@ -44,36 +52,31 @@ class _Connection:
 
 
 class GoldenServer:
-    """Serves until `stop` is set; one thread, one process."""
+    """Serves until `stop` is set; one thread. `handicap_s` of idling before each event makes it a bad one."""
 
-    def __init__(self, schedule: GoldenSchedule, port: int = 0) -> None:
+    def __init__(self, schedule: GoldenSchedule, port: int = 0, handicap_s: float = 0.0) -> None:
         self._schedule = schedule
+        self._handicap_s = handicap_s
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self._listener.setblocking(False)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._due: list[tuple[float, int, _Connection]] = []
         self._order = itertools.count()
-        self._lateness_s: deque[float] = deque(maxlen=LATENESS_KEPT)
-        self._streams = 0
-        self._blocked = 0
+        self._account = Account()
         self.stop = False
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def run(self) -> None:
         """Serve. Returns once `stop` is true, with every socket closed."""
         try:
             while not self.stop:
                 self._send_due()
-                wait_s = 0.1
-                if self._due:
-                    wait_s = min(wait_s, max(0.0, self._due[0][0] - time.perf_counter()))
-                for key, mask in self._selector.select(wait_s):
+                for key, mask in self._selector.select(self._pause()):
                     if key.fileobj is self._listener:
                         self._accept()
+                    elif key.data.sock.fileno() < 0:
+                        continue  # closed while this batch was worked off
                     elif mask & selectors.EVENT_WRITE:
                         self._flush(key.data)
                     else:
@@ -86,15 +89,31 @@ class GoldenServer:
                     key.fileobj.close()
             self._selector.close()
 
+    def _pause(self) -> float:
+        """How long the selector may wait. It counts in whole milliseconds, so the last one is slept here."""
+        now = time.perf_counter()
+        self._account.tick(now)
+        if not self._due:
+            return TICK_S
+        left_s = self._due[0][0] - now
+        if left_s > 0.003:
+            return min(TICK_S, left_s - 0.002)
+        if left_s > 0.00005:
+            time.sleep(left_s)
+        return 0.0
+
     def _accept(self) -> None:
-        sock, _ = self._listener.accept()
-        sock.setblocking(False)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._selector.register(sock, selectors.EVENT_READ, _Connection(sock))
+        with suppress(BlockingIOError, ConnectionError):
+            sock, _ = self._listener.accept()
+            sock.setblocking(False)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(sock, selectors.EVENT_READ, _Connection(sock))
 
     def _read(self, connection: _Connection) -> None:
         try:
             received = connection.sock.recv(65536)
+        except BlockingIOError:
+            return
         except ConnectionError:
             received = b""
         if not received:
@@ -105,23 +124,25 @@ class GoldenServer:
         if not separator or len(body) < _content_length(head):
             return
         connection.inbox.clear()
-        if head.startswith(b"GET /golden/stats "):
-            self._answer(connection, json.dumps(self._stats()).encode())
+        target = urlsplit(head.split(b" ", 2)[1].decode("latin-1"))
+        if target.path == "/golden/stats":
+            asked = {name: float(values[0]) for name, values in parse_qs(target.query).items()}
+            stats = self._account.between(asked.get("from", 0.0), asked.get("to", float("inf")))
+            self._answer(connection, json.dumps(stats).encode())
         elif head.startswith(b"POST /api/v1/chat "):
             self._start(connection)
         else:
             self._answer(connection, b'{"status":"ok","data":{}}')
 
     def _start(self, connection: _Connection) -> None:
-        self._streams += 1
+        self._account.streams += 1
         connection.t_start = time.perf_counter()
         connection.sent = 0
         connection.streaming = True
-        session = f"golden-{self._streams}"
-        self._write(connection, _HEAD + _event(f'"type":"session_id","data":null,"session_id":"{session}"'))
-        heapq.heappush(
-            self._due, (connection.t_start + self._schedule.due_s(0), next(self._order), connection)
-        )
+        session = f'"type":"session_id","data":null,"session_id":"golden-{self._account.streams}"'
+        self._write(connection, _HEAD + _event(session))
+        due = connection.t_start + self._schedule.due_s(0)
+        heapq.heappush(self._due, (due, next(self._order), connection))
 
     def _send_due(self) -> None:
         now = time.perf_counter()
@@ -130,8 +151,11 @@ class GoldenServer:
             if not connection.streaming:
                 heapq.heappop(self._due)
                 continue
-            self._write(connection, _event(f'"type":"plain","data":"w{connection.sent} ","streaming":true'))
-            self._lateness_s.append(time.perf_counter() - due)
+            if self._handicap_s:
+                time.sleep(self._handicap_s)
+            sent_ns = time.perf_counter_ns()
+            self._write(connection, _event(f'"type":"plain","data":"{sent_ns} ","streaming":true'))
+            self._account.note(due, sent_ns / 1e9 - due)
             connection.sent += 1
             if connection.sent < self._schedule.events:
                 following = connection.t_start + self._schedule.due_s(connection.sent)
@@ -145,12 +169,8 @@ class GoldenServer:
         connection.streaming = False
         usage = f'{{"input_other":10,"input_cached":0,"output":{connection.sent}}}'
         stats = f'"token_usage":{usage},"time_to_first_token":{self._schedule.ttft_s}'
-        self._write(
-            connection,
-            _event(f'"type":"agent_stats","data":{{{stats}}}')
-            + _event('"type":"end","data":"","streaming":false')
-            + b"0\r\n\r\n",
-        )
+        last = _event(f'"type":"agent_stats","data":{{{stats}}}')
+        self._write(connection, last + _event('"type":"end","data":"","streaming":false') + b"0\r\n\r\n")
 
     def _write(self, connection: _Connection, data: bytes) -> None:
         if connection.outbox:
@@ -160,11 +180,11 @@ class GoldenServer:
             done = connection.sock.send(data)
         except BlockingIOError:
             done = 0
-        except ConnectionError:
+        except OSError:
             self._close(connection)
             return
         if done < len(data):
-            self._blocked += 1
+            self._account.blocked += 1
             connection.outbox += data[done:]
             mask = selectors.EVENT_READ | selectors.EVENT_WRITE
             self._selector.modify(connection.sock, mask, connection)
@@ -184,22 +204,9 @@ class GoldenServer:
             self._selector.unregister(connection.sock)
             connection.sock.close()
 
-    def _stats(self) -> dict[str, float | int | None]:
-        ordered = sorted(self._lateness_s)
-        cpu = time.process_time()
-        return {
-            "streams": self._streams,
-            "events": len(ordered),
-            "lateness_p50_s": ordered[len(ordered) // 2] if ordered else None,
-            "lateness_p99_s": ordered[int(len(ordered) * 0.99)] if ordered else None,
-            "sends_that_blocked": self._blocked,
-            "cpu_s": cpu,
-            "now_s": time.perf_counter(),
-        }
-
 
 def _event(fields: str) -> bytes:
-    data = f'data: {{{fields},"_sent_ns":{time.perf_counter_ns()}}}\n\n'.encode()
+    data = f"data: {{{fields}}}\n\n".encode()
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from astrometer.targets.cutting import cut
+from astrometer.targets.im_sink import Sink, answer_sink
 from astrometer.targets.script import Fail, ModelScript, script_for
 from astrometer.targets.stub_journal import End, Entry, Journal
 from astrometer.targets.stub_wire import (
@@ -163,8 +164,13 @@ async def _send_bytes(send: Send, status: int, body: bytes) -> None:
     await _part(send, body, more=False)
 
 
-def build_app(defaults: ModelScript | None = None, journal: Journal | None = None) -> Starlette:
-    """The stub model; `defaults` is what it does with a prompt that carries no directive."""
+def build_app(
+    defaults: ModelScript | None = None, journal: Journal | None = None, sink: Sink | None = None
+) -> Starlette:
+    """The stub model; `defaults` is what it does with a prompt that carries no directive.
+
+    With a `sink` it also serves what the messenger was given (`im_sink.py`).
+    """
     usual = defaults or ModelScript()
     log = journal or Journal()
 
@@ -194,8 +200,12 @@ def build_app(defaults: ModelScript | None = None, journal: Journal | None = Non
     async def stats(_: Request) -> Response:
         return JSONResponse(log.stats())
 
+    async def delivered(request: Request) -> Response:
+        return await answer_sink(request, sink) if sink is not None else Response(status_code=404)
+
     return Starlette(
         routes=[
+            Route("/onebot{rest:path}", delivered, methods=["GET", "POST", "DELETE"]),
             Route("/v1/chat/completions", complete, methods=["POST"]),
             Route("/v1/models", models),
             Route("/stub/requests", requests),

@@ -30,6 +30,8 @@ from astrometer.targets.sandbox_provision import (
     Dashboard,
     Settings,
     make_keys,
+    messenger_connected,
+    messenger_listed,
     new_password,
     write_settings,
 )
@@ -47,6 +49,7 @@ class SandboxOptions:
     port: int = 0
     settings: Settings = field(default_factory=Settings)
     model: ModelScript = field(default_factory=ModelScript)
+    im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
     start_timeout_s: float = 180.0
 
 
@@ -64,6 +67,7 @@ class Box:
         self.port = options.port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.stub_url = ""
+        self.im_port = free_port() if options.im_sink else None
         self.settings = options.settings
         self.password = new_password()
         self.api_keys: Mapping[str, ApiKey] = {}
@@ -79,6 +83,11 @@ class Box:
     @property
     def key_ids(self) -> dict[str, str]:
         return {name: key.id for name, key in self.api_keys.items()}
+
+    @property
+    def sink_url(self) -> str | None:
+        """Where to read what IM pushes delivered (`im_sink.py`); None without `im_sink`."""
+        return f"{self.stub_url}/onebot" if self.im_port is not None else None
 
     @property
     def pid(self) -> int:
@@ -107,6 +116,8 @@ class Box:
         self._start_server()
         self.dashboard.log_in()
         self.api_keys = make_keys(self.dashboard, self.data_dir)
+        if self.im_port is not None:
+            self.wait_for_messenger()
         self.state = replace(self.state, version=self.version, url=self.url)
         self.state.write()
 
@@ -116,6 +127,8 @@ class Box:
         model = self.options.model
         command = [sys.executable, "-m", "astrometer.targets.stub_runner", "--port", str(port)]
         command += ["--ttft", str(model.ttft_s), "--gap", str(model.gap_s), "--tokens", str(model.tokens)]
+        if self.im_port is not None:
+            command += ["--onebot", f"ws://127.0.0.1:{self.im_port}/ws"]
         self.stub_url = f"http://127.0.0.1:{port}"
         self._model = Child(
             command,
@@ -129,6 +142,22 @@ class Box:
             timeout_s=30,
             what="the stub model",
         )
+
+    def wait_for_messenger(self, timeout_s: float = 30.0) -> None:
+        """Return when AstrBot lists the messenger and it is connected.
+
+        Raises ChildError. Needed after a start, a restart and `start_model`, before something is pushed.
+        """
+        if self._server is None:
+            raise RuntimeError("the server was not started")
+        with httpx.Client(timeout=5, trust_env=False) as client:
+
+            def ready() -> bool:
+                return messenger_listed(client, self.url, self.keys["im"]) and messenger_connected(
+                    client, f"{self.stub_url}/onebot"
+                )
+
+            wait_until(ready, self._server, timeout_s=timeout_s, what="the IM adapter of AstrBot")
 
     def stop_model(self) -> None:
         """End the stub model: AstrBot's calls to it are refused until `start_model`."""
@@ -151,6 +180,8 @@ class Box:
             self._server.end()
         self._start_server()
         self.dashboard.log_in()
+        if self.im_port is not None:
+            self.wait_for_messenger()
 
     def configure(self, settings: Settings) -> None:
         """Other settings, at once; another model timeout restarts the server (some 10 s)."""
@@ -182,6 +213,7 @@ class Box:
             "keys": self.keys,
             "key_ids": self.key_ids,
             "stub_url": self.stub_url,
+            "sink_url": self.sink_url,
             "pid": self.pid,
             "owner_pid": self.state.owner_pid,
             "dashboard": {"url": self.url, "username": USERNAME, "password": self.password},
@@ -199,7 +231,13 @@ class Box:
                 child.process.wait(10)
 
     def _write_settings(self) -> None:
-        write_settings(self.data_dir, self.settings, stub_url=self.stub_url, password=self.password)
+        write_settings(
+            self.data_dir,
+            self.settings,
+            stub_url=self.stub_url,
+            password=self.password,
+            im_port=self.im_port,
+        )
 
     def _start_server(self) -> None:
         environment = self._marks() | {

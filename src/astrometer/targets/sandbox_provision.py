@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from astrometer.api import endpoints
+from astrometer.targets.im_sink import PLATFORM
 from astrometer.targets.sandbox_database import expire_key
 
 SCOPES = ("chat", "config", "file", "im")
@@ -54,8 +56,13 @@ def new_password() -> str:
     return f"Aa1{secrets.token_hex(12)}"
 
 
-def write_settings(data: Path, settings: Settings, *, stub_url: str, password: str) -> None:
-    """Put the settings into `data/cmd_config.json`; what is already there and not named stays."""
+def write_settings(
+    data: Path, settings: Settings, *, stub_url: str, password: str, im_port: int | None = None
+) -> None:
+    """Put the settings into `data/cmd_config.json`; what is already there and not named stays.
+
+    `im_port`: where AstrBot shall listen for a OneBot messenger.
+    """
     file = data / "cmd_config.json"
     config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
     dashboard = config.setdefault("dashboard", {})
@@ -86,6 +93,18 @@ def write_settings(data: Path, settings: Settings, *, stub_url: str, password: s
         }
     ]
     config.setdefault("provider_settings", {})["default_provider_id"] = PROVIDER
+    if im_port is not None:
+        # All versions read it from here at their start; the dashboard's own way differs between them.
+        config["platform"] = [
+            {
+                "id": PLATFORM,
+                "type": "aiocqhttp",
+                "enable": True,
+                "ws_reverse_host": "127.0.0.1",
+                "ws_reverse_port": im_port,
+                "ws_reverse_token": "",
+            }
+        ]
     apply_settings(config, settings)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
@@ -183,3 +202,15 @@ def make_keys(dashboard: Dashboard, data: Path) -> dict[str, ApiKey]:
     dashboard.revoke_key(keys["revoked"].id)
     expire_key(data, keys["expired"].id)
     return keys
+
+
+def messenger_listed(client: httpx.Client, url: str, key: str) -> bool:
+    """Whether AstrBot lists the messenger among its bots."""
+    response = client.get(endpoints.IM_BOTS.url(url), headers={"X-API-Key": key})
+    return response.status_code == 200 and PLATFORM in response.json()["data"]["bot_ids"]
+
+
+def messenger_connected(client: httpx.Client, sink_url: str) -> bool:
+    """Whether the messenger is connected to AstrBot."""
+    response = client.get(sink_url)
+    return response.status_code == 200 and response.json()["connected"] is True

@@ -6,9 +6,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from astrometer.targets import im_sink
+from astrometer.targets.im_sink import Sink
 from astrometer.targets.sim_bodies import Refused, missing
 from astrometer.targets.sim_chat import Pipeline
 from astrometer.targets.sim_faults import Fault, FaultKind
+from astrometer.targets.sim_messenger import deliver
 from astrometer.targets.sim_parts import (
     MEDIA,
     PartsError,
@@ -30,12 +33,21 @@ MESSAGE_TYPES = frozenset({"GroupMessage", "FriendMessage", "OtherMessage"})
 class Api:
     """The endpoints. Each handler gets a request whose key has the scope already."""
 
-    def __init__(self, store: Store, pipeline: Pipeline, *, heartbeat_s: float, stamp: bool) -> None:
+    def __init__(
+        self,
+        store: Store,
+        pipeline: Pipeline,
+        *,
+        heartbeat_s: float,
+        stamp: bool,
+        sink: Sink | None = None,
+    ) -> None:
         self.store = store
         self.wire = store.wire
         self.pipeline = pipeline
         self.heartbeat_s = heartbeat_s
         self.stamp = stamp
+        self.sink = sink
 
     # --- chat
 
@@ -206,7 +218,7 @@ class Api:
 
     # --- IM
 
-    def im_message(self, body: Payload) -> Response:
+    async def im_message(self, body: Payload) -> Response:
         refused = 400 if self.wire.fastapi else 200
         message, umo = body.get("message", {}), body.get("umo")
         if message is None:
@@ -220,12 +232,16 @@ class Api:
         platform, message_type, session = fields
         if message_type not in MESSAGE_TYPES:
             return self.wire.error(f"Invalid umo: '{message_type}' is not a valid MessageType", refused)
-        if platform != "webchat":
+        messenger = self.sink if platform == im_sink.PLATFORM else None
+        if platform != "webchat" and messenger is None:
             return self.wire.error(f"Bot not found or not running for platform: {platform}", refused)
         try:
             text, parts = im_text(message, self.store.attachments, empty_text=self.wire.empty_im_text)
         except PartsError as exc:
             return self.wire.error(str(exc), refused)
+        if messenger is not None:
+            said = await deliver(messenger, message_type, session, text)
+            return self.wire.error(said, refused) if said else self.wire.ok()
         self._push(session.rsplit("!", 1)[-1], text, parts)
         return self.wire.ok()
 
@@ -240,4 +256,5 @@ class Api:
             self.store.save_message(session_id, "bot", parts, "bot")
 
     def im_bots(self) -> Response:
-        return self.wire.ok({"bot_ids": []})  # webchat is never listed
+        # webchat is never listed
+        return self.wire.ok({"bot_ids": [im_sink.PLATFORM] if self.sink is not None else []})

@@ -75,3 +75,6 @@ class SimulatorConfig:
     providers: tuple[str, ...] = ("sim",)
     faults: tuple[Planned, ...] = ()
     stamp: bool = True
+    # An IM platform `onebot` that notes what arrives in it, this long after it was handed over.
+    im_sink: bool = False
+    im_delay_s: float = 0.0

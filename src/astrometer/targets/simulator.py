@@ -2,7 +2,8 @@
 
 `Simulator(SimulatorConfig(version="4.18.0"))` is an ASGI app: `serving.serve` runs it in a thread,
 `astrometer sim` in the foreground. Whatever it does that the real AstrBot does not is a bug of it; the
-contract suite runs against both. `/sim/stats` and `/sim/faults` are for tests and need no key.
+contract suite runs against both. `/sim/stats`, `/sim/faults` and (with `im_sink`) `/onebot` are for tests and
+need no key.
 """
 
 import json
@@ -18,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from astrometer.api import endpoints as ep
+from astrometer.targets.im_sink import Sink, SinkFaults, answer_sink
 from astrometer.targets.sim_admin import answer_admin
 from astrometer.targets.sim_api import FORMS, Api
 from astrometer.targets.sim_auth import authenticate
@@ -73,8 +75,16 @@ class Simulator:
         for planned in self.config.faults:
             self.plan.add(planned)
         self.pipeline = Pipeline(self.store, self.config)
+        self.sink = Sink() if self.config.im_sink else None
+        if self.sink is not None:
+            self.sink.connected = True
+            self.sink.set_faults(SinkFaults(delivery_delay_s=self.config.im_delay_s))
         self.api = Api(
-            self.store, self.pipeline, heartbeat_s=self.config.heartbeat_s, stamp=self.config.stamp
+            self.store,
+            self.pipeline,
+            heartbeat_s=self.config.heartbeat_s,
+            stamp=self.config.stamp,
+            sink=self.sink,
         )
         known = [*ep.ENDPOINTS, BATCH_DELETE, FILE_DELETE]
         # Fixed paths before `{session_id}`, which would match them too.
@@ -91,6 +101,8 @@ class Simulator:
         request = Request(scope, receive)
         if scope["path"].startswith("/sim/"):
             response = await answer_admin(request, self.store, self.plan, self.pipeline)
+        elif self.sink is not None and scope["path"].startswith("/onebot"):
+            response = await answer_sink(request, self.sink)
         else:
             response = await self._answer(request)
         await response(scope, receive, send)
@@ -227,7 +239,7 @@ HANDLERS: dict[ep.Endpoint, Handler] = {
     ep.OPENAPI: Simulator.openapi,
     ep.SESSIONS: _sync(lambda sim, call: sim.api.sessions(call.request)),
     ep.CONFIGS: _sync(lambda sim, _call: sim.api.configs()),
-    ep.IM_MESSAGE: _sync(lambda sim, call: sim.api.im_message(call.body)),
+    ep.IM_MESSAGE: lambda sim, call: sim.api.im_message(call.body),
     ep.IM_BOTS: _sync(lambda sim, _call: sim.api.im_bots()),
     ep.DOWNLOAD: _sync(lambda sim, call: sim.api.download(call.request)),
     ep.SESSION_NEW: _sync(lambda sim, call: sim.api.session_new(call.request, call.key)),

@@ -1,5 +1,6 @@
 """`python -m astrometer.targets.stub_runner`: the stub model as a process of its own, as the sandbox runs it.
 
+With `--onebot` it is also the instant messenger that AstrBot pushes into, and serves what arrived there.
 Prints one JSON line with its URL when it listens.
 """
 
@@ -7,8 +8,11 @@ import argparse
 import json
 import signal
 import threading
+from contextlib import ExitStack
 
+from astrometer.targets.im_sink import Sink
 from astrometer.targets.llm_stub import build_app
+from astrometer.targets.onebot import connected
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 
@@ -20,12 +24,17 @@ def main() -> None:
     parser.add_argument("--ttft", type=float, default=usual.ttft_s, help="seconds to the first token")
     parser.add_argument("--gap", type=float, default=usual.gap_s, help="seconds between tokens")
     parser.add_argument("--tokens", type=int, default=usual.tokens)
+    parser.add_argument("--onebot", metavar="URL", help="reverse WebSocket of AstrBot's aiocqhttp adapter")
     options = parser.parse_args()
     defaults = ModelScript(ttft_s=options.ttft, gap_s=options.gap, tokens=options.tokens)
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with serve(build_app(defaults), options.port) as url:
+    with ExitStack() as stack:
+        sink = Sink() if options.onebot else None
+        if sink is not None:
+            stack.enter_context(connected(options.onebot, sink))
+        url = stack.enter_context(serve(build_app(defaults, sink=sink), options.port))
         print(json.dumps({"url": url}), flush=True)  # noqa: T201  the line its parent waits for
         stopped.wait()
 

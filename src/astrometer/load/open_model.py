@@ -1,0 +1,163 @@
+"""Locust users as rate tokens -> arrivals at their intended times. The open model, in one load process.
+
+In the open model each user that Locust spawns stands for `--rate-unit` arrivals per second, so Locust's
+spawning, shapes, workers and web UI steer a rate. The tokens only wait; this engine starts the arrivals on
+the schedule of `load.arrivals`, each in a greenlet of its own, whether or not earlier ones are done. A late
+start is schedule lag; an arrival beyond the cap of running ones is counted as dropped.
+"""
+
+import logging
+import time
+import traceback
+from collections import defaultdict
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Group
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet
+
+from astrometer.load.arrivals import Arrivals, Process
+
+log = logging.getLogger(__name__)
+
+LONGEST_SLEEP_S = 0.5
+_TASK_ENDS = (StopUser, StopTest, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
+
+
+# ruff: noqa: SLF001 (what Locust's runner does with a user, this engine does with a performer)
+class OpenModel:
+    """Starts the arrivals of one process. `unit`: arrivals per second of one token."""
+
+    def __init__(
+        self, environment: Any, *, unit: float, process: Process, seed: int, shard: int, max_in_flight: int
+    ) -> None:
+        self._environment = environment
+        self._unit = unit
+        self._process = process
+        self._seed = seed
+        self._shard = shard
+        self._max_in_flight = max_in_flight
+        self._tokens: dict[type, int] = defaultdict(int)
+        self._schedules: dict[type, Arrivals] = {}
+        self._idle: dict[type, list[Any]] = defaultdict(list)
+        self._busy: set[Any] = set()
+        self._running = Group()
+        self._changed = Event()
+        self._greenlet: Any = None
+        self._intended = 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._running)
+
+    @property
+    def rate(self) -> float:
+        """Arrivals per second that this process makes now."""
+        return sum(schedule.rate for schedule in self._schedules.values())
+
+    def take_intended(self) -> int:
+        """Arrivals since the last call."""
+        taken, self._intended = self._intended, 0
+        return taken
+
+    def start(self) -> None:
+        self._greenlet = gevent.spawn(self._run)
+
+    def hold(self, token: Any) -> None:
+        """What a spawned user does instead of its tasks: stand for its share of the rate until stopped."""
+        kind = type(token)
+        self._change(kind, +1)
+        token._state = LOCUST_STATE_WAITING  # Locust may stop it at any time
+        try:
+            Event().wait()
+        finally:
+            self._change(kind, -1)
+
+    def no_more_arrivals(self) -> None:
+        """The window ends: what was due until now still starts, nothing after it does."""
+        if self._greenlet is None:
+            return
+        self._greenlet.kill(block=False)
+        self._greenlet = None
+        self._start_due(time.perf_counter())
+        self._schedules.clear()
+
+    def drain(self, timeout_s: float | None) -> None:
+        """Let running arrivals end within `timeout_s`; what still runs then is cut off, and counted so."""
+        for performer in self._busy:
+            performer._state = LOCUST_STATE_STOPPING  # its next `wait` ends the task
+        self._running.join(timeout=timeout_s or 0)
+        self._running.kill(block=True)
+        for performers in self._idle.values():
+            for performer in performers:
+                performer.on_stop()
+        self._idle.clear()
+
+    def _change(self, kind: type, by: int) -> None:
+        self._tokens[kind] += by
+        if self._greenlet is None:
+            return
+        now = time.perf_counter()
+        schedule = self._schedules.get(kind)
+        if schedule is None:
+            # Kinds of users must not arrive in step: each has a shard of its own.
+            shard = self._shard * 64 + len(self._schedules)
+            schedule = Arrivals(self._process, seed=self._seed, shard=shard, start=now)
+            self._schedules[kind] = schedule
+        for t_intended in schedule.change_rate(now, self._tokens[kind] * self._unit):
+            self._arrive(kind, t_intended)
+        self._changed.set()
+
+    def _run(self) -> None:
+        loop = gevent.get_hub().loop
+        while True:
+            self._start_due(time.perf_counter())
+            due = min((schedule.due() for schedule in self._schedules.values()), default=float("inf"))
+            self._changed.clear()
+            loop.update_now()  # or the timer would count from the beginning of the loop's round
+            wait_s = min(max(due - time.perf_counter(), 0.0), LONGEST_SLEEP_S)
+            self._changed.wait(wait_s)
+
+    def _start_due(self, now: float) -> None:
+        for kind, schedule in self._schedules.items():
+            for t_intended in schedule.take_until(now):
+                self._arrive(kind, t_intended)
+
+    def _arrive(self, kind: type, t_intended: float) -> None:
+        self._intended += 1
+        idle = self._idle[kind]
+        performer = idle.pop() if idle else self._new_performer(kind)
+        if self.in_flight >= self._max_in_flight:
+            performer.drop_arrival(t_intended)
+            idle.append(performer)
+            return
+        self._busy.add(performer)
+        self._running.spawn(self._perform, kind, performer, t_intended)
+
+    def _new_performer(self, kind: type) -> Any:
+        performer = kind(self._environment)
+        performer._taskset_instance = DefaultTaskSet(performer)
+        performer.on_start()
+        return performer
+
+    def _perform(self, kind: type, performer: Any, t_intended: float) -> None:
+        """One arrival: a task of the user, whose first exchange was due at `t_intended`."""
+        performer.t_intended = t_intended
+        performer._state = LOCUST_STATE_RUNNING
+        tasks = performer._taskset_instance
+        try:
+            tasks.execute_task(tasks.get_next_task())
+        except _TASK_ENDS:
+            pass  # the ways in which a task says that it is done
+        except Exception as exc:  # noqa: BLE001 (a user's own code; Locust does the same)
+            self._environment.events.user_error.fire(
+                user_instance=performer, exception=exc, tb=exc.__traceback__
+            )
+            log.error("%s\n%s", exc, traceback.format_exc())  # noqa: TRY400
+        finally:
+            performer.t_intended = None
+            self._busy.discard(performer)
+        # Not reached by one that was killed: its connection is in an unknown state.
+        self._idle[kind].append(performer)

@@ -1,0 +1,32 @@
+"""A target -> its AstrBot version. Only the command /help says it; the model is not asked."""
+
+import re
+
+from astrometer.config import Target
+from astrometer.probing.files import Probe
+from astrometer.probing.probe import Context, Limits, Verdict
+from astrometer.probing.runner import Plan, Runner
+
+_LINE = re.compile(r"AstrBot v(\d+\.\d+\.\d+[^\s(]*)")
+
+
+async def ask(ctx: Context) -> str | None:
+    """The version as /help says it, such as "4.29.3"; None when it does not."""
+    turn = await ctx.chat("/help")
+    found = _LINE.search(turn.text)
+    return found[1] if found else None
+
+
+async def version_of(target: Target, timeout_s: float) -> str | None:
+    """Ask, and delete the session that asking made, where this AstrBot can. None when nobody answered."""
+    found: list[str | None] = []
+
+    async def probe(ctx: Context) -> Verdict:
+        found.append(await ask(ctx))
+        return Verdict.passed()
+
+    wanted = Probe(
+        name="version", function=probe, interval_s=timeout_s, scopes=(), costs_tokens=False, summary=""
+    )
+    await Runner().run(Plan(target=target, probe=wanted, limits=Limits(total_s=timeout_s)))
+    return found[0] if found else None

@@ -1,0 +1,148 @@
+"""`--rate-unit`: users are a rate, arrivals have intended times; a frozen server cannot hide its queue."""
+
+import subprocess
+import sys
+import threading
+import time
+
+import httpx
+import pytest
+
+from astrometer.measure.histogram import Histogram
+
+FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]", "--whole-answer-percent", "0")
+OPEN = ("--rate-unit", "1", "--arrivals", "constant", "--stop-timeout", "10", *FAST)
+
+ONE_QUESTION = """
+from locust import constant, task
+from astrometer.load.users import ChatUser
+
+class Asker(ChatUser):
+    scenario = "chat"
+    wait_time = constant(0.1)
+
+    @task
+    def ask_one_thing(self):
+        self.ask(self.prompt())
+"""
+
+
+@pytest.fixture
+def asking(tmp_path):
+    """A locustfile whose every task is one chat, so that arrivals and chats are the same."""
+    path = tmp_path / "asking.py"
+    path.write_text(ONE_QUESTION)
+    return str(path)
+
+
+def test_users_become_a_rate_and_every_arrival_is_accounted_for(sim, asking, tmp_path):
+    results, _ = sim.locust(asking, *OPEN, out=tmp_path, seconds=4, users=20)
+    turns, arrivals = results["turns"], results["arrivals"]
+    assert arrivals["rate_per_s"] == 20
+    assert 70 <= arrivals["intended"] <= 90
+    assert turns == {"started": arrivals["intended"], "outcomes": {"ok": arrivals["intended"]}, "excluded": 0}
+    assert sim.served()["chat"] == turns["started"]
+    # The effective times run from the intended ones, so they are never shorter.
+    assert results["metrics"]["ttft_effective"]["p50"] >= results["metrics"]["ttft"]["p50"]
+    assert results["metrics"]["schedule_lag"]["n"] == turns["started"]
+
+
+def test_poisson_arrivals_of_two_processes_add_up(sim, asking, tmp_path):
+    results, _ = sim.locust(
+        asking, *OPEN, "--arrivals", "poisson", "--processes", "2", out=tmp_path, seconds=5, users=20
+    )
+    arrivals = results["arrivals"]
+    assert results["generator"]["processes"] == 2
+    assert results["turns"]["outcomes"] == {"ok": arrivals["intended"]}
+    assert 50 <= arrivals["intended"] <= 150
+
+
+def test_what_cannot_start_is_dropped_and_counted_in_every_denominator(sim, asking, tmp_path):
+    results, done = sim.locust(
+        asking, *OPEN, "--max-in-flight", "2", "--prompt-suffix", "[[ttft=1 gap=0 tokens=1]]",
+        "--slo", "e2e_max < 20s", out=tmp_path, seconds=4, users=20,
+    )  # fmt: skip
+    turns = results["turns"]
+    assert turns["started"] == results["arrivals"]["intended"] == sum(turns["outcomes"].values())
+    assert turns["outcomes"]["dropped"] > turns["outcomes"]["ok"] > 0
+    assert results["goodput"]["share"] == pytest.approx(turns["outcomes"]["ok"] / turns["started"])
+    assert results["objectives"][0]["verdict"] == "FAIL"
+    assert "dropped" in done.stderr
+
+
+def frozen_for_two_seconds(sim, *options, out, users, file):
+    """Load, and freeze the server for 2 s in the middle; the histogram of a metric of the run."""
+
+    def freeze():
+        give_up = time.monotonic() + 30
+        while sim.served().get("chat", 0) < 10:
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+        httpx.post(f"{sim.url}/sim/faults", json={"kind": "freeze", "count": 1, "value": 2.0}, timeout=10)
+        # The next request is the one that freezes it.
+
+    thread = threading.Thread(target=freeze)
+    thread.start()
+    try:
+        results, _ = sim.locust(file, *options, out=out, seconds=8, users=users)
+    finally:
+        thread.join()
+    return {name: Histogram.decode(item["histogram"]) for name, item in results["metrics"].items()}
+
+
+def test_a_freeze_shows_in_effective_times_and_hides_in_a_closed_loop(sim, asking, tmp_path):
+    """Coordinated omission: two closed users send nothing while they wait, so only two samples are slow."""
+    open_loop = frozen_for_two_seconds(sim, *OPEN, out=tmp_path / "open", users=20, file=asking)
+    closed = frozen_for_two_seconds(
+        sim, *FAST, "--stop-timeout", "10", out=tmp_path / "closed", users=2, file=asking
+    )
+
+    def slow(histogram):
+        return histogram.n - histogram.count_at_most(0.5)
+
+    # 2 s x 20/s were due during the freeze; those due in its last half second waited less than that.
+    assert 20 <= slow(open_loop["ttft_effective"]) <= 50
+    assert slow(closed["ttft"]) <= 2
+    assert open_loop["ttft_effective"].percentile(90) > 0.5
+    assert closed["ttft"].percentile(90) < 0.5
+
+
+def test_a_generator_that_is_kept_busy_is_found_out(sim, tmp_path):
+    """The locustfile blocks its own process: the numbers are worthless, and the run says so."""
+    busy = tmp_path / "busy.py"
+    busy.write_text(ONE_QUESTION.replace("self.ask(", "sum(range(8_000_000)); self.ask("))
+    results, _ = sim.locust(str(busy), *OPEN, out=tmp_path, seconds=5, users=10)
+    assert results["verdict"] == "INVALID"
+    causes = " ".join(results["causes"])
+    assert "event-loop lag" in causes
+    assert "schedule lag" in causes
+
+
+def test_a_warm_up_is_accounted_for_and_not_measured(sim, asking, tmp_path):
+    results, _ = sim.locust(asking, *OPEN, "--warmup", "2s", out=tmp_path, seconds=4, users=20)
+    turns = results["turns"]
+    assert 30 <= turns["excluded"] <= 50
+    assert results["metrics"]["ttft"]["n"] == turns["started"] - turns["excluded"]
+    assert results["window"]["excluded_s"] == 2.0
+    assert results["window"]["duration_s"] == pytest.approx(2.0, abs=0.5)
+
+
+@pytest.mark.parametrize("rate", ["5", "0/s", "many/s", "5/d", "-1/s", "nan/s"])
+def test_a_rate_that_is_none_is_refused(rate):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "astrometer",
+            "load",
+            "chat",
+            "--host",
+            "http://127.0.0.1:9",
+            f"--rate={rate}",
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "is not a rate (write 5/s, 90/m or 600/h)" in done.stderr
