@@ -78,6 +78,7 @@ class Plugin:
         is_master = isinstance(self._runner, MasterRunner)
         keys = {} if is_master else options.keys_from(parsed, os.environ)
         self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
+        shapes.align(environment, self._run.elapsed_s)
         if not is_master:
             self._run.health.start()
             if self._run.open_model is not None:

@@ -35,6 +35,8 @@ from astrometer.measure.windows import Window
 
 RUN_ID_OPTION = "astrometer_run_id"  # travels from the master to its workers among the parsed options
 USERS_PER_WORKER = 100_000
+# A worker's clock starts with the master's first message to it; later ones may be a little faster.
+STAGE_SLACK_S = 0.02
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +57,7 @@ class Run:
         window = Window(start=self._start_wall_s, excluded_s=settings.warmup_s)
         self.profile = profile_of(environment.parsed_options)
         stages = self.profile.stages if self.profile else ()
-        borders = [self._start_wall_s + stage.start_s for stage in stages]
+        borders = [self._start_wall_s + stage.start_s - STAGE_SLACK_S for stage in stages]
         self.tally = Tally(goals(settings.objectives), window, borders)
         self.recorder = Recorder(environment, self.tally)
         self.sent = Sent()

@@ -20,6 +20,7 @@ from astrometer.load.profile import Profile, ProfileError, steps
 
 RUNNING = (STATE_SPAWNING, STATE_RUNNING)
 TICK_S = 1.0  # how often Locust asks
+NOT_WORTH_IT_S = 0.2  # to change the users before the next stage does
 HEAL_AFTER_S = 5.0  # longer than workers take to report their users
 PROFILE_OPTION = "astrometer_profile"  # travels from the master to its workers among the parsed options
 
@@ -58,7 +59,8 @@ class ProfileShape(LoadTestShape):
         wanted = self._at(self.followed, t, border)
         if self._asked is not None and t < border < t + TICK_S:
             # Exactly then, and not up to a second later: stages have numbers of their own.
-            self._ask_now(wanted)
+            if border - t > NOT_WORTH_IT_S:
+                self._ask_now(wanted)
             while (left_s := border - self._t()) > 0:
                 gevent.sleep(left_s)
             t = self._t()
@@ -141,7 +143,7 @@ def install(environment: Any, web_ui: Any) -> None:
 
 
 def begin(environment: Any) -> None:
-    """A test starts: the workers shall know its profile, and time counts from now."""
+    """A test starts: the workers shall know its profile."""
     if isinstance(environment.runner, WorkerRunner):
         return
     shape = environment.shape_class
@@ -150,8 +152,12 @@ def begin(environment: Any) -> None:
     if profile is not None and profile.is_rate:
         # A profile in arrivals per second makes the model open.
         environment.parsed_options.rate_unit = shape.unit or profile.unit
-    if shape is not None:
-        shape.start_time = time.perf_counter()
+
+
+def align(environment: Any, elapsed_s: float) -> None:
+    """The test began `elapsed_s` ago: the shape's stages and those of the results have one zero."""
+    if environment.shape_class is not None:
+        environment.shape_class.start_time = time.perf_counter() - elapsed_s
 
 
 def profile_of(options: Any) -> Profile | None:
