@@ -1,5 +1,6 @@
 """Corpus, uploads, options, health: the pieces around the client."""
 
+import argparse
 import io
 import json
 import random
@@ -14,22 +15,31 @@ import pytest
 from astrometer.api.commands import is_command
 from astrometer.load.corpus import Corpus, CorpusError
 from astrometer.load.health import HealthMonitor, ProcessHealth, worst
-from astrometer.load.options import SCOPE_VARIABLES, OptionError, Settings, keys_from
+from astrometer.load.options import SCOPE_VARIABLES, OptionError, Settings, add_arguments, keys_from
 from astrometer.load.upload import Multipart, SampleFile
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Tally
 
-OPTIONS = {
-    "connect_timeout": 10.0, "first_token_timeout": 60.0, "idle_timeout": 30.0, "total_timeout": 300.0,
-    "call_timeout": 30.0, "prompts": "", "prompt_suffix": "", "session_turns": 1,
-    "whole_answer_percent": 10.0,
-    "stop_abandoned": False, "slo": None, "astrometer_out": "", "run_user_prefix": "astrometer", "umos": "",
-    "im_sink": "", "target_version": "", "host": "http://127.0.0.1:1", "astrbot_key_file": "",
-}  # fmt: skip
+
+class Parser(argparse.ArgumentParser):
+    """Locust's, as far as our arguments go: without its environment variables and its web form."""
+
+    def add_argument(self, *flags, **kwargs):
+        ours = {name: value for name, value in kwargs.items() if name not in LOCUSTS_OWN}
+        return super().add_argument(*flags, **ours)
+
+
+LOCUSTS_OWN = ("env_var", "include_in_web_ui", "is_secret", "is_required")
+
+
+def defaults():
+    parser = Parser()
+    add_arguments(parser)
+    return {**vars(parser.parse_args([])), "host": "http://127.0.0.1:1"}
 
 
 def options(**changes):
-    return SimpleNamespace(**{**OPTIONS, **changes})
+    return SimpleNamespace(**{**defaults(), **changes})
 
 
 # corpus
