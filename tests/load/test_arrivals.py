@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from astrometer.load.arrivals import Arrivals, Process
 
 
-def arrivals(process=Process.CONSTANT, *, seed=1, shard=0, rate=10.0):
-    made = Arrivals(process, seed=seed, shard=shard, start=0.0)
+def arrivals(process=Process.CONSTANT, *, seed=1, shard=0, stream=0, rate=10.0):
+    made = Arrivals(process, seed=seed, shard=shard, stream=stream, start=0.0)
     made.change_rate(0.0, rate)
     return made
 
@@ -90,3 +90,12 @@ def test_polling_does_not_change_the_schedule(rate, waits):
         t += wait
         polled += made.take_until(t)
     assert polled == arrivals(rate=rate).take_until(t)
+
+
+@pytest.mark.parametrize("kinds", [1, 3])
+def test_kinds_of_users_do_not_arrive_in_step_nor_do_processes(kinds):
+    firsts = sorted(
+        arrivals(shard=shard, stream=stream, rate=1.0).due() for shard in range(4) for stream in range(kinds)
+    )
+    gaps = [later - earlier for earlier, later in itertools.pairwise(firsts)]
+    assert min(gaps) > 0.05 / len(firsts)

@@ -79,7 +79,9 @@ def test_two_processes_lose_nothing_although_their_streams_outlast_the_run(sim, 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 def test_streams_that_are_cut_off_at_the_end_are_counted(sim, tmp_path, processes):
-    results, done = sim.locust("chat", *processes, "--prompt-suffix", "[[ttft=60]]", out=tmp_path, seconds=2)
+    results, done = sim.locust(
+        "chat", *processes, "--stop-timeout", "0", "--prompt-suffix", "[[ttft=60]]", out=tmp_path, seconds=2
+    )
     assert outcomes(results) == {"cutoff": 6}
     assert sim.served()["chat"] == 6
     assert rows(done.stderr)[("SSE", "chat")] == (6, 6)

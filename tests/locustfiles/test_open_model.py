@@ -146,3 +146,26 @@ def test_a_rate_that_is_none_is_refused(rate):
     )
     assert done.returncode == 2
     assert "is not a rate (write 5/s, 90/m or 600/h)" in done.stderr
+
+
+def test_a_user_that_greets_the_server_first_does_so_once_and_ends_in_time(sim, tmp_path):
+    """`on_start` is a user's own code: tokens do not run it, and it blocks no arrival."""
+    greeting = tmp_path / "greeting.py"
+    greeting.write_text(
+        ONE_QUESTION
+        + """
+    def on_start(self):
+        self.call(endpoints.CONFIGS)
+""".replace("endpoints", "__import__('astrometer.api.endpoints', fromlist=['CONFIGS'])")
+    )
+    began = time.monotonic()
+    results, _ = sim.locust(str(greeting), *OPEN, out=tmp_path, seconds=4, users=20)
+    assert time.monotonic() - began < 40
+    served = sim.served()
+    assert served["chat"] == results["arrivals"]["intended"]
+    assert 0 < served["configs"] <= 20  # as many as ever ran at once, not one for each token
+
+
+def test_dropped_reads_are_not_counted_as_missing_ttfts(sim, tmp_path):
+    results, _ = sim.locust("reads", *OPEN, "--max-in-flight", "1", out=tmp_path, seconds=3, users=60)
+    assert "ttft" not in results["metrics_all_attempts"]

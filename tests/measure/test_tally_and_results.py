@@ -179,3 +179,30 @@ def test_what_began_in_the_warm_up_is_accounted_for_and_not_measured():
     assert content["throughput_per_s"] == pytest.approx(1 / 20)
     assert content["scenarios"]["chat"]["turns"]["excluded"] == 2
     assert sum(step["turns"]["started"] for step in content["timeline"]["steps"]) == 3
+
+
+STREAM_METRICS = ("ttft", "ttft_text", "chunk_gap", "max_gap", "accept_time", "e2e", "tail", "tpot")
+
+
+@pytest.mark.parametrize("metric", STREAM_METRICS)
+def test_failing_improves_no_percentile_of_any_metric(metric):
+    total = tally_of(turn(), turn(Outcome.STALLED), turn(Outcome.TRUNCATED)).total()
+    assert total.attempts(metric).max == math.inf
+    assert total.attempts(metric).n >= 2
+
+
+def test_a_failed_scheduled_call_owes_its_effective_duration():
+    late = CallResult(outcome=Outcome.RESET, duration_s=0.1, t_send=2.0, t_intended=1.0)
+    assert tally_of(late).total().attempts("duration_effective").max == math.inf
+
+
+def test_a_dropped_call_has_measured_nothing_and_owes_no_ttft():
+    dropped = CallResult(outcome=Outcome.DROPPED, duration_s=0.0, t_send=1.0, t_intended=1.0)
+    total = tally_of(dropped).total()
+    assert total.attempts("duration").max == math.inf
+    assert total.attempts("ttft").n == 0
+    assert total.failed == {}
+
+
+def test_a_run_that_measured_nothing_is_invalid():
+    assert build(Tally(), INFO)["causes"] == ["nothing was measured: no exchange began in the window"]

@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from astrometer.cli import exits
+from astrometer.measure import results
 from astrometer.units import parse_duration
 
 TTFT = "200ms"
@@ -149,8 +150,9 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
     if interrupts.seen:
         return INTERRUPTED
     _conclude(out)
-    if load_code == exits.INVALID:
-        _say("\nThe verdict of the load is INVALID: this machine was busy. A real run would exit 3.")
+    if load_code == exits.INVALID and (out / results.FILE_NAME).exists():
+        causes = "; ".join(results.read(out)["causes"])
+        _say(f"\nThe verdict of the load is INVALID ({causes}): a real run would exit 3.")
         return probe_code
     return load_code or probe_code
 

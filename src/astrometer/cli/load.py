@@ -174,13 +174,18 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         objectives += [item.text for item in parse_objectives(slos)]
     except (bundled.NotBundled, config.ConfigError, ObjectiveError) as exc:
         raise click.UsageError(str(exc)) from exc
+    excluded = warmup if profile else (tokens - 1) // spawning + warmup
+    if duration and excluded >= duration and not profile:
+        raise click.UsageError(
+            f"ramp and warm-up take {excluded:g} s of a run of {duration:g} s: nothing would be measured"
+        )
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     plan = launch.LoadPlan(
         locustfile=locustfile,
         target=chosen,
         users=tokens,
         spawn_rate=spawning,
-        warmup_s=warmup if profile else (tokens - 1) // spawning + warmup,
+        warmup_s=excluded,
         rate_unit=unit,
         arrivals=arrivals,
         shape=profile,
@@ -209,7 +214,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     if web:
         click.echo(f"Web UI: http://127.0.0.1:{web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
-    (plan.out / results.FILE_NAME).unlink(missing_ok=True)
+    for stale in (results.FILE_NAME, "report.html", "summary.md"):
+        (plan.out / stale).unlink(missing_ok=True)
     raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
 
 

@@ -19,17 +19,22 @@ class Process(StrEnum):
 
 
 class Arrivals:
-    """The arrivals of one process of the run. `shard` tells processes apart: their streams interleave."""
+    """The arrivals of one kind of user in one process of the run.
 
-    def __init__(self, process: Process, *, seed: int, shard: int, start: float) -> None:
+    `shard` tells the processes apart and `stream` the kinds of users: all of them interleave.
+    """
+
+    def __init__(self, process: Process, *, seed: int, shard: int, start: float, stream: int = 0) -> None:
         self._process = process
-        self._random = random.Random(f"{seed}/{shard}")  # noqa: S311 (reproducible, no secret)
+        self._random = random.Random(f"{seed}/{shard}/{stream}")  # noqa: S311 (reproducible, no secret)
         self._t = start
         self._rate = 0.0
         self._operational = 0.0
         # The halves, quarters ... between the arrivals of the processes before this one.
-        first = _van_der_corput(shard + 1) if process is Process.CONSTANT else self._random.expovariate(1.0)
-        self._next = first
+        if process is Process.CONSTANT:
+            self._next = (_van_der_corput(shard + 1) + stream * _GOLDEN) % 1.0
+        else:
+            self._next = self._random.expovariate(1.0)
 
     @property
     def rate(self) -> float:
@@ -57,6 +62,9 @@ class Arrivals:
         self._t = max(t, self._t)
         self._rate = rate
         return taken
+
+
+_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples spread evenly over an interval, too
 
 
 def _van_der_corput(number: int) -> float:

@@ -165,7 +165,10 @@ def _forwarding(child: subprocess.Popen[bytes]) -> Iterator[None]:
         elif child.poll() is None:
             os.killpg(child.pid, signal.SIGKILL)
 
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
+    # A closed terminal ends the load, unless nohup was asked for.
+    heard = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+    ignored = {number for number in heard if signal.getsignal(number) == signal.SIG_IGN}
+    before = {number: signal.signal(number, forward) for number in heard - ignored}
     try:
         yield
     finally:

@@ -80,8 +80,8 @@ class OpenModel:
         if self._greenlet is None:
             return
         self._greenlet.kill(block=False)
-        self._greenlet = None
         self._start_due(time.perf_counter())
+        self._greenlet = None
         self._schedules.clear()
 
     def drain(self, timeout_s: float | None) -> None:
@@ -102,9 +102,8 @@ class OpenModel:
         now = time.perf_counter()
         schedule = self._schedules.get(kind)
         if schedule is None:
-            # Kinds of users must not arrive in step: each has a shard of its own.
-            shard = self._shard * 64 + len(self._schedules)
-            schedule = Arrivals(self._process, seed=self._seed, shard=shard, start=now)
+            stream = len(self._schedules)
+            schedule = Arrivals(self._process, seed=self._seed, shard=self._shard, stream=stream, start=now)
             self._schedules[kind] = schedule
         for t_intended in schedule.change_rate(now, self._tokens[kind] * self._unit):
             self._arrive(kind, t_intended)
@@ -121,7 +120,7 @@ class OpenModel:
             self._changed.wait(wait_s)
 
     def _start_due(self, now: float) -> None:
-        for kind, schedule in self._schedules.items():
+        for kind, schedule in list(self._schedules.items()):
             for t_intended in schedule.take_until(now):
                 self._arrive(kind, t_intended)
 
@@ -139,15 +138,17 @@ class OpenModel:
     def _new_performer(self, kind: type) -> Any:
         performer = kind(self._environment)
         performer._taskset_instance = DefaultTaskSet(performer)
-        performer.on_start()
+        performer._state = None
         return performer
 
     def _perform(self, kind: type, performer: Any, t_intended: float) -> None:
         """One arrival: a task of the user, whose first exchange was due at `t_intended`."""
-        performer.t_intended = t_intended
-        performer._state = LOCUST_STATE_RUNNING
         tasks = performer._taskset_instance
+        is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
         try:
+            if is_new:
+                performer.on_start()
+            performer.t_intended = t_intended
             tasks.execute_task(tasks.get_next_task())
         except _TASK_ENDS:
             pass  # the ways in which a task says that it is done

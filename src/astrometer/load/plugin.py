@@ -14,7 +14,9 @@ import gevent
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from astrometer.load import live_metrics, options, shapes, streams_tab
+from astrometer.api.endpoints import Scope
+from astrometer.config import Secret
+from astrometer.load import live_metrics, options, shapes, streams_tab, web_form
 from astrometer.load.distributed import MasterSide, WorkerSide
 from astrometer.load.im_watch import SinkError, Watch
 from astrometer.load.live import Live
@@ -24,6 +26,8 @@ from astrometer.load.profile import ProfileError
 from astrometer.load.run import RUN_ID_OPTION, Run, new_run_id
 from astrometer.measure import results
 
+DRAIN_S = "30"
+
 
 class Plugin:
     """The astrometer of one Locust process."""
@@ -32,6 +36,8 @@ class Plugin:
         self._environment = environment
         self._runner = runner
         self._run: Run | None = None
+        self._keys: dict[Scope, Secret] = {}
+        self._host = ""
         self._live: Live | None = None
         self._side: MasterSide | WorkerSide | None = None
         if isinstance(runner, MasterRunner):
@@ -65,10 +71,30 @@ class Plugin:
             except SinkError as exc:
                 raise OptionError(f"--im-sink: {exc}") from exc
         if not isinstance(self._runner, MasterRunner) or parsed.processes:
-            options.keys_from(parsed, os.environ)
+            # Once: a worker's options become its master's when a test starts, its environment does not.
+            self._keys = options.keys_from(parsed, os.environ)
+        self._host = self._find_host()
+
+    @property
+    def host(self) -> str:
+        """The server that the key is for."""
+        return self._host
+
+    def _find_host(self) -> str:
+        environment = self._environment
+        own = (user.host for user in environment.user_classes if user.host)
+        host = environment.host or next(own, "")
+        if not host and not isinstance(self._runner, WorkerRunner):
+            raise OptionError(
+                "no host: say which server with --host; the API key goes to it and nowhere else"
+            )
+        return str(host)
 
     def _on_start(self, environment: Any, **_: Any) -> None:
         parsed = environment.parsed_options
+        self._run = None
+        if self._host:
+            environment.host = self._host
         if not isinstance(self._runner, WorkerRunner):
             setattr(parsed, RUN_ID_OPTION, new_run_id())
         shapes.begin(environment)
@@ -76,7 +102,7 @@ class Plugin:
         gc.collect()
         gc.freeze()
         is_master = isinstance(self._runner, MasterRunner)
-        keys = {} if is_master else options.keys_from(parsed, os.environ)
+        keys = {} if is_master else self._keys
         self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
         shapes.align(environment, self._run.elapsed_s)
         if not is_master:
@@ -143,6 +169,8 @@ def _show_live(environment: Any, web_ui: Any, plugin: Plugin) -> None:
 
 def _add_arguments(parser: Any, **_: Any) -> None:
     options.add_arguments(parser)
+    # Locust's own default, 0, kills every running chat at the end of the test and on each way down.
+    parser.set_defaults(stop_timeout=DRAIN_S)
 
 
 def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
@@ -160,6 +188,8 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     try:
         plugin.check()
         shapes.install(environment, web_ui)
+        if web_ui is not None:
+            web_form.guard(environment, web_ui, plugin.host)
         _show_live(environment, web_ui, plugin)
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")

@@ -49,6 +49,7 @@ class Run:
     ) -> None:
         self.id: str = getattr(environment.parsed_options, RUN_ID_OPTION)
         self.settings = settings
+        self.host = (environment.host or "").rstrip("/")  # for good: the keys go nowhere else
         self.keys = keys
         self.corpus = settings.corpus()
         self._start_wall_s = time.time()
@@ -143,7 +144,7 @@ class Run:
         stem = Path(environment.parsed_locustfiles[0]).stem if environment.parsed_locustfiles else ""
         info = results.RunInfo(
             scenario=stem or Path(environment.locustfile or "locustfile").stem,
-            url=(environment.host or _host_of(environment.user_classes)).rstrip("/"),
+            url=self.host,
             start=self._start_wall_s,
             duration_s=self.elapsed_s,
             excluded_s=self.settings.warmup_s,
@@ -226,7 +227,3 @@ def _stages(profile: Profile) -> list[LoadStage]:
         )
         for stage in profile.stages
     ]
-
-
-def _host_of(user_classes: list[Any]) -> str:
-    return next((str(user.host) for user in user_classes if user.host), "")

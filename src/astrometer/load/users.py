@@ -43,6 +43,10 @@ _TIMEOUTS = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL
 DEFAULT_UMOS = tuple(f"webchat:FriendMessage:astrometer-{name}" for name in ("one", "two", "three"))
 
 
+def _nothing() -> None:
+    """A rate token begins and ends without a word to the server."""
+
+
 class AstrBotUser(User):
     """One caller of the API. `scenario` names its rows in the results."""
 
@@ -58,7 +62,7 @@ class AstrBotUser(User):
         self.random = random.Random(self.username)  # noqa: S311 (variety, no secret)
         self.t_intended: float | None = None  # open model: when the next exchange was due
         self._client = Client(
-            self.host or environment.host or "",
+            self.run_info.host,
             self.run_info.keys.get,
             connect_timeout_s=self.settings.deadlines.connect_s,
         )
@@ -68,6 +72,7 @@ class AstrBotUser(User):
         engine = self.run_info.open_model
         if engine is not None:
             self.tasks = [engine.hold]
+            self.on_start = self.on_stop = _nothing  # type: ignore[method-assign]
         return super().start(group)
 
     def on_stop(self) -> None:
@@ -77,7 +82,11 @@ class AstrBotUser(User):
         """Count an arrival that could not start: too many were running."""
         recorder = self.run_info.recorder
         wall_s = recorder.began(self.scenario, self.first_operation, t_intended)
-        exchange = ChatExchange(streaming=True, deadlines=self.settings.deadlines, t_intended=t_intended)
+        exchange: ChatExchange | CallExchange
+        if self.first_operation == "chat":
+            exchange = ChatExchange(streaming=True, deadlines=self.settings.deadlines, t_intended=t_intended)
+        else:
+            exchange = CallExchange(timeout_s=self.settings.call_timeout_s, t_intended=t_intended)
         exchange.sent(t_intended)
         exchange.abort(t_intended, Outcome.DROPPED)
         recorder.ended(self.scenario, self.first_operation, wall_s, "arrival", exchange.result())

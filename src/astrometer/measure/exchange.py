@@ -17,9 +17,12 @@ from astrometer.measure.timeline import Timeline, Timings
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
-# What a chat that goes well always has; a failed one owes it.
-WHOLE_METRICS = ("e2e", "e2e_effective", "turn_time")
-STREAMED_METRICS = ("ttft", "ttft_effective", *WHOLE_METRICS)
+# What a chat that goes well has; a failed one owes it, and counts as infinitely slow in each.
+WHOLE_METRICS = ("accept_time", "gate_wait", "e2e", "e2e_effective", "turn_time", "tail")
+STREAMED_METRICS = (
+    *("ttft", "ttft_text", "ttft_effective", "chunk_gap", "max_gap", "tpot", "server_ttft", "overhead"),
+    *WHOLE_METRICS,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,9 +93,11 @@ class CallResult:
 
     @property
     def expected(self) -> tuple[str, ...]:
-        return ("duration",)
+        return ("duration",) if self.t_intended is None else ("duration", "duration_effective")
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
+        if self.outcome is Outcome.DROPPED:
+            return {}  # it never started
         if self.t_intended is None:
             return {"duration": (self.duration_s,)}
         late_s = max(0.0, self.t_send - self.t_intended)
@@ -144,8 +149,11 @@ class ChatExchange:
 
     def sent(self, t: float) -> None:
         """The client call starts: connecting is included in every time from here."""
+        scheduled = self._t_intended is not None
         intended = t if self._t_intended is None else self._t_intended
-        self._timeline = Timeline(t_send=t, t_intended=intended, streaming=self._streaming)
+        self._timeline = Timeline(
+            t_send=t, t_intended=intended, streaming=self._streaming, scheduled=scheduled
+        )
 
     def headers(self, t: float, status: int, content_type: str) -> None:
         """The response head is complete. Status before stream: a body that is no stream is kept as one."""

@@ -114,6 +114,8 @@ def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
         causes.append(f"CPU of a load process {generator.cpu_max:.0%} is above {MAX_CPU:.0%}")
     if generator.lost_workers:
         causes.append(f"{generator.lost_workers} worker(s) lost, and what they had not yet reported")
+    if not tally.cells:
+        causes.append("nothing was measured: no exchange began in the window")
     if tally.in_flight:
         causes.append(f"{tally.in_flight} exchange(s) started and never accounted for")
     return causes

@@ -18,6 +18,7 @@ class Timings:
 
     t_intended: float
     t_send: float
+    scheduled: bool = False  # open model: `t_intended` came from a schedule
     t_headers: float | None = None
     t_event1: float | None = None
     t_run_started: float | None = None
@@ -73,9 +74,9 @@ class Timings:
         return _minus(self.t_terminal, self.t_tokenN)
 
     @property
-    def schedule_lag_s(self) -> float:
+    def schedule_lag_s(self) -> float | None:
         """The load generator's own lateness."""
-        return max(0.0, self.t_send - self.t_intended)
+        return max(0.0, self.t_send - self.t_intended) if self.scheduled else None
 
     @property
     def tpot_s(self) -> float | None:
@@ -130,6 +131,7 @@ class Timeline:
     t_send: float
     t_intended: float
     streaming: bool
+    scheduled: bool = False
     t_headers: float | None = None
     t_close: float | None = None
     t_content: float | None = None  # the last content event so far
@@ -197,6 +199,7 @@ class Timeline:
     def timings(self) -> Timings:
         return Timings(
             t_intended=self.t_intended,
+            scheduled=self.scheduled,
             t_send=self.t_send,
             t_headers=self.t_headers,
             t_close=self.t_close,
