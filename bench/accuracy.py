@@ -17,8 +17,8 @@ from pathlib import Path
 
 from astrometer.load.calibrating import StepPlan, run_step
 from astrometer.measure.accuracy import ErrorSummary
-from astrometer.targets.golden import GoldenSchedule
-from astrometer.targets.golden_process import golden, pin
+from astrometer.targets.golden.process import golden, pin
+from astrometer.targets.golden.server import GoldenSchedule
 
 BARE = "bare gevent socket, HTTP parser, json"
 PEERS = {

@@ -6,9 +6,9 @@ from contextlib import ExitStack
 
 import pytest
 
-from astrometer.targets.sandbox import Box, SandboxOptions, sandbox
-from astrometer.targets.sandbox_install import NoPythonError, latest_version
-from astrometer.targets.sandbox_python import find_python
+from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
+from astrometer.targets.sandbox.install import NoPythonError, latest_version
+from astrometer.targets.sandbox.python import find_python
 
 REQUIRED = "ASTROMETER_REQUIRE"
 

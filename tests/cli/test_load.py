@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from astrometer.cli import main
 from astrometer.measure import results
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 FAST = ("--", "--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]")
 

@@ -10,8 +10,8 @@ import pytest
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 
 @pytest.fixture(scope="module")

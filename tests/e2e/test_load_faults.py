@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from astrometer.targets.sandbox import SandboxOptions, sandbox
+from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 
 @dataclass(frozen=True)

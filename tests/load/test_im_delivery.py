@@ -12,10 +12,10 @@ import pytest
 from astrometer import bundled
 from astrometer.load.im_watch import Sent, SinkError, Tokens, Watch
 from astrometer.measure.delivery import Push
-from astrometer.targets.im_sink import Sink
+from astrometer.targets.messenger.sink import Sink
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 # One burst after the other, so that a short run has several.
 LOCUSTFILE = """

@@ -12,8 +12,8 @@ import pytest
 
 from astrometer import bundled
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import RateLimit, SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import RateLimit, SimulatorConfig
 
 LOCUST = [sys.executable, "-m", "locust"]
 

@@ -139,7 +139,7 @@ def test_a_missing_key_is_a_clear_error_and_no_run(sim):
 
 SERVER = """
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
 import threading
 app = Simulator()
 with serve(app) as url:

@@ -13,8 +13,8 @@ from astrometer.probing.runner import Plan, Runner
 from astrometer.probing.verdict import Run
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 QUICK = ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5)
 

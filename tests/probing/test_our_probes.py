@@ -12,8 +12,8 @@ from astrometer.probing.files import load_folder
 from astrometer.probing.runner import Plan, Runner, run_once
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 OURS = load_folder(bundled.folder("probes")).probes
 ALL_SCOPES = frozenset({"chat", "config", "file", "im"})

@@ -8,9 +8,9 @@ import httpx
 import psutil
 import pytest
 
-from astrometer.targets.golden import GoldenSchedule, GoldenServer
-from astrometer.targets.golden_account import Account
-from astrometer.targets.golden_process import golden
+from astrometer.targets.golden.account import Account
+from astrometer.targets.golden.process import golden
+from astrometer.targets.golden.server import GoldenSchedule, GoldenServer
 
 SCHEDULE = GoldenSchedule(ttft_s=0.05, gap_s=0.01, events=20)
 

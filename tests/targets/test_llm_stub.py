@@ -5,11 +5,11 @@ import time
 import httpx
 import pytest
 
-from astrometer.targets.llm_stub import build_app
+from astrometer.targets.model.app import build_app
+from astrometer.targets.model.journal import Journal
+from astrometer.targets.model.wire import Prompt
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.stub_journal import Journal
-from astrometer.targets.stub_wire import Prompt
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ import pytest
 from websockets.asyncio.server import serve as serve_websocket
 
 from astrometer.clock import same_clock, wall_minus_perf_s
-from astrometer.targets.im_sink import Sink, SinkFaults
-from astrometer.targets.llm_stub import build_app
-from astrometer.targets.onebot import connected
-from astrometer.targets.sandbox import SandboxOptions, sandbox
-from astrometer.targets.sandbox_process import free_port
+from astrometer.targets.messenger.onebot import connected
+from astrometer.targets.messenger.sink import Sink, SinkFaults
+from astrometer.targets.model.app import build_app
+from astrometer.targets.sandbox.box import SandboxOptions, sandbox
+from astrometer.targets.sandbox.process import free_port
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 FRIEND, GROUP = "onebot:FriendMessage:10001", "onebot:GroupMessage:20001"
 

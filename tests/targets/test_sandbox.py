@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from astrometer.targets.sandbox_provision import RateLimit, Settings, Strategy
+from astrometer.targets.sandbox.provision import RateLimit, Settings, Strategy
 
 pytestmark = [pytest.mark.astrbot, pytest.mark.timeout(600)]
 

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.targets import sandbox_install
-from astrometer.targets.sandbox_install import (
+from astrometer.targets.sandbox import install as sandbox_install
+from astrometer.targets.sandbox.install import (
     InstallError,
     NoPythonError,
     cache_root,
     install,
     libraries_until,
 )
-from astrometer.targets.sandbox_python import find_python, index_environment
+from astrometer.targets.sandbox.python import find_python, index_environment
 
 
 def script(path: Path, text: str) -> Path:
@@ -128,7 +128,7 @@ def test_the_password_of_an_index_does_not_reach_an_error(tmp_path, monkeypatch)
 
 INSTALLER = """
 import sys
-from astrometer.targets.sandbox_install import install
+from astrometer.targets.sandbox.install import install
 print(install(sys.argv[1], say=lambda text: print(text, flush=True)).python, flush=True)
 """
 

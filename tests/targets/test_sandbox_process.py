@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from astrometer.targets.sandbox_process import Child, ChildError, answers_json, free_port, wait_until
+from astrometer.targets.sandbox.process import Child, ChildError, answers_json, free_port, wait_until
 
 
 def child(tmp_path, program, **environment):

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from astrometer.targets.sandbox_provision import (
+from astrometer.targets.sandbox.provision import (
     ApiKey,
     RateLimit,
     Settings,

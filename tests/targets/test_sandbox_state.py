@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from astrometer.targets.sandbox_state import MARK, State, read_state, reap, states, stop
+from astrometer.targets.sandbox.state import MARK, State, read_state, reap, states, stop
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_an_owner_that_does_not_answer_is_killed(state):
 def test_the_keeper_cleans_up_when_its_owner_goes_without_a_word(state):
     state.write()
     left = sleeper(state)
-    command = [sys.executable, "-m", "astrometer.targets.sandbox_keeper", str(state.file)]
+    command = [sys.executable, "-m", "astrometer.targets.sandbox.keeper", str(state.file)]
     keeper = subprocess.Popen(command, stdin=subprocess.PIPE)
     time.sleep(0.3)
     assert left.poll() is None

@@ -14,9 +14,9 @@ from click.testing import CliRunner
 
 from astrometer.cli.sim import command
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import RateLimit, RateLimitError, SimulatorConfig
-from astrometer.targets.sim_wire import UnknownVersion, Wire
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import RateLimit, RateLimitError, SimulatorConfig
+from astrometer.targets.simulator.wire import UnknownVersion, Wire
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from astrometer.api.messages import chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.measure.exchange import ChatExchange, ChatTurn, Deadlines
 from astrometer.targets.serving import serve
-from astrometer.targets.sim_config import RateLimit, SimulatorConfig
-from astrometer.targets.sim_faults import FaultError, FaultKind, FaultPlan, Planned
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator.faults import FaultError, FaultKind, FaultPlan, Planned
 
 QUICK = "[[ttft=0.02 gap=0.01 tokens=8]]"
 

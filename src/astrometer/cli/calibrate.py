@@ -97,8 +97,8 @@ def measure_step(
 ) -> "Step":
     """One step against a golden server of its own; `handicap_s` makes that a bad one. Raises StepFailed."""
     from astrometer.load.calibrating import StepPlan, run_step
-    from astrometer.targets.golden import GoldenSchedule
-    from astrometer.targets.golden_process import golden
+    from astrometer.targets.golden.process import golden
+    from astrometer.targets.golden.server import GoldenSchedule
 
     # Short enough that each stream begins at least twice in what is measured.
     events = max(5, round(min(STREAM_S, duration_s / 2) / gap_s))

@@ -14,12 +14,12 @@ import click
 from httpx import HTTPError
 
 from astrometer.cli import exits
-from astrometer.targets.sandbox import SandboxOptions, sandbox
-from astrometer.targets.sandbox_database import DatabaseError
-from astrometer.targets.sandbox_install import InstallError, NoPythonError
-from astrometer.targets.sandbox_process import ChildError
-from astrometer.targets.sandbox_provision import ProvisionError, RateLimit, Settings, Strategy
-from astrometer.targets.sandbox_state import State, states, stop
+from astrometer.targets.sandbox.box import SandboxOptions, sandbox
+from astrometer.targets.sandbox.database import DatabaseError
+from astrometer.targets.sandbox.install import InstallError, NoPythonError
+from astrometer.targets.sandbox.process import ChildError
+from astrometer.targets.sandbox.provision import ProvisionError, RateLimit, Settings, Strategy
+from astrometer.targets.sandbox.state import State, states, stop
 from astrometer.targets.script import ModelScript
 
 STARTING_FAILED = (InstallError, NoPythonError, ChildError, ProvisionError, DatabaseError, HTTPError, OSError)

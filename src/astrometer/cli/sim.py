@@ -12,7 +12,8 @@ from rich.table import Table
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
-from astrometer.targets.sim_config import (
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import (
     NEWEST_VERSION,
     SCOPES,
     RateLimit,
@@ -20,10 +21,9 @@ from astrometer.targets.sim_config import (
     SimulatorConfig,
     default_keys,
 )
-from astrometer.targets.sim_faults import FaultError, FaultPlan, Planned, fault_kind
-from astrometer.targets.sim_store import SimKey, new_key
-from astrometer.targets.sim_wire import UnknownVersion, Wire
-from astrometer.targets.simulator import Simulator
+from astrometer.targets.simulator.faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.simulator.store import SimKey, new_key
+from astrometer.targets.simulator.wire import UnknownVersion, Wire
 from astrometer.units import parse_duration
 
 

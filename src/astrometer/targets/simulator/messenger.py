@@ -6,7 +6,7 @@ As AstrBot's OneBot adapter does it: the push is answered when the messenger has
 import asyncio
 from time import perf_counter
 
-from astrometer.targets.im_sink import FRIEND, GROUP, PLATFORM, Sink
+from astrometer.targets.messenger.sink import FRIEND, GROUP, PLATFORM, Sink
 
 ACK_TIMEOUT_S = 180.0
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from astrometer.targets.sim_store import SimKey, Store
-from astrometer.targets.sim_wire import Wire
+from astrometer.targets.simulator.store import SimKey, Store
+from astrometer.targets.simulator.wire import Wire
 
 
 def shown_secret(wire: Wire, headers: Mapping[str, str], query: Mapping[str, str]) -> str | None:

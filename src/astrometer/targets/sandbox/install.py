@@ -18,7 +18,7 @@ from pathlib import Path
 import platformdirs
 import uv
 
-from astrometer.targets.sandbox_python import NoPythonError, find_python, index_environment
+from astrometer.targets.sandbox.python import NoPythonError, find_python, index_environment
 
 __all__ = ["InstallError", "Installation", "NoPythonError", "cache_root", "install", "latest_version"]
 

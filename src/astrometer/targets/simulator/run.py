@@ -1,7 +1,7 @@
 """One chat's events, in the order and with the saving rules of an AstrBot version. No sockets.
 
 A run belongs to the server, not to the client that asked: it goes on, and its answer is saved, when the
-client has left. What it publishes waits in a channel that the response (`sim_stream.py`) reads.
+client has left. What it publishes waits in a channel that the response (`stream.py`) reads.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import uuid
 from collections import deque
 from typing import Any
 
-from astrometer.targets.sim_store import Store
+from astrometer.targets.simulator.store import Store
 
 Payload = dict[str, Any]
 

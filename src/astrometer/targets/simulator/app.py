@@ -19,17 +19,17 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from astrometer.api import endpoints as ep
-from astrometer.targets.im_sink import Sink, SinkFaults, answer_sink
-from astrometer.targets.sim_admin import answer_admin
-from astrometer.targets.sim_api import FORMS, Api
-from astrometer.targets.sim_auth import authenticate
-from astrometer.targets.sim_bodies import BatchDeleteBody, ChatBody, ImBody, Refused, checked
-from astrometer.targets.sim_chat import Pipeline
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.sim_faults import STATUS, Fault, FaultError, FaultPlan
-from astrometer.targets.sim_store import SimKey, Store
-from astrometer.targets.sim_stream import remember_transport
-from astrometer.targets.sim_wire import Wire
+from astrometer.targets.messenger.sink import Sink, SinkFaults, answer_sink
+from astrometer.targets.simulator.admin import answer_admin
+from astrometer.targets.simulator.api import FORMS, Api
+from astrometer.targets.simulator.auth import authenticate
+from astrometer.targets.simulator.bodies import BatchDeleteBody, ChatBody, ImBody, Refused, checked
+from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.faults import STATUS, Fault, FaultError, FaultPlan
+from astrometer.targets.simulator.store import SimKey, Store
+from astrometer.targets.simulator.stream import remember_transport
+from astrometer.targets.simulator.wire import Wire
 
 # Not in the endpoint table, because no part of astrometer calls them.
 BATCH_DELETE = ep.Endpoint(

@@ -21,10 +21,10 @@ from typing import Any
 import httpx
 import psutil
 
-from astrometer.targets.sandbox_database import Stored, StoredSession, stored, stored_sessions
-from astrometer.targets.sandbox_install import install, latest_version
-from astrometer.targets.sandbox_process import Child, answers_json, free_port, wait_until
-from astrometer.targets.sandbox_provision import (
+from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
+from astrometer.targets.sandbox.install import install, latest_version
+from astrometer.targets.sandbox.process import Child, answers_json, free_port, wait_until
+from astrometer.targets.sandbox.provision import (
     USERNAME,
     ApiKey,
     Dashboard,
@@ -35,7 +35,7 @@ from astrometer.targets.sandbox_provision import (
     new_password,
     write_settings,
 )
-from astrometer.targets.sandbox_state import MARK, State, reap
+from astrometer.targets.sandbox.state import MARK, State, reap
 from astrometer.targets.script import ModelScript
 
 Say = Callable[[str], None]
@@ -125,7 +125,7 @@ class Box:
         """Start the stub model, on the port it had before. Its record begins anew."""
         port = (httpx.URL(self.stub_url).port if self.stub_url else None) or free_port()
         model = self.options.model
-        command = [sys.executable, "-m", "astrometer.targets.stub_runner", "--port", str(port)]
+        command = [sys.executable, "-m", "astrometer.targets.model.runner", "--port", str(port)]
         command += ["--ttft", str(model.ttft_s), "--gap", str(model.gap_s), "--tokens", str(model.tokens)]
         if self.im_port is not None:
             command += ["--onebot", f"ws://127.0.0.1:{self.im_port}/ws"]
@@ -303,7 +303,7 @@ def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) ->
 
 @contextmanager
 def _kept(state: State) -> Iterator[None]:
-    command = [sys.executable, "-m", "astrometer.targets.sandbox_keeper", str(state.file)]
+    command = [sys.executable, "-m", "astrometer.targets.sandbox.keeper", str(state.file)]
     with subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,

@@ -17,10 +17,9 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from astrometer.targets.cutting import cut
-from astrometer.targets.im_sink import Sink, answer_sink
-from astrometer.targets.script import Fail, ModelScript, script_for
-from astrometer.targets.stub_journal import End, Entry, Journal
-from astrometer.targets.stub_wire import (
+from astrometer.targets.messenger.sink import Sink, answer_sink
+from astrometer.targets.model.journal import End, Entry, Journal
+from astrometer.targets.model.wire import (
     DONE,
     Completion,
     Prompt,
@@ -28,6 +27,7 @@ from astrometer.targets.stub_wire import (
     read_prompt,
     usage_of,
 )
+from astrometer.targets.script import Fail, ModelScript, script_for
 
 MODEL = "stub-model"
 TITLE = ModelScript(ttft_s=0, gap_s=0, say="Stub title")

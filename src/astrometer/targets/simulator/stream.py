@@ -12,8 +12,8 @@ from time import perf_counter_ns
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from astrometer.targets.sim_faults import Fault, FaultKind
-from astrometer.targets.sim_run import Item, Run
+from astrometer.targets.simulator.faults import Fault, FaultKind
+from astrometer.targets.simulator.run import Item, Run
 
 HEARTBEAT = b": heartbeat\n\n"
 BROKEN_EVENT = b'data: {"type": "plain", "data": "w\n\n'

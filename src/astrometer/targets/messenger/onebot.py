@@ -17,7 +17,7 @@ from typing import Any
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidHandshake
 
-from astrometer.targets.im_sink import FRIEND, GROUP, PLATFORM, Sink
+from astrometer.targets.messenger.sink import FRIEND, GROUP, PLATFORM, Sink
 
 SELF_ID = 10001
 HEADERS = {"X-Self-ID": str(SELF_ID), "X-Client-Role": "Universal"}

@@ -1,4 +1,4 @@
-"""`python -m astrometer.targets.sandbox_keeper STATE_FILE`: cleans up when its sandbox's owner is gone.
+"""`python -m astrometer.targets.sandbox.keeper STATE_FILE`: cleans up when its sandbox's owner is gone.
 
 The owner holds the other end of this process's standard input; however the owner ends, even by kill -9, that
 end closes.
@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from astrometer.targets.sandbox_state import read_state, reap
+from astrometer.targets.sandbox.state import read_state, reap
 
 
 def main() -> None:

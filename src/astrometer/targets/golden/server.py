@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
-from astrometer.targets.golden_account import TICK_S, Account
+from astrometer.targets.golden.account import TICK_S, Account
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"

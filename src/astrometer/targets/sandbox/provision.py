@@ -14,8 +14,8 @@ from typing import Any
 import httpx
 
 from astrometer.api import endpoints
-from astrometer.targets.im_sink import PLATFORM
-from astrometer.targets.sandbox_database import expire_key
+from astrometer.targets.messenger.sink import PLATFORM
+from astrometer.targets.sandbox.database import expire_key
 
 SCOPES = ("chat", "config", "file", "im")
 USERNAME = "astrbot"

@@ -6,13 +6,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from astrometer.targets import im_sink
-from astrometer.targets.im_sink import Sink
-from astrometer.targets.sim_bodies import Refused, missing
-from astrometer.targets.sim_chat import Pipeline
-from astrometer.targets.sim_faults import Fault, FaultKind
-from astrometer.targets.sim_messenger import deliver
-from astrometer.targets.sim_parts import (
+from astrometer.targets.messenger import sink as im_sink
+from astrometer.targets.messenger.sink import Sink
+from astrometer.targets.simulator.bodies import Refused, missing
+from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.faults import Fault, FaultKind
+from astrometer.targets.simulator.messenger import deliver
+from astrometer.targets.simulator.parts import (
     MEDIA,
     PartsError,
     chat_parts,
@@ -20,9 +20,9 @@ from astrometer.targets.sim_parts import (
     im_text,
     old_chat_parts,
 )
-from astrometer.targets.sim_run import Payload, Run
-from astrometer.targets.sim_store import SimKey, Store
-from astrometer.targets.sim_stream import EventStream
+from astrometer.targets.simulator.run import Payload, Run
+from astrometer.targets.simulator.store import SimKey, Store
+from astrometer.targets.simulator.stream import EventStream
 
 ADMINS = frozenset({"astrbot"})
 CONFIGS = ({"id": "default", "name": "default", "path": "data/cmd_config.json", "is_default": True},)

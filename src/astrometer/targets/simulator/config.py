@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from astrometer.targets.script import ModelScript
-from astrometer.targets.sim_faults import Planned
-from astrometer.targets.sim_store import SimKey, new_key
+from astrometer.targets.simulator.faults import Planned
+from astrometer.targets.simulator.store import SimKey, new_key
 
 SCOPES = ("chat", "config", "file", "im")
 NEWEST_VERSION = "4.29.3"

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from astrometer.targets.model.wire import Prompt
 from astrometer.targets.script import ModelScript
-from astrometer.targets.stub_wire import Prompt
 
 KEPT = 10_000
 LONGEST_PROMPT = 2_000

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import psutil
 
-from astrometer.targets.sandbox_install import cache_root
+from astrometer.targets.sandbox.install import cache_root
 
 MARK = "ASTROMETER_SANDBOX_ID"
 

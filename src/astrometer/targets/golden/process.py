@@ -1,6 +1,6 @@
 """A golden server in a process of its own, on a core of its own where the system allows that.
 
-`python -m astrometer.targets.golden_process` prints one JSON line with its URL and serves until its standard
+`python -m astrometer.targets.golden.process` prints one JSON line with its URL and serves until its standard
 input ends, so it cannot outlive whoever started it.
 """
 
@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from astrometer.targets.golden import GoldenSchedule, GoldenServer
+from astrometer.targets.golden.server import GoldenSchedule, GoldenServer
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def golden(schedule: GoldenSchedule, *, cpus: Sequence[int] = (), handicap_s: fl
     """Start one and yield its URL; `cpus` are the cores that it may use, all when empty."""
     child = subprocess.Popen(  # noqa: S603 (our own interpreter)
         [
-            *(sys.executable, "-m", "astrometer.targets.golden_process"),
+            *(sys.executable, "-m", "astrometer.targets.golden.process"),
             *("--ttft", repr(schedule.ttft_s), "--gap", repr(schedule.gap_s)),
             *("--events", str(schedule.events), "--handicap", repr(handicap_s)),
             *("--cpus", ",".join(map(str, cpus))),

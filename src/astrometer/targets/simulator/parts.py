@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.targets.sim_run import Payload
-from astrometer.targets.sim_store import StoredFile
+from astrometer.targets.simulator.run import Payload
+from astrometer.targets.simulator.store import StoredFile
 
 MEDIA = frozenset({"image", "record", "file", "video"})
 EMPTY = "Message content is empty (reply only is not allowed)"

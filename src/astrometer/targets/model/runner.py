@@ -1,4 +1,4 @@
-"""`python -m astrometer.targets.stub_runner`: the stub model as a process of its own, as the sandbox runs it.
+"""`python -m astrometer.targets.model.runner`: the stub model as a process of its own, for the sandbox.
 
 With `--onebot` it is also the instant messenger that AstrBot pushes into, and serves what arrived there.
 Prints one JSON line with its URL when it listens.
@@ -10,9 +10,9 @@ import signal
 import threading
 from contextlib import ExitStack
 
-from astrometer.targets.im_sink import Sink
-from astrometer.targets.llm_stub import build_app
-from astrometer.targets.onebot import connected
+from astrometer.targets.messenger.onebot import connected
+from astrometer.targets.messenger.sink import Sink
+from astrometer.targets.model.app import build_app
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 

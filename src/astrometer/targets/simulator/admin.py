@@ -9,9 +9,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from astrometer.targets.sim_chat import Pipeline
-from astrometer.targets.sim_faults import FaultError, FaultPlan, Planned, fault_kind
-from astrometer.targets.sim_store import Store
+from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.simulator.store import Store
 
 FIELDS = ("kind", "rate", "count", "value", "endpoint")
 

@@ -6,18 +6,18 @@ from time import perf_counter, time
 from typing import Any
 
 from astrometer.targets.script import DirectiveError, ModelScript, script_for
-from astrometer.targets.sim_commands import command_answer, command_of
-from astrometer.targets.sim_config import SimulatorConfig
-from astrometer.targets.sim_faults import Fault, FaultKind
-from astrometer.targets.sim_model import (
+from astrometer.targets.simulator.commands import command_answer, command_of
+from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.faults import Fault, FaultKind
+from astrometer.targets.simulator.model import (
     UpstreamFailed,
     UpstreamSilent,
     connection_error,
     fail_at_once,
     tokens,
 )
-from astrometer.targets.sim_run import Payload, Run
-from astrometer.targets.sim_store import Store
+from astrometer.targets.simulator.run import Payload, Run
+from astrometer.targets.simulator.store import Store
 
 FAILED = "LLM 响应错误: "
 BLOCKED = "你的消息或者大模型的响应中包含不适当的内容，已被屏蔽。"

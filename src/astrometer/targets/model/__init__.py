@@ -1,0 +1,1 @@
+"""An OpenAI-compatible stub model with known timing, which obeys directives in the prompt."""

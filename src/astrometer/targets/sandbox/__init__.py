@@ -1,0 +1,1 @@
+"""A disposable real AstrBot: installed into a cache, started in a temporary folder, gone without a trace."""
