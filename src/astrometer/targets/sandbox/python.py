@@ -52,14 +52,23 @@ def _candidates() -> Iterator[Path]:
         found = shutil.which(f"python3.{minor}")
         if found:
             yield Path(found)
-    versions = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
-    yield from sorted(versions.glob("3.*/bin/python3"), key=lambda path: _natural(path.parts[-3]))
+    for root in _pyenv_roots():
+        versions = (root / "versions").glob("3.*/bin/python3")
+        yield from sorted(versions, key=lambda path: _natural(path.parts[-3]))
     for wanted in ("3.12", ">=3.12"):
         found_by_uv = _output(
             [uv.find_uv_bin(), "python", "find", "--no-python-downloads", "--no-project", wanted]
         )
         if found_by_uv:
             yield Path(found_by_uv)
+
+
+def _pyenv_roots() -> Iterator[Path]:
+    """Where pyenv keeps its versions; a shim on PATH only runs those that are switched on."""
+    yield Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    for folder in os.get_exec_path():
+        if Path(folder).name == "shims":
+            yield Path(folder).parent
 
 
 def _natural(text: str) -> list[int]:
