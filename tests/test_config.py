@@ -73,6 +73,11 @@ def test_a_key_is_chosen_by_its_stated_scope_before_one_that_states_none(read):
     assert read(WHOLE).target("lab").key_for("chat") is None
 
 
+def test_a_key_with_the_scope_star_is_the_key_for_every_scope(read):
+    prod = read(WHOLE.replace('["chat", "file"]', '["*"]')).target("prod")
+    assert {prod.key_for(scope).name for scope in ("chat", "config", "im")} == {"chat"}
+
+
 def test_no_output_of_a_config_holds_a_key(read):
     config = read(WHOLE)
     assert "abk_" not in repr(config) + str(config)

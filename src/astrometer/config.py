@@ -20,6 +20,7 @@ from astrometer.measure.objectives import Objective, ObjectiveError, parse_objec
 from astrometer.units import parse_duration
 
 DEFAULT_FILE = "astrometer.toml"
+ALL_SCOPES = "*"
 
 
 class ConfigError(ValueError):
@@ -66,7 +67,9 @@ class Target:
 
     def key_for(self, scope: str) -> Key | None:
         """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""
-        stated = [key for key in self.keys.values() if key.scopes is not None and scope in key.scopes]
+        stated = [
+            key for key in self.keys.values() if key.scopes is not None and key.scopes & {scope, ALL_SCOPES}
+        ]
         open_ = [key for key in self.keys.values() if key.scopes is None]
         return next(iter([*stated, *open_]), None)
 

@@ -48,7 +48,19 @@ def load(server, out, *, key="all", suffix="", arguments=(), duration="3s"):
     """Run `astrometer load chat`; return its exit code, results and Locust's own failure table."""
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "astrometer", "load", "chat", "--host", server.url, "--users", "2"),
+            *(
+                sys.executable,
+                "-m",
+                "astrometer",
+                "load",
+                "chat",
+                "--host",
+                server.url,
+                "--users",
+                "2",
+                "--spawn-rate",
+                "2",
+            ),
             *("--duration", duration, "--stop-timeout", "40s", "--out", str(out)),
             *("--", "--prompt-suffix", suffix, *arguments),
         ],
@@ -89,7 +101,9 @@ def test_each_fault_has_its_own_outcome(server, tmp_path, suffix, key, arguments
     code, results, errors = load(server, tmp_path, key=key, suffix=suffix, arguments=(*share, *arguments))
     assert set(results["turns"]["outcomes"]) == {outcome}
     assert re.search(rf"SSE chat: {outcome}\b", errors)
-    assert (code, results["verdict"]) == (0, "NONE")
+    # On a busy machine three seconds of load are soon INVALID, and exit 3 then; that is not at issue here.
+    assert (code, results["verdict"]) in ((0, "NONE"), (3, "INVALID"))
+    assert all("lag" in cause or "CPU" in cause for cause in results["causes"])
     if outcome in ("stalled", "timeout_total"):
         # It failed after its first token: the TTFT is kept, apart from the good ones.
         assert results["metrics_failed"]["ttft"]["n"] == results["turns"]["started"]

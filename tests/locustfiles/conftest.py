@@ -2,13 +2,13 @@
 
 import json
 import os
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass
 
 import httpx
 import pytest
+from own_master import own_master
 
 from astrometer import bundled
 from astrometer.targets.serving import serve
@@ -16,15 +16,6 @@ from astrometer.targets.simulator.app import Simulator
 from astrometer.targets.simulator.config import RateLimit, SimulatorConfig
 
 LOCUST = [sys.executable, "-m", "locust"]
-
-
-def own_master(options):
-    """A port of its own for the master of `--processes`: on Locust's own, runs of others would join in."""
-    if "--processes" not in options:
-        return []
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = str(listener.getsockname()[1])
-    return ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
 
 
 @dataclass(kw_only=True)

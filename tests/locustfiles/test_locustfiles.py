@@ -194,7 +194,7 @@ def test_a_lost_worker_makes_the_run_invalid(sim, tmp_path):
     workers = [subprocess.Popen(worker, env=sim.environment(), stderr=subprocess.DEVNULL) for _ in range(2)]
     master = subprocess.Popen(
         sim.command(
-            "chat", *bind, *FAST, "--stop-timeout", "2", "--astrometer-out", str(tmp_path), seconds=4
+            "chat", *bind, *FAST, "--stop-timeout", "2", "--astrometer-out", str(tmp_path), seconds=12
         ),
         env=sim.environment(), stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

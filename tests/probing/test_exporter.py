@@ -4,9 +4,11 @@ import asyncio
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from html.parser import HTMLParser
 
 import httpx
@@ -16,6 +18,7 @@ from astrometer import bundled
 from astrometer.config import Config
 from astrometer.probing.exporter import Exporter
 from astrometer.probing.files import load_folder
+from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.runner import make_plans
 
 OURS = load_folder(bundled.folder("probes")).probes
@@ -58,6 +61,77 @@ def test_the_scrape_timeout_lowers_the_deadline(bench, exporter):
     headers = {"X-Prometheus-Scrape-Timeout-Seconds": "1.0"}
     (answer,) = get(exporter, "/probe?target=sim&probe=chat", **headers)
     assert "probe_timeout_seconds 0.5" in answer.text
+
+
+def test_a_server_that_hangs_is_a_failed_sample_within_the_scrape_timeout(bench):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # connects, and never answers anything
+        target = bench.target("all", url=f"http://127.0.0.1:{silent.getsockname()[1]}")
+        config = Config(source="test", targets={"sim": target})
+        exporter = Exporter(config, make_plans(config, OURS))
+        began = time.monotonic()
+        headers = {"X-Prometheus-Scrape-Timeout-Seconds": "1.5"}
+        (answer,) = get(exporter, "/probe?target=sim&probe=chat", **headers)
+        assert time.monotonic() - began < 1.5
+    assert answer.status_code == 200
+    assert "probe_success 0.0" in answer.text
+
+
+def test_a_probe_that_joins_a_scheduled_run_answers_within_the_scrape_timeout(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=1]]"))
+
+    plan = bench.plan(bench.target("all"), probe)
+    exporter = Exporter(Config(source="test", targets={"sim": plan.target}), [plan])
+
+    async def go() -> tuple[httpx.Response, float]:
+        scheduled = asyncio.create_task(exporter.runner.run(plan))
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(exporter.app), base_url="http://e"
+        ) as client:
+            await asyncio.sleep(0.2)
+            began = time.monotonic()
+            headers = {"X-Prometheus-Scrape-Timeout-Seconds": "1.0"}
+            answer = await client.get("/probe?target=sim&probe=p", headers=headers)
+            took_s = time.monotonic() - began
+        exporter.runner.cut()
+        assert (await scheduled).reason == "client_cancel"
+        return answer, took_s
+
+    answer, took_s = asyncio.run(go())
+    assert took_s < 1.0
+    assert "probe_success 0.0" in answer.text
+    assert 'astrbot_probe_failures_total{probe="p",reason="timeout_total",target="sim"} 1.0' in answer.text
+
+
+def test_a_cleanup_that_fails_after_the_answer_is_counted_by_the_exporter(bench):
+    async def probe(ctx: Context) -> Verdict:
+        ctx.cleanup("session", lambda: asyncio.sleep(0.3, result=False))
+        return Verdict.passed()
+
+    plan = bench.plan(bench.target("all"), probe)
+    exporter = Exporter(Config(source="test", targets={"sim": plan.target}), [plan])
+
+    async def go() -> list[str]:
+        async with httpx.AsyncClient(
+            transport=httpx.ASGITransport(exporter.app), base_url="http://e"
+        ) as client:
+            answer = await client.get("/probe?target=sim&probe=p")
+            await asyncio.gather(*exporter.runner.tasks)
+            return [answer.text, (await client.get("/metrics")).text]
+
+    answer, metrics = asyncio.run(go())
+    assert "probe_success 1.0" in answer
+    where = '{probe="p",resource="session",target="sim"}'
+    assert f"astrbot_probe_cleanup_failures_total{where} 1.0" in metrics
+    assert f"astrbot_probe_leaked_resources{where} 1.0" in metrics
+    assert 'astrbot_probe_runs_total{probe="p",target="sim"} 0.0' in metrics
+    assert [run.reason for run in exporter.history.newest_first()] == ["cleanup"]
+
+
+def test_an_exporter_that_stops_starts_no_probe(bench, exporter):
+    exporter.stopping = True
+    assert get(exporter, "/probe?target=sim&probe=chat")[0].status_code == 503
+    assert not bench.store.counters["requests_chat"]
 
 
 @pytest.mark.parametrize(
@@ -159,6 +233,29 @@ def test_sigterm_in_the_middle_of_a_run_cleans_up_and_exits_0(bench, tmp_path):
         time.sleep(0.3)
         process.send_signal(signal.SIGTERM)
         assert process.wait(20) == 0
+        rest = process.stderr.read()
+    assert "Traceback" not in rest
+    assert bench.sessions() == []
+    assert bench.store.counters["requests_session_stop"] == 1
+
+
+def test_sigterm_during_a_probe_on_demand_cleans_up_and_exits_0(bench, tmp_path):
+    (tmp_path / "slow.py").write_text(
+        "from astrometer.probing.probe import Verdict\n"
+        "async def probe(ctx):\n"
+        "    return Verdict.of(await ctx.chat('[[stall=1]]'))\n"
+        "INTERVAL = 86400\n"  # the jitter is a share of it: the schedule's own run comes too late to matter
+    )
+    process, url = start(bench, "--probes", str(tmp_path))
+    with process, ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(httpx.get, f"{url}/probe?target=default&probe=slow", timeout=30)
+        deadline = time.monotonic() + 15
+        while not bench.store.counters["requests_chat"] and time.monotonic() < deadline:
+            time.sleep(0.05)
+        time.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+        assert "probe_success 0.0" in asked.result(5).text
         rest = process.stderr.read()
     assert "Traceback" not in rest
     assert bench.sessions() == []

@@ -144,6 +144,65 @@ def test_two_callers_share_one_run(bench):
     assert runs == [1]
 
 
+def test_an_answer_comes_with_the_verdict_and_a_run_only_after_its_cleanup(bench):
+    cleaned, finished = [], []
+
+    async def probe(ctx: Context) -> Verdict:
+        async def clean() -> bool:
+            await asyncio.sleep(0.4)
+            cleaned.append(1)
+            return False
+
+        ctx.cleanup("thing", clean)
+        return Verdict.passed()
+
+    async def go() -> None:
+        runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+        answer = await runner.answer(plan, 1.0, finished.append)
+        assert (answer.reason, cleaned, finished) == ("ok", [], [])
+        assert runner.in_flight == 1
+        await asyncio.gather(*runner.tasks)
+        assert [run.reason for run in finished] == ["cleanup"]
+        (whole,) = await run_once(runner, [plan])
+        assert (whole.reason, cleaned) == ("cleanup", [1, 1])
+
+    asyncio.run(go())
+
+
+def test_an_answer_that_joins_a_run_waits_no_longer_than_its_limit(bench):
+    async def probe(_ctx: Context) -> Verdict:
+        await asyncio.sleep(1.0)
+        return Verdict.passed()
+
+    async def go() -> None:
+        runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+        scheduled = asyncio.create_task(runner.run(plan))
+        await asyncio.sleep(0.1)
+        late = await runner.answer(plan, 0.3)
+        assert late.reason == "timeout_total"
+        assert 0.3 <= late.duration_s < 0.5
+        assert (await runner.answer(plan, 5.0)).ok
+        assert (await scheduled).ok
+
+    asyncio.run(go())
+
+
+def test_a_run_that_somebody_waits_for_is_not_reported_a_second_time(bench):
+    finished = []
+
+    async def probe(_ctx: Context) -> Verdict:
+        await asyncio.sleep(0.2)
+        return Verdict.passed()
+
+    async def go() -> None:
+        runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+        await asyncio.gather(runner.answer(plan, 5.0, finished.append), runner.run(plan))
+        assert runner.in_flight == 0
+
+    asyncio.run(go())
+    assert finished == []
+
+
 def test_cut_gives_up_running_chats_stops_them_and_cleans_up(bench):
     async def probe(ctx: Context) -> Verdict:
         return Verdict.of(await ctx.chat("[[stall=1]]"))

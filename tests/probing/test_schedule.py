@@ -101,6 +101,27 @@ def test_stop_gives_up_a_long_run_and_cleans_up_after_it(bench):
     assert bench.sessions() == []
 
 
+def test_stop_waits_for_a_run_that_somebody_else_asked_for_and_cleans_up_after_it(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=1]]"))
+
+    async def go() -> str:
+        runner = Runner()
+        schedule = Schedule(runner, [], Notes())
+        schedule.start()
+        asked = asyncio.create_task(runner.answer(bench.plan(bench.target("all"), probe)))
+        while not bench.store.counters["requests_chat"]:
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)
+        await schedule.stop(finish_s=0.2, give_up_s=5)
+        assert runner.in_flight == 0
+        return (await asked).reason
+
+    assert asyncio.run(go()) == "client_cancel"
+    assert bench.sessions() == []
+    assert bench.store.counters["requests_session_stop"] == 1
+
+
 def test_a_plan_without_its_key_is_not_scheduled(bench):
     async def probe(_ctx: Context) -> Verdict:
         return Verdict.passed()

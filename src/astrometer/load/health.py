@@ -23,9 +23,12 @@ class HealthMonitor:
         self.cpu_max: float | None = None
         self._greenlet: Any = None
         self._window = (0.0, 0.0)
+        self._judged_from = 0.0
 
-    def start(self) -> None:
+    def start(self, after_s: float = 0.0) -> None:
+        """Begin. `after_s` of ramp and warm-up are excluded from what is measured, and from this."""
         self.stop()
+        self._judged_from = time.perf_counter() + after_s
         self.lag, self.cpu_max = Histogram(), None
         self._window = (time.perf_counter(), time.process_time())
         self._greenlet = gevent.spawn(self._run)
@@ -48,7 +51,9 @@ class HealthMonitor:
             loop.update_now()  # timers count from the start of the loop's round, which may be long past
             due = time.perf_counter() + SAMPLE_S
             gevent.sleep(SAMPLE_S)
-            self.lag.record(max(0.0, time.perf_counter() - due))
+            now = time.perf_counter()
+            if now >= self._judged_from:
+                self.lag.record(max(0.0, now - due))
             self._note_cpu(at_least_s=CPU_WINDOW_S)
 
     def _note_cpu(self, *, at_least_s: float) -> None:

@@ -106,7 +106,7 @@ class Plugin:
         self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
         shapes.align(environment, self._run.elapsed_s)
         if not is_master:
-            self._run.health.start()
+            self._run.health.start(self._run.settings.warmup_s)
             if self._run.open_model is not None:
                 self._run.open_model.start()
         if not isinstance(self._runner, WorkerRunner):

@@ -50,6 +50,7 @@ class Exporter:
         ProcessCollector(registry=self.registry)
         self.history = History()
         self.ready = False
+        self.stopping = False
         self.app = Starlette(
             routes=[
                 Route("/", self._landing),
@@ -63,6 +64,12 @@ class Exporter:
 
     def record(self, run: Run) -> None:
         self.metrics.record(run)
+        if run.verdict is not None:
+            self.history.add(run)
+
+    def record_on_demand(self, run: Run) -> None:
+        """A run that `/probe` answered before its cleanup: its series are the scraper's, its leaks ours."""
+        self.metrics.record_leaks(run)
         if run.verdict is not None:
             self.history.add(run)
 
@@ -88,7 +95,12 @@ class Exporter:
         return Response(encode(self.registry), headers={"Content-Type": content_type, **NO_CACHE})
 
     async def _probe(self, request: Request) -> Response:
-        """One run into a fresh registry. A failed probe answers 200: the scrape went well."""
+        """One run into a fresh registry. A failed probe answers 200: the scrape went well.
+
+        Answers before the cleanup: a server that hangs delays it beyond every scrape timeout.
+        """
+        if self.stopping:
+            return PlainTextResponse("stopping\n", 503)
         target, probe = request.query_params.get("target"), request.query_params.get("probe")
         if not target or not probe:
             return PlainTextResponse("say which: /probe?target=NAME&probe=NAME\n", 400)
@@ -100,10 +112,9 @@ class Exporter:
             limit_s = scrape_limit_s(request.headers.get("x-prometheus-scrape-timeout-seconds"))
         except ValueError:
             return PlainTextResponse("X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds\n", 400)
-        run = await self.runner.run(plan, limit_s)
+        run = await self.runner.answer(plan, limit_s, self.record_on_demand)
         if run.verdict is None:
             return PlainTextResponse(f"{run.note}\n", 400)
-        self.history.add(run)
         registry = one_run_registry(plan, run, limit_s)
         if request.query_params.get("debug") == "true":
             text = debug_text(run, generate_latest(registry).decode(), self.config)
@@ -186,6 +197,7 @@ async def serve(
         await stop.wait()
     finally:
         exporter.ready = False
+        exporter.stopping = True
         say("stopping: finishing runs and cleaning up")
         await schedule.stop(finish_s=FINISH_S, give_up_s=GIVE_UP_S)
         lag.cancel()

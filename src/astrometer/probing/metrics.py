@@ -163,7 +163,7 @@ class ProbeMetrics:
             self.scope_checks.labels(*cell).inc()
             if check.violation:
                 self.scope_violations.labels(*cell, check.violation).inc()
-        self._record_leaks(run, place)
+        self.record_leaks(run)
 
     def skip(self, plan: Plan, cause: str) -> None:
         """A run that was due and did not start."""
@@ -192,7 +192,9 @@ class ProbeMetrics:
             _set(self.max_stall, place, last.max_gap_s)
             _set(self.server_ttft, place, last.server_ttft_s)
 
-    def _record_leaks(self, run: Run, place: tuple[str, str]) -> None:
+    def record_leaks(self, run: Run) -> None:
+        """Only what `run` left on the server: for a run that is nobody's sample."""
+        place = (run.target, run.probe)
         for resource in run.cleanup_failures:
             self.cleanup_failures.labels(*place, resource).inc()
             self._leaks[(*place, resource)] += 1

@@ -19,6 +19,8 @@ from astrometer.probing.verdict import NotApplicable, Own, ProbeFailed, Run, Ver
 
 # The chat's own deadline comes first and knows better what was missing; this is for a probe that hangs.
 GRACE_S = 0.5
+# For the same reason an answer waits this much longer than the run that it started; a scrape leaves more.
+ANSWER_GRACE_S = 0.2
 Finished = Callable[[Run], None]
 
 
@@ -69,6 +71,15 @@ def make_plans(config: Config, probes: Mapping[str, Probe]) -> list[Plan]:
     return plans
 
 
+@dataclass(slots=True)
+class _Flight:
+    """A run in flight: `decided` comes before the cleanup, `task` ends after it."""
+
+    decided: asyncio.Future[Run]
+    task: asyncio.Task[Run] = field(init=False)
+    awaited: bool = False  # somebody gets the whole run from `Runner.run`
+
+
 class Runner:
     """Runs plans. Remembers who each key is, and which runs are in flight."""
 
@@ -80,12 +91,17 @@ class Runner:
     ) -> None:
         self._http = http
         self._memory = memory or Memory()
-        self._flying: dict[tuple[str, str], asyncio.Task[Run]] = {}
+        self._flying: dict[tuple[str, str], _Flight] = {}
         self._cut = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
         return len(self._flying)
+
+    @property
+    def tasks(self) -> list[asyncio.Task[Run]]:
+        """The runs in flight, each until its cleanup is over."""
+        return [flight.task for flight in self._flying.values()]
 
     def is_running(self, plan: Plan) -> bool:
         return (plan.target.name, plan.probe.name) in self._flying
@@ -97,19 +113,57 @@ class Runner:
     async def run(self, plan: Plan, total_s: float | None = None) -> Run:
         """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.
 
-        Does not raise for a probe that fails. A caller that is cancelled does not cancel the run.
+        Returns after the cleanup. Does not raise for a probe that fails. A caller that is cancelled does not
+        cancel the run.
         """
-        place = (plan.target.name, plan.probe.name)
-        task = self._flying.get(place)
-        if task is None:
-            if total_s is not None and total_s < plan.limits.total_s:
-                plan = replace(plan, limits=replace(plan.limits, total_s=total_s))
-            task = asyncio.create_task(self._run(plan), name=f"probe {place}")
-            self._flying[place] = task
-            task.add_done_callback(lambda _: self._flying.pop(place, None))
-        return await asyncio.shield(task)
+        flight = self._flying.get((plan.target.name, plan.probe.name)) or self._start(plan, total_s)
+        flight.awaited = True
+        return await asyncio.shield(flight.task)
 
-    async def _run(self, plan: Plan) -> Run:
+    async def answer(self, plan: Plan, limit_s: float | None = None, finished: Finished | None = None) -> Run:
+        """Like `run`, for a caller that cannot wait: the verdict once it is decided, the cleanup goes on.
+
+        After `limit_s` without one, whoever started the run, the answer is `timeout_total`. `finished` gets
+        the whole run that was started here, after its cleanup, unless a caller of `run` joined it.
+        """
+        asked_at, asked = time.time(), perf_counter()
+        patience_s = limit_s
+        flight = self._flying.get((plan.target.name, plan.probe.name))
+        if flight is None:
+            flight = self._start(plan, limit_s, finished)
+            patience_s = None if limit_s is None else limit_s + ANSWER_GRACE_S
+        waiting: set[asyncio.Future[Run]] = {flight.decided, flight.task}
+        await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+        if flight.decided.done():
+            return flight.decided.result()
+        if flight.task.done():
+            return flight.task.result()
+        return Run(
+            target=plan.target.name,
+            probe=plan.probe.name,
+            verdict=Verdict.failed(Outcome.TIMEOUT_TOTAL, f"no verdict in {limit_s:g} s; the run goes on"),
+            started_at=asked_at,
+            duration_s=perf_counter() - asked,
+        )
+
+    def _start(self, plan: Plan, total_s: float | None, finished: Finished | None = None) -> _Flight:
+        place = (plan.target.name, plan.probe.name)
+        if total_s is not None and total_s < plan.limits.total_s:
+            plan = replace(plan, limits=replace(plan.limits, total_s=total_s))
+        flight = _Flight(asyncio.get_running_loop().create_future())
+
+        async def fly() -> Run:
+            run = await self._run(plan, flight.decided.set_result)
+            if finished is not None and not flight.awaited:
+                finished(run)
+            return run
+
+        flight.task = asyncio.create_task(fly(), name=f"probe {place}")
+        self._flying[place] = flight
+        flight.task.add_done_callback(lambda _: self._flying.pop(place, None))
+        return flight
+
+    async def _run(self, plan: Plan, decided: Finished) -> Run:
         started_at = time.time()
         started = perf_counter()
         context = Context(
@@ -123,27 +177,15 @@ class Runner:
         try:
             verdict, note = await self._ask(plan, context)
             duration_s = perf_counter() - started - context.aside_s
+
+            def so_far(failed: list[str]) -> Run:
+                return _report(context, verdict, note, failed, started_at=started_at, duration_s=duration_s)
+
+            decided(so_far([]))
             failed = await self._clean(context)
         finally:
             await context.close()
-        if failed and verdict is not None and verdict.ok:
-            verdict = Verdict.failed(Own.CLEANUP, f"not removed: {', '.join(failed)}")
-        record = context.record
-        return Run(
-            target=plan.target.name,
-            probe=plan.probe.name,
-            verdict=replace(verdict, detail=context.mask(verdict.detail)) if verdict else None,
-            started_at=started_at,
-            duration_s=duration_s,
-            turns=tuple(record.turns),
-            calls=tuple(record.calls),
-            phases=dict(record.phases),
-            scope_checks=tuple(record.scope_checks),
-            cleanup_failures=tuple(failed),
-            stays=tuple(record.stays),
-            note="; ".join([*([note] if note else []), *record.notes]),
-            log=tuple(record.log),
-        )
+        return so_far(failed)
 
     async def _ask(self, plan: Plan, context: Context) -> tuple[Verdict | None, str]:
         """The probe's verdict; None and why when it does not apply."""
@@ -199,6 +241,36 @@ class Runner:
             if not gone:
                 failed.append(item.resource)
         return failed
+
+
+def _report(
+    context: Context,
+    verdict: Verdict | None,
+    note: str,
+    failed: list[str],
+    *,
+    started_at: float,
+    duration_s: float,
+) -> Run:
+    """What is known of a run; `failed` are the kinds of what its cleanup could not remove."""
+    if failed and verdict is not None and verdict.ok:
+        verdict = Verdict.failed(Own.CLEANUP, f"not removed: {', '.join(failed)}")
+    record = context.record
+    return Run(
+        target=context.target.name,
+        probe=context.probe,
+        verdict=replace(verdict, detail=context.mask(verdict.detail)) if verdict else None,
+        started_at=started_at,
+        duration_s=duration_s,
+        turns=tuple(record.turns),
+        calls=tuple(record.calls),
+        phases=dict(record.phases),
+        scope_checks=tuple(record.scope_checks),
+        cleanup_failures=tuple(failed),
+        stays=tuple(record.stays),
+        note="; ".join([*([note] if note else []), *record.notes]),
+        log=tuple(record.log),
+    )
 
 
 async def run_once(runner: Runner, plans: Iterable[Plan], *, per_target: int = 1) -> list[Run]:

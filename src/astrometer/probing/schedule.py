@@ -73,16 +73,27 @@ class Schedule:
         ]
 
     async def stop(self, *, finish_s: float, give_up_s: float) -> None:
-        """Start nothing more; wait `finish_s` for what runs, then give it up and let it clean up."""
+        """Start nothing more; wait `finish_s` for what runs, then give it up and let it clean up.
+
+        That goes for every run of the runner, also for those that somebody else asked for.
+        """
         self._stopping.set()
-        if not self._tasks:
+        if await self._settle(finish_s):
             return
-        _, running = await asyncio.wait(self._tasks, timeout=finish_s)
-        if running:
-            self._runner.cut()
-            _, stuck = await asyncio.wait(running, timeout=give_up_s)
-            for task in stuck:
+        self._runner.cut()
+        if not await self._settle(give_up_s):
+            for task in self._tasks:
                 task.cancel()
+
+    async def _settle(self, limit_s: float) -> bool:
+        """Wait until nothing runs any more; False when something still does after `limit_s`."""
+        end = self._clock() + limit_s
+        while running := [task for task in (*self._tasks, *self._runner.tasks) if not task.done()]:
+            left_s = end - self._clock()
+            if left_s <= 0:
+                return False
+            await asyncio.wait(running, timeout=left_s)
+        return True
 
     async def _keep_running(self, plan: Plan, due: Due, began: float) -> None:
         index = 0

@@ -13,11 +13,9 @@ from typing import Any
 from astrometer.api.endpoints import CHAT, CONFIGS, IM_BOTS, IM_MESSAGE, SESSIONS, UPLOAD, Endpoint
 from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
-from astrometer.config import Key
+from astrometer.config import ALL_SCOPES, Key
 from astrometer.probing.probe import Context, NotApplicable
 from astrometer.probing.verdict import Own, ScopeCheck, Verdict
-
-ALL = "*"
 
 
 class Seen(StrEnum):
@@ -94,7 +92,7 @@ async def look(ctx: Context, key: Key, row: Row) -> Cell:
 
 
 def allows(scopes: frozenset[str], endpoint: Endpoint) -> bool:
-    return endpoint.scope is None or endpoint.scope in scopes or ALL in scopes
+    return endpoint.scope is None or endpoint.scope in scopes or ALL_SCOPES in scopes
 
 
 def read(status: int | None, outcome: Outcome, refusals: frozenset[int]) -> Seen:
