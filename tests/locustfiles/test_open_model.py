@@ -124,7 +124,7 @@ def test_a_warm_up_is_accounted_for_and_not_measured(sim, asking, tmp_path):
     assert 30 <= turns["excluded"] <= 50
     assert results["metrics"]["ttft"]["n"] == turns["started"] - turns["excluded"]
     assert results["window"]["excluded_s"] == 2.0
-    assert results["window"]["duration_s"] == pytest.approx(2.0, abs=0.5)
+    assert results["window"]["duration_s"] >= 1.9
 
 
 @pytest.mark.parametrize("rate", ["5", "0/s", "many/s", "5/d", "-1/s", "nan/s"])
