@@ -15,13 +15,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.load.live_state import LiveState, breathe
+from astrometer.measure.buckets import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Cell
 
 PREFIX = "astrbot_load_"
-TTFT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 3, 5, 7.5, 10, 15, 20, 40, 80, 160)
-GAP_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 20, 40)
-DURATION_BUCKETS_S = (0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 60, 120, 240)
 # name -> (the tally's metric, buckets, help)
 HISTOGRAMS = {
     "time_to_first_token_seconds": ("ttft", TTFT_BUCKETS_S, "Send to first model output"),

@@ -14,13 +14,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from astrometer import __version__
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.events import KNOWN_TYPES
+from astrometer.measure.buckets import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
 from astrometer.probing.runner import Plan
 from astrometer.probing.scopes import MATRIX, allows
 from astrometer.probing.verdict import REASONS, Run
 
-TTFT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 3, 5, 7.5, 10, 15, 20, 40, 80, 160)
-GAP_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 20, 40)
-DURATION_BUCKETS_S = (0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 60, 120, 240)
 PHASES = ("resolve", "connect", "tls", "headers", "first_event", "first_token", "generation", "tail")
 SKIP_CAUSES = ("budget", "overlap", "schedule")
 RESOURCES = ("session", "upload")
