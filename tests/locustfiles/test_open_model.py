@@ -148,22 +148,43 @@ def test_a_rate_that_is_none_is_refused(rate):
     assert "is not a rate (write 5/s, 90/m or 600/h)" in done.stderr
 
 
+def greeting_file(tmp_path, *, on_start):
+    path = tmp_path / "greeting.py"
+    path.write_text(
+        "import gevent\nfrom astrometer.api import endpoints\n"
+        + ONE_QUESTION
+        + "\n    def on_start(self):\n"
+        + "".join(f"        {line}\n" for line in on_start)
+    )
+    return str(path)
+
+
 def test_a_user_that_greets_the_server_first_does_so_once_and_ends_in_time(sim, tmp_path):
     """`on_start` is a user's own code: tokens do not run it, and it blocks no arrival."""
-    greeting = tmp_path / "greeting.py"
-    greeting.write_text(
-        ONE_QUESTION
-        + """
-    def on_start(self):
-        self.call(endpoints.CONFIGS)
-""".replace("endpoints", "__import__('astrometer.api.endpoints', fromlist=['CONFIGS'])")
-    )
+    greeting = greeting_file(tmp_path, on_start=["self.call(endpoints.CONFIGS)"])
     began = time.monotonic()
-    results, _ = sim.locust(str(greeting), *OPEN, out=tmp_path, seconds=4, users=20)
+    results, _ = sim.locust(greeting, *OPEN, out=tmp_path, seconds=4, users=20)
     assert time.monotonic() - began < 40
     served = sim.served()
     assert served["chat"] == results["arrivals"]["intended"]
     assert 0 < served["configs"] <= 20  # as many as ever ran at once, not one for each token
+
+
+def test_an_arrival_that_is_still_greeting_when_the_window_ends_is_served(sim, tmp_path):
+    waits = ["while not self.run_info.is_over:", "    gevent.sleep(0.01)", "self.call(endpoints.CONFIGS)"]
+    greeting = greeting_file(tmp_path, on_start=waits)
+    results, _ = sim.locust(greeting, *OPEN, out=tmp_path, seconds=2, users=10)
+    served, intended = sim.served(), results["arrivals"]["intended"]
+    assert served["chat"] == served["configs"] == intended > 0
+    assert results["turns"]["outcomes"] == {"ok": 2 * intended}
+
+
+def test_an_arrival_whose_on_start_fails_is_dropped_and_counted(sim, tmp_path):
+    greeting = greeting_file(tmp_path, on_start=["raise RuntimeError('no luck')"])
+    results, _ = sim.locust(greeting, *OPEN, out=tmp_path, seconds=2, users=10)
+    intended = results["arrivals"]["intended"]
+    assert intended > 0
+    assert results["turns"]["outcomes"] == {"dropped": intended}
 
 
 def test_dropped_reads_are_not_counted_as_missing_ttfts(sim, tmp_path):

@@ -145,9 +145,11 @@ class OpenModel:
         """One arrival: a task of the user, whose first exchange was due at `t_intended`."""
         tasks = performer._taskset_instance
         is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
+        ready = False
         try:
             if is_new:
-                performer.on_start()
+                performer.greet()
+            ready = True
             performer.t_intended = t_intended
             tasks.execute_task(tasks.get_next_task())
         except _TASK_ENDS:
@@ -158,6 +160,9 @@ class OpenModel:
             )
             log.error("%s\n%s", exc, traceback.format_exc())  # noqa: TRY400
         finally:
+            if not ready:  # its `on_start` failed or was killed: nothing was asked, and that must count
+                performer._state = None
+                performer.drop_arrival(t_intended)
             performer.t_intended = None
             self._busy.discard(performer)
         # Not reached by one that was killed: its connection is in an unknown state.
