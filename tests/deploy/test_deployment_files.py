@@ -1,0 +1,158 @@
+"""Container, systemd and Kubernetes files: what can be held without an engine, a boot and a cluster."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from astrometer import __version__, config
+
+ROOT = Path(__file__).parents[2]
+GRAFANA = ROOT / "grafana"
+KUBERNETES = sorted((ROOT / "deploy/kubernetes").glob("*.yaml"))
+COMPOSE = yaml.safe_load((GRAFANA / "compose.yaml").read_text())
+SERVICES = COMPOSE["services"]
+
+
+def manifests():
+    return [item for path in KUBERNETES for item in yaml.safe_load_all(path.read_text())]
+
+
+def manifest(kind):
+    return next(item for item in manifests() if item["kind"] == kind)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_container_is_pinned_watched_and_without_rights(name):
+    service = SERVICES[name]
+    assert re.search(r":v?\d+\.\d+\.\d+$", service["image"]), "pin the whole version"
+    assert service["user"].split(":")[0] not in {"0", "root"}
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["healthcheck"]["test"][0] == "CMD"
+    for port in service.get("ports", []):
+        assert port.startswith("127.0.0.1:"), "publish on the loopback only"
+
+
+def test_secrets_are_files_and_no_environment_holds_one():
+    for service in SERVICES.values():
+        for name, value in service.get("environment", {}).items():
+            if re.search("KEY|PASSWORD|TOKEN|SECRET", name):
+                assert value.startswith("/run/secrets/")
+        for secret in service.get("secrets", []):
+            assert secret in COMPOSE["secrets"]
+    assert "grafana/secrets/" in (ROOT / ".gitignore").read_text()
+
+
+def test_every_file_that_a_container_mounts_is_here():
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            if source == "./astrometer.toml":
+                source = "./astrometer.example.toml"  # the operator's copy of it
+            if source.startswith("."):
+                assert (GRAFANA / source).exists(), source
+            else:
+                assert source in COMPOSE["volumes"]
+
+
+def test_our_images_carry_this_version_everywhere():
+    texts = [(GRAFANA / "compose.yaml").read_text(), *(path.read_text() for path in KUBERNETES)]
+    for text in texts:
+        assert set(re.findall(r"image: astrometer(?:-locust)?:(\S+)", text)) <= {__version__}
+
+
+def test_the_image_has_what_the_wheel_needs_and_its_ports_are_the_exporters():
+    text = (ROOT / "Dockerfile").read_text()
+    ignored = (ROOT / ".dockerignore").read_text()
+    for source in re.findall(r"^COPY (?!--)(.+) \S+$", text, re.MULTILINE):
+        for path in source.split():
+            assert (ROOT / path).exists()
+            assert f"!{path}" in ignored
+    assert "USER 10001" in text
+    assert "EXPOSE 16185" in text
+
+
+@pytest.mark.parametrize("text", [
+    (GRAFANA / "astrometer.example.toml").read_text(),
+    manifest("ConfigMap")["data"]["astrometer.toml"],
+])  # fmt: skip
+def test_a_shipped_configuration_is_one_that_the_exporter_takes(text, tmp_path):
+    (tmp_path / "key").write_text("abk_example")
+    path = tmp_path / "astrometer.toml"
+    path.write_text(re.sub(r'file = "[^"]+"', 'file = "key"', text))
+    assert tomllib.loads(text)["targets"]["prod"]["url"].startswith("http")
+    assert list(config.load(path, {}).targets) == ["prod"]
+    done = subprocess.run(
+        [sys.executable, "-m", "astrometer", "probe", "--check", "--config", str(path)],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_exporter_of_the_cluster_runs_without_rights_and_is_found_by_its_monitor():
+    pod = manifest("Deployment")["spec"]["template"]
+    assert pod["spec"]["securityContext"]["runAsNonRoot"] is True
+    assert pod["spec"]["automountServiceAccountToken"] is False
+    (container,) = pod["spec"]["containers"]
+    assert container["securityContext"]["readOnlyRootFilesystem"] is True
+    assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+    service, monitor = manifest("Service"), manifest("ServiceMonitor")
+    assert service["spec"]["selector"].items() <= pod["metadata"]["labels"].items()
+    assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    ports = {port["name"] for port in service["spec"]["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+def test_the_unit_starts_the_exporter_and_systemd_finds_no_fault_in_it():
+    path = ROOT / "deploy/systemd/astrometer-probe.service"
+    text = path.read_text()
+    assert "LoadCredential=" in text
+    for line in re.findall(r"^Exec(?:Start|StartPre)=(.+)$", text, re.MULTILINE):
+        command = shlex.split(line)[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "astrometer", *command, "--help"],
+            capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("no systemd-analyze here")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", str(path)], capture_output=True, text=True, check=False, timeout=60
+    )
+    complaints = [line for line in done.stderr.splitlines() if "is not executable" not in line]
+    assert complaints == []
+
+
+@pytest.mark.promtool
+def test_prometheus_takes_its_configuration():
+    if shutil.which("promtool") is None:
+        pytest.skip("no promtool here")
+    done = subprocess.run(
+        ["promtool", "check", "config", str(GRAFANA / "prometheus/prometheus.yml")],
+        capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_rules_and_dashboards_become_manifests_with_nothing_left_out():
+    made = subprocess.run(
+        [sys.executable, str(GRAFANA / "build/kubernetes.py"), "--namespace", "monitoring"],
+        capture_output=True, text=True, check=True, timeout=60,
+    )  # fmt: skip
+    items = list(yaml.safe_load_all(made.stdout))
+    groups = sum(len(yaml.safe_load(path.read_text())["groups"]) for path in GRAFANA.glob("rules/*.yaml"))
+    assert items[0]["kind"] == "PrometheusRule"
+    assert len(items[0]["spec"]["groups"]) == groups > 0
+    dashboards = {path.name: path.read_text() for path in GRAFANA.glob("dashboards/*.json")}
+    assert {name: text for item in items[1:] for name, text in item["data"].items()} == dashboards
+    assert {item["metadata"]["namespace"] for item in items} == {"monitoring"}
+    for item in items[1:]:
+        assert len(yaml.safe_dump(item).encode()) < 1024 * 1024, "a ConfigMap holds 1 MiB"
