@@ -52,7 +52,7 @@ def test_all_other_keys():
         ("tokens=100001", "tokens=100001"),
         ("fail=418", "fail=418: one of 400, 401"),
         ("usage=no", "usage=no: 0 or 1"),
-        ("canary=0", "canary=0: right or wrong"),
+        ("canary=0", "canary=0: right, wrong or last"),
     ],
 )
 def test_a_malformed_directive_is_an_error_that_names_the_key(directive, named):
@@ -80,3 +80,14 @@ def test_what_it_is_told_to_say_is_said_exactly(text):
 
 def test_tokens_are_due_on_an_absolute_timeline():
     assert [DEFAULTS.due_s(number) for number in range(3)] == pytest.approx([0.5, 0.6, 0.7])
+
+
+def test_a_model_remembers_the_nonce_of_an_earlier_turn_unless_the_newest_message_has_one():
+    script = ModelScript(tokens=2)
+    assert script.words("which word?", "remember am-0123456789") == ["am-0123456789 ", "w1 "]
+    assert script.words("say am-aaaaaaaaaa", "remember am-0123456789")[0] == "am-aaaaaaaaaa "
+
+
+def test_canary_last_is_at_the_end_where_a_cut_answer_has_not_got_it():
+    script = script_for("[[canary=last tokens=3]]", ModelScript())
+    assert script.words("am-0123456789") == ["w0 ", "w1 ", "am-0123456789 "]

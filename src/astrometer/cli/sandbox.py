@@ -61,7 +61,11 @@ def command() -> None:
 
 @command.command()
 @click.option(
-    "--astrbot", "version", default="latest", show_default=True, help="AstrBot version, 4.18.0 or newer."
+    "--astrbot",
+    "version",
+    default="latest",
+    show_default=True,
+    help="AstrBot version, 4.18.0 or newer; or the path of a wheel or a checkout.",
 )
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.  [default: 0]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready, keys included.")

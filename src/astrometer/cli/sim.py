@@ -16,6 +16,8 @@ from astrometer.targets.simulator.app import Simulator
 from astrometer.targets.simulator.config import (
     NEWEST_VERSION,
     SCOPES,
+    Concurrency,
+    ConcurrencyError,
     RateLimit,
     RateLimitError,
     SimulatorConfig,
@@ -50,6 +52,13 @@ def _rate_limit(_ctx: click.Context, _param: click.Parameter, value: str) -> Rat
     try:
         return RateLimit.parse(value)
     except RateLimitError as exc:
+        raise click.BadParameter(str(exc)) from exc
+
+
+def _concurrency(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Concurrency | None:
+    try:
+        return None if value is None else Concurrency.parse(value)
+    except ConcurrencyError as exc:
         raise click.BadParameter(str(exc)) from exc
 
 
@@ -90,6 +99,10 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.option(
     "--ttft", type=DurationType(), default="200ms", show_default=True, help="Model's first token after."
 )
+@click.option(
+    "--ttft-spread", type=click.Choice(["none", "exponential"]), default="none", show_default=True,
+    help="exponential: every answer's first token after a time of its own, with --ttft as the mean.",
+)  # fmt: skip
 @click.option("--gap", type=DurationType(), default="20ms", show_default=True, help="Time between tokens.")
 @click.option("--tokens", type=click.IntRange(0), default=40, show_default=True, help="Tokens of an answer.")
 @click.option(
@@ -103,6 +116,10 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.option(
     "--fault", "faults", multiple=True, metavar="KIND=RATE", callback=_faults,
     help="Share of requests that meet a fault, e.g. cut=0.1; POST /sim/faults changes it while it runs.",
+)  # fmt: skip
+@click.option(
+    "--concurrency", metavar="N[:queue|refuse]", callback=_concurrency,
+    help="At most N answers at a time; a further chat waits its turn, or is refused with HTTP 429.",
 )  # fmt: skip
 @click.option(
     "--auth-cost", type=DurationType(), default="0s", show_default=True,
@@ -123,12 +140,14 @@ def command(
     port: int,
     astrbot: str,
     ttft: float,
+    ttft_spread: str,
     gap: float,
     tokens: int,
     keys: dict[str, SimKey],
     rate_limit: RateLimit,
     faults: tuple[Planned, ...],
     auth_cost: float,
+    concurrency: Concurrency | None,
     im_sink: bool,
     im_delay: float,
     as_json: bool,
@@ -146,6 +165,8 @@ def command(
         rate_limit=rate_limit,
         faults=faults,
         auth_cost_s=auth_cost,
+        concurrency=concurrency,
+        ttft_exponential=ttft_spread == "exponential",
         im_sink=im_sink,
         im_delay_s=im_delay,
     )

@@ -55,7 +55,8 @@ class ModelScript:
     fail: Fail | None = None
     drop_after: int | None = None  # cut the connection after this many tokens
     stall_after: int | None = None  # say no more after this many tokens
-    echo: bool = True  # begin with the nonce of the prompt
+    echo: bool = True  # say the newest nonce of the conversation
+    echo_last: bool = False  # at the end instead of the beginning, where a cut answer has not got it
     report_usage: bool = True
     say: str | None = None  # the whole answer, instead of w0 w1 w2
 
@@ -63,14 +64,17 @@ class ModelScript:
         """The text of each reasoning token; they come before the answer's."""
         return [f"r{number} " for number in range(self.reasoning_tokens)]
 
-    def words(self, prompt: str) -> list[str]:
-        """The text of each answer token, blanks included: joined they are the whole answer."""
+    def words(self, prompt: str, before: str = "") -> list[str]:
+        """The text of each answer token, blanks included: joined they are the whole answer.
+
+        `before` is what the user said earlier in the conversation: a nonce of it is remembered.
+        """
         if self.say is not None:
             return re.findall(r"\S+\s*|\s+", self.say)
         words = [f"w{number} " for number in range(self.tokens)]
-        nonces = NONCE.findall(prompt) if self.echo else []
+        nonces = NONCE.findall(f"{before}\n{prompt}") if self.echo else []
         if words and nonces:
-            words[0] = f"{nonces[-1]} "
+            words[-1 if self.echo_last else 0] = f"{nonces[-1]} "
         return words
 
     def due_s(self, number: int) -> float:
@@ -93,9 +97,10 @@ def script_for(prompt: str, defaults: ModelScript) -> ModelScript:
             raise DirectiveError(f"directive: unknown key {key!r} (known: {', '.join(KEYS)})")
         field, parse = KEYS[key]
         try:
-            changes[field] = parse(value)
+            parsed = parse(value)
         except ValueError as exc:
             raise DirectiveError(f"directive: {key}={value}: {exc}") from exc
+        changes |= dict(zip(field.split(), parsed if isinstance(parsed, tuple) else (parsed,), strict=True))
     return replace(defaults, **changes)
 
 
@@ -126,10 +131,11 @@ def _fail(value: str) -> Fail:
         raise ValueError(f"one of {', '.join(Fail)} expected") from exc
 
 
-def _echo(value: str) -> bool:
-    if value not in ("right", "wrong"):
-        raise ValueError("right or wrong expected")
-    return value == "right"
+def _echo(value: str) -> tuple[bool, bool]:
+    known = {"right": (True, False), "wrong": (False, False), "last": (True, True)}
+    if value not in known:
+        raise ValueError("right, wrong or last expected")
+    return known[value]
 
 
 KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
@@ -140,7 +146,7 @@ KEYS: Mapping[str, tuple[str, Callable[[str], Any]]] = {
     "fail": ("fail", _fail),
     "drop": ("drop_after", _count),
     "stall": ("stall_after", _count),
-    "canary": ("echo", _echo),
+    "canary": ("echo echo_last", _echo),
     "usage": ("report_usage", _flag),
     "say": ("say", unquote_plus),
 }

@@ -43,7 +43,7 @@ class Answer(Response):
         self.entry = entry
         self.journal = journal
         self.completion = Completion(model=prompt.model or MODEL, number=entry.number)
-        self.words = script.words(prompt.text)
+        self.words = script.words(prompt.text, prompt.before)
         self.thoughts = script.reasoning_words()
         self.background = None
 

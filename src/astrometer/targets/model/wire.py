@@ -22,6 +22,7 @@ class Prompt:
     wants_usage: bool
     is_title: bool  # AstrBot's second call for a new session, which names it
     characters: int  # of all messages together
+    before: str = ""  # the user's earlier messages of this conversation
 
 
 def read_prompt(payload: Any) -> Prompt:
@@ -34,6 +35,7 @@ def read_prompt(payload: Any) -> Prompt:
     options = payload.get("stream_options")
     return Prompt(
         text=users[-1] if users else "",
+        before="\n".join(users[:-1]),
         model=str(payload.get("model", "")),
         streaming=payload.get("stream") is True,
         wants_usage=isinstance(options, dict) and options.get("include_usage") is True,

@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import psutil
 
+from astrometer.targets.sandbox.blocker import install_blocker
 from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
 from astrometer.targets.sandbox.install import install, latest_version
 from astrometer.targets.sandbox.process import Child, answers_json, free_port, wait_until
@@ -50,6 +51,7 @@ class SandboxOptions:
     settings: Settings = field(default_factory=Settings)
     model: ModelScript = field(default_factory=ModelScript)
     im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
+    blockable: bool = False  # a plugin whose command blocks the event loop (`faults.py`)
     start_timeout_s: float = 180.0
 
 
@@ -72,6 +74,7 @@ class Box:
         self.password = new_password()
         self.api_keys: Mapping[str, ApiKey] = {}
         self.dashboard = Dashboard(self.url, self.password)
+        self._astrbot = Path()
         self._server: Child | None = None
         self._model: Child | None = None
 
@@ -103,6 +106,8 @@ class Box:
     def start(self) -> None:
         """Install if needed, start, make the keys."""
         installed = install(self.options.version, self.say)
+        self.version = installed.version
+        self._astrbot = installed.astrbot
         self.say(f"starting AstrBot {installed.version} on {self.url}")
         for folder in ("home", "tmp", "data/config", "data/plugins", "data/temp"):
             (self.directory / folder).mkdir(parents=True)
@@ -111,6 +116,8 @@ class Box:
         assets = self.data_dir / "dist" / "assets"
         assets.mkdir(parents=True)
         (assets / "version").write_text(f"v{installed.version}", encoding="utf-8")
+        if self.options.blockable:
+            install_blocker(self.data_dir)
         self.start_model()
         self._write_settings()
         self._start_server()
@@ -248,9 +255,11 @@ class Box:
             "TMPDIR": str(self.directory / "tmp"),
             "PYTHONUNBUFFERED": "1",
         }
-        astrbot = install(self.options.version).astrbot
         self._server = Child(
-            [astrbot, "run", "-p", str(self.port)], cwd=self.directory, log=self.log, environment=environment
+            [self._astrbot, "run", "-p", str(self.port)],
+            cwd=self.directory,
+            log=self.log,
+            environment=environment,
         )
         wait_until(
             lambda: answers_json(f"{self.url}/api/stat/start-time"),

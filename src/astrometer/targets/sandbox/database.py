@@ -57,6 +57,37 @@ def stored_sessions(data: Path) -> list[StoredSession]:
     return [StoredSession(session_id=session_id, creator=creator) for session_id, creator in rows]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredKey:
+    """What decides whether a key is let in. `scopes` is JSON text."""
+
+    scopes: str
+    expires_at: str | None
+    revoked_at: str | None
+
+
+def stored_key(data: Path, key_id: str) -> StoredKey:
+    """Raises DatabaseError."""
+    with _opened(data, "ro") as database:
+        row = database.execute(
+            "SELECT scopes, expires_at, revoked_at FROM api_keys WHERE key_id = ?", (key_id,)
+        ).fetchone()
+    if row is None:
+        raise DatabaseError("the key is not in the server's database")
+    return StoredKey(scopes=row[0], expires_at=row[1], revoked_at=row[2])
+
+
+def store_key(data: Path, key_id: str, key: StoredKey) -> None:
+    """Raises DatabaseError."""
+    with _opened(data, "rw") as database, database:
+        changed = database.execute(
+            "UPDATE api_keys SET scopes = ?, expires_at = ?, revoked_at = ? WHERE key_id = ?",
+            (key.scopes, key.expires_at, key.revoked_at, key_id),
+        ).rowcount
+    if changed != 1:
+        raise DatabaseError("the key is not in the server's database")
+
+
 def expire_key(data: Path, key_id: str) -> None:
     """Move a key's end into the past. The API makes only keys that live a day or longer.
 

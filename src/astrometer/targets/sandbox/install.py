@@ -18,6 +18,7 @@ from pathlib import Path
 import platformdirs
 import uv
 
+from astrometer.targets.sandbox.local import LocalError, LocalSource, is_local, local_source
 from astrometer.targets.sandbox.python import NoPythonError, find_python, index_environment
 
 __all__ = ["InstallError", "Installation", "NoPythonError", "cache_root", "install", "latest_version"]
@@ -90,22 +91,26 @@ def latest_version(say: Callable[[str], None] = lambda _: None) -> str:
 
 
 def install(version: str, say: Callable[[str], None] = lambda _: None) -> Installation:
-    """The environment of this exact version, made when it is not there yet.
+    """The environment of this exact version, or of a wheel or a checkout, made when it is not there yet.
 
     Raises InstallError, NoPythonError.
     """
+    local = _local(version) if is_local(version) else None
+    version = local.version if local else version
     numbers = _numbers(version)
-    directory = cache_root() / "astrbot" / version
+    name = local.cache_name if local else version
+    wanted = str(local.path) if local else f"astrbot=={version}"
+    directory = cache_root() / "astrbot" / name
     ready = Installation(version=version, directory=directory)
     if _complete(ready):
         return ready
     python = find_python()
     directory.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(directory.with_name(f"{version}.lock"), say) as lock:
+    with _locked(directory.with_name(f"{name}.lock"), say) as lock:
         if _complete(ready):
             return ready
         shutil.rmtree(directory, ignore_errors=True)
-        say(f"installing AstrBot {version} with {python}")
+        say(f"installing {wanted if local else f'AstrBot {version}'} with {python}")
         _uv(
             ["venv", "--quiet", "--no-project", "--python", str(python), str(directory)],
             timeout_s=120,
@@ -116,12 +121,19 @@ def install(version: str, say: Callable[[str], None] = lambda _: None) -> Instal
         until = libraries_until(numbers)
         command = ["pip", "install", "--quiet", "--python", str(ready.python), "--overrides", str(overrides)]
         command += ["--exclude-newer", until] if until else []
-        _uv([*command, f"astrbot=={version}"], timeout_s=INSTALL_TIMEOUT_S, lock=lock)
+        _uv([*command, wanted], timeout_s=INSTALL_TIMEOUT_S, lock=lock)
         facts = {"version": version, "python": str(python), "libraries_until": until}
         unfinished = directory / f"{MARKER}.part"
         unfinished.write_text(json.dumps(facts), encoding="utf-8")
         unfinished.replace(directory / MARKER)
     return ready
+
+
+def _local(spec: str) -> LocalSource:
+    try:
+        return local_source(spec)
+    except LocalError as exc:
+        raise InstallError(str(exc)) from exc
 
 
 def libraries_until(numbers: tuple[int, ...]) -> str | None:
@@ -137,7 +149,7 @@ def _overrides(numbers: tuple[int, ...]) -> list[str]:
 def _numbers(version: str) -> tuple[int, ...]:
     match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)([a-z0-9.]*)", version)
     if match is None:
-        raise InstallError(f"AstrBot version {version!r}: expected one like 4.29.3, or latest")
+        raise InstallError(f"AstrBot version {version!r}: expected one like 4.29.3, latest, or a path")
     numbers = (int(match[1]), int(match[2]), int(match[3]))
     if numbers < FIRST:
         raise InstallError(f"AstrBot {version} has no HTTP API: it appears in 4.18.0")

@@ -56,6 +56,8 @@ class Api:
         username = self._username(body.get("username"))
         if self.wire.reserves_admin_names and username in ADMINS:
             raise Refused(self.wire.error("username is reserved for an AstrBot administrator"))
+        if self.pipeline.refuses:
+            raise Refused(self.wire.error("Too many requests", 429))
         asked = body.get("session_id", body.get("conversation_id"))
         session_id = str(asked).strip() if asked is not None else ""
         # The session is made before the message is looked at: a refused message leaves a row.

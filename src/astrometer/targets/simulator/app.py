@@ -23,7 +23,7 @@ from astrometer.targets.messenger.sink import Sink, SinkFaults, answer_sink
 from astrometer.targets.simulator.admin import answer_admin
 from astrometer.targets.simulator.api import FORMS, Api
 from astrometer.targets.simulator.auth import authenticate
-from astrometer.targets.simulator.bodies import BatchDeleteBody, ChatBody, ImBody, Refused, checked
+from astrometer.targets.simulator.bodies import BatchDeleteBody, ChatBody, ImBody, Refused, checked, missing
 from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.config import SimulatorConfig
 from astrometer.targets.simulator.faults import STATUS, Fault, FaultError, FaultPlan
@@ -86,7 +86,7 @@ class Simulator:
             stamp=self.config.stamp,
             sink=self.sink,
         )
-        known = [*ep.ENDPOINTS, BATCH_DELETE, FILE_DELETE]
+        known = [*ep.ENDPOINTS, *ep.MANAGED, BATCH_DELETE, FILE_DELETE]
         # Fixed paths before `{session_id}`, which would match them too.
         self._routes = [
             (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(endpoint.path))), endpoint)
@@ -248,5 +248,11 @@ HANDLERS: dict[ep.Endpoint, Handler] = {
     ep.SESSION_STOP: _sync(lambda sim, call: sim.api.session_stop(call.params["session_id"], call.key)),
     BATCH_DELETE: _sync(lambda sim, call: sim.api.batch_delete(call.body, call.key)),
     # A no-op that says ok for any id; the file is still served afterwards.
+    # Asked without the parameter that they need, as a check of a key's scopes does.
+    **dict.fromkeys(
+        (endpoint for endpoint in ep.MANAGED if endpoint is not ep.MCP),
+        _sync(lambda sim, _call: sim.wire.validation([missing("query", "id")])),
+    ),
+    ep.MCP: _sync(lambda sim, _call: sim.wire.ok({"servers": []})),
     FILE_DELETE: _sync(lambda sim, call: sim.wire.ok({"attachment_id": call.params["file_id"]})),
 }

@@ -1,7 +1,10 @@
 """A chat request -> refusal, or a run: gates, command, model, answer, as one AstrBot version does it."""
 
 import asyncio
+import random
 from collections import deque
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import replace
 from time import perf_counter, time
 from typing import Any
 
@@ -19,6 +22,7 @@ from astrometer.targets.simulator.model import (
 from astrometer.targets.simulator.run import Payload, Run
 from astrometer.targets.simulator.store import Store
 
+REMEMBERED = 20  # messages of a user; the real one remembers all by default
 FAILED = "LLM 响应错误: "
 BLOCKED = "你的消息或者大模型的响应中包含不适当的内容，已被屏蔽。"
 BLOCKED_ENGLISH = "Your message or the model response contains inappropriate content and has been blocked."
@@ -41,6 +45,12 @@ class Pipeline:
         self._gates: dict[str, asyncio.Lock] = {}
         self._turns: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        limit = settings.concurrency
+        self._places: AbstractAsyncContextManager[Any] = nullcontext()
+        if limit is not None and limit.strategy == "queue":
+            self._places = asyncio.Semaphore(limit.limit)
+        self._random = random.Random(1)  # noqa: S311 (reproducible, no secret)
+        self._said: dict[str, deque[str]] = {}  # what the model would be shown of a conversation
 
     def start(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
         """Answer `prompt` in the background, whether or not the client stays."""
@@ -49,6 +59,12 @@ class Pipeline:
         run.task = asyncio.create_task(self._perform(run, prompt, body, fault))
         self._tasks.add(run.task)
         run.task.add_done_callback(self._tasks.discard)
+
+    @property
+    def refuses(self) -> bool:
+        """All places are taken, and nobody may wait for one."""
+        limit = self.settings.concurrency
+        return limit is not None and limit.strategy == "refuse" and len(self._tasks) >= limit.limit
 
     def stop(self, session_id: str, besides: Run | None = None) -> int:
         """End the running turns of a session; how many there were."""
@@ -100,6 +116,8 @@ class Pipeline:
             run.whole(BLOCKED_ENGLISH if self.wire.english else BLOCKED)
         elif command := command_of(self.wire, prompt):
             stopped = self.stop(run.session_id, besides=run) if command == "stop" else 0
+            if command in ("reset", "new"):
+                self._said.pop(run.umo, None)
             run.whole(command_answer(self.wire, command, run, stopped))
         elif kind is FaultKind.FOLLOW_UP_CAPTURED:
             if self.wire.run_started:
@@ -113,19 +131,24 @@ class Pipeline:
 
     async def _ask_provider(self, run: Run, prompt: str, provider: Any) -> None:
         if not provider or provider in self.settings.providers:
-            await self._ask_model(run, prompt)
+            async with self._places:
+                await self._ask_model(run, prompt)
         elif self.wire.provider_sentence:
             run.whole(NO_PROVIDER.format(provider))
 
     async def _ask_model(self, run: Run, prompt: str) -> None:
         self.store.counters["model_asked"] += 1
-        turn = _Turn(run, prompt, self.settings)
+        said = self._said.setdefault(run.umo, deque(maxlen=REMEMBERED))
+        turn = _Turn(run, prompt, self.settings, before="\n".join(said))
+        said.append(prompt)
         try:
             script = script_for(prompt, self.settings.model)
         except DirectiveError as exc:
             detail = f"All chat models failed: BadRequestError: Error code: 400 - {exc}"
             turn.fail(UpstreamFailed(detail, tried_again=False))
             return
+        if self.settings.ttft_exponential and script.ttft_s > 0:
+            script = replace(script, ttft_s=self._random.expovariate(1 / script.ttft_s))
         session = self.store.sessions.get(run.session_id)
         if session is not None and session.display_name is None:
             session.display_name = "Stub title"  # a new session costs a second upstream call: its title
@@ -136,10 +159,11 @@ class Pipeline:
 class _Turn:
     """One question to the model and what of its answer, or of its failure, the client gets to see."""
 
-    def __init__(self, run: Run, prompt: str, settings: SimulatorConfig) -> None:
+    def __init__(self, run: Run, prompt: str, settings: SimulatorConfig, before: str) -> None:
         self.run = run
         self.wire = run.wire
         self.prompt = prompt
+        self.before = before
         self.settings = settings
         self.start_s = perf_counter()
         self.started_at = time()
@@ -148,7 +172,9 @@ class _Turn:
 
     async def stream(self, script: ModelScript) -> None:
         try:
-            async for token in tokens(script, self.prompt, yields=not self.wire.bursts_drop_reader):
+            async for token in tokens(
+                script, self.prompt, self.before, yields=not self.wire.bursts_drop_reader
+            ):
                 if self.first_token_s is None:
                     self.first_token_s = perf_counter() - self.start_s
                 self.output_tokens += 1
@@ -173,7 +199,7 @@ class _Turn:
             await fail_at_once(script, streamed=False, empty_detail=self.wire.empty_detail)
             if script.drop_after is not None:
                 raise connection_error(tried_again=True)  # a reply that breaks off is no reply
-            async for token in tokens(script, self.prompt, yields=True):
+            async for token in tokens(script, self.prompt, self.before, yields=True):
                 (thoughts if token.reasoning else words).append(token.text)
                 self.output_tokens += 1
         except UpstreamFailed as exc:

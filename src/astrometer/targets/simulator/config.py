@@ -46,6 +46,29 @@ class RateLimit:
         return limit
 
 
+class ConcurrencyError(ValueError):
+    """A limit of concurrency that is not of the form N[:STRATEGY]."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Concurrency:
+    """At most so many answers at a time: a further one waits its turn, or is refused with HTTP 429.
+
+    AstrBot has no such limit; the model service behind it or a proxy before it may.
+    """
+
+    limit: int
+    strategy: Literal["queue", "refuse"] = "queue"
+
+    @classmethod
+    def parse(cls, text: str) -> "Concurrency":
+        """`8`, `8:queue`, `8:refuse`. Raises ConcurrencyError."""
+        number, _, strategy = text.partition(":")
+        if not number.isdecimal() or int(number) < 1 or strategy not in {"", "queue", "refuse"}:
+            raise ConcurrencyError(f"concurrency {text!r}: N[:queue|refuse] expected")
+        return cls(limit=int(number), strategy="refuse" if strategy == "refuse" else "queue")
+
+
 def default_keys() -> dict[str, SimKey]:
     """One key per scope, one with all, one revoked, one expired; random at every start."""
     keys = {scope: new_key(scope) for scope in SCOPES}
@@ -78,3 +101,6 @@ class SimulatorConfig:
     # An IM platform `onebot` that notes what arrives in it, this long after it was handed over.
     im_sink: bool = False
     im_delay_s: float = 0.0
+    concurrency: Concurrency | None = None  # None: as many as come
+    # Every answer's time to the first token is drawn anew, with the model's `ttft` as its mean.
+    ttft_exponential: bool = False

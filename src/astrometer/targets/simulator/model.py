@@ -81,14 +81,16 @@ async def fail_at_once(script: ModelScript, *, streamed: bool, empty_detail: str
             )
 
 
-async def tokens(script: ModelScript, prompt: str, *, yields: bool) -> AsyncIterator[Token]:
+async def tokens(script: ModelScript, prompt: str, before: str = "", *, yields: bool) -> AsyncIterator[Token]:
     """The model's tokens, each when it is due. `yields`: let readers run between tokens due at once.
+
+    `before`: what the user said earlier in this conversation.
 
     Raises UpstreamFailed, UpstreamSilent.
     """
     start_s = perf_counter()
     await fail_at_once(script, streamed=True)
-    answer = [" "] if script.fail is Fail.BLANK else script.words(prompt)
+    answer = [" "] if script.fail is Fail.BLANK else script.words(prompt, before)
     stream = [Token(word, reasoning=True) for word in script.reasoning_words()]
     stream += [Token(word) for word in answer]
     for number, token in enumerate(stream):

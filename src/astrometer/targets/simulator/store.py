@@ -34,7 +34,8 @@ class SimKey:
         return not (self.revoked or self.expired)
 
     def allows(self, scope: str) -> bool:
-        return "*" in self.scopes or scope in self.scopes
+        included = ("bot", "provider") if "config" in self.scopes else ()
+        return "*" in self.scopes or scope in self.scopes or scope in included
 
 
 def new_key(*scopes: str, revoked: bool = False, expired: bool = False) -> SimKey:

@@ -1,0 +1,106 @@
+"""A running sandbox -> one that is frozen, full, blocked, or whose keys are worth less; and back again."""
+
+import json
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import httpx
+import psutil
+
+from astrometer.api.endpoints import CHAT
+from astrometer.api.messages import chat_body
+from astrometer.targets.sandbox.blocker import COMMAND
+from astrometer.targets.sandbox.box import Box
+from astrometer.targets.sandbox.database import StoredKey, store_key, stored_key
+
+LONG_AGO = "2020-01-01 00:00:00.000000"
+
+
+@contextmanager
+def frozen(box: Box) -> Iterator[None]:
+    """The process stands still: the kernel takes connections for it, nothing answers."""
+    box.kill(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        box.kill(signal.SIGCONT)
+
+
+@contextmanager
+def full_disk(box: Box) -> Iterator[None]:
+    """No file of the server may grow: what its database and its uploads meet on a full or read-only disk.
+
+    By a limit of the process (Linux only), which binds the superuser too. Writing fails with EFBIG.
+    """
+    process = psutil.Process(box.pid)
+    before = process.rlimit(psutil.RLIMIT_FSIZE)
+    process.rlimit(psutil.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        process.rlimit(psutil.RLIMIT_FSIZE, before)
+
+
+@contextmanager
+def expired_key(box: Box, name: str) -> Iterator[None]:
+    with _changed_key(box, name, expires_at=LONG_AGO):
+        yield
+
+
+@contextmanager
+def revoked_key(box: Box, name: str) -> Iterator[None]:
+    with _changed_key(box, name, revoked_at=LONG_AGO):
+        yield
+
+
+@contextmanager
+def lost_scope(box: Box, name: str, scope: str) -> Iterator[None]:
+    """The key keeps its other scopes."""
+    kept = [other for other in json.loads(_stored(box, name).scopes) if other != scope]
+    with _changed_key(box, name, scopes=json.dumps(kept)):
+        yield
+
+
+@contextmanager
+def blocked_loop(box: Box, seconds: int) -> Iterator[None]:
+    """The event loop is blocked from now on, for `seconds`. Needs `SandboxOptions(blockable=True)`.
+
+    Leaving waits for the end of it.
+    """
+    body = chat_body(username="sandbox-blocker", message=f"/{COMMAND} {seconds}", streaming=False)
+    headers = {"X-API-Key": box.keys["chat"]}
+    asked = threading.Event()
+
+    def ask() -> None:
+        with (
+            httpx.Client(timeout=seconds + 60, trust_env=False) as client,
+            client.stream("POST", CHAT.url(box.url), json=body, headers=headers) as answer,
+        ):
+            asked.set()  # headers and first events come before the command runs
+            answer.read()
+
+    asking = threading.Thread(target=ask, name="block the event loop")
+    asking.start()
+    asked.wait(30)
+    try:
+        yield
+    finally:
+        asking.join(seconds + 60)
+
+
+@contextmanager
+def _changed_key(box: Box, name: str, **change: str) -> Iterator[None]:
+    key_id = box.key_ids[name]
+    before = _stored(box, name)
+    store_key(box.data_dir, key_id, replace(before, **change))
+    try:
+        yield
+    finally:
+        store_key(box.data_dir, key_id, before)
+
+
+def _stored(box: Box, name: str) -> StoredKey:
+    return stored_key(box.data_dir, box.key_ids[name])

@@ -1,0 +1,59 @@
+import os
+
+import pytest
+
+from astrometer.targets.sandbox.local import LocalError, is_local, local_source
+
+
+@pytest.mark.parametrize(
+    ("spec", "local"),
+    [
+        ("4.29.3", False),
+        ("latest", False),
+        ("./AstrBot", True),
+        ("a/b", True),
+        ("x.whl", True),
+        ("~/A", True),
+    ],
+)
+def test_a_path_is_told_from_a_version(spec, local):
+    assert is_local(spec) is local
+
+
+def test_the_version_of_a_wheel_is_in_its_name_and_its_content_in_the_digest(tmp_path):
+    wheel = tmp_path / "astrbot-4.30.0rc1-py3-none-any.whl"
+    wheel.write_bytes(b"one")
+    first = local_source(str(wheel))
+    wheel.write_bytes(b"two")
+    assert first.version == "4.30.0rc1"
+    assert first.cache_name.startswith("4.30.0rc1-local-")
+    assert local_source(str(wheel)).cache_name != first.cache_name
+
+
+def checkout(path, name="AstrBot"):
+    (path / "astrbot").mkdir(parents=True)
+    (path / "astrbot" / "main.py").write_text("pass")
+    (path / "pyproject.toml").write_text(f'[project]\nname = "{name}"\nversion = "4.30.0"\n')
+    return path
+
+
+def test_an_edited_checkout_is_another_one_and_what_git_or_a_run_leaves_is_not(tmp_path):
+    path = checkout(tmp_path / "AstrBot")
+    first = local_source(str(path))
+    (path / ".git").mkdir()
+    (path / ".git" / "index").write_text("x")
+    assert local_source(str(path)).digest == first.digest
+    os.utime(path / "astrbot" / "main.py", (1, 1))
+    assert local_source(str(path)).digest != first.digest
+    assert first.version == "4.30.0"
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty", "other"])
+def test_what_is_no_astrbot_is_refused_with_what_was_expected(tmp_path, kind):
+    path = tmp_path / "thing"
+    if kind == "empty":
+        path.mkdir()
+    if kind == "other":
+        checkout(path, name="numpy")
+    with pytest.raises(LocalError, match="checkout of AstrBot"):
+        local_source(str(path))
