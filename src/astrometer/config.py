@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from astrometer.exporter_settings import BucketsTable, ExporterSettings, ExporterTable
+from astrometer.exporter_settings import build as build_exporter
 from astrometer.measure.objectives import Objective, ObjectiveError, parse_objective
 from astrometer.units import parse_duration
 
@@ -38,6 +40,12 @@ class Secret:
     def reveal(self) -> str:
         return self._text
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
     def __repr__(self) -> str:
         return "Secret(***)"
 
@@ -58,12 +66,27 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the probes of one target may spend in a UTC day; None: as much as they like."""
+
+    tokens_per_day: int | None = None
+    runs_per_day: int | None = None  # of probes that cost tokens
+
+    @property
+    def is_endless(self) -> bool:
+        return self.tokens_per_day is None and self.runs_per_day is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """One AstrBot server."""
+    """One AstrBot server. `concurrency`: how many of its probes run at a time."""
 
     name: str
     url: str
     keys: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))
+    budget: Budget = field(default_factory=Budget)
+    # Every keyed request costs AstrBot some 40 ms of its only event loop.
+    concurrency: int = 2
 
     def key_for(self, scope: str) -> Key | None:
         """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""
@@ -86,6 +109,7 @@ class ProbeSettings:
     connect_s: float = 10.0
     first_token_s: float | None = None
     idle_s: float = 30.0
+    cleanup_s: float = 15.0
     enabled: bool = True
     targets: tuple[str, ...] | None = None  # None: all
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
@@ -99,10 +123,17 @@ class Config:
     targets: Mapping[str, Target]
     probes: Mapping[str, ProbeSettings] = field(default_factory=lambda: MappingProxyType({}))
     objectives: tuple[Objective, ...] = ()
+    # By target and probe: what [targets.NAME.probes.PROBE] changes, over what [probes.PROBE] says.
+    target_probes: Mapping[tuple[str, str], ProbeSettings] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    state_dir: Path | None = None
+    exporter: ExporterSettings = field(default_factory=ExporterSettings)
 
-    def probe(self, name: str) -> ProbeSettings:
-        """The settings of the probe called `name`; the defaults when the config says nothing."""
-        return self.probes.get(name, ProbeSettings())
+    def probe(self, name: str, target: str | None = None) -> ProbeSettings:
+        """The settings of the probe called `name` (on `target`); the defaults when nothing is said."""
+        own = self.target_probes.get((target, name)) if target is not None else None
+        return own or self.probes.get(name, ProbeSettings())
 
     def target(self, name: str | None = None) -> Target:
         """The target called `name`, or the only one. Raises ConfigError."""
@@ -129,20 +160,32 @@ class _Key(_Strict):
     id: str | None = None
 
 
-class _Target(_Strict):
-    url: str
-    keys: dict[str, _Key] = Field(default_factory=dict)
+class _Budget(_Strict):
+    tokens_per_day: int | None = Field(default=None, ge=0)
+    runs_per_day: int | None = Field(default=None, ge=0)
 
 
-class _Probe(_Strict):
+class _TargetProbe(_Strict):
     interval: _Seconds | None = None
     timeout: _Seconds = 60.0
     connect: _Seconds = 10.0
     first_token: _Seconds | None = None
     idle: _Seconds = 30.0
+    cleanup: _Seconds = 15.0
     enabled: bool = True
-    targets: list[str] | None = None
     options: dict[str, Any] = Field(default_factory=dict)
+
+
+class _Probe(_TargetProbe):
+    targets: list[str] | None = None
+
+
+class _Target(_Strict):
+    url: str
+    keys: dict[str, _Key] = Field(default_factory=dict)
+    budget: _Budget = Field(default_factory=_Budget)
+    concurrency: int = Field(default=2, ge=1, le=100)
+    probes: dict[str, _TargetProbe] = Field(default_factory=dict)
 
 
 class _Slo(_Strict):
@@ -153,6 +196,8 @@ class _File(_Strict):
     targets: dict[str, _Target] = Field(default_factory=dict)
     probes: dict[str, _Probe] = Field(default_factory=dict)
     slo: _Slo = Field(default_factory=_Slo)
+    state_dir: str | None = None
+    exporter: ExporterTable = Field(default_factory=ExporterTable)
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -179,14 +224,19 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
 
 
 def target_from_options(url: str, environ: Mapping[str, str]) -> Target:
-    """A target given by its URL, with the key of ASTRBOT_API_KEY or of the file ASTRBOT_API_KEY_FILE."""
+    """A target given by its URL, with the key of ASTRBOT_API_KEY or of the file ASTRBOT_API_KEY_FILE.
+
+    ASTRBOT_API_KEY_ID: AstrBot's own id of that key.
+    """
     keys = {}
+    own_id = environ.get("ASTRBOT_API_KEY_ID") or None
     text = environ.get("ASTRBOT_API_KEY")
     file = environ.get("ASTRBOT_API_KEY_FILE")
     if text:
-        keys["default"] = Key(name="default", secret=_secret(text, "ASTRBOT_API_KEY"))
+        keys["default"] = Key(name="default", secret=_secret(text, "ASTRBOT_API_KEY"), id=own_id)
     elif file:
-        keys["default"] = Key(name="default", secret=_read_secret(Path(file), "ASTRBOT_API_KEY_FILE"))
+        secret = _read_secret(Path(file), "ASTRBOT_API_KEY_FILE")
+        keys["default"] = Key(name="default", secret=secret, id=own_id)
     return Target(name="default", url=_url(url, "ASTRBOT_URL"), keys=MappingProxyType(keys))
 
 
@@ -207,7 +257,13 @@ def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
         keys = {
             key: _key(f"{place}.keys.{key}", key, item, path, environ) for key, item in target.keys.items()
         }
-        targets[name] = Target(name=name, url=_url(target.url, f"{place}.url"), keys=MappingProxyType(keys))
+        targets[name] = Target(
+            name=name,
+            url=_url(target.url, f"{place}.url"),
+            keys=MappingProxyType(keys),
+            budget=Budget(**target.budget.model_dump()),
+            concurrency=target.concurrency,
+        )
     if not targets:
         raise ConfigError(f'{path}: no targets; add [targets.NAME] with url = "http://..."')
     probes = {}
@@ -217,27 +273,50 @@ def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
                 raise ConfigError(
                     f"{path}: probes.{name}.targets: no target {wanted!r}{_did_you_mean(wanted, targets)}"
                 )
-        probes[name] = ProbeSettings(
-            interval_s=probe.interval,
-            timeout_s=probe.timeout,
-            connect_s=probe.connect,
-            first_token_s=probe.first_token,
-            idle_s=probe.idle,
-            enabled=probe.enabled,
-            targets=tuple(probe.targets) if probe.targets is not None else None,
-            options=MappingProxyType(probe.options),
-        )
+        probes[name] = _probe_settings(probe)
     objectives = []
     for index, text in enumerate(parsed.slo.objectives):
         try:
             objectives.append(parse_objective(text))
         except ObjectiveError as exc:
             raise ConfigError(f"{path}: slo.objectives[{index}]: {exc}") from exc
+    try:
+        exporter = build_exporter(parsed.exporter, objectives)
+    except ValueError as exc:
+        raise ConfigError(f"{path}: exporter.{exc}") from exc
     return Config(
         source=str(path),
         targets=MappingProxyType(targets),
         probes=MappingProxyType(probes),
         objectives=tuple(objectives),
+        exporter=exporter,
+        target_probes=MappingProxyType(
+            {
+                (target, name): _probe_settings(parsed.probes.get(name, _Probe()), own)
+                for target, item in parsed.targets.items()
+                for name, own in item.probes.items()
+            }
+        ),
+        state_dir=path.parent / parsed.state_dir if parsed.state_dir is not None else None,
+    )
+
+
+def _probe_settings(common: _Probe, own: _TargetProbe | None = None) -> ProbeSettings:
+    """`own` replaces what it names; of `options` one by one."""
+    told = common.model_dump()
+    if own is not None:
+        changes = own.model_dump(exclude_unset=True)
+        told = {**told, **changes, "options": {**told["options"], **changes.get("options", {})}}
+    return ProbeSettings(
+        interval_s=told["interval"],
+        timeout_s=told["timeout"],
+        connect_s=told["connect"],
+        first_token_s=told["first_token"],
+        idle_s=told["idle"],
+        cleanup_s=told["cleanup"],
+        enabled=told["enabled"],
+        targets=tuple(told["targets"]) if told["targets"] is not None else None,
+        options=MappingProxyType(told["options"]),
     )
 
 
@@ -311,8 +390,16 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
             model = _Target
         case ("targets", _, "keys", _):
             model = _Key
+        case ("targets", _, "budget"):
+            model = _Budget
+        case ("targets", _, "probes", _):
+            model = _TargetProbe
         case ("probes", _):
             model = _Probe
+        case ("exporter",):
+            model = ExporterTable
+        case ("exporter", "buckets"):
+            model = BucketsTable
         case _:
             model = _Slo
     return list(model.model_fields)

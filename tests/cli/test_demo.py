@@ -9,13 +9,16 @@ import sys
 import time
 import tomllib
 
+import httpx
 import psutil
 import pytest
 from click.testing import CliRunner
 
+from astrometer import bundled
 from astrometer.cli import exits, main
 from astrometer.cli.demo import Simulated, probe_settings
 from astrometer.config import load
+from astrometer.probing.files import load_folder
 
 PROGRAM = [sys.executable, "-c", "from astrometer.cli import main; main()"]
 EXIT_BY_VERDICT = {"PASS": exits.PASS, "FAIL": exits.FAILED, "INVALID": exits.PASS}
@@ -41,6 +44,26 @@ def descendants(pid):
         return []
 
 
+def until(condition, child, timeout_s=30):
+    """What `condition` answers as soon as that is true. The demo must still run."""
+    give_up = time.monotonic() + timeout_s
+    while not (found := condition()) and child.poll() is None and time.monotonic() < give_up:
+        time.sleep(0.02)
+    assert found
+    return found
+
+
+def first_child(child):
+    return until(lambda: descendants(child.pid), child)
+
+
+def under_load(child):
+    """The demo's processes, once its load has asked the simulator something."""
+    url = re.search(r"http://[\d.:]+\d", child.stdout.readline())[0]
+    until(lambda: httpx.get(f"{url}/sim/stats", trust_env=False).json()["chats_started"], child)
+    return descendants(child.pid)
+
+
 def assert_all_gone(processes):
     _, alive = psutil.wait_procs(processes, timeout=10)
     for process in alive:
@@ -51,8 +74,7 @@ def assert_all_gone(processes):
 def test_the_demo_measures_probes_and_reports(tmp_path):
     folder = tmp_path / "demo-report"
     child = start(folder, "--duration", "8s", "--users", "40")
-    time.sleep(4)
-    family = descendants(child.pid)
+    family = under_load(child)
     out, err = child.communicate(timeout=90)
     assert_all_gone(family)
     results = json.loads((folder / "results.json").read_text("utf-8"))
@@ -64,7 +86,7 @@ def test_the_demo_measures_probes_and_reports(tmp_path):
     assert "<h1>" in (folder / "report.html").read_text("utf-8")
     assert "TTFT" in out
     assert re.search(rf"^{results['verdict']}  ", out, flags=re.MULTILINE)
-    for probe in ("chat", "im", "reads", "scopes", "upload"):
+    for probe in load_folder(bundled.folder("probes")).probes:
         assert re.search(rf"simulator +{probe} +PASS", out), out + err
     assert str(folder / "report.html") in out
     assert child.returncode == EXIT_BY_VERDICT[results["verdict"]]
@@ -73,12 +95,12 @@ def test_the_demo_measures_probes_and_reports(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("number", "after_s"), [(signal.SIGINT, 5), (signal.SIGTERM, 5), (signal.SIGINT, 0.9)]
+    ("number", "reached"),
+    [(signal.SIGINT, under_load), (signal.SIGTERM, under_load), (signal.SIGINT, first_child)],
 )
-def test_an_interrupted_demo_leaves_no_process(tmp_path, number, after_s):
+def test_an_interrupted_demo_leaves_no_process(tmp_path, number, reached):
     child = start(tmp_path / "demo-report", "--duration", "60s", "--users", "5")
-    time.sleep(after_s)
-    family = descendants(child.pid)
+    family = reached(child)
     child.send_signal(number)
     _, err = child.communicate(timeout=30)
     assert_all_gone(family)

@@ -49,7 +49,8 @@ def test_a_healthy_new_server_is_ok_throughout_and_left_as_it_was():
     assert code == 0
     assert states(checks) == dict.fromkeys(NAMES, "ok")
     assert checks["version"]["line"] == "4.29.3, as /help says"
-    assert checks["key default"]["line"] == "allowed: chat, sessions, configs, upload, im_message, im_bots"
+    allowed = "allowed: chat, sessions, configs, upload, im_message, im_bots, bot, provider"
+    assert checks["key default"]["line"] == allowed
     assert list(sim.store.sessions) == []
 
 

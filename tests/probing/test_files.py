@@ -3,7 +3,7 @@
 import pytest
 
 from astrometer import bundled
-from astrometer.probing.files import load_folder
+from astrometer.probing.files import load_folder, load_folders
 
 GOOD = "async def probe(ctx):\n    return None\n"
 
@@ -11,8 +11,10 @@ GOOD = "async def probe(ctx):\n    return None\n"
 def test_our_probes_are_found_and_none_is_broken():
     folder = load_folder(bundled.folder("probes"))
     assert folder.broken == ()
-    assert list(folder.probes) == ["chat", "im", "reads", "scopes", "upload"]
-    assert {name for name, probe in folder.probes.items() if probe.costs_tokens} == {"chat", "upload"}
+    names = ["auth", "chat", "chat_segments", "im", "multi_turn", "reads", "scopes", "upload"]
+    assert list(folder.probes) == names
+    paid = {name for name, probe in folder.probes.items() if probe.costs_tokens}
+    assert paid == {"chat", "chat_segments", "multi_turn", "upload"}
     assert all(probe.summary for probe in folder.probes.values())
 
 
@@ -34,6 +36,10 @@ def test_helpers_with_an_underscore_are_no_probes(tmp_path):
         ("x = (\n", "bad.py:1: '(' was never closed"),
         ("import os\nraise KeyError('a')\n", "bad.py:2: KeyError: 'a'"),
         (f"INTERVAL = 0\n{GOOD}", "bad.py: INTERVAL must be a number of seconds above 0, not 0"),
+        (
+            f"OPTIONS = {{'umo': None}}\n{GOOD}",
+            'bad.py: OPTIONS must name defaults, like {"question": "..."}: text or numbers',
+        ),
         (f"SCOPES = 'chat'\n{GOOD}", 'bad.py: SCOPES must be a tuple of names, like ("chat",)'),
     ],
 )
@@ -49,3 +55,11 @@ def test_importing_leaves_nothing_in_the_folder(tmp_path):
     (tmp_path / "good.py").write_text(GOOD)
     load_folder(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["good.py"]
+
+
+def test_a_folder_of_ones_own_stands_beside_ours_and_replaces_what_has_the_same_name(tmp_path):
+    (tmp_path / "mine.py").write_text(GOOD)
+    (tmp_path / "chat.py").write_text(f'"""My own."""\n{GOOD}')
+    folder = load_folders([bundled.folder("probes"), tmp_path])
+    assert {"mine", "chat", "upload"} <= set(folder.probes)
+    assert folder.probes["chat"].summary == "My own."

@@ -11,6 +11,7 @@ from astrometer.probing.metrics import ProbeMetrics
 from astrometer.probing.probe import Verdict
 from astrometer.probing.runner import Plan, Runner
 from astrometer.probing.scopes import judge, look
+from astrometer.probing.series import Series
 from astrometer.probing.verdict import ScopeCheck
 
 CATALOGUE = """runs failures success duration_seconds phase_duration_seconds time_to_first_event_seconds
@@ -42,7 +43,7 @@ def plan_of(bench) -> Plan:
 
 
 def test_counters_exist_at_zero_and_gauges_of_a_last_run_do_not(bench, registry, metrics):
-    metrics.declare([plan_of(bench)])
+    Series(metrics).declare([plan_of(bench)])
     assert value(registry, "runs_total") == 0
     for outcome in (*(outcome for outcome in Outcome if not outcome.is_ok), "cleanup", "internal", "leak"):
         assert value(registry, "failures_total", reason=str(outcome)) == 0
@@ -125,7 +126,7 @@ def test_what_stays_adds_up_except_the_one_fixed_session(old_bench, registry, me
 
 
 def test_buckets_and_names_are_those_of_the_catalogue(bench, registry, metrics):
-    metrics.declare([plan_of(bench)])
+    Series(metrics).declare([plan_of(bench)])
     text = generate_latest(registry).decode()
     assert "_created" not in text
     families = {family.name: family for family in text_string_to_metric_families(text)}

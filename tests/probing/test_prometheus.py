@@ -108,6 +108,14 @@ def test_prometheus_computes_a_ttft_quantile_from_the_exporter(prometheus, expor
     assert ask(prometheus, "sum(astrbot_probe_scope_violations_total)") == 0
     assert ask(prometheus, 'sum(astrbot_probe_failures_total{probe="chat"})') == 0
     assert ask(prometheus, 'probe_success{job="on_demand"}') == 1
+    assert ask(prometheus, 'min(up{job="on_demand"})') == 1
+    # Every run has a duration, every good one a first token.
+    runs = 'astrbot_probe_runs_total{probe="chat"}'
+    tokens = 'astrbot_probe_time_to_first_token_seconds_count{probe="chat"}'
+    assert ask(prometheus, f"{runs} - ignoring() {tokens}") == 0
+    assert ask(prometheus, 'count(astrbot_probe_target_info{target="sim"})') == 1
+    assert ask(prometheus, "astrbot_probe_exporter_config_last_reload_successful") == 1
+    assert ask(prometheus, 'time() - max(astrbot_probe_last_run_timestamp_seconds{probe="chat"})') < 60
     metrics = httpx.get(f"http://{exporter}/metrics", trust_env=False).content
     lint = subprocess.run(["promtool", "check", "metrics"], check=False, input=metrics, capture_output=True)
     assert (lint.returncode, lint.stdout, lint.stderr) == (0, b"", b"")

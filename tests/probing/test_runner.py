@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import time
 
 import pytest
+from probing.conftest import Bench
 
 from astrometer.api.outcome import Outcome
 from astrometer.probing.probe import Context, Limits, NotApplicable, ProbeFailed, Verdict
 from astrometer.probing.runner import Runner, run_once
+from astrometer.targets.script import ModelScript
+from astrometer.targets.serving import serve
+from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.config import SimulatorConfig
 
 
 async def passing(_ctx: Context) -> Verdict:
@@ -203,6 +209,25 @@ def test_a_run_that_somebody_waits_for_is_not_reported_a_second_time(bench):
     assert finished == []
 
 
+def test_a_scheduled_run_does_not_inherit_the_lower_deadline_of_a_scrape(bench):
+    finished = []
+
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[ttft=0.8]]"))
+
+    async def go() -> tuple:
+        runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+        scrape = asyncio.create_task(runner.answer(plan, 0.3, finished.append))
+        await asyncio.sleep(0.05)
+        scheduled = await runner.run(plan)
+        return await scrape, scheduled
+
+    scrape, scheduled = asyncio.run(go())
+    assert not scrape.ok
+    assert scheduled.ok
+    assert [run.ok for run in finished] == [False]  # the scrape's own run is still accounted for
+
+
 def test_cut_gives_up_running_chats_stops_them_and_cleans_up(bench):
     async def probe(ctx: Context) -> Verdict:
         return Verdict.of(await ctx.chat("[[stall=1]]"))
@@ -260,7 +285,7 @@ def test_a_version_that_deletes_nothing_keeps_one_session_with_a_short_memory(ol
         for row in old_bench.store.messages["astrometer-probe-p"]
         if row.content["type"] == "user"
     ]
-    assert asked == ["/reset", "hi"] * 3
+    assert asked == ["/reset", "hi", "/help"] * 3  # a runner asks for the version once an hour
 
 
 def test_a_server_that_echoes_the_key_cannot_make_us_print_it(bench):
@@ -287,6 +312,22 @@ def test_an_abandoned_answer_does_not_block_the_next_run_on_a_version_that_canno
     assert "goes on spending tokens" in first.note
     assert (second.reason, second.stays) == ("ok", ("session",))
     assert old_bench.sessions() == ["astrometer-probe-p", "astrometer-probe-p-1"]
+
+
+def test_from_4_20_1_to_4_25_an_abandoned_answer_is_stopped_by_a_message():
+    simulator = Simulator(SimulatorConfig(version="4.23.6", model=ModelScript(ttft_s=0.02, tokens=3)))
+
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=1]]", idle_s=0.4))
+
+    with serve(simulator) as url:
+        bench = Bench(simulator, url)
+        run = bench.run(bench.target("all"), probe)
+        assert (run.reason, run.note.count("spending")) == ("stalled", 0)
+        give_up = time.monotonic() + 10
+        while simulator.pipeline.running and time.monotonic() < give_up:
+            time.sleep(0.02)
+        assert simulator.pipeline.running == {}
 
 
 def test_a_whole_run_without_a_first_token_is_named_so(bench):

@@ -1,12 +1,14 @@
 """Runs that come again and again, spread out, and an orderly end."""
 
 import asyncio
+import time
 from collections import Counter
+from collections.abc import Callable
 from random import Random
 
 from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.runner import Runner
-from astrometer.probing.schedule import PER_TARGET, Schedule, spread
+from astrometer.probing.schedule import Schedule, spread
 
 
 class Notes:
@@ -21,14 +23,20 @@ class Notes:
         self.skips[cause] += 1
 
 
-def keep(plans, seconds: float, *, finish_s: float = 2.0) -> tuple[Notes, Runner]:
-    async def go() -> tuple[Notes, Runner]:
+def keep(
+    plans, until: Callable[[Notes, Runner], object], *, finish_s: float = 10.0, give_up_s: float = 20.0
+) -> Notes:
+    """Run a schedule `until` something is so, then stop it."""
+
+    async def go() -> Notes:
         notes, runner = Notes(), Runner()
         schedule = Schedule(runner, plans, notes, random=Random(1))
         schedule.start()
-        await asyncio.sleep(seconds)
+        give_up = time.monotonic() + give_up_s
+        while not until(notes, runner) and time.monotonic() < give_up:
+            await asyncio.sleep(0.01)
         await schedule.stop(finish_s=finish_s, give_up_s=5)
-        return notes, runner
+        return notes
 
     return asyncio.run(go())
 
@@ -46,8 +54,9 @@ def test_a_plan_runs_once_an_interval(bench):
     async def probe(_ctx: Context) -> Verdict:
         return Verdict.passed()
 
-    notes, _ = keep([bench.plan(bench.target("all"), probe, interval_s=0.2)], 1.1)
-    assert 5 <= len(notes.runs) <= 6
+    plan = bench.plan(bench.target("all"), probe, interval_s=0.8)
+    notes = keep([plan], lambda notes, _: len(notes.runs) == 4)
+    assert 2.4 - 0.5 < notes.runs[3].started_at - notes.runs[0].started_at < 2.4 + 1.5
     assert notes.skips == Counter()
 
 
@@ -62,7 +71,8 @@ def test_a_slow_probe_never_overlaps_itself_and_its_skips_are_counted(bench):
         running -= 1
         return Verdict.passed()
 
-    notes, _ = keep([bench.plan(bench.target("all"), probe, interval_s=0.2)], 1.4)
+    plan = bench.plan(bench.target("all"), probe, interval_s=0.2)
+    notes = keep([plan], lambda notes, _: notes.skips["overlap"] >= 3)
     assert most == 1
     assert notes.skips["overlap"] >= 3
 
@@ -79,8 +89,9 @@ def test_a_target_is_asked_a_few_things_at_a_time(bench):
         return Verdict.passed()
 
     target = bench.target("all")
-    keep([bench.plan(target, probe, name=f"p{n}", interval_s=0.6) for n in range(6)], 1.2)
-    assert most == PER_TARGET
+    plans = [bench.plan(target, probe, name=f"p{n}", interval_s=0.6) for n in range(6)]
+    keep(plans, lambda notes, _: len(notes.runs) >= 8)
+    assert most == target.concurrency
 
 
 def test_stop_lets_a_short_run_finish(bench):
@@ -88,7 +99,7 @@ def test_stop_lets_a_short_run_finish(bench):
         await asyncio.sleep(0.4)
         return Verdict.passed()
 
-    notes, _ = keep([bench.plan(bench.target("all"), probe)], 3.2)  # the first starts within the jitter
+    notes = keep([bench.plan(bench.target("all"), probe)], lambda _, runner: runner.in_flight)
     assert [run.reason for run in notes.runs] == ["ok"]
 
 
@@ -96,7 +107,8 @@ def test_stop_gives_up_a_long_run_and_cleans_up_after_it(bench):
     async def probe(ctx: Context) -> Verdict:
         return Verdict.of(await ctx.chat("[[stall=1]]"))
 
-    notes, _ = keep([bench.plan(bench.target("all"), probe, interval_s=1.0)], 0.6, finish_s=0.2)
+    plan = bench.plan(bench.target("all"), probe, interval_s=1.0)
+    notes = keep([plan], lambda *_: bench.store.counters["requests_chat"], finish_s=0.2)
     assert [run.reason for run in notes.runs] == ["client_cancel"]
     assert bench.sessions() == []
 
@@ -126,5 +138,6 @@ def test_a_plan_without_its_key_is_not_scheduled(bench):
     async def probe(_ctx: Context) -> Verdict:
         return Verdict.passed()
 
-    notes, _ = keep([bench.plan(bench.target(file="file"), probe, scopes=("chat",), interval_s=0.1)], 0.3)
+    plan = bench.plan(bench.target(file="file"), probe, scopes=("chat",), interval_s=0.1)
+    notes = keep([plan], lambda notes, _: notes.runs, give_up_s=0.5)
     assert notes.runs == []

@@ -4,7 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-Scope = Literal["chat", "config", "file", "im"]
+# 4.18 to 4.25 know the first four; from 4.26 on the same keys open the dashboard's own API as well.
+Scope = Literal[
+    "chat", "config", "file", "im", "bot", "provider", "persona", "data", "plugin", "mcp", "skill"
+]
 Version = tuple[int, int, int]
 API = "/api/v1"
 
@@ -87,3 +90,19 @@ ENDPOINTS = (
     OPENAPI,
     START_TIME,
 )
+
+
+def _managed(name: str, path: str, scope: Scope) -> Endpoint:
+    return Endpoint(name=name, method="GET", path=f"{API}/{path}", scope=scope, since=(4, 26, 0))
+
+
+# One of the dashboard's API for each of its scopes: asked without the parameter that they need (422), they
+# read nothing. Not for users of the HTTP API, so not in ENDPOINTS.
+BOT = _managed("bot", "bots/by-id", "bot")
+PROVIDER = _managed("provider", "providers/by-id", "provider")
+PERSONA = _managed("persona", "personas/by-id", "persona")
+DATA = _managed("data", "conversations/astrometer-nowhere", "data")
+PLUGIN = _managed("plugin", "plugins/by-id", "plugin")
+SKILL = _managed("skill", "skills/files", "skill")
+MCP = _managed("mcp", "mcp/servers", "mcp")
+MANAGED = (BOT, PROVIDER, PERSONA, DATA, PLUGIN, SKILL, MCP)

@@ -25,12 +25,12 @@ class Comment:
 
 Item: TypeAlias = ServerEvent | Comment
 
-# A line longer than this is no chat event but a fault; without a bound it would fill the memory.
+# A line, or an event of many lines, longer than this is a fault; without a bound it would fill the memory.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 
 
 class LineTooLong(ValueError):
-    """A line grew past MAX_LINE_BYTES without an end."""
+    """A line, or the lines of one event, grew past MAX_LINE_BYTES without an end."""
 
 
 class SSEDecoder:
@@ -41,6 +41,7 @@ class SSEDecoder:
         self._at_start = True
         self._after_cr = False
         self._data: list[str] = []
+        self._data_chars = 0
         self._event = ""
         self._id = ""
         self._fields_seen = False
@@ -98,6 +99,9 @@ class SSEDecoder:
         self._fields_seen = True
         if name == b"data":
             self._data.append(_text(value))
+            self._data_chars += len(value) + 1
+            if self._data_chars > MAX_LINE_BYTES:
+                raise LineTooLong(f"an event of more than {MAX_LINE_BYTES} bytes without an end")
         elif name == b"event":
             self._event = _text(value)
         elif name == b"id" and b"\0" not in value:
@@ -108,6 +112,7 @@ class SSEDecoder:
     def _dispatch(self) -> ServerEvent | None:
         data, event = self._data, self._event
         self._data, self._event, self._fields_seen = [], "", False
+        self._data_chars = 0
         if not data:
             return None  # WHATWG: no data, no event
         return ServerEvent("\n".join(data), event or "message", self._id)

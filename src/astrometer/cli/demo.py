@@ -6,10 +6,8 @@ Each is in a session of its own: Ctrl-C reaches this process alone, which passes
 
 import json
 import math
-import os
 import select
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,11 +15,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import click
 
 from astrometer.cli import exits
+from astrometer.cli.children import Interrupts, end, environ_with, start
 from astrometer.measure import results
 from astrometer.units import parse_duration
 
@@ -32,9 +30,7 @@ SLOS = ("ttft_p95 < 1s", "errors < 1%")
 # A p95 wants 200 answers; a user of the mixed run asks every few seconds, and some do not chat at all.
 USER_SECONDS = 2400
 START_TIMEOUT_S = 30.0
-STOP_TIMEOUT_S = 5.0
 INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class DemoError(Exception):
@@ -49,41 +45,6 @@ class Simulated:
     version: str
     keys: Mapping[str, str]
     key_ids: Mapping[str, str]
-
-
-class Interrupts:
-    """Ctrl-C, SIGTERM and a closed terminal while children run: passed on to the child, and remembered."""
-
-    def __init__(self) -> None:
-        self.seen = False
-        self._child: subprocess.Popen[bytes] | None = None
-
-    @contextmanager
-    def watched(self) -> Iterator["Interrupts"]:
-        before = {
-            number: signal.signal(number, self._note)
-            for number in _SIGNALS
-            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN  # nohup is obeyed
-        }
-        try:
-            yield self
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-    def run(self, arguments: Sequence[str], environ: Mapping[str, str]) -> int:
-        """Run `astrometer ARGUMENTS` to its end and return its exit code."""
-        self._child = _start(arguments, environ)
-        try:
-            return self._child.wait()
-        finally:
-            self._child = None
-
-    def _note(self, _number: int, _frame: Any) -> None:
-        self.seen = True
-        if self._child is None:
-            raise KeyboardInterrupt
-        self._child.send_signal(signal.SIGINT)  # it ends in order, a second one at once
 
 
 def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
@@ -115,7 +76,7 @@ def command(*, duration: float, out: Path, users: int | None) -> None:
     """
     number = users or min(200, max(20, math.ceil(USER_SECONDS / duration)))
     try:
-        with Interrupts().watched() as interrupts, _simulator() as simulated:
+        with Interrupts().watched() as interrupts, _simulator(interrupts) as simulated:
             code = _tour(interrupts, simulated, duration_s=duration, users=number, out=out)
     except KeyboardInterrupt:
         code = INTERRUPTED
@@ -138,7 +99,7 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
         *("--out", str(out), "--", "--target-version", simulated.version),
     ]
     _say_command(load)
-    load_code = interrupts.run(load, _environ({"ASTRBOT_API_KEY": simulated.keys["all"]}))
+    load_code = interrupts.run(load, environ_with({"ASTRBOT_API_KEY": simulated.keys["all"]}))
     if interrupts.seen:
         return INTERRUPTED
     with tempfile.TemporaryDirectory(prefix="astrometer-demo-") as folder:
@@ -146,7 +107,7 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
         settings.write_text(probe_settings(simulated), "utf-8")
         _say_command(["probe", "--once", "--config", "astrometer.toml"])
         names = {_variable(name): secret for name, secret in simulated.keys.items()}
-        probe_code = interrupts.run(["probe", "--once", "--config", str(settings)], _environ(names))
+        probe_code = interrupts.run(["probe", "--once", "--config", str(settings)], environ_with(names))
     if interrupts.seen:
         return INTERRUPTED
     _conclude(out)
@@ -172,20 +133,16 @@ def probe_settings(simulated: Simulated) -> str:
 
 
 @contextmanager
-def _simulator() -> Iterator[Simulated]:
+def _simulator(interrupts: Interrupts) -> Iterator[Simulated]:
     arguments = ("sim", "--json", "--ttft", TTFT, "--gap", GAP, "--tokens", TOKENS)
-    child = _start(arguments, _environ({}), stdout=subprocess.PIPE)
+    child = None
     try:
+        with interrupts.held():
+            child = start(arguments, environ_with({}), stdout=subprocess.PIPE)
         yield _introduction(child)
     finally:
-        child.terminate()
-        try:
-            child.wait(STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            child.wait()
-        if child.stdout is not None:
-            child.stdout.close()
+        if child is not None:
+            end(child)
 
 
 def _introduction(child: subprocess.Popen[bytes]) -> Simulated:
@@ -203,26 +160,6 @@ def _introduction(child: subprocess.Popen[bytes]) -> Simulated:
     return Simulated(
         url=told["url"], version=told["version"], keys=told["keys"], key_ids=told.get("key_ids", {})
     )
-
-
-def _start(
-    arguments: Sequence[str], environ: Mapping[str, str], stdout: int | None = None
-) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(  # noqa: S603 (our own interpreter and package)
-        [sys.executable, "-m", "astrometer", *arguments],
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        start_new_session=True,
-    )
-
-
-def _environ(more: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without what would point a command at another server."""
-    kept = {
-        name: value for name, value in os.environ.items() if not name.startswith(("ASTRBOT_", "ASTROMETER_"))
-    }
-    return {**kept, **more}
 
 
 def _variable(name: str) -> str:

@@ -4,13 +4,21 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
+from typing import Any, TypeAlias
 
 from astrometer.probing.probe import ProbeFunction
 
 DEFAULT_INTERVAL_S = 60.0
+OPTION_KINDS = (str, bool, int, float, list)
+Check: TypeAlias = Callable[[Mapping[str, Any]], None]
+
+
+def no_check(_options: Mapping[str, Any]) -> None:
+    """Any options of the right kind will do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +31,8 @@ class Probe:
     scopes: tuple[str, ...]
     costs_tokens: bool
     summary: str
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    check: Check = no_check
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +65,17 @@ def load_folder(folder: Path) -> Folder:
     return Folder(probes=probes, broken=tuple(broken))
 
 
+def load_folders(folders: Iterable[Path]) -> Folder:
+    """Several folders as one; a probe of a later folder replaces an earlier one of the same name."""
+    probes: dict[str, Probe] = {}
+    broken: list[BrokenProbe] = []
+    for folder in folders:
+        found = load_folder(folder)
+        probes |= found.probes
+        broken += found.broken
+    return Folder(probes=probes, broken=tuple(broken))
+
+
 class InvalidProbe(ValueError):
     """A probe file that cannot be used: file, line, cause."""
 
@@ -71,6 +92,11 @@ def load_probe(path: Path) -> Probe:
     scopes = getattr(module, "SCOPES", ())
     if isinstance(scopes, str) or not all(isinstance(scope, str) for scope in scopes):
         raise InvalidProbe(f'{path}: SCOPES must be a tuple of names, like ("chat",)')
+    options = getattr(module, "OPTIONS", {})
+    if not isinstance(options, dict) or not all(
+        isinstance(name, str) and isinstance(default, OPTION_KINDS) for name, default in options.items()
+    ):
+        raise InvalidProbe(f'{path}: OPTIONS must name defaults, like {{"question": "..."}}: text or numbers')
     return Probe(
         name=path.stem,
         function=function,
@@ -78,6 +104,8 @@ def load_probe(path: Path) -> Probe:
         scopes=tuple(scopes),
         costs_tokens=bool(getattr(module, "COSTS_TOKENS", False)),
         summary=(inspect.getdoc(module) or "").split("\n", maxsplit=1)[0],
+        options=MappingProxyType(dict(options)),
+        check=getattr(module, "check", no_check),
     )
 
 

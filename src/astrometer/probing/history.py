@@ -1,61 +1,118 @@
-"""Finished runs -> the last of them, failures kept longer than successes, and their debug text."""
+"""Finished runs -> the last of each plan, failures kept longer than successes, and what happened in them."""
 
 import time
-from collections import deque
-from dataclasses import replace
+from collections import OrderedDict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-from astrometer.config import Config
 from astrometer.probing.verdict import Run
 
-KEPT_PASSED = 100
-KEPT_FAILED = 100
+# Of each target and probe: one that fails all the time pushes nobody else's failures out.
+KEPT_PASSED = 5
+KEPT_FAILED = 20
+# Logs are the heavy part; these are kept of all plans together.
+LOGS_PASSED = 50
+LOGS_FAILED = 200
+LOG_LINES = 120
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A run of the history, with the number its log is found by."""
+
+    number: int
+    run: Run
 
 
 class History:
     """Bounded memory of runs."""
 
     def __init__(self) -> None:
-        self._passed: deque[Run] = deque(maxlen=KEPT_PASSED)
-        self._failed: deque[Run] = deque(maxlen=KEPT_FAILED)
+        self._number = 0
+        self._passed: dict[tuple[str, str], deque[Kept]] = {}
+        self._failed: dict[tuple[str, str], deque[Kept]] = {}
+        self._logs_passed: OrderedDict[int, str] = OrderedDict()
+        self._logs_failed: OrderedDict[int, str] = OrderedDict()
         self.last: dict[tuple[str, str], Run] = {}
 
     def add(self, run: Run) -> None:
-        run = slim(run)
-        (self._passed if run.ok else self._failed).append(run)
-        self.last[(run.target, run.probe)] = run
+        self._number += 1
+        logs, most = (self._logs_passed, LOGS_PASSED) if run.ok else (self._logs_failed, LOGS_FAILED)
+        logs[self._number] = log_text(run)
+        if len(logs) > most:
+            logs.popitem(last=False)
+        place = (run.target, run.probe)
+        kept = Kept(number=self._number, run=slim(run))
+        if run.ok:
+            self._passed.setdefault(place, deque(maxlen=KEPT_PASSED)).append(kept)
+        else:
+            self._failed.setdefault(place, deque(maxlen=KEPT_FAILED)).append(kept)
+        self.last[place] = kept.run
 
-    def newest_first(self) -> list[Run]:
-        return sorted([*self._passed, *self._failed], key=lambda run: run.started_at, reverse=True)
+    def newest_first(
+        self, *, target: str | None = None, probe: str | None = None, failed: bool = False
+    ) -> list[Kept]:
+        """All that is kept, or of one target, of one probe, or the failures only."""
+        shelves = [*self._failed.values(), *([] if failed else self._passed.values())]
+        found = [
+            kept
+            for shelf in shelves
+            for kept in shelf
+            if target in (None, kept.run.target) and probe in (None, kept.run.probe)
+        ]
+        return sorted(found, key=lambda kept: (kept.run.started_at, kept.number), reverse=True)
+
+    def log_of(self, number: int) -> str | None:
+        """The log of a run; None when it is not kept any more."""
+        return self._logs_failed.get(number) or self._logs_passed.get(number)
+
+    def keep_only(self, places: Iterable[tuple[str, str]]) -> None:
+        """Plans that are no more leave the landing page; their failures stay in the history."""
+        places = set(places)
+        for place in [place for place in self.last if place not in places]:
+            del self.last[place]
+            self._passed.pop(place, None)
 
 
 def slim(run: Run) -> Run:
-    """`run` without what may be large: answers, bodies, logs and gaps of two hundred runs would add up."""
+    """`run` without what may be large: answers, bodies, logs and gaps of many runs would add up."""
+    return replace(without_bodies(run, gaps=False), log=())
+
+
+def without_bodies(run: Run, *, gaps: bool = True) -> Run:
+    """`run` without answers and bodies, but with its log, and its gaps unless told otherwise."""
     turns = tuple(
-        replace(turn, text="", reasoning="", timings=replace(turn.timings, chunk_gaps_s=()))
+        replace(
+            turn,
+            text="",
+            reasoning="",
+            timings=turn.timings if gaps else replace(turn.timings, chunk_gaps_s=()),
+        )
         for turn in run.turns
     )
-    return replace(run, turns=turns, calls=(), log=())
+    return replace(run, turns=turns, calls=())
 
 
-def debug_text(run: Run, metrics: str, config: Config) -> str:
+def log_text(run: Run) -> str:
+    """What happened in one run, line by line, the middle left out when it is long."""
+    lines = [f"  {line.t_s:9.4f} s  {line.text}" for line in run.log]
+    if len(lines) > LOG_LINES:
+        left_out = len(lines) - LOG_LINES
+        half = LOG_LINES // 2
+        lines = [*lines[:half], f"  ... {left_out} lines left out", *lines[-half:]]
+    head = f"Logs of probe {run.probe} on {run.target}, {utc(run.started_at)}:"
+    lines = [head, *lines, f"  {run.duration_s:9.4f} s  verdict: {run.reason}  {run.detail}".rstrip()]
+    return "\n".join([*lines, *([f"  note: {run.note}"] if run.note else [])]) + "\n"
+
+
+def debug_text(run: Run, metrics: str, settings: str, *, cached: bool = False) -> str:
     """The log of one run, its metrics, and the settings it ran under, for `/probe?debug=true`."""
-    lines = [f"Logs of probe {run.probe} on {run.target}, {utc(run.started_at)}:"]
-    lines += [f"  {line.t_s:9.4f} s  {line.text}" for line in run.log]
-    lines += [f"  {run.duration_s:9.4f} s  verdict: {run.reason}  {run.detail}"]
-    lines += [f"  note: {run.note}"] if run.note else []
-    return "\n".join([*lines, "", "Metrics:", metrics, "Settings:", masked_settings(run, config), ""])
-
-
-def masked_settings(run: Run, config: Config) -> str:
-    """What the config says about this target and this probe; of a key only its name and its scopes."""
-    target = config.targets[run.target]
-    settings = config.probe(run.probe)
-    lines = [f"  source = {config.source}", f"  targets.{target.name}.url = {target.url}"]
-    for key in target.keys.values():
-        scopes = "not stated" if key.scopes is None else ", ".join(sorted(key.scopes))
-        lines.append(f"  targets.{target.name}.keys.{key.name} = *** (scopes: {scopes})")
-    lines.append(f"  probes.{run.probe}: {settings}")
-    return "\n".join(lines)
+    why = (
+        "This is the result of an earlier run: the probe costs tokens, and it is too soon for another.\n\n"
+        if cached
+        else ""
+    )
+    return f"{why}{log_text(run)}\nMetrics:\n{metrics}\nSettings:\n{settings}\n"
 
 
 def utc(epoch_s: float) -> str:

@@ -7,8 +7,9 @@ AstrBot lets a key delete a session only if the session's creator is `api_key:<i
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
-from astrometer.api.endpoints import SESSION_DELETE, SESSION_GET, SESSION_NEW, Endpoint
+from astrometer.api.endpoints import SESSION_DELETE, SESSION_GET, SESSION_NEW, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
 from astrometer.config import Key
 from astrometer.measure.exchange import CallResult
@@ -17,8 +18,7 @@ from astrometer.probing.verdict import ProbeFailed
 GUEST = "astrometer-probe"
 FIXED_SESSIONS = 8
 RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
-# What a server without the endpoint answers: 404, 405, or up to 4.25 a page with status 200.
-ABSENT = frozenset({Outcome.MALFORMED, Outcome.CLIENT_ERROR, Outcome.API_ERROR})
+Version: TypeAlias = tuple[int, int, int]
 
 Ask = Callable[[Endpoint, dict[str, str]], Awaitable[CallResult]]
 Report = Callable[[str, bool], None]
@@ -41,9 +41,17 @@ class Identity:
 class Memory:
     """What is worth knowing from one run to the next."""
 
+    instance: str = ""  # which of several exporters this is; part of the names of fixed sessions
     identities: dict[tuple[str, str], Identity] = field(default_factory=dict)  # by target and key
     abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
     kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
+    versions: dict[str, Version] = field(default_factory=dict)  # by target
+    asked_version: dict[str, float] = field(default_factory=dict)  # by target: when, perf_counter seconds
+
+    def wants_version(self, target: str, now: float) -> bool:
+        """Whether to ask (again): a server may be updated under a running exporter."""
+        asked = self.asked_version.get(target)
+        return asked is None or now - asked >= RELEARN_AFTER_S
 
     def fixed_session(self, target: str, probe: str) -> str:
         """The session for a version that deletes nothing: always the same, or a few in turn.
@@ -51,7 +59,15 @@ class Memory:
         An abandoned answer blocks its session until AstrBot's own timeout, minutes later.
         """
         number = self.abandoned[(target, probe)] % FIXED_SESSIONS
-        return f"astrometer-probe-{probe}" + (f"-{number}" if number else "")
+        own = f"-{self.instance}" if self.instance else ""
+        return f"astrometer-probe-{probe}{own}" + (f"-{number}" if number else "")
+
+
+def absent(result: CallResult) -> bool:
+    """Whether the server has not got the endpoint: 404, 405, or up to 4.25 a page with status 200."""
+    if result.outcome is Outcome.CLIENT_ERROR:
+        return result.status in (404, 405)
+    return result.outcome is Outcome.MALFORMED and result.status == 200
 
 
 async def learn(key: Key, ask: Ask, report: Report, now: float) -> Identity:
@@ -60,7 +76,10 @@ async def learn(key: Key, ask: Ask, report: Report, now: float) -> Identity:
     `report(session_id, True)` is told when a session was made, `(session_id, False)` when it is gone.
     """
     made = await ask(SESSION_NEW, {})
-    if made.outcome in ABSENT:
+    if absent(made):
+        # A proxy's page looks the same: only AstrBot itself answers this.
+        if not (proof := await ask(START_TIME, {})).outcome.is_ok:
+            raise ProbeFailed(proof.outcome, f"is this AstrBot? {proof.detail}")
         why = "AstrBot before 4.26 deletes nothing through an API key"
         return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)
     if not made.outcome.is_ok:

@@ -1,23 +1,19 @@
-"""Runs -> Prometheus series. Every metric name of the exporter is here and nowhere else.
+"""Runs -> Prometheus series. Every metric name of the probes is here and nowhere else.
 
 Labels are bounded: names out of the config, the closed list of reasons, the known event types. A gauge of the
 last run is absent when the run did not get that far: missing is not zero.
 """
 
-import platform
-import time
+import re
 from collections import defaultdict
-from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
-from astrometer import __version__
-from astrometer.api.endpoints import Endpoint
 from astrometer.api.events import KNOWN_TYPES
-from astrometer.measure.buckets import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
-from astrometer.probing.runner import Plan
-from astrometer.probing.scopes import MATRIX, allows
-from astrometer.probing.verdict import REASONS, Run
+from astrometer.exporter_settings import Buckets
+from astrometer.measure.exchange import ChatTurn
+from astrometer.probing.plan import Plan
+from astrometer.probing.verdict import Run
 
 PHASES = ("resolve", "connect", "tls", "headers", "first_event", "first_token", "generation", "tail")
 SKIP_CAUSES = ("budget", "overlap", "schedule")
@@ -25,12 +21,17 @@ RESOURCES = ("session", "upload")
 EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
 BY_PROBE = ("target", "probe")
 BY_CELL = ("target", "key", "endpoint", "expected")
+UNKNOWN_VERSION = "unknown"
+# It comes from the server, and OpenMetrics allows 128 characters in all.
+_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
+_SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 class ProbeMetrics:
-    """The metrics of probing. `declare` makes a plan's series exist at 0, `record` adds a run."""
+    """The metrics of probing; `record` adds a run. `Series` makes them exist at 0 and takes them away."""
 
-    def __init__(self, registry: CollectorRegistry) -> None:
+    def __init__(self, registry: CollectorRegistry, buckets: Buckets | None = None) -> None:
+        buckets = buckets or Buckets()
         disable_created_metrics()  # type: ignore[no-untyped-call]
         p = "astrbot_probe_"
         self.runs = Counter(f"{p}runs_total", "Runs finished.", BY_PROBE, registry=registry)
@@ -44,7 +45,7 @@ class ProbeMetrics:
             f"{p}duration_seconds",
             "Request start to stream end; without preparations and cleanup.",
             BY_PROBE,
-            buckets=DURATION_BUCKETS_S,
+            buckets=buckets.duration_s,
             registry=registry,
         )
         self.phase = Gauge(
@@ -53,14 +54,18 @@ class ProbeMetrics:
             (*BY_PROBE, "phase"),
             registry=registry,
         )
-        self.first_event = _ttft(registry, "event", "Send to the first SSE data event.")
-        self.first_token = _ttft(registry, "token", "Send to the first model output of turns that went well.")
-        self.first_reasoning = _ttft(registry, "reasoning", "Send to the first reasoning text.")
+        self.first_event = _ttft(registry, buckets.ttft_s, "event", "Send to the first SSE data event.")
+        self.first_token = _ttft(
+            registry, buckets.ttft_s, "token", "Send to the first model output of turns that went well."
+        )
+        self.first_reasoning = _ttft(
+            registry, buckets.ttft_s, "reasoning", "Send to the first reasoning text."
+        )
         self.gap = Histogram(
             f"{p}inter_chunk_gap_seconds",
             "Gaps between the answer chunks of turns that went well.",
             BY_PROBE,
-            buckets=GAP_BUCKETS_S,
+            buckets=buckets.gap_s,
             registry=registry,
         )
         self.max_stall = Gauge(
@@ -103,47 +108,44 @@ class ProbeMetrics:
             f"{p}last_run_timestamp_seconds", "When the last run ended.", BY_PROBE, registry=registry
         )
         self.interval = Gauge(f"{p}interval_seconds", "Seconds between runs.", BY_PROBE, registry=registry)
-        self._leaks: dict[tuple[str, str, str], int] = defaultdict(int)
-
-    def declare(self, plans: Iterable[Plan]) -> None:
-        """Make every counter and histogram exist at 0. Gauges of a last run are absent until there is one."""
-        for plan in plans:
-            place = (plan.target.name, plan.probe.name)
-            self.runs.labels(*place)
-            self.duration.labels(*place)
-            self.interval.labels(*place).set(plan.interval_s)
-            for reason in REASONS:
-                self.failures.labels(*place, reason.value)
-            for cause in SKIP_CAUSES:
-                self.skipped.labels(*place, cause)
-            if plan.probe.costs_tokens:
-                self._declare_chat(place)
-            if plan.probe.name == "scopes":
-                self._declare_scopes(plan)
-
-    def _declare_chat(self, place: tuple[str, str]) -> None:
-        for histogram in (self.first_event, self.first_token, self.first_reasoning, self.gap):
-            histogram.labels(*place)
-        for event in EVENT_TYPES:
-            self.events.labels(*place, event)
-        for direction in ("input", "output"):
-            self.tokens.labels(*place, direction)
-        for resource in RESOURCES:
-            self.cleanup_failures.labels(*place, resource)
-            self.leaked.labels(*place, resource).set(0)
-
-    def _declare_scopes(self, plan: Plan) -> None:
-        for key in plan.target.keys.values():
-            for row in MATRIX:
-                if key.scopes is None:
-                    continue
-                cell = _cell(plan.target.name, key.name, key.scopes, row.endpoint)
-                self.scope_checks.labels(*cell)
-                for kind in ("leak", "rejected"):
-                    self.scope_violations.labels(*cell, kind)
+        self.budget = Gauge(
+            f"{p}budget_tokens_remaining",
+            "Tokens that probes may still spend today (UTC); absent without a budget.",
+            ("target",),
+            registry=registry,
+        )
+        self.cert_expiry = Gauge(
+            f"{p}cert_expiry_timestamp_seconds",
+            "When the first certificate of the chain that the target sent expires; absent without TLS.",
+            ("target",),
+            registry=registry,
+        )
+        self.target_info = Gauge(
+            f"{p}target_info",
+            "Always 1; the AstrBot version as far as it is known.",
+            ("target", "version"),
+            registry=registry,
+        )
+        # What a plan's end takes away.
+        self.by_probe = (
+            *(self.runs, self.failures, self.success, self.duration, self.phase, self.first_event),
+            *(
+                self.first_token,
+                self.first_reasoning,
+                self.gap,
+                self.max_stall,
+                self.server_ttft,
+                self.events,
+            ),
+            *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run, self.interval),
+        )
+        self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._versions: dict[str, str] = {}
 
     def record(self, run: Run) -> None:
         """Add one finished run. A probe that did not apply leaves no trace."""
+        if run.skipped is not None:
+            self.skipped.labels(run.target, run.probe, run.skipped).inc()
         if run.verdict is None:
             return
         place = (run.target, run.probe)
@@ -161,7 +163,36 @@ class ProbeMetrics:
             self.scope_checks.labels(*cell).inc()
             if check.violation:
                 self.scope_violations.labels(*cell, check.violation).inc()
+        if run.cert_expires_at is not None:
+            self.cert_expiry.labels(run.target).set(run.cert_expires_at)
         self.record_leaks(run)
+
+    def target_seen(self, target: str) -> None:
+        """A target that the config has."""
+        if target not in self._versions:
+            self.set_version(target, UNKNOWN_VERSION)
+
+    def set_version(self, target: str, version: str) -> None:
+        """What is known of a target's AstrBot: one series a target, whatever it was before."""
+        known = _VERSION.match(version)
+        version = known[0] if known else UNKNOWN_VERSION  # a server may say anything
+        before = self._versions.get(target)
+        if before == version:
+            return
+        if before is not None:
+            self.target_info.remove(target, before)
+        self._versions[target] = version
+        self.target_info.labels(target, version).set(1)
+
+    def set_budget(self, target: str, tokens_left: int | None) -> None:
+        """None: the target has no budget of tokens."""
+        _set(self.budget, (target,), tokens_left)
+
+    def forget_target(self, target: str) -> None:
+        """A target that the config has no more."""
+        for gauge in (self.budget, self.cert_expiry, self.target_info):
+            gauge.remove_by_labels({"target": target})
+        self._versions.pop(target, None)
 
     def skip(self, plan: Plan, cause: str) -> None:
         """A run that was due and did not start."""
@@ -174,7 +205,7 @@ class ProbeMetrics:
                 self.first_event.labels(*place).observe(times.accept_time_s)
             # A failure's sentence streams like an answer: only a good turn's first token is the model's.
             if turn.outcome.is_ok and times.ttft_s is not None:
-                self.first_token.labels(*place).observe(times.ttft_s)
+                self.first_token.labels(*place).observe(times.ttft_s, exemplar_of(turn))
                 if turn.reasoning and times.t_text1 != times.t_token1:
                     self.first_reasoning.labels(*place).observe(times.ttft_s)
             if turn.outcome.is_ok:
@@ -195,50 +226,30 @@ class ProbeMetrics:
         place = (run.target, run.probe)
         for resource in run.cleanup_failures:
             self.cleanup_failures.labels(*place, resource).inc()
-            self._leaks[(*place, resource)] += 1
+            self.leaks[(*place, resource)] += 1
         for resource in run.stays:
-            self._leaks[(*place, resource)] += 1
-        for labels, count in self._leaks.items():
+            self.leaks[(*place, resource)] += 1
+        for probe, resource in run.swept:
+            left = (run.target, probe, resource)
+            self.leaks[left] = max(0, self.leaks[left] - 1)
+        for labels, count in self.leaks.items():
             self.leaked.labels(*labels).set(count)
 
 
-class SelfMetrics:
-    """The exporter about itself."""
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        p = "astrbot_probe_exporter_"
-        info = Gauge(f"{p}build_info", "Always 1.", ("version", "python"), registry=registry)
-        info.labels(__version__, platform.python_version()).set(1)
-        loaded = Gauge(
-            f"{p}config_last_reload_successful",
-            "1 if the config in force is the last one read.",
-            registry=registry,
-        )
-        loaded.set(1)
-        loaded_at = Gauge(
-            f"{p}config_last_reload_success_timestamp_seconds",
-            "When a config was last read.",
-            registry=registry,
-        )
-        loaded_at.set(time.time())
-        self.in_flight = Gauge(f"{p}runs_in_flight", "Runs that are going on.", registry=registry)
-        self.loop_lag = Gauge(
-            f"{p}event_loop_lag_seconds", "Worst lateness of a timer in the last 15 s.", registry=registry
-        )
+def exemplar_of(turn: ChatTurn) -> dict[str, str] | None:
+    """The session of a turn, to find it in AstrBot; only OpenMetrics shows it."""
+    session = turn.session_id or ""
+    return {"session_id": session} if _SESSION_ID.fullmatch(session) else None
 
 
-def _ttft(registry: CollectorRegistry, what: str, help_text: str) -> Histogram:
+def _ttft(registry: CollectorRegistry, bounds: tuple[float, ...], what: str, help_text: str) -> Histogram:
     return Histogram(
         f"astrbot_probe_time_to_first_{what}_seconds",
         help_text,
         BY_PROBE,
-        buckets=TTFT_BUCKETS_S,
+        buckets=bounds,
         registry=registry,
     )
-
-
-def _cell(target: str, key: str, scopes: frozenset[str], endpoint: Endpoint) -> tuple[str, str, str, str]:
-    return target, key, endpoint.name, "allowed" if allows(scopes, endpoint) else "denied"
 
 
 def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:

@@ -2,7 +2,8 @@
 
 A probe asks through `ctx`, which records every exchange, masks keys, keeps to the run's deadline, and
 removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
-`SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model).
+`SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model), `OPTIONS` (names and
+defaults of its settings), and `def check(options)`, which raises ValueError for settings that cannot work.
 """
 
 import secrets
@@ -17,15 +18,26 @@ from astrometer.api.messages import Message, chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.config import Key, Target
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn, Deadlines
+from astrometer.probing.cleanup import ask_version, delete_session, new_session, remove_upload, stop_run
 from astrometer.probing.identity import Identity, Memory, learn
+from astrometer.probing.journal import Journal
 from astrometer.probing.masking import mask
 from astrometer.probing.record import MAX_LOG_LINES, Cleanup, Limits, Record, question_phases
-from astrometer.probing.transport import Transport, Upload
-from astrometer.probing.verdict import UNREACHABLE, LogLine, NotApplicable, ProbeFailed, ScopeCheck, Verdict
+from astrometer.probing.transport import HeaderStyle, Transport, Upload
+from astrometer.probing.verdict import (
+    UNREACHABLE,
+    LogLine,
+    NotApplicable,
+    Own,
+    ProbeFailed,
+    ScopeCheck,
+    Verdict,
+)
 from astrometer.probing.wire import Phases
 
 __all__ = [
     "Context",
+    "HeaderStyle",
     "Limits",
     "NotApplicable",
     "ProbeFailed",
@@ -40,6 +52,7 @@ ABANDONED = frozenset(
     {Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL, Outcome.CLIENT_CANCEL}
     | {Outcome.MALFORMED, Outcome.RESET}
 )
+RESET_S = 5.0  # for clearing a fixed session; a server that takes longer will not answer the question either
 # The server made nothing of these.
 NEVER_BEGAN = UNREACHABLE | {Outcome.UNAUTHORIZED, Outcome.FORBIDDEN}
 
@@ -55,6 +68,7 @@ class Context:
         limits: Limits,
         options: Mapping[str, Any] | None = None,
         memory: Memory | None = None,
+        journal: Journal | None = None,
         http: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.target = target
@@ -65,6 +79,7 @@ class Context:
         self.record = Record()
         self.cleanups: list[Cleanup] = []
         self.memory = memory or Memory()
+        self.journal = journal if journal is not None else Journal()
         self._transport = Transport(target.url, http=http)
         self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
         self._started = perf_counter()
@@ -133,7 +148,11 @@ class Context:
         registered = len(self.cleanups)
         session = session_id or self._new_session(who, key)
         if session_id is None and not who.can_delete:
-            await self._forget(key, who, session)
+            # Clear the model's memory of a session that is used again: or every run would cost more.
+            began = perf_counter()
+            forgot = await self.command("/reset", key, who, session, min(RESET_S, self.left_s))
+            self.aside_s += perf_counter() - began
+            self.log(f"/reset of session {session}: {forgot.detail or forgot.outcome}")
         left_s = self.left_s
         deadlines = Deadlines(
             connect_s=min(limits.connect_s, left_s * 0.9),
@@ -159,13 +178,27 @@ class Context:
                 outcome = exchange.result().outcome
                 self._note_turn(exchange.result(), phases)
                 if outcome in NEVER_BEGAN:
-                    del self.cleanups[registered:]
+                    self._nothing_made(registered)
                 elif session_id is None and not who.can_delete:
                     self._keep(session, who.why)
                 if outcome in ABANDONED:
-                    self.memory.abandoned[(self.target.name, self.probe)] += 1
-                    self.cleanup("run", lambda: self._stop(key, session))
+                    self.cleanup("run", lambda: self._stop(key, who, session))
         return turn
+
+    async def command(
+        self, message: Message, key: Key, who: Identity, session: str, limit_s: float
+    ) -> ChatTurn:
+        """Say `message`, which AstrBot takes for a command of its own; no part of what the probe measures."""
+        exchange = ChatExchange(streaming=False, deadlines=Deadlines(total_s=limit_s))
+        body = chat_body(username=who.username, message=message, session_id=session, streaming=False)
+        return await self._transport.chat(exchange, key, body, connect_s=self.limits.connect_s)
+
+    def not_slow(self, turn: ChatTurn, after_s: float) -> Verdict:
+        """The turn's own verdict; `slow` for a good one whose first token came after `after_s` (0: any)."""
+        ttft_s = (turn.timings.ttft_s if turn.streaming else turn.timings.e2e_s) or 0.0
+        if turn.outcome.is_ok and 0 < after_s < ttft_s:
+            return Verdict.failed(Own.SLOW, f"first token after {ttft_s:.2f} s, later than {after_s:g} s")
+        return Verdict.of(turn)
 
     async def get(self, endpoint: ep.Endpoint, key: Key | None, **params: str) -> CallResult:
         """`params` are query parameters."""
@@ -179,8 +212,34 @@ class Context:
         return await self.call(endpoint, key, path=path)
 
     async def upload(self, upload: Upload, key: Key | None = None) -> CallResult:
-        """`POST /file`. AstrBot has no way to remove a lone upload: send it in a chat."""
+        """`POST /file`, and nothing else. AstrBot has no way to remove a lone upload: rather `attach`."""
         return await self.call(ep.UPLOAD, key or self.key("file"), upload=upload)
+
+    async def attach(self, upload: Upload, *, kind: str | None = None) -> str:
+        """Upload a file to send in a chat, and have it removed after the run. Returns the attachment_id.
+
+        AstrBot deletes an attachment only with the session that mentions it. `kind`: what AstrBot must take
+        it for, such as `image`. Raises ProbeFailed.
+        """
+        chat_key = self.key("chat")
+        who = await self.identity(chat_key)
+        sent = await self.upload(upload)
+        if not sent.outcome.is_ok:
+            raise ProbeFailed(sent.outcome, sent.detail)
+        attachment = sent.payload.get("attachment_id") if isinstance(sent.payload, dict) else None
+        if not isinstance(attachment, str):
+            raise ProbeFailed(Outcome.MALFORMED, "the upload was accepted without an attachment_id")
+        if who.can_delete:
+            entry = self.journal.note("upload", self.target, chat_key, self.probe, attachment)
+            # Last registered goes first: the session, made later, takes the attachment along.
+            self.cleanups.append(
+                Cleanup(resource="upload", delete=lambda: remove_upload(self, attachment), entry=entry)
+            )
+        else:
+            self.stays("upload", who.why)
+        if kind is not None and sent.payload.get("type") != kind:
+            raise ProbeFailed(Outcome.MALFORMED, f"{upload.name} was taken for {sent.payload.get('type')!r}")
+        return attachment
 
     async def download(self, attachment_id: str, key: Key | None = None) -> CallResult:
         """`GET /file`; the bytes are in `body`. Before 4.22.1 the outcome is `malformed` (a web page)."""
@@ -224,11 +283,12 @@ class Context:
 
         def report(session_id: str, made: bool) -> None:
             if made:
-                item = Cleanup(resource="session", delete=lambda: self._delete_session(key, session_id))
-                open_sessions[session_id] = item
-                self.cleanups.append(item)
+                open_sessions[session_id] = self._own(key, session_id)
             else:
-                self.cleanups.remove(open_sessions.pop(session_id))
+                gone = open_sessions.pop(session_id)
+                self.cleanups.remove(gone)
+                if gone.entry is not None:
+                    self.journal.done(gone.entry)
 
         try:
             who = await learn(key, ask, report, began)
@@ -243,8 +303,23 @@ class Context:
 
     # --- for the runner
 
+    @property
+    def cert_expires_at(self) -> float | None:
+        """When the first certificate of the target's chain expires (epoch seconds); None without TLS."""
+        return self._transport.phases.cert_expires_at
+
     async def close(self) -> None:
         await self._transport.aclose()
+
+    async def learn_version(self) -> None:
+        """Ask for the server's version, if that is not known from the last hour. Costs no token."""
+        if self.has_key("chat") and self.memory.wants_version(self.target.name, perf_counter()):
+            key = self.key("chat")
+            try:
+                who = await self.identity(key)
+            except ProbeFailed:
+                return  # the run was fine a moment ago: the next one will say
+            await ask_version(self, key, who, self._new_session(who, key))
 
     def grant_cleanup_time(self) -> None:
         """From here the deadline is the cleanup's own."""
@@ -255,35 +330,26 @@ class Context:
     def _new_session(self, who: Identity, key: Key) -> str:
         if not who.can_delete:
             return self.memory.fixed_session(self.target.name, self.probe)
-        session = f"astrometer-{self.nonce}-{secrets.token_hex(4)}"
-        self.cleanup("session", lambda: self._delete_session(key, session))
+        session = new_session()
+        self._own(key, session)
         return session
 
-    async def _forget(self, key: Key, who: Identity, session: str) -> None:
-        """Clear the model's memory of a session that is used again: or every run would cost more."""
-        began = perf_counter()
-        limits = Deadlines(total_s=min(10.0, self.left_s))
-        exchange = ChatExchange(streaming=False, deadlines=limits)
-        body = chat_body(username=who.username, message="/reset", session_id=session, streaming=False)
-        await self._transport.chat(exchange, key, body, connect_s=self.limits.connect_s)
-        self.aside_s += perf_counter() - began
-        self.log(f"/reset of session {session}: {exchange.result().detail or exchange.result().outcome}")
+    def _own(self, key: Key, session: str) -> Cleanup:
+        """A session that is made now, or will be: in the journal first."""
+        entry = self.journal.note("session", self.target, key, self.probe, session)
+        item = Cleanup(resource="session", delete=lambda: delete_session(self, key, session), entry=entry)
+        self.cleanups.append(item)
+        return item
 
-    async def _delete_session(self, key: Key, session_id: str) -> bool:
-        await self.delete(ep.SESSION_DELETE, key, session_id=session_id)
-        seen = await self.call(ep.SESSION_GET, key, path={"session_id": session_id})
-        # "Session ... not found", whatever the deletion answered: a chat that never began made none.
-        return (
-            seen.outcome in (Outcome.API_ERROR, Outcome.CLIENT_ERROR) and "not found" in seen.detail.lower()
-        )
+    def _nothing_made(self, registered: int) -> None:
+        """The server never took the chat: what was registered for it since then is not there."""
+        for item in self.cleanups[registered:]:
+            if item.entry is not None:
+                self.journal.done(item.entry)
+        del self.cleanups[registered:]
 
-    async def _stop(self, key: Key, session_id: str) -> bool:
-        path = {"session_id": session_id}
-        stopped = await self.call(ep.SESSION_STOP, key, path=path, json={}, timeout_s=self.left_s / 3)
-        if stopped.status is None:
-            self.note("an abandoned answer may go on: the server could not be asked to stop it")
-        elif not stopped.outcome.is_ok:
-            self.note("an abandoned answer goes on spending tokens: this version cannot be asked to stop it")
+    async def _stop(self, key: Key, who: Identity, session: str) -> bool:
+        await stop_run(self, (self.target.name, self.probe), key, who, session)
         return True  # nothing stays; not being able to stop is told, not counted as a leak
 
     def _keep(self, session: str, why: str) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from astrometer.measure.exchange import CallResult, ChatTurn
 from astrometer.measure.timeline import Timings
+from astrometer.probing.journal import Entry
 from astrometer.probing.verdict import LogLine, ScopeCheck
 
 MAX_LOG_LINES = 500
@@ -40,6 +41,7 @@ class Cleanup:
 
     resource: str
     delete: Callable[[], Awaitable[bool]]
+    entry: Entry | None = None  # in the journal, until it is gone
 
 
 def question_phases(times: Timings, connecting: Mapping[str, float]) -> dict[str, float]:

@@ -1,74 +1,34 @@
-"""Plan -> run: deadline, cleanup that always happens, one verdict. One run at a time per target and probe."""
+"""Plan -> run: budget, deadline, cleanup that always happens, one verdict. One run at a time per plan."""
 
 import asyncio
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from time import perf_counter
-from typing import Any
 
 import httpx
 
 from astrometer.api.outcome import Outcome
-from astrometer.config import Config, ConfigError, Target
-from astrometer.probing.files import Probe
+from astrometer.probing.budget import Ledger
 from astrometer.probing.identity import Memory
-from astrometer.probing.probe import Context, Limits
+from astrometer.probing.journal import Journal
+from astrometer.probing.leftovers import Leftovers
+from astrometer.probing.plan import Plan, make_plans
+from astrometer.probing.probe import Context
 from astrometer.probing.verdict import NotApplicable, Own, ProbeFailed, Run, Verdict
+
+__all__ = ["Plan", "Runner", "make_plans", "run_once"]
 
 # The chat's own deadline comes first and knows better what was missing; this is for a probe that hangs.
 GRACE_S = 0.5
 # For the same reason an answer waits this much longer than the run that it started; a scrape leaves more.
 ANSWER_GRACE_S = 0.2
+# What a deadline that somebody else lowered may have been the cause of.
+DEADLINES = frozenset(
+    {Outcome.TIMEOUT_CONNECT, Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL}
+)
 Finished = Callable[[Run], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """One probe against one target, with what its config says."""
-
-    target: Target
-    probe: Probe
-    limits: Limits = field(default_factory=Limits)
-    interval_s: float = 60.0
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def missing_scope(self) -> str | None:
-        """A scope that the probe needs and no key of the target has."""
-        return next((scope for scope in self.probe.scopes if self.target.key_for(scope) is None), None)
-
-
-def make_plans(config: Config, probes: Mapping[str, Probe]) -> list[Plan]:
-    """Every enabled probe against every target it is meant for. Raises ConfigError."""
-    for name in config.probes:
-        if name not in probes:
-            raise ConfigError(
-                f"{config.source}: probes.{name}: no such probe (there are: {', '.join(probes)})"
-            )
-    plans = []
-    for target in config.targets.values():
-        for name, probe in probes.items():
-            settings = config.probe(name)
-            if not settings.enabled or (settings.targets is not None and target.name not in settings.targets):
-                continue
-            limits = Limits(
-                total_s=settings.timeout_s,
-                connect_s=settings.connect_s,
-                first_token_s=settings.first_token_s or settings.timeout_s,
-                idle_s=settings.idle_s,
-            )
-            plans.append(
-                Plan(
-                    target=target,
-                    probe=probe,
-                    limits=limits,
-                    interval_s=settings.interval_s or probe.interval_s,
-                    options=settings.options,
-                )
-            )
-    return plans
 
 
 @dataclass(slots=True)
@@ -76,21 +36,32 @@ class _Flight:
     """A run in flight: `decided` comes before the cleanup, `task` ends after it."""
 
     decided: asyncio.Future[Run]
+    lowered: bool  # by whoever started it: its deadline is not the plan's
     task: asyncio.Task[Run] = field(init=False)
     awaited: bool = False  # somebody gets the whole run from `Runner.run`
 
+    def satisfies(self, run: Run) -> bool:
+        """Whether `run` would have ended like this under the plan's own deadline."""
+        return not (self.lowered and run.verdict is not None and run.verdict.reason in DEADLINES)
+
 
 class Runner:
-    """Runs plans. Remembers who each key is, and which runs are in flight."""
+    """Runs plans. Remembers who each key is, what was spent and left, and which runs are in flight."""
 
     def __init__(
         self,
         *,
         memory: Memory | None = None,
+        ledger: Ledger | None = None,
+        journal: Journal | None = None,
         http: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self._http = http
         self._memory = memory or Memory()
+        self.ledger = ledger or Ledger()
+        self.journal = journal if journal is not None else Journal()
+        self._memory.instance = self._memory.instance or self.journal.instance
+        self.leftovers = Leftovers(self.journal, self._memory, http)
         self._flying: dict[tuple[str, str], _Flight] = {}
         self._cut = asyncio.Event()
 
@@ -104,7 +75,18 @@ class Runner:
         return [flight.task for flight in self._flying.values()]
 
     def is_running(self, plan: Plan) -> bool:
-        return (plan.target.name, plan.probe.name) in self._flying
+        return plan.place in self._flying
+
+    def version_of(self, target: str) -> str | None:
+        """The AstrBot version of a target as far as its answers told."""
+        version = self._memory.versions.get(target)
+        return None if version is None else ".".join(map(str, version))
+
+    def forget(self, target: str) -> None:
+        """Its URL or its keys are others now: who they are is to be learnt again."""
+        self._memory.versions.pop(target, None)
+        for place in [place for place in self._memory.identities if place[0] == target]:
+            del self._memory.identities[place]
 
     def cut(self) -> None:
         """Give up all runs, now and later; their cleanup still happens."""
@@ -113,25 +95,40 @@ class Runner:
     async def run(self, plan: Plan, total_s: float | None = None) -> Run:
         """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.
 
-        Returns after the cleanup. Does not raise for a probe that fails. A caller that is cancelled does not
-        cancel the run.
+        A joined run that met somebody else's lower deadline proves nothing: then it is run again. Returns
+        after the cleanup. Does not raise for a probe that fails. A caller that is cancelled does not cancel
+        the run.
         """
-        flight = self._flying.get((plan.target.name, plan.probe.name)) or self._start(plan, total_s)
-        flight.awaited = True
-        return await asyncio.shield(flight.task)
+        while True:
+            joined = self._flying.get(plan.place)
+            flight = joined or self._start(plan, total_s)
+            flight.awaited = True
+            run = await asyncio.shield(flight.task)
+            if joined is None or total_s is not None or flight.satisfies(run):
+                return run
 
-    async def answer(self, plan: Plan, limit_s: float | None = None, finished: Finished | None = None) -> Run:
+    async def answer(
+        self,
+        plan: Plan,
+        limit_s: float | None = None,
+        finished: Finished | None = None,
+        *,
+        whole: bool = False,
+    ) -> Run:
         """Like `run`, for a caller that cannot wait: the verdict once it is decided, the cleanup goes on.
 
         After `limit_s` without one, whoever started the run, the answer is `timeout_total`. `finished` gets
-        the whole run that was started here, after its cleanup, unless a caller of `run` joined it.
+        the whole run that was started here, after its cleanup, unless a caller of `run` joined it. `whole`:
+        the caller does wait, until the cleanup is over.
         """
         asked_at, asked = time.time(), perf_counter()
         patience_s = limit_s
-        flight = self._flying.get((plan.target.name, plan.probe.name))
+        flight = self._flying.get(plan.place)
         if flight is None:
             flight = self._start(plan, limit_s, finished)
             patience_s = None if limit_s is None else limit_s + ANSWER_GRACE_S
+        if whole:
+            return await asyncio.shield(flight.task)
         waiting: set[asyncio.Future[Run]] = {flight.decided, flight.task}
         await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         if flight.decided.done():
@@ -147,45 +144,80 @@ class Runner:
         )
 
     def _start(self, plan: Plan, total_s: float | None, finished: Finished | None = None) -> _Flight:
-        place = (plan.target.name, plan.probe.name)
-        if total_s is not None and total_s < plan.limits.total_s:
+        lowered = total_s is not None and total_s < plan.limits.total_s
+        if total_s is not None and lowered:
             plan = replace(plan, limits=replace(plan.limits, total_s=total_s))
-        flight = _Flight(asyncio.get_running_loop().create_future())
+        flight = _Flight(asyncio.get_running_loop().create_future(), lowered)
 
         async def fly() -> Run:
             run = await self._run(plan, flight.decided.set_result)
-            if finished is not None and not flight.awaited:
+            if finished is not None and not (flight.awaited and flight.satisfies(run)):
                 finished(run)
             return run
 
-        flight.task = asyncio.create_task(fly(), name=f"probe {place}")
-        self._flying[place] = flight
-        flight.task.add_done_callback(lambda _: self._flying.pop(place, None))
+        flight.task = asyncio.create_task(fly(), name=f"probe {plan.place}")
+        self._flying[plan.place] = flight
+        flight.task.add_done_callback(lambda _: self._flying.pop(plan.place, None))
         return flight
 
     async def _run(self, plan: Plan, decided: Finished) -> Run:
-        started_at = time.time()
-        started = perf_counter()
+        started_at, started = time.time(), perf_counter()
+        refusal = self._refusal(plan)
+        if refusal is not None:
+            run = Run(
+                target=plan.target.name,
+                probe=plan.probe.name,
+                verdict=None,
+                started_at=started_at,
+                duration_s=0.0,
+                skipped="budget",
+                note=refusal,
+            )
+            decided(run)
+            return run
         context = Context(
             target=plan.target,
             probe=plan.probe.name,
             limits=plan.limits,
-            options=plan.options,
+            options={**plan.probe.options, **plan.options},
             memory=self._memory,
+            journal=self.journal,
             http=self._http() if self._http else None,
         )
         try:
             verdict, note = await self._ask(plan, context)
             duration_s = perf_counter() - started - context.aside_s
+            self._book(plan, context)
 
-            def so_far(failed: list[str]) -> Run:
-                return _report(context, verdict, note, failed, started_at=started_at, duration_s=duration_s)
+            def so_far(failed: list[str], swept: list[tuple[str, str]]) -> Run:
+                run = _report(context, verdict, note, failed, started_at=started_at, duration_s=duration_s)
+                return replace(run, swept=tuple(swept))
 
-            decided(so_far([]))
-            failed = await self._clean(context)
+            decided(so_far([], []))
+            context.grant_cleanup_time()
+            failed = await self.leftovers.clean(context)
+            reached = verdict is not None and not so_far([], []).unreachable
+            swept = await self.leftovers.take_along(context) if reached else []
+            if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
+                context.grant_cleanup_time()
+                await context.learn_version()
+                failed += await self.leftovers.clean(context)
         finally:
             await context.close()
-        return so_far(failed)
+        return so_far(failed, swept)
+
+    def _refusal(self, plan: Plan) -> str | None:
+        """Why the budget forbids this run, which is booked at once when it does not."""
+        if not plan.probe.costs_tokens or plan.missing_scope is not None:
+            return None
+        refusal = self.ledger.refusal(plan.target)
+        if refusal is None:
+            self.ledger.book(plan.target, runs=1)
+        return refusal
+
+    def _book(self, plan: Plan, context: Context) -> None:
+        tokens = sum(turn.input_tokens + turn.output_tokens for turn in context.record.turns)
+        self.ledger.book(plan.target, tokens=tokens)
 
     async def _ask(self, plan: Plan, context: Context) -> tuple[Verdict | None, str]:
         """The probe's verdict; None and why when it does not apply."""
@@ -202,7 +234,7 @@ class Runner:
                 question.cancel()
                 await asyncio.wait({question}, timeout=GRACE_S)
                 return Verdict.failed(outcome, f"given up after {plan.limits.total_s:g} s"), ""
-            return self._verdict(question, context), ""
+            return _verdict(question, context), ""
         except NotApplicable as exc:
             return None, str(exc)
         except ProbeFailed as exc:
@@ -211,36 +243,21 @@ class Runner:
             cut.cancel()
             question.cancel()
 
-    def _verdict(self, question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
-        try:
-            verdict = question.result()
-        except (NotApplicable, ProbeFailed):
-            raise
-        except Exception as exc:  # noqa: BLE001 (a probe file may raise anything; the exporter outlives it)
-            where = traceback.extract_tb(exc.__traceback__)[-1]
-            # The exception's own text may hold anything, so only the debug log gets it, masked.
-            context.log("".join(traceback.format_exception_only(exc)).strip())
-            place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
-            return Verdict.failed(Own.INTERNAL, f"{type(exc).__name__} at {place}")
-        if not isinstance(verdict, Verdict):
-            return Verdict.failed(Own.INTERNAL, f"the probe returned {type(verdict).__name__}, not a Verdict")
-        return verdict
 
-    async def _clean(self, context: Context) -> list[str]:
-        """Run every cleanup, last made first. Returns the kinds of what is still there."""
-        context.grant_cleanup_time()
-        failed = []
-        while context.cleanups:
-            item = context.cleanups.pop()
-            try:
-                async with asyncio.timeout(context.left_s):
-                    gone = await item.delete()
-            except Exception as exc:  # noqa: BLE001 (one cleanup must not keep the others from running)
-                context.log(f"cleanup of {item.resource}: {type(exc).__name__}")
-                gone = False
-            if not gone:
-                failed.append(item.resource)
-        return failed
+def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
+    try:
+        verdict = question.result()
+    except (NotApplicable, ProbeFailed):
+        raise
+    except Exception as exc:  # noqa: BLE001 (a probe file may raise anything; the exporter outlives it)
+        where = traceback.extract_tb(exc.__traceback__)[-1]
+        # The exception's own text may hold anything, so only the debug log gets it, masked.
+        context.log("".join(traceback.format_exception_only(exc)).strip())
+        place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
+        return Verdict.failed(Own.INTERNAL, f"{type(exc).__name__} at {place}")
+    if not isinstance(verdict, Verdict):
+        return Verdict.failed(Own.INTERNAL, f"the probe returned {type(verdict).__name__}, not a Verdict")
+    return verdict
 
 
 def _report(
@@ -270,13 +287,14 @@ def _report(
         stays=tuple(record.stays),
         note="; ".join([*([note] if note else []), *record.notes]),
         log=tuple(record.log),
+        cert_expires_at=context.cert_expires_at,
     )
 
 
-async def run_once(runner: Runner, plans: Iterable[Plan], *, per_target: int = 1) -> list[Run]:
-    """Every plan once, in order: targets side by side, `per_target` probes of a target at a time."""
+async def run_once(runner: Runner, plans: Iterable[Plan]) -> list[Run]:
+    """Every plan once, in order: targets side by side, one probe of a target at a time."""
     plans = list(plans)
-    gates = {plan.target.name: asyncio.Semaphore(per_target) for plan in plans}
+    gates = {plan.target.name: asyncio.Semaphore(1) for plan in plans}
 
     async def one(plan: Plan) -> Run:
         async with gates[plan.target.name]:

@@ -10,7 +10,6 @@ from typing import Protocol
 from astrometer.probing.runner import Plan, Runner
 from astrometer.probing.verdict import Run
 
-PER_TARGET = 2  # every keyed request costs AstrBot some 40 ms of its only event loop
 JITTER = 0.05  # share of the interval
 MOST_STAGGER_S = 2.0  # between the first runs of neighbours
 
@@ -45,8 +44,17 @@ def spread(plans: Iterable[Plan]) -> list[tuple[Plan, Due]]:
     return [(plan, Due(index * step, plan.interval_s)) for index, plan in enumerate(plans)]
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A plan that is kept running; `plan` may be replaced between two runs."""
+
+    plan: Plan
+    ending: asyncio.Event
+    task: asyncio.Task[None] | None = None
+
+
 class Schedule:
-    """Keeps the plans running until `stop`."""
+    """Keeps the plans running until `stop`. `update` exchanges them."""
 
     def __init__(
         self,
@@ -62,43 +70,69 @@ class Schedule:
         self._book = book
         self._random = random or Random()  # noqa: S311 (jitter, no secret)
         self._clock = clock
-        self._gates = {plan.target.name: asyncio.Semaphore(PER_TARGET) for plan in self._plans}
-        self._stopping = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._gates: dict[str, asyncio.Semaphore] = {}
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # also of plans that are no more
 
     def start(self) -> None:
+        self._begin(self._plans)
+
+    def update(self, plans: Iterable[Plan]) -> None:
+        """Other plans from now on. Those with an unchanged interval keep their times; a run of one that is no
+        more finishes.
+        """
+        wanted = {_place(plan): plan for plan in plans if plan.missing_scope is None}
+        for place, kept in [*self._kept.items()]:
+            if place in wanted and wanted[place].interval_s == kept.plan.interval_s:
+                kept.plan = wanted[place]
+            else:
+                kept.ending.set()
+                del self._kept[place]
+        self._begin([plan for place, plan in wanted.items() if place not in self._kept])
+
+    def _begin(self, plans: list[Plan]) -> None:
         began = self._clock()
-        self._tasks = [
-            asyncio.create_task(self._keep_running(plan, due, began)) for plan, due in spread(self._plans)
-        ]
+        for plan, due in spread(plans):
+            kept = _Kept(plan, asyncio.Event())
+            before = self._tasks.get(_place(plan))
+            self._kept[_place(plan)] = kept
+            self._tasks[_place(plan)] = asyncio.create_task(self._keep_running(kept, due, began, before))
 
     async def stop(self, *, finish_s: float, give_up_s: float) -> None:
         """Start nothing more; wait `finish_s` for what runs, then give it up and let it clean up.
 
         That goes for every run of the runner, also for those that somebody else asked for.
         """
-        self._stopping.set()
+        for kept in self._kept.values():
+            kept.ending.set()
         if await self._settle(finish_s):
             return
         self._runner.cut()
         if not await self._settle(give_up_s):
-            for task in self._tasks:
+            for task in self._tasks.values():
                 task.cancel()
 
     async def _settle(self, limit_s: float) -> bool:
         """Wait until nothing runs any more; False when something still does after `limit_s`."""
         end = self._clock() + limit_s
-        while running := [task for task in (*self._tasks, *self._runner.tasks) if not task.done()]:
+        while running := [task for task in (*self._tasks.values(), *self._runner.tasks) if not task.done()]:
             left_s = end - self._clock()
             if left_s <= 0:
                 return False
             await asyncio.wait(running, timeout=left_s)
         return True
 
-    async def _keep_running(self, plan: Plan, due: Due, began: float) -> None:
+    async def _keep_running(
+        self, kept: _Kept, due: Due, began: float, before: asyncio.Task[None] | None
+    ) -> None:
+        if before is not None:
+            await asyncio.wait({before})  # the same plan with its old interval: its last run
         index = 0
-        while await self._wait_until(began + due.at(index) + self._random.random() * JITTER * due.interval_s):
-            gate = self._gates[plan.target.name]
+        while await self._wait_until(
+            began + due.at(index) + self._random.random() * JITTER * due.interval_s, kept.ending
+        ):
+            plan = kept.plan
+            gate = self._gates.setdefault(plan.target.name, asyncio.Semaphore(plan.target.concurrency))
             try:
                 # A target whose cap is taken for a whole interval: this run would be the next one's.
                 await asyncio.wait_for(gate.acquire(), due.interval_s)
@@ -106,7 +140,7 @@ class Schedule:
                 self._book.skip(plan, "schedule")
             else:
                 try:
-                    if not self._stopping.is_set():
+                    if not kept.ending.is_set():
                         self._book.record(await self._runner.run(plan))
                 finally:
                     gate.release()
@@ -115,10 +149,14 @@ class Schedule:
                 self._book.skip(plan, "overlap")
             index += 1 + missed
 
-    async def _wait_until(self, t: float) -> bool:
-        """Sleep until `t`; False when the schedule stops first."""
+    async def _wait_until(self, t: float, ending: asyncio.Event) -> bool:
+        """Sleep until `t`; False when `ending` comes first."""
         try:
-            await asyncio.wait_for(self._stopping.wait(), max(0.0, t - self._clock()))
+            await asyncio.wait_for(ending.wait(), max(0.0, t - self._clock()))
         except TimeoutError:
             return True
         return False
+
+
+def _place(plan: Plan) -> tuple[str, str]:
+    return plan.target.name, plan.probe.name

@@ -5,17 +5,29 @@ upload without a file, a push to a platform that does not exist); a key without 
 401. Whatever is neither (5xx, a timeout, a page of a proxy) proves nothing and is never a pass.
 """
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from astrometer.api import endpoints as ep
 from astrometer.api.endpoints import CHAT, CONFIGS, IM_BOTS, IM_MESSAGE, SESSIONS, UPLOAD, Endpoint
 from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
 from astrometer.config import ALL_SCOPES, Key
-from astrometer.probing.probe import Context, NotApplicable
+from astrometer.probing.probe import Context, HeaderStyle, NotApplicable
 from astrometer.probing.verdict import Own, ScopeCheck, Verdict
+
+# A scope opens what it includes. Up to 4.25 there is nothing to include.
+INCLUDES: Mapping[str, frozenset[str]] = {"config": frozenset({"bot", "provider"})}
+# Sub-scopes, from 4.27 on, widen the scope before the colon and open no endpoint of their own.
+SUB_SCOPES = ("chat:admin", "config:edit_admin")
+SCOPES = ("chat", "config", "file", "im", "bot", "provider", "persona", "data", "plugin", "mcp", "skill")
+
+# Cells tried at a time: a busy server takes a second for each of some 80, and a run has a minute. Not more,
+# because each key costs the server's event loop some 40 ms, in which nobody else is answered.
+AT_A_TIME = 4
 
 
 class Seen(StrEnum):
@@ -48,7 +60,15 @@ MATRIX = (
         refusals=frozenset({400}),
     ),
     Row(endpoint=IM_BOTS),
+    *(Row(endpoint=endpoint, refusals=frozenset({422})) for endpoint in ep.MANAGED),
 )
+
+
+async def rows_of(ctx: Context) -> list[Row]:
+    """The rows that this server has. Only 4.26 and later have an openapi.json, which needs no key."""
+    old = tuple(row for row in MATRIX if row.endpoint not in ep.MANAGED)
+    document = await ctx.call(ep.OPENAPI, None, raw=True)
+    return list(MATRIX if document.outcome.is_ok else old)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +94,19 @@ class Cell:
         return None
 
 
+async def look_at_all(ctx: Context, keys: Collection[Key], rows: Collection[Row]) -> list[Cell]:
+    """Try every cell, a few at a time; in the order of the keys, then of the rows."""
+    free = asyncio.Semaphore(AT_A_TIME)
+
+    async def cell(key: Key, row: Row) -> Cell:
+        async with free:
+            return await look(ctx, key, row)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(cell(key, row)) for key in keys for row in rows]
+    return [task.result() for task in tasks]
+
+
 async def look(ctx: Context, key: Key, row: Row) -> Cell:
     """Try one cell."""
     result = await ctx.call(row.endpoint, key, **row.request)
@@ -92,7 +125,10 @@ async def look(ctx: Context, key: Key, row: Row) -> Cell:
 
 
 def allows(scopes: frozenset[str], endpoint: Endpoint) -> bool:
-    return endpoint.scope is None or endpoint.scope in scopes or ALL_SCOPES in scopes
+    """Whether a key with `scopes` may use `endpoint`, with what its scopes include."""
+    if endpoint.scope is None or ALL_SCOPES in scopes or endpoint.scope in scopes:
+        return True
+    return any(endpoint.scope in INCLUDES.get(scope, ()) for scope in scopes)
 
 
 def read(status: int | None, outcome: Outcome, refusals: frozenset[int]) -> Seen:
@@ -132,3 +168,43 @@ def judge(ctx: Context, cells: list[Cell]) -> Verdict:
 def _list(cells: list[Cell]) -> str:
     shown = ", ".join(f"{cell.key} -> {cell.endpoint} ({cell.outcome.value})" for cell in cells[:6])
     return shown if len(cells) <= 6 else f"{shown} and {len(cells) - 6} more"
+
+
+# --- the door itself, for the probe `auth`
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Door:
+    """One way to knock. `expected` and `seen` say whether it opened."""
+
+    how: str
+    expected: Seen
+    seen: Seen
+    outcome: Outcome
+
+
+async def try_door(ctx: Context, row: Row, key: Key | None, style: HeaderStyle, expected: Seen) -> Door:
+    """Ask `row` with `key` (None: with none) shown in `style`."""
+    result = await ctx.call(row.endpoint, key, style=style, **row.request)
+    how = "no key" if key is None else f"key {key.name} in {style.value}"
+    return Door(
+        how=how,
+        expected=expected,
+        seen=read(result.status, result.outcome, row.refusals),
+        outcome=result.outcome,
+    )
+
+
+def judge_doors(doors: list[Door]) -> Verdict:
+    """A door that should be shut and is open is a leak; what could not be found out is never a pass."""
+    for door in doors:
+        if door.expected is not Seen.ALLOWED and door.seen is Seen.ALLOWED:
+            return Verdict.failed(Own.LEAK, f"let in: {door.how}")
+    for door in doors:
+        if door.expected is Seen.ALLOWED and door.seen in (Seen.DENIED, Seen.UNKNOWN_KEY):
+            return Verdict.failed(door.outcome, f"kept out: {door.how}")
+    for door in doors:
+        if door.seen is not door.expected:
+            outcome = Outcome.MALFORMED if door.outcome.is_ok else door.outcome
+            return Verdict.failed(outcome, f"inconclusive: {door.how}")
+    return Verdict.passed(f"{len(doors)} ways to knock")

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from enum import StrEnum
 from time import perf_counter
 from typing import Any
 
@@ -27,6 +28,18 @@ MAX_BODY_BYTES = 4 * 1024 * 1024
 USER_AGENT = f"astrometer/{__version__}"
 # gzip would hide the arrival of the chunks.
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
+
+
+class HeaderStyle(StrEnum):
+    """The headers in which every version takes a key."""
+
+    X_API_KEY = "X-API-Key"
+    BEARER = "Authorization: Bearer"
+    API_KEY = "Authorization: ApiKey"
+
+    def header(self, secret: str) -> dict[str, str]:
+        name, _, scheme = self.value.partition(": ")
+        return {name: f"{scheme} {secret}" if scheme else secret}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +98,8 @@ class Transport:
                 headers={"Accept": "text/event-stream"},
             )
             await _stream(client, request, exchange, observe)
+        if phases is not None and phases.cert_expires_at is not None:
+            self.phases.cert_expires_at = phases.cert_expires_at
         return exchange.result()
 
     async def call(
@@ -100,6 +115,7 @@ class Transport:
         params: Mapping[str, str] | None = None,
         json: Any = None,
         upload: Upload | None = None,
+        style: HeaderStyle = HeaderStyle.X_API_KEY,
     ) -> CallResult:
         """One request whose answer is AstrBot's JSON envelope, or with `raw` any bytes."""
         t_send = perf_counter()
@@ -110,7 +126,9 @@ class Transport:
             extra["files"] = {"file": (upload.name, upload.content, upload.content_type)}
         if params is not None:
             extra["params"] = dict(params)
-        request = self._request(self._client, endpoint, key, connect_s=connect_s, path=path, **extra)
+        request = self._request(
+            self._client, endpoint, key, connect_s=connect_s, path=path, style=style, **extra
+        )
         status: int | None = None
         body = bytearray()
 
@@ -164,9 +182,10 @@ class Transport:
         phases: Phases | None = None,
         path: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        style: HeaderStyle = HeaderStyle.X_API_KEY,
         **extra: Any,
     ) -> httpx.Request:
-        auth = {} if key is None else {"X-API-Key": key.secret.reveal()}
+        auth = {} if key is None else style.header(key.secret.reveal())
         return client.build_request(
             endpoint.method,
             endpoint.url(self.url, **(path or {})),

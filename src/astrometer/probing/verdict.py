@@ -15,6 +15,7 @@ class Own(StrEnum):
     CLEANUP = "cleanup"  # the question went well; what it made could not be removed
     INTERNAL = "internal"  # a bug in the probe or in astrometer
     LEAK = "leak"  # a key reaches what its stated scopes deny
+    SLOW = "slow"  # it went well, but later than the probe's settings allow
 
 
 Reason: TypeAlias = Outcome | Own
@@ -94,8 +95,11 @@ class Run:
     scope_checks: tuple[ScopeCheck, ...] = ()
     cleanup_failures: tuple[str, ...] = ()  # kinds of resource
     stays: tuple[str, ...] = ()  # kinds of resource that this version cannot delete
+    swept: tuple[tuple[str, str], ...] = ()  # (probe, kind) of what earlier runs had left and is gone now
+    skipped: str | None = None  # why it did not start: budget. Neither a pass nor a failure
     note: str = ""  # what stays behind, or why it did not apply; for people
     log: tuple[LogLine, ...] = ()
+    cert_expires_at: float | None = None  # epoch seconds, the first of the chain; None without TLS
 
     @property
     def ok(self) -> bool:

@@ -16,6 +16,7 @@ import httpcore
 import httpx
 
 from astrometer.api.outcome import Outcome
+from astrometer.probing.certificates import earliest_expiry
 
 
 @dataclass(slots=True)
@@ -24,6 +25,7 @@ class Phases:
 
     seconds: dict[str, float] = field(default_factory=dict)
     _started: dict[str, float] = field(default_factory=dict)
+    cert_expires_at: float | None = None  # epoch seconds; the first of the chain
 
     def start(self, name: str) -> None:
         self._started.setdefault(name, perf_counter())
@@ -32,12 +34,13 @@ class Phases:
         if name in self._started:
             self.seconds.setdefault(name, perf_counter() - self._started[name])
 
-    async def trace(self, event: str, _info: dict[str, Any]) -> None:
+    async def trace(self, event: str, info: dict[str, Any]) -> None:
         """httpcore's trace extension: names the TLS handshake that no backend call shows."""
         if event == "connection.start_tls.started":
             self.start("tls")
         elif event == "connection.start_tls.complete":
             self.stop("tls")
+            self.cert_expires_at = earliest_expiry(info["return_value"].get_extra_info("ssl_object"))
 
 
 class TimedBackend(httpcore.AnyIOBackend):

@@ -1,0 +1,80 @@
+"""Options of `astrometer probe` -> settings, probe files and plans; read again at each reload."""
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from astrometer.config import Config, ConfigError, load, target_from_options
+from astrometer.probing.files import Folder, load_folders
+from astrometer.probing.plan import Plan, make_plans
+
+if TYPE_CHECKING:
+    from astrometer.probing.reload import Loaded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """What the command line says about where settings and probes come from."""
+
+    config_file: Path | None
+    host: str | None
+    target: str | None
+    names: tuple[str, ...]
+    folders: tuple[Path, ...]
+    web_file: Path | None
+    state_dir: Path | None
+
+    def config(self) -> Config:
+        """Raises ConfigError."""
+        if self.host is not None:
+            target = target_from_options(self.host, os.environ)
+            config = Config(source="--host", targets={target.name: target})
+        else:
+            config = load(self.config_file)
+        if self.target is not None:
+            chosen = config.target(self.target)
+            own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
+            config = replace(config, targets={chosen.name: chosen}, target_probes=own)
+        return replace(config, state_dir=self._state_dir(config))
+
+    def _state_dir(self, config: Config) -> Path | None:
+        # systemd sets STATE_DIRECTORY for a service with StateDirectory=.
+        given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+        return self.state_dir or config.state_dir or (Path(given) if given else None)
+
+    def probes(self) -> Folder:
+        return load_folders(self.folders)
+
+    def plans(self, config: Config, found: Folder) -> list[Plan]:
+        """Raises ConfigError."""
+        for name in self.names:
+            if name not in found.probes:
+                known = ", ".join(found.probes) or "none"
+                raise ConfigError(f"--probe {name}: no such probe in {self._where} (there are: {known})")
+        plans = make_plans(config, found.probes)
+        chosen = [plan for plan in plans if not self.names or plan.probe.name in self.names]
+        if not chosen:
+            raise ConfigError(f"nothing to probe: {config.source} leaves no probe of {self._where} enabled")
+        return chosen
+
+    def read(self) -> "Loaded":
+        """Everything for the exporter. Raises ConfigError."""
+        from astrometer.probing.reload import Loaded
+        from astrometer.probing.series import check_limit
+        from astrometer.probing.web_config import WebConfig, load_web_config
+
+        config = self.config()
+        found = self.probes()
+        plans = self.plans(config, found)
+        return Loaded(
+            config=config,
+            plans=tuple(plans),
+            web=load_web_config(self.web_file) if self.web_file else WebConfig(),
+            broken=tuple(f"not a probe, left out: {item.problem}" for item in found.broken),
+            series=check_limit(config, plans),
+        )
+
+    @property
+    def _where(self) -> str:
+        return ", ".join(map(str, self.folders))

@@ -1,0 +1,104 @@
+"""Config + probe files -> plans: which probe asks which target, how often, how long, with which options."""
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from astrometer.config import Config, ConfigError, ProbeSettings, Target
+from astrometer.probing.files import Probe
+from astrometer.probing.record import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """One probe against one target, with what its config says."""
+
+    target: Target
+    probe: Probe
+    limits: Limits = field(default_factory=Limits)
+    interval_s: float = 60.0
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, str]:
+        return self.target.name, self.probe.name
+
+    @property
+    def missing_scope(self) -> str | None:
+        """A scope that the probe needs and no key of the target has."""
+        return next((scope for scope in self.probe.scopes if self.target.key_for(scope) is None), None)
+
+
+def make_plans(config: Config, probes: Mapping[str, Probe]) -> list[Plan]:
+    """Every enabled probe against every target it is meant for. Raises ConfigError."""
+    known = ", ".join(probes)
+    for name in config.probes:
+        if name not in probes:
+            raise ConfigError(f"{config.source}: probes.{name}: no such probe (there are: {known})")
+    for owner, name in config.target_probes:
+        if name not in probes:
+            place = f"targets.{owner}.probes.{name}"
+            raise ConfigError(f"{config.source}: {place}: no such probe (there are: {known})")
+    plans = []
+    for target in config.targets.values():
+        for name, probe in probes.items():
+            settings = config.probe(name, target.name)
+            if settings.enabled and (settings.targets is None or target.name in settings.targets):
+                plans.append(_plan(config, target, probe, settings))
+    return plans
+
+
+def _plan(config: Config, target: Target, probe: Probe, settings: ProbeSettings) -> Plan:
+    limits = Limits(
+        total_s=settings.timeout_s,
+        connect_s=settings.connect_s,
+        first_token_s=settings.first_token_s or settings.timeout_s,
+        idle_s=settings.idle_s,
+        cleanup_s=settings.cleanup_s,
+    )
+    own = (target.name, probe.name) in config.target_probes
+    place = f"targets.{target.name}.probes.{probe.name}" if own else f"probes.{probe.name}"
+    return Plan(
+        target=target,
+        probe=probe,
+        limits=limits,
+        interval_s=settings.interval_s or probe.interval_s,
+        options=resolve(probe, settings.options, f"{config.source}: {place}.options"),
+    )
+
+
+def resolve(probe: Probe, given: Mapping[str, Any], place: str) -> Mapping[str, Any]:
+    """The probe's options with what the config gives. Raises ConfigError with place and cure."""
+    chosen = dict(probe.options)
+    for name, value in given.items():
+        if name not in chosen:
+            raise ConfigError(f'{place}: unknown option "{name}"{_hint(name, list(chosen))}')
+        chosen[name] = _fitting(f"{place}.{name}", value, probe.options[name])
+    try:
+        probe.check(chosen)
+    except ValueError as exc:
+        raise ConfigError(f"{place}: {exc}") from exc
+    return MappingProxyType(chosen)
+
+
+def _fitting(place: str, value: Any, default: Any) -> Any:
+    """`value` if it has the kind of the default: a whole number will do for one with a fraction."""
+    if isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if type(value) is not type(default):
+        raise ConfigError(f"{place}: {_kind(default)} expected, like {default!r}, not {value!r}")
+    return value
+
+
+def _kind(value: Any) -> str:
+    names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _hint(name: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f' (did you mean "{close[0]}"?)'
+    return f" (there are: {', '.join(known)})" if known else " (this probe has none)"

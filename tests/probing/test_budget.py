@@ -1,0 +1,137 @@
+"""Tokens and runs of a day: as the server reports them, kept on disk, shared, and never downtime."""
+
+import asyncio
+import json
+import multiprocessing
+import stat
+from dataclasses import replace
+
+import pytest
+
+from astrometer.config import Budget
+from astrometer.probing.budget import FILE, Ledger
+from astrometer.probing.probe import Context, Verdict
+from astrometer.probing.runner import Runner
+
+NOON = 1_800_000_000.0 // 86400 * 86400 + 43200
+
+
+async def ask(ctx: Context) -> Verdict:
+    return Verdict.of(await ctx.chat(f"hi {ctx.nonce}", canary=ctx.nonce))
+
+
+def limited(bench, **budget: int):
+    return replace(bench.target("all"), budget=Budget(**budget))
+
+
+def test_a_target_without_a_budget_is_never_refused_and_never_booked(bench, tmp_path):
+    ledger = Ledger(tmp_path)
+    target = bench.target("all")
+    ledger.book(target, tokens=10**9, runs=10**6)
+    assert (ledger.refusal(target), ledger.tokens_left(target), list(tmp_path.iterdir())) == (None, None, [])
+
+
+def test_runs_stop_when_their_budget_is_spent_and_free_probes_go_on(bench):
+    target = limited(bench, runs_per_day=2)
+
+    async def free(_ctx: Context) -> Verdict:
+        return Verdict.passed()
+
+    async def go() -> list[str | None]:
+        runner, plan = Runner(), bench.plan(target, ask)
+        runs = [await runner.run(plan) for _ in range(3)]
+        assert [run.verdict is not None for run in runs] == [True, True, False]
+        assert "2 of 2 runs" in runs[2].note
+        unpaid = await runner.run(bench.plan(target, free, name="free", costs_tokens=False))
+        assert unpaid.ok
+        return [run.skipped for run in runs]
+
+    assert asyncio.run(go()) == [None, None, "budget"]
+    assert bench.store.counters["model_asked"] == 2
+
+
+def test_tokens_are_those_the_server_reports_and_outlive_the_process(bench, tmp_path):
+    target = limited(bench, tokens_per_day=2500)  # a question costs some 1,660 here
+    first = asyncio.run(Runner(ledger=Ledger(tmp_path)).run(bench.plan(target, ask)))
+    spent = sum(turn.input_tokens + turn.output_tokens for turn in first.turns)
+    again = Ledger(tmp_path)
+    assert again.tokens_left(target) == 2500 - spent
+    asyncio.run(Runner(ledger=again).run(bench.plan(target, ask)))
+    assert Ledger(tmp_path).tokens_left(target) == 0
+    third = asyncio.run(Runner(ledger=Ledger(tmp_path)).run(bench.plan(target, ask)))
+    assert (third.verdict, third.skipped) == (None, "budget")
+
+
+def test_a_new_day_begins_at_midnight_utc_and_a_clock_set_back_finds_its_day_again(bench, tmp_path):
+    now = NOON
+    ledger = Ledger(tmp_path, clock=lambda: now)
+    target = limited(bench, tokens_per_day=100)
+    ledger.book(target, tokens=80)
+    now += 12 * 3600
+    assert ledger.tokens_left(target) == 100
+    ledger.book(target, tokens=30)
+    now -= 3600
+    assert ledger.tokens_left(target) == 20
+    now += 3600
+    assert ledger.tokens_left(target) == 70
+    for _ in range(10):
+        now += 86400
+        ledger.book(target, tokens=1)
+    assert len(json.loads((tmp_path / FILE).read_text())["days"]) == 3
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", "\x00\x00", '{"days": 7}', '{"days": {"2027-01-15": {"sim x": {"tokens": "9"}}}}'],
+)
+def test_a_damaged_file_is_named_put_aside_and_counting_goes_on(bench, tmp_path, content):
+    (tmp_path / FILE).write_text(content)
+    said: list[str] = []
+    ledger = Ledger(tmp_path, say=said.append)
+    target = limited(bench, tokens_per_day=100)
+    ledger.book(target, tokens=40)
+    assert Ledger(tmp_path).tokens_left(target) == 60
+    if content in ("", "{", "[]", "\x00\x00"):
+        assert "is damaged" in said[0]
+        assert any("damaged-" in path.name for path in tmp_path.iterdir())
+
+
+def test_a_state_folder_that_cannot_be_written_is_said_once_and_memory_serves(bench, tmp_path):
+    (tmp_path / "state").write_text("a file where the folder should be")
+    said: list[str] = []
+    ledger = Ledger(tmp_path / "state", say=said.append)
+    target = limited(bench, tokens_per_day=100)
+    for _ in range(3):
+        ledger.book(target, tokens=30)
+    assert len(said) == 1
+    assert "cannot be" in said[0]
+    assert ledger.tokens_left(target) == 10
+
+
+def book_many(folder, target, times: int) -> None:
+    ledger = Ledger(folder)
+    for _ in range(times):
+        ledger.book(target, tokens=1, runs=1)
+
+
+def test_exporters_that_share_a_folder_lose_no_token(bench, tmp_path):
+    target = replace(limited(bench, tokens_per_day=10_000), keys={})
+    processes = [
+        multiprocessing.get_context("spawn").Process(target=book_many, args=(tmp_path, target, 100))
+        for _ in range(2)
+    ]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(60)
+    assert Ledger(tmp_path).spent(target).tokens == 200
+    assert Ledger(tmp_path).spent(target).runs == 200
+
+
+def test_what_is_on_disk_belongs_to_its_owner_and_holds_no_key(bench, tmp_path):
+    target = limited(bench, tokens_per_day=100)
+    Ledger(tmp_path / "state").book(target, tokens=1)
+    file = tmp_path / "state" / FILE
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+    assert bench.store.keys["all"].secret not in file.read_text()
