@@ -11,6 +11,7 @@ from astrometer.targets.sandbox.install import NoPythonError, latest_version
 from astrometer.targets.sandbox.python import find_python
 
 REQUIRED = "ASTROMETER_REQUIRE"
+STATE = "ASTROMETER_STATE"
 
 
 @pytest.fixture(scope="session")
@@ -35,6 +36,14 @@ def real_astrbot() -> Iterator[Callable[[str], Box]]:
             return running[version]
 
         yield start
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No test notes its runs in the state directory of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(STATE, str(tmp_path_factory.mktemp("state")))
+        yield
 
 
 @pytest.fixture

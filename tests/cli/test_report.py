@@ -44,7 +44,12 @@ def test_the_reports_are_made_again_and_the_table_is_printed(folder):
     assert "FAIL" in done.stdout
     assert "<h1>FAIL</h1>" in (folder / "report.html").read_text("utf-8")
     assert (folder / "summary.md").read_text("utf-8").startswith("### ❌ astrometer: FAIL")
-    assert sorted(item.name for item in folder.iterdir()) == ["report.html", "results.json", "summary.md"]
+    assert sorted(item.name for item in folder.iterdir()) == [
+        "junit.xml",
+        "report.html",
+        "results.json",
+        "summary.md",
+    ]
 
 
 def test_the_results_file_itself_may_be_named(folder):
@@ -60,7 +65,7 @@ def test_piped_output_has_no_colour_and_fits_80_columns(folder):
     )
     text = done.stdout.decode()
     assert "\x1b" not in text
-    table = text[: text.index("Wrote ")]
+    table = text[: text.index("Wrote\n")]
     assert max(len(line) for line in table.splitlines()) <= 80
 
 

@@ -92,7 +92,13 @@ def test_a_good_sink_loses_nothing_and_old_messages_are_not_of_this_run(sim, tmp
     seen = results["im_delivery"]
     assert seen["sent"] == seen["delivered"] == results["turns"]["outcomes"]["ok"]
     assert (seen["lost"], seen["unexpected"]) == (0, 0)
-    assert results["objectives"][0]["verdict"] == "PASS", done.stderr
+    objective = results["objectives"][0]
+    assert 0 < objective["value"] < objective["limit"] == 1.0
+    # On a machine that is too busy to load a server no objective is met; its value is the same.
+    assert (objective["verdict"], results["verdict"]) in (("PASS", "PASS"), ("INVALID", "INVALID")), (
+        done.stderr
+    )
+    assert all("lag" in cause or "CPU" in cause for cause in results["causes"])
     assert seen["latency"]["max"] <= results["metrics"]["duration"]["max"] + 0.005
 
 

@@ -129,9 +129,12 @@ def test_settings_are_read_from_the_command_line_and_from_the_web_form():
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"slo": "ttft_p95"}, "--slo: objective 'ttft_p95': cannot be read"),
+        ({"slo": "ttft_p95"}, "--slo: objective 'ttft_p95': <, <=, > or >= is missing"),
         ({"idle_timeout": "soon"}, "--idle-timeout: 'soon' is not a duration"),
         ({"session_turns": "many"}, "--session-turns: "),
+        ({"capacity": "5..1", "slo": "errors < 1%"}, "--capacity: .*no range of loads"),
+        ({"capacity": "1..5", "slo": "throughput > 1/s"}, "no load breaks the objective"),
+        ({"capacity": "1..5", "slo": "errors < 1%", "shape": "1:5s"}, "either a search or a --shape"),
     ],
 )
 def test_a_bad_option_is_named(change, complaint):
@@ -145,7 +148,7 @@ def test_the_key_comes_from_the_environment_or_a_file_and_a_scope_may_have_its_o
     from_file = keys_from(options(astrbot_key_file=str(file)), {})
     mixed = keys_from(options(), {"ASTRBOT_API_KEY": "abk-all", SCOPE_VARIABLES["im"]: "abk-im"})
     assert {scope: key.reveal() for scope, key in from_file.items()} == dict.fromkeys(
-        ("chat", "config", "file", "im"), "abk-file"
+        SCOPE_VARIABLES, "abk-file"
     )
     assert mixed["im"].reveal() == "abk-im"
     assert mixed["chat"].reveal() == "abk-all"

@@ -16,6 +16,7 @@ from astrometer.targets.simulator.app import Simulator
 from astrometer.targets.simulator.config import RateLimit, SimulatorConfig
 
 LOCUST = [sys.executable, "-m", "locust"]
+EXIT_CODES = {"PASS": 0, "FAIL": 1, "INVALID": 3}  # NONE: as Locust says
 
 
 @dataclass(kw_only=True)
@@ -42,7 +43,7 @@ class Sim:
         ]  # fmt: skip
 
     def locust(self, file, *options, out, key=None, cwd=None, **kwargs):
-        """Run to the end; returns (results, process)."""
+        """Run to the end; returns (results, process). It exits by its verdict, if there is one."""
         done = subprocess.run(
             self.command(file, *options, "--astrometer-out", str(out), **kwargs),
             env=self.environment(key),
@@ -52,9 +53,11 @@ class Sim:
             check=False,
             cwd=cwd,
         )
-        results = out / "results.json"
-        assert results.exists(), done.stderr[-3000:]
-        return json.loads(results.read_text()), done
+        file = out / "results.json"
+        assert file.exists(), done.stderr[-3000:]
+        results = json.loads(file.read_text())
+        assert done.returncode == EXIT_CODES.get(results["verdict"], done.returncode), done.stderr[-3000:]
+        return results, done
 
 
 @pytest.fixture

@@ -51,7 +51,21 @@ def test_each_locustfile_runs_by_itself(sim, tmp_path, scenario, operation):
     results, done = sim.locust(scenario, *FAST, "--stop-timeout", "10", out=tmp_path, seconds=3)
     assert outcomes(results) == {"ok": results["turns"]["started"]}
     assert operation in {item["operation"] for item in results["operations"]}
-    assert done.returncode == 0
+    assert done.returncode == (3 if results["verdict"] == "INVALID" else 0)
+
+
+@pytest.mark.parametrize(
+    ("objective", "verdict", "code"), [("errors <= 100%", "PASS", 0), ("errors < 1%", "FAIL", 1)]
+)
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_the_verdict_is_the_exit_code_and_is_said(sim, tmp_path, objective, verdict, code, processes):
+    results, done = sim.locust(
+        "reads", *processes, "--slo", objective, out=tmp_path, key=sim.app.config.keys["revoked"].secret
+    )
+    assert set(outcomes(results)) == {"unauthorized"}  # Locust itself would say 1
+    told = results["verdict"]
+    assert (told, done.returncode) in ((verdict, code), ("INVALID", 3))
+    assert f"verdict {told}: {objective if told == verdict else results['causes'][0]}" in done.stderr
 
 
 @pytest.mark.parametrize(("version", "downloads"), [("4.29.3", True), ("4.18.0", False)])
@@ -85,7 +99,8 @@ def test_streams_that_are_cut_off_at_the_end_are_counted(sim, tmp_path, processe
     assert outcomes(results) == {"cutoff": 6}
     assert sim.served()["chat"] == 6
     assert rows(done.stderr)[("SSE", "chat")] == (6, 6)
-    assert done.returncode == 1  # Locust's own: failed requests
+    # Without an objective Locust's own: failed requests.
+    assert done.returncode == (3 if results["verdict"] == "INVALID" else 1)
 
 
 def test_failures_are_rows_named_by_their_outcome_and_nothing_else(sim, tmp_path):

@@ -4,6 +4,7 @@ import json
 import random
 import re
 from dataclasses import dataclass
+from functools import cache
 
 import pytest
 
@@ -11,8 +12,10 @@ from astrometer.api.outcome import Outcome
 from astrometer.measure import results as results_file
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn, Deadlines
-from astrometer.measure.objectives import goals, parse_objectives
+from astrometer.measure.objectives import goals, parse_objectives, scenario_goals
 from astrometer.measure.tally import Tally
+from astrometer.measure.uploads import Upload
+from astrometer.measure.verdicts import Stop
 
 START = 1_700_000_003.2  # wall clock, in the middle of a step of the timeline
 DEADLINES = Deadlines(first_token_s=10, idle_s=5, total_s=60)
@@ -67,31 +70,43 @@ class Speaker:
         exchange.eof(t + 0.004)
         return exchange.result()
 
-    def call(self, *, fails: Outcome | None = None) -> CallResult:
+    def call(self, *, fails: Outcome | None = None, file_bytes: int | None = None) -> CallResult:
         duration_s = self.rng.lognormvariate(-4.2, 0.5) * self.slowness
-        return CallResult(outcome=fails or Outcome.OK, duration_s=duration_s, bytes_sent=2048, status=200)
+        upload = None
+        if file_bytes is not None:
+            took_s, accept_s = (None, None) if fails else (duration_s * 0.9, duration_s * 0.3)
+            upload = Upload(file_bytes=file_bytes, transfer_s=took_s, accept_s=accept_s)
+        return CallResult(
+            outcome=fails or Outcome.OK, duration_s=duration_s, bytes_sent=2048, status=200, upload=upload
+        )
 
 
-def fill(tally: Tally, *, seed: int, chats: int, calls: int, duration_s: float, slowness: float) -> None:
-    rng = random.Random(seed)
-    speaker = Speaker(rng, slowness)
+@cache
+def exchanges(seed: int, chats: int, calls: int, slowness: float) -> list[tuple[float, str, str, object]]:
+    """(share of the run, scenario, operation, what happened), made once for all tests that want the same."""
+    speaker = Speaker(random.Random(seed), slowness)
+    made: list[tuple[float, str, str, object]] = []
     for index in range(chats):
-        wall_s = START + duration_s * index / max(1, chats)
         fails = {11: "stalled", 37: "reset", 59: "rate_limited"}.get(index % 97)
         streaming = index % 10 != 0
         scenario = "sessions" if index % 4 == 0 else "chat"
         operation = "chat stream" if streaming else "chat whole"
-        tally.started(scenario, operation, wall_s)
-        tally.finished(scenario, operation, wall_s, speaker.chat(fails=fails, streaming=streaming))
+        made.append((index / chats, scenario, operation, speaker.chat(fails=fails, streaming=streaming)))
     for index in range(calls):
-        wall_s = START + duration_s * index / max(1, calls)
         scenario, operation = [("uploads", "upload"), ("im", "push"), ("reads", "sessions page")][index % 3]
-        fails = Outcome.FORBIDDEN if index % 101 == 50 else None
-        tally.started(scenario, operation, wall_s)
-        tally.finished(scenario, operation, wall_s, speaker.call(fails=fails))
+        failed = Outcome.FORBIDDEN if index % 101 == 50 else None
+        size = (300, 600_000, 3_000_000, 20_000_000)[index % 4] if operation == "upload" else None
+        made.append((index / calls, scenario, operation, speaker.call(fails=failed, file_bytes=size)))
         if scenario == "uploads" and index % 9 == 0:
-            tally.started(scenario, "chat about it", wall_s)
-            tally.finished(scenario, "chat about it", wall_s, speaker.chat())
+            made.append((index / calls, scenario, "chat about it", speaker.chat()))
+    return made
+
+
+def fill(tally: Tally, *, seed: int, chats: int, calls: int, duration_s: float, slowness: float) -> None:
+    for share, scenario, operation, done in exchanges(seed, chats, calls, slowness):
+        wall_s = START + duration_s * share
+        tally.started(scenario, operation, wall_s)
+        tally.finished(scenario, operation, wall_s, done)
 
 
 def make_results(  # the knobs of a run, as a test thinks of them
@@ -108,11 +123,17 @@ def make_results(  # the knobs of a run, as a test thinks of them
     im_delivery: Observed | None = None,
     arrivals: results_file.OpenArrivals | None = None,
     stages: tuple[results_file.LoadStage, ...] = (),
+    stop: Stop | None = None,
     command: tuple[str, ...] = ("astrometer", "load", "mixed", "--users", "20", "--slo", "ttft_p95 < 1s"),
 ) -> dict:
     """A whole results file, through the same code as a real run."""
     objectives = parse_objectives(slos)
-    tally = Tally(goals(objectives), stages=[START + stage.start_s for stage in stages])
+    tally = Tally(
+        goals(objectives),
+        stages=[START + stage.start_s for stage in stages],
+        scenario_goals=scenario_goals(objectives),
+        judged=[objective.metric for objective in objectives],
+    )
     fill(tally, seed=7, chats=chats, calls=calls, duration_s=duration_s, slowness=slowness)
     info = results_file.RunInfo(
         scenario=scenario,
@@ -127,6 +148,8 @@ def make_results(  # the knobs of a run, as a test thinks of them
         arrivals=arrivals,
         profile="10:10s,40:20s" if stages else None,
         stages=stages,
+        stop=stop,
+        names=results_file.Names(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
         generator=generator
         or results_file.GeneratorHealth(
             loop_lag_p99_s=0.0042, loop_lag_max_s=0.0113, cpu_max=0.41, schedule_lag_p99_s=0.0009

@@ -7,7 +7,7 @@ def test_the_summary_has_verdict_objectives_and_scenarios(passed):
     text = render_summary(passed)
     assert text.startswith("### ✅ astrometer: PASS\n")
     assert "mixed against http://127.0.0.1:6185" in text
-    assert re.search(r"\| ttft\\_p95 \\< 1s \| ✅ PASS \| \d+ ms \| 1,4\d\d \|", text)
+    assert re.search(r"\| ttft\\_p95 \\< 1s \| ✅ PASS \| \d+ ms \| \\< 1.00 s \| 1,4\d\d \|", text)
     assert re.search(r"^\| chat \| 1,125 \| ok 1,092, rate\\_limited 11", text, flags=re.MULTILINE)
 
 

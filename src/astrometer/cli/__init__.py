@@ -9,7 +9,20 @@ import click
 
 from astrometer import __version__
 
-COMMANDS = ("demo", "load", "calibrate", "probe", "report", "sim", "sandbox", "doctor")
+COMMANDS = (
+    "demo",
+    "load",
+    "capacity",
+    "calibrate",
+    "compare",
+    "release",
+    "probe",
+    "report",
+    "clean",
+    "sim",
+    "sandbox",
+    "doctor",
+)
 
 
 class LazyGroup(click.Group):

@@ -12,12 +12,12 @@ from astrometer import bundled, config
 from astrometer.cli import exits
 from astrometer.measure import results
 from astrometer.measure.objectives import ObjectiveError, parse_objectives
+from astrometer.report import everything
 from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
     from astrometer.load.profile import Profile
 
-VERSION_TIMEOUT_S = 10.0
 EXIT_BY_VERDICT = {
     "PASS": exits.PASS,
     "NONE": exits.PASS,
@@ -125,8 +125,30 @@ class Rate(click.ParamType[float]):
 )
 @click.option("--processes", type=click.IntRange(1), help="Load from this many processes.")
 @click.option(
-    "--slo", "slos", multiple=True, metavar="EXPR", help="Objective: 'ttft_p95 < 2s', 'errors < 1%'."
+    "--slo",
+    "slos",
+    multiple=True,
+    metavar="EXPR",
+    help="Objective: 'ttft_p95 < 2s', 'errors < 1%', of one scenario 'chat: e2e_p99 < 30s'.",
 )
+@click.option(
+    "--abort-on-fail",
+    "abort_after",
+    type=Duration(),
+    help="End in order once an objective is not met, at the earliest so long after the warm-up.",
+)
+@click.option(
+    "--budget-tokens",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End in order when the server has counted N tokens, input and output, in all chats together.",
+)
+@click.option(
+    "--deletable",
+    is_flag=True,
+    help="Chat as the API key itself, so that `astrometer clean` can delete the sessions (AstrBot 4.26 on).",
+)
+@click.option("-y", "--yes", is_flag=True, help="Do not ask before loading a server that is elsewhere.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -151,6 +173,10 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     stop_timeout: float,
     processes: int | None,
     slos: tuple[str, ...],
+    abort_after: float | None,
+    budget_tokens: int | None,
+    deletable: bool,
+    yes: bool,
     out: Path | None,
     web: bool,
     web_port: int,
@@ -161,10 +187,13 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     What stands after -- goes to Locust: its own arguments (`locust --help`), those of a run
     (--list-arguments) and those of the locustfile.
     """
-    from astrometer.load import launch
+    from astrometer.cli import asking
+    from astrometer.load import allowance, journal, launch
 
     if users is not None and rate is not None:
         raise click.UsageError("either --users (closed model) or --rate (open model)")
+    if abort_after is not None and not slos and host is not None:
+        raise click.UsageError("--abort-on-fail without an objective: add --slo")
     tokens, unit = launch.users_for(rate) if rate is not None else (users or 10, None)
     spawning = spawn_rate or (float(tokens) if rate is not None else max(1.0, tokens / 2))
     profile = _profile(shape)
@@ -193,28 +222,34 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         stop_timeout_s=stop_timeout,
         processes=processes,
         slos=objectives,
+        abort_after_s=abort_after,
+        budget_tokens=budget_tokens,
+        journal=journal.path(),
         out=out or Path("astrometer-results") / f"{locustfile.stem}-{stamp}",
         web_port=web_port if web else None,
         extra=locust_args,
     )
     if dry_run:
-        click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
+        click.echo(f"{replace(plan, journal=None).shell()}\n# with the API key in ASTRBOT_API_KEY")
         return
     if not plan.keys():
         raise click.UsageError(_no_key(chosen))
-    if rate is None and profile is None and (warning := _beyond_calibration(tokens, processes)):
+    asking.must_be_able_to_ask(chosen.url, yes=yes)
+    is_open = rate is not None or (profile is not None and profile.is_rate)
+    most = round(profile.peak) if profile is not None else tokens
+    if warning := allowance.before(None if is_open else most, processes, locust_args):
         click.echo(f"Warning: {warning}", err=True)
     try:
         launch.check_reachable(chosen.url)
     except launch.Unreachable as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exits.UNREACHABLE) from exc
-    if "--target-version" not in locust_args and (version := _version_of(chosen)) is not None:
-        plan = replace(plan, extra=("--target-version", version, *plan.extra))
+    plan, version = asking.look_at_server(plan, deletable=deletable)
+    asking.confirm(plan, version, yes=yes)
     if web:
         click.echo(f"Web UI: http://127.0.0.1:{web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
-    for stale in (results.FILE_NAME, "report.html", "summary.md"):
+    for stale in (results.FILE_NAME, *everything.FILE_NAMES):
         (plan.out / stale).unlink(missing_ok=True)
     raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
 
@@ -247,22 +282,6 @@ def _choose_target(
     return loaded.target(target), [objective.text for objective in loaded.objectives]
 
 
-def _version_of(target: config.Target) -> str | None:
-    """What the results will say of the server; a run does without it if need be."""
-    import asyncio
-
-    from astrometer.probing.version import version_of
-
-    return asyncio.run(version_of(target, VERSION_TIMEOUT_S))
-
-
-def _beyond_calibration(users: int, processes: int | None) -> str | None:
-    from astrometer.load import allowance
-
-    kept = allowance.kept()
-    return kept.warning(users, processes) if kept is not None else None
-
-
 def _no_key(target: config.Target) -> str:
     return (
         f"no API key for {target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
@@ -274,7 +293,6 @@ def _conclude(out: Path, locust_exit_code: int) -> int:
     """Show and keep the results; the exit code."""
     from rich.console import Console
 
-    from astrometer.report.html import write_html
     from astrometer.report.table import render
 
     try:
@@ -290,7 +308,6 @@ def _conclude(out: Path, locust_exit_code: int) -> int:
         )
         return exits.USAGE if usage else exits.INVALID
     Console().print(render(measured))
-    report = out / "report.html"
-    write_html(measured, report)
-    click.echo(f"{out / results.FILE_NAME}\n{report}")
+    written = everything.write(measured, out)
+    click.echo("\n".join(str(path) for path in (out / results.FILE_NAME, *written)))
     return EXIT_BY_VERDICT[measured["verdict"]]

@@ -1,4 +1,4 @@
-"""`astrometer report DIR`: results.json -> report.html and summary.md once more, and the table."""
+"""`astrometer report DIR`: results.json -> report.html, summary.md and junit.xml once more, and the table."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from astrometer.cli import exits
 @click.command()
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 def command(directory: Path) -> None:
-    """Make report.html and summary.md again from DIR/results.json, and print the table.
+    """Make report.html, summary.md and junit.xml again from DIR/results.json, and print the table.
 
     DIR may also be the results file itself; the reports are written beside it. Exits with 2 when the file
     cannot be read, and with 0 otherwise, whatever the verdict in it: nothing is judged anew.
@@ -18,7 +18,7 @@ def command(directory: Path) -> None:
     from rich.console import Console
 
     from astrometer.measure import results as results_file
-    from astrometer.report import html, summary, table
+    from astrometer.report import everything, table
 
     try:
         results = results_file.read(directory)
@@ -26,11 +26,9 @@ def command(directory: Path) -> None:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exits.USAGE) from exc
     folder = directory if directory.is_dir() else directory.parent
-    page, short = folder / html.FILE_NAME, folder / summary.FILE_NAME
     console = Console()
     try:
-        html.write_html(results, page)
-        summary.write_summary(results, short)
+        written = everything.write(results, folder)
         console.print(table.render(results))
     except (KeyError, TypeError, ValueError, AttributeError) as exc:
         # A hand-made or damaged file: JSON and a version, but not the schema.
@@ -40,4 +38,5 @@ def command(directory: Path) -> None:
     except OSError as exc:
         click.echo(f"Error: {exc.filename}: cannot be written ({exc.strerror})", err=True)
         raise SystemExit(exits.USAGE) from exc
-    console.print(f"\nWrote {page} and {short}", markup=False, highlight=False, soft_wrap=True)
+    places = "\n".join(str(path) for path in written)
+    console.print(f"\nWrote\n{places}", markup=False, highlight=False, soft_wrap=True)

@@ -1,9 +1,11 @@
 """What `astrometer calibrate` found on this machine, kept -> a warning before a run that asks for more."""
 
+import argparse
 import json
 import os
 import platform
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,6 +36,37 @@ class Allowance:
             f"{self.streams} streams of {1 / self.gap_s:g} events/s per process. Use --processes "
             f"{workers_for(users, self.streams)}, or run `astrometer calibrate` again"
         )
+
+    def cap_warning(self, max_in_flight: int) -> str | None:
+        """Open model: one line when the cap of a process lets more streams run than it can measure well.
+
+        How many will run at once is not known before; the report compares the most that did.
+        """
+        if max_in_flight <= self.streams:
+            return None
+        return (
+            f"--max-in-flight {max_in_flight} lets a process hold more streams than it can measure well: "
+            f"calibrated for {self.streams} of {1 / self.gap_s:g} events/s"
+        )
+
+
+def before(users: int | None, processes: int | None, locust_args: Sequence[str]) -> str | None:
+    """What is to be said before a run; `users` None: an open model.
+
+    Its cap, `--max-in-flight`, counts when it was chosen by hand: the default is a safety net, no plan.
+    """
+    allowed = kept()
+    if allowed is None:
+        return None
+    if users is not None:
+        return allowed.warning(users, processes)
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--max-in-flight", type=int)
+    try:
+        cap = parser.parse_known_args(list(locust_args))[0].max_in_flight
+    except argparse.ArgumentError:
+        return None  # Locust will say what is wrong with it
+    return allowed.cap_warning(cap) if cap is not None else None
 
 
 def kept() -> Allowance | None:

@@ -7,6 +7,7 @@ import hashlib
 
 from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
 from astrometer.measure.exchange import CallResult
+from astrometer.measure.uploads import Upload
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 
@@ -15,6 +16,7 @@ class CallExchange:
     """The state of one call in flight. Times are absolute `time.perf_counter` seconds.
 
     `expect_sha256` makes it a download: the answer is bytes, and other bytes are a CANARY_MISMATCH.
+    `upload` makes it one, of a file of that size; its times are filled in.
     """
 
     def __init__(
@@ -24,8 +26,13 @@ class CallExchange:
         bytes_sent: int = 0,
         expect_sha256: str | None = None,
         t_intended: float | None = None,
+        upload: Upload | None = None,
     ) -> None:
         self._timeout_s = timeout_s
+        self._upload = upload
+        self._t_body_began: float | None = None
+        self._t_body_sent: float | None = None
+        self._t_headers: float | None = None
         self._t_intended = t_intended
         self._bytes_sent = bytes_sent
         self._expected = expect_sha256
@@ -40,7 +47,16 @@ class CallExchange:
     def sent(self, t: float) -> None:
         self._t_send = t
 
-    def headers(self, t: float, status: int, content_type: str) -> None:  # noqa: ARG002 (of the protocol)
+    def body_began(self, t: float) -> None:
+        """Connected, and the next byte to go is the first of the body."""
+        self._t_body_began = t
+
+    def body_sent(self, t: float) -> None:
+        """The socket has taken the last byte of the body."""
+        self._t_body_sent = t
+
+    def headers(self, t: float, status: int, content_type: str) -> None:
+        self._t_headers = t
         self._status = status
         self._content_type = content_type
 
@@ -102,4 +118,12 @@ class CallExchange:
             bytes_sent=self._bytes_sent,
             bytes_received=self._bytes,
             detail=verdict.message[:200],
+            upload=self._timed_upload(),
         )
+
+    def _timed_upload(self) -> Upload | None:
+        """An answer that came before the whole body was sent says nothing of how fast the body went."""
+        upload, began, sent, head = self._upload, self._t_body_began, self._t_body_sent, self._t_headers
+        if upload is None or began is None or sent is None or head is None:
+            return upload
+        return Upload(file_bytes=upload.file_bytes, transfer_s=head - began, accept_s=max(0.0, head - sent))

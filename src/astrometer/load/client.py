@@ -30,6 +30,8 @@ class Exchange(Protocol):
     """What the client drives: `measure.exchange.ChatExchange`, or `load.call.CallExchange`."""
 
     def sent(self, t: float) -> None: ...
+    def body_began(self, t: float) -> None: ...
+    def body_sent(self, t: float) -> None: ...
     def headers(self, t: float, status: int, content_type: str) -> None: ...
     def feed(self, t: float, chunk: bytes) -> object: ...
     def eof(self, t: float) -> None: ...
@@ -179,8 +181,10 @@ class Client:
                 self._send_all(head + request.body, exchange)
                 return
             self._send_all(head, exchange)
+            exchange.body_began(self._now())
             for block in request.body:
                 self._send_all(block, exchange)
+            exchange.body_sent(self._now())
         except (BrokenPipeError, ConnectionResetError):
             # The server may have refused early and said why before it closed: read that.
             return

@@ -13,6 +13,7 @@ from typing import Any
 
 import gevent
 
+from astrometer.load import capacity, pauses
 from astrometer.load.run import Run
 from astrometer.measure.tally import Tally
 
@@ -33,6 +34,7 @@ class WorkerSide:
         self._current = current
         self._sequence = 0
         self._final = False
+        pauses.know_own_options()
         runner.environment.events.report_to_master.add_listener(self._report)
         # Concurrent: while users finish, the worker must still hear its master.
         runner.register_message(DRAIN, self._drain, concurrent=True)
@@ -75,6 +77,8 @@ class WorkerSide:
             "health": run.health.take(),
             "intended": run.take_intended(),
             "sent": run.sent.take(),
+            "slots": None if run.slot_book is None else run.slot_book.take(),
+            "names": list(run.used_names()),
         }
 
 
@@ -88,6 +92,8 @@ class MasterSide:
         self._seen: set[str] = set()  # workers that had users, or went missing
         self._incomplete: set[str] = set()  # a report of theirs got lost
         self._final: set[str] = set()
+        self._heard_s: dict[str, float] = {}  # since the run's start, at the last whole report
+        self.lost_from_s: float | None = None  # after `drain`: from when on something is missing
         runner.environment.events.worker_report.add_listener(self._merge)
 
     def begin(self) -> None:
@@ -95,6 +101,8 @@ class MasterSide:
         self._seen.clear()
         self._incomplete.clear()
         self._final.clear()
+        self._heard_s.clear()
+        self.lost_from_s = None
 
     def drain(self, stop_timeout_s: float | None) -> int:
         """Have all workers finish and report; returns how many did not."""
@@ -110,7 +118,9 @@ class MasterSide:
         lost = (set(self._sequences) | self._seen) - self._final
         for worker in sorted(lost):
             log.error("worker %s did not deliver its last report", worker)
-        return len(lost | self._incomplete)
+        missing = lost | self._incomplete
+        self.lost_from_s = min((self._heard_s.get(worker, 0.0) for worker in missing), default=None)
+        return len(missing)
 
     def _awaited(self) -> set[str]:
         alive = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
@@ -130,11 +140,16 @@ class MasterSide:
             return
         if part["sequence"] != self._sequences.get(client_id, 0) + 1:
             self._incomplete.add(client_id)
+        if client_id not in self._incomplete:
+            self._heard_s[client_id] = run.elapsed_s
         self._sequences[client_id] = part["sequence"]
         self._note_workers()
         run.tally.merge(Tally.decode(part["tally"]))
         run.note_health(client_id, part["health"])
         run.note_intended(part["intended"])
         run.sent.merge(part["sent"])
+        if part["slots"] is not None:
+            capacity.note(self._runner.environment, client_id, part["slots"])
+        run.note_names(client_id, part["names"])
         if part["final"]:
             self._final.add(client_id)

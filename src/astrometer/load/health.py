@@ -1,13 +1,16 @@
 """Is the load generator itself the bottleneck? Late wake-ups of its loop and its CPU share, per process."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import gevent
 
+from astrometer.load import allowance
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S
 from astrometer.measure.results import GeneratorHealth
 from astrometer.measure.tally import Tally
 
@@ -16,14 +19,21 @@ CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not satu
 
 
 class HealthMonitor:
-    """Samples one process while a test runs. The lag is how late a sleeping greenlet woke up."""
+    """Samples one process while a test runs. The lag is how late a sleeping greenlet woke up.
+
+    Chats say when they begin and end: how many one process measures well is known where it was calibrated.
+    """
 
     def __init__(self) -> None:
         self.lag = Histogram()
         self.cpu_max: float | None = None
+        self.watcher: Callable[[float], None] | None = None  # hears of every sample of the lag
         self._greenlet: Any = None
         self._window = (0.0, 0.0)
         self._judged_from = 0.0
+        self._streams = 0
+        self._streams_peak = 0
+        self._calibrated: int | None = None
 
     def start(self, after_s: float = 0.0) -> None:
         """Begin. `after_s` of ramp and warm-up are excluded from what is measured, and from this."""
@@ -31,6 +41,9 @@ class HealthMonitor:
         self._judged_from = time.perf_counter() + after_s
         self.lag, self.cpu_max = Histogram(), None
         self._window = (time.perf_counter(), time.process_time())
+        self._streams_peak = self._streams
+        kept = allowance.kept()
+        self._calibrated = kept.streams if kept is not None else None
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
@@ -43,7 +56,22 @@ class HealthMonitor:
     def take(self) -> dict[str, Any]:
         """What was sampled since the last call, for shipping."""
         lag, self.lag = self.lag, Histogram()
-        return {"lag": lag.to_wire(), "cpu_max": self.cpu_max}
+        return {
+            "lag": lag.to_wire(),
+            "cpu_max": self.cpu_max,
+            "streams_peak": self._streams_peak,
+            "streams_calibrated": self._calibrated,
+        }
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Around a chat."""
+        self._streams += 1
+        self._streams_peak = max(self._streams_peak, self._streams)
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
     def _run(self) -> None:
         loop = gevent.get_hub().loop
@@ -54,6 +82,8 @@ class HealthMonitor:
             now = time.perf_counter()
             if now >= self._judged_from:
                 self.lag.record(max(0.0, now - due))
+            if self.watcher is not None:
+                self.watcher(max(0.0, now - due))
             self._note_cpu(at_least_s=CPU_WINDOW_S)
 
     def _note_cpu(self, *, at_least_s: float) -> None:
@@ -71,16 +101,33 @@ class ProcessHealth:
 
     lag: Histogram
     cpu_max: float | None = None
+    streams_peak: int | None = None
+    streams_calibrated: int | None = None
+
+    @property
+    def strain(self) -> float:
+        """Streams by those that it was calibrated for; by themselves where it was not."""
+        return (self.streams_peak or 0) / (self.streams_calibrated or 1)
 
     def add(self, wire: Mapping[str, Any]) -> None:
         self.lag.merge(Histogram.from_wire(wire["lag"]))
         if wire["cpu_max"] is not None:
             self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
+        self.streams_peak = max(wire["streams_peak"], self.streams_peak or 0)
+        self.streams_calibrated = wire["streams_calibrated"]
 
 
-def worst(processes: Iterable[ProcessHealth], tally: Tally, lost_workers: int) -> GeneratorHealth:
+def worst(
+    processes: Iterable[ProcessHealth],
+    tally: Tally,
+    lost_workers: int,
+    *,
+    schedule_lag_limit_s: float = MAX_SCHEDULE_LAG_S,
+    lost_from_s: float | None = None,
+) -> GeneratorHealth:
     """The worst process speaks for all."""
     known = list(processes)
+    strained = max(known, key=lambda process: process.strain, default=None)
     p99s = [value for process in known if (value := process.lag.percentile(99)) is not None]
     maxima = [value for process in known if (value := process.lag.max) is not None]
     cpus = [process.cpu_max for process in known if process.cpu_max is not None]
@@ -95,5 +142,9 @@ def worst(processes: Iterable[ProcessHealth], tally: Tally, lost_workers: int) -
         loop_lag_max_s=max(maxima, default=None),
         cpu_max=max(cpus, default=None),
         schedule_lag_p99_s=schedule.percentile(99),
+        schedule_lag_limit_s=schedule_lag_limit_s,
+        streams_peak=strained.streams_peak if strained is not None else None,
+        streams_calibrated=strained.streams_calibrated if strained is not None else None,
         lost_workers=lost_workers,
+        lost_from_s=lost_from_s,
     )

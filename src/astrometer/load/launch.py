@@ -10,7 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from astrometer.api.endpoints import Scope
 from astrometer.config import Target
 from astrometer.load.options import SCOPE_VARIABLES
 from astrometer.load.profile import Profile
+from astrometer.measure.search_text import SearchSettings
 
 KEY_VARIABLES = ("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values())
 
@@ -49,6 +50,11 @@ class LoadPlan:
     rate_unit: float | None = None  # open model: arrivals per second of each user
     arrivals: str = "poisson"
     shape: Profile | None = None  # instead of users, spawn rate and duration
+    search: SearchSettings | None = None  # the same
+    abort_after_s: float | None = None  # end the run when an objective is not met, so long after the warm-up
+    budget_tokens: int | None = None
+    username: str | None = None  # one for all users, whose sessions can be deleted
+    journal: Path | None = None
     extra: Sequence[str] = ()
 
     def command(self) -> list[str]:
@@ -64,11 +70,21 @@ class LoadPlan:
             *(("--warmup", f"{self.warmup_s:g}") if self.warmup_s else ()),
             *self._open_model(),
             *ui,
+            *self._limits(),
             *(part for slo in self.slos for part in ("--slo", slo)),
             *("--astrometer-out", str(self.out), "--astrometer-progress"),
             # The verdict is in results.json; a failed request alone is none.
             *("--only-summary", "--exit-code-on-error", "0", "--logfile", str(self.out / "locust.log")),
             *self.extra,
+        ]
+
+    def _limits(self) -> list[str]:
+        """What ends the run early, and what is noted of its names."""
+        return [
+            *(("--abort-on-fail", f"{self.abort_after_s:g}s") if self.abort_after_s is not None else ()),
+            *(("--budget-tokens", str(self.budget_tokens)) if self.budget_tokens else ()),
+            *(("--run-username", self.username) if self.username else ()),
+            *(("--astrometer-journal", str(self.journal)) if self.journal else ()),
         ]
 
     def _processes(self) -> list[str]:
@@ -82,12 +98,16 @@ class LoadPlan:
         ]
 
     def _amount(self) -> list[str]:
+        if self.search is not None:
+            return ["--capacity", str(self.search)]
         if self.shape is not None:
             return ["--shape", str(self.shape)]
         seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:g}s"]
         return ["--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}", *seconds]
 
     def _open_model(self) -> list[str]:
+        if self.search is not None:
+            return ["--arrivals", self.arrivals] if self.search.is_rate else []
         if self.shape is not None:
             return ["--arrivals", self.arrivals] if self.shape.is_rate else []
         if self.rate_unit is None:
@@ -139,8 +159,15 @@ def check_reachable(url: str, timeout_s: float = 5.0) -> None:
         raise Unreachable(f"{url} does not answer: {reason}") from exc
 
 
-def run(plan: LoadPlan, environ: Mapping[str, str] | None = None) -> int:
-    """Run Locust until its end; returns its exit code. Ctrl-C and SIGTERM end it in order, twice at once."""
+def run(
+    plan: LoadPlan,
+    environ: Mapping[str, str] | None = None,
+    interrupted: Callable[[], object] = lambda: None,
+) -> int:
+    """Run Locust until its end; returns its exit code. Ctrl-C and SIGTERM end it in order, twice at once.
+
+    `interrupted` is called at each of them, for a caller with more to do than this run.
+    """
     plan.out.mkdir(parents=True, exist_ok=True)
     child = subprocess.Popen(  # noqa: S603 (our own interpreter)
         [sys.executable, "-m", "locust", *plan.command()],
@@ -149,17 +176,18 @@ def run(plan: LoadPlan, environ: Mapping[str, str] | None = None) -> int:
         # In a session of its own, so that Ctrl-C reaches Locust's master alone, and workers through it.
         start_new_session=True,
     )
-    with _forwarding(child):
+    with _forwarding(child, interrupted):
         return child.wait()
 
 
 @contextmanager
-def _forwarding(child: subprocess.Popen[bytes]) -> Iterator[None]:
+def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object]) -> Iterator[None]:
     asked = 0
 
     def forward(_number: int, _frame: Any) -> None:
         nonlocal asked
         asked += 1
+        interrupted()
         if child.poll() is None and asked == 1:
             child.send_signal(signal.SIGTERM)
         elif child.poll() is None:

@@ -16,6 +16,7 @@ from locust.runners import MasterRunner
 from astrometer.load.health import ProcessHealth, worst
 from astrometer.load.run import Run
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.lateness import schedule_lag_limit_s
 from astrometer.measure.results import GeneratorHealth
 from astrometer.measure.tally import Cell
 
@@ -93,7 +94,8 @@ class LiveState:
         processes = list(run.processes.values())
         if not processes and not isinstance(self._environment.runner, MasterRunner):
             processes = [ProcessHealth(run.health.lag, run.health.cpu_max)]
-        return worst(processes, run.tally, run.lost_workers)
+        limit_s = schedule_lag_limit_s(run.settings.objectives)
+        return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
 
     def stage(self) -> int | None:
         """The number of the stage that goes on, from 1; None without a profile, or when it is over."""

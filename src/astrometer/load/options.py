@@ -15,9 +15,13 @@ from astrometer.api.endpoints import Scope
 from astrometer.config import ConfigError, Secret, target_from_options
 from astrometer.load.arrivals import Process
 from astrometer.load.corpus import Corpus, CorpusError
+from astrometer.load.cost import TokenBudget
 from astrometer.load.profile import EXAMPLES
+from astrometer.measure.capacity_window import is_searchable
 from astrometer.measure.exchange import Deadlines
 from astrometer.measure.objectives import Objective, ObjectiveError, parse_objectives
+from astrometer.measure.search_text import EXAMPLE as SEARCH_EXAMPLE
+from astrometer.measure.search_text import SearchSettings
 from astrometer.units import parse_duration
 
 T = TypeVar("T")
@@ -50,11 +54,17 @@ class Settings:
     umos: tuple[str, ...]
     im_sink: str  # empty: nobody watches what IM pushes deliver
     version: str | None
+    kind: str | None
     warmup_s: float
     rate_unit: float  # 0: closed model
     arrivals: Process
     arrival_seed: int
     max_in_flight: int
+    abort_after_s: float | None  # None: the run goes on whatever its objectives say
+    budget: TokenBudget | None
+    capacity: SearchSettings | None  # None: no search
+    username: str | None  # None: every user has a name of its own
+    journal: Path | None
 
     @classmethod
     def of(cls, options: Any) -> "Settings":
@@ -81,11 +91,17 @@ class Settings:
             umos=tuple(umo.strip() for umo in (options.umos or "").split(",") if umo.strip()),
             im_sink=(options.im_sink or "").strip(),
             version=options.target_version or None,
+            kind=options.target_kind or None,
             warmup_s=_read(options, "warmup", parse_duration),
             rate_unit=max(0.0, _read(options, "rate_unit", float)),
             arrivals=_read(options, "arrivals", Process),
             arrival_seed=_read(options, "arrival_seed", int),
             max_in_flight=max(1, _read(options, "max_in_flight", int)),
+            abort_after_s=_read(options, "abort_on_fail", _optional_duration),
+            budget=_read(options, "budget_tokens", _budget),
+            capacity=_read(options, "capacity", lambda _: _capacity(options)),
+            username=options.run_username or None,
+            journal=Path(options.astrometer_journal) if options.astrometer_journal else None,
         )
 
     def corpus(self) -> Corpus:
@@ -169,7 +185,24 @@ def add_arguments(parser: Any) -> None:
     )  # fmt: skip
     add(
         "--slo", "ASTROMETER_SLO", metavar="EXPR", action="append", default=None,
-        help="Objective such as 'ttft_p95 < 2s' or 'e2e_max < 30s'; repeatable (web UI: separate by commas).",
+        help="Objective such as 'ttft_p95 < 2s' or, for one scenario, 'chat: e2e_max < 30s'; repeatable "
+        "(web UI: separate by commas).",
+    )  # fmt: skip
+    add(
+        "--abort-on-fail", "ASTROMETER_ABORT_ON_FAIL", metavar="TIME", default="",
+        help="End the run in order as soon as an objective is not met, this long after the warm-up at the "
+        "earliest (0s: at once). Without this a run goes on to its end.",
+    )  # fmt: skip
+    add(
+        "--capacity", "ASTROMETER_CAPACITY", metavar="SEARCH", default="", include_in_web_ui=False,
+        help="Search for the most load at which every --slo holds, instead of users, spawn rate and run "
+        f"time: {SEARCH_EXAMPLE!r} (what stands after the range may be left out); 1/s..100/s instead of "
+        "1..500 users is a rate of arrivals (open model).",
+    )  # fmt: skip
+    add(
+        "--budget-tokens", "ASTROMETER_BUDGET_TOKENS", metavar="N", type=int, default=0,
+        help="End the run in order when the server has counted this many tokens, input and output, in all "
+        "its chats. Turns that still run then are drained. 0: no limit.",
     )  # fmt: skip
     add(
         "--warmup", "ASTROMETER_WARMUP", metavar="TIME", type=_duration, default=0.0,
@@ -215,6 +248,15 @@ def add_arguments(parser: Any) -> None:
         help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
     )  # fmt: skip
     add(
+        "--run-username", "ASTROMETER_RUN_USERNAME", metavar="NAME", default="", include_in_web_ui=False,
+        help="One AstrBot username for all users, such as api_key:ID, whose sessions that key may delete "
+        "(`astrometer load --deletable` finds it out).",
+    )  # fmt: skip
+    add(
+        "--astrometer-journal", "ASTROMETER_JOURNAL", metavar="FILE", default="", include_in_web_ui=False,
+        help="Note the run's names there, for `astrometer clean`.",
+    )  # fmt: skip
+    add(
         "--umos", "ASTROMETER_UMOS", metavar="UMO,UMO", default="",
         help="Destinations of IM messages, platform:MessageType:session. Default: three sessions of webchat, "
         "where nobody is disturbed.",
@@ -228,6 +270,10 @@ def add_arguments(parser: Any) -> None:
     add(
         "--target-version", "ASTROMETER_TARGET_VERSION", metavar="VERSION", default="",
         include_in_web_ui=False, help="AstrBot's version, to be noted in results.json.",
+    )  # fmt: skip
+    add(
+        "--target-kind", "ASTROMETER_TARGET_KIND", metavar="KIND", default="",
+        include_in_web_ui=False, help="astrbot or simulator, to be noted in results.json.",
     )  # fmt: skip
 
 
@@ -270,6 +316,35 @@ def _read(options: Any, name: str, convert: Callable[[Any], T]) -> T:
         return convert(value)
     except (TypeError, ValueError) as exc:
         raise OptionError(f"--{name.replace('_', '-')}: {exc}") from exc
+
+
+def _capacity(options: Any) -> SearchSettings | None:
+    """What a search needs besides. Raises ValueError."""
+    if not (options.capacity or "").strip():
+        return None
+    found = SearchSettings.parse(options.capacity)
+    objectives = _objectives(options.slo)
+    if not objectives:
+        raise ValueError("there is no limit without an objective; add --slo 'ttft_p95 < 2s'")
+    for objective in objectives:
+        if not is_searchable(objective):
+            raise ValueError(f"no load breaks the objective {objective.text!r}: it cannot be searched for")
+    if (getattr(options, "shape", None) or "").strip():
+        raise ValueError("either a search or a --shape")
+    if str(getattr(options, "abort_on_fail", None) or "").strip():
+        raise ValueError("a search goes beyond what the objectives allow; leave out --abort-on-fail")
+    return found
+
+
+def _optional_duration(text: str) -> float | None:
+    return parse_duration(text) if str(text).strip() else None
+
+
+def _budget(given: str | int) -> TokenBudget | None:
+    limit = int(given or 0)
+    if limit < 0:
+        raise ValueError("is a number of tokens, 0 for no limit")
+    return TokenBudget(limit) if limit else None
 
 
 def _objectives(given: list[str] | str | None) -> tuple[Objective, ...]:

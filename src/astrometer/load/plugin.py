@@ -16,8 +16,9 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from astrometer.api.endpoints import Scope
 from astrometer.config import Secret
-from astrometer.load import live_metrics, options, shapes, streams_tab, web_form
+from astrometer.load import capacity, ending, live_metrics, options, pauses, shapes, streams_tab, web_form
 from astrometer.load.distributed import MasterSide, WorkerSide
+from astrometer.load.guard import Guard
 from astrometer.load.im_watch import SinkError, Watch
 from astrometer.load.live import Live
 from astrometer.load.live_state import LiveState
@@ -25,6 +26,7 @@ from astrometer.load.options import OptionError, Settings
 from astrometer.load.profile import ProfileError
 from astrometer.load.run import RUN_ID_OPTION, Run, new_run_id
 from astrometer.measure import results
+from astrometer.measure.verdicts import Stop
 
 DRAIN_S = "30"
 
@@ -39,6 +41,7 @@ class Plugin:
         self._keys: dict[Scope, Secret] = {}
         self._host = ""
         self._live: Live | None = None
+        self._guard: Guard | None = None
         self._side: MasterSide | WorkerSide | None = None
         if isinstance(runner, MasterRunner):
             self._side = MasterSide(runner, lambda: self._run)
@@ -98,6 +101,7 @@ class Plugin:
         if not isinstance(self._runner, WorkerRunner):
             setattr(parsed, RUN_ID_OPTION, new_run_id())
         shapes.begin(environment)
+        capacity.begin(environment)
         # What the imports left is looked through by every full collection otherwise: a pause of 30 ms.
         gc.collect()
         gc.freeze()
@@ -105,25 +109,38 @@ class Plugin:
         keys = {} if is_master else self._keys
         self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
         shapes.align(environment, self._run.elapsed_s)
+        capacity.attach(environment, self._run)
         if not is_master:
             self._run.health.start(self._run.settings.warmup_s)
             if self._run.open_model is not None:
                 self._run.open_model.start()
         if not isinstance(self._runner, WorkerRunner):
             self._run.watch()
+            self._run.write_journal(ended=False)
+            self._guard = Guard(self._run, self._end_early)
+            self._guard.start()
         if self._side is not None:
             self._side.begin()
         if parsed.astrometer_progress and not isinstance(self._runner, WorkerRunner):
             self._live = Live(self._run, lambda: self._runner.user_count)
             self._live.start()
 
+    def _end_early(self, stop: Stop) -> None:
+        """As at the end of the run time: with a web UI the test stops, without one Locust ends."""
+        self.run.stop = stop
+        has_ui = self._environment.web_ui is not None
+        gevent.spawn(self._runner.stop if has_ui else self._runner.quit)
+
     def _on_stopping(self, **_: Any) -> None:
         if self._run is None:
             return
+        if self._guard is not None:
+            self._guard.stop()
         self._run.no_more_arrivals()
         if isinstance(self._side, MasterSide):
             # Locust's master waits half a second for the last reports; a stream may take longer to end.
             self._run.lost_workers = self._side.drain(self._environment.stop_timeout)
+            self._run.lost_from_s = self._side.lost_from_s
 
     def _on_stop(self, **_: Any) -> None:
         """All users are gone, every exchange has its outcome."""
@@ -137,9 +154,15 @@ class Plugin:
         if self._live is not None:
             self._live.stop()
             self._live = None
+        run.write_journal(ended=True)
+        run.conclude_delivery()
+        measured = run.results()
         if run.settings.out is not None:
-            run.conclude_delivery()
-            results.write(run.settings.out, run.results())
+            results.write(run.settings.out, measured)
+        ending.announce(measured)
+        code = ending.exit_code(measured)
+        if code is not None:
+            self._environment.process_exit_code = code
 
     def _on_quitting(self, **_: Any) -> None:
         if isinstance(self._side, WorkerSide):
@@ -174,6 +197,7 @@ def _add_arguments(parser: Any, **_: Any) -> None:
 
 
 def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
+    pauses.know_own_sources()
     # gevent's clock still shows when the hub was made, before seconds of imports: Locust's --run-time would
     # be that much shorter.
     gevent.get_hub().loop.update_now()
@@ -187,7 +211,9 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     environment.astrometer = plugin
     try:
         plugin.check()
+        capacity.install(environment)
         shapes.install(environment, web_ui)
+        shapes.hear_sigterm(environment)
         if web_ui is not None:
             web_form.guard(environment, web_ui, plugin.host)
         _show_live(environment, web_ui, plugin)

@@ -44,6 +44,9 @@ class Recorder:
         self.tally.finished(scenario, operation, wall_s, done)
         if isinstance(done, ChatTurn):
             self._show_stream(operation, done)
+        elif done.upload is not None and done.upload.accept_s is not None:
+            row = self._environment.stats.entries[(f"{operation} accept", "accept")]
+            row.log(done.upload.accept_s * 1000, 0)
         self._environment.events.request.fire(
             request_type=kind,
             name=operation,

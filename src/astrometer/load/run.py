@@ -4,11 +4,13 @@ Every process has one: a worker's collects and is drained by `load.distributed`,
 """
 
 import logging
+import os
 import platform
 import secrets
 import sys
 import time
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -18,19 +20,24 @@ import locust
 from astrometer import __version__
 from astrometer.api.endpoints import Scope
 from astrometer.config import Secret
+from astrometer.load import capacity_slots, journal
 from astrometer.load.health import HealthMonitor, ProcessHealth, worst
 from astrometer.load.im_watch import Sent, SinkError, Watch
 from astrometer.load.open_model import OpenModel
-from astrometer.load.options import Settings
+from astrometer.load.options import SCOPE_VARIABLES, Settings
 from astrometer.load.profile import Profile
 from astrometer.load.recorder import Recorder
 from astrometer.load.shapes import profile_of
+from astrometer.masking import mask_command
 from astrometer.measure import results
+from astrometer.measure.capacity import CapacityRun
 from astrometer.measure.delivery import Observed, record
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.objectives import goals
-from astrometer.measure.results import LoadStage, OpenArrivals
+from astrometer.measure.lateness import schedule_lag_limit_s
+from astrometer.measure.objectives import goals, scenario_goals
+from astrometer.measure.results import LoadStage, Names, OpenArrivals
 from astrometer.measure.tally import Tally
+from astrometer.measure.verdicts import Stop
 from astrometer.measure.windows import Window
 
 RUN_ID_OPTION = "astrometer_run_id"  # travels from the master to its workers among the parsed options
@@ -59,25 +66,83 @@ class Run:
         self.profile = profile_of(environment.parsed_options)
         stages = self.profile.stages if self.profile else ()
         borders = [self._start_wall_s + stage.start_s - STAGE_SLACK_S for stage in stages]
-        self.tally = Tally(goals(settings.objectives), window, borders)
+        self.slot_book: capacity_slots.SlotBook | None = None  # of a search for the capacity
+        if settings.capacity is not None:
+            borders = capacity_slots.borders(self._start_wall_s)
+            self.slot_book = capacity_slots.SlotBook(lambda: self.elapsed_s)
+            environment.events.request.add_listener(self.slot_book.ended)
+        self.tally = Tally(
+            goals(settings.objectives),
+            window,
+            borders,
+            scenario_goals=scenario_goals(settings.objectives),
+            judged=[objective.metric for objective in settings.objectives],
+        )
         self.recorder = Recorder(environment, self.tally)
         self.sent = Sent()
         self.health = HealthMonitor()
+        self.health.watcher = self.slot_book.sampled if self.slot_book is not None else None
+        self.search: Callable[[], CapacityRun] | None = None  # what a search has found; not on workers
         self.processes: dict[str, ProcessHealth] = {}
         self.lost_workers = 0
+        self.lost_from_s: float | None = None
         self.facts: dict[str, Any] = {}  # what users of this process learnt of the server
         self._watch = Watch(settings.im_sink) if settings.im_sink else None
         self._delivery: Observed | None = None
         self._problems: list[str] = []
         self._environment = environment
         self.open_model = self._make_open_model(environment, worker_index)
-        self._next_user = worker_index * USERS_PER_WORKER
+        self._first_user = self._next_user = worker_index * USERS_PER_WORKER
+        self._names: dict[str, tuple[int, int]] = {}  # of workers, as reported
+        self.stop: Stop | None = None  # who ended it early
         self._intended = 0  # arrivals of workers, as reported
 
     def username(self) -> str:
-        """A name of its own for each user: `astrometer-<run>-<number>`, never an administrator's."""
+        """A name of its own for each user: `astrometer-<run>-<number>`, never an administrator's.
+
+        Unless all have one name (`--run-username`).
+        """
         self._next_user += 1
+        if self.settings.username is not None:
+            return self.settings.username
         return f"{self.settings.user_prefix}-{self.id}-{self._next_user}"
+
+    def session_id(self) -> str:
+        """A new one that says whose it is: `clean` deletes no session of another name."""
+        return f"{self.settings.user_prefix}-{self.id}-{uuid.uuid4()}"
+
+    def used_names(self) -> tuple[int, int]:
+        """How many names this process has used, and the number before the first."""
+        return self._next_user - self._first_user, self._first_user
+
+    def note_names(self, process: str, used: Sequence[int]) -> None:
+        self._names[process] = (used[0], used[1])
+
+    def names(self) -> Names:
+        """Of all processes."""
+        own = self.used_names()
+        users = [*self._names.values(), *([own] if own[0] else [])]
+        username = self.settings.username
+        return Names(run_id=self.id, prefix=self.settings.user_prefix, username=username, users=users)
+
+    def write_journal(self, *, ended: bool) -> None:
+        """Once at the start, should it not come to its end, and once with all names."""
+        file, names = self.settings.journal, self.names()
+        if file is None:
+            return
+        users = [list(pair) for pair in names.users] if ended else []
+        entry = journal.Entry(
+            url=self.host,
+            run_id=self.id,
+            prefix=names.prefix,
+            username=names.username,
+            started=self._start_wall_s,
+            users=users,
+        )
+        try:
+            journal.append(file, entry)
+        except OSError as exc:
+            log.warning("the journal %s cannot be written: %s", file, exc.strerror)
 
     @property
     def elapsed_s(self) -> float:
@@ -96,6 +161,8 @@ class Run:
         """The window ends; what runs is drained and still counts."""
         if self._stop_s is None:
             self._stop_s = time.perf_counter()
+            if self.slot_book is not None:
+                self._environment.events.request.remove_listener(self.slot_book.ended)
             if self.open_model is not None:
                 self.open_model.no_more_arrivals()
 
@@ -142,16 +209,18 @@ class Run:
         """The whole content of `results.json`."""
         environment = self._environment
         stem = Path(environment.parsed_locustfiles[0]).stem if environment.parsed_locustfiles else ""
+        searched = self.search() if self.search is not None else None
         info = results.RunInfo(
             scenario=stem or Path(environment.locustfile or "locustfile").stem,
             url=self.host,
             start=self._start_wall_s,
             duration_s=self.elapsed_s,
             excluded_s=self.settings.warmup_s,
-            arrivals=self._arrivals(),
+            arrivals=self._arrivals(searched),
             version=self.settings.version,
-            users=self._users(),
-            command=sys.argv,
+            kind=self.settings.kind,
+            users=self._users(searched),
+            command=mask_command(["locust", *sys.argv[1:]], self._secrets()),
             environment={
                 "astrometer": __version__,
                 "locust": locust.__version__,
@@ -160,24 +229,42 @@ class Run:
             },
             objectives=self.settings.objectives,
             problems=self._problems,
+            stop=self.stop,
+            capacity=searched,
+            names=self.names(),
             profile=str(self.profile) if self.profile else None,
             stages=_stages(self.profile) if self.profile else (),
-            generator=worst(self.processes.values(), self.tally, self.lost_workers),
+            generator=worst(
+                self.processes.values(),
+                self.tally,
+                self.lost_workers,
+                schedule_lag_limit_s=schedule_lag_limit_s(self.settings.objectives),
+                lost_from_s=self.lost_from_s,
+            ),
         )
         return results.build(self.tally, info, self._delivery)
 
-    def _users(self) -> int:
-        """As many as were asked for; of a profile its peak."""
+    def _secrets(self) -> list[str]:
+        """A master has no keys of its own, but its environment holds what its workers got."""
+        named = [os.environ.get(name, "") for name in ("ASTRBOT_API_KEY", *SCOPE_VARIABLES.values())]
+        return [*(key.reveal() for key in self.keys.values()), *named]
+
+    def _users(self, searched: CapacityRun | None) -> int:
+        """As many as were asked for; of a profile its peak, of a search the most that it tried."""
+        if searched is not None:
+            return max((step.level for step in searched.steps), default=0)
         if self.profile is None:
             return int(self._environment.runner.target_user_count)
         return round(self.profile.peak / (self.settings.rate_unit if self.profile.is_rate else 1.0))
 
-    def _arrivals(self) -> OpenArrivals | None:
+    def _arrivals(self, searched: CapacityRun | None) -> OpenArrivals | None:
         settings = self.settings
         if settings.rate_unit <= 0:
             return None
         if self.profile is not None:
             return self._shaped_arrivals(self.profile)
+        if searched is not None:
+            return self._searched_arrivals(searched)
         rate = self._environment.runner.target_user_count * settings.rate_unit
         spawn_rate = float(getattr(self._environment.parsed_options, "spawn_rate", None) or 1.0)
         ramp_s = (self._environment.runner.target_user_count - 1) // spawn_rate
@@ -197,6 +284,17 @@ class Run:
             rate_per_s=profile.peak * per_level,
             expected=profile.area(self.elapsed_s) * per_level,
             intended=self._intended + self.take_intended(),
+        )
+
+    def _searched_arrivals(self, searched: CapacityRun) -> OpenArrivals:
+        """Every window of a search was held against its own rate already."""
+        intended = self._intended + self.take_intended()
+        return OpenArrivals(
+            process=self.settings.arrivals.value,
+            seed=self.settings.arrival_seed,
+            rate_per_s=max((searched.settings.load(step.level) for step in searched.steps), default=0.0),
+            expected=float(intended),
+            intended=intended,
         )
 
     def _make_open_model(self, environment: Any, worker_index: int) -> OpenModel | None:

@@ -8,6 +8,7 @@
 `--shape` wins over a class in the locustfile; without either nothing here does anything.
 """
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -140,6 +141,13 @@ def install(environment: Any, web_ui: Any) -> None:
     choose(environment.parsed_options.shape or "")
     if web_ui is not None:
         _extend_form(environment, web_ui, written, choose)
+
+
+def hear_sigterm(environment: Any) -> None:
+    """A shape without a web UI: Locust 2.47 listens for SIGTERM only when the shape has ended."""
+    is_worker = isinstance(environment.runner, WorkerRunner)
+    if not is_worker and environment.shape_class is not None and environment.parsed_options.headless:
+        gevent.signal_handler(signal.SIGTERM, lambda: gevent.spawn(environment.runner.quit))
 
 
 def begin(environment: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 from astrometer.load.live_state import LiveState, breathe
 from astrometer.measure.histogram import MIN_SAMPLES, Histogram
-from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
+from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S
 from astrometer.measure.tally import Cell
 from astrometer.units import format_duration
 
@@ -148,7 +148,7 @@ def _generator(state: LiveState) -> list[tuple[str, str]]:
     return [
         *lines,
         ("generator: loop lag p99 (max)", lag),
-        ("generator: schedule lag p99", _limited(health.schedule_lag_p99_s, MAX_SCHEDULE_LAG_S)),
+        ("generator: schedule lag p99", _limited(health.schedule_lag_p99_s, health.schedule_lag_limit_s)),
         ("generator: CPU", cpu + _over(health.cpu_max, MAX_CPU, f"{MAX_CPU:.0%}")),
         ("generator: processes", f"{health.processes}, {health.lost_workers} lost"),
     ]  # fmt: skip

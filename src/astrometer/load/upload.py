@@ -74,6 +74,7 @@ class Multipart:
         boundary = f"astrometer-{secrets.token_hex(12)}"
         self.content_type = f"multipart/form-data; boundary={boundary}"
         self._file = file
+        self.file_bytes = file.size
         self._head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="{file.name}"\r\n'
             f"Content-Type: {file.content_type}\r\n\r\n"

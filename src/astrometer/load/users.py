@@ -12,7 +12,6 @@ A user has one name and one connection. Failures are recorded, never raised.
 
 import json
 import random
-import uuid
 from collections.abc import Callable
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -35,6 +34,7 @@ from astrometer.load.upload import Multipart, SampleFile
 from astrometer.measure.delivery import OPERATION as IM
 from astrometer.measure.delivery import Push
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn
+from astrometer.measure.uploads import UPLOAD, Upload
 
 if TYPE_CHECKING:
     from astrometer.load.run import Run
@@ -80,7 +80,7 @@ class AstrBotUser(User):
         self._client.close()
 
     def greet(self) -> None:
-        """Open model: `on_start` for an arrival that is due, so that the end of the window does not stop it."""
+        """Open model: `on_start` for an arrival that is due; the end of the window does not stop it."""
         self._greeting = True
         try:
             self.on_start()
@@ -95,7 +95,11 @@ class AstrBotUser(User):
         if self.first_operation == "chat":
             exchange = ChatExchange(streaming=True, deadlines=self.settings.deadlines, t_intended=t_intended)
         else:
-            exchange = CallExchange(timeout_s=self.settings.call_timeout_s, t_intended=t_intended)
+            exchange = CallExchange(
+                timeout_s=self.settings.call_timeout_s,
+                t_intended=t_intended,
+                upload=Upload() if self.first_operation == UPLOAD else None,
+            )
         exchange.sent(t_intended)
         exchange.abort(t_intended, Outcome.DROPPED)
         recorder.ended(self.scenario, self.first_operation, wall_s, "arrival", exchange.result())
@@ -108,6 +112,8 @@ class AstrBotUser(User):
 
     def chat(self, message: Message, *, session_id: str | None = None, streaming: bool = True) -> ChatTurn:
         """One turn. Without `session_id` AstrBot opens a new session; the turn knows which."""
+        if session_id is None and self.settings.username is not None:
+            session_id = self.run_info.session_id()  # one that `clean` will know as ours
         body = chat_body(username=self.username, message=message, session_id=session_id, streaming=streaming)
         request = Request(
             method="POST",
@@ -121,7 +127,8 @@ class AstrBotUser(User):
         exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines, t_intended=t_intended)
         wall_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
         try:
-            self._client.run(request, exchange)
+            with self.run_info.health.stream():
+                self._client.run(request, exchange)
         finally:
             turn = exchange.result()
             self.run_info.recorder.ended(self.scenario, "chat", wall_s, "SSE", turn)
@@ -164,6 +171,7 @@ class AstrBotUser(User):
             bytes_sent=request.length,
             expect_sha256=expect_sha256,
             t_intended=t_intended,
+            upload=Upload(file_bytes=body.file_bytes) if isinstance(body, Multipart) else None,
         )
         name = operation or endpoint.name
         wall_s = self.run_info.recorder.began(self.scenario, name, t_intended)
@@ -223,10 +231,9 @@ class ChatUser(AstrBotUser):
         """False for the share `--whole-answer-percent` of all chats."""
         return bool(self.random.random() * 100 >= self.settings.whole_answer_percent)
 
-    @staticmethod
-    def new_session() -> str:
+    def new_session(self) -> str:
         """An id of the caller's choice; AstrBot opens the session at its first message."""
-        return str(uuid.uuid4())
+        return self.run_info.session_id()
 
 
 class UploadUser(AstrBotUser):

@@ -14,9 +14,13 @@ from astrometer.api.events import AgentStats, ChatEvent, EventKind, parse_event
 from astrometer.api.outcome import Outcome, StreamFacts, classify_stream, classify_unstreamed, is_event_stream
 from astrometer.api.sse import LineTooLong, SSEDecoder
 from astrometer.measure.timeline import Timeline, Timings
+from astrometer.measure.uploads import METRICS as UPLOAD_METRICS
+from astrometer.measure.uploads import Upload
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
+# No answer is that long: a server that sends and sends would fill the memory with what is counted of it.
+MAX_STREAM_BYTES = 64 * 1024 * 1024
 # What a chat that goes well has; a failed one owes it, and counts as infinitely slow in each.
 WHOLE_METRICS = ("accept_time", "gate_wait", "e2e", "e2e_effective", "turn_time", "tail")
 STREAMED_METRICS = (
@@ -90,18 +94,26 @@ class CallResult:
     bytes_sent: int = 0
     bytes_received: int = 0
     detail: str = ""
+    upload: Upload | None = None  # None: it was none
 
     @property
     def expected(self) -> tuple[str, ...]:
-        return ("duration",) if self.t_intended is None else ("duration", "duration_effective")
+        names = ("duration",) if self.t_intended is None else ("duration", "duration_effective")
+        return names if self.upload is None else (*names, *UPLOAD_METRICS)
+
+    @property
+    def size_class(self) -> int | None:
+        return None if self.upload is None else self.upload.size_class
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         if self.outcome is Outcome.DROPPED:
             return {}  # it never started
+        found = {} if self.upload is None else self.upload.metrics()
         if self.t_intended is None:
-            return {"duration": (self.duration_s,)}
+            return {**found, "duration": (self.duration_s,)}
         late_s = max(0.0, self.t_send - self.t_intended)
         return {
+            **found,
             "duration": (self.duration_s,),
             "duration_effective": (self.duration_s + late_s,),
             "schedule_lag": (late_s,),
@@ -155,6 +167,12 @@ class ChatExchange:
             t_send=t, t_intended=intended, streaming=self._streaming, scheduled=scheduled
         )
 
+    def body_began(self, t: float) -> None:
+        """A question is one packet: there is nothing to learn from how it went out."""
+
+    def body_sent(self, t: float) -> None:
+        """The same."""
+
     def headers(self, t: float, status: int, content_type: str) -> None:
         """The response head is complete. Status before stream: a body that is no stream is kept as one."""
         self._points.t_headers = t
@@ -168,6 +186,9 @@ class ChatExchange:
         if not self._stream:
             room = MAX_ERROR_BODY_BYTES - len(self._body)
             self._body += chunk[: max(0, room)]
+            return []
+        if self._bytes > MAX_STREAM_BYTES:
+            self._finish(t, Outcome.MALFORMED, f"a stream of more than {MAX_STREAM_BYTES} bytes")
             return []
         try:
             items = self._decoder.feed(chunk)

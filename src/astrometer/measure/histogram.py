@@ -45,14 +45,15 @@ class Histogram:
 
     def record_all(self, seconds: Iterable[float]) -> None:
         """Add many finite samples, as `record` does one: the gaps of a stream come by the hundred."""
-        in_us = [round(value * 1e6) for value in seconds]
-        self._counts.update(
-            [
-                us >> shift << shift if (shift := us.bit_length() - SUB_BUCKET_BITS) > 0 else us
-                for us in (in_us if _all_in_range(in_us) else [_clamped(us) for us in in_us])
-            ]
-        )
-        self._n += len(in_us)
+        self.add_buckets(buckets_of(seconds))
+
+    def add_buckets(self, buckets: Sequence[int]) -> None:
+        """Add a sample to each of these; from `buckets_of`, which is the dear part of recording."""
+        if len(buckets) == 1:
+            self._counts[buckets[0]] += 1
+        else:
+            self._counts.update(buckets)
+        self._n += len(buckets)
 
     def merge(self, other: "Histogram") -> None:
         """Add the samples of `other`; order and grouping of merges do not matter."""
@@ -89,12 +90,14 @@ class Histogram:
         if not self.n:
             return [None] * len(wanted)
         found: dict[float, float] = {}
-        pending = sorted(set(wanted))
+        pending = sorted(((self._rank(percent), percent) for percent in set(wanted)), reverse=True)
         seen = 0
         for value in sorted(self._counts):
             seen += self._counts[value]
-            while pending and seen >= self._rank(pending[0]):
-                found[pending.pop(0)] = _highest_equivalent(value) / 1e6
+            while pending and seen >= pending[-1][0]:
+                found[pending.pop()[1]] = _highest_equivalent(value) / 1e6
+            if not pending:
+                break
         return [found.get(percent, math.inf) for percent in wanted]
 
     def _rank(self, percent: float) -> int:
@@ -102,7 +105,14 @@ class Histogram:
 
     def quantile_or_none(self, percent: int) -> float | None:
         """`percentile`, withheld (None) when there are too few samples to say it."""
-        return self.percentile(percent) if self.n >= MIN_SAMPLES[percent] else None
+        return self.quantiles([percent])[percent]
+
+    def quantiles(self, percents: Iterable[int]) -> dict[int, float | None]:
+        """`quantile_or_none` of several, in one pass."""
+        wanted = list(percents)
+        said = [percent for percent in wanted if self.n >= MIN_SAMPLES[percent]]
+        found = dict(zip(said, self.percentiles(said), strict=True)) if said else {}
+        return {percent: found.get(percent) for percent in wanted}
 
     def count_at_most(self, seconds: float) -> int:
         """How many samples are not above `seconds`, within the precision."""
@@ -174,6 +184,15 @@ class Histogram:
 
     def __repr__(self) -> str:
         return f"Histogram(n={self.n})"
+
+
+def buckets_of(seconds: Iterable[float]) -> list[int]:
+    """Where finite samples belong, in any histogram: what goes into several is looked up once."""
+    in_us = [round(value * 1e6) for value in seconds]
+    return [
+        us >> shift << shift if (shift := us.bit_length() - SUB_BUCKET_BITS) > 0 else us
+        for us in (in_us if _all_in_range(in_us) else [_clamped(us) for us in in_us])
+    ]
 
 
 def _clamped(us: int) -> int:

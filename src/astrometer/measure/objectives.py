@@ -1,74 +1,34 @@
-"""SLO expressions such as `ttft_p95 < 2s` -> verdicts on what was measured.
+"""Limits such as `ttft_p95 < 2s` -> verdicts on what was measured. Reading their text is `slo_text`'s.
 
 A missing value is never good: an objective without (enough) samples is NO_DATA, which is no pass.
 """
 
 import math
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.tally import Cell
-
-METRICS = (
-    "accept_time",
-    "gate_wait",
-    "ttft",
-    "ttft_text",
-    "ttft_effective",
-    "chunk_gap",
-    "max_gap",
-    "e2e",
-    "e2e_effective",
-    "turn_time",
-    "tail",
-    "tpot",
-    "server_ttft",
-    "overhead",
-    "schedule_lag",
-    "duration",
-    "duration_effective",
-    "delivery",
-)
-PERCENTS = tuple(MIN_SAMPLES)
-SHARES = ("errors", "goodput")
-_EXPRESSION = re.compile(
-    r"\s*(?P<name>[a-z0-9_]+?)(?:_p(?P<percent>\d+)|_(?P<max>max))?\s*(?P<op><=?|>=?)\s*"
-    r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>us|ms|s|m|%)\s*"
-)
-_UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
-
-
-class ObjectiveError(ValueError):
-    """An expression that cannot be read, with the place and what exists."""
+from astrometer.measure.slo_text import METRICS as METRICS  # noqa: PLC0414 (re-exported, and those below)
+from astrometer.measure.slo_text import Objective as Objective  # noqa: PLC0414
+from astrometer.measure.slo_text import ObjectiveError as ObjectiveError  # noqa: PLC0414
+from astrometer.measure.slo_text import Unit as Unit  # noqa: PLC0414
+from astrometer.measure.slo_text import parse_objective as parse_objective  # noqa: PLC0414
+from astrometer.measure.slo_text import parse_objectives as parse_objectives  # noqa: PLC0414
+from astrometer.measure.tally import Cell, Tally
 
 
 class Verdict(StrEnum):
+    """INVALID: it was measured, but the run cannot be trusted."""
+
     PASS = "PASS"  # noqa: S105 (a verdict, no password)
     FAIL = "FAIL"
     NO_DATA = "NO_DATA"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Objective:
-    """One limit, in seconds or as a share. `percent` None with a duration metric means the maximum."""
-
-    text: str
-    metric: str
-    percent: int | None
-    operator: str
-    limit: float
-
-    @property
-    def is_share(self) -> bool:
-        return self.metric in SHARES
+    INVALID = "INVALID"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveResult:
-    """How an objective came out; `value` in seconds or as a share, None without enough samples."""
+    """How an objective came out; `value` in the objective's unit, None without enough samples."""
 
     objective: Objective
     verdict: Verdict
@@ -76,54 +36,17 @@ class ObjectiveResult:
     n: int
 
 
-def parse_objective(text: str) -> Objective:
-    """`ttft_p95 < 2s`, `e2e_max < 30s`, `errors < 1%`. Raises ObjectiveError."""
-    match = _EXPRESSION.fullmatch(text)
-    if match is None:
-        raise ObjectiveError(
-            f"objective {text!r}: cannot be read; "
-            "write METRIC_pNN < LIMIT, such as 'ttft_p95 < 2s' or 'errors < 1%'"
-        )
-    name, percent, unit = match["name"], match["percent"], match["unit"]
-    if name in SHARES:
-        if percent or match["max"] or unit != "%":
-            raise ObjectiveError(f"objective {text!r}: {name} is a share; write '{name} < 1%'")
-        limit = float(match["number"]) / 100
-    elif name in METRICS:
-        if unit == "%":
-            raise ObjectiveError(f"objective {text!r}: {name} is a duration; its unit is one of us, ms, s, m")
-        if percent is None and match["max"] is None:
-            raise ObjectiveError(f"objective {text!r}: which percentile? write {name}_p95 or {name}_max")
-        if percent is not None and int(percent) not in PERCENTS:
-            known = ", ".join(f"p{value}" for value in PERCENTS)
-            raise ObjectiveError(f"objective {text!r}: p{percent} is not measured; there are {known} and max")
-        limit = float(match["number"]) * _UNIT_S[unit]
-    else:
-        known = ", ".join((*METRICS, *SHARES))
-        raise ObjectiveError(f"objective {text!r}: unknown metric {name!r}; there are {known}")
-    return Objective(
-        text=" ".join(text.split()),
-        metric=name,
-        percent=int(percent) if percent else None,
-        operator=match["op"],
-        limit=limit,
-    )
-
-
-def parse_objectives(texts: Iterable[str]) -> list[Objective]:
-    return [parse_objective(text) for text in texts]
-
-
-def evaluate(objective: Objective, cell: Cell) -> ObjectiveResult:
-    """Judge one objective on merged measurements.
+def evaluate(objective: Objective, cell: Cell, window_s: float | None = None) -> ObjectiveResult:
+    """Judge one objective on merged measurements. `window_s`: what a rate divides by.
 
     Latency is judged on all attempts, in which a failure is infinitely slow.
     """
-    if objective.is_share:
+    if objective.unit is Unit.SHARE:
         n = cell.outcomes.total()
-        share = n - cell.outcomes["ok"] if objective.metric == "errors" else cell.good
-        value = share / n if n else None
-        return _result(objective, value, n)
+        return _result(objective, _counted(objective.metric, cell) / n if n else None, n)
+    if objective.unit is Unit.PER_SECOND:
+        n = cell.outcomes["ok"]
+        return _result(objective, n / window_s if window_s and cell.started else None, n)
     histogram = cell.attempts(objective.metric)
     value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
     return _result(objective, value, histogram.n)
@@ -133,21 +56,49 @@ def evaluate_all(objectives: Sequence[Objective], cell: Cell) -> list[ObjectiveR
     return [evaluate(objective, cell) for objective in objectives]
 
 
-def goals(objectives: Iterable[Objective]) -> dict[str, float]:
-    """Per-exchange limits for goodput: each upper limit on a duration, whatever its percentile."""
+def judge(objectives: Sequence[Objective], tally: Tally, window_s: float) -> list[ObjectiveResult]:
+    """All of them on a whole tally, each on its scenario. Cheap enough to be asked while a test runs."""
+    results = []
+    for objective in objectives:
+        cell = tally.total(objective.scenario, only=(objective.metric,))
+        results.append(evaluate(objective, cell, window_s))
+    return results
+
+
+def distrust(judged: Iterable[ObjectiveResult]) -> list[ObjectiveResult]:
+    """The same of a run that cannot be trusted: nothing that was measured passes or fails."""
+    return [
+        item if item.verdict is Verdict.NO_DATA else replace(item, verdict=Verdict.INVALID) for item in judged
+    ]
+
+
+def goals(objectives: Iterable[Objective], scenario: str | None = None) -> dict[str, float]:
+    """Per-exchange limits for goodput: each upper limit on a duration, whatever its percentile.
+
+    Those for all exchanges, and those of `scenario`.
+    """
     limits: dict[str, float] = {}
     for objective in objectives:
-        if not objective.is_share and objective.operator.startswith("<"):
+        applies = objective.scenario is None or objective.scenario == scenario
+        if applies and objective.unit is Unit.SECONDS and objective.operator.startswith("<"):
             limits[objective.metric] = min(objective.limit, limits.get(objective.metric, objective.limit))
     return limits
+
+
+def scenario_goals(objectives: Sequence[Objective]) -> Mapping[str, Mapping[str, float]]:
+    """`goals` of each scenario that has objectives of its own."""
+    names = {objective.scenario for objective in objectives if objective.scenario is not None}
+    return {name: goals(objectives, name) for name in names}
+
+
+def _counted(metric: str, cell: Cell) -> int:
+    if metric == "goodput":
+        return cell.good
+    return cell.outcomes.total() - cell.outcomes["ok"] if metric == "errors" else cell.outcomes[metric]
 
 
 def _result(objective: Objective, value: float | None, n: int) -> ObjectiveResult:
     if value is None or math.isnan(value):
         return ObjectiveResult(objective=objective, verdict=Verdict.NO_DATA, value=None, n=n)
-    below, strict = objective.operator.startswith("<"), not objective.operator.endswith("=")
-    met = value < objective.limit if below else value > objective.limit
-    met = met or (not strict and value == objective.limit)
-    return ObjectiveResult(
-        objective=objective, verdict=Verdict.PASS if met else Verdict.FAIL, value=value, n=n
-    )
+    verdict = Verdict.PASS if objective.met_by(value) else Verdict.FAIL
+    return ObjectiveResult(objective=objective, verdict=verdict, value=value, n=n)

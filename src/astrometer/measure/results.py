@@ -7,20 +7,26 @@ computed again.
 import json
 import math
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from astrometer.measure.capacity import CapacityRun, conclude_search, describe
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.objectives import METRICS, ObjectiveResult, Verdict, evaluate_all
+from astrometer.measure.objectives import METRICS, ObjectiveResult
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
-from astrometer.measure.tally import TIMELINE_STEP_S, Cell, Tally
+from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 (re-exported)
+from astrometer.measure.schema import upgrade
+from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
+from astrometer.measure.verdicts import MAX_SCHEDULE_LAG_S as MAX_SCHEDULE_LAG_S  # noqa: PLC0414 (re-exported)
+from astrometer.measure.verdicts import Stop, conclude, judge_stage
 from astrometer.measure.windows import Window
 
-SCHEMA_VERSION = 1
 FILE_NAME = "results.json"
 
 
@@ -37,7 +43,11 @@ class GeneratorHealth:
     loop_lag_max_s: float | None = None
     cpu_max: float | None = None
     schedule_lag_p99_s: float | None = None
+    schedule_lag_limit_s: float = MAX_SCHEDULE_LAG_S
+    streams_peak: int | None = None  # most chats under way at once, of the process nearest to its limit
+    streams_calibrated: int | None = None  # as many as it measures well; None: never calibrated
     lost_workers: int = 0
+    lost_from_s: float | None = None  # since the run's start: from when on a lost worker is not known of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +81,19 @@ class LoadStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """Whom a run chatted as: `PREFIX-ID-<number>`, or `username` for all. What `astrometer clean` looks for.
+
+    `users`: (numbers used, the number before the first) of each process.
+    """
+
+    run_id: str
+    prefix: str
+    username: str | None = None
+    users: Sequence[tuple[int, int]] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What is known of a run besides its measurements. `start` is wall-clock epoch seconds."""
 
@@ -80,6 +103,7 @@ class RunInfo:
     duration_s: float  # until no new exchange began: ramp, warm-up and window, without the drain
     excluded_s: float = 0.0  # ramp and warm-up
     version: str | None = None
+    kind: str | None = None  # "astrbot" or "simulator"
     users: int | None = None
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
@@ -89,12 +113,15 @@ class RunInfo:
     generator: GeneratorHealth = field(default_factory=GeneratorHealth)
     profile: str | None = None  # the shape of the load, as text
     stages: Sequence[LoadStage] = ()  # those of the profile, in the order of the tally's
+    stop: Stop | None = None  # ended before its time
+    capacity: CapacityRun | None = None  # a search, whose windows are judged one by one
+    names: Names | None = None
 
 
 # The generator was the bottleneck above these (measurement.md of the docs: "When a run is INVALID").
 MAX_LOOP_LAG_S = 0.020
-MAX_SCHEDULE_LAG_S = 0.050
 MAX_CPU = 0.90
+LAG_BY_OBJECTIVE = ", a tenth of an objective's limit"
 
 
 def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
@@ -105,15 +132,20 @@ def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
             f"event-loop lag p99 {generator.loop_lag_p99_s * 1e3:.0f} ms "
             f"is above {MAX_LOOP_LAG_S * 1e3:.0f} ms"
         )
-    if generator.schedule_lag_p99_s is not None and generator.schedule_lag_p99_s > MAX_SCHEDULE_LAG_S:
+    lag_limit_s = generator.schedule_lag_limit_s
+    if generator.schedule_lag_p99_s is not None and generator.schedule_lag_p99_s > lag_limit_s:
         causes.append(
             f"schedule lag p99 {generator.schedule_lag_p99_s * 1e3:.0f} ms "
-            f"is above {MAX_SCHEDULE_LAG_S * 1e3:.0f} ms"
+            f"is above {lag_limit_s * 1e3:.0f} ms"
+            + (LAG_BY_OBJECTIVE if lag_limit_s < MAX_SCHEDULE_LAG_S else "")
         )
     if generator.cpu_max is not None and generator.cpu_max > MAX_CPU:
         causes.append(f"CPU of a load process {generator.cpu_max:.0%} is above {MAX_CPU:.0%}")
     if generator.lost_workers:
-        causes.append(f"{generator.lost_workers} worker(s) lost, and what they had not yet reported")
+        since = (
+            "" if generator.lost_from_s is None else f": all from {generator.lost_from_s:.1f} s of the run on"
+        )
+        causes.append(f"{generator.lost_workers} worker(s) lost, and what they had not yet reported{since}")
     if not tally.cells:
         causes.append("nothing was measured: no exchange began in the window")
     if tally.in_flight:
@@ -126,8 +158,10 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     total = tally.total()
     window = Window(start=info.start, excluded_s=info.excluded_s)
     window_s = window.length_s(info.duration_s)
-    judged = evaluate_all(info.objectives, total)
-    causes = [*invalid_causes(info.generator, tally), *info.problems]
+    generator = info.generator
+    if info.capacity is not None:
+        generator = GeneratorHealth(lost_workers=generator.lost_workers)
+    causes = [*invalid_causes(generator, tally), *info.problems]
     if im_delivery is not None and im_delivery.forgotten:
         causes.append(f"the IM sink forgot {im_delivery.forgotten} message(s) before they were read")
     if info.arrivals is not None and info.arrivals.fell_short:
@@ -135,33 +169,35 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             f"{info.arrivals.intended} arrivals instead of about {info.arrivals.expected:.0f}: "
             "the requested rate was not reached"
         )
-    causes += [
-        f"objective {item.objective.text!r} has too few samples (n={item.n})"
-        for item in judged
-        if item.verdict is Verdict.NO_DATA
-    ]
+    if info.capacity is not None:
+        end = conclude_search(info.capacity, causes)
+    else:
+        end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop)
     keys = sorted({*tally.cells, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
     nothing = Cell()
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": _verdict(judged, causes),
-        "causes": causes,
+        "verdict": end.verdict,
+        "causes": list(end.causes),
+        "stopped": None if info.stop is None else info.stop.to_json(),
         "scenario": info.scenario,
-        "target": {"url": info.url, "version": info.version},
+        "target": {"url": info.url, "version": info.version, "kind": info.kind},
         "window": {
             "start": datetime.fromtimestamp(window.opens, UTC).isoformat(),
             "duration_s": window_s,
             "excluded_s": info.excluded_s,
         },
         "users": info.users,
+        "names": None if info.names is None else asdict(info.names),
         "arrivals": asdict(info.arrivals) if info.arrivals else None,
         "command": list(info.command),
         "environment": dict(info.environment),
         **_cell(total, tally.total_excluded(), window_s),
-        "objectives": [_objective(item) for item in judged],
+        "objectives": [_objective(item) for item in end.objectives],
         "generator": asdict(info.generator),
         "im_delivery": None if im_delivery is None else _delivery(im_delivery),
+        "uploads": _uploads(tally, window_s),
         "scenarios": {
             name: _cell(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
         },
@@ -175,15 +211,16 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         ],
         "profile": info.profile,
         "stages": [
-            _stage(stage, tally.stages.get(number, nothing), info)
+            _stage(stage, number, tally, info, trusted=not causes)
             for number, stage in enumerate(info.stages)
             if stage.start_s < info.duration_s
         ],
+        "capacity": None if info.capacity is None else describe(info.capacity, _cell),
         "timeline": {
-            "step_s": TIMELINE_STEP_S,
+            "step_s": tally.timeline.step_s,
             "steps": [
-                {"t_s": step - info.start, **_cell(tally.timeline[step], nothing, TIMELINE_STEP_S)}
-                for step in sorted(tally.timeline)
+                {"t_s": step - info.start, **_cell(cell, nothing, tally.timeline.step_s)}
+                for step, cell in tally.timeline.items()
             ],
         },
     }
@@ -200,7 +237,7 @@ def write(directory: Path, results: Mapping[str, Any]) -> Path:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a results file, or that of a directory. Raises ResultsError."""
+    """Read a results file, or that of a directory, of this schema or an older one. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
     try:
         results = json.loads(file.read_text("utf-8"))
@@ -215,15 +252,12 @@ def read(path: Path) -> dict[str, Any]:
         raise ResultsError(
             f"{file}: schema_version {version} is newer than this astrometer ({SCHEMA_VERSION})"
         )
-    return results  # type: ignore[no-any-return]
-
-
-def _verdict(judged: Sequence[ObjectiveResult], causes: Sequence[str]) -> str:
-    if causes:
-        return "INVALID"
-    if not judged:
-        return "NONE"
-    return "PASS" if all(item.verdict is Verdict.PASS for item in judged) else "FAIL"
+    try:
+        return upgrade(results)
+    except (KeyError, TypeError, AttributeError) as exc:
+        # A hand-made or damaged file: JSON and a version, but not the schema.
+        reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
+        raise ResultsError(f"{file}: does not follow the schema of results.json ({reason})") from exc
 
 
 def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
@@ -251,16 +285,42 @@ def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
     }
 
 
-def _stage(stage: LoadStage, cell: Cell, info: RunInfo) -> dict[str, Any]:
+def _stage(stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, trusted: bool) -> dict[str, Any]:
     """Its rates divide by the part of it that was in the window."""
     end_s = min(stage.end_s, info.duration_s)
+    length_s = max(0.0, end_s - max(stage.start_s, info.excluded_s))
+    judged = judge_stage(info.objectives, tally, number, length_s, trusted=trusted)
     return {
         "name": stage.name,
         "start_s": stage.start_s,
         "end_s": end_s,
         "users": None if stage.is_rate else round(stage.peak),
         "rate_per_s": stage.peak if stage.is_rate else None,
-        **_cell(cell, Cell(), max(0.0, end_s - max(stage.start_s, info.excluded_s))),
+        "objectives": [_objective(item) for item in judged],
+        **_cell(tally.stages.get(number, Cell()), Cell(), length_s),
+    }
+
+
+def _uploads(tally: Tally, window_s: float) -> dict[str, Any] | None:
+    """By size; None when nothing was uploaded in the window."""
+    if not tally.sizes:
+        return None
+    downloads: Counter[str] = Counter()
+    for cells in (tally.cells, tally.excluded):
+        for key, cell in cells.items():
+            if key.operation == DOWNLOAD:
+                downloads.update(cell.outcomes)
+    return {
+        **compared(downloads),
+        "sizes": [
+            {
+                "name": NAMES[number],
+                "up_to_bytes": up_to_bytes(number),
+                "throughput_bytes_per_s": throughput(cell.ok["upload_pace"]),
+                **_cell(cell, Cell(), window_s),
+            }
+            for number, cell in sorted(tally.sizes.items())
+        ],
     }
 
 
@@ -305,7 +365,7 @@ def _summary(histogram: Histogram) -> dict[str, Any]:
     """Percentiles in seconds; null where withheld. A percentile among failures is the text "inf"."""
     return {
         "n": histogram.n,
-        **{f"p{percent}": _finite(histogram.quantile_or_none(percent)) for percent in (50, 90, 95, 99)},
+        **{f"p{percent}": _finite(value) for percent, value in histogram.quantiles((50, 90, 95, 99)).items()},
         "max": _finite(histogram.max),
         "histogram": histogram.encode(),
     }
@@ -318,6 +378,11 @@ def _finite(value: float | None) -> float | str | None:
 def _objective(item: ObjectiveResult) -> dict[str, Any]:
     return {
         "text": item.objective.text,
+        "scenario": item.objective.scenario,
+        "metric": item.objective.metric,
+        "percent": item.objective.percent,
+        "operator": item.objective.operator,
+        "unit": item.objective.unit.value,
         "verdict": item.verdict.value,
         "value": _finite(item.value),
         "limit": item.objective.limit,

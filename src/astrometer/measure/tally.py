@@ -7,16 +7,17 @@ merges what it gets. `started` = the sum of the outcomes once nothing is in flig
 import math
 from bisect import bisect_right
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.histogram import Histogram, buckets_of
+from astrometer.measure.steps import Steps
+from astrometer.measure.uploads import SIZE_METRICS
 from astrometer.measure.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
-TIMELINE_STEP_S = 5
 STAGE_METRICS = (*TIMELINE_METRICS, "ttft_effective", "e2e_effective", "duration_effective", "schedule_lag")
 
 
@@ -40,6 +41,13 @@ class Key(NamedTuple):
     operation: str
 
 
+class StageKey(NamedTuple):
+    """A stage of the profile by its number, and one of the scenarios that are judged there on their own."""
+
+    stage: int
+    scenario: str
+
+
 @dataclass(slots=True)
 class Cell:
     """Counts and histograms of one operation, or of one step of the timeline."""
@@ -53,18 +61,31 @@ class Cell:
     tokens: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
 
-    def finish(self, turn: Finished, *, good: bool, only: tuple[str, ...] | None = None) -> None:
-        """Count one ended exchange; `only` limits which metrics are kept."""
+    def finish(
+        self,
+        turn: Finished,
+        *,
+        good: bool,
+        buckets: Mapping[str, Sequence[int]] | None = None,
+        only: tuple[str, ...] | None = None,
+    ) -> None:
+        """Count one ended exchange; `only` limits which metrics are kept.
+
+        `buckets`: those of its metrics, when somebody looked them up already.
+        """
+        if buckets is None:
+            buckets = buckets_by_metric(turn.metrics())
         self.outcomes[turn.outcome.value] += 1
         self.good += good
         if not turn.outcome.is_ok:
             self.missed.update(turn.expected)
         histograms = self.ok if turn.outcome.is_ok else self.failed
-        for name, values in turn.metrics().items():
-            if only is None or name in only:
-                histograms[name].record_all(values)
+        for name in buckets if only is None else only:
+            if name in buckets:
+                histograms[name].add_buckets(buckets[name])
 
-    def merge(self, other: "Cell") -> None:
+    def merge(self, other: "Cell", only: Collection[str] | None = None) -> None:
+        """Add what `other` counted; `only` limits which metrics are added."""
         self.started += other.started
         self.good += other.good
         self.outcomes.update(other.outcomes)
@@ -73,7 +94,8 @@ class Cell:
         self.bytes.update(other.bytes)
         for mine, theirs in ((self.ok, other.ok), (self.failed, other.failed)):
             for name, histogram in theirs.items():
-                mine[name].merge(histogram)
+                if only is None or name in only:
+                    mine[name].merge(histogram)
 
     def attempts(self, metric: str) -> Histogram:
         """The ok samples of `metric`, and each failed exchange that owed one as infinitely slow.
@@ -121,7 +143,8 @@ class Tally:
     is ok and within every goal that applies to its kind; a missing metric is not good.
     `window`: what began outside of it is counted in `excluded`, and only there.
     `stages`: when each stage of the load's profile begins, ascending; what began in the window counts in its
-    stage as well.
+    stage as well. `scenario_goals`: of scenarios that have goals of their own, all of theirs; they are kept
+    apart in each stage too. `judged`: metrics that a stage keeps because somebody will judge them.
     """
 
     def __init__(
@@ -129,72 +152,98 @@ class Tally:
         goals: Mapping[str, float] | None = None,
         window: Window = EVERYTHING,
         stages: Sequence[float] = (),
+        *,
+        scenario_goals: Mapping[str, Mapping[str, float]] | None = None,
+        judged: Iterable[str] = (),
     ) -> None:
         self._goals = dict(goals or {})
+        self._scenario_goals = {name: dict(own) for name, own in (scenario_goals or {}).items()}
         self._window = window
         self._stages = tuple(stages)
+        self._stage_metrics = tuple(dict.fromkeys((*STAGE_METRICS, *judged)))
         self.stages: dict[int, Cell] = defaultdict(Cell)  # by the number of the stage, from 0
+        self.stage_scenarios: dict[StageKey, Cell] = defaultdict(Cell)
         self.excluded: dict[Key, Cell] = defaultdict(Cell)
         self.cells: dict[Key, Cell] = defaultdict(Cell)
-        self.timeline: dict[int, Cell] = defaultdict(Cell)  # by the start of the step, epoch seconds
+        self.timeline = Steps(Cell, Cell.from_wire)
+        self.sizes: dict[int, Cell] = defaultdict(
+            Cell
+        )  # uploads of the window that ended, by their size class
 
     def started(self, scenario: str, operation: str, wall_s: float) -> None:
         """An exchange intended at `wall_s` begins: count it before anything can go wrong."""
         self.cell(scenario, operation, wall_s).started += 1
-        self.timeline[_step(wall_s)].started += 1
-        if self._stages and self._window.holds(wall_s):
-            self._stage(wall_s).started += 1
+        self.timeline.at(wall_s).started += 1
+        for stage in self._stages_of(scenario, wall_s):
+            stage.started += 1
 
     def finished(self, scenario: str, operation: str, wall_s: float, turn: Finished) -> None:
         """It ended, in whatever way. `wall_s` is that of its start: it counts where it began."""
         cell = self.cell(scenario, operation, wall_s)
-        good = self._is_good(turn)
-        cell.finish(turn, good=good)
+        metrics = turn.metrics()
+        good = self._is_good(scenario, turn, metrics)
+        buckets = buckets_by_metric(metrics)
+        cell.finish(turn, good=good, buckets=buckets)
         for name in ("input_tokens", "output_tokens"):
             cell.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
             cell.bytes[name] += getattr(turn, name, 0)
-        self.timeline[_step(wall_s)].finish(turn, good=good, only=TIMELINE_METRICS)
-        if self._stages and self._window.holds(wall_s):
-            self._stage(wall_s).finish(turn, good=good, only=STAGE_METRICS)
+        self.timeline.at(wall_s).finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS)
+        for stage in self._stages_of(scenario, wall_s):
+            stage.finish(turn, good=good, buckets=buckets, only=self._stage_metrics)
+        size_class: int | None = getattr(turn, "size_class", None)
+        if size_class is not None and self._window.holds(wall_s):
+            size = self.sizes[size_class]
+            size.started += 1
+            size.finish(turn, good=good, buckets=buckets, only=SIZE_METRICS)
+            size.bytes["bytes_sent"] += getattr(turn, "bytes_sent", 0)
 
-    def _stage(self, wall_s: float) -> Cell:
+    def _stages_of(self, scenario: str, wall_s: float) -> list[Cell]:
         """Nothing falls between: before the first stage is in the first, after the last in the last."""
-        return self.stages[max(0, bisect_right(self._stages, wall_s) - 1)]
+        if not self._stages or not self._window.holds(wall_s):
+            return []
+        number = max(0, bisect_right(self._stages, wall_s) - 1)
+        own = [self.stage_scenarios[StageKey(number, scenario)]] if scenario in self._scenario_goals else []
+        return [self.stages[number], *own]
 
     def cell(self, scenario: str, operation: str, wall_s: float) -> Cell:
         """Where an exchange that was intended at `wall_s` is counted."""
         cells = self.cells if self._window.holds(wall_s) else self.excluded
         return cells[Key(scenario, operation)]
 
-    def _is_good(self, turn: Finished) -> bool:
+    def _is_good(self, scenario: str, turn: Finished, metrics: Mapping[str, Sequence[float]]) -> bool:
         if not turn.outcome.is_ok:
             return False
-        metrics = turn.metrics()
-        owed = [name for name in self._goals if name in turn.expected or name in metrics]
-        return all(name in metrics and max(metrics[name]) <= self._goals[name] for name in owed)
+        goals = self._scenario_goals.get(scenario, self._goals)
+        owed = [name for name in goals if name in turn.expected or name in metrics]
+        return all(name in metrics and max(metrics[name]) <= goals[name] for name in owed)
 
     def merge(self, other: "Tally") -> None:
         for mine, theirs in ((self.cells, other.cells), (self.excluded, other.excluded)):
             for key, cell in theirs.items():
                 mine[key].merge(cell)
-        for step, cell in other.timeline.items():
-            self.timeline[step].merge(cell)
+        self.timeline.merge(other.timeline)
         for number, cell in other.stages.items():
             self.stages[number].merge(cell)
+        for number, cell in other.sizes.items():
+            self.sizes[number].merge(cell)
+        for stage, cell in other.stage_scenarios.items():
+            self.stage_scenarios[stage].merge(cell)
 
     def take(self) -> "Tally":
         """Return what was collected since the last call, and begin anew."""
         taken = Tally()
         taken.cells, self.cells = self.cells, defaultdict(Cell)
         taken.excluded, self.excluded = self.excluded, defaultdict(Cell)
-        taken.timeline, self.timeline = self.timeline, defaultdict(Cell)
+        taken.timeline = self.timeline.take()
         taken.stages, self.stages = self.stages, defaultdict(Cell)
+        taken.sizes, self.sizes = self.sizes, defaultdict(Cell)
+        taken.stage_scenarios, self.stage_scenarios = self.stage_scenarios, defaultdict(Cell)
         return taken
 
-    def total(self, scenario: str | None = None) -> Cell:
-        """All operations together, or those of one scenario; the window only."""
-        return _sum(self.cells, scenario)
+    def total(self, scenario: str | None = None, *, only: Collection[str] | None = None) -> Cell:
+        """All operations together, or those of one scenario; the window only. `only`: these metrics."""
+        return _sum(self.cells, scenario, only)
 
     def total_excluded(self, scenario: str | None = None) -> Cell:
         """The same for what began in the ramp or the warm-up."""
@@ -210,8 +259,10 @@ class Tally:
         return {
             "cells": [[*key, cell.to_wire()] for key, cell in self.cells.items()],
             "excluded": [[*key, cell.to_wire()] for key, cell in self.excluded.items()],
-            "timeline": [[step, cell.to_wire()] for step, cell in self.timeline.items()],
+            "timeline": self.timeline.to_wire(),
             "stages": [[number, cell.to_wire()] for number, cell in self.stages.items()],
+            "sizes": [[number, cell.to_wire()] for number, cell in self.sizes.items()],
+            "stage_scenarios": [[*stage, cell.to_wire()] for stage, cell in self.stage_scenarios.items()],
         }
 
     @classmethod
@@ -219,18 +270,25 @@ class Tally:
         tally = cls()
         for mine, theirs in ((tally.cells, wire["cells"]), (tally.excluded, wire["excluded"])):
             mine.update({Key(scn, op): Cell.from_wire(cell) for scn, op, cell in theirs})
-        tally.timeline.update({int(step): Cell.from_wire(cell) for step, cell in wire["timeline"]})
+        tally.timeline.add_wire(wire["timeline"])
         tally.stages.update({int(number): Cell.from_wire(cell) for number, cell in wire["stages"]})
+        tally.sizes.update({int(number): Cell.from_wire(cell) for number, cell in wire["sizes"]})
+        tally.stage_scenarios.update(
+            {
+                StageKey(int(number), scn): Cell.from_wire(cell)
+                for number, scn, cell in wire["stage_scenarios"]
+            }
+        )
         return tally
 
 
-def _sum(cells: Mapping[Key, Cell], scenario: str | None) -> Cell:
+def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
+    return {name: buckets_of(values) for name, values in metrics.items()}
+
+
+def _sum(cells: Mapping[Key, Cell], scenario: str | None, only: Collection[str] | None = None) -> Cell:
     total = Cell()
     for key, cell in cells.items():
         if scenario is None or key.scenario == scenario:
-            total.merge(cell)
+            total.merge(cell, only)
     return total
-
-
-def _step(wall_s: float) -> int:
-    return int(wall_s) // TIMELINE_STEP_S * TIMELINE_STEP_S

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 from astrometer.report import glossary, shown
 from astrometer.report.steps import Column
@@ -19,6 +20,7 @@ _MIN_BINS = 36
 _MIN_FACTOR = 4  # from one edge of a scale to the other
 _SHORTEST_S = 1e-4  # shorter ones stand in the first bin
 _MARKED = (50, 95, 99)
+_FAILURE_COLOURS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +30,7 @@ class Chart:
     title: str
     caption: str
     drawing: Markup
+    legend: tuple[tuple[str, str], ...] = ()  # (class of its colour, words)
 
 
 def traffic(columns: Sequence[Column]) -> Chart | None:
@@ -58,6 +61,44 @@ def traffic(columns: Sequence[Column]) -> Chart | None:
     )
 
 
+def failures(columns: Sequence[Column]) -> Chart | None:
+    """What failed, by outcome, on a scale of its own: beside the ok ones a few would not be seen."""
+    counts: Counter[str] = Counter()
+    for column in columns:
+        counts.update({name: n for name, n in column.outcomes.items() if name != Outcome.OK.value})
+    if not counts.total():
+        return None
+    named = [name for name, _ in counts.most_common(_FAILURE_COLOURS)]
+    if len(counts) > _FAILURE_COLOURS:
+        named = named[:-1]
+    ticks = linear_ticks(max(column.failed / column.width_s for column in columns), lambda v: f"{v:g}")
+    plot = Plot(
+        title="Failed exchanges per second over time, by outcome",
+        x=_time_scale(columns),
+        y=Scale(low=0, high=ticks[-1].at),
+        height_px=150,
+    )
+    for column in columns:
+        gap, below = column.width_s * 0.04, 0.0
+        shares = [(f"f{index}", shown.plain(name), column.outcomes[name]) for index, name in enumerate(named)]
+        rest = column.failed - sum(n for _, _, n in shares)
+        for css, name, n in [*shares, (f"f{len(named)}", "other", rest)]:
+            above = below + n / column.width_s
+            tip = f"{_when(column)}: {name} {n}"
+            plot.rect(column.t0_s + gap, column.t1_s - gap, below, above, css, tip=tip)
+            below = above
+    rest = counts.total() - sum(counts[name] for name in named)
+    legend = [(f"f{i}", f"{shown.plain(name)} {shown.count(counts[name])}") for i, name in enumerate(named)]
+    if rest:
+        legend.append((f"f{len(named)}", f"other {shown.count(rest)}"))
+    return Chart(
+        title="Failures over time, by outcome",
+        caption="Failed exchanges per second, each where it began.",
+        drawing=plot.render(_time_ticks(columns), ticks),
+        legend=tuple(legend),
+    )
+
+
 def over_time(columns: Sequence[Column], metric: str) -> Chart | None:
     """Every sample as shade: time across, duration (log) upwards; percentiles where n allows them."""
     histograms = [(column, column.histogram(metric)) for column in columns]
@@ -84,7 +125,7 @@ def over_time(columns: Sequence[Column], metric: str) -> Chart | None:
     return Chart(
         title=f"{word.title} over time",
         caption="The stronger the colour, the more samples. Lines: p50 and, dashed, p95, where n allows.",
-        drawing=plot.render(_time_ticks(columns), log_ticks(scale.low, scale.high, _tick_label)),
+        drawing=plot.render(_time_ticks(columns), log_ticks(scale.low, scale.high, tick_label)),
     )
 
 
@@ -119,7 +160,7 @@ def distribution(results: Mapping[str, Any], metric: str) -> Chart | None:
     return Chart(
         title=f"Distribution of {word.title}",
         caption=f"{word.meaning.capitalize()}. n = {shown.count(summary['n'])}.{failed}",
-        drawing=plot.render(log_ticks(scale.low, scale.high, _tick_label), ticks),
+        drawing=plot.render(log_ticks(scale.low, scale.high, tick_label), ticks),
     )
 
 
@@ -153,13 +194,18 @@ def _time_scale(columns: Sequence[Column]) -> Scale:
 
 
 def _time_ticks(columns: Sequence[Column]) -> list[Tick]:
-    high = columns[-1].t1_s
+    return time_ticks(columns[-1].t1_s)
+
+
+def time_ticks(high: float) -> list[Tick]:
+    """From 0 to `high` seconds, in the unit that suits them."""
     unit_s, letter = (3600, "h") if high >= 7200 else (60, "min") if high >= 180 else (1, "s")
     ticks = linear_ticks(high / unit_s, lambda value: f"{value:g} {letter}", count=5)
     return [Tick(at=tick.at * unit_s, label=tick.label) for tick in ticks if tick.at * unit_s <= high * 1.001]
 
 
-def _tick_label(seconds: float) -> str:
+def tick_label(seconds: float) -> str:
+    """A round duration on an axis."""
     if seconds < 0.000999:
         return f"{seconds * 1e6:g} µs"
     return f"{seconds * 1e3:g} ms" if seconds < 0.999 else f"{seconds:g} s"

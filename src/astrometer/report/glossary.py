@@ -30,6 +30,8 @@ METRICS = {
     "schedule_lag": Meaning("schedule lag", "the load generator's own lateness"),
     "duration": Meaning("duration", "a plain call, from send to its whole answer"),
     "duration_effective": Meaning("duration, effective", "the same from the intended time (open model)"),
+    "upload_accept": Meaning("upload accept", "last byte of an upload's body to the head of the answer"),
+    "upload_pace": Meaning("upload pace", "time per MB of an upload, first byte to answer; 1/throughput"),
     "delivery": Meaning("delivery", "an IM push, from send to its arrival in the messenger"),
 }
 

@@ -16,13 +16,13 @@ from markupsafe import Markup
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
-from astrometer.report import charts, glossary, shown, view
+from astrometer.report import capacity, capacity_charts, charts, glossary, load_charts, shown, uploads, view
 from astrometer.report.steps import columns
 from astrometer.report.writing import write_whole
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
-_DISTRIBUTIONS = ("ttft", "chunk_gap", "e2e", "duration", "delivery")
+_DISTRIBUTIONS = ("ttft", "chunk_gap", "e2e", "duration", "upload_accept", "delivery")
 
 
 def write_html(results: Mapping[str, Any], path: Path) -> None:
@@ -35,21 +35,40 @@ def render_html(results: Mapping[str, Any]) -> str:
     rows = view.scenario_rows(results)
     stages = view.stage_rows(results)
     steps = columns(results)
-    over_time = [charts.traffic(steps), *(charts.over_time(steps, name) for name in _OVER_TIME)]
+    over_time = [
+        charts.traffic(steps),
+        charts.failures(steps),
+        *(charts.over_time(steps, name) for name in _OVER_TIME),
+    ]
+    by_stage = [
+        chart
+        for name in ("ttft", "e2e", "duration")
+        for chart in (load_charts.per_stage(results, name), load_charts.against_load(results, name))
+        if chart
+    ]
     shapes = [charts.distribution(results, name) for name in _DISTRIBUTIONS]
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
-            style=_style(),
+            style=style(),
             astrometer_version=__version__,
             head=view.headline(results),
             started=_date(results["window"]["start"]),
             figures=_figures(results),
             rows=rows,
             stages=stages,
+            stage_objectives=view.stage_objectives(results),
+            by_stage=by_stage,
+            search_rows=capacity.rows(results),
+            search_titles=capacity.titles(searched) if (searched := capacity.found(results)) else [],
+            search_note=capacity.NOTE,
+            by_load=capacity_charts.charts(results),
             profile=shown.plain(results.get("profile") or ""),
-            withheld=view.withheld_note([*rows, *stages]),
+            uploads=(by_size := uploads.rows(results)),
+            upload_lines=uploads.lines(results),
+            upload_note=uploads.NOTE,
+            withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
             im_lines=view.im_lines(results),
@@ -70,19 +89,21 @@ def render_html(results: Mapping[str, Any]) -> str:
 
 
 @cache
-def _environment() -> Environment:
-    environment = Environment(
+def environment() -> Environment:
+    """For every page: autoescape on."""
+    made = Environment(
         loader=PackageLoader("astrometer.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["count"] = shown.count
-    return environment
+    made.filters["count"] = shown.count
+    return made
 
 
-def _style() -> Markup:
+def style() -> Markup:
+    """The style sheet that all pages share."""
     source = (Path(__file__).parent / "templates" / "report.css").read_text("utf-8")
     return Markup(source)  # noqa: S704 (our own file)
 
@@ -160,6 +181,8 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
         return {"name": name, "text": text if value is not None else "–", "limit": limit_text, "over": over}
 
     lag, late, cpu = health["loop_lag_p99_s"], health["schedule_lag_p99_s"], health["cpu_max"]
+    late_limit_s = health.get("schedule_lag_limit_s", MAX_SCHEDULE_LAG_S)  # not in older files
+    peak, calibrated = health.get("streams_peak"), health.get("streams_calibrated")
     return [
         line(
             "event-loop lag p99", lag, shown.duration(lag), MAX_LOOP_LAG_S, f"≤ {MAX_LOOP_LAG_S * 1e3:.0f} ms"
@@ -168,10 +191,16 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
             "schedule lag p99",
             late,
             shown.duration(late),
-            MAX_SCHEDULE_LAG_S,
-            f"≤ {MAX_SCHEDULE_LAG_S * 1e3:.0f} ms",
+            late_limit_s,
+            f"≤ {late_limit_s * 1e3:.0f} ms",
         ),
         line("CPU of the busiest process", cpu, shown.share(cpu), MAX_CPU, f"≤ {MAX_CPU:.0%}"),
+        {
+            "name": "chats at once, in one process",
+            "text": "–" if peak is None else shown.count(peak),
+            "limit": f"≤ {shown.count(calibrated)} (calibrated)" if calibrated else "not calibrated",
+            "over": bool(peak and calibrated and peak > calibrated),
+        },
         line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
         {
             "name": "event-loop lag, longest",

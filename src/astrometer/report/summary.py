@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from astrometer.report import shown, view
+from astrometer.report import capacity, shown, uploads, view
 from astrometer.report.writing import write_whole
 
 FILE_NAME = "summary.md"
@@ -26,21 +26,28 @@ def render_summary(results: Mapping[str, Any]) -> str:
     rows = view.scenario_rows(results)
     lines = [f"### {_mark(head.verdict)} astrometer: {text(head.verdict)}", "", text(head.subject), ""]
     lines += [head.sentence, ""] if head.sentence else []
+    lines += [f"**{text(head.stopped)}**", ""] if head.stopped else []
     lines += [f"- {text(cause)}" for cause in head.causes]
     lines += [""] if head.causes else []
     if head.objectives:
-        lines += ["| objective | verdict | was | n |", "|---|---|--:|--:|"]
+        lines += ["| objective | verdict | was | limit | n |", "|---|---|--:|--:|--:|"]
         lines += [
-            f"| {text(item.text)} | {_mark(item.verdict)} {text(item.verdict)} | {item.value} | {item.n} |"
+            f"| {text(item.text)} | {_mark(item.verdict)} {text(item.verdict)} "
+            f"| {item.value} | {text(item.limit)} | {item.n} |"
             for item in head.objectives
         ]
         lines.append("")
+    lines += capacity.markdown(results, text)
     lines += _table(rows, "scenario") if rows else ["Nothing was started.", ""]
     stages = view.stage_rows(results)
     lines += _table(stages, "stage") if stages else []
-    lines += [f"- {text(line)}" for line in view.im_lines(results)]
-    lines += [""] if view.im_lines(results) else []
-    for note in (view.withheld_note([*rows, *stages]), view.excluded_note(results)):
+    lines += _by_stage(view.stage_objectives(results))
+    by_size = uploads.rows(results)
+    lines += _upload_table(by_size) if by_size else []
+    facts = [*uploads.lines(results), *view.im_lines(results), *view.strain_lines(results)]
+    lines += [f"- {text(line)}" for line in facts]
+    lines += [""] if facts else []
+    for note in (view.withheld_note([*rows, *stages, *by_size]), view.excluded_note(results)):
         lines += [f"<sub>{text(note)}</sub>", ""] if note is not None else []
     return "\n".join(lines)
 
@@ -73,6 +80,30 @@ def _table(rows: list[view.Row], first: str) -> list[str]:
         lines.append(f"| {' | '.join(cells)} |")
     left_out = len(rows) - len(kept)
     return [*lines, "", *([f"{left_out} more {first}s are in report.html.", ""] if left_out else [])]
+
+
+def _upload_table(rows: list[uploads.UploadRow]) -> list[str]:
+    lines = [
+        "| uploads of | n | outcomes | throughput p50 | p5 | accept p50 | accept p95 | duration p95 |",
+        "|---|--:|---|--:|--:|--:|--:|--:|",
+    ]
+    for row in rows:
+        cells = (row.throughput_p50, row.throughput_p5, row.accept_p50, row.accept_p95, row.duration_p95)
+        counted = (text(row.size), shown.count(row.counts.started), text(row.counts.outcomes_text))
+        lines.append(f"| {' | '.join([*counted, *(_cell(cell) for cell in cells)])} |")
+    return [*lines, ""]
+
+
+def _by_stage(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> list[str]:
+    """Each objective in each stage; the mark says the verdict."""
+    if not stages:
+        return []
+    titles = [text(item.text) for item in stages[0][1]]
+    lines = [f"| objectives by stage | {' | '.join(titles)} |", f"|---|{'--:|' * len(titles)}"]
+    for name, items in stages[:MAX_ROWS]:
+        cells = (f"{_mark(item.verdict)} {item.value} <sub>n {item.n}</sub>" for item in items)
+        lines.append(f"| {text(name)} | {' | '.join(cells)} |")
+    return [*lines, ""]
 
 
 def _cell(cell: view.Shown | None, note: str = "") -> str:

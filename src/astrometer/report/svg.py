@@ -98,16 +98,24 @@ class Plot:
             f'height="{bottom - top:.1f}"{faded}>{_tip(tip)}</rect>'
         )
 
-    def line(self, points: Sequence[tuple[float, float | None]], css: str) -> None:
+    def line(self, points: Sequence[tuple[float, float | None]], css: str, *, dots: bool = True) -> None:
         """Joined points; a None breaks the line, and a point alone is a dot."""
         for (x0, y0), (x1, y1) in pairwise(points):
             if y0 is not None and y1 is not None:
                 self._segment(x0, x1, y0, y1, css)
-        for x, y in points:
+        for x, y in points if dots else ():
             if y is not None:
                 self._shapes.append(
                     f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="2.2"/>'
                 )
+
+    def level(self, x0: float, x1: float, y: float, css: str, *, tip: str = "") -> None:
+        """A horizontal line."""
+        at = f"{self.y_px(y):.1f}"
+        self._shapes.append(
+            f'<line class="{css}" x1="{self.x(x0) * 100:.3f}%" x2="{self.x(x1) * 100:.3f}%" '
+            f'y1="{at}" y2="{at}">{_tip(tip)}</line>'
+        )
 
     def markers(self, marks: Sequence[tuple[float, str]], css: str) -> None:
         """Vertical lines, ascending, each with its label in a row of its own, so that no two collide.

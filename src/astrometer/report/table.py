@@ -11,11 +11,12 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.report import shown, view
+from astrometer.report import capacity, shown, uploads, view
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
 _DAGGER = "†"
+_OF_VERDICT = {"NO_DATA": "too few samples", "INVALID": "was {}, not to be trusted"}
 _JUDGED = "judged on all attempts, a failed one being infinitely slow; the table's times are of ok turns"
 
 
@@ -25,15 +26,23 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     parts: list[RenderableType] = [_table(rows, "scenario", last_is_all=len(rows) > 1)]
     if stages := view.stage_rows(results):
         parts += [Text(), _table(stages, "stage")]
+    if by_stage := view.stage_objectives(results):
+        parts += [Text(), _stage_objectives(by_stage)]
+    if by_size := uploads.rows(results):
+        parts += [Text(), _upload_table(by_size)]
     if any(row.duration_p95 for row in rows):
         parts.append(Text(f"{_DAGGER} {view.NO_STREAM_NOTE}", style="dim"))
-    if (note := view.withheld_note([*rows, *stages])) is not None:
+    if (note := view.withheld_note([*rows, *stages, *by_size])) is not None:
         parts.append(Text(note, style="dim"))
     if (note := view.excluded_note(results)) is not None:
         parts.append(Text(note, style="dim"))
-    parts += [Text(line) for line in view.im_lines(results)]
+    parts += [
+        Text(line) for line in (*uploads.lines(results), *view.im_lines(results), *view.strain_lines(results))
+    ]
     if not rows:
         parts = [Text("Nothing was started.", style="yellow")]
+    if (searched := capacity.table(results)) is not None:
+        parts = [searched, Text(capacity.NOTE, style="dim")]
     return Group(*parts, Text(), *_verdict(view.headline(results)))
 
 
@@ -57,6 +66,39 @@ def _table(rows: list[view.Row], first: str, *, last_is_all: bool = False) -> Ta
             _whole(row),
             Text.assemble(row.goodput_rate, "\n", (row.goodput_share, "dim")),
         )
+    return table
+
+
+def _upload_table(rows: list[uploads.UploadRow]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("uploads of", overflow="fold", min_width=6)
+    table.add_column("n", justify="right", no_wrap=True)
+    table.add_column("outcomes", overflow="fold", ratio=1, min_width=12)
+    for title in ("through-\nput p50", "\np5", "accept\np50", "\np95", "duration\np95"):
+        table.add_column(title, justify="right", no_wrap=True)
+    for row in rows:
+        cells = (row.throughput_p50, row.throughput_p5, row.accept_p50, row.accept_p95, row.duration_p95)
+        table.add_row(
+            Text(row.size, style="bold"),
+            shown.count(row.counts.started),
+            _outcomes(row.counts),
+            *(_cell(cell) for cell in cells),
+        )
+    return table
+
+
+def _stage_objectives(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> Table:
+    """Stages downwards, objectives across: what it was, marked with its verdict."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("objectives by stage", overflow="fold")
+    for item in stages[0][1]:
+        table.add_column(Text(item.text), justify="right", overflow="fold")
+    for name, items in stages:
+        cells = []
+        for item in items:
+            mark, colour = _MARKS.get(item.verdict, ("?", "yellow"))
+            cells.append(Text.assemble((f"{mark} {item.value}", colour), "\n", (f"n {item.n}", "dim")))
+        table.add_row(Text(name, style="bold"), *cells)
     return table
 
 
@@ -94,13 +136,16 @@ def _verdict(headline: view.Headline) -> list[RenderableType]:
         Text.assemble((headline.verdict, style), "  ", headline.sentence),
         Text(" " * (len(headline.verdict) + 2) + headline.subject, style="dim"),
     ]
+    if headline.stopped:
+        lines.append(_hanging(Text("■", style=style), Text(headline.stopped)))
+    lines += [_hanging(Text("·"), Text(line)) for line in headline.lines]
     if headline.causes:
         lines += [_hanging(Text("!", style=style), Text(cause)) for cause in headline.causes]
     if headline.objectives:
         grid = Table.grid(padding=(0, 2))
         for item in headline.objectives:
             mark, colour = _MARKS.get(item.verdict, ("?", "yellow"))
-            shown_value = "too few samples" if item.verdict == "NO_DATA" else f"was {item.value}"
+            shown_value = _OF_VERDICT.get(item.verdict, "was {}").format(item.value)
             grid.add_row(
                 Text(f"  {mark}", style=colour),
                 Text(item.text),

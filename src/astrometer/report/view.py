@@ -1,13 +1,13 @@
 """A results file -> the rows and sentences that every report shows: terminal, HTML and Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.report import shown
+from astrometer.report import capacity, shown
 
 SENTENCES = {
     "PASS": "Every objective was met.",
@@ -43,6 +43,13 @@ class Shown:
     def withheld(self) -> bool:
         """There are samples, but too few to say it."""
         return self.text == shown.WITHHELD and self.n > 0
+
+
+class HasPercentiles(Protocol):
+    """A row of any table."""
+
+    @property
+    def percentiles(self) -> tuple[Shown, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,6 +91,7 @@ class Judged:
     text: str
     verdict: str
     value: str
+    limit: str
     n: str
 
 
@@ -94,8 +102,10 @@ class Headline:
     verdict: str
     sentence: str
     causes: tuple[str, ...]
+    stopped: str  # who ended the run before its time; empty when nobody did
     objectives: tuple[Judged, ...]
     subject: str  # scenario, target, version, window, users
+    lines: tuple[str, ...] = ()  # of a search for the capacity: what else is known of the answer
 
 
 def headline(results: Mapping[str, Any]) -> Headline:
@@ -106,13 +116,15 @@ def headline(results: Mapping[str, Any]) -> Headline:
         version,
         shown.duration(window["duration_s"]),
     ]
-    parts.append(shown.load(results))
+    parts.append(capacity.subject(results) or shown.load(results))
     return Headline(
         verdict=shown.plain(results["verdict"]),
-        sentence=SENTENCES.get(results["verdict"], ""),
+        sentence=capacity.sentence(results) or SENTENCES.get(results["verdict"], ""),
         causes=tuple(shown.plain(cause) for cause in results["causes"]),
-        objectives=tuple(_judged(item) for item in results["objectives"]),
+        stopped=_stopped(results.get("stopped")),
+        objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
+        lines=tuple(capacity.lines(results)),
     )
 
 
@@ -148,11 +160,11 @@ def row(name: str, cell: Mapping[str, Any]) -> Row:
         started=cell["turns"]["started"],
         ok=ok,
         failures=tuple((shown.plain(key), number) for key, number in failures if number),
-        ttft_p50=_percentile(cell, "ttft", 50),
-        ttft_p95=_percentile(cell, "ttft", 95),
-        chunk_gap_p95=_percentile(cell, "chunk_gap", 95),
-        e2e_p95=_percentile(cell, "e2e", 95),
-        duration_p95=_percentile(cell, "duration", 95),
+        ttft_p50=percentile(cell, "ttft", 50),
+        ttft_p95=percentile(cell, "ttft", 95),
+        chunk_gap_p95=percentile(cell, "chunk_gap", 95),
+        e2e_p95=percentile(cell, "e2e", 95),
+        duration_p95=percentile(cell, "duration", 95),
         goodput_rate=shown.rate(cell["goodput"]["per_s"]),
         goodput_share=shown.share(cell["goodput"]["share"]),
     )
@@ -186,6 +198,20 @@ def im_lines(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def strain_lines(results: Mapping[str, Any]) -> list[str]:
+    """A warning when a process had more chats at once than it was calibrated for; empty otherwise."""
+    health = results["generator"]
+    peak, calibrated = health.get("streams_peak"), health.get("streams_calibrated")  # not in older files
+    if not peak or not calibrated or peak <= calibrated:
+        return []
+    warning = (
+        f"Warning: a load process had {shown.count(peak)} chats at once and was calibrated for "
+        f"{shown.count(calibrated)}; their times may be those of the load generator. Use more --processes, "
+        "or calibrate again"
+    )
+    return [warning]
+
+
 def excluded_note(results: Mapping[str, Any]) -> str | None:
     """What the columns of times leave out although the turns are counted, or None."""
     excluded = results["turns"].get("excluded", 0)
@@ -195,7 +221,7 @@ def excluded_note(results: Mapping[str, Any]) -> str | None:
     return f"{shown.count(excluded)} turns of the first {length} (ramp, warm-up) are counted, not measured"
 
 
-def withheld_note(rows: list[Row]) -> str | None:
+def withheld_note(rows: Iterable[HasPercentiles]) -> str | None:
     """Why some percentiles are dashes, naming only the kinds that are."""
     percents = sorted({cell.percent for row in rows for cell in row.percentiles if cell.withheld})
     if not percents:
@@ -205,17 +231,38 @@ def withheld_note(rows: list[Row]) -> str | None:
     )
 
 
-def _percentile(cell: Mapping[str, Any], metric: str, percent: int) -> Shown | None:
+def percentile(cell: Mapping[str, Any], metric: str, percent: int) -> Shown | None:
+    """None where there is no such metric."""
     summary = cell["metrics"].get(metric)
     if summary is None:
         return None
     return Shown(text=shown.duration(summary[f"p{percent}"]), n=summary["n"], percent=percent)
 
 
-def _judged(item: Mapping[str, Any]) -> Judged:
-    value = item["value"]
-    is_share = "%" in item["text"]
-    text = shown.share(value) if is_share and value is not None else shown.duration(value)
+def judged(item: Mapping[str, Any]) -> Judged:
+    """One of `objectives[]`, of the run or of a stage."""
+    units: dict[str, Callable[[Any], str]] = {"share": shown.share, "per_s": shown.rate}
+    written = units.get(item["unit"], shown.duration)
     return Judged(
-        text=shown.plain(item["text"]), verdict=item["verdict"], value=text, n=shown.count(item["n"])
+        text=shown.plain(item["text"]),
+        verdict=shown.plain(item["verdict"]),
+        value=written(item["value"]),
+        limit=f"{shown.plain(item['operator'])} {written(item['limit'])}",
+        n=shown.count(item["n"]),
     )
+
+
+def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged, ...]]]:
+    """Each stage with the objectives as they came out in it; empty without stages or objectives."""
+    return [
+        (f"{shown.plain(stage['name'])}: {_load(stage)}", tuple(judged(item) for item in stage["objectives"]))
+        for stage in results.get("stages", ())
+        if stage.get("objectives")
+    ]
+
+
+def _stopped(stop: Mapping[str, Any] | None) -> str:
+    if stop is None:
+        return ""
+    word = "Aborted" if stop["by"] == "objective" else "Stopped early"
+    return f"{word} after {shown.duration(stop['at_s'])}: {shown.plain(stop['sentence'])}"

@@ -1,0 +1,162 @@
+"""`astrometer clean`: what earlier runs left on a server, and with --yes its deletion."""
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from astrometer.cli import exits
+from astrometer.config import ConfigError, Target, load, target_from_options
+
+PREFIX = "astrometer"
+
+
+@click.command("clean")
+@click.option("--host", metavar="URL", help="The server to clean; the key from ASTRBOT_API_KEY.")
+@click.option("--target", "target_name", metavar="NAME", help="A target of the configuration instead.")
+@click.option(
+    "--config",
+    "config_file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Configuration [astrometer.toml]",
+)
+@click.option(
+    "--from",
+    "folders",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    metavar="DIR",
+    help="A run's directory with results.json, for its names; repeatable. "
+    "[the journal of `astrometer load` on this account]",
+)
+@click.option("--prefix", default=PREFIX, show_default=True, help="What --run-user-prefix was.")
+@click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Seconds for everything.")
+@click.option("-y", "--yes", is_flag=True, help="Delete. Without it nothing is changed.")
+def command(
+    *,
+    host: str | None,
+    target_name: str | None,
+    config_file: Path | None,
+    folders: tuple[Path, ...],
+    prefix: str,
+    timeout_s: float,
+    yes: bool,
+) -> None:
+    """Show the sessions that earlier runs left on a server, and with --yes delete those that can be.
+
+    AstrBot 4.18 to 4.25 deletes nothing through an API key. From 4.26 on a key may delete the sessions of
+    its own identity, which are those of `astrometer load --deletable` and of probes; 4.26 to 4.28 do not
+    tell a key its id (ASTRBOT_API_KEY_ID, or keys.NAME.id in the configuration). Sessions of named users
+    stay.
+
+    Run it when no run is going on. Exit codes: 0 done, 1 something could not be deleted, 2 usage,
+    4 unreachable.
+    """
+    if host and (target_name or config_file):
+        raise click.UsageError("--host goes without --target and --config")
+    if len(prefix) < 3:
+        raise click.UsageError("--prefix is too short to tell our sessions from others")
+    try:
+        target = target_from_options(host, os.environ) if host else load(config_file).target(target_name)
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from exc
+    if target.key_for("chat") is None:
+        raise click.UsageError(f"no API key with the scope chat for {target.url}")
+    runs, prefixes = _earlier_runs(target, folders, prefix)
+    raise SystemExit(asyncio.run(_clean(target, runs, prefixes, timeout_s, yes=yes)))
+
+
+def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tuple[list[Any], set[str]]:
+    """Their names, from results files or from the journal. Raises click.UsageError."""
+    from astrometer.load import journal
+    from astrometer.measure import results
+    from astrometer.probing.cleaning import Names
+
+    runs, prefixes = [], {prefix}
+    for folder in folders:
+        try:
+            kept = results.read(folder)
+        except results.ResultsError as exc:
+            raise click.UsageError(str(exc)) from exc
+        names = kept["names"]
+        if names is None:
+            raise click.UsageError(f"{folder}: this results file is too old to say under which names it ran")
+        if kept["target"]["url"].rstrip("/") != target.url:
+            raise click.UsageError(f"{folder}: that run was against {kept['target']['url']}")
+        prefixes.add(names["prefix"])
+        if names["username"] is None:
+            users = [(count, first) for count, first in names["users"]]
+            runs.append(Names(run_id=names["run_id"], prefix=names["prefix"], users=users))
+    if not folders:
+        for entry in journal.read(journal.path()):
+            if entry.url.rstrip("/") == target.url:
+                prefixes.add(entry.prefix)
+                if entry.username is None:
+                    pairs = [(pair[0], pair[1]) for pair in entry.users]
+                    runs.append(Names(run_id=entry.run_id, prefix=entry.prefix, users=pairs))
+    return runs, prefixes
+
+
+async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s: float, *, yes: bool) -> int:
+    from astrometer.probing import cleaning
+    from astrometer.probing.files import Probe
+    from astrometer.probing.probe import Context, Limits, Verdict
+    from astrometer.probing.runner import Plan, Runner
+
+    state: dict[str, Any] = {}
+
+    async def probe(ctx: Context) -> Verdict:
+        state["found"] = found = await cleaning.survey(ctx, runs, prefixes)
+        _show(target, found, len(runs))
+        if yes and found.ours:
+            state["deletion"] = await cleaning.delete(
+                ctx, found, lambda done: _progress(done, len(found.ours))
+            )
+        return Verdict.passed()
+
+    wanted = Probe(
+        name="clean", function=probe, interval_s=timeout_s, scopes=(), costs_tokens=False, summary=""
+    )
+    run = await Runner().run(Plan(target=target, probe=wanted, limits=Limits(total_s=timeout_s)))
+    if not run.ok:
+        click.echo(f"Error: {target.url}: {run.reason}: {run.detail}", err=True)
+        return exits.UNREACHABLE if run.unreachable else exits.FAILED
+    found, deletion = state["found"], state.get("deletion")
+    if deletion is None:
+        if found.ours:
+            click.echo(f"Nothing was deleted; --yes deletes the {len(found.ours)}.")
+        return exits.PASS
+    click.echo(f"Deleted {deletion.gone}, each seen to be gone.")
+    if deletion.failed:
+        click.echo(f"Still there: {len(deletion.failed)}, such as {deletion.failed[0]}", err=True)
+        return exits.FAILED
+    return exits.PASS
+
+
+def _show(target: Target, found: Any, runs: int) -> None:
+    """What is there, what can go, and why the rest stays."""
+    who = found.identity
+    click.echo(f"{target.url}: {runs} earlier run(s) known by name")
+    if who.can_delete:
+        click.echo(f"can be deleted: {len(found.ours)} session(s) of astrometer, made as {who.username}")
+        if found.others:
+            click.echo(f"not touched: {found.others} other session(s) of the same key, not ours by name")
+    else:
+        click.echo(f"can be deleted: nothing. {who.why}")
+    if found.stuck:
+        total = sum(found.stuck.values())
+        first = next(iter(found.stuck))
+        click.echo(
+            f"stay: {total} session(s) of {len(found.stuck)} user(s) such as {first}. AstrBot deletes a "
+            "session for its own user alone, and no key is that user. Next time: astrometer load --deletable"
+        )
+    if found.names_left_out:
+        click.echo(f"not looked at: {found.names_left_out} more user name(s) of earlier runs")
+
+
+def _progress(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"\r{done} of {total}", nl=done == total, err=True)

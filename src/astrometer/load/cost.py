@@ -1,0 +1,71 @@
+"""What a run has cost so far -> whether it may go on. Counted from the server's own statistics.
+
+Every `agent_stats` of every turn is in the tally, ramp and warm-up included, and workers ship theirs with
+each report; so on a master the numbers are those of the whole run. Not in them, because AstrBot does not
+report it: the second model call that names a new session.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from astrometer.measure.tally import Cell, Tally
+
+# So many answered chats without a single token reported: the server counts none, and a budget would be blind.
+BLIND_AFTER = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spending:
+    """Tokens as the server counts them. `coming`: what turns that still run may add, by the mean so far."""
+
+    tokens: int
+    coming: int
+    answered: int  # chats that ended well
+
+    @property
+    def in_all(self) -> int:
+        return self.tokens + self.coming
+
+    @property
+    def is_blind(self) -> bool:
+        """Chats are answered and no tokens are reported: the upstream does not say what it used."""
+        return self.answered >= BLIND_AFTER and self.tokens == 0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenBudget:
+    """At most so many tokens, input and output together."""
+
+    limit: int
+
+    def spent(self, tally: Tally) -> Spending:
+        """Cheap: looks at counters only, so that it may be asked every second."""
+        tokens = coming = answered = 0
+        for cell in _cells(tally):
+            used, ended = _tokens(cell), cell.outcomes.total()
+            tokens += used
+            coming += round(used / ended * max(0, cell.started - ended)) if ended else 0
+            answered += cell.ok["e2e"].n if "e2e" in cell.ok else 0
+        return Spending(tokens=tokens, coming=coming, answered=answered)
+
+    def why_stop(self, tally: Tally) -> str | None:
+        """A sentence for the report when nothing new may begin; None while there is something left."""
+        spending = self.spent(tally)
+        if spending.is_blind:
+            return (
+                f"the token budget of {self.limit:,} cannot be kept: "
+                f"{spending.answered} chats were answered and the server reported no tokens"
+            )
+        if spending.in_all >= self.limit:
+            running = f" and about {spending.coming:,} in turns that still ran" if spending.coming else ""
+            return f"the token budget of {self.limit:,} was spent: {spending.tokens:,} counted{running}"
+        return None
+
+
+def _cells(tally: Tally) -> Iterator[Cell]:
+    yield from list(tally.cells.values())
+    yield from list(tally.excluded.values())
+
+
+def _tokens(cell: Cell) -> int:
+    return cell.tokens["input_tokens"] + cell.tokens["output_tokens"]

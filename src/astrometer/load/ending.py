@@ -1,0 +1,27 @@
+"""The results of a run -> the last word in Locust's log, and Locust's exit code."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+# As `astrometer load` exits. A run that nothing was asked of (NONE) keeps Locust's own code.
+EXIT_CODES = {"PASS": 0, "FAIL": 1, "INVALID": 3}
+
+log = logging.getLogger(__name__)
+
+
+def exit_code(measured: Mapping[str, Any]) -> int | None:
+    """Of the process, by the verdict. None: as Locust says."""
+    return EXIT_CODES.get(measured["verdict"])
+
+
+def announce(measured: Mapping[str, Any]) -> None:
+    """Say the verdict, and what it comes from, where no report is at hand."""
+    verdict = measured["verdict"]
+    if verdict == "NONE":
+        return
+    why = measured["causes"] or [
+        item["text"] for item in measured["objectives"] if item["verdict"] == verdict
+    ]
+    level = logging.INFO if verdict == "PASS" else logging.WARNING
+    log.log(level, "verdict %s%s%s", verdict, ": " if why else "", "; ".join(why))

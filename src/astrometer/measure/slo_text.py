@@ -1,0 +1,208 @@
+"""The text of a limit, `chat: ttft_p95 < 2s` -> an `Objective`, or an error that points at the place.
+
+[SCENARIO:] METRIC_pNN|METRIC_max < LIMIT us|ms|s|m
+[SCENARIO:] errors|goodput|OUTCOME < LIMIT %
+[SCENARIO:] throughput > LIMIT /s|/m|/h
+"""
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.histogram import MIN_SAMPLES
+
+METRICS = (
+    "accept_time",
+    "gate_wait",
+    "ttft",
+    "ttft_text",
+    "ttft_effective",
+    "chunk_gap",
+    "max_gap",
+    "e2e",
+    "e2e_effective",
+    "turn_time",
+    "tail",
+    "tpot",
+    "server_ttft",
+    "overhead",
+    "schedule_lag",
+    "duration",
+    "duration_effective",
+    "upload_accept",
+    "upload_pace",
+    "delivery",
+)
+PERCENTS = tuple(MIN_SAMPLES)
+OUTCOMES = tuple(outcome.value for outcome in Outcome)
+SHARES = ("errors", "goodput", *OUTCOMES)
+RATES = ("throughput",)
+_UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
+_PER_S = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
+_STATISTIC = re.compile(r"(?P<metric>[a-z0-9_]+?)_(?:p(?P<percent>\d+)|max)")
+_WORD = re.compile(r"[\w.-]+")
+_OPERATOR = re.compile(r"<=|>=|<|>")
+_NUMBER = re.compile(r"\d+(?:\.\d+)?")
+_LIMIT_UNIT = re.compile(r"%|/?[A-Za-z]+")
+_COLON = re.compile(":")
+
+
+class ObjectiveError(ValueError):
+    """An expression that cannot be read: what is wrong, where (a caret below it), and what exists."""
+
+
+class Unit(StrEnum):
+    """What a value and its limit are in."""
+
+    SECONDS = "s"
+    SHARE = "share"  # of one
+    PER_SECOND = "per_s"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """One limit, in seconds, as a share or per second. `percent` None with a duration: the maximum.
+
+    `scenario` None: all exchanges of the run together.
+    """
+
+    text: str
+    metric: str
+    percent: int | None
+    operator: str
+    limit: float
+    scenario: str | None = None
+
+    @property
+    def unit(self) -> Unit:
+        if self.metric in SHARES:
+            return Unit.SHARE
+        return Unit.PER_SECOND if self.metric in RATES else Unit.SECONDS
+
+    def met_by(self, value: float) -> bool:
+        """Whether a value is within the limit."""
+        if value == self.limit:
+            return self.operator.endswith("=")
+        return value < self.limit if self.operator.startswith("<") else value > self.limit
+
+
+def parse_objective(text: str) -> Objective:
+    """`ttft_p95 < 2s`, `chat: e2e_max < 30s`, `errors < 1%`, `throughput > 5/s`. Raises ObjectiveError."""
+    reader = _Reader(" ".join(text.split()))
+    scenario = None
+    name, at = reader.take(_WORD, "a metric", EXAMPLES)
+    if reader.has(_COLON):
+        reader.take(_COLON, "", "")
+        scenario = name
+        name, at = reader.take(_WORD, f"a metric of the scenario {scenario!r}", EXAMPLES)
+    metric, percent = _metric(reader, name, at)
+    operator, _ = reader.take(_OPERATOR, "<, <=, > or >=", "")
+    number, _ = reader.take(_NUMBER, "a number", "")
+    factor = _factor(reader, metric)
+    reader.end()
+    return Objective(
+        text=reader.text,
+        metric=metric,
+        percent=percent,
+        operator=operator,
+        limit=round(float(number) * factor, 12),  # 57 % is 0.57, not 0.5700000000000001
+        scenario=scenario,
+    )
+
+
+def parse_objectives(texts: Iterable[str]) -> list[Objective]:
+    return [parse_objective(text) for text in texts]
+
+
+EXAMPLES = "write for example 'ttft_p95 < 2s', 'errors < 1%' or 'chat: e2e_p99 < 30s'"
+_WHAT_EXISTS = (
+    f"durations (with _p50, _p90, _p95, _p99 or _max): {', '.join(METRICS)}\n"
+    f"shares (in %): errors, goodput, or one outcome: {', '.join(OUTCOMES)}\n"
+    f"rates (per second): {', '.join(RATES)}"
+)
+
+
+class _Reader:
+    """Takes an expression apart from left to right, and knows where it is."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self._at = 0
+
+    def has(self, pattern: re.Pattern[str]) -> bool:
+        self._skip()
+        return pattern.match(self.text, self._at) is not None
+
+    def take(self, pattern: re.Pattern[str], wanted: str, hint: str) -> tuple[str, int]:
+        """The next word and where it stands. Raises ObjectiveError when something else stands there."""
+        self._skip()
+        match = pattern.match(self.text, self._at)
+        if match is None:
+            raise self.error(
+                f"{wanted} is missing" if self._at >= len(self.text) else f"expected {wanted}",
+                self._at,
+                hint=hint,
+            )
+        self._at = match.end()
+        return match[0], match.start()
+
+    def end(self) -> None:
+        self._skip()
+        if self._at < len(self.text):
+            raise self.error("this is too much", self._at, len(self.text) - self._at)
+
+    def error(self, reason: str, at: int, length: int = 1, hint: str = "") -> ObjectiveError:
+        lines = [
+            f"objective {self.text!r}: {reason}",
+            f"  {self.text}",
+            f"  {' ' * at}{'^' * max(1, length)}",
+        ]
+        return ObjectiveError("\n".join([*lines, *([hint] if hint else [])]))
+
+    def _skip(self) -> None:
+        while self._at < len(self.text) and self.text[self._at] == " ":
+            self._at += 1
+
+
+def _metric(reader: _Reader, name: str, at: int) -> tuple[str, int | None]:
+    """The metric and its percent. Raises ObjectiveError."""
+    if name in (*SHARES, *RATES):
+        return name, None
+    if name in METRICS:
+        reason = f"which percentile? write {name}_p95 or {name}_max"
+        raise reader.error(reason, at, len(name))
+    match = _STATISTIC.fullmatch(name)
+    metric = match["metric"] if match else name
+    if match is None or metric not in METRICS:
+        if metric in (*SHARES, *RATES):
+            raise reader.error(f"{metric} has no percentiles; write {metric} alone", at, len(name))
+        known = [*METRICS, *SHARES, *RATES]
+        close = difflib.get_close_matches(metric, known, n=1, cutoff=0.6)
+        meant = f" (did you mean {close[0]!r}?)" if close else ""
+        raise reader.error(f"unknown metric {metric!r}{meant}", at, len(metric), f"there are\n{_WHAT_EXISTS}")
+    percent = int(match["percent"]) if match["percent"] else None
+    if percent is not None and percent not in PERCENTS:
+        there = ", ".join(f"p{value}" for value in PERCENTS)
+        statistic = len(f"p{match['percent']}")
+        place = at + len(name) - statistic
+        raise reader.error(f"p{percent} is not measured; there are {there} and max", place, statistic)
+    return metric, percent
+
+
+def _factor(reader: _Reader, metric: str) -> float:
+    """What a number in the given unit has to be multiplied with. Raises ObjectiveError."""
+    kind, units = _units(metric)
+    wanted = f"the unit of {kind}: {', '.join(units)}"
+    unit, at = reader.take(_LIMIT_UNIT, wanted, "")
+    if unit not in units:
+        raise reader.error(f"{metric} is {kind}; its unit is {' or '.join(units)}", at, len(unit))
+    return units[unit]
+
+
+def _units(metric: str) -> tuple[str, Mapping[str, float]]:
+    if metric in SHARES:
+        return "a share", {"%": 0.01}
+    return ("a rate", _PER_S) if metric in RATES else ("a duration", _UNIT_S)

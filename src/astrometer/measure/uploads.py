@@ -1,0 +1,74 @@
+"""One upload's size and times -> its metrics; a tally's cells by size -> the `uploads` of a results file.
+
+`upload_pace` is seconds per megabyte (1,000,000 bytes) of the file, from the first byte of the body to the
+head of the answer; its inverse is the throughput. Not to the last byte sent: by then the socket's buffers
+have taken the bytes, not the server, and a small file would seem to go at the speed of memory. Kept as pace,
+a failed upload is infinitely slow like any other failure, and processes merge without loss.
+
+`upload_accept` is from the last byte of the body to the head of the answer: what the buffers still held, and
+what the server does with a file before it says yes.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.histogram import Histogram
+
+UPLOAD, DOWNLOAD = "upload", "download"  # the operations
+METRICS = ("upload_accept", "upload_pace")
+SIZE_METRICS = (*METRICS, "duration", "duration_effective")
+MEGABYTE = 1_000_000
+KIB = 1024
+LIMITS_BYTES = (64 * KIB, 1024 * KIB, 16 * 1024 * KIB)
+NAMES = ("up to 64 KiB", "up to 1 MiB", "up to 16 MiB", "larger")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One upload: the bytes of its file, None for one that never began; times None where unknown."""
+
+    file_bytes: int | None = None
+    transfer_s: float | None = None  # first byte of the body -> head of the answer
+    accept_s: float | None = None  # last byte of the body -> head of the answer
+
+    @property
+    def size_class(self) -> int | None:
+        """Its place in `NAMES`."""
+        return None if self.file_bytes is None else bisect_left(LIMITS_BYTES, self.file_bytes)
+
+    def metrics(self) -> dict[str, tuple[float, ...]]:
+        found: dict[str, tuple[float, ...]] = {}
+        if self.accept_s is not None:
+            found["upload_accept"] = (self.accept_s,)
+        if self.transfer_s is not None and self.file_bytes:
+            found["upload_pace"] = (self.transfer_s / self.file_bytes * MEGABYTE,)
+        return found
+
+
+def up_to_bytes(size_class: int) -> int | None:
+    return LIMITS_BYTES[size_class] if size_class < len(LIMITS_BYTES) else None
+
+
+def throughput(pace: Histogram) -> dict[str, Any]:
+    """Bytes per second that half, 90, 95 and 99 % of the uploads reached, and the slowest of them.
+
+    None where withheld.
+    """
+    return {
+        "n": pace.n,
+        **{f"p{100 - percent}": _inverse(pace.quantile_or_none(percent)) for percent in (50, 90, 95, 99)},
+        "min": _inverse(pace.max),
+    }
+
+
+def compared(downloads: Mapping[str, int]) -> dict[str, int]:
+    """Of the outcomes of downloads: how many contents were compared, and how many were not those uploaded."""
+    different = downloads.get(Outcome.CANARY_MISMATCH.value, 0)
+    return {"compared": downloads.get(Outcome.OK.value, 0) + different, "different": different}
+
+
+def _inverse(pace_s: float | None) -> float | None:
+    return None if pace_s is None else MEGABYTE / pace_s

@@ -1,0 +1,131 @@
+"""A results file -> `junit.xml`: a test case for whether the run can be trusted, and one for each objective.
+
+The shape is what Jenkins, GitLab and the GitHub actions read (testsuites, testsuite, testcase, failure,
+error). FAIL is a failure; NO_DATA and an INVALID run are errors: nothing was proven.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET  # writes only
+
+from astrometer.report import shown, view
+from astrometer.report.writing import write_whole
+
+FILE_NAME = "junit.xml"
+_FORBIDDEN = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """One test case. `problem`: "failure", "error" or None; `message` says what was, in any case."""
+
+    name: str
+    classname: str
+    message: str
+    problem: str | None = None
+    detail: str = ""
+
+
+def write_junit(results: Mapping[str, Any], path: Path) -> None:
+    """Write the file, whole or not at all."""
+    write_whole(path, render_junit(results))
+
+
+def render_junit(results: Mapping[str, Any]) -> str:
+    """The whole document."""
+    cases = cases_of(results)
+    window = results["window"]
+    totals = {
+        "tests": str(len(cases)),
+        "failures": str(sum(case.problem == "failure" for case in cases)),
+        "errors": str(sum(case.problem == "error" for case in cases)),
+        "skipped": "0",
+        "time": f"{window['duration_s']:.3f}",
+    }
+    head = view.headline(results)
+    root = ET.Element("testsuites", {"name": "astrometer", **totals})
+    suite = ET.SubElement(
+        root,
+        "testsuite",
+        {
+            "name": _text(f"astrometer.{results['scenario']}"),
+            **totals,
+            "timestamp": _text(str(window["start"]).split(".")[0].split("+")[0]),
+            "hostname": _text(results["target"]["url"]),
+        },
+    )
+    properties = ET.SubElement(suite, "properties")
+    for name, value in (
+        ("verdict", head.verdict),
+        ("target", results["target"]["url"]),
+        ("astrbot", results["target"].get("version") or "unknown"),
+        ("load", shown.load(results)),
+        *(results["environment"].items()),
+    ):
+        ET.SubElement(properties, "property", {"name": _text(name), "value": _text(value)})
+    for case in cases:
+        _write_case(suite, case)
+    ET.SubElement(suite, "system-out").text = _text(f"{head.sentence}\n{head.stopped}\n{head.subject}")
+    ET.indent(root, " ")
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def cases_of(results: Mapping[str, Any]) -> list[Case]:
+    """Validity first, then each objective in its order; those of stages are told in its text."""
+    scenario = shown.plain(results["scenario"])
+    causes = view.headline(results).causes
+    stopped = view.headline(results).stopped
+    valid = Case(
+        name="the run can be trusted",
+        classname=f"astrometer.{scenario}",
+        message="; ".join(causes) or "nothing speaks against it",
+        problem="error" if results["verdict"] == "INVALID" else None,
+        detail="\n".join([*causes, *([stopped] if stopped else [])]),
+    )
+    found = [valid]
+    for item in results["objectives"]:
+        judged = view.judged(item)
+        of = f".{shown.plain(item['scenario'])}" if item.get("scenario") else ""
+        said = f"{judged.verdict}: was {judged.value}, limit {judged.limit}, n {judged.n}"
+        found.append(
+            Case(
+                name=judged.text,
+                classname=f"astrometer.{scenario}{of}",
+                message=said,
+                problem={"PASS": None, "FAIL": "failure"}.get(judged.verdict, "error"),
+                detail="\n".join([said, *(f"{name}: {line}" for name, line in _by_stage(results, item))]),
+            )
+        )
+    return found
+
+
+def _by_stage(results: Mapping[str, Any], item: Mapping[str, Any]) -> list[tuple[str, str]]:
+    lines = []
+    for stage in results.get("stages", ()):
+        for one in stage.get("objectives", ()):
+            if one["text"] == item["text"]:
+                judged = view.judged(one)
+                line = f"{judged.verdict}, was {judged.value}, n {judged.n}"
+                lines.append((shown.plain(stage["name"]), line))
+    return lines
+
+
+def _write_case(suite: ET.Element, case: Case) -> None:
+    element = ET.SubElement(
+        suite,
+        "testcase",
+        {"name": _text(case.name), "classname": _text(case.classname), "time": "0"},
+    )
+    if case.problem is not None:
+        kind = {"message": _text(case.message), "type": case.problem}
+        ET.SubElement(element, case.problem, kind).text = _text(case.detail or case.message)
+    else:
+        ET.SubElement(element, "system-out").text = _text(case.detail or case.message)
+
+
+def _text(value: object) -> str:
+    """XML 1.0 has no control characters, not even escaped ones."""
+    return _FORBIDDEN.sub("\ufffd", str(value))

@@ -1,0 +1,44 @@
+"""`astrometer load` against a server that is not this machine: nothing is sent before somebody agreed."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from astrometer.cli import asking, main
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASTRBOT_API_KEY", "abk_something")
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_terminal_and_without_yes_it_is_refused():
+    done = CliRunner().invoke(main, ["load", "chat", "--host", "http://bot.invalid:6185"])
+    assert done.exit_code == 2
+    assert "http://bot.invalid:6185 is not this machine" in done.output
+    assert "add --yes" in done.output
+
+
+def test_with_yes_it_goes_on_to_the_server():
+    done = CliRunner().invoke(main, ["load", "chat", "--yes", "--host", "http://bot.invalid:6185"])
+    assert done.exit_code == 4
+    assert "does not answer" in done.output
+
+
+def test_this_machine_is_never_asked_about():
+    asking.must_be_able_to_ask("http://127.0.0.1:6185", yes=False)
+    with pytest.raises(click.UsageError):
+        asking.must_be_able_to_ask("http://127.0.0.1.example:6185", yes=False)
+
+
+def test_a_wrong_objective_is_refused_with_the_place():
+    args = ["load", "chat", "--host", "http://127.0.0.1:9", "--slo", "chat: tftt_p95 < 2s"]
+    done = CliRunner().invoke(main, args)
+    assert done.exit_code == 2
+    assert "  chat: tftt_p95 < 2s\n        ^^^^\n" in done.output
+
+
+def test_aborting_needs_an_objective():
+    args = ["load", "chat", "--host", "http://127.0.0.1:9", "--abort-on-fail", "30s"]
+    assert "add --slo" in CliRunner().invoke(main, args).output

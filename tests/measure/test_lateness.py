@@ -1,0 +1,44 @@
+import pytest
+
+from astrometer.api.outcome import Outcome
+from astrometer.measure.exchange import CallResult
+from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S, schedule_lag_limit_s
+from astrometer.measure.objectives import parse_objectives
+from astrometer.measure.results import GeneratorHealth, RunInfo, build
+from astrometer.measure.tally import Tally
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("texts", "limit_s"),
+    [
+        ([], MAX_SCHEDULE_LAG_S),
+        (["ttft_p95 < 200ms"], 0.02),
+        (["ttft_p95 < 2s", "e2e_effective_p99 < 100ms"], 0.01),
+        (["ttft_effective_max < 10s"], MAX_SCHEDULE_LAG_S),
+        (["chunk_gap_p99 < 100ms", "errors < 1%"], MAX_SCHEDULE_LAG_S),  # lateness spoils neither
+        (["ttft_p50 > 10ms"], MAX_SCHEDULE_LAG_S),  # no upper limit
+    ],
+)
+def test_the_generator_may_be_late_by_a_tenth_of_the_strictest_objective(texts, limit_s):
+    assert schedule_lag_limit_s(parse_objectives(texts)) == pytest.approx(limit_s)
+
+
+def causes(health):
+    tally = Tally()
+    tally.started("s", "op", NOW)
+    tally.finished("s", "op", NOW, CallResult(outcome=Outcome.OK, duration_s=0.1))
+    return build(tally, RunInfo(scenario="s", url="u", start=NOW, duration_s=1.0, generator=health))["causes"]
+
+
+def test_a_lag_that_is_harmless_otherwise_makes_a_run_with_a_strict_objective_invalid():
+    late = {"schedule_lag_p99_s": 0.03}
+    assert not [cause for cause in causes(GeneratorHealth(**late)) if "schedule lag" in cause]
+    (cause,) = [c for c in causes(GeneratorHealth(**late, schedule_lag_limit_s=0.02)) if "schedule lag" in c]
+    assert cause == "schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"
+
+
+def test_a_lost_worker_is_reported_with_the_time_from_which_on_it_is_missing():
+    found = causes(GeneratorHealth(lost_workers=1, lost_from_s=3.24))
+    assert "1 worker(s) lost, and what they had not yet reported: all from 3.2 s of the run on" in found
