@@ -1,0 +1,143 @@
+"""The turns of one window at one load -> PASS, FAIL, or: wait, or measure longer. Pure.
+
+A verdict is said as soon as turns that still run, or samples that are still missing, can no longer change
+it: an overloaded server may take minutes to answer the last of a window.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.objectives import Objective, ObjectiveResult, Unit, Verdict, evaluate
+from astrometer.measure.search import Told
+from astrometer.measure.tally import Cell
+
+
+class Next(StrEnum):
+    """What a window needs before it can be judged."""
+
+    WAIT = "wait"  # for turns that still run
+    EXTEND = "extend"  # for more samples
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What speaks against an objective: `bad` of `n` exchanges, where a share `allowed` may be."""
+
+    objective: Objective
+    bad: int
+    n: int
+    allowed: float
+    in_flight: int
+
+    @property
+    def needed(self) -> int:
+        """So many samples before it can be said."""
+        percent = self.objective.percent
+        return MIN_SAMPLES[percent] if percent is not None else 1
+
+    def is_met(self, bad: int, n: int) -> bool:
+        """Whether it would be, with so many bad ones."""
+        objective = self.objective
+        if objective.unit is Unit.SHARE:
+            value = bad / n if objective.operator.startswith("<") else (n - bad) / n
+            return objective.met_by(value)
+        percent = objective.percent if objective.percent is not None else 100
+        return bad <= n - math.ceil(round(percent / 100 * n, 6))
+
+    @property
+    def surely_fails(self) -> bool:
+        """Even if all that is still to come is good."""
+        n = self.n + self.in_flight
+        return n > 0 and not self.is_met(self.bad, max(n, self.needed))
+
+    @property
+    def surely_passes(self) -> bool:
+        """Even if all that still runs is bad."""
+        return self.n >= self.needed and self.is_met(self.bad + self.in_flight, self.n + self.in_flight)
+
+
+def evidence(objective: Objective, cell: Cell) -> Evidence:
+    """Count for and against. Only objectives that load can break: see `is_searchable`."""
+    in_flight = max(0, cell.started - cell.outcomes.total())
+    if objective.unit is Unit.SHARE:
+        n = cell.outcomes.total()
+        value = evaluate(objective, cell).value or 0.0
+        counted = round(value * n)
+        below = objective.operator.startswith("<")
+        bad, allowed = (counted, objective.limit) if below else (n - counted, 1 - objective.limit)
+    else:
+        attempts = cell.attempts(objective.metric)
+        n, bad = attempts.n, attempts.n - attempts.count_at_most(objective.limit)
+        allowed = 0.0 if objective.percent is None else 1 - objective.percent / 100
+    return Evidence(objective=objective, bad=bad, n=n, allowed=allowed, in_flight=in_flight)
+
+
+def is_searchable(objective: Objective) -> bool:
+    """Whether more load makes it worse: a shortest time or a least throughput are no limits of capacity."""
+    if objective.unit is Unit.SHARE:
+        return True
+    return objective.unit is Unit.SECONDS and objective.operator.startswith("<")
+
+
+def judge(
+    objectives: Sequence[Objective],
+    cell_of: Callable[[Objective], Cell],
+    *,
+    thorough: bool,
+    may_wait: bool,
+    may_extend: bool,
+) -> Told | Next:
+    """`may_wait` False: turns that still run count as bad. `may_extend` False: the window is long enough."""
+    found = [evidence(objective, cell_of(objective)) for objective in objectives]
+    if any(item.surely_fails for item in found):
+        return Told.FAIL
+    open_ = [item for item in found if not item.surely_passes]
+    scarce = [item for item in open_ if item.n + item.in_flight < item.needed]
+    if may_extend and any(thorough or not item.n or not item.is_met(item.bad, item.n) for item in scarce):
+        return Next.EXTEND
+    if may_wait and any(item.in_flight for item in open_):
+        return Next.WAIT
+    for item in open_:
+        n = item.n + item.in_flight
+        if n >= item.needed and not item.is_met(item.bad + item.in_flight, n):
+            return Told.FAIL
+    return Told.THIN if any(item.n + item.in_flight < item.needed for item in open_) else Told.PASS
+
+
+def margin(objectives: Sequence[Objective], cell_of: Callable[[Objective], Cell]) -> float | None:
+    """The worst objective's value over its limit (of a lower limit: what it lacks over what it may lack)."""
+    known = []
+    for objective in objectives:
+        item = evidence(objective, cell_of(objective))
+        if objective.unit is Unit.SHARE:
+            if item.n:
+                known.append(item.bad / item.n / item.allowed if item.allowed else math.inf * bool(item.bad))
+        else:
+            attempts = cell_of(objective).attempts(objective.metric)
+            percent = objective.percent if objective.percent is not None else 100
+            value = attempts.percentile(percent)
+            if value is not None:
+                known.append(value / objective.limit)
+    known = [value for value in known if not math.isnan(value)]
+    return max(known, default=None)
+
+
+def results(
+    objectives: Sequence[Objective], cell_of: Callable[[Objective], Cell], told: Told
+) -> list[tuple[ObjectiveResult, Evidence]]:
+    """Each objective as it came out, for the report. A window that is not trusted passes or fails nothing."""
+    found = []
+    for objective in objectives:
+        cell = cell_of(objective)
+        item, result = evidence(objective, cell), evaluate(objective, cell)
+        verdict = result.verdict
+        if told is Told.INVALID:
+            verdict = Verdict.INVALID
+        elif told is Told.FAIL and item.surely_fails:
+            verdict = Verdict.FAIL
+        result = ObjectiveResult(objective=objective, verdict=verdict, value=result.value, n=result.n)
+        found.append((result, item))
+    return found

@@ -1,0 +1,178 @@
+"""A search for the capacity: its fields are documented, and every report shows its answer."""
+
+import random
+
+import pytest
+from rich.console import Console
+from test_results_are_documented import CELL, documented, paths
+
+from astrometer.measure import results as results_file
+from astrometer.measure.capacity import CapacityRun, Step, StepHealth
+from astrometer.measure.objectives import parse_objectives
+from astrometer.measure.search import Answer, End, Told
+from astrometer.measure.search_text import SearchSettings
+from astrometer.measure.tally import Cell, Key, Tally
+from astrometer.report.html import render_html
+from astrometer.report.summary import render_summary
+from astrometer.report.table import render
+
+OBJECTIVES = parse_objectives(["ttft_p90 < 1s", "errors < 2%"])
+
+
+def window(level, told, *, slow=0.0, failed=0, n=240, start=0.0, causes=()):
+    """`slow`: the share of answers beyond a second."""
+    rng = random.Random(level)
+    cell = Cell(started=n)
+    cell.outcomes.update({"ok": n - failed, "server_error": failed})
+    cell.missed["ttft"] = failed
+    for number in range(n - failed):
+        ttft_s = rng.uniform(1.2, 2) if number < slow * n else rng.uniform(0.2, 0.8)
+        cell.ok["ttft"].record(ttft_s)
+        cell.good += ttft_s < 1
+    health = StepHealth(loop_lag_p99_s=0.03 if causes else 0.004, cpu_max=0.2, schedule_lag_p99_s=0.001)
+    return Step(
+        level=level, start_s=start, end_s=start + 30, told=told, cells={None: cell}, completed=n - failed,
+        causes=causes, health=health,
+    )  # fmt: skip
+
+
+STEPS = (
+    window(4, Told.PASS),
+    window(8, Told.INVALID, causes=["event-loop lag p99 30 ms is above 20 ms"], start=40),
+    window(8, Told.PASS, start=80),
+    window(16, Told.FAIL, slow=0.6, failed=30, start=120),
+    window(9, Told.FAIL, slow=0.3, start=160),
+    window(8, Told.PASS, start=200),
+    window(9, Told.FAIL, slow=0.25, start=240),
+)
+
+
+def made(
+    make_info=None, *, steps=STEPS, end=End.CONVERGED, passing=8, failing=9, reason=None, search="1..500"
+):
+    run = CapacityRun(
+        settings=SearchSettings.parse(search),
+        objectives=OBJECTIVES,
+        steps=steps,
+        answer=Answer(end=end, passing=passing, failing=failing),
+        reason=reason,
+    )
+    tally = Tally()
+    tally.cells[Key("chat", "chat")].merge(STEPS[0].cells[None])
+    info = results_file.RunInfo(
+        scenario="chat", url="http://127.0.0.1:6185", start=1_700_000_000, duration_s=280, users=16,
+        objectives=OBJECTIVES, capacity=run,
+        generator=results_file.GeneratorHealth(loop_lag_p99_s=0.5),  # of the whole run: no cause
+    )  # fmt: skip
+    return results_file.build(tally, info)
+
+
+def told(results):
+    console = Console(width=100, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(render(results))
+    console.file.close()
+    return " ".join(console.export_text().split())
+
+
+@pytest.fixture(scope="module")
+def searched():
+    return made()
+
+
+def test_every_field_is_documented_and_every_documented_field_exists(searched):
+    capacity = searched["capacity"]
+    steps = [{k: v for k, v in step.items() if k not in CELL} for step in capacity["steps"]]
+    there = {k: v for k, v in capacity["at_highest_passing"].items() if k not in CELL}
+    for step in (*capacity["steps"], capacity["at_highest_passing"]):
+        assert set(step) >= CELL
+    own = {**capacity, "steps": steps, "at_highest_passing": there}
+    found = set(paths(own))
+    assert found == documented("Capacity")
+
+
+def test_the_answer_is_in_numbers(searched):
+    capacity = searched["capacity"]
+    assert searched["verdict"] == "PASS"
+    assert searched["causes"] == []
+    assert (capacity["highest_passing"], capacity["lowest_failing"]) == (8, 9)
+    assert capacity["binding"] == "ttft_p90 < 1s"
+    assert capacity["interval"] == {"low": 8, "high": 9, "confidence": 0.95}
+    assert capacity["decline"] == "smooth"
+    assert capacity["peak"] == {"completed_per_s": 8.0, "load": 4}
+    assert capacity["at_highest_passing"]["turns"]["started"] == 480  # two windows, without the INVALID one
+    assert [item["verdict"] for item in searched["objectives"]] == ["PASS", "PASS"]
+
+
+def test_an_edge_without_warning_is_a_cliff():
+    steps = (window(8, Told.PASS), window(9, Told.FAIL, slow=0.9))
+    assert made(steps=steps)["capacity"]["decline"] == "cliff"
+
+
+def test_contradicting_windows_widen_the_interval():
+    steps = (window(7, Told.PASS), window(8, Told.FAIL, slow=0.12), *STEPS)
+    interval = made(steps=steps)["capacity"]["interval"]
+    assert (interval["low"], interval["high"]) == (7, 9)
+
+
+def test_few_samples_leave_the_interval_open():
+    steps = (window(8, Told.PASS, slow=0.09, n=110), window(9, Told.FAIL, slow=0.12, n=110))
+    capacity = made(steps=steps)["capacity"]
+    assert (capacity["interval"]["low"], capacity["interval"]["high"]) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("end", "passing", "failing", "verdict", "words"),
+    [
+        (End.CONVERGED, 8, 9, "PASS", "It holds 8 users and breaks at 9 users (ttft_p90 < 1s)."),
+        (End.MAXIMUM, 8, None, "PASS", "It holds 8 users, the most that was to be tried."),
+        (End.SATURATED, 8, None, "PASS", "It holds 8 users, and more load brings no more answers."),
+        (End.MINIMUM, None, 9, "FAIL", "It breaks at 9 users already (ttft_p90 < 1s)."),
+        (End.GENERATOR, 8, None, "INVALID", "So far 8 users passed"),
+        (End.BUDGET, 8, 16, "INVALID", "so far 8 users passed, 16 users failed"),
+        (End.NO_DATA, None, None, "INVALID", "nothing passed"),
+    ],
+)
+def test_every_end_has_its_verdict_and_its_words(end, passing, failing, verdict, words):
+    results = made(end=end, passing=passing, failing=failing)
+    assert results["verdict"] == verdict
+    assert (results["capacity"]["reason"] is None) == (verdict != "INVALID")
+    assert words.lower() in told(results).lower()
+    assert words.lower() in render_summary(results).replace("\\", "").lower()
+
+
+def test_the_terminal_shows_every_step_and_the_answer(searched):
+    text = told(searched)
+    assert "8 users INVALID" in text
+    assert "95% interval: from 8 users to below 9 users" in text
+    assert "search at 4 to 16 users" in text
+
+
+def test_the_page_shows_the_steps_and_charts_against_load(searched, visible):
+    html = render_html(searched)
+    text = visible(html)
+    assert "Search for the capacity" in text
+    assert "Goodput against load" in text
+    assert "Time to first token against load" in text or "TTFT against load" in text
+    assert "event-loop lag p99 30 ms is above 20 ms" in text
+    assert "holds 8 users" in text
+    assert "breaks at 9 users" in text
+
+
+def test_a_search_without_a_step_is_shown_too():
+    results = made(steps=(), end=End.STOPPED, passing=None, failing=None)
+    assert results["verdict"] == "INVALID"
+    assert "nothing passed" in told(results)
+    render_html(results)
+    render_summary(results)
+
+
+def test_rates_are_shown_as_rates():
+    results = made(search="1/s..50/s")
+    assert "0.4/s and breaks at 0.45/s" in told(results)
+    assert results["capacity"]["unit"] == "per_s"
+
+
+def test_a_run_without_a_search_says_nothing_of_it(passed):
+    assert passed["capacity"] is None
+    assert "capacity" not in told(passed)
+    assert "Search for the capacity" not in render_html(passed)
