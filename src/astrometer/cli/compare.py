@@ -1,0 +1,190 @@
+"""`astrometer compare BASE CAND`: runs of two sides -> what changed, and whether that is allowed."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from astrometer.cli import exits
+from astrometer.measure import results
+from astrometer.measure.comparable import Run
+from astrometer.measure.compare import MARGIN, SHARE_MARGIN
+from astrometer.measure.gates import Gate, GateError, parse_gate
+
+if TYPE_CHECKING:
+    from astrometer.report.compare_view import Page
+
+EXIT_BY_VERDICT = {
+    "PASS": exits.PASS,
+    "NONE": exits.PASS,
+    "FAIL": exits.FAILED,
+    "CANNOT TELL": exits.INVALID,
+    "NOT COMPARABLE": exits.INVALID,
+}
+
+
+class Percentage(click.ParamType[float]):
+    """`5%` or `2pp` -> a share of one."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.name = f"N{unit}"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.strip().removesuffix(self.unit)) / 100
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r} is not a margin (write 5{self.unit})", param, ctx)
+        return share
+
+
+def gates_of(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[Gate]:
+    """The values of --fail-if."""
+    try:
+        return [parse_gate(text) for text in texts]
+    except GateError as exc:
+        raise click.BadParameter(str(exc).removeprefix("--fail-if ")) from exc
+
+
+MARGIN_OPTION = click.option(
+    "--margin",
+    type=Percentage("%"),
+    default=MARGIN,
+    show_default="5%",
+    help="The smallest change of a duration that matters.",
+)
+SHARE_MARGIN_OPTION = click.option(
+    "--share-margin",
+    type=Percentage("pp"),
+    default=SHARE_MARGIN,
+    show_default="2pp",
+    help="The same for errors and goodput, in percentage points.",
+)
+ACCEPT_OPTION = click.option(
+    "--accept-undecided",
+    is_flag=True,
+    help="Exit with 0 when no condition came true but some could not be decided.",
+)
+
+
+@click.command(short_help="Compare runs: what changed, how surely, and is it allowed?")
+@click.argument("base", metavar="BASE")
+@click.argument("cand", metavar="CAND")
+@click.option(
+    "--fail-if",
+    "gates",
+    multiple=True,
+    metavar="EXPR",
+    callback=gates_of,
+    help="'ttft_p95 worse by 10%', 'chat: e2e_p50 worse by 200ms', 'errors worse by 1pp', 'any worse'. "
+    "Repeatable.",
+)
+@MARGIN_OPTION
+@SHARE_MARGIN_OPTION
+@ACCEPT_OPTION
+@click.option("--force", is_flag=True, help="Show the numbers of runs that must not be compared.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write compare.html, compare.json and summary.md into this directory.",
+)
+def command(
+    *,
+    base: str,
+    cand: str,
+    gates: list[Gate],
+    margin: float,
+    share_margin: float,
+    accept_undecided: bool,
+    force: bool,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Compare a baseline with a candidate, from the results.json of their runs.
+
+    BASE and CAND: the directory of a run or its results file; a directory of such directories, whose runs
+    are pooled; or several of these with commas between them.
+
+    Exit codes: 0 no condition of --fail-if came true (or there is none), 1 one did, 2 usage or an unreadable
+    file, 3 the runs must not be compared, or a condition cannot be decided.
+    """
+    from astrometer.measure.compare import compare
+    from astrometer.measure.gates import check_scopes, judge
+    from astrometer.report.compare_view import page
+
+    try:
+        runs = find_runs(base), find_runs(cand)
+        wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
+        compared = compare(*runs, margin=margin, share_margin=share_margin, more=wanted)
+        check_scopes(gates, compared)
+        shown = page(compared, judge(gates, compared), forced=force)
+    except (results.ResultsError, GateError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    except (KeyError, TypeError, AttributeError) as exc:
+        # A hand-made or damaged file: JSON and a version, but not the schema.
+        reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
+        raise click.UsageError(f"a file does not follow the schema of results.json ({reason})") from exc
+    conclude(shown, out, as_json=as_json)
+    raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
+
+
+def find_runs(text: str) -> list[Run]:
+    """The runs that an argument names. Raises ResultsError."""
+    paths = [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",") if part.strip()]
+    if not paths:
+        raise results.ResultsError(f"{text!r}: names no run")
+    runs = [run for path in paths for run in _runs_at(path)]
+    return [
+        Run(name=name, results=read)
+        for name, read in zip(_names([p for p, _ in runs]), (r for _, r in runs), strict=True)
+    ]
+
+
+def _runs_at(path: Path) -> list[tuple[Path, dict[str, object]]]:
+    if path.is_dir() and not (path / results.FILE_NAME).exists():
+        folders = sorted(file.parent for file in path.glob(f"*/{results.FILE_NAME}"))
+        if not folders:
+            raise results.ResultsError(
+                f"{path}: neither a run nor a directory of runs (no {results.FILE_NAME})"
+            )
+        return [(folder, results.read(folder)) for folder in folders]
+    return [(path, results.read(path))]
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    return [str(path.parent if path.name == results.FILE_NAME else path) for path in paths]
+
+
+def conclude(shown: "Page", out: Path | None, *, as_json: bool) -> None:
+    """Print the comparison and write its files."""
+    import json
+
+    from rich.console import Console
+
+    from astrometer.report import compare_html, compare_json, compare_summary, compare_table
+
+    if as_json:
+        click.echo(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        Console().print(compare_table.render(shown))
+    if out is None:
+        return
+    try:
+        compare_html.write_html(shown, out / compare_html.FILE_NAME)
+        compare_json.write_json(shown, out / compare_json.FILE_NAME)
+        compare_summary.write_summary(shown, out / compare_summary.FILE_NAME)
+    except OSError as exc:
+        raise click.UsageError(f"{exc.filename}: cannot be written ({exc.strerror})") from exc
+    click.echo(f"{out / compare_html.FILE_NAME}", err=as_json)
+
+
+def exit_code(verdict: str, *, accept_undecided: bool) -> int:
+    if verdict == "CANNOT TELL" and accept_undecided:
+        return exits.PASS
+    return EXIT_BY_VERDICT[verdict]

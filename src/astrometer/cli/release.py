@@ -1,0 +1,234 @@
+"""`astrometer release`: is this AstrBot as good as that one? One exit code, one directory."""
+
+import signal
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from astrometer import bundled
+from astrometer.cli import exits
+from astrometer.cli.compare import (
+    ACCEPT_OPTION,
+    MARGIN_OPTION,
+    SHARE_MARGIN_OPTION,
+    conclude,
+    exit_code,
+    gates_of,
+)
+from astrometer.cli.load import Duration, Rate
+from astrometer.measure.gates import Gate, GateError, parse_gate
+from astrometer.measure.objectives import ObjectiveError, parse_objectives
+
+if TYPE_CHECKING:
+    from astrometer.measure.comparable import Run
+    from astrometer.releasing.plan import ReleasePlan, Role
+    from astrometer.report.compare_view import Check, Page
+
+INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
+
+
+@click.command(short_help="Test a release: candidate against baseline, in sandboxes; one exit code.")
+@click.option(
+    "--astrbot", "candidate", required=True, metavar="VERSION|PATH",
+    help="The CANDIDATE, which is judged: a version, latest, a wheel or a checkout.",
+)  # fmt: skip
+@click.option(
+    "--against", "baseline", required=True, metavar="VERSION|PATH",
+    help="The BASELINE, which it is compared with.",
+)  # fmt: skip
+@click.option("--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE", help="As of load.")
+@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
+@click.option("-u", "--users", type=click.IntRange(1), help="Closed model. [10]")
+@click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second.")
+@click.option("-t", "--duration", type=Duration(), default="60s", show_default=True, help="Of each run.")
+@click.option(
+    "--warmup", type=Duration(), default="5s", show_default=True, help="After the ramp: not measured."
+)
+@click.option(
+    "--slo", "slos", multiple=True, metavar="EXPR",
+    help="Objective that each run of the candidate has to meet: 'ttft_p95 < 2s'. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
+    help="As of compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
+)  # fmt: skip
+@MARGIN_OPTION
+@SHARE_MARGIN_OPTION
+@ACCEPT_OPTION
+@click.option("--ttft", type=click.FloatRange(0), default=0.2, show_default=True, help="Stub model, seconds.")
+@click.option("--gap", type=click.FloatRange(0), default=0.02, show_default=True, help="Between its tokens.")
+@click.option("--tokens", type=click.IntRange(1), default=40, show_default=True, help="Of its answers.")
+@click.option("--im-sink", is_flag=True, help="With a messenger that notes what IM pushes deliver.")
+@click.option(
+    "--tries", type=click.IntRange(1), default=2, show_default=True,
+    help="How often a run is made, at most, when it comes out INVALID.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False),
+    help="Directory, new or empty. [astrometer-results/release-TIME]",
+)  # fmt: skip
+@click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
+def command(  # noqa: PLR0917 (click passes them all by name)
+    candidate: str,
+    baseline: str,
+    scenario: str,
+    repeat: int,
+    users: int | None,
+    rate: float | None,
+    duration: float,
+    warmup: float,
+    slos: tuple[str, ...],
+    gates: list[Gate],
+    margin: float,
+    share_margin: float,
+    accept_undecided: bool,
+    ttft: float,
+    gap: float,
+    tokens: int,
+    im_sink: bool,
+    tries: int,
+    out: Path | None,
+    locust_args: tuple[str, ...],
+) -> None:
+    """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
+
+    Both are installed, then run in turn (baseline, candidate, candidate, baseline, ...), each time as a fresh
+    sandbox with the same stub model. The directory holds every run, compare.html, compare.json, summary.md.
+
+    Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
+    2 usage, 3 it cannot be told (a run INVALID, a condition undecided), 4 no server could be had.
+    """
+    from astrometer import config
+    from astrometer.load import launch
+    from astrometer.releasing import plan as planning
+    from astrometer.targets.script import ModelScript
+
+    if users is not None and rate is not None:
+        raise click.UsageError("either --users (closed model) or --rate (open model)")
+    level, unit = launch.users_for(rate) if rate is not None else (users or 10, None)
+    spawn_rate = float(level) if rate is not None else max(1.0, level / 2)
+    excluded = (level - 1) // spawn_rate + warmup
+    if excluded >= duration:
+        raise click.UsageError(
+            f"ramp and warm-up take {excluded:g} s of runs of {duration:g} s: nothing would be measured"
+        )
+    directory = out or Path("astrometer-results") / f"release-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    if directory.exists() and any(directory.iterdir()):
+        raise click.UsageError(f"--out {directory}: holds something already")
+    try:
+        objectives = [item.text for item in parse_objectives(slos)]
+        locustfile = bundled.find("locustfiles", scenario)
+    except (bundled.NotBundled, ObjectiveError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    plan = planning.ReleasePlan(
+        specs={planning.Role.BASELINE: baseline, planning.Role.CANDIDATE: candidate},
+        repeat=repeat,
+        load=launch.LoadPlan(
+            locustfile=locustfile,
+            target=config.Target(name="sandbox", url="http://127.0.0.1"),  # one for each run
+            users=level,
+            spawn_rate=spawn_rate,
+            warmup_s=excluded,
+            rate_unit=unit,
+            duration_s=duration,
+            stop_timeout_s=30.0,
+            processes=None,
+            slos=objectives,
+            out=directory,
+            web_port=None,
+            extra=locust_args,
+        ),
+        model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
+        out=directory,
+        tries=tries,
+        im_sink=im_sink,
+    )
+    runs = _runs(plan)
+    shown = _compare(runs, gates or [parse_gate("any worse")], margin, share_margin)
+    click.echo()
+    conclude(shown, directory, as_json=False)
+    click.echo(f"every run is in {directory}")
+    raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
+
+
+def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
+    """All runs; whatever ends this process leaves no server behind."""
+    from httpx import HTTPError
+
+    from astrometer.releasing import session
+    from astrometer.targets.sandbox.database import DatabaseError
+    from astrometer.targets.sandbox.install import InstallError, NoPythonError
+    from astrometer.targets.sandbox.process import ChildError
+    from astrometer.targets.sandbox.provision import ProvisionError
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # nohup is obeyed
+            signal.signal(number, _leave)
+    try:
+        return session.execute(session.prepare(plan, _say), _say)
+    except (KeyboardInterrupt, session.Interrupted) as exc:
+        _say(f"Interrupted: the sandboxes are gone; what was measured is in {plan.out}")
+        raise SystemExit(INTERRUPTED) from exc
+    except session.ReleaseError as exc:
+        _say(f"Error: {exc}")
+        raise SystemExit(exits.INVALID) from exc
+    except (
+        InstallError,
+        NoPythonError,
+        ChildError,
+        ProvisionError,
+        DatabaseError,
+        HTTPError,
+        OSError,
+    ) as exc:
+        _say(f"Error: {exc}")
+        raise SystemExit(exits.UNREACHABLE) from exc
+
+
+def _leave(number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
+
+
+def _compare(runs: "dict[Role, list[Run]]", gates: list[Gate], margin: float, share_margin: float) -> "Page":
+    from astrometer.measure.compare import compare
+    from astrometer.measure.gates import check_scopes, judge
+    from astrometer.releasing.plan import Role
+    from astrometer.report.compare_view import page
+
+    base, cand = runs[Role.BASELINE], runs[Role.CANDIDATE]
+    wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
+    compared = compare(base, cand, margin=margin, share_margin=share_margin, more=wanted)
+    try:
+        check_scopes(gates, compared)
+    except GateError as exc:
+        raise click.UsageError(str(exc)) from exc
+    return page(compared, judge(gates, compared), checks=objective_checks(cand))
+
+
+def objective_checks(runs: "Sequence[Run]") -> "list[Check]":
+    """Each objective: every run of the candidate has to meet it."""
+    from astrometer.report import view
+    from astrometer.report.compare_view import Check
+
+    checks = []
+    for judged in zip(*(view.headline(run.results).objectives for run in runs), strict=True):
+        verdicts = [item.verdict for item in judged]
+        met = verdicts.count("PASS")
+        values = ", ".join(item.value for item in judged)
+        verdict = "PASS" if met == len(judged) else "FAIL" if "FAIL" in verdicts else "UNDECIDED"
+        checks.append(
+            Check(
+                text=f"candidate: {judged[0].text}",
+                verdict=verdict,
+                why=f"met in {met} of {len(judged)} runs ({values})",
+            )
+        )
+    return checks
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

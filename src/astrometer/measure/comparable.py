@@ -1,0 +1,140 @@
+"""Runs of two sides -> why they cannot be compared, and what else differs. Judges no number.
+
+A reason forbids the comparison: the difference would be of the load and not of the server. A note does not,
+but a reader should know it.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+WINDOW_TOLERANCE = 0.10  # of the longer window
+# These say where a run happened or was written, not what it did.
+_OWN_FLAGS = {
+    *("--host", "-H", "--astrometer-out", "--logfile", "--target-version", "--target-kind", "--im-sink"),
+    *("--master-port", "--master-bind-port", "--slo", "--run-user-prefix", "--web-port"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """One results file. `name` is what a reader calls it, such as its directory."""
+
+    name: str
+    results: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparability:
+    """`reasons` forbid the comparison; `notes` only have to be told."""
+
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def check(base: Sequence[Run], cand: Sequence[Run]) -> Comparability:
+    """Compare each run with the first of the baseline: all must be of one kind."""
+    runs = [*base, *cand]
+    reasons = [reason for run in runs for reason in _untrusted(run)]
+    reasons += _same_run_twice(runs)
+    first, *others = runs
+    for what, read in _MUST_AGREE.items():
+        reasons += _disagreement(what, read, first, others)
+    reasons += _windows(first, others)
+    notes = [
+        note for what, read in _SHOULD_AGREE.items() for note in _disagreement(what, read, first, others)
+    ]
+    for side, name in ((base, "baseline"), (cand, "candidate")):
+        versions = {str(run.results["target"].get("version")) for run in side}
+        if len(versions) > 1:
+            notes.append(f"the {name} pools several versions: {', '.join(sorted(versions))}")
+    return Comparability(reasons=tuple(reasons), notes=tuple(notes))
+
+
+def _untrusted(run: Run) -> list[str]:
+    if run.results["verdict"] != "INVALID":
+        return []
+    return [f"{run.name} is INVALID: {'; '.join(run.results['causes']) or 'no cause given'}"]
+
+
+def _same_run_twice(runs: Sequence[Run]) -> list[str]:
+    def identity(run: Run) -> tuple[Any, ...]:
+        return run.results["window"]["start"], run.results["target"]["url"], run.results["turns"]["started"]
+
+    return [
+        f"{two.name} is the same run as {one.name}"
+        for one, two in combinations(runs, 2)
+        if identity(one) == identity(two)
+    ]
+
+
+def _disagreement(
+    what: str, read: Callable[[Mapping[str, Any]], str | None], first: Run, others: Sequence[Run]
+) -> list[str]:
+    """One sentence for the first run that differs; one of them not knowing is no difference."""
+    for run in others:
+        ours, theirs = read(first.results), read(run.results)
+        if ours is not None and theirs is not None and ours != theirs:
+            return [f"{what}: {ours} in {first.name}, {theirs} in {run.name}"]
+    return []
+
+
+def _windows(first: Run, others: Sequence[Run]) -> list[str]:
+    for run in others:
+        one, two = first.results["window"], run.results["window"]
+        for key, what, slack_s in (
+            ("duration_s", "other window", 1.0),
+            ("excluded_s", "other ramp and warm-up", 2.0),
+        ):
+            longer = max(one[key], two[key])
+            if abs(one[key] - two[key]) > max(slack_s, WINDOW_TOLERANCE * longer):
+                return [f"{what}: {one[key]:.0f} s in {first.name}, {two[key]:.0f} s in {run.name}"]
+    return []
+
+
+def _load(results: Mapping[str, Any]) -> str | None:
+    arrivals = results.get("arrivals")
+    if results.get("profile"):
+        return f"the shape {results['profile']}"
+    if arrivals:
+        return f"an open model of {arrivals['rate_per_s']:g}/s ({arrivals['process']})"
+    users = results.get("users")
+    return None if users is None else f"a closed model of {users} users"
+
+
+def _arguments(results: Mapping[str, Any]) -> str | None:
+    """The command's own choices, without where it wrote and whom it asked."""
+    kept: list[str] = []
+    words = iter(results["command"][1:])
+    for word in words:
+        if word in _OWN_FLAGS:
+            next(words, None)
+        elif word in {"-f", "--locustfile"}:
+            kept.append(f"-f {next(words, '').rsplit('/', 1)[-1]}")
+        elif word.split("=", 1)[0] not in _OWN_FLAGS:
+            kept.append(word)
+    return " ".join(kept) or None
+
+
+def _set_of(names: Iterable[str]) -> str | None:
+    return ", ".join(sorted(names)) or None
+
+
+_MUST_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "other scenario": lambda results: str(results["scenario"]),
+    "other load": _load,
+    "other number of load processes": lambda results: str(results["generator"]["processes"]),
+    "other kind of target": lambda results: results["target"].get("kind"),
+}
+_SHOULD_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
+    "not the same scenarios ran": lambda results: _set_of(results["scenarios"]),
+    "not the same machine or platform": lambda results: results["environment"].get("platform"),
+    "not the same astrometer": lambda results: results["environment"].get("astrometer"),
+    "not the same Locust": lambda results: results["environment"].get("locust"),
+    "not the same Python": lambda results: results["environment"].get("python"),
+    "not the same arguments": _arguments,
+    "not the same objectives, so goodput is left out": lambda results: (
+        _set_of(item["text"] for item in results["objectives"]) or "none"
+    ),
+}

@@ -1,0 +1,1 @@
+"""Two AstrBots, one load, in turn -> the results of each run, ready to be compared."""
