@@ -1,0 +1,1 @@
+"""thresholds.toml and astrometer's own tables -> Prometheus rules."""

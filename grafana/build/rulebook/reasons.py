@@ -1,0 +1,58 @@
+"""The exporter's reasons -> layers and sides, as matchers. Read off the code's tables, never typed."""
+
+from collections.abc import Iterable
+
+from astrometer.api.outcome import Layer, Outcome
+from astrometer.probing.verdict import REASONS, Own, Reason
+
+# A reason that no exchange has is the probe's own.
+PROBE_LAYER = "probe"
+SIDES = ("server", "llm")
+_SIDE_OF_LAYER = {
+    Layer.NETWORK: "server",
+    Layer.SERVER: "server",
+    Layer.UPSTREAM: "llm",
+    Layer.CONTENT: "llm",
+}
+# A probe's requests are good ones: a 404 or a 405 says that the server changed, or what stands before it.
+_SERVER_TO_A_PROBE = frozenset({Outcome.CLIENT_ERROR})
+# The server did what was asked; what went wrong has alerts of its own.
+_ANSWERED = frozenset({Own.CLEANUP, Own.LEAK})
+
+
+def layer_of(reason: Reason) -> str:
+    return reason.layer.value if isinstance(reason, Outcome) else PROBE_LAYER
+
+
+def side_of(reason: Reason) -> str | None:
+    """Whose failure it is: `server`, `llm`, or None."""
+    if reason in _SERVER_TO_A_PROBE:
+        return "server"
+    return _SIDE_OF_LAYER.get(reason.layer) if isinstance(reason, Outcome) else None
+
+
+def is_judged(reason: Reason) -> bool:
+    """Whether a run that failed so says anything of the server at all."""
+    return side_of(reason) is not None or reason in _ANSWERED
+
+
+def layers() -> dict[str, tuple[str, ...]]:
+    """Every layer with its reasons, in the order of the code."""
+    names: dict[str, list[str]] = {}
+    for reason in REASONS:
+        names.setdefault(layer_of(reason), []).append(reason.value)
+    return {layer: tuple(reasons) for layer, reasons in names.items()}
+
+
+def side(name: str) -> tuple[str, ...]:
+    return tuple(reason.value for reason in REASONS if side_of(reason) == name)
+
+
+def unjudged() -> tuple[str, ...]:
+    return tuple(reason.value for reason in REASONS if not is_judged(reason))
+
+
+def one_of(reasons: Iterable[str]) -> str:
+    """A matcher on the label `reason`."""
+    names = list(reasons)
+    return f'reason="{names[0]}"' if len(names) == 1 else f'reason=~"{"|".join(names)}"'
