@@ -53,7 +53,7 @@ def dashboard(path: Path, namespace: str | None) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": metadata(f"astrometer-dashboard-{path.stem}", namespace, labels),
+        "metadata": metadata(f"astrometer-dashboard-{path.stem}".replace("_", "-"), namespace, labels),
         "data": {path.name: path.read_text("utf-8")},
     }
 

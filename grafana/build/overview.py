@@ -1,0 +1,162 @@
+"""Is AstrBot well, since when not, and whose fault is it?"""
+
+import exporter_health
+import overview_details
+from grafana_foundation_sdk.builders import stat, statetimeline
+from looks import BAD, GOOD, WARN
+from page import At, Page, Section, line_up
+from panels import line, now, number, timeline
+from queries import RANGE, exporter, probe, probe_quantile, share, target, total
+from service import PASSED, service
+from variables import EXPORTERS, data_source, of_probes, of_scrape, window
+
+DAY_S = 86400
+PASSING = ((None, BAD), (0.95, WARN), (0.99, GOOD))
+TTFT = "time_to_first_token_seconds"
+
+
+def page() -> Page:
+    return Page(
+        uid="astrometer-overview",
+        description="Is AstrBot well, since when not, and in which layer is the cause? All from the probes.",
+        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), window()],
+        sections=[
+            Section(panels=top()),
+            Section(
+                title="Why",
+                panels=line_up(0, 8, (overview_details.by_layer(), 12), (overview_details.by_reason(), 12)),
+            ),
+            Section(
+                title="How fast",
+                panels=line_up(0, 8, (overview_details.first_token(), 12), (overview_details.duration(), 12)),
+            ),
+            Section(title="Targets", panels=line_up(0, 9, (overview_details.targets(), 24))),
+            Section(title="The exporter itself", panels=exporter_health.panels()),
+        ],
+    )
+
+
+def top() -> list[At]:
+    return [
+        At(panel=service(), x=0, y=0, w=6, h=8),
+        *[
+            At(panel=panel, x=6 + at.x, y=at.y, w=at.w, h=at.h)
+            for panel, at in (
+                (at.panel, at)
+                for at in (
+                    *line_up(0, 4, (failing(), 4), (passed(), 5), (ttft(), 5), (pages(), 4)),
+                    *line_up(4, 4, (oldest(), 4), (runs(), 5), (certificate(), 5), (scrapes(), 4)),
+                )
+            )
+        ],
+        *line_up(8, 8, (timeline_of_targets(), 12), (timeline_of_probes(), 12)),
+    ]
+
+
+def failing() -> stat.Panel:
+    success = probe("success")
+    return number(
+        "Failing now",
+        "Probes whose last run failed, counted for each target and exporter.",
+        "none",
+        now(f"count({success}) - sum({success})"),
+        colors=((None, GOOD), (1, BAD)),
+    )
+
+
+def passed() -> stat.Panel:
+    failures = total(f"increase({probe('failures_total')}[{RANGE}])")
+    finished = total(f"increase({probe('runs_total')}[{RANGE}])")
+    return number(
+        "Runs passed",
+        "Share of the finished runs that passed, over the time range. Skipped runs do not count. "
+        "The objective, which leaves out what is not the server's fault, is on SLO and cost.",
+        "percentunit",
+        now(f"1 - {share(failures, finished)}"),
+        colors=PASSING,
+        decimals=2,
+    )
+
+
+def ttft() -> stat.Panel:
+    return number(
+        "Time to first token",
+        "Of the answers in the time range. p50 is withheld below 20 answers, p95 below 200.",
+        "s",
+        now(probe_quantile(50, TTFT, RANGE), "p50"),
+        now(probe_quantile(95, TTFT, RANGE), "p95"),
+        none="too few",
+    )
+
+
+def pages() -> stat.Panel:
+    firing = 'ALERTS{alertname=~"AstrBot.+",alertstate="firing",severity=~"page|ticket"}'
+    return number(
+        "Alerts",
+        "Alerts of the rules in grafana/rules that fire now, of every target. What to do: docs/runbooks.md.",
+        "none",
+        now(f"count({firing}) or vector(0)"),
+        colors=((None, GOOD), (1, BAD)),
+    )
+
+
+def oldest() -> stat.Panel:
+    return number(
+        "Oldest news",
+        "Time since the last run of the probe that is longest overdue. Orange and red: the state of the "
+        "service, left, is that old.",
+        "s",
+        now(f"max(time() - {probe('last_run_timestamp_seconds')})"),
+        decimals=0,
+    )
+
+
+def runs() -> stat.Panel:
+    return number(
+        "Runs",
+        "Finished runs in the time range: what the figures on this page rest on.",
+        "short",
+        now(total(f"increase({probe('runs_total')}[{RANGE}])")),
+        decimals=0,
+    )
+
+
+def certificate() -> stat.Panel:
+    return number(
+        "Certificate",
+        "Until the first certificate of the chosen targets expires; nothing without TLS.",
+        "s",
+        now(f"min({target('cert_expiry_timestamp_seconds')} - time())"),
+        colors=((None, BAD), (3 * DAY_S, WARN), (14 * DAY_S, GOOD)),
+        none="no TLS",
+        decimals=0,
+    )
+
+
+def scrapes() -> stat.Panel:
+    return number(
+        "Exporters",
+        "Exporters that answer Prometheus.",
+        "none",
+        now(f"count({exporter('up')} == 1 and on (job, instance) {exporter(EXPORTERS)})"),
+        colors=((None, GOOD),),
+        none="none",
+    )
+
+
+def timeline_of_targets() -> statetimeline.Panel:
+    return timeline(
+        "Targets over time",
+        "Red while the last run of any chosen probe of the target failed. A gap: no exporter was there.",
+        line(f"min by (target) ({probe('success')})", "{{target}}"),
+        PASSED,
+    )
+
+
+def timeline_of_probes() -> statetimeline.Panel:
+    return timeline(
+        "Probes over time",
+        "Red while the last run of the probe failed on any chosen target.",
+        line(f"min by (probe) ({probe('success')})", "{{probe}}"),
+        PASSED,
+    )

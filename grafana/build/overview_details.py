@@ -1,0 +1,119 @@
+"""Why, how fast, and target by target: the lower rows of the overview."""
+
+from grafana_foundation_sdk.builders import bargauge, table, timeseries
+from looks import BAD, GOOD, PLAIN, WARN, cell, colored, fixed, prop, worded
+from panels import bars, column, graph, line, now, rows, shaped, stack
+from queries import RANGE, RATE, WINDOW, failed_for, probe, probe_quantile, share, target, total
+from rulebook import reasons
+from service import LATE, PASSED
+
+LAYER_COLORS = {
+    "network": "purple",
+    "server": BAD,
+    "upstream": WARN,
+    "auth": "yellow",
+    "content": "super-light-blue",
+    "client": PLAIN,
+    "probe": "#707684",
+}
+PASSING = ((None, BAD), (0.95, WARN), (0.99, GOOD))
+TTFT = "time_to_first_token_seconds"
+
+
+def by_layer() -> timeseries.Panel:
+    queries = [
+        line(
+            f"sum(increase({probe('failures_total', failed_for(names))}[{RATE}])) > 0",
+            layer,
+        )
+        for layer, names in reasons.layers().items()
+    ]
+    panel = stack(
+        "Failures by layer",
+        "Failed runs by where the first cause lies. network: not reached. server: AstrBot answered wrongly. "
+        "upstream: the model behind it. auth: the key. content: the answer is not the one asked for. "
+        "client, probe: on our side. Each bar counts over the last few scrapes.",
+        "none",
+        *queries,
+        none="no failures",
+    )
+    for layer, color in LAYER_COLORS.items():
+        panel = panel.override_by_name(layer, [fixed(color)])
+    return panel
+
+
+def by_reason() -> bargauge.Panel:
+    return bars(
+        "Failures by cause",
+        "The ten most frequent first causes in the time range. Each is explained in docs/outcomes.md.",
+        "none",
+        now(f"topk(10, sum by (reason) (increase({probe('failures_total')}[{RANGE}])) > 0)", "{{reason}}"),
+        colors=((None, BAD),),
+        none="no failures",
+    ).decimals(0)
+
+
+def first_token() -> timeseries.Panel:
+    return graph(
+        "Time to first token by target",
+        "Over the window chosen above, sliding. p50 is withheld below 20 answers in it, p95 below 200: "
+        "a probe a minute needs four hours for a p95.",
+        "s",
+        line(probe_quantile(50, TTFT, WINDOW, "target"), "{{target}} p50"),
+        line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95"),
+        calcs=("lastNotNull", "max"),
+    ).override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
+
+
+def duration() -> timeseries.Panel:
+    took = total(f"increase({probe('duration_seconds_sum')}[{RATE}])", "probe")
+    return graph(
+        "Duration by probe",
+        "Mean duration of a run, request start to the end of the answer; failed runs included.",
+        "s",
+        line(
+            share(took, total(f"increase({probe('duration_seconds_count')}[{RATE}])", "probe")), "{{probe}}"
+        ),
+        calcs=("lastNotNull", "max"),
+    )
+
+
+def targets() -> table.Panel:
+    failures = total(f"increase({probe('failures_total')}[{RANGE}])", "target")
+    finished = total(f"increase({probe('runs_total')}[{RANGE}])", "target")
+    panel = rows(
+        "Targets",
+        "A line for each target. AstrBot's version as far as it was found out; runs passed and TTFT p50 "
+        "over the time range; LATE: the most overdue probe, in intervals.",
+        "none",
+        column(f"min by (target) ({probe('success')})", "A"),
+        column(f"max by (target, version) ({target('target_info')})", "B"),
+        column(f"1 - {share(failures, finished)}", "C"),
+        column(probe_quantile(50, TTFT, RANGE, "target"), "D"),
+        column(f"max by (target) ({LATE})", "E"),
+        column(f"min by (target) ({target('cert_expiry_timestamp_seconds')} - time())", "F"),
+        column(f"min by (target) ({target('budget_tokens_remaining')})", "G"),
+    )
+    names = {
+        "target": "Target",
+        "version": "AstrBot",
+        "Value #A": "Now",
+        "Value #C": "Runs passed",
+        "Value #D": "TTFT p50",
+        "Value #E": "Late",
+        "Value #F": "Certificate",
+        "Value #G": "Tokens left",
+    }
+    limits = ((None, "text"), (2, WARN), (3, BAD))
+    return (
+        shaped(panel, names, sort_by="Target")
+        .override_by_name("Now", [worded(PASSED), cell("color-background")])
+        .override_by_name(
+            "Runs passed",
+            [prop("unit", "percentunit"), prop("decimals", 2), colored(*PASSING), cell("color-text")],
+        )
+        .override_by_name("TTFT p50", [prop("unit", "s"), prop("decimals", 2)])
+        .override_by_name("Late", [prop("decimals", 1), colored(*limits), cell("color-text")])
+        .override_by_name("Certificate", [prop("unit", "s"), prop("decimals", 0)])
+        .override_by_name("Tokens left", [prop("unit", "short")])
+    )

@@ -1,0 +1,33 @@
+"""The state of the service: the same panel at the top left of every dashboard about probes."""
+
+from grafana_foundation_sdk.builders import stat
+from looks import BAD, GOOD, WARN, States
+from panels import now, state
+from queries import THRESHOLDS, probe
+
+DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
+SERVICE: States = {
+    DOWN: ("DOWN", "dark-red"),
+    FAILING: ("FAILING", BAD),
+    STALE: ("STALE", WARN),
+    WELL: ("WELL", GOOD),
+}
+PASSED: States = {0: ("fails", BAD), 1: ("passes", GOOD)}
+LATE = (
+    f"(time() - {probe('last_run_timestamp_seconds')})\n  / on (job, instance, target, probe) "
+    f"(({probe('interval_seconds')}) > 0)"
+)
+
+
+def service() -> stat.Panel:
+    success = probe("success")
+    late = f"(max({LATE}) > bool {THRESHOLDS.stale.intervals:g})"
+    return state(
+        "Service",
+        "The last run of every chosen probe. WELL: all passed. FAILING: at least one failed. DOWN: none "
+        f"passed. STALE: all passed, but one has not run for more than {THRESHOLDS.stale.intervals:g} of "
+        "its intervals. NO DATA: no exporter answers.",
+        now(f"max({success}) + 2 * min({success}) - min({success}) * {late}"),
+        SERVICE,
+        none="NO DATA",
+    )

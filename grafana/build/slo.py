@@ -1,0 +1,236 @@
+"""How much may still go wrong, how fast is it being used up, and what does the watching cost?"""
+
+from grafana_foundation_sdk.builders import bargauge, stat, timeseries
+from looks import BAD, GOOD, WARN, dashed
+from page import At, Page, Section, line_up
+from panels import bars, graph, line, now, number, stack
+from queries import RANGE, RATE, THRESHOLDS, probe, recorded, target, total, where
+from rulebook import recording
+from service import service
+from variables import EXPORTERS, data_source, of_probes, of_scrape
+
+SLO = THRESHOLDS.slo
+SIDES = {"server": ("AstrBot", SLO.availability), "llm": ("model", SLO.llm)}
+BUDGET = ((None, BAD), (0, WARN), (0.25, GOOD))
+BURN = ((None, GOOD), (1, WARN), (6, BAD))
+SLOW = f"TTFT over {SLO.ttft_seconds:g} s"
+
+
+def page() -> Page:
+    return Page(
+        uid="astrometer-slo",
+        description="Error budgets, how fast they burn, what probing costs and what it leaves behind.",
+        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes()],
+        sections=[
+            Section(panels=top()),
+            Section(
+                title="Error budget",
+                panels=[
+                    *line_up(0, 8, (burning(), 8), (over_time(), 16)),
+                    *line_up(8, 8, (left_over_time(), 12), (availability_over_time(), 12)),
+                ],
+            ),
+            Section(title="Cost", panels=line_up(0, 8, (tokens(), 8), (tokens_left(), 8), (skipped(), 8))),
+            Section(title="Left behind", panels=line_up(0, 7, (leaked(), 12), (cleanup_failures(), 12))),
+        ],
+    )
+
+
+def top() -> list[At]:
+    sides = [(budget_left(side), 4) for side in SIDES]
+    return line_up(0, 5, (service(), 5), *sides, (slow_left(), 4), (spent(), 4), (runs_skipped(), 3))
+
+
+def _ratio(window: str, side: str) -> str:
+    """The worst probe's: a mean would let a healthy probe hide a broken one."""
+    return f"max({recorded(recording.failure_ratio(window), where('side', side))})"
+
+
+def _slow_ratio(window: str) -> str:
+    return f"max({recorded(recording.slow_ratio(window))})"
+
+
+def budget_left(side: str) -> stat.Panel:
+    name, objective = SIDES[side]
+    return number(
+        f"Budget left: {name}",
+        f"Of the failures that an objective of {objective:.4g} allows in {SLO.budget_window}, the share "
+        "that is left, of the worst chosen probe; below 0 the objective is missed. Counted are failures of "
+        f"the side `{side}`.",
+        "percentunit",
+        now(f"min({recorded(recording.budget_left(SLO.budget_window), where('side', side))})"),
+        colors=BUDGET,
+        decimals=0,
+    )
+
+
+def slow_left() -> stat.Panel:
+    return number(
+        "Budget left: TTFT",
+        f"Of the answers that may be slower than {SLO.ttft_seconds:g} s to their first token "
+        f"({1 - SLO.ttft:.4g} of them in {SLO.budget_window}), the share that is left, of the worst chosen "
+        "probe.",
+        "percentunit",
+        now(f"min({recorded(recording.slow_budget_left(SLO.budget_window))})"),
+        colors=BUDGET,
+        decimals=0,
+    )
+
+
+def spent() -> stat.Panel:
+    return number(
+        "Tokens spent",
+        "Tokens of all probes in the time range, as the servers count them, input and output.",
+        "short",
+        now(total(f"increase({probe('tokens_total')}[{RANGE}])", "direction"), "{{direction}}"),
+    )
+
+
+def runs_skipped() -> stat.Panel:
+    return number(
+        "Skipped",
+        "Runs in the time range that did not start, whatever the cause.",
+        "none",
+        now(total(f"increase({probe('skipped_total')}[{RANGE}])")),
+        colors=((None, GOOD), (0.5, WARN)),
+        decimals=0,
+    )
+
+
+def burning() -> bargauge.Panel:
+    queries = [
+        now(f"{_ratio(window, side)} / {1 - objective:.4g}", f"{name} {window}")
+        for side, (name, objective) in SIDES.items()
+        for window in _burn_windows()
+    ]
+    queries += [
+        now(f"{_slow_ratio(window)} / {1 - SLO.ttft:.4g}", f"TTFT {window}") for window in _burn_windows()
+    ]
+    pairs = ", ".join(f"{burn.factor:g} on {burn.long} and {burn.short}" for burn in THRESHOLDS.burn)
+    return bars(
+        "Burn rate now",
+        "How many times faster than the objective allows its budget is used up, by window; of the worst "
+        f"chosen probe. At 1 it lasts exactly its {SLO.budget_window}. Alerts: {pairs}.",
+        "none",
+        *queries,
+        colors=BURN,
+    ).decimals(1)
+
+
+def _burn_windows() -> list[str]:
+    return [burn.long for burn in THRESHOLDS.burn]
+
+
+def over_time() -> timeseries.Panel:
+    fastest = THRESHOLDS.burn[0]
+    queries = [
+        line(f"{_ratio(fastest.long, side)} / {1 - objective:.4g}", f"{name} {fastest.long}")
+        for side, (name, objective) in SIDES.items()
+    ]
+    limits = [(burn.factor, BAD if burn.severity == "page" else WARN) for burn in reversed(THRESHOLDS.burn)]
+    return graph(
+        f"Burn rate over {fastest.long}",
+        "Of the worst chosen probe. Dashed: the factors at which the alerts fire, in their own windows.",
+        "none",
+        *queries,
+        line(f"{_slow_ratio(fastest.long)} / {1 - SLO.ttft:.4g}", f"TTFT {fastest.long}"),
+        limits=limits,
+        calcs=("lastNotNull", "max"),
+    )
+
+
+def left_over_time() -> timeseries.Panel:
+    queries = [
+        line(
+            f"min by (target) ({recorded(recording.budget_left(SLO.budget_window), where('side', side))})",
+            f"{{{{target}}}} {name}",
+        )
+        for side, (name, _) in SIDES.items()
+    ]
+    return (
+        graph(
+            "Budget left by target",
+            f"What is left of {SLO.budget_window}. Steps down are failures; a rise is an old failure that "
+            "leaves the window. Solid: AstrBot; dashed: the model.",
+            "percentunit",
+            *queries,
+            calcs=("lastNotNull",),
+        )
+        .max(1)
+        .axis_soft_min(0)
+        .override_by_regexp("/ model$/", [dashed()])
+    )
+
+
+def availability_over_time() -> timeseries.Panel:
+    window = THRESHOLDS.burn[1].long
+    side = 'side="server"'
+    return (
+        graph(
+            f"Availability by target, over {window}",
+            "Share of judged runs that did not fail on the server's side. Runs that say nothing of the "
+            "server, such as a rejected key, are not judged; skipped runs are none. Dashed: the objective.",
+            "percentunit",
+            line(f"1 - max by (target) ({recorded(recording.failure_ratio(window), side)})", "{{target}}"),
+            limits=((SLO.availability, GOOD),),
+            calcs=("lastNotNull", "min"),
+        )
+        .max(1)
+        .axis_soft_min(0.95)
+    )
+
+
+def tokens() -> timeseries.Panel:
+    return stack(
+        "Tokens an hour",
+        "What probing costs now, by target and direction.",
+        "short",
+        line(
+            f"3600 * sum by (target, direction) (rate({probe('tokens_total')}[{RATE}])) > 0",
+            "{{target}} {{direction}}",
+        ),
+    )
+
+
+def tokens_left() -> timeseries.Panel:
+    return graph(
+        "Tokens left today",
+        "Of each target's daily cap; at 0 its probes that cost tokens are skipped until midnight UTC. A "
+        "target without a cap has no line.",
+        "short",
+        line(f"min by (target) ({target('budget_tokens_remaining')})", "{{target}}"),
+        calcs=("lastNotNull",),
+    )
+
+
+def skipped() -> timeseries.Panel:
+    return stack(
+        "Skipped runs",
+        "budget: today's tokens or runs are spent. overlap: the run before still goes on. schedule: too "
+        "many runs at once, or the exporter was held up.",
+        "none",
+        line(f"sum by (cause) (increase({probe('skipped_total')}[{RATE}])) > 0", "{{cause}}"),
+    )
+
+
+def leaked() -> timeseries.Panel:
+    return graph(
+        "Made and not deleted",
+        "Sessions and files of probes that are still on the server. AstrBot before 4.26 cannot delete "
+        "sessions by key: there it is one for each probe.",
+        "none",
+        line(f"sum by (target, resource) ({probe('leaked_resources')})", "{{target}} {{resource}}"),
+        calcs=("lastNotNull",),
+    )
+
+
+def cleanup_failures() -> timeseries.Panel:
+    return stack(
+        "Deletions that failed",
+        "Tried and not done, or not verified.",
+        "none",
+        line(
+            f"sum by (target, resource) (increase({probe('cleanup_failures_total')}[{RATE}])) > 0",
+            "{{target}} {{resource}}",
+        ),
+    )

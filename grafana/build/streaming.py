@@ -1,0 +1,234 @@
+"""How do answers stream: when does the first token come, how even is the rest, what breaks off?"""
+
+from grafana_foundation_sdk.builders import heatmap, stat, timeseries
+from looks import BAD, GOOD, WARN, dashed, prop
+from page import Page, Section, line_up
+from panels import density, graph, line, now, number, stack
+from queries import RANGE, RATE, THRESHOLDS, WINDOW, failed_for, probe, probe_quantile, share, total
+from service import service
+from variables import EXPORTERS, data_source, of_probes, of_scrape, window
+
+from astrometer.api.outcome import Outcome
+
+TTFT = "time_to_first_token_seconds"
+GAP = "inter_chunk_gap_seconds"
+BROKEN = (
+    Outcome.TRUNCATED,
+    Outcome.RESET,
+    Outcome.STALLED,
+    Outcome.TIMEOUT_FIRST_TOKEN,
+    Outcome.TIMEOUT_TOTAL,
+    Outcome.NOT_SSE,
+    Outcome.STREAM_ERROR,
+    Outcome.MALFORMED,
+    Outcome.EMPTY_ANSWER,
+)
+# A probe has this series exactly if it asks the model.
+ASKED = probe("tokens_total")
+SERVERS = probe("server_time_to_first_token_seconds")
+OUTPUT = 'direction="output"'
+BEFORE_THE_FIRST = "resolve|connect|tls|headers|first_event|first_token"
+
+
+def page() -> Page:
+    return Page(
+        uid="astrometer-streaming",
+        description="How answers stream: first token, the gaps after it, what breaks off.",
+        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), window()],
+        sections=[
+            Section(
+                panels=line_up(
+                    0, 4, (service(), 6), (first_token(), 5), (gap(), 5), (stall(), 4), (broken(), 4)
+                )
+            ),
+            Section(title="First token", panels=line_up(0, 9, (ttft_map(), 12), (ttft_lines(), 12))),
+            Section(title="Between tokens", panels=line_up(0, 9, (gap_map(), 12), (gap_lines(), 12))),
+            Section(title="Where the time goes", panels=line_up(0, 8, (phases(), 12), (both_clocks(), 12))),
+            Section(
+                title="What goes wrong in a stream",
+                panels=line_up(0, 8, (stalls(), 8), (breaks(), 8), (events(), 8)),
+            ),
+            Section(title="Speed", panels=line_up(0, 7, (speed(), 12), (answers(), 12))),
+        ],
+    )
+
+
+def first_token() -> stat.Panel:
+    return number(
+        "Time to first token",
+        "Send to the first output of the model, of good answers in the time range. Heartbeats and the "
+        "session's own event are no token. p50 is withheld below 20 answers, p95 below 200.",
+        "s",
+        now(probe_quantile(50, TTFT, RANGE), "p50"),
+        now(probe_quantile(95, TTFT, RANGE), "p95"),
+        none="too few",
+    )
+
+
+def gap() -> stat.Panel:
+    return number(
+        "Gap between chunks",
+        "Between two chunks of the answer, in the time range. p50 is withheld below 20 gaps, p99 below 1000.",
+        "s",
+        now(probe_quantile(50, GAP, RANGE), "p50"),
+        now(probe_quantile(99, GAP, RANGE), "p99"),
+        none="too few",
+    )
+
+
+def stall() -> stat.Panel:
+    return number(
+        "Longest gap",
+        "The longest gap of any chosen probe's last run in the time range; a probe that was asked often "
+        "has had longer ones between two scrapes.",
+        "s",
+        now(f"max(max_over_time({probe('max_stall_seconds')}[{RANGE}]))"),
+        colors=((None, GOOD), (2, WARN), (10, BAD)),
+    )
+
+
+def broken() -> stat.Panel:
+    return number(
+        "Broken streams",
+        "Runs in the time range whose stream broke off, stalled, stayed empty or was no stream. "
+        "Which, see below.",
+        "none",
+        now(total(f"increase({probe('failures_total', failed_for(BROKEN))}[{RANGE}])")),
+        colors=((None, GOOD), (0.5, BAD)),
+        decimals=0,
+    )
+
+
+def ttft_map() -> heatmap.Panel:
+    return density(
+        "Time to first token, all answers",
+        "How many answers began after how long. Two bands are two kinds of answers: a cache, a second model, "
+        "a queue.",
+        line(f"sum by (le) (increase({probe(f'{TTFT}_bucket')}[{RATE}]))"),
+    )
+
+
+def ttft_lines() -> timeseries.Panel:
+    return (
+        graph(
+            "Time to first token by target",
+            "Over the window chosen above, sliding: p50 thin, p95 thick, and p50 of the first reasoning "
+            "text dashed where a model reasons. Withheld below 20 answers (p50) and 200 (p95). The dashed "
+            "limit is the objective's.",
+            "s",
+            line(probe_quantile(50, TTFT, WINDOW, "target"), "{{target}} p50"),
+            line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95"),
+            line(
+                probe_quantile(50, "time_to_first_reasoning_seconds", WINDOW, "target"),
+                "{{target}} reasoning p50",
+            ),
+            limits=((THRESHOLDS.slo.ttft_seconds, WARN),),
+            calcs=("lastNotNull", "max"),
+        )
+        .override_by_regexp("/ reasoning p50$/", [dashed()])
+        .override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
+    )
+
+
+def gap_map() -> heatmap.Panel:
+    return density(
+        "Gaps between chunks, all answers",
+        "How many gaps were how long. A second band far up: the model, or a proxy that buffers, sends in "
+        "bursts.",
+        line(f"sum by (le) (increase({probe(f'{GAP}_bucket')}[{RATE}]))"),
+    )
+
+
+def gap_lines() -> timeseries.Panel:
+    return graph(
+        "Gaps between chunks by target",
+        "Over the window chosen above, sliding: p50 thin, p99 thick. Withheld below 20 gaps (p50) and 1000 "
+        "(p99).",
+        "s",
+        line(probe_quantile(50, GAP, WINDOW, "target"), "{{target}} p50"),
+        line(probe_quantile(99, GAP, WINDOW, "target"), "{{target}} p99"),
+        calcs=("lastNotNull", "max"),
+    ).override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
+
+
+def phases() -> timeseries.Panel:
+    return stack(
+        "Phases of the last run",
+        "Mean over the chosen probes that chat. headers: AstrBot accepts. first_event: the session. "
+        "first_token: the model thinks. generation: it speaks. tail: AstrBot saves. A phase that was not "
+        "reached is absent.",
+        "s",
+        line(
+            f"avg by (phase) ({probe('phase_duration_seconds')} and on (target, probe) {ASKED})", "{{phase}}"
+        ),
+    )
+
+
+def both_clocks() -> timeseries.Panel:
+    ours = probe("phase_duration_seconds", f'phase=~"{BEFORE_THE_FIRST}"')
+    return graph(
+        "First token: measured and as the server says",
+        "Of the last run. Solid: what a user waits, from the connection on. Dashed: AstrBot's own figure, "
+        "which begins when it asks the model. Between them: connection, authentication, queues.",
+        "s",
+        line(
+            f"max by (target) (sum by (target, probe) ({ours} and on (target, probe) {ASKED}))",
+            "{{target}} measured",
+        ),
+        line(f"max by (target) ({SERVERS})", "{{target}} server"),
+        calcs=("lastNotNull",),
+    ).override_by_regexp("/ server$/", [dashed()])
+
+
+def stalls() -> timeseries.Panel:
+    return graph(
+        "Longest gap of the last run",
+        "By target. A heartbeat of the server does not end a gap: only an answer does.",
+        "s",
+        line(f"max by (target) ({probe('max_stall_seconds')})", "{{target}}"),
+    )
+
+
+def breaks() -> timeseries.Panel:
+    return stack(
+        "Broken streams by cause",
+        "truncated: no end. reset: the connection broke. stalled, timeout_*: silence. empty_answer: an end "
+        "without an answer. The others: no proper stream.",
+        "none",
+        line(
+            f"sum by (reason) (increase({probe('failures_total', failed_for(BROKEN))}[{RATE}])) > 0",
+            "{{reason}}",
+        ),
+    )
+
+
+def events() -> timeseries.Panel:
+    return stack(
+        "Stream events",
+        "Events a second by type; a type that AstrBot does not document is `other`.",
+        "cps",
+        line(f"sum by (event) (rate({probe('stream_events_total')}[{RATE}])) > 0", "{{event}}"),
+    )
+
+
+def speed() -> timeseries.Panel:
+    tokens = total(f"increase({probe('tokens_total', OUTPUT)}[{WINDOW}])", "target")
+    return graph(
+        "Output tokens a second while it speaks",
+        "Tokens as the server counts them, by the time between the first and the last chunk of good "
+        "answers, over the window chosen above. Very short answers have no such time, and failed ones only "
+        "tokens.",
+        "none",
+        line(share(tokens, total(f"increase({probe(f'{GAP}_sum')}[{WINDOW}])", "target")), "{{target}}"),
+        calcs=("lastNotNull", "min"),
+    )
+
+
+def answers() -> timeseries.Panel:
+    return graph(
+        "Good answers a minute",
+        "Answers with a first token of the model: what the figures on this page rest on.",
+        "cpm",
+        line(f"60 * sum by (target) (rate({probe(f'{TTFT}_count')}[{RATE}]))", "{{target}}"),
+        calcs=("lastNotNull",),
+    )

@@ -1,0 +1,184 @@
+"""Every query of every panel gives data when real programs are scraped by a real Prometheus."""
+
+import os
+import shutil
+import time
+
+import pytest
+from dashboard_files import NAMES, panels, queries, variables
+from dashboard_grafana import Grafana
+from dashboard_site import ALL, SCRAPE_S, STREAM_FAULTS, World, certificate, fault, says_no
+
+from astrometer.targets.serving import serve
+
+pytestmark = [pytest.mark.promtool, pytest.mark.timeout(300)]
+GIVE_UP_S = 120
+WHOLE = "ASTROMETER_WHOLE"
+WELL, BROKEN = ("probes", "load"), ("broken_probes", "broken_load")
+# Where nothing failed, there is nothing to see: the panel, and the letters of its queries.
+EMPTY_WHEN_WELL = {
+    "overview": {"Failures by layer": "ABCDEFG", "Failures by cause": "A"},
+    "streaming": {"Broken streams by cause": "A"},
+    "auth": {"Violations": "A", "Where": "A", "Refused runs by answer": "ABCD"},
+    "slo": {"Skipped runs": "A", "Deletions that failed": "A"},
+    "load_test": {"Failed turns": "A"},
+}
+
+
+@pytest.fixture(scope="module", params=["simulator", pytest.param("astrbot", marks=pytest.mark.astrbot)])
+def grafana(request, tmp_path_factory):
+    if request.param == "astrbot" and not os.environ.get(WHOLE):
+        pytest.skip(f"takes minutes; {WHOLE}=1 runs it against a real AstrBot, too")
+    missing = [name for name in ("prometheus", "openssl") if shutil.which(name) is None]
+    if missing and "promtool" in os.environ.get("ASTROMETER_REQUIRE", "").replace(",", " ").split():
+        pytest.fail(f"ASTROMETER_REQUIRE asks for promtool: {', '.join(missing)} not on PATH")
+    if missing:
+        pytest.skip(f"{', '.join(missing)} not on PATH")
+    with World(tmp_path_factory.mktemp("world")) as world:
+        box = request.getfixturevalue("real_astrbot")("latest") if request.param == "astrbot" else None
+        url, keys = world.simulator() if box is None else (box.url, box.keys)
+        all_is_well(world, box)
+        much_is_broken(world)
+        first = world.load("load", url, keys["all"], "--shape", "8/s:12s")
+        since = int(time.time())
+        prometheus = world.prometheus()
+        first.wait(90)
+        world.load("load", url, keys["all"], "--shape", "6/s:8s,10/s:90s")
+        found = Grafana(prometheus, since, SCRAPE_S)
+        world.callback(found.close)
+        yield found
+
+
+def all_is_well(world, box):
+    """A healthy server with TLS, a daily cap and a model that reasons; and a real AstrBot if there is one."""
+    tls = certificate(world.folder)
+    url, keys = world.simulator(tls=tls, model={"reasoning_tokens": 3})
+    targets = [world.target("prod", url, {"all": (keys["all"], ALL)}, "budget.tokens_per_day = 1000000")]
+    if box is not None:
+        targets.append(world.target("real", box.url, {"all": (box.keys["all"], ALL)}))
+    world.exporter(
+        "probes",
+        {"chat": "500ms", "upload": "3s", "scopes": "3s"},
+        *targets,
+        environment={"SSL_CERT_FILE": str(tls[0])},
+    )
+
+
+def much_is_broken(world):
+    """A target for each layer that can fail."""
+    streams, stream_keys = world.simulator(
+        *(fault(kind, 0.2) for kind in STREAM_FAULTS), fault("http_429", 0.1), fault("http_500", 0.1)
+    )
+    model, model_keys = world.simulator(model={"fail": "500"})
+    doors, door_keys = world.simulator(fault("http_500", endpoint="session_delete"))
+    no = world.enter_context(serve(says_no()))
+    world.exporter(
+        "broken_probes",
+        {"chat": "1s", "scopes": "3s"},
+        world.target("gone", "http://127.0.0.1:9", {"all": ("abk_none", ALL)}),
+        world.target("streams", streams, {"all": (stream_keys["all"], ALL)}),
+        world.target("model", model, {"all": (model_keys["all"], ALL)}),
+        world.target(
+            "doors",
+            doors,
+            {
+                "all": (door_keys["all"], ALL),
+                "opens_too_much": (door_keys["all"], ["config"]),
+                "opens_nothing": (door_keys["config"], ["chat"]),
+            },
+        ),
+        world.target("revoked", doors, {"all": (door_keys["revoked"], ALL)}),
+        world.target("forbidden", doors, {"all": (door_keys["config"], ["chat"])}),
+        world.target("says_no", no, {"all": ("abk_any", ALL)}),
+        world.target("spent", doors, {"all": (door_keys["all"], ALL)}, "budget.runs_per_day = 1"),
+    )
+    world.load("broken_load", streams, stream_keys["all"], "--shape", "4:90s")
+
+
+@pytest.fixture(scope="module")
+def seen(grafana):
+    """(place, well or broken) of the queries that gave data: asked until they do, or the time is up."""
+    steps = {
+        (name, panel["title"], target["refId"]): target.get("interval", "")
+        for name in NAMES
+        for panel in panels(name)
+        for target in panel["targets"]
+    }
+    places = {(query.dashboard, query.panel, query.ref): query for query in queries()}
+    open_ = {(place, True) for place in places} | {(place, False) for place in empty_places()}
+    found = set()
+    give_up = time.monotonic() + GIVE_UP_S
+    while time.monotonic() < give_up:
+        values = {
+            (name, well): grafana.choose(name, WELL if well else BROKEN)
+            for name in NAMES
+            for well in (True, False)
+        }
+        for place, well in sorted(open_ - found):
+            if grafana.answer(places[place], values[place[0], well], steps[place]):
+                found.add((place, well))
+        if all(well and place in empty_places() for place, well in open_ - found):
+            break
+        time.sleep(1)
+    return found
+
+
+def empty_places():
+    return {
+        (name, panel, letter)
+        for name, titles in EMPTY_WHEN_WELL.items()
+        for panel, letters in titles.items()
+        for letter in letters
+    }
+
+
+def test_every_query_of_every_panel_gives_data(seen):
+    asked = {(query.dashboard, query.panel, query.ref) for query in queries()}
+    healthy = {place for place, well in seen if well}
+    assert sorted(asked - healthy - empty_places()) == []
+
+
+def test_what_is_empty_on_a_healthy_system_is_so_and_shows_a_fault(seen):
+    assert sorted(empty_places() - {place for place, well in seen if not well}) == []
+    # On a machine that is busy otherwise, a chat every 500 ms overlaps the one before, and that is a skip.
+    may_be = {("slo", "Skipped runs", "A")}
+    assert sorted(empty_places() & {place for place, well in seen if well} - may_be) == []
+
+
+def value(grafana, query, name, jobs):
+    """The one number of a panel; asked again while a scrape of a busy machine has timed out."""
+    give_up = time.monotonic() + 60
+    while not (found := grafana.answer(query, grafana.choose(name, jobs))):
+        assert time.monotonic() < give_up, f"{query.panel} of {jobs} is empty"
+        time.sleep(1)
+    return found[0]["value"][1]
+
+
+def test_the_state_tells_well_from_broken(grafana, seen):
+    state = next(query for query in queries() if (query.dashboard, query.panel) == ("overview", "Service"))
+    well, broken = (value(grafana, state, "overview", jobs) for jobs in (WELL, BROKEN))
+    assert well in ("3", "2")  # WELL; STALE on a machine that cannot keep up with two chats a second
+    assert broken == "1"
+    doors = next(query for query in queries() if (query.dashboard, query.panel) == ("auth", "Scopes"))
+    well, broken = (value(grafana, doors, "auth", jobs) for jobs in (WELL, BROKEN))
+    assert (well, broken) == ("1", "3")
+
+
+def test_the_drop_downs_offer_what_is_there(grafana, seen):
+    everywhere = {"job", "instance", "target", "probe"}
+    for name in NAMES:
+        offered = {each: grafana.options(name, each, WELL) for each in everywhere & set(variables(name))}
+        assert set(offered["job"]) >= {"probes", "broken_probes"}
+        assert set(offered["target"]) - {"real"} == {"prod"}
+        assert offered["probe"] == ["chat", "scopes", "upload"]
+    assert set(grafana.options("load_test", "job", WELL)) == {*WELL, *BROKEN}
+    assert "chat" in grafana.options("load_test", "scenario", WELL)
+
+
+def test_load_tests_are_marked_on_every_dashboard(grafana, seen):
+    marks = grafana.marks("overview")
+    starts = {value for series in marks["Load test starts"] for _, value in series["values"]}
+    assert len(starts) == 3  # two of one generator, one of the other
+    assert all(time.time() - 240 < float(start) / 1000 < time.time() for start in starts)
+    assert {series["metric"]["job"] for series in marks["Load test"]} == {"load", "broken_load"}
+    assert {series["metric"]["scenario"] for series in marks["Load test"]} == {"mixed"}
