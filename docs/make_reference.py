@@ -1,0 +1,91 @@
+"""The commands' own help -> docs/cli.md. `--check` says whether the file is up to date.
+
+python docs/make_reference.py [--check]
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from astrometer.cli import exits
+from astrometer.cli import main as astrometer
+
+PAGE = Path(__file__).with_name("cli.md")
+WIDTH = 100
+MEANING = {
+    exits.PASS: "pass",
+    exits.FAILED: "an objective or a probe failed",
+    exits.USAGE: "usage: an argument or a setting cannot be used",
+    exits.INVALID: "the run cannot be trusted; its causes are printed",
+    exits.UNREACHABLE: "the target did not answer",
+}
+HEAD = """# Commands
+
+Made from the commands' own `--help` by `python docs/make_reference.py`; a test proves that it is up to date.
+
+## Exit codes
+
+The same for every command.
+
+| code | meaning |
+|---|---|
+"""
+
+
+def page() -> str:
+    """The whole of docs/cli.md."""
+    codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(MEANING.items()))
+    sections = [section(name, text) for name, text in helps()]
+    return HEAD + codes + "".join(sections) + section("Arguments of every load run", arguments())
+
+
+def arguments() -> str:
+    """What plain `locust -f` takes of ours, too. In a process of its own: Locust patches the one it is in."""
+    command = [sys.executable, "-m", "astrometer", "load", "--list-arguments"]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": str(WIDTH)}
+    )
+    return done.stdout.rstrip()
+
+
+def section(name: str, text: str) -> str:
+    return f"\n## {name}\n\n```text\n{text}\n```\n"
+
+
+def helps() -> Iterator[tuple[str, str]]:
+    """Every command with its help, groups before their members."""
+    settings = {**astrometer.context_settings, "max_content_width": WIDTH}
+    root = click.Context(astrometer, info_name="astrometer", terminal_width=WIDTH, **settings)
+    yield "astrometer", astrometer.get_help(root)
+    for name in astrometer.list_commands(root):
+        command = astrometer.get_command(root, name)
+        if command is not None:
+            yield from _of(command, name, root)
+
+
+def _of(command: click.Command, name: str, parent: click.Context) -> Iterator[tuple[str, str]]:
+    context = click.Context(
+        command, info_name=name, parent=parent, terminal_width=WIDTH, max_content_width=WIDTH
+    )
+    yield context.command_path, command.get_help(context)
+    if isinstance(command, click.Group):
+        for member in command.list_commands(context):
+            inner = command.get_command(context, member)
+            if inner is not None:
+                yield from _of(inner, member, context)
+
+
+def main() -> None:
+    made = page()
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(made, "utf-8")
+    elif not PAGE.exists() or PAGE.read_text("utf-8") != made:
+        sys.exit("docs/cli.md is out of date: python docs/make_reference.py")
+
+
+if __name__ == "__main__":
+    main()

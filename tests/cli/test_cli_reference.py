@@ -1,0 +1,18 @@
+"""docs/cli.md is what the commands say of themselves."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_page_of_the_commands_is_up_to_date():
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "docs/make_reference.py"), "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
