@@ -30,6 +30,8 @@ ENTRYPOINT ["locust"]
 CMD ["-f", "/locustfiles/mixed.py"]
 
 FROM base AS exporter
+# Budgets and the journal of what has to be cleaned up; mount a volume there.
+ENV STATE_DIRECTORY=/var/lib/astrometer
 EXPOSE 16185
 HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD \
   ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:16185/-/healthy', timeout=4)"]

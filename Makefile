@@ -5,11 +5,13 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The versions of AstrBot that `make test-faults` tries.
+FAULTS ?= 4.18.0 4.25.6 4.26.8 latest
 
-.PHONY: help demo test lint lock clean
+.PHONY: help demo test test-whole test-faults generated lint lock clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(READY): requirements/dev.txt pyproject.toml
 	@if [ -z "$(PYTHON)" ]; then \
@@ -26,6 +28,17 @@ demo: $(READY) ## set up, then load and probe the embedded simulator (about a mi
 
 test: lint ## set up, then lint, types and all tests
 	$(BIN)/pytest $(ARGS)
+
+test-whole: $(READY) ## also the dashboards against a real AstrBot (some minutes more)
+	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana $(ARGS)
+
+test-faults: $(READY) ## every fault against real AstrBots of four versions (an hour)
+	ASTROMETER_FAULTS="$(FAULTS)" $(BIN)/pytest tests/probing/test_fault_table.py -m astrbot $(ARGS)
+
+generated: $(READY) ## make dashboards, rules and docs/cli.md again from their sources
+	$(BIN)/python grafana/build/rules.py
+	$(BIN)/python grafana/build/dashboards.py
+	$(BIN)/python docs/make_reference.py
 
 lint: $(READY) ## format, lint, types and import arrows only
 	$(BIN)/ruff format --check .

@@ -111,6 +111,13 @@ def test_the_exporter_of_the_cluster_runs_without_rights_and_is_found_by_its_mon
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
+def test_the_locust_master_waits_until_its_workers_can_hear_it_quit():
+    """A Locust worker that was told to stop listens again only after its stop timeout."""
+    master = manifest("LocustTest")["spec"]["master"]
+    stop_timeout = int(re.search(r"--stop-timeout (\d+)", master["command"])[1])
+    assert master["autoquit"]["timeout"] > stop_timeout
+
+
 def test_the_unit_starts_the_exporter_and_systemd_finds_no_fault_in_it():
     path = ROOT / "deploy/systemd/astrometer-probe.service"
     text = path.read_text()

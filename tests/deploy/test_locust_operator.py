@@ -55,13 +55,13 @@ def test_the_operators_commands_run_a_distributed_test_to_its_verdict(tmp_path):
             "users": 6,
             "spawn_rate": 6,
             "run_time": "4s",
-            "stop_timeout": 20,
+            "stop_timeout": 2,
             "warmup": "1s",
         }
         output = {"astrometer_out": tmp_path, "astrometer_metrics_port": free_port()}
         here = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
         here += ["--web-host", "127.0.0.1", "--web-port", web]
-        operators = ["--master", f"--expect-workers={WORKERS}", "--autostart", "--autoquit", "1"]
+        operators = ["--master", f"--expect-workers={WORKERS}", "--autostart", "--autoquit", "5"]
         operators += ["--enable-rebalancing", "--only-summary"]
         master = locust(*arguments("master", **load, **output), *operators, *here)
         workers = [
