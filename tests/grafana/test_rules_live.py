@@ -109,7 +109,8 @@ def prometheus(exporter, tmp_path_factory):
 
 
 def read(prometheus: str, path: str, **params: str) -> dict:
-    return httpx.get(f"{prometheus}/api/v1/{path}", params=params, trust_env=False, timeout=5).json()["data"]
+    answer = httpx.get(f"{prometheus}/api/v1/{path}", params=params, trust_env=False, timeout=5)
+    return answer.raise_for_status().json()["data"]
 
 
 def value(prometheus: str, query: str) -> float | None:
@@ -124,8 +125,8 @@ def wait_for(prometheus: str, found) -> None:
         try:
             if found():
                 return
-        except httpx.TransportError:
-            pass
+        except (httpx.TransportError, httpx.HTTPStatusError):
+            pass  # Prometheus is still starting
         time.sleep(0.3)
     shown = [(a["labels"]["alertname"], a["state"]) for a in read(prometheus, "alerts")["alerts"]]
     pytest.fail(f"not within {GIVE_UP_S:g} s; alerts: {shown}")
@@ -150,8 +151,9 @@ def test_no_rule_fails_and_a_healthy_target_is_quiet_while_a_leak_pages(promethe
         prometheus,
         lambda: (value(prometheus, "target_probe:astrbot_probe_first_tokens:increase20s") or 0) > 0,
     )
-    good = [one for one in read(prometheus, "alerts")["alerts"] if one["labels"].get("target") == "good"]
-    assert good == []
+    # A busy machine may make one chat slow, which is pending for a moment.
+    alerts = lambda: read(prometheus, "alerts")["alerts"]  # noqa: E731
+    wait_for(prometheus, lambda: not [one for one in alerts() if one["labels"].get("target") == "good"])
     assert firing(prometheus, "AstrBotProbeWatchdog")
     states = [rule for group in read(prometheus, "rules")["groups"] for rule in group["rules"]]
     assert [(rule["name"], rule["lastError"]) for rule in states if rule["health"] == "err"] == []

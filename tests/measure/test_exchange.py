@@ -307,3 +307,14 @@ def test_a_picture_is_an_answer_and_media_is_no_token():
     assert turn.timings.ttft_s is None
     assert turn.timings.e2e_s == pytest.approx(0.4)
     assert turn.events["other"] == 1
+
+
+def test_an_error_body_without_an_end_is_judged_as_soon_as_enough_of_it_is_there():
+    exchange = ChatExchange(streaming=True, deadlines=Deadlines())
+    exchange.sent(0.0)
+    exchange.headers(0.1, 500, "text/html")
+    exchange.feed(0.2, b"x" * 60_000)
+    assert not exchange.done
+    exchange.feed(0.3, b"x" * 60_000)
+    assert exchange.done
+    assert exchange.result().outcome is Outcome.SERVER_ERROR

@@ -1,5 +1,6 @@
 """A server that means ill: raw bytes on a real socket, as fast as they are taken."""
 
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -34,6 +35,10 @@ class Hostile:
             try:
                 head = b""
                 while b"\r\n\r\n" not in head:
+                    head += connection.recv(65536)
+                # To the end of its body: closing with bytes unread resets the connection.
+                wanted = re.search(rb"content-length: (\d+)", head, re.IGNORECASE)
+                while wanted and len(head.partition(b"\r\n\r\n")[2]) < int(wanted[1]):
                     head += connection.recv(65536)
                 self.seen.append(head)
                 for piece in self._answer(head):

@@ -186,6 +186,8 @@ class ChatExchange:
         if not self._stream:
             room = MAX_ERROR_BODY_BYTES - len(self._body)
             self._body += chunk[: max(0, room)]
+            if len(chunk) > room:  # more would change nothing, and may never end
+                self.eof(t)
             return []
         if self._bytes > MAX_STREAM_BYTES:
             self._finish(t, Outcome.MALFORMED, f"a stream of more than {MAX_STREAM_BYTES} bytes")
