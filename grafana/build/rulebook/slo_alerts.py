@@ -35,18 +35,32 @@ def _failures(side: str, objective: float) -> _Budget:
     return _Budget(ratio=failure_ratio, bad=failures, allowed=1 - objective, select=f'{{side="{side}"}}')
 
 
+def _burn(
+    t: Thresholds, name: str, budget: _Budget, burn: Burn, *, route: str, summary: str, description: str
+) -> Rule:
+    return alert(
+        t,
+        name,
+        budget.burning(burn, t.guard.min_failures),
+        lasting=burn.for_,
+        severity=burn.severity,
+        route=route,
+        symptom=True,
+        window=burn.long,
+        summary=summary,
+        description=description,
+    )
+
+
 def availability(t: Thresholds) -> Iterator[Rule]:
     budget = _failures("server", t.slo.availability)
     for burn in t.burn:
-        yield alert(
+        yield _burn(
             t,
             "AstrBotAvailabilityBurn",
-            budget.burning(burn, t.guard.min_failures),
-            lasting=burn.for_,
-            severity=burn.severity,
+            budget,
+            burn,
             route="server",
-            symptom=True,
-            window=burn.long,
             summary=f"AstrBot fails: {PROBE}, {burn.factor:g} times as often as its objective allows",
             description=(
                 f"{SHARE} of the runs of the last {burn.long} failed on the server's side; the objective "
@@ -58,15 +72,12 @@ def availability(t: Thresholds) -> Iterator[Rule]:
 def ttft(t: Thresholds) -> Iterator[Rule]:
     budget = _Budget(ratio=slow_ratio, bad=slow, allowed=1 - t.slo.ttft)
     for burn in t.burn:
-        yield alert(
+        yield _burn(
             t,
             "AstrBotTTFTBurn",
-            budget.burning(burn, t.guard.min_failures),
-            lasting=burn.for_,
-            severity=burn.severity,
+            budget,
+            burn,
             route="server",
-            symptom=True,
-            window=burn.long,
             summary=f"AstrBot is slow: {PROBE}, {burn.factor:g} times as often as its objective allows",
             description=(
                 f"{SHARE} of the answers of the last {burn.long} began after more than "
@@ -80,15 +91,12 @@ def upstream(t: Thresholds) -> Iterator[Rule]:
     for burn in t.burn:
         if burn.severity != "page":
             continue
-        yield alert(
+        yield _burn(
             t,
             "AstrBotUpstreamLLMFailing",
-            budget.burning(burn, t.guard.min_failures),
-            lasting=burn.for_,
-            severity=burn.severity,
+            budget,
+            burn,
             route="upstream",
-            symptom=True,
-            window=burn.long,
             summary=f"The model behind AstrBot fails: {PROBE}",
             description=(
                 f"{SHARE} of the runs of the last {burn.long} got no good answer from "

@@ -1,18 +1,14 @@
 """`astrometer capacity`: prepare a search for the capacity as one Locust run, show it, exit by its answer."""
 
-import os
 from datetime import datetime
 from pathlib import Path
 
 import click
 
 from astrometer import bundled, config
-from astrometer.cli import exits
-from astrometer.cli.load import Duration, Rate, _choose_target, _conclude, _no_key
-from astrometer.measure import results
+from astrometer.cli import locust_run
 from astrometer.measure.objectives import ObjectiveError, parse_objectives
 from astrometer.measure.search_text import SearchError, SearchSettings
-from astrometer.report import everything
 
 MAX_USERS = 1000
 MAX_RATE_FACTOR = 200  # times --start
@@ -26,7 +22,7 @@ class Load(click.ParamType[float]):
     def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
         text = str(value)
         if "/" in text:
-            return -Rate().convert(text, param, ctx)
+            return -locust_run.Rate().convert(text, param, ctx)
         if not text.isdecimal() or int(text) < 1:
             self.fail(f"{text!r} is neither a number of users (10) nor a rate (5/s)", param, ctx)
         return float(text)
@@ -79,13 +75,15 @@ class Share(click.ParamType[float]):
 )
 @click.option(
     "--step-time",
-    type=Duration(),
+    type=locust_run.Duration(),
     default="30s",
     show_default=True,
     help="Measured at each load; longer, up to ten times, where an objective needs more samples.",
 )
 @click.option(
-    "--settle", type=Duration(), help="After each change of the load, not measured. [a fifth of --step-time]"
+    "--settle",
+    type=locust_run.Duration(),
+    help="After each change of the load, not measured. [a fifth of --step-time]",
 )
 @click.option(
     "--precision",
@@ -116,7 +114,7 @@ class Share(click.ParamType[float]):
 )
 @click.option(
     "--stop-timeout",
-    type=Duration(),
+    type=locust_run.Duration(),
     default="30s",
     show_default=True,
     help="How long to wait for the turns of a window; those that run on count as bad.",
@@ -168,7 +166,6 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     Exit codes: 0 there is an answer, 1 the lowest load already fails, 3 no answer that can be trusted (the
     load generator was the bottleneck, too few samples, the budget was spent, it was stopped).
     """
-    from astrometer.cli import asking
     from astrometer.load import allowance, journal, launch
 
     try:
@@ -176,7 +173,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
             model, start, maximum, step_s=step_time, settle_s=settle, precision=precision, repeats=repeats
         )
         locustfile = bundled.find("locustfiles", scenario)
-        chosen, objectives = _choose_target(host, target, config_file)
+        chosen, objectives = locust_run.choose_target(host, target, config_file)
         objectives += [item.text for item in parse_objectives(slos)]
     except (bundled.NotBundled, config.ConfigError, ObjectiveError, SearchError) as exc:
         raise click.UsageError(str(exc)) from exc
@@ -203,24 +200,9 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     if dry_run:
         click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
         return
-    if not plan.keys():
-        raise click.UsageError(_no_key(chosen))
-    asking.must_be_able_to_ask(chosen.url, yes=yes)
     most = None if search.is_rate else round(search.maximum)
-    if warning := allowance.before(most, processes, locust_args):
-        click.echo(f"Warning: should the search get there: {warning}", err=True)
-    try:
-        launch.check_reachable(chosen.url)
-    except launch.Unreachable as exc:
-        click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exits.UNREACHABLE) from exc
-    plan, version = asking.look_at_server(plan, deletable=False)
-    asking.confirm(plan, version, yes=yes)
-    if web:
-        click.echo(f"Web UI: http://127.0.0.1:{web_port}", err=True)
-    for stale in (results.FILE_NAME, *everything.FILE_NAMES):
-        (plan.out / stale).unlink(missing_ok=True)
-    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
+    warning = allowance.before(most, processes, locust_args)
+    locust_run.go(plan, warning=warning and f"should the search get there: {warning}", yes=yes)
 
 
 def _search(

@@ -1,6 +1,5 @@
 """`astrometer load`: prepare a Locust run, show it, write its report, exit by its verdict."""
 
-import os
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -9,33 +8,11 @@ from typing import TYPE_CHECKING
 import click
 
 from astrometer import bundled, config
-from astrometer.cli import exits
-from astrometer.measure import results
+from astrometer.cli import locust_run
 from astrometer.measure.objectives import ObjectiveError, parse_objectives
-from astrometer.report import everything
-from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
     from astrometer.load.profile import Profile
-
-EXIT_BY_VERDICT = {
-    "PASS": exits.PASS,
-    "NONE": exits.PASS,
-    "FAIL": exits.FAILED,
-    "INVALID": exits.INVALID,
-}
-
-
-class Duration(click.ParamType[float]):
-    """`90s`, `1m30s`, or a number of seconds."""
-
-    name = "time"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return parse_duration(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
 
 
 def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
@@ -44,23 +21,6 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
 
         click.echo(f"Arguments of every run, with their environment variables:\n\n{options.describe()}")
         ctx.exit()
-
-
-class Rate(click.ParamType[float]):
-    """`5/s`, `90/m`, `600/h`: arrivals per second."""
-
-    name = "rate"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number, slash, unit = str(value).partition("/")
-        per_s = {"s": 1.0, "m": 1 / 60, "h": 1 / 3600}.get(unit)
-        try:
-            rate = float(number) * (per_s or 0.0)
-        except ValueError:
-            rate = 0.0
-        if not slash or not 0 < rate < float("inf"):
-            self.fail(f"{value!r} is not a rate (write 5/s, 90/m or 600/h)", param, ctx)
-        return rate
 
 
 @click.command(short_help="Load a server with a Locust scenario; report and verdict.")
@@ -86,7 +46,7 @@ class Rate(click.ParamType[float]):
 )
 @click.option(
     "--rate",
-    type=Rate(),
+    type=locust_run.Rate(),
     metavar="N/s",
     help="Open model: arrivals per second (5/s, 90/m), whether or not earlier ones are done.",
 )
@@ -106,7 +66,9 @@ class Rate(click.ParamType[float]):
     "'ramp 1..100 for 5m', 'spike 2/s..20/s of 30s for 5m', 'soak 50 for 1h', "
     "'sine 10..50 period 2m for 10m', 'constant 20 for 5m'. Each stage has its own numbers in the report.",
 )
-@click.option("-t", "--duration", type=Duration(), default="60s", show_default=True, help="0: until Ctrl-C.")
+@click.option(
+    "-t", "--duration", type=locust_run.Duration(), default="60s", show_default=True, help="0: until Ctrl-C."
+)
 @click.option(
     "-r",
     "--spawn-rate",
@@ -114,11 +76,14 @@ class Rate(click.ParamType[float]):
     help="Users per second [all within 2 s; with --rate at once]",
 )
 @click.option(
-    "--warmup", type=Duration(), default="0s", help="After the ramp: also accounted for and not measured."
+    "--warmup",
+    type=locust_run.Duration(),
+    default="0s",
+    help="After the ramp: also accounted for and not measured.",
 )
 @click.option(
     "--stop-timeout",
-    type=Duration(),
+    type=locust_run.Duration(),
     default="30s",
     show_default=True,
     help="How long running turns may go on after the end; then they are cut off.",
@@ -134,7 +99,7 @@ class Rate(click.ParamType[float]):
 @click.option(
     "--abort-on-fail",
     "abort_after",
-    type=Duration(),
+    type=locust_run.Duration(),
     help="End in order once an objective is not met, at the earliest so long after the warm-up.",
 )
 @click.option(
@@ -187,7 +152,6 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     What stands after -- goes to Locust: its own arguments (`locust --help`), those of a run
     (--list-arguments) and those of the locustfile.
     """
-    from astrometer.cli import asking
     from astrometer.load import allowance, journal, launch
 
     if users is not None and rate is not None:
@@ -199,7 +163,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     profile = _profile(shape)
     try:
         locustfile = bundled.find("locustfiles", scenario)
-        chosen, objectives = _choose_target(host, target, config_file)
+        chosen, objectives = locust_run.choose_target(host, target, config_file)
         objectives += [item.text for item in parse_objectives(slos)]
     except (bundled.NotBundled, config.ConfigError, ObjectiveError) as exc:
         raise click.UsageError(str(exc)) from exc
@@ -232,26 +196,10 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     if dry_run:
         click.echo(f"{replace(plan, journal=None).shell()}\n# with the API key in ASTRBOT_API_KEY")
         return
-    if not plan.keys():
-        raise click.UsageError(_no_key(chosen))
-    asking.must_be_able_to_ask(chosen.url, yes=yes)
     is_open = rate is not None or (profile is not None and profile.is_rate)
     most = round(profile.peak) if profile is not None else tokens
-    if warning := allowance.before(None if is_open else most, processes, locust_args):
-        click.echo(f"Warning: {warning}", err=True)
-    try:
-        launch.check_reachable(chosen.url)
-    except launch.Unreachable as exc:
-        click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exits.UNREACHABLE) from exc
-    plan, version = asking.look_at_server(plan, deletable=deletable)
-    asking.confirm(plan, version, yes=yes)
-    if web:
-        click.echo(f"Web UI: http://127.0.0.1:{web_port}", err=True)
-    # What an earlier run left in the directory must not pass for this one's results.
-    for stale in (results.FILE_NAME, *everything.FILE_NAMES):
-        (plan.out / stale).unlink(missing_ok=True)
-    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
+    warning = allowance.before(None if is_open else most, processes, locust_args)
+    locust_run.go(plan, warning=warning, yes=yes, deletable=deletable)
 
 
 def _profile(shape: str | None) -> "Profile | None":
@@ -268,46 +216,3 @@ def _profile(shape: str | None) -> "Profile | None":
         return Profile.parse(shape)
     except ProfileError as exc:
         raise click.UsageError(str(exc)) from exc
-
-
-def _choose_target(
-    host: str | None, target: str | None, config_file: Path | None
-) -> tuple[config.Target, list[str]]:
-    """The target, and the objectives that the configuration sets."""
-    if host is not None and (target is not None or config_file is not None):
-        raise config.ConfigError("either --host, or --target of a configuration")
-    if host is not None:
-        return config.target_from_options(host, os.environ), []
-    loaded = config.load(config_file)
-    return loaded.target(target), [objective.text for objective in loaded.objectives]
-
-
-def _no_key(target: config.Target) -> str:
-    return (
-        f"no API key for {target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
-        "or name keys in the configuration"
-    )
-
-
-def _conclude(out: Path, locust_exit_code: int) -> int:
-    """Show and keep the results; the exit code."""
-    from rich.console import Console
-
-    from astrometer.report.table import render
-
-    try:
-        measured = results.read(out)
-    except results.ResultsError:
-        log = out / "locust.log"
-        # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
-        crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
-        usage = locust_exit_code == exits.USAGE and not crashed
-        hint = "" if usage else f"; see {log}"
-        click.echo(
-            f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True
-        )
-        return exits.USAGE if usage else exits.INVALID
-    Console().print(render(measured))
-    written = everything.write(measured, out)
-    click.echo("\n".join(str(path) for path in (out / results.FILE_NAME, *written)))
-    return EXIT_BY_VERDICT[measured["verdict"]]

@@ -19,7 +19,7 @@ from astrometer.cli.compare import (
     exit_code,
     gates_of,
 )
-from astrometer.cli.load import Duration, Rate
+from astrometer.cli.locust_run import Duration, Rate
 from astrometer.measure.gates import Gate, GateError, parse_gate
 from astrometer.measure.objectives import ObjectiveError, parse_objectives
 

@@ -1,0 +1,116 @@
+"""What every command that makes a Locust run shares: its target, and the way from a plan to an exit code."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from astrometer import config
+from astrometer.cli import exits
+from astrometer.measure import results
+from astrometer.report import everything
+from astrometer.units import parse_duration
+
+if TYPE_CHECKING:
+    from astrometer.load.launch import LoadPlan
+
+EXIT_BY_VERDICT = {
+    "PASS": exits.PASS,
+    "NONE": exits.PASS,
+    "FAIL": exits.FAILED,
+    "INVALID": exits.INVALID,
+}
+
+
+class Duration(click.ParamType[float]):
+    """`90s`, `1m30s`, or a number of seconds."""
+
+    name = "time"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return parse_duration(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+
+
+class Rate(click.ParamType[float]):
+    """`5/s`, `90/m`, `600/h`: arrivals per second."""
+
+    name = "rate"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number, slash, unit = str(value).partition("/")
+        per_s = {"s": 1.0, "m": 1 / 60, "h": 1 / 3600}.get(unit)
+        try:
+            rate = float(number) * (per_s or 0.0)
+        except ValueError:
+            rate = 0.0
+        if not slash or not 0 < rate < float("inf"):
+            self.fail(f"{value!r} is not a rate (write 5/s, 90/m or 600/h)", param, ctx)
+        return rate
+
+
+def choose_target(
+    host: str | None, target: str | None, config_file: Path | None
+) -> tuple[config.Target, list[str]]:
+    """The target, and the objectives that the configuration sets."""
+    if host is not None and (target is not None or config_file is not None):
+        raise config.ConfigError("either --host, or --target of a configuration")
+    if host is not None:
+        return config.target_from_options(host, os.environ), []
+    loaded = config.load(config_file)
+    return loaded.target(target), [objective.text for objective in loaded.objectives]
+
+
+def go(plan: "LoadPlan", *, warning: str | None, yes: bool, deletable: bool = False) -> NoReturn:
+    """Ask where one must, run it, show and keep the results, exit by the verdict. Raises click.UsageError."""
+    from astrometer.cli import asking
+    from astrometer.load import launch
+
+    if not plan.keys():
+        raise click.UsageError(
+            f"no API key for {plan.target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
+            "or name keys in the configuration"
+        )
+    asking.must_be_able_to_ask(plan.target.url, yes=yes)
+    if warning:
+        click.echo(f"Warning: {warning}", err=True)
+    try:
+        launch.check_reachable(plan.target.url)
+    except launch.Unreachable as exc:
+        click.echo(f"Error: {exc}", err=True)
+        raise SystemExit(exits.UNREACHABLE) from exc
+    plan, version = asking.look_at_server(plan, deletable=deletable)
+    asking.confirm(plan, version, yes=yes)
+    if plan.web_port is not None:
+        click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
+    # What an earlier run left in the directory must not pass for this one's results.
+    for stale in (results.FILE_NAME, *everything.FILE_NAMES):
+        (plan.out / stale).unlink(missing_ok=True)
+    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
+
+
+def _conclude(out: Path, locust_exit_code: int) -> int:
+    """Show and keep the results; the exit code."""
+    from rich.console import Console
+
+    from astrometer.report.table import render
+
+    try:
+        measured = results.read(out)
+    except results.ResultsError:
+        log = out / "locust.log"
+        # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
+        crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
+        usage = locust_exit_code == exits.USAGE and not crashed
+        hint = "" if usage else f"; see {log}"
+        click.echo(
+            f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True
+        )
+        return exits.USAGE if usage else exits.INVALID
+    Console().print(render(measured))
+    written = everything.write(measured, out)
+    click.echo("\n".join(str(path) for path in (out / results.FILE_NAME, *written)))
+    return EXIT_BY_VERDICT[measured["verdict"]]
