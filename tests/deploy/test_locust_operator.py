@@ -7,12 +7,12 @@ written down here from its source (`internal/resources/command.go`, API locust.i
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
+from own_master import free_port
 
 from astrometer import bundled
 from astrometer.targets.serving import serve
@@ -21,11 +21,6 @@ from astrometer.targets.simulator.config import RateLimit, SimulatorConfig
 
 SPEC = yaml.safe_load((Path(__file__).parents[2] / "deploy/kubernetes/locusttest.yaml").read_text())["spec"]
 WORKERS = 2
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def arguments(role, **changes):

@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import uvicorn
 from dashboard_files import GRAFANA
-from own_master import own_master
+from own_master import free_port, own_master
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -201,11 +201,6 @@ def serve_tls(app, cert, key):
         server.should_exit = True
         thread.join(5)
         listener.close()
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def stop(process):

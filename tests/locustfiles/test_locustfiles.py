@@ -1,12 +1,12 @@
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
 
 import httpx
 import pytest
+from own_master import free_port
 
 from astrometer import bundled
 
@@ -21,11 +21,6 @@ def rows(text):
     """Locust's final table: {(type, name): (requests, failures)}."""
     found = re.findall(r"^(\S*) +(.+?) +(\d+) +(\d+)\([\d.]+%\) \|", text, re.MULTILINE)
     return {(kind, name.strip()): (int(n), int(failed)) for kind, name, n, failed in found}
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def test_a_mixed_run_counts_what_the_server_counts_and_keeps_aggregated_clean(sim, tmp_path):

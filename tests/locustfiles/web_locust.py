@@ -2,20 +2,15 @@
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
+from own_master import free_port
 
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]")
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 @dataclass(kw_only=True)

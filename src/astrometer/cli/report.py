@@ -20,20 +20,15 @@ def command(directory: Path) -> None:
     from astrometer.measure import results as results_file
     from astrometer.report import everything, table
 
-    try:
-        results = results_file.read(directory)
-    except results_file.ResultsError as exc:
-        click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exits.USAGE) from exc
     folder = directory if directory.is_dir() else directory.parent
     console = Console()
     try:
-        written = everything.write(results, folder)
-        console.print(table.render(results))
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        # A hand-made or damaged file: JSON and a version, but not the schema.
-        reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
-        click.echo(f"Error: {directory}: does not follow the schema of results.json ({reason})", err=True)
+        results = results_file.read(directory)
+        with results_file.following_schema(directory):
+            written = everything.write(results, folder)
+            console.print(table.render(results))
+    except results_file.ResultsError as exc:
+        click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exits.USAGE) from exc
     except OSError as exc:
         click.echo(f"Error: {exc.filename}: cannot be written ({exc.strerror})", err=True)

@@ -8,7 +8,8 @@ import json
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -252,10 +253,16 @@ def read(path: Path) -> dict[str, Any]:
         raise ResultsError(
             f"{file}: schema_version {version} is newer than this astrometer ({SCHEMA_VERSION})"
         )
-    try:
+    with following_schema(file):
         return upgrade(results)
-    except (KeyError, TypeError, AttributeError) as exc:
-        # A hand-made or damaged file: JSON and a version, but not the schema.
+
+
+@contextmanager
+def following_schema(file: Path) -> Iterator[None]:
+    """What a hand-made or damaged file (JSON and a version, but not the schema) breaks -> ResultsError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as exc:
         reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
         raise ResultsError(f"{file}: does not follow the schema of results.json ({reason})") from exc
 
