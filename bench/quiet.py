@@ -11,7 +11,7 @@ from typing import Self
 import psutil
 
 _STAT = Path("/proc/stat")
-_IDLE, _IOWAIT, _STEAL = 3, 4, 7
+_USER, _NICE, _SYSTEM, _STEAL = 0, 1, 2, 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,8 @@ class Watch:
         passed = [late - early for early, late in zip(before, after, strict=True)]
         total = max(1, sum(passed))
         own = (_own_s() - self._own_s) * os.sysconf("SC_CLK_TCK")
-        busy = total - passed[_IDLE] - passed[_IOWAIT] - passed[_STEAL]
+        # Interrupts are in no process's account; those of a loopback load are its own.
+        busy = passed[_USER] + passed[_NICE] + passed[_SYSTEM]
         return Disturbance(steal=passed[_STEAL] / total, foreign=max(0.0, busy - own) / total)
 
 
