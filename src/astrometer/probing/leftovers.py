@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from time import perf_counter
 
 import httpx
 
@@ -79,7 +80,7 @@ class Leftovers:
             journal=self._journal,
             http=self._http() if self._http else None,
         )
-        began = time.time()
+        began_at, began = time.time(), perf_counter()
         try:
             await self.take_along(context, most=len(mine))
         finally:
@@ -90,8 +91,8 @@ class Leftovers:
                 target=target.name,
                 probe=probe,
                 verdict=None,
-                started_at=began,
-                duration_s=time.time() - began,
+                started_at=began_at,
+                duration_s=perf_counter() - began,
                 cleanup_failures=tuple(entry.resource for entry in still if entry.probe == probe),
                 note="what an earlier process left",
                 log=tuple(context.record.log),
