@@ -31,6 +31,7 @@ class Row:
 
     `change` and its interval: relative for durations (0.1: 10 % more), a difference of shares for `errors`
     and `goodput`. None where there are too few samples. `belief` is of its logarithm for durations.
+    `is_unmeasured`: not every run has the metric at all; `lost`: the baseline has, the candidate not.
     """
 
     scope: str  # a scenario, or "all"
@@ -51,6 +52,8 @@ class Row:
     verdict: Verdict = Verdict.CANNOT_TELL
     why: str = ""
     belief: Distribution | None = None
+    is_unmeasured: bool = False
+    lost: bool = False
 
     @property
     def name(self) -> str:
@@ -63,6 +66,13 @@ class Row:
     @property
     def more_is_better(self) -> bool:
         return self.metric == "goodput"
+
+    @property
+    def looks_worse(self) -> bool:
+        """Whether the change itself, whatever its interval, is beyond the margin and not for the better."""
+        if self.change is None:  # withheld, unless it is that only failures may reach it
+            return self.base is not None and self.cand is not None and self.base < self.cand
+        return (-self.change if self.more_is_better else self.change) > self.margin
 
     def belief_below(self, change: float) -> float:
         """How surely the true change is below `change`, from 0 to 1."""

@@ -1,24 +1,21 @@
 """Runs of a baseline and of a candidate -> what changed, how surely, and in whose favour. Numbers only."""
 
-import math
-import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from statistics import NormalDist, fmean
-from typing import Any
 
-from astrometer.measure.bootstrap import Distribution, Sample, Student, log_change, superiority
-from astrometer.measure.changes import ALPHA, OutcomeRow, Row, judged
+from astrometer.measure.changes import OutcomeRow, Row, judged
 from astrometer.measure.comparable import Comparability, Run, check
-from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.proportions import Interval, Share, difference
+from astrometer.measure.compare_rows import (
+    errors_row,
+    goodput_row,
+    latency_row,
+    outcome_rows,
+    unmeasured_row,
+)
 from astrometer.measure.samples import ALL, Cells, Effects
 
 MARGIN = 0.05  # of the baseline's value
 SHARE_MARGIN = 0.02  # two percentage points
-# Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
-LEAST_MARGIN_S = 0.001
-LEAST_RUN = 20  # samples of a single run, whatever the pool has
 COMPARED = {
     "ttft": (50, 95, 99),
     "ttft_effective": (50, 95, 99),
@@ -33,12 +30,14 @@ COMPARED = {
 }
 COMPARED_IN_SCENARIOS = {"ttft": (50, 95), "e2e": (50, 95), "duration": (50, 95), "delivery": (50, 95)}
 _ONLY_OPEN = {"ttft_effective", "e2e_effective", "duration_effective"}
-_Z = NormalDist().inv_cdf(1 - ALPHA)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """All that is known of two sides. `rows` first of everything, then scenario by scenario."""
+    """All that is known of two sides. `rows` first of everything, then scenario by scenario.
+
+    `sole`: the only scenario that ran, on either side; its rows are those of everything.
+    """
 
     base: tuple[Run, ...]
     cand: tuple[Run, ...]
@@ -47,9 +46,11 @@ class Comparison:
     outcomes: tuple[OutcomeRow, ...]
     margin: float
     share_margin: float
+    sole: str | None = None
 
     def row(self, scope: str, name: str) -> Row | None:
-        return next((row for row in self.rows if (row.scope, row.name) == (scope, name)), None)
+        where = ALL if scope == self.sole else scope
+        return next((row for row in self.rows if (row.scope, row.name) == (where, name)), None)
 
     @property
     def is_of_single_runs(self) -> bool:
@@ -70,35 +71,39 @@ def compare(
     """
     comparability = check(base, cand)
     sides = ([run.results for run in base], [run.results for run in cand])
-    scopes = [ALL]
-    names = set.intersection(*({*results["scenarios"]} for results in (*sides[0], *sides[1])))
-    if len(names) > 1:
-        scopes += sorted(names)
+    ran = [{*results["scenarios"]} for results in (*sides[0], *sides[1])]
+    sole = next(iter(ran[0])) if len(set.union(*ran)) == 1 else None
+    scopes = [ALL] if sole else [ALL, *sorted(set.intersection(*ran))]
     effects = Effects()
     rows = []
     for scope in scopes:
         cells = Cells.of(scope, *sides)
-        asked = [(name, percent) for at, name, percent in more if at == scope]
-        rows += [
-            _latency(cells, name, percent, margin, effects)
-            for name, percent in _wanted(scope, asked, is_open=sides[0][0].get("arrivals") is not None)
-            if cells.have(name)
-        ]
-        rows.append(_errors(cells, share_margin))
+        asked = [(name, percent) for at, name, percent in more if (ALL if at == sole else at) == scope]
+        for name, percent in _wanted(scope, asked, is_open=sides[0][0].get("arrivals") is not None):
+            lacking = cells.lacking(name)
+            if lacking is None:
+                continue  # nobody ever measured it
+            rows.append(
+                unmeasured_row(cells, name, percent, margin, lacking)
+                if lacking
+                else latency_row(cells, name, percent, margin, effects)
+            )
+        rows.append(errors_row(cells, share_margin))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
-            rows.append(_goodput(cells, share_margin))
+            rows.append(goodput_row(cells, share_margin))
     return Comparison(
         base=tuple(base),
         cand=tuple(cand),
-        comparability=comparability,
+        comparability=replace(comparability, notes=(*comparability.notes, *_gaps(rows))),
         rows=(
             # Each scenario repeats what the whole says: a family of its own for the correction.
             *judged([row for row in rows if row.scope == ALL]),
             *judged([row for row in rows if row.scope != ALL]),
         ),
-        outcomes=tuple(_outcomes(*sides)),
+        outcomes=tuple(outcome_rows(*sides)),
         margin=margin,
         share_margin=share_margin,
+        sole=sole,
     )
 
 
@@ -114,139 +119,11 @@ def _wanted(scope: str, asked: Iterable[tuple[str, int]], *, is_open: bool) -> l
     return sorted({*usual, *asked}, key=lambda item: (order.get(item[0], len(order)), *item))
 
 
-def _latency(cells: Cells, metric: str, percent: int, margin: float, effects: Effects) -> Row:
-    base, cand = cells.samples(metric, percent, effects)
-    numbers = [sum(sample.ecdf.n for sample in side) for side in (base, cand)]
-    enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= LEAST_RUN for s in (*base, *cand))
-    values = [[sample.percentile(percent) for sample in side] for side in (base, cand)]
-    typical = [_geometric_mean(side) for side in values]
-    row = Row(
-        scope=cells.scope,
-        metric=metric,
-        percent=percent,
-        base=typical[0] if enough else None,
-        cand=typical[1] if enough else None,
-        base_n=numbers[0],
-        cand_n=numbers[1],
-        base_runs=tuple(values[0]) if enough else (),
-        cand_runs=tuple(values[1]) if enough else (),
-        margin=margin,
-    )
-    if not enough:
-        return replace(row, why=f"too few samples: p{percent} needs {MIN_SAMPLES[percent]:,} on each side")
-    if percent == 50:  # it is of the metric, whatever the percentile
-        slower = superiority([sample.ecdf for sample in base], [sample.ecdf for sample in cand])
-        row = replace(row, superiority=slower)
-    if math.isinf(typical[0]) or math.isinf(typical[1]):
-        row = replace(row, why=f"more than {100 - percent} % of the attempts failed")
-        before, after = (_lost(side, percent) for side in (base, cand))
-        if before is None or after is None or before == after:
-            return row
-        change = math.inf if after else -math.inf
-        belief: Distribution = Student(center=change, scale=1.0, degrees=1)
-    else:
-        rng = random.Random(f"{cells.scope} {row.name}")  # noqa: S311
-        change, belief = log_change(base, cand, percent, rng)
-    low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
-    if low == -1 and high == math.inf:
-        return replace(row, change=_relative(change), why="failures may reach it: no interval")
-    return replace(
-        row,
-        margin=max(margin, LEAST_MARGIN_S / typical[0]),
-        change=_relative(change),
-        interval=Interval(low, high),
-        belief=belief,
-    )
-
-
-def _errors(cells: Cells, margin: float) -> Row:
-    """Of everything that ended, the ramp included."""
-
-    def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
-        outcomes = cell["turns"]["outcomes"]
-        total = sum(outcomes.values())
-        return total - outcomes.get("ok", 0), total
-
-    return _share("errors", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
-
-
-def _goodput(cells: Cells, margin: float) -> Row:
-    def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
-        good, share = cell["goodput"]["good"], cell["goodput"]["share"]
-        total = round(good / share) if share else cell["turns"]["started"] - cell["turns"]["excluded"]
-        return good, total
-
-    return _share("goodput", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
-
-
-def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margin: float) -> Row:
-    numbers = [sum(total for _, total in side) for side in counts]
-    row = Row(
-        scope=cells.scope,
-        metric=metric,
-        percent=None,
-        base=None,
-        cand=None,
-        base_n=numbers[0],
-        cand_n=numbers[1],
-        base_runs=(),
-        cand_runs=(),
-        margin=margin,
-    )
-    if any(total == 0 for side in counts for _, total in side):
-        return replace(row, why="a run has nothing to count")
-    change = difference(*counts)
-    return replace(
-        row,
-        base=change.base.value,
-        cand=change.cand.value,
-        base_runs=tuple(count / total for count, total in counts[0]),
-        cand_runs=tuple(count / total for count, total in counts[1]),
-        base_interval=change.base.wilson(_Z),
-        cand_interval=change.cand.wilson(_Z),
-        change=change.value,
-        interval=Interval(change.quantile(ALPHA), change.quantile(1 - ALPHA)),
-        belief=change,
-    )
-
-
-def _outcomes(base: list[Mapping[str, Any]], cand: list[Mapping[str, Any]]) -> list[OutcomeRow]:
-    totals = [[sum(run["turns"]["outcomes"].values()) for run in side] for side in (base, cand)]
-    if any(total == 0 for side in totals for total in side):
-        return []
-    names = {name for run in (*base, *cand) for name, n in run["turns"]["outcomes"].items() if n}
-    rows = []
-    for name in sorted(names, key=lambda name: (name != "ok", name)):
-        counts = [[run["turns"]["outcomes"].get(name, 0) for run in side] for side in (base, cand)]
-        change = difference(*([*zip(side, of, strict=True)] for side, of in zip(counts, totals, strict=True)))
-        rows.append(
-            OutcomeRow(
-                outcome=name,
-                base=sum(counts[0]),
-                cand=sum(counts[1]),
-                base_share=change.base.value,
-                cand_share=change.cand.value,
-                base_interval=change.base.wilson(_Z),
-                cand_interval=change.cand.wilson(_Z),
-                interval=Interval(change.quantile(ALPHA), change.quantile(1 - ALPHA)),
-            )
-        )
-    return rows
-
-
-def _lost(side: Sequence[Sample], percent: int) -> bool | None:
-    """Whether the percentile is one of the failures; None when chance alone might have decided it."""
-    allowed = 1 - percent / 100
-    shares = [sample.failed for sample in side]
-    low, high = Share(value=fmean(shares), n=sum(sample.n for sample in side)).wilson(_Z)
-    if low > allowed and min(shares) > allowed:
-        return True
-    return False if high < allowed and max(shares) < allowed else None
-
-
-def _geometric_mean(values: Sequence[float]) -> float:
-    return math.exp(fmean(math.log(value) for value in values))
-
-
-def _relative(log_ratio: float) -> float:
-    return math.expm1(log_ratio) if log_ratio < 700 else math.inf
+def _gaps(rows: Iterable[Row]) -> list[str]:
+    """A note for each metric that not every run has; of a scenario only when it is not so of everything."""
+    found = dict.fromkeys((row.scope, row.metric, row.why) for row in rows if row.is_unmeasured)
+    return [
+        f"{metric} is {why}" if scope == ALL else f"in {scope}: {metric} is {why}"
+        for scope, metric, why in found
+        if scope == ALL or (ALL, metric, why) not in found
+    ]

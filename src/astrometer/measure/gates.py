@@ -16,6 +16,11 @@ from astrometer.measure.samples import ALL
 
 ANY = "any worse"
 SHARES = ("errors", "goodput")
+# What `any worse` must know something of: of all exchanges together.
+HEADLINE = (
+    "errors",
+    *(f"{metric}_p{percent}" for metric in ("ttft", "e2e", "duration") for percent in (50, 95)),
+)
 _EXPRESSION = re.compile(
     r"(?:(?P<scope>[\w.-]+)\s*:\s*)?(?P<name>[a-z0-9_]+?)(?:_p(?P<percent>\d+))?\s+worse\s+by\s+"
     r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|pp|us|ms|s)"
@@ -121,17 +126,25 @@ def judge(gates: Sequence[Gate], comparison: Comparison) -> list[GateResult]:
 
 
 def _any(gate: Gate, comparison: Comparison) -> GateResult:
-    """Only what is shown counts: `cannot tell` neither passes nor fails, unless it is all there is."""
-    by_verdict = {verdict: [row for row in comparison.rows if row.verdict is verdict] for verdict in Verdict}
-    worse = by_verdict[Verdict.WORSE]
-    unknown, total = len(by_verdict[Verdict.CANNOT_TELL]), len(comparison.rows)
-    if worse:
-        names = ", ".join(_full_name(row) for row in worse)
-        return GateResult(gate=gate, verdict=GateVerdict.FAIL, why=f"worse: {names}")
-    told = f"cannot tell of {unknown} of {total}"
-    if unknown == total:
-        return GateResult(gate=gate, verdict=GateVerdict.UNDECIDED, why=told)
-    return GateResult(gate=gate, verdict=GateVerdict.PASS, why=f"none is shown to be worse; {told}")
+    """A row that is worse fails it. It passes on evidence only: what is `cannot tell` may be anything."""
+
+    def result(verdict: GateVerdict, why: str) -> GateResult:
+        return GateResult(gate=gate, verdict=verdict, why=why)
+
+    rows = comparison.rows
+    unknown = [row for row in rows if row.verdict is Verdict.CANNOT_TELL]
+    told = f"cannot tell of {len(unknown)} of {len(rows)}"
+    if worse := [row for row in rows if row.verdict is Verdict.WORSE]:
+        return result(GateVerdict.FAIL, f"worse: {_names(worse)}")
+    if lost := [row for row in rows if row.lost]:
+        metrics = dict.fromkeys(_full(row.scope, row.metric) for row in lost)
+        return result(GateVerdict.UNDECIDED, f"no longer measured: {', '.join(metrics)}")
+    headline = [row for row in rows if row.scope == ALL and row.name in HEADLINE]
+    if doubtful := [row for row in headline if row.verdict is Verdict.CANNOT_TELL and row.looks_worse]:
+        return result(GateVerdict.UNDECIDED, f"may be worse: {_names(doubtful)}; {told}")
+    if all(row.is_share or row.verdict is Verdict.CANNOT_TELL for row in headline):
+        return result(GateVerdict.UNDECIDED, f"no duration can be told; {told}")
+    return result(GateVerdict.PASS, f"none is shown to be worse; {told}")
 
 
 def _one(gate: Gate, comparison: Comparison, gates: int) -> GateResult:
@@ -162,8 +175,12 @@ def _chance_below(row: Row, change: float, sign: int) -> float:
     return below if sign > 0 else 1 - below
 
 
-def _full_name(row: Row) -> str:
-    return row.name if row.scope == ALL else f"{row.scope}: {row.name}"
+def _names(rows: Sequence[Row]) -> str:
+    return ", ".join(_full(row.scope, row.name) for row in rows)
+
+
+def _full(scope: str, name: str) -> str:
+    return name if scope == ALL else f"{scope}: {name}"
 
 
 def overall(results: Sequence[GateResult], *, comparable: bool) -> str:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
@@ -12,6 +13,13 @@ from astrometer.measure.tally import TIMELINE_METRICS
 
 ALL = "all"
 MOST_STEPS = 120  # of a timeline, for the design effect
+
+
+class Side(IntEnum):
+    """The place of a side wherever there are two."""
+
+    BASELINE = 0
+    CANDIDATE = 1
 
 
 class Effects:
@@ -64,12 +72,26 @@ class Cells:
         sides = ([part(results) for results in base], [part(results) for results in cand])
         return cls(scope=scope, sides=sides, runs=(base, cand))
 
-    def have(self, metric: str) -> bool:
-        """Whether every run measured it at all."""
-        return all(_summary(cell, metric) is not None for side in self.sides for cell in side)
+    def counts(self, metric: str, side: Side) -> list[int]:
+        """How many samples each run that measured it has."""
+        found = (_summary(cell, metric) for cell in self.sides[side])
+        return [summary["n"] for summary in found if summary is not None]
+
+    def lacking(self, metric: str) -> dict[Side, str] | None:
+        """The sides with a run that did not measure it, in words; None when no run ever did."""
+        having = {side: len(self.counts(metric, side)) for side in Side}
+        if not any(having.values()):
+            return None
+        return {
+            side: f"measured in only {n} of {of} runs of the {side.name.lower()}"
+            if n
+            else f"not measured in the {side.name.lower()}"
+            for side, n in having.items()
+            if n < (of := len(self.sides[side]))
+        }
 
     def samples(self, metric: str, percent: int, effects: Effects) -> tuple[list[Sample], list[Sample]]:
-        """The metric of each run, baseline and candidate; `have` must be true of it."""
+        """The metric of each run, baseline and candidate; none of them may be `lacking` it."""
         base, cand = (
             [
                 _sample(cell, metric, effects.of(results, metric, percent))
