@@ -3,13 +3,14 @@
 import asyncio
 import json
 import multiprocessing
+import os
 import stat
 from dataclasses import replace
 
 import pytest
 
 from astrometer.config import Budget
-from astrometer.probing.budget import FILE, Ledger
+from astrometer.probing.budget import FILE, Ledger, Spent
 from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.runner import Runner
 
@@ -106,6 +107,52 @@ def test_a_state_folder_that_cannot_be_written_is_said_once_and_memory_serves(be
     assert len(said) == 1
     assert "cannot be" in said[0]
     assert ledger.tokens_left(target) == 10
+
+
+def no_folder(folder):
+    folder.symlink_to("nowhere")
+    return folder.unlink
+
+
+def no_file(folder):
+    """As on a full disk: what was written once can be read, and nothing new be written."""
+    blocker = (folder / FILE).with_suffix(f".{os.getpid()}.part")
+    blocker.mkdir(parents=True)
+    return blocker.rmdir
+
+
+@pytest.mark.parametrize(("block", "before"), [(no_folder, 0), (no_file, 0), (no_file, 20)])
+def test_a_budget_is_kept_while_its_file_cannot_be_written_and_is_whole_once_it_can(
+    bench, tmp_path, block, before
+):
+    folder, said = tmp_path / "state", []
+    ledger = Ledger(folder, say=said.append)
+    target = limited(bench, tokens_per_day=80 + before)
+    ledger.book(target, tokens=before)
+    unblock = block(folder)
+    for spent in (20, 40, 60, 80):
+        assert ledger.refusal(target) is None
+        ledger.book(target, tokens=20)
+        assert ledger.spent(target).tokens == before + spent
+    assert "tokens of today (UTC) are spent" in str(ledger.refusal(target))
+    assert ["cannot be written" in text for text in said] == [True]
+    unblock()
+    ledger.book(target, runs=1)
+    assert Ledger(folder).spent(target) == Spent(tokens=before + 80, runs=1)
+
+
+def test_days_of_a_clock_that_was_in_the_future_do_not_push_today_out(bench, tmp_path):
+    now = NOON
+    ledger = Ledger(tmp_path, clock=lambda: now)
+    target = limited(bench, tokens_per_day=100)
+    for ahead in (300, 301, 302):
+        now = NOON + ahead * 86400
+        ledger.book(target, tokens=1)
+    now = NOON
+    for _ in range(3):
+        ledger.book(target, tokens=30)
+    assert ledger.tokens_left(target) == 10
+    assert len(json.loads((tmp_path / FILE).read_text())["days"]) == 3
 
 
 def book_many(folder, target, times: int) -> None:

@@ -7,6 +7,7 @@ reported counts as a run without tokens. Exporters that share a state folder sha
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from astrometer.config import Target
 from astrometer.probing.statefile import Say, StateFile
 
 FILE = "budget.json"
-KEPT_DAYS = 3  # a clock that is set back finds its day again
+KEPT_DAYS = 3  # those nearest to today: a clock that was wrong for a while finds its day again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +78,8 @@ class Ledger:
         if not isinstance(days, dict) or not isinstance(days.setdefault(today, {}), dict):
             days = book["days"] = {today: {}}
         days[today][place] = {"tokens": before.tokens + tokens, "runs": before.runs + runs}
-        for old in sorted(days)[:-KEPT_DAYS]:
-            del days[old]
+        for far in sorted(days, key=lambda day: _days_apart(day, today))[KEPT_DAYS:]:
+            del days[far]
 
     def _today(self) -> str:
         return time.strftime("%Y-%m-%d", time.gmtime(self._clock()))
@@ -96,6 +97,13 @@ def _spent(book: dict[str, Any], day: str, place: str) -> Spent:
     if not isinstance(found, dict):
         return Spent()
     return Spent(tokens=_count(found.get("tokens")), runs=_count(found.get("runs")))
+
+
+def _days_apart(day: str, today: str) -> float:
+    try:
+        return abs((date.fromisoformat(day) - date.fromisoformat(today)).days)
+    except ValueError:
+        return float("inf")
 
 
 def _count(value: object) -> int:

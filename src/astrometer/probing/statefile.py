@@ -9,7 +9,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,12 +31,15 @@ class StateFile:
         self._say = say
         self._said: set[str] = set()
         self._memory: dict[str, Any] = {}  # what was last known, for a disk that fails
+        self._dirty = False  # memory knows more than the disk, which could not be written
 
     def read(self) -> dict[str, Any]:
         """What is there now; the last known value when the disk fails, `{}` when the file was damaged."""
+        if self._dirty:
+            return self._memory
         try:
             text = self.path.read_text("utf-8")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, UnicodeDecodeError) as exc:
             return self._unreadable(exc)
@@ -56,8 +59,9 @@ class StateFile:
             self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
             lock = open_private(self.path.with_suffix(".lock"))
         except OSError as exc:
-            self._say_once(f"{self.path}: cannot be written ({exc.strerror}); kept in memory until it can")
-            yield self._memory
+            value = self.read()
+            yield value
+            self._unwritable(value, exc)
             return
         with lock:
             lock_file(lock, wait=True)
@@ -66,15 +70,22 @@ class StateFile:
             self._write(value)
 
     def _write(self, value: dict[str, Any]) -> None:
-        self._memory = value
         part = self.path.with_suffix(f".{os.getpid()}.part")
         try:
             with open_private(part, "w") as file:
                 json.dump(value, file)
             part.replace(self.path)
         except OSError as exc:
-            part.unlink(missing_ok=True)
-            self._say_once(f"{self.path}: cannot be written ({exc.strerror}); kept in memory until it can")
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+            self._unwritable(value, exc)
+        else:
+            self._memory, self._dirty = value, False
+            self._said.clear()  # the next failure is another one
+
+    def _unwritable(self, value: dict[str, Any], error: OSError) -> None:
+        self._memory, self._dirty = value, True
+        self._say_once(f"{self.path}: cannot be written ({error.strerror}); kept in memory until it can")
 
     def _unreadable(self, error: Exception) -> dict[str, Any]:
         if isinstance(error, OSError):
