@@ -228,6 +228,25 @@ def test_a_scheduled_run_does_not_inherit_the_lower_deadline_of_a_scrape(bench):
     assert [run.ok for run in finished] == [False]  # the scrape's own run is still accounted for
 
 
+@pytest.mark.timeout(20)
+def test_a_run_asked_for_in_the_turn_in_which_a_lowered_one_ended_starts_anew(bench):
+    asked = []
+
+    async def probe(_ctx: Context) -> Verdict:
+        asked.append(1)
+        return Verdict.failed(Outcome.TIMEOUT_TOTAL) if len(asked) == 1 else Verdict.passed()
+
+    async def go() -> bool:
+        runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+        again = []
+        await runner.answer(plan, 5.0, lambda _: again.append(asyncio.create_task(runner.run(plan))))
+        await asyncio.gather(*runner.tasks)
+        return (await again[0]).ok
+
+    assert asyncio.run(go())
+    assert len(asked) == 2
+
+
 def test_cut_gives_up_running_chats_stops_them_and_cleans_up(bench):
     async def probe(ctx: Context) -> Verdict:
         return Verdict.of(await ctx.chat("[[stall=1]]"))

@@ -150,14 +150,18 @@ class Runner:
         flight = _Flight(asyncio.get_running_loop().create_future(), lowered)
 
         async def fly() -> Run:
-            run = await self._run(plan, flight.decided.set_result)
-            if finished is not None and not (flight.awaited and flight.satisfies(run)):
-                finished(run)
-            return run
+            try:
+                run = await self._run(plan, flight.decided.set_result)
+                if finished is not None and not (flight.awaited and flight.satisfies(run)):
+                    finished(run)
+                return run
+            finally:
+                # Not in a callback of the task, which comes a turn of the loop later: `run` would join what
+                # has ended, again and again, and never let that turn come.
+                del self._flying[plan.place]
 
         flight.task = asyncio.create_task(fly(), name=f"probe {plan.place}")
         self._flying[plan.place] = flight
-        flight.task.add_done_callback(lambda _: self._flying.pop(plan.place, None))
         return flight
 
     async def _run(self, plan: Plan, decided: Finished) -> Run:
