@@ -4,7 +4,7 @@ import pytest
 from synthetic_runs import make_run, make_side
 
 from astrometer.measure.changes import Verdict, holm
-from astrometer.measure.comparable import check
+from astrometer.measure.comparable import Run, check
 from astrometer.measure.compare import compare
 from astrometer.measure.gates import GateError, GateVerdict, check_scopes, judge, overall, parse_gate
 from astrometer.measure.results import GeneratorHealth, OpenArrivals
@@ -121,6 +121,14 @@ OPEN = OpenArrivals(process="poisson", seed=1, rate_per_s=5, expected=150, inten
 def test_runs_of_different_kinds_are_not_compared_and_the_reason_is_said(other, reason):
     told = check([make_run("a")], [make_run("b", seed=2, **other)])
     assert any(reason in line for line in told.reasons), told.reasons
+
+
+def test_a_search_for_the_capacity_is_not_compared():
+    """Its numbers are of every load that it tried, overload included."""
+    search = make_run("b", seed=2)
+    search = Run(name="b", results={**search.results, "capacity": {"end": "converged"}})
+    (reason,) = check([make_run("a")], [search]).reasons
+    assert reason == "b is a search for the capacity: its numbers are of many loads together"
 
 
 def test_a_run_is_not_compared_with_itself():

@@ -36,7 +36,7 @@ class Comparability:
 def check(base: Sequence[Run], cand: Sequence[Run]) -> Comparability:
     """Compare each run with the first of the baseline: all must be of one kind."""
     runs = [*base, *cand]
-    reasons = [reason for run in runs for reason in _untrusted(run)]
+    reasons = [reason for run in runs for reason in _unfit(run)]
     reasons += _same_run_twice(runs)
     first, *others = runs
     for what, read in _MUST_AGREE.items():
@@ -52,7 +52,9 @@ def check(base: Sequence[Run], cand: Sequence[Run]) -> Comparability:
     return Comparability(reasons=tuple(reasons), notes=tuple(notes))
 
 
-def _untrusted(run: Run) -> list[str]:
+def _unfit(run: Run) -> list[str]:
+    if run.results.get("capacity"):  # not in older files
+        return [f"{run.name} is a search for the capacity: its numbers are of many loads together"]
     if run.results["verdict"] != "INVALID":
         return []
     return [f"{run.name} is INVALID: {'; '.join(run.results['causes']) or 'no cause given'}"]
