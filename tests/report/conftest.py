@@ -16,6 +16,7 @@ from astrometer.measure.objectives import goals, parse_objectives, scenario_goal
 from astrometer.measure.tally import Tally
 from astrometer.measure.uploads import Upload
 from astrometer.measure.verdicts import Stop
+from astrometer.measure.windows import Window
 
 START = 1_700_000_003.2  # wall clock, in the middle of a step of the timeline
 DEADLINES = Deadlines(first_token_s=10, idle_s=5, total_s=60)
@@ -115,6 +116,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     calls: int = 1200,
     slos: tuple[str, ...] = ("ttft_p95 < 1s", "errors < 5%", "goodput > 90%"),
     duration_s: float = 30.0,
+    excluded_s: float = 0.0,
     scenario: str = "mixed",
     url: str = "http://127.0.0.1:6185",
     version: str | None = "4.29.3",
@@ -130,6 +132,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     objectives = parse_objectives(slos)
     tally = Tally(
         goals(objectives),
+        window=Window(start=START, excluded_s=excluded_s),
         stages=[START + stage.start_s for stage in stages],
         scenario_goals=scenario_goals(objectives),
         judged=[objective.metric for objective in objectives],
@@ -140,6 +143,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         url=url,
         start=START,
         duration_s=duration_s,
+        excluded_s=excluded_s,
         version=version,
         users=20,
         command=command,

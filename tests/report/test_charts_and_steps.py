@@ -26,6 +26,16 @@ def test_columns_begin_and_end_with_the_window_and_touch(passed):
         assert before.t1_s == pytest.approx(after.t0_s)
 
 
+def test_after_a_warm_up_the_last_column_ends_with_the_window_too(make):
+    """Times are since the run's start; the window is what comes after the warm-up."""
+    found = columns(make(excluded_s=8.0, duration_s=41.0))
+    assert found[-1].t1_s == pytest.approx(41)
+    assert all(column.width_s > 0 for column in found)
+    short = columns(make(excluded_s=20.0, duration_s=38.0))  # a window that would end within an earlier column
+    assert short[-1].t1_s == pytest.approx(38)
+    assert all(before.t1_s == pytest.approx(after.t0_s) for before, after in pairwise(short))
+
+
 def test_a_long_run_is_merged_into_few_columns(make):
     results = make(chats=1200, calls=0, duration_s=3600)
     found = columns(results)

@@ -53,8 +53,8 @@ class Column:
 
 
 def columns(results: Mapping[str, Any]) -> list[Column]:
-    """The columns in order. The steps of the file are aligned to the clock, so the first and the last are
-    cut to the window, and one that is left shorter than half a step joins its neighbour.
+    """The columns in order, ramp and warm-up included. The steps of the file are aligned to the clock, so the
+    first and the last are cut to the run, and one that is left shorter than half a step joins its neighbour.
     """
     step_s, steps = results["timeline"]["step_s"], results["timeline"]["steps"]
     if not steps:
@@ -71,14 +71,15 @@ def columns(results: Mapping[str, Any]) -> list[Column]:
         column.outcomes.update(step["turns"]["outcomes"])
         for metric, summary in step["metrics"].items():
             column.encoded[metric].append(summary["histogram"])
-    return _cut(list(found.values()), results["window"]["duration_s"], step_s)
+    window = results["window"]
+    return _cut(list(found.values()), window["excluded_s"] + window["duration_s"], step_s)
 
 
-def _cut(found: list[Column], duration_s: float, step_s: float) -> list[Column]:
+def _cut(found: list[Column], end_s: float, step_s: float) -> list[Column]:
     first, last = found[0], found[-1]
     first.t0_s = max(first.t0_s, min(0.0, first.t1_s - step_s / 10))
-    if last.t0_s < duration_s < last.t1_s:
-        last.t1_s = duration_s
+    if last.t0_s < end_s < last.t1_s:
+        last.t1_s = end_s
     if len(found) > 1 and first.width_s < step_s / 2:
         found[1].absorb(found.pop(0))
     if len(found) > 1 and last.width_s < step_s / 2:
