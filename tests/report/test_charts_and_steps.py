@@ -31,7 +31,7 @@ def test_after_a_warm_up_the_last_column_ends_with_the_window_too(make):
     found = columns(make(excluded_s=8.0, duration_s=41.0))
     assert found[-1].t1_s == pytest.approx(41)
     assert all(column.width_s > 0 for column in found)
-    short = columns(make(excluded_s=20.0, duration_s=38.0))  # a window that would end within an earlier column
+    short = columns(make(excluded_s=20.0, duration_s=38.0))  # 18 s of window are no end
     assert short[-1].t1_s == pytest.approx(38)
     assert all(before.t1_s == pytest.approx(after.t0_s) for before, after in pairwise(short))
 
