@@ -84,6 +84,15 @@ def test_a_sink_that_loses_every_fifth_is_reported_exactly(sim, tmp_path, locust
     assert results["metrics_all_attempts"]["delivery"]["max"] == "inf"
 
 
+def test_users_who_share_one_name_have_tokens_of_their_own(sim, tmp_path, locustfile):
+    options = ("--im-sink", sim.sink_url, "--run-username", "api_key:abk-1", "--processes", "2")
+    results, done = locust(sim, *options, out=tmp_path, locustfile=locustfile, seconds=2)
+    assert results is not None, done.stderr
+    seen = results["im_delivery"]
+    assert seen["sent"] == seen["delivered"] == results["turns"]["started"] > 20
+    assert (seen["duplicates"], seen["bursts"]["n"] >= 4) == (0, True)
+
+
 def test_a_good_sink_loses_nothing_and_old_messages_are_not_of_this_run(sim, tmp_path, locustfile):
     for number in range(7):
         sim.sink.arrived(0.0, "onebot:FriendMessage:11001", f"[im-old-1-1-{number}] from before")

@@ -97,15 +97,17 @@ class Run:
         self.stop: Stop | None = None  # who ended it early
         self._intended = 0  # arrivals of workers, as reported
 
-    def username(self) -> str:
+    def next_user(self) -> int:
+        """A number that no other user of the run has, in whatever process."""
+        self._next_user += 1
+        return self._next_user
+
+    def username(self, number: int) -> str:
         """A name of its own for each user: `astrometer-<run>-<number>`, never an administrator's.
 
         Unless all have one name (`--run-username`).
         """
-        self._next_user += 1
-        if self.settings.username is not None:
-            return self.settings.username
-        return f"{self.settings.user_prefix}-{self.id}-{self._next_user}"
+        return self.settings.username or f"{self.settings.user_prefix}-{self.id}-{number}"
 
     def session_id(self) -> str:
         """A new one that says whose it is: `clean` deletes no session of another name."""

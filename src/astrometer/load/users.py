@@ -58,8 +58,9 @@ class AstrBotUser(User):
         super().__init__(environment)
         self.run_info: Run = environment.astrometer.run
         self.settings = self.run_info.settings
-        self.username = self.run_info.username()
-        self.random = random.Random(self.username)  # noqa: S311 (variety, no secret)
+        self.number = self.run_info.next_user()
+        self.username = self.run_info.username(self.number)
+        self.random = random.Random(f"{self.run_info.id}-{self.number}")  # noqa: S311 (variety, no secret)
         self.t_intended: float | None = None  # open model: when the next exchange was due
         self._greeting = False
         self._client = Client(
@@ -272,7 +273,7 @@ class ImUser(AstrBotUser):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._tokens = Tokens(f"{self.run_info.id}-{self.username.rpartition('-')[2]}")
+        self._tokens = Tokens(f"{self.run_info.id}-{self.number}")
 
     @property
     def umos(self) -> tuple[str, ...]:
