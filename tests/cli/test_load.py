@@ -109,6 +109,9 @@ def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):
         (["load", "chats", "--host", "http://127.0.0.1:9"], 2, "'chats' is none of chat, im_bursts, mixed"),
         (["load", "chat", "--host", "127.0.0.1:9"], 2, "is not a URL like"),
         (["load", "chat", "--host", "http://127.0.0.1:9", "-t", "soon"], 2, "is not a duration"),
+        (["load", "chat", "--host", "http://127.0.0.1:9", "-t", "90.5s"], 2, "whole seconds only"),
+        (["load", "chat", "--host", "http://127.0.0.1:9", "--stop-timeout", "500ms"], 2, "whole seconds"),
+        (["capacity", "chat", "--host", "http://127.0.0.1:9", "--stop-timeout", "1.5"], 2, "whole seconds"),
         (["load", "chat", "--host", "http://127.0.0.1:9", "--slo", "ttft < 1s"], 2, "which percentile"),
         (["load", "chat", "--host", "http://127.0.0.1:9", "--target", "x"], 2, "either --host, or --target"),
         (["load", "chat", "--host", "http://127.0.0.1:9"], 4, "http://127.0.0.1:9 does not answer"),
@@ -148,6 +151,27 @@ def test_a_shape_that_cannot_be_meant_is_a_usage_error(options, told):
     done = CliRunner().invoke(main, ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", *options])
     assert done.exit_code == 2
     assert told in done.output
+
+
+def test_long_times_reach_locust_as_locust_can_read_them():
+    options = ("-t", "12d", "--stop-timeout", "20m", "--warmup", "11d12h", "--abort-on-fail", "1500ms")
+    done = CliRunner().invoke(
+        main,
+        [
+            "load",
+            "chat",
+            "--host",
+            "http://127.0.0.1:9",
+            "-u",
+            "1",
+            "--slo",
+            "errors < 1%",
+            "--dry-run",
+            *options,
+        ],
+    )
+    for told in ("--run-time 1036800s", "--stop-timeout 1200 ", "--warmup 993600s ", "--abort-on-fail 1.5s"):
+        assert told in done.output
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ class Share(click.ParamType[float]):
 )
 @click.option(
     "--stop-timeout",
-    type=locust_run.Duration(),
+    type=locust_run.WholeSeconds(),
     default="30s",
     show_default=True,
     help="How long to wait for the turns of a window; those that run on count as bad.",

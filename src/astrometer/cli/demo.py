@@ -94,7 +94,8 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
         f"{TTFT}, the other {int(TOKENS) - 1} every {GAP}: compare with what is measured."
     )
     load = [
-        *("load", "mixed", "--host", simulated.url, "--users", str(users), "--duration", f"{duration_s:g}s"),
+        *("load", "mixed", "--host", simulated.url),
+        *("--users", str(users), "--duration", f"{math.ceil(duration_s)}s"),
         *(part for slo in SLOS for part in ("--slo", slo)),
         *("--out", str(out), "--", "--target-version", simulated.version),
     ]

@@ -67,7 +67,12 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     "'sine 10..50 period 2m for 10m', 'constant 20 for 5m'. Each stage has its own numbers in the report.",
 )
 @click.option(
-    "-t", "--duration", type=locust_run.Duration(), default="60s", show_default=True, help="0: until Ctrl-C."
+    "-t",
+    "--duration",
+    type=locust_run.WholeSeconds(),
+    default="60s",
+    show_default=True,
+    help="0: until Ctrl-C.",
 )
 @click.option(
     "-r",
@@ -83,7 +88,7 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
 )
 @click.option(
     "--stop-timeout",
-    type=locust_run.Duration(),
+    type=locust_run.WholeSeconds(),
     default="30s",
     show_default=True,
     help="How long running turns may go on after the end; then they are cut off.",

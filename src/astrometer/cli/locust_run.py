@@ -35,6 +35,16 @@ class Duration(click.ParamType[float]):
             self.fail(str(exc), param, ctx)
 
 
+class WholeSeconds(Duration):
+    """Of what Locust counts in whole seconds."""
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        seconds = super().convert(value, param, ctx)
+        if not seconds.is_integer():
+            self.fail(f"{value!r}: Locust knows whole seconds only (write 90s or 1m30s)", param, ctx)
+        return seconds
+
+
 class Rate(click.ParamType[float]):
     """`5/s`, `90/m`, `600/h`: arrivals per second."""
 

@@ -1,5 +1,6 @@
 """`astrometer release`: is this AstrBot as good as that one? One exit code, one directory."""
 
+import os
 import signal
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,11 +20,12 @@ from astrometer.cli.compare import (
     exit_code,
     gates_of,
 )
-from astrometer.cli.locust_run import Duration, Rate
-from astrometer.measure.gates import Gate, GateError, parse_gate
+from astrometer.cli.locust_run import Duration, Rate, WholeSeconds
+from astrometer.measure.gates import Gate, parse_gate
 from astrometer.measure.objectives import ObjectiveError, parse_objectives
 
 if TYPE_CHECKING:
+    from astrometer.load.launch import LoadPlan
     from astrometer.measure.comparable import Run
     from astrometer.releasing.plan import ReleasePlan, Role
     from astrometer.report.compare_view import Check, Page
@@ -44,7 +46,7 @@ INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("-u", "--users", type=click.IntRange(1), help="Closed model. [10]")
 @click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second.")
-@click.option("-t", "--duration", type=Duration(), default="60s", show_default=True, help="Of each run.")
+@click.option("-t", "--duration", type=WholeSeconds(), default="60s", show_default=True, help="Of each run.")
 @click.option(
     "--warmup", type=Duration(), default="5s", show_default=True, help="After the ramp: not measured."
 )
@@ -97,7 +99,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
 
     Both are installed, then run in turn (baseline, candidate, candidate, baseline, ...), each time as a fresh
-    sandbox with the same stub model. The directory holds every run, compare.html, compare.json, summary.md.
+    sandbox with the same stub model. The directory holds every run, compare.html, compare.json, summary.md
+    and junit.xml.
 
     Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
     2 usage, 3 it cannot be told (a run INVALID, a condition undecided), 4 no server could be had.
@@ -105,6 +108,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     from astrometer import config
     from astrometer.load import launch
     from astrometer.releasing import plan as planning
+    from astrometer.report import compare_junit
     from astrometer.targets.script import ModelScript
 
     if users is not None and rate is not None:
@@ -129,7 +133,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         repeat=repeat,
         load=launch.LoadPlan(
             locustfile=locustfile,
-            target=config.Target(name="sandbox", url="http://127.0.0.1"),  # one for each run
+            # Of the look at the arguments; each run has its own.
+            target=config.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
             users=level,
             spawn_rate=spawn_rate,
             warmup_s=excluded,
@@ -147,19 +152,40 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         tries=tries,
         im_sink=im_sink,
     )
+    _look_ahead(plan.load, gates)
     runs = _runs(plan)
-    shown = _compare(runs, gates or [parse_gate("any worse")], margin, share_margin)
+    shown = judged(runs, gates or [parse_gate("any worse")], margin, share_margin)
     click.echo()
     conclude(shown, directory, as_json=False)
+    compare_junit.write_junit(shown, directory / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
     click.echo(f"every run is in {directory}")
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
+
+
+def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
+    """What could never be run or judged is a usage error, before anything is installed."""
+    from astrometer.load.foresee import Refused, foresee
+    from astrometer.measure.samples import ALL
+
+    try:
+        foreseen = foresee(load, os.environ)
+    except Refused as exc:
+        raise click.UsageError(str(exc)) from exc
+    scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
+    scopes |= {f"--slo {text!r}": scope or ALL for text, scope in foreseen.objectives.items()}
+    for what, scope in scopes.items():
+        if scope not in {ALL, *foreseen.scenarios}:
+            there = ", ".join(sorted(foreseen.scenarios))
+            raise click.UsageError(f"{what}: no scenario {scope!r}; there are {there}")
+    if not foreseen.objectives and any(gate.metric == "goodput" for gate in gates):
+        raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 
 
 def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
     """All runs; whatever ends this process leaves no server behind."""
     from httpx import HTTPError
 
-    from astrometer.releasing import session
+    from astrometer.releasing.session import Interrupted, ReleaseError, Session
     from astrometer.targets.sandbox.database import DatabaseError
     from astrometer.targets.sandbox.install import InstallError, NoPythonError
     from astrometer.targets.sandbox.process import ChildError
@@ -168,12 +194,13 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup is obeyed
             signal.signal(number, _leave)
+    session = Session(plan, _say)
     try:
-        return session.execute(session.prepare(plan, _say), _say)
-    except (KeyboardInterrupt, session.Interrupted) as exc:
+        return session.execute(session.prepare())
+    except (KeyboardInterrupt, Interrupted) as exc:
         _say(f"Interrupted: the sandboxes are gone; what was measured is in {plan.out}")
         raise SystemExit(INTERRUPTED) from exc
-    except session.ReleaseError as exc:
+    except ReleaseError as exc:
         _say(f"Error: {exc}")
         raise SystemExit(exits.INVALID) from exc
     except (
@@ -193,19 +220,16 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def _compare(runs: "dict[Role, list[Run]]", gates: list[Gate], margin: float, share_margin: float) -> "Page":
+def judged(runs: "dict[Role, list[Run]]", gates: list[Gate], margin: float, share_margin: float) -> "Page":
+    """What every report says. A condition on a scenario of which nothing ran is undecided."""
     from astrometer.measure.compare import compare
-    from astrometer.measure.gates import check_scopes, judge
+    from astrometer.measure.gates import judge
     from astrometer.releasing.plan import Role
     from astrometer.report.compare_view import page
 
     base, cand = runs[Role.BASELINE], runs[Role.CANDIDATE]
     wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
     compared = compare(base, cand, margin=margin, share_margin=share_margin, more=wanted)
-    try:
-        check_scopes(gates, compared)
-    except GateError as exc:
-        raise click.UsageError(str(exc)) from exc
     return page(compared, judge(gates, compared), checks=objective_checks(cand))
 
 

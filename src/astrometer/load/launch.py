@@ -65,9 +65,9 @@ class LoadPlan:
         return [
             *("-f", str(self.locustfile), "--host", self.target.url),
             *self._amount(),
-            *("--stop-timeout", f"{self.stop_timeout_s:g}"),
+            *("--stop-timeout", f"{self.stop_timeout_s:.0f}"),  # Locust knows no fractions
             *self._processes(),
-            *(("--warmup", f"{self.warmup_s:g}") if self.warmup_s else ()),
+            *(("--warmup", _seconds(self.warmup_s)) if self.warmup_s else ()),
             *self._open_model(),
             *ui,
             *self._limits(),
@@ -81,7 +81,7 @@ class LoadPlan:
     def _limits(self) -> list[str]:
         """What ends the run early, and what is noted of its names."""
         return [
-            *(("--abort-on-fail", f"{self.abort_after_s:g}s") if self.abort_after_s is not None else ()),
+            *(("--abort-on-fail", _seconds(self.abort_after_s)) if self.abort_after_s is not None else ()),
             *(("--budget-tokens", str(self.budget_tokens)) if self.budget_tokens else ()),
             *(("--run-username", self.username) if self.username else ()),
             *(("--astrometer-journal", str(self.journal)) if self.journal else ()),
@@ -102,7 +102,7 @@ class LoadPlan:
             return ["--capacity", str(self.search)]
         if self.shape is not None:
             return ["--shape", str(self.shape)]
-        seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:g}s"]
+        seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:.0f}s"]
         return ["--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}", *seconds]
 
     def _open_model(self) -> list[str]:
@@ -128,6 +128,11 @@ class LoadPlan:
     def shell(self) -> str:
         """The same for a person to type, without the key."""
         return shlex.join(["locust", *self.command()])
+
+
+def _seconds(value: float) -> str:
+    """To the millisecond, without an exponent."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def _free_port() -> int:
