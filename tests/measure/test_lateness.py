@@ -4,7 +4,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.measure.exchange import CallResult
 from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S, schedule_lag_limit_s
 from astrometer.measure.objectives import parse_objectives
-from astrometer.measure.results import GeneratorHealth, RunInfo, build
+from astrometer.measure.results import GeneratorHealth, OpenArrivals, RunInfo, build
 from astrometer.measure.tally import Tally
 
 NOW = 1_700_000_000.0
@@ -37,6 +37,21 @@ def test_a_lag_that_is_harmless_otherwise_makes_a_run_with_a_strict_objective_in
     assert not [cause for cause in causes(GeneratorHealth(**late)) if "schedule lag" in cause]
     (cause,) = [c for c in causes(GeneratorHealth(**late, schedule_lag_limit_s=0.02)) if "schedule lag" in c]
     assert cause == "schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"
+
+
+@pytest.mark.parametrize(
+    ("process", "expected", "intended", "short"),
+    [
+        ("poisson", 100, 66, False),  # as few as that is chance
+        ("poisson", 100, 64, True),
+        ("constant", 100, 94, False),  # 95, but for the one whose time had not come
+        ("constant", 100, 93, True),
+        ("constant", 1.5, 1, False),
+    ],
+)
+def test_chance_excuses_missing_arrivals_only_where_there_is_chance(process, expected, intended, short):
+    arrivals = OpenArrivals(process=process, seed=1, rate_per_s=1.0, expected=expected, intended=intended)
+    assert arrivals.fell_short is short
 
 
 def test_a_lost_worker_is_reported_with_the_time_from_which_on_it_is_missing():

@@ -18,6 +18,7 @@ from typing import Any
 from astrometer.measure.capacity import CapacityRun, conclude_search, describe
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.lateness import fell_short
 from astrometer.measure.objectives import METRICS, ObjectiveResult
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
 from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 (re-exported)
@@ -63,8 +64,8 @@ class OpenArrivals:
 
     @property
     def fell_short(self) -> bool:
-        """More than 5 % too few, and more than chance explains (3 standard deviations of a Poisson count)."""
-        return self.intended < 0.95 * self.expected - 3 * math.sqrt(self.expected)
+        """Far too few; of `constant` arrivals chance explains none."""
+        return fell_short(self.intended, self.expected, by_chance=self.process != "constant")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
