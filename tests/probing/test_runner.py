@@ -110,12 +110,79 @@ def test_a_probe_that_returns_no_verdict_is_internal(bench):
     assert bench.run(bench.target("all"), probe).reason == "internal"
 
 
-def test_not_applicable_is_neither_pass_nor_failure(bench):
-    async def probe(_ctx: Context) -> Verdict:
-        raise NotApplicable("nothing to ask")
+def fails_for_its_own_reason() -> Verdict:
+    return Verdict.failed("my own reason")  # type: ignore[arg-type]
+
+
+def fails_for_a_known_name() -> Verdict:
+    return Verdict.failed("reset")  # type: ignore[arg-type]
+
+
+def raises_its_own_reason() -> Verdict:
+    raise ProbeFailed("my own reason")  # type: ignore[arg-type]
+
+
+def passes_with_a_list() -> Verdict:
+    return Verdict.passed(["a", "list"])  # type: ignore[arg-type]
+
+
+def is_cancelled() -> Verdict:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(
+    ("end", "detail"),
+    [
+        (fails_for_its_own_reason, "'my own reason', which is no Outcome: own words go into `detail`"),
+        (fails_for_a_known_name, "'reset', which is no Outcome"),
+        (raises_its_own_reason, "'my own reason', which is no Outcome"),
+        (passes_with_a_list, "gave list as `detail`, which must be a str"),
+        (is_cancelled, "CancelledError at test_runner.py:"),
+    ],
+)
+def test_a_verdict_that_is_none_is_internal_says_what_to_do_and_the_cleanup_happens(bench, end, detail):
+    cleaned = []
+
+    async def probe(ctx: Context) -> Verdict:
+        async def clean() -> bool:
+            cleaned.append(1)
+            return True
+
+        ctx.cleanup("thing", clean)
+        return end()
 
     run = bench.run(bench.target("all"), probe)
-    assert (run.verdict, run.note) == (None, "nothing to ask")
+    assert run.reason == "internal"
+    assert detail in run.detail
+    assert cleaned == [1]
+
+
+def test_a_runner_that_is_cancelled_cleans_up_and_ends(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=1]]"))
+
+    async def go() -> bool:
+        runner = Runner()
+        asyncio.ensure_future(runner.run(bench.plan(bench.target("all"), probe)))  # noqa: RUF006
+        while not bench.store.counters["requests_chat"]:
+            await asyncio.sleep(0.02)
+        (task,) = runner.tasks
+        task.cancel()
+        await asyncio.wait({task})
+        return task.cancelled()
+
+    assert asyncio.run(go())
+    assert bench.sessions() == []
+
+
+def test_not_applicable_is_neither_pass_nor_failure(bench):
+    secret = bench.store.keys["all"].secret
+
+    async def probe(_ctx: Context) -> Verdict:
+        raise NotApplicable(f"nothing to ask with {secret}")
+
+    run = bench.run(bench.target("all"), probe)
+    assert (run.verdict, run.note) == (None, "nothing to ask with ***")
 
 
 def test_a_probe_whose_scope_no_key_has_does_not_run(bench):
@@ -259,7 +326,7 @@ def test_cut_gives_up_running_chats_stops_them_and_cleans_up(bench):
         return await task
 
     run = asyncio.run(cut_soon())
-    assert run.reason == "client_cancel"
+    assert (run.reason, run.detail) == ("client_cancel", "given up: the exporter is stopping")
     assert run.turns[-1].outcome is Outcome.CLIENT_CANCEL
     assert bench.store.counters["requests_session_stop"] == 1
     assert bench.sessions() == []

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from astrometer.probing.probe import Context, Verdict
@@ -75,6 +76,54 @@ def test_a_slow_probe_never_overlaps_itself_and_its_skips_are_counted(bench):
     notes = keep([plan], lambda notes, _: notes.skips["overlap"] >= 3)
     assert most == 1
     assert notes.skips["overlap"] >= 3
+
+
+def test_a_run_that_finds_no_place_for_an_interval_is_one_skip_and_the_next_is_due_in_time(bench):
+    async def hog(_ctx: Context) -> Verdict:
+        await asyncio.sleep(3.0)
+        return Verdict.passed()
+
+    async def probe(_ctx: Context) -> Verdict:
+        return Verdict.passed()
+
+    target = replace(bench.target("all"), concurrency=1)
+    plans = [
+        bench.plan(target, hog, name="hog", interval_s=60.0),
+        bench.plan(target, probe, name="starved", interval_s=0.5),
+    ]
+    notes = keep(plans, lambda notes, _: len(notes.runs) >= 2)
+    assert notes.skips == {"schedule": notes.skips["schedule"]}
+    assert 3 <= notes.skips["schedule"] <= 6
+
+
+def test_whatever_goes_wrong_with_a_run_is_said_and_counted_and_the_next_one_comes(bench):
+    said: list[str] = []
+
+    class Fussy(Notes):
+        def record(self, run: object) -> None:
+            super().record(run)
+            if len(self.runs) == 1:
+                raise ZeroDivisionError
+
+    async def probe(_ctx: Context) -> Verdict:
+        return Verdict.passed()
+
+    async def go() -> list[str]:
+        notes = Fussy()
+        plan = bench.plan(bench.target("all"), probe, interval_s=0.3)
+        schedule = Schedule(Runner(), [plan], notes, say=said.append)
+        schedule.start()
+        give_up = time.monotonic() + 20
+        while len(notes.runs) < 3 and time.monotonic() < give_up:
+            await asyncio.sleep(0.02)
+        await schedule.stop(finish_s=10, give_up_s=5)
+        return [run.reason for run in notes.runs[:3]]
+
+    assert asyncio.run(go()) == ["ok", "internal", "ok"]
+    assert len(said) == 1
+    assert said[0].startswith(
+        "probe p on sim: a bug, and the run is lost: ZeroDivisionError at test_schedule"
+    )
 
 
 def test_a_target_is_asked_a_few_things_at_a_time(bench):

@@ -189,17 +189,21 @@ class Runner:
             http=self._http() if self._http else None,
         )
         try:
-            verdict, note = await self._ask(plan, context)
-            duration_s = perf_counter() - started - context.aside_s
-            self._book(plan, context)
+            try:
+                verdict, note = await self._ask(plan, context)
+                duration_s = perf_counter() - started - context.aside_s
+                self._book(plan, context)
 
-            def so_far(failed: list[str], swept: list[tuple[str, str]]) -> Run:
-                run = _report(context, verdict, note, failed, started_at=started_at, duration_s=duration_s)
-                return replace(run, swept=tuple(swept))
+                def so_far(failed: list[str], swept: list[tuple[str, str]]) -> Run:
+                    run = _report(
+                        context, verdict, note, failed, started_at=started_at, duration_s=duration_s
+                    )
+                    return replace(run, swept=tuple(swept))
 
-            decided(so_far([], []))
-            context.grant_cleanup_time()
-            failed = await self.leftovers.clean(context)
+                decided(so_far([], []))
+            finally:
+                context.grant_cleanup_time()
+                failed = await self.leftovers.clean(context)
             reached = verdict is not None and not so_far([], []).unreachable
             swept = await self.leftovers.take_along(context) if reached else []
             if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
@@ -234,15 +238,17 @@ class Runner:
             limit_s = plan.limits.total_s + GRACE_S
             await asyncio.wait({question, cut}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if not question.done():
-                outcome = Outcome.CLIENT_CANCEL if cut.done() else Outcome.TIMEOUT_TOTAL
+                verdict = (
+                    Verdict.failed(Outcome.CLIENT_CANCEL, "given up: the exporter is stopping")
+                    if cut.done()
+                    else Verdict.failed(Outcome.TIMEOUT_TOTAL, f"given up after {plan.limits.total_s:g} s")
+                )
                 question.cancel()
                 await asyncio.wait({question}, timeout=GRACE_S)
-                return Verdict.failed(outcome, f"given up after {plan.limits.total_s:g} s"), ""
+                return verdict, ""
             return _verdict(question, context), ""
         except NotApplicable as exc:
-            return None, str(exc)
-        except ProbeFailed as exc:
-            return exc.verdict, ""
+            return None, context.mask(str(exc))
         finally:
             cut.cancel()
             question.cancel()
@@ -251,17 +257,33 @@ class Runner:
 def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
     try:
         verdict = question.result()
-    except (NotApplicable, ProbeFailed):
+    except NotApplicable:
         raise
-    except Exception as exc:  # noqa: BLE001 (a probe file may raise anything; the exporter outlives it)
-        where = traceback.extract_tb(exc.__traceback__)[-1]
+    except ProbeFailed as exc:
+        verdict = exc.verdict
+    except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 (a probe file may raise anything)
         # The exception's own text may hold anything, so only the debug log gets it, masked.
         context.log("".join(traceback.format_exception_only(exc)).strip())
-        place = f"{where.filename.rsplit('/', 1)[-1]}:{where.lineno}"
-        return Verdict.failed(Own.INTERNAL, f"{type(exc).__name__} at {place}")
+        return Verdict.failed(Own.INTERNAL, where(exc))
+    wrong = _wrong_with(verdict)
+    return verdict if wrong is None else Verdict.failed(Own.INTERNAL, f"the probe {wrong}")
+
+
+def _wrong_with(verdict: object) -> str | None:
+    """What the author of a probe has to change; None when there is nothing."""
     if not isinstance(verdict, Verdict):
-        return Verdict.failed(Own.INTERNAL, f"the probe returned {type(verdict).__name__}, not a Verdict")
-    return verdict
+        return f"returned {type(verdict).__name__}, not a Verdict"
+    if not isinstance(verdict.reason, Outcome | Own):
+        return f"failed for {verdict.reason!r:.50}, which is no Outcome: own words go into `detail`"
+    if not isinstance(verdict.detail, str):
+        return f"gave {type(verdict.detail).__name__} as `detail`, which must be a str"
+    return None
+
+
+def where(error: BaseException) -> str:
+    """An exception without its text: what it is, and the line that raised it."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__} at {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
 
 
 def _report(

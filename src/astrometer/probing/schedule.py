@@ -1,14 +1,16 @@
 """Plans -> runs, again and again: spread out, never overlapping themselves, a few at a time per target."""
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 from time import perf_counter
 from typing import Protocol
 
-from astrometer.probing.runner import Plan, Runner
-from astrometer.probing.verdict import Run
+from astrometer.probing.runner import Plan, Runner, where
+from astrometer.probing.verdict import Own, Run, Verdict
 
 JITTER = 0.05  # share of the interval
 MOST_STAGGER_S = 2.0  # between the first runs of neighbours
@@ -64,12 +66,14 @@ class Schedule:
         *,
         random: Random | None = None,
         clock: Callable[[], float] = perf_counter,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._runner = runner
         self._plans = [plan for plan in plans if plan.missing_scope is None]
         self._book = book
         self._random = random or Random()  # noqa: S311 (jitter, no secret)
         self._clock = clock
+        self._say = say
         self._gates: dict[str, asyncio.Semaphore] = {}
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # also of plans that are no more
@@ -141,13 +145,32 @@ class Schedule:
             else:
                 try:
                     if not kept.ending.is_set():
-                        self._book.record(await self._runner.run(plan))
+                        await self._run(plan)
                 finally:
                     gate.release()
-            missed = due.missed(index, self._clock() - began)
-            for _ in range(missed):
-                self._book.skip(plan, "overlap")
-            index += 1 + missed
+                missed = due.missed(index, self._clock() - began)
+                for _ in range(missed):
+                    self._book.skip(plan, "overlap")
+                index += missed
+            index += 1
+
+    async def _run(self, plan: Plan) -> None:
+        """One run. Whatever goes wrong in it is said and counted, and the next one comes."""
+        began_at, began = time.time(), self._clock()
+        try:
+            self._book.record(await self._runner.run(plan))
+        except Exception as exc:  # noqa: BLE001
+            verdict = Verdict.failed(Own.INTERNAL, where(exc))
+            run = Run(
+                target=plan.target.name,
+                probe=plan.probe.name,
+                verdict=verdict,
+                started_at=began_at,
+                duration_s=self._clock() - began,
+            )
+            self._say(f"probe {run.probe} on {run.target}: a bug, and the run is lost: {verdict.detail}")
+            with suppress(Exception):
+                self._book.record(run)
 
     async def _wait_until(self, t: float, ending: asyncio.Event) -> bool:
         """Sleep until `t`; False when `ending` comes first."""

@@ -48,7 +48,7 @@ async def serve(
         raise ListenError(f"cannot listen on {address}:{port}: {exc.strerror or exc}") from exc
     guard = Guard(loaded.web)
     exporter = Exporter(loaded.config, loaded.plans, runner, guard)
-    schedule = Schedule(exporter.runner, loaded.plans, exporter)
+    schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)
     reloader = Reloader(exporter, schedule, read, say)
     exporter.reload = reloader.reload
     server = _server(exporter, guard)

@@ -54,7 +54,7 @@ class ProbeFailed(Exception):
     """The probe cannot go on: the verdict is decided."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(reason.value)
+        super().__init__(str(reason))
         self.verdict = Verdict.failed(reason, detail)
 
 
