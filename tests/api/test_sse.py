@@ -85,6 +85,28 @@ def test_an_id_stays_for_later_events_and_one_with_a_null_is_ignored():
     ]
 
 
+def test_an_empty_chunk_changes_nothing():
+    decoder = SSEDecoder()
+    chunks = [b"data: a\r", b"", b"\ndata: b\r\n", b"", b"\r\n"]
+    assert [item for chunk in chunks for item in decoder.feed(chunk)] == [ServerEvent("a\nb")]
+
+
+def test_a_long_line_in_small_chunks_is_searched_once(monkeypatch):
+    searched = 0
+    split = sse._split_lines
+
+    def counting(raw: bytes) -> list[bytes]:
+        nonlocal searched
+        searched += len(raw)
+        assert searched <= len(line)
+        return split(raw)
+
+    line = b"data: " + b"x" * (sse.MAX_LINE_BYTES - 9) + b"\r\n\n"
+    monkeypatch.setattr(sse, "_split_lines", counting)
+    (event,) = decode(line, cuts=[*range(0, len(line), 1024)])
+    assert len(event.data) == sse.MAX_LINE_BYTES - 9
+
+
 def test_a_line_without_end_is_refused_before_it_fills_the_memory(monkeypatch):
     monkeypatch.setattr(sse, "MAX_LINE_BYTES", 100)
     decoder = SSEDecoder()

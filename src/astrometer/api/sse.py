@@ -27,6 +27,7 @@ Item: TypeAlias = ServerEvent | Comment
 
 # A line, or an event of many lines, longer than this is a fault; without a bound it would fill the memory.
 MAX_LINE_BYTES = 16 * 1024 * 1024
+BOM = b"\xef\xbb\xbf"
 
 
 class LineTooLong(ValueError):
@@ -37,7 +38,7 @@ class SSEDecoder:
     """`feed` chunks, get the items that they completed. Bytes that are not UTF-8 become U+FFFD."""
 
     def __init__(self) -> None:
-        self._tail = b""
+        self._tail = bytearray()  # of a line whose end is not here yet
         self._at_start = True
         self._after_cr = False
         self._data: list[str] = []
@@ -66,22 +67,32 @@ class SSEDecoder:
         return self._any_lines(chunk)
 
     def _any_lines(self, chunk: bytes) -> list[Item]:
-        if self._after_cr and chunk:
+        if not chunk:
+            return []
+        if self._after_cr:
             # The CR ended the last line already; an LF that follows it belongs to it.
             chunk = chunk.removeprefix(b"\n")
-            self._after_cr = False
-        buffer = self._tail + chunk if self._tail else chunk
         if self._at_start:
             # One BOM may lead the stream; wait until enough bytes are here to tell.
-            if len(buffer) < 3 and b"\xef\xbb\xbf".startswith(buffer):
-                self._tail = buffer
+            chunk = bytes(self._tail) + chunk
+            self._tail.clear()
+            if len(chunk) < 3 and BOM.startswith(chunk):
+                self._tail += chunk
                 return []
-            buffer = buffer.removeprefix(b"\xef\xbb\xbf")
+            chunk = chunk.removeprefix(BOM)
             self._at_start = False
-        self._after_cr = buffer.endswith(b"\r")
-        *lines, self._tail = _split_lines(buffer)
-        if len(self._tail) > MAX_LINE_BYTES:
-            raise LineTooLong(f"a line of more than {MAX_LINE_BYTES} bytes without an end")
+        self._after_cr = chunk.endswith(b"\r")
+        # Only what is new is searched, and a line is put together when its end is here: a long one in small
+        # chunks would be searched and copied again for each of them.
+        *lines, rest = _split_lines(chunk)
+        if lines and self._tail:
+            self._tail += lines[0]
+            lines[0] = bytes(self._tail)
+            self._tail.clear()
+        if rest:
+            self._tail += rest
+            if len(self._tail) > MAX_LINE_BYTES:
+                raise LineTooLong(f"a line of more than {MAX_LINE_BYTES} bytes without an end")
         items = []
         for line in lines:
             item = self._line(line)
