@@ -3,6 +3,8 @@
 import random
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from test_results_are_documented import CELL, documented, paths
 
@@ -13,6 +15,7 @@ from astrometer.measure.search import Answer, End, Told
 from astrometer.measure.search_text import SearchSettings
 from astrometer.measure.tally import Cell, Key, Tally
 from astrometer.report.html import render_html
+from astrometer.report.junit import cases_of
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render
 
@@ -47,9 +50,7 @@ STEPS = (
 )
 
 
-def made(
-    make_info=None, *, steps=STEPS, end=End.CONVERGED, passing=8, failing=9, reason=None, search="1..500"
-):
+def made(*, steps=STEPS, end=End.CONVERGED, passing=8, failing=9, reason=None, search="1..500", problems=()):
     run = CapacityRun(
         settings=SearchSettings.parse(search),
         objectives=OBJECTIVES,
@@ -61,7 +62,7 @@ def made(
     tally.cells[Key("chat", "chat")].merge(STEPS[0].cells[None])
     info = results_file.RunInfo(
         scenario="chat", url="http://127.0.0.1:6185", start=1_700_000_000, duration_s=280, users=16,
-        objectives=OBJECTIVES, capacity=run,
+        objectives=OBJECTIVES, capacity=run, problems=problems,
         generator=results_file.GeneratorHealth(loop_lag_p99_s=0.5),  # of the whole run: no cause
     )  # fmt: skip
     return results_file.build(tally, info)
@@ -138,6 +139,54 @@ def test_every_end_has_its_verdict_and_its_words(end, passing, failing, verdict,
     assert (results["capacity"]["reason"] is None) == (verdict != "INVALID")
     assert words.lower() in told(results).lower()
     assert words.lower() in render_summary(results).replace("\\", "").lower()
+
+
+def verdicts(results):
+    return [item["verdict"] for item in results["objectives"]]
+
+
+def test_a_window_that_the_majority_outvotes_is_not_among_those_that_objectives_are_judged_on():
+    outvoted = window(8, Told.FAIL, slow=0.9, failed=30)
+    results = made(steps=(*STEPS, outvoted))
+    assert results["verdict"] == "PASS"
+    assert verdicts(results) == ["PASS", "PASS"]
+    assert [item["n"] for item in results["objectives"]] == [480, 480]
+    assert not [case for case in cases_of(results) if case.problem]
+    steps = (window(1, Told.FAIL, slow=0.2), window(1, Told.PASS, n=4000), window(1, Told.FAIL, slow=0.2))
+    broken = made(steps=steps, end=End.MINIMUM, passing=None, failing=1)
+    assert (broken["verdict"], verdicts(broken)) == ("FAIL", ["FAIL", "PASS"])
+
+
+def test_what_turns_that_ended_late_decided_stays_decided():
+    """They counted as bad when the window was judged, and have ended well since."""
+    late = window(1, Told.FAIL, failed=4)
+    results = made(steps=(late, late), end=End.MINIMUM, passing=None, failing=1)
+    assert (results["verdict"], verdicts(results)) == ("FAIL", ["PASS", "FAIL"])
+    step = results["capacity"]["steps"][0]
+    assert [item["verdict"] for item in step["objectives"]] == ["PASS", "FAIL"]
+
+
+def test_nothing_passes_in_a_search_that_cannot_be_trusted():
+    results = made(problems=["a worker was lost"])
+    assert (results["verdict"], verdicts(results)) == ("INVALID", ["INVALID", "INVALID"])
+    assert {case.problem for case in cases_of(results)} == {"error"}
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from(list(Told)), st.integers(0, 20)), max_size=6),
+    st.sampled_from(list(End)),
+)
+def test_verdict_and_objectives_agree_whatever_the_windows_were(windows, end):
+    steps = [window(level, said, slow=bad / 20, failed=bad, n=200) for level, said, bad in windows]
+    passing = None if end is End.MINIMUM else 1
+    results = made(steps=steps, end=end, passing=passing, failing=2)
+    match results["verdict"]:
+        case "PASS":
+            assert set(verdicts(results)) == {"PASS"}
+        case "FAIL":
+            assert "FAIL" in verdicts(results)
+        case _:
+            assert not {"PASS", "FAIL"} & set(verdicts(results))
 
 
 def test_the_terminal_shows_every_step_and_the_answer(searched):

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.measure.capacity_window import Evidence, evidence, results
-from astrometer.measure.objectives import Objective, ObjectiveResult
+from astrometer.measure.objectives import Objective, ObjectiveResult, distrust
 from astrometer.measure.proportions import Share
 from astrometer.measure.search import Answer, End, Told
 from astrometer.measure.search_text import SearchSettings
@@ -90,11 +90,15 @@ class CapacityRun:
         return "FAIL" if self.answer.passing is None else "PASS"
 
     def judged(self) -> list[ObjectiveResult]:
-        """The objectives at the highest load that passed; where none did, at the lowest that failed."""
-        answer = self.answer
-        there = pooled(self.steps, answer.failing if answer.passing is None else answer.passing)
-        told = Told.INVALID if self.causes else Told.PASS
-        return [item for item, _ in results(self.objectives, _picker(there), told)]
+        """The objectives at the highest load that passed; where none did, at the lowest that failed.
+
+        Of the windows there those that were outvoted are left out: the rest says what the answer says.
+        """
+        passed = self.answer.passing is not None
+        agreeing = (Told.PASS, Told.THIN) if passed else (Told.FAIL,)
+        level = self.answer.passing if passed else self.answer.failing
+        there = pooled([step for step in self.steps if step.told in agreeing], level)
+        return [item for item, _ in results(self.objectives, _picker(there), agreeing[0])]
 
 
 _NOTHING = Cell()
@@ -111,9 +115,10 @@ _REASONS = {
 
 def conclude_search(run: CapacityRun, untrusted: Sequence[str]) -> Conclusion:
     """The verdict of the whole run: PASS when there is an answer. `untrusted`: what else is wrong with it."""
-    causes = (*untrusted, *run.causes)
-    verdict = "INVALID" if causes else run.verdict
-    return Conclusion(verdict=verdict, causes=causes, objectives=tuple(run.judged()))
+    causes, judged = (*untrusted, *run.causes), run.judged()
+    if causes:
+        return Conclusion(verdict="INVALID", causes=causes, objectives=tuple(distrust(judged)))
+    return Conclusion(verdict=run.verdict, causes=(), objectives=tuple(judged))
 
 
 def pooled(steps: Iterable[Step], level: int | None) -> dict[str | None, Cell]:
@@ -149,7 +154,7 @@ def binding(run: CapacityRun) -> Objective | None:
     cells = pooled([step for step in run.steps if step.told is Told.FAIL], run.answer.failing)
     found = [evidence(item, _picker(cells)(item)) for item in run.objectives]
     broken = [item for item in found if item.n and not item.is_met(item.bad, item.n)]
-    worst = max(broken or found, key=_use, default=None)
+    worst = max(broken or found, key=lambda item: item.use, default=None)
     return None if worst is None else worst.objective
 
 
@@ -159,7 +164,7 @@ def decline(run: CapacityRun) -> str | None:
     if objective is None or answer.passing is None or answer.end is not End.CONVERGED:
         return None
     below, above = (
-        _use(evidence(objective, _picker(pooled(run.steps, level))(objective)))
+        evidence(objective, _picker(pooled(run.steps, level))(objective)).use
         for level in (answer.passing, answer.failing)
     )
     return "cliff" if below < _AT_EASE and above > _BROKEN else "smooth"
@@ -264,11 +269,3 @@ def _is_condemned(item: Evidence) -> bool:
     if not item.n or item.is_met(item.bad, item.n):
         return False
     return Share(value=item.bad / item.n, n=item.n).wilson(_Z).low > item.allowed
-
-
-def _use(item: Evidence) -> float:
-    """The share of bad exchanges, in units of what is allowed."""
-    share = item.bad / item.n if item.n else 0.0
-    if item.allowed <= 0:
-        return math.inf if share else 0.0
-    return share / item.allowed
