@@ -98,6 +98,13 @@ def test_the_key_may_be_in_a_file(tmp_path):
     assert target.keys["default"].secret.reveal() == "abk_y"
 
 
+def test_a_variable_made_of_a_file_ends_like_one_and_is_a_key_all_the_same(read):
+    target = target_from_options("http://x", {"ASTRBOT_API_KEY": "abk_y\n"})
+    assert target.keys["default"].secret.reveal() == "abk_y"
+    config = read('[targets.a]\nurl = "http://a"\n[targets.a.keys.k]\nenv = "KEY"\n', KEY="abk_y\n")
+    assert config.target().keys["k"].secret.reveal() == "abk_y"
+
+
 def test_astrometer_toml_here_is_read_by_itself(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("astrometer.toml").write_text('[targets.a]\nurl = "http://a"\n')

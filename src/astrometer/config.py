@@ -336,7 +336,7 @@ def _key(place: str, name: str, item: _Key, path: Path, environ: Mapping[str, st
 
 def _read_secret(path: Path, place: str) -> Secret:
     try:
-        return _secret(path.read_text("utf-8").strip(), place)
+        return _secret(path.read_text("utf-8"), place)
     except OSError as exc:
         raise ConfigError(f"{place}: {path} cannot be read ({exc.strerror})") from exc
     except UnicodeDecodeError:
@@ -344,6 +344,8 @@ def _read_secret(path: Path, place: str) -> Secret:
 
 
 def _secret(text: str, place: str) -> Secret:
+    # Files end with a line break, and Kubernetes makes variables of files.
+    text = text.strip()
     # It goes into a header: a line break would be a second header.
     if not text or not text.isascii() or not text.isprintable() or " " in text:
         raise ConfigError(

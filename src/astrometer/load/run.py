@@ -248,7 +248,7 @@ class Run:
 
     def _secrets(self) -> list[str]:
         """A master has no keys of its own, but its environment holds what its workers got."""
-        named = [os.environ.get(name, "") for name in ("ASTRBOT_API_KEY", *SCOPE_VARIABLES.values())]
+        named = [os.environ.get(name, "").strip() for name in ("ASTRBOT_API_KEY", *SCOPE_VARIABLES.values())]
         return [*(key.reveal() for key in self.keys.values()), *named]
 
     def _users(self, searched: CapacityRun | None) -> int:
