@@ -17,6 +17,7 @@ import httpx
 
 from astrometer.api.outcome import Outcome
 from astrometer.probing.certificates import earliest_expiry
+from astrometer.probing.names import resolve
 
 
 @dataclass(slots=True)
@@ -58,7 +59,7 @@ class TimedBackend(httpcore.AnyIOBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         give_up = None if timeout is None else perf_counter() + timeout
-        addresses = await self._resolve(host, port, timeout)
+        addresses = await self._resolve(host, timeout)
         self._phases.start("connect")
         for index, address in enumerate(addresses):
             left = len(addresses) - index
@@ -73,18 +74,17 @@ class TimedBackend(httpcore.AnyIOBackend):
             return stream
         raise httpcore.ConnectError("the name has no address")
 
-    async def _resolve(self, host: str, port: int, timeout_s: float | None) -> list[str]:
+    async def _resolve(self, host: str, timeout_s: float | None) -> list[str]:
         self._phases.start("resolve")
-        loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout_s):
-                found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                addresses = await resolve(host)
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout("resolving the name took too long") from exc
         except (socket.gaierror, UnicodeError) as exc:
             raise httpcore.ConnectError("the name cannot be resolved") from exc
         self._phases.stop("resolve")
-        return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+        return addresses
 
 
 class TimedTransport(httpx.AsyncHTTPTransport):

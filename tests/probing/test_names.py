@@ -1,0 +1,65 @@
+"""Names that hang, and addresses, which need no lookup."""
+
+import asyncio
+import socket
+import threading
+from time import perf_counter
+
+import pytest
+
+from astrometer.api.endpoints import START_TIME
+from astrometer.api.outcome import Outcome
+from astrometer.probing.transport import Transport
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What the system's resolver was asked for; `hangs.invalid` waits until the test is over."""
+    names, over, real = [], threading.Event(), socket.getaddrinfo
+
+    def getaddrinfo(host, *args, **kwargs):
+        names.append(host)
+        if host == "hangs.invalid":
+            over.wait(30)
+        return real(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    yield names
+    over.set()
+    for thread in threading.enumerate():
+        if thread.name == "resolve hangs.invalid":
+            thread.join()
+
+
+async def outcome(url: str) -> Outcome:
+    transport = Transport(url)
+    try:
+        return (await transport.call(START_TIME, None, timeout_s=5.0, connect_s=0.3)).outcome
+    finally:
+        await transport.aclose()
+
+
+def test_a_name_that_hangs_holds_up_no_other_and_no_end(bench, asked):
+    async def go() -> None:
+        hung = await asyncio.gather(*(outcome("http://hangs.invalid:1") for _ in range(40)))
+        assert set(hung) == {Outcome.TIMEOUT_CONNECT}
+        assert await outcome(bench.url.replace("127.0.0.1", "localhost")) is Outcome.OK
+
+    began = perf_counter()
+    asyncio.run(go())
+    assert perf_counter() - began < 10
+    assert asked.count("hangs.invalid") == 1
+
+
+def test_an_address_is_not_looked_up(bench, asked):
+    assert asyncio.run(outcome(bench.url)) is Outcome.OK
+    assert asyncio.run(outcome("http://[::1]:1")) is Outcome.CONNECT
+    assert bench.url.startswith("http://127.0.0.1:")
+    assert not {"127.0.0.1", "::1"} & set(asked)
+
+
+def test_a_name_that_nobody_knows_is_dns_for_all_who_ask(asked):
+    async def go() -> list[Outcome]:
+        return await asyncio.gather(*(outcome("http://nosuch.invalid:1") for _ in range(3)))
+
+    assert asyncio.run(go()) == [Outcome.DNS] * 3
