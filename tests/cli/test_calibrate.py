@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from astrometer.cli import calibrate, main
 from astrometer.load.allowance import Allowance, kept
+from astrometer.load.calibrating import StepFailed, StepPlan, run_step, server_account
 
 ERRORS = {"p50", "p99", "max", "n"}
 
@@ -50,14 +51,60 @@ def test_a_golden_server_that_is_too_slow_is_named_and_its_step_is_not_counted()
 
 
 def test_without_a_trusted_step_the_sentence_promises_nothing():
-    assert calibrate.sentence(None, [50]).startswith("No step could be trusted")
+    assert calibrate.sentence(None, [50], is_limit=False) == "No step could be trusted."
+    assert "try fewer --streams" in calibrate.sentence(None, [50], is_limit=True)
 
 
 def test_the_sentence_says_how_many_workers_more_streams_need():
-    assert calibrate.sentence(200, [50, 200, 1000]) == (
+    assert calibrate.sentence(200, [50, 200, 1000], is_limit=True) == (
         "Up to 200 concurrent streams per process within 5 ms at p99; for 1,000 streams you need 5 workers."
     )
-    assert "for 400 streams you need 2 workers" in calibrate.sentence(200, [50, 200])
+
+
+def test_where_all_went_well_there_is_no_limit_to_tell():
+    assert calibrate.sentence(200, [50, 200], is_limit=False) == (
+        "At least 200 concurrent streams per process within 5 ms at p99; no more were measured."
+    )
+
+
+def test_a_check_of_few_streams_does_not_make_little_of_what_was_found_before():
+    known = Allowance(streams=200, gap_s=0.02)
+    assert not Allowance(streams=50, gap_s=0.02).widens(known)
+    assert Allowance(streams=400, gap_s=0.02).widens(known)
+    assert Allowance(streams=50, gap_s=0.1).widens(known)  # of other streams
+    assert known.widens(None)
+
+
+def failed(done):
+    return done.exit_code == 3 and isinstance(done.exception, SystemExit)
+
+
+def test_what_was_kept_is_forgotten_when_no_step_can_be_trusted(monkeypatch):
+    Allowance(streams=200, gap_s=0.02).keep()
+    monkeypatch.setenv("PYTHONHOME", "/nonexistent")  # no Python starts with this
+    done = run("--streams", "5", "--duration", "1s")
+    assert failed(done), done.output
+    assert "Error: the golden server did not start" in done.stderr
+    assert kept() is None
+
+
+def test_streams_with_pauses_longer_than_the_window_need_a_longer_window():
+    step = calibrate.measure_step(2, gap_s=5.0, duration_s=1.0)
+    assert step.problem() in (
+        "no events arrived",
+        "no stream began in the window, or none went on in it: longer --duration",
+    )
+
+
+def test_a_load_that_does_not_end_is_a_failed_step_and_is_ended():
+    plan = StepPlan(streams=1, gap_s=0.02, duration_s=1.0, stream_s=0.5, patience_s=-1.5)
+    with pytest.raises(StepFailed, match="did not end within 0 s"):
+        run_step(plan, "http://127.0.0.1:9")
+
+
+def test_a_golden_server_that_is_gone_is_a_failed_step():
+    with pytest.raises(StepFailed, match="no account of itself"):
+        server_account("http://127.0.0.1:9", 0.0, 1.0)
 
 
 def test_the_server_has_a_core_of_its_own_where_there_are_several():

@@ -145,12 +145,35 @@ def test_the_arguments_of_a_run_can_be_listed():
         (("--stages", "10:1m,20:2q"), "step 2 '20:2q': '2q' is not a duration"),
         (("--shape", "10:1m", "-t", "60s"), "--shape says it all: leave out --duration"),
         (("--shape", "10:1m", "-u", "3"), "--shape says it all: leave out --users"),
+        (("--stages", "10:5s", "--warmup", "1m"), "ramp and warm-up take 60 s of a run of 5 s"),
+        (("--stages", "10:5s", "--arrivals", "constant"), "--arrivals is about a rate"),
+        (("--users", "10", "--arrivals", "poisson"), "--arrivals is about a rate"),
     ],
 )
 def test_a_shape_that_cannot_be_meant_is_a_usage_error(options, told):
     done = CliRunner().invoke(main, ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", *options])
     assert done.exit_code == 2
     assert told in done.output
+
+
+@pytest.mark.parametrize("command", ["load", "capacity"])
+def test_a_dry_run_of_either_command_is_for_any_machine(command):
+    done = CliRunner().invoke(
+        main, [command, "chat", "--host", "http://127.0.0.1:9", "--slo", "errors < 1%", "--dry-run"]
+    )
+    assert done.output.startswith("locust -f ")
+    assert "--astrometer-journal" not in done.output
+    assert done.output.endswith("# with the API key in ASTRBOT_API_KEY\n")
+
+
+def test_the_exit_codes_are_in_the_help():
+    assert "Exit codes: 0 every objective was met" in CliRunner().invoke(main, ["load", "--help"]).output
+
+
+def test_a_search_for_users_has_no_arrivals():
+    options = ("--slo", "errors < 1%", "--arrivals", "constant", "--dry-run")
+    done = CliRunner().invoke(main, ["capacity", "chat", "--host", "http://127.0.0.1:9", *options])
+    assert (done.exit_code, "--arrivals is about a rate" in done.output) == (2, True)
 
 
 def test_long_times_reach_locust_as_locust_can_read_them():

@@ -56,6 +56,13 @@ def test_an_explicit_cap_of_an_open_model_is_compared_before_the_run_and_the_def
     assert allowance.before(None, None, ["--max-in-flight", "many"]) is None  # Locust will complain
 
 
+def test_processes_after_the_dashes_count_as_well():
+    Allowance(streams=200, gap_s=0.02).keep()
+    assert allowance.before(400, None, ["--processes", "2"]) is None
+    assert "in 1 process(es)" in allowance.before(400, 2, ["--processes", "1"])
+    assert allowance.before(200, None, ["--processes", "-1"]) is None  # one on each core
+
+
 def test_without_a_calibration_nothing_is_said():
     assert allowance.before(10_000, None, []) is None
 

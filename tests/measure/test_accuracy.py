@@ -6,6 +6,7 @@ from astrometer.measure.accuracy import (
     ServerAccount,
     Step,
     most_streams,
+    too_many,
     workers_for,
 )
 from astrometer.measure.timeline import Timings
@@ -77,6 +78,8 @@ def test_cost_and_rate_follow_from_the_events():
         ({"odd_streams": 2, "failed_streams": 1}, "3 streams were not measured whole"),
         ({"lost_processes": 1}, "1 load processes did not report"),
         ({"delay": summary(None, n=0)}, "no events arrived"),
+        ({"ttft": summary(None, n=0)}, "no stream began in the window"),
+        ({"gap": summary(None, n=0)}, "longer --duration"),
     ],
 )
 def test_a_step_that_says_nothing_of_the_load_says_why_and_is_not_trusted(changed, said):
@@ -93,6 +96,11 @@ def test_the_most_streams_are_those_of_the_largest_good_step_below_the_first_bad
 def test_a_step_that_the_server_spoilt_neither_counts_nor_stops_the_search():
     spoilt = step(200, p99=0.1, server={"cpu_share": 0.99})
     assert most_streams([step(50), spoilt, step(400)]) == 400
+
+
+def test_there_is_a_limit_only_where_more_was_measured_and_badly():
+    assert too_many([step(50), step(200, p99=0.1)])
+    assert not too_many([step(50), step(200, p99=0.1, server={"cpu_share": 0.99})])
 
 
 def test_streams_are_counted_per_process():

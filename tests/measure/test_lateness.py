@@ -1,11 +1,14 @@
 import pytest
 
 from astrometer.api.outcome import Outcome
+from astrometer.measure.capacity_step import Step, StepHealth, spoilt
 from astrometer.measure.exchange import CallResult
 from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S, schedule_lag_limit_s
 from astrometer.measure.objectives import parse_objectives
 from astrometer.measure.results import GeneratorHealth, OpenArrivals, RunInfo, build
-from astrometer.measure.tally import Tally
+from astrometer.measure.search import Told
+from astrometer.measure.search_text import SearchSettings
+from astrometer.measure.tally import Cell, Tally
 
 NOW = 1_700_000_000.0
 
@@ -57,3 +60,26 @@ def test_chance_excuses_missing_arrivals_only_where_there_is_chance(process, exp
 def test_a_lost_worker_is_reported_with_the_time_from_which_on_it_is_missing():
     found = causes(GeneratorHealth(lost_workers=1, lost_from_s=3.24))
     assert "1 worker(s) lost, and what they had not yet reported: all from 3.2 s of the run on" in found
+
+
+@pytest.mark.parametrize(
+    ("search", "slo", "started", "words"),
+    [
+        ("1..9", "e2e_p95 < 200ms", 1, []),  # the lag is not inside of it
+        (
+            "1..9",
+            "ttft_p95 < 200ms",
+            1,
+            ["schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"],
+        ),
+        ("5/s..9/s", "errors < 1%", 90, ["90 arrivals instead of about 150: the rate was not reached"]),
+        ("5/s..9/s", "errors < 1%", 140, []),
+    ],
+)
+def test_a_window_of_a_search_has_the_same_limits_as_a_run(search, slo, started, words):
+    settings = SearchSettings.parse(search)
+    step = Step(
+        level=settings.plan.start, start_s=0, end_s=30, told=Told.PASS, cells={None: Cell(started=started)},
+        completed=1, health=StepHealth(loop_lag_p99_s=0.004, schedule_lag_p99_s=0.03, cpu_max=0.4),
+    )  # fmt: skip
+    assert spoilt(step, settings, parse_objectives([slo])) == words

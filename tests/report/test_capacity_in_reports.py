@@ -9,7 +9,8 @@ from rich.console import Console
 from test_results_are_documented import CELL, documented, paths
 
 from astrometer.measure import results as results_file
-from astrometer.measure.capacity import CapacityRun, Step, StepHealth
+from astrometer.measure.capacity import CapacityRun
+from astrometer.measure.capacity_step import Step, StepHealth
 from astrometer.measure.objectives import parse_objectives
 from astrometer.measure.search import Answer, End, Told
 from astrometer.measure.search_text import SearchSettings

@@ -67,9 +67,9 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
     """
     from rich.console import Console
 
-    from astrometer.load.allowance import Allowance
+    from astrometer.load import allowance
     from astrometer.load.calibrating import StepFailed
-    from astrometer.measure.accuracy import most_streams
+    from astrometer.measure.accuracy import most_streams, too_many
 
     steps = []
     for number in streams:
@@ -78,17 +78,22 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
             steps.append(measure_step(number, gap_s=gap, duration_s=duration, processes=processes))
         except StepFailed as exc:
             click.echo(f"Error: {exc}", err=True)
-    best = most_streams(steps)
-    if best is not None:
-        Allowance(streams=best, gap_s=gap).keep()
+    best, is_limit = most_streams(steps), too_many(steps)
+    if best is None:
+        allowance.forget()
+    else:
+        found = allowance.Allowance(streams=best, gap_s=gap)
+        if is_limit or found.widens(allowance.kept()):
+            found.keep()
     if as_json:
-        click.echo(json.dumps({"steps": [as_dict(step) for step in steps], "max_streams_within_5ms": best}))
+        shown = [as_dict(step) for step in steps]
+        click.echo(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
     else:
         Console().print(table(steps))
         for step in steps:
             if (problem := step.problem()) is not None:
                 click.echo(f"{step.streams} streams are not counted: {problem}.")
-        click.echo(sentence(best, streams))
+        click.echo(sentence(best, streams, is_limit=is_limit))
     raise SystemExit(exits.PASS if best is not None else exits.INVALID)
 
 
@@ -96,24 +101,27 @@ def measure_step(
     streams: int, *, gap_s: float, duration_s: float, processes: int = 1, handicap_s: float = 0.0
 ) -> "Step":
     """One step against a golden server of its own; `handicap_s` makes that a bad one. Raises StepFailed."""
-    from astrometer.load.calibrating import StepPlan, run_step
-    from astrometer.targets.golden.process import golden
+    from astrometer.load.calibrating import StepFailed, StepPlan, run_step
+    from astrometer.targets.golden.process import GoldenError, golden
     from astrometer.targets.golden.server import GoldenSchedule
 
     # Short enough that each stream begins at least twice in what is measured.
     events = max(5, round(min(STREAM_S, duration_s / 2) / gap_s))
     schedule = GoldenSchedule(ttft_s=TTFT_S, gap_s=gap_s, events=events)
     server_cpus, load_cpus = split_cpus(_cpus())
-    with golden(schedule, cpus=server_cpus, handicap_s=handicap_s) as url:
-        plan = StepPlan(
-            streams=streams,
-            gap_s=gap_s,
-            duration_s=duration_s,
-            stream_s=schedule.length_s,
-            processes=processes,
-            cpus=load_cpus,
-        )
-        return run_step(plan, url)
+    plan = StepPlan(
+        streams=streams,
+        gap_s=gap_s,
+        duration_s=duration_s,
+        stream_s=schedule.length_s,
+        processes=processes,
+        cpus=load_cpus,
+    )
+    try:
+        with golden(schedule, cpus=server_cpus, handicap_s=handicap_s) as url:
+            return run_step(plan, url)
+    except GoldenError as exc:
+        raise StepFailed(str(exc)) from exc
 
 
 def split_cpus(cpus: Sequence[int]) -> tuple[Sequence[int], Sequence[int]]:
@@ -184,15 +192,16 @@ def _errors(summary: "ErrorSummary") -> str:
     return "/".join("–" if number is None else f"{number * 1e3:.2f}" for number in numbers)
 
 
-def sentence(best: int | None, streams: Sequence[int]) -> str:
-    """The one thing to remember."""
+def sentence(best: int | None, streams: Sequence[int], *, is_limit: bool) -> str:
+    """The one thing to remember. `is_limit`: more streams were measured too badly."""
     from astrometer.measure.accuracy import workers_for
 
     if best is None:
-        return (
-            "No step could be trusted: try fewer --streams, a longer --gap, or a machine that does less else."
-        )
-    most = max(streams) if max(streams) > best else 2 * best
+        advice = ": try fewer --streams, a longer --gap, or a machine that does less else" if is_limit else ""
+        return f"No step could be trusted{advice}."
+    if not is_limit:
+        return f"At least {best:,} concurrent streams per process within 5 ms at p99; no more were measured."
+    most = max(streams)
     return (
         f"Up to {best:,} concurrent streams per process within 5 ms at p99; "
         f"for {most:,} streams you need {workers_for(most, best)} workers."

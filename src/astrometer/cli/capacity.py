@@ -177,6 +177,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         objectives += [item.text for item in parse_objectives(slos)]
     except (bundled.NotBundled, config.ConfigError, ObjectiveError, SearchError) as exc:
         raise click.UsageError(str(exc)) from exc
+    locust_run.must_be_open(is_open=search.is_rate)
     if not objectives:
         raise click.UsageError("there is no limit without an objective: add --slo 'ttft_p95 < 2s'")
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
@@ -198,7 +199,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         extra=locust_args,
     )
     if dry_run:
-        click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
+        locust_run.show(plan)
         return
     most = None if search.is_rate else round(search.maximum)
     warning = allowance.before(most, processes, locust_args)

@@ -1,6 +1,5 @@
 """`astrometer load`: prepare a Locust run, show it, write its report, exit by its verdict."""
 
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -156,6 +155,10 @@ def command(  # noqa: PLR0917 (click passes them all by name)
 
     What stands after -- goes to Locust: its own arguments (`locust --help`), those of a run
     (--list-arguments) and those of the locustfile.
+
+    Exit codes: 0 every objective was met, or none was set; 1 one was not; 2 a wrong option; 3 the run is
+    INVALID (the load generator was the bottleneck, too few samples, a worker was lost); 4 the target does
+    not answer.
     """
     from astrometer.load import allowance, journal, launch
 
@@ -166,6 +169,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     tokens, unit = launch.users_for(rate) if rate is not None else (users or 10, None)
     spawning = spawn_rate or (float(tokens) if rate is not None else max(1.0, tokens / 2))
     profile = _profile(shape)
+    is_open = rate is not None or (profile is not None and profile.is_rate)
+    locust_run.must_be_open(is_open=is_open)
     try:
         locustfile = bundled.find("locustfiles", scenario)
         chosen, objectives = locust_run.choose_target(host, target, config_file)
@@ -173,9 +178,10 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     except (bundled.NotBundled, config.ConfigError, ObjectiveError) as exc:
         raise click.UsageError(str(exc)) from exc
     excluded = warmup if profile else (tokens - 1) // spawning + warmup
-    if duration and excluded >= duration and not profile:
+    length_s = profile.duration_s if profile else duration
+    if length_s and excluded >= length_s:
         raise click.UsageError(
-            f"ramp and warm-up take {excluded:g} s of a run of {duration:g} s: nothing would be measured"
+            f"ramp and warm-up take {excluded:g} s of a run of {length_s:g} s: nothing would be measured"
         )
     stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
     plan = launch.LoadPlan(
@@ -199,9 +205,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         extra=locust_args,
     )
     if dry_run:
-        click.echo(f"{replace(plan, journal=None).shell()}\n# with the API key in ASTRBOT_API_KEY")
+        locust_run.show(plan)
         return
-    is_open = rate is not None or (profile is not None and profile.is_rate)
     most = round(profile.peak) if profile is not None else tokens
     warning = allowance.before(None if is_open else most, processes, locust_args)
     locust_run.go(plan, warning=warning, yes=yes, deletable=deletable)

@@ -1,6 +1,7 @@
 """What every command that makes a Locust run shares: its target, and the way from a plan to an exit code."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -72,6 +73,18 @@ def choose_target(
         return config.target_from_options(host, os.environ), []
     loaded = config.load(config_file)
     return loaded.target(target), [objective.text for objective in loaded.objectives]
+
+
+def must_be_open(*, is_open: bool) -> None:
+    """`--arrivals` says nothing in a closed model. Raises click.UsageError."""
+    given = click.get_current_context().get_parameter_source("arrivals")
+    if given is not click.core.ParameterSource.DEFAULT and not is_open:
+        raise click.UsageError("--arrivals is about a rate (5/s); users begin when their answers have come")
+
+
+def show(plan: "LoadPlan") -> None:
+    """The same run as a plain Locust command, on whatever machine: without the journal of this one."""
+    click.echo(f"{replace(plan, journal=None).shell()}\n# with the API key in ASTRBOT_API_KEY")
 
 
 def go(plan: "LoadPlan", *, warning: str | None, yes: bool, deletable: bool = False) -> NoReturn:

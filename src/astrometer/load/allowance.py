@@ -27,6 +27,10 @@ class Allowance:
         path.write_text(json.dumps(asdict(self)))
         return path
 
+    def widens(self, known: "Allowance | None") -> bool:
+        """Whether a finding that is no limit ("at least so many") says more than what is kept."""
+        return known is None or known.gap_s != self.gap_s or self.streams > known.streams
+
     def warning(self, users: int, processes: int | None) -> str | None:
         """One line when a process would get more streams than it can measure well."""
         if users <= self.streams * (processes or 1):
@@ -58,15 +62,17 @@ def before(users: int | None, processes: int | None, locust_args: Sequence[str])
     allowed = kept()
     if allowed is None:
         return None
-    if users is not None:
-        return allowed.warning(users, processes)
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
     parser.add_argument("--max-in-flight", type=int)
+    parser.add_argument("--processes", type=int, default=processes)
     try:
-        cap = parser.parse_known_args(list(locust_args))[0].max_in_flight
+        given = parser.parse_known_args(list(locust_args))[0]
     except argparse.ArgumentError:
         return None  # Locust will say what is wrong with it
-    return allowed.cap_warning(cap) if cap is not None else None
+    if users is not None:
+        each_core = given.processes is not None and given.processes < 0
+        return allowed.warning(users, os.cpu_count() if each_core else given.processes)
+    return allowed.cap_warning(given.max_in_flight) if given.max_in_flight is not None else None
 
 
 def kept() -> Allowance | None:
@@ -75,6 +81,11 @@ def kept() -> Allowance | None:
         return Allowance(**json.loads(_path().read_bytes()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def forget() -> None:
+    """What was kept is true no longer."""
+    _path().unlink(missing_ok=True)
 
 
 def _path() -> Path:

@@ -28,7 +28,7 @@ LOCUSTFILE = Path(__file__).with_name("calibration.py")
 
 
 class StepFailed(Exception):
-    """Locust did not run; the text is the end of its log."""
+    """Locust or the golden server did not do its part; the text says how, or is the end of Locust's log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +41,7 @@ class StepPlan:
     stream_s: float
     processes: int = 1
     cpus: Sequence[int] = ()  # for the load processes; all when empty
+    patience_s: float = 120.0  # for Locust's start and end, beyond what it measures
 
     def command(self, url: str, out: Path) -> list[str]:
         rate = max(1.0, self.streams / RAMP_S)
@@ -78,8 +79,17 @@ def run_step(plan: StepPlan, url: str) -> Step:
             tail = "".join(said)[-2000:]
             raise StepFailed(f"Locust ended with exit code {code} and no measurement\n{tail}".strip())
     start_s, end_s = max(part["start_s"] for part in reports), min(part["end_s"] for part in reports)
-    answer = httpx.get(f"{url}/golden/stats", params={"from": start_s, "to": end_s}, trust_env=False)
-    return assemble(plan, reports, answer.json())
+    return assemble(plan, reports, server_account(url, start_s, end_s))
+
+
+def server_account(url: str, start_s: float, end_s: float) -> dict[str, Any]:
+    """What the golden server says of itself. Raises StepFailed."""
+    try:
+        answer = httpx.get(f"{url}/golden/stats", params={"from": start_s, "to": end_s}, trust_env=False)
+        account: dict[str, Any] = answer.raise_for_status().json()
+    except (httpx.HTTPError, ValueError) as exc:
+        raise StepFailed(f"the golden server gave no account of itself: {exc}") from exc
+    return account
 
 
 def assemble(plan: StepPlan, reports: Sequence[dict[str, Any]], server: dict[str, Any]) -> Step:
@@ -121,7 +131,10 @@ def _run(plan: StepPlan, url: str, out: Path) -> int:
     with _ended(child):
         if plan.cpus and hasattr(psutil.Process, "cpu_affinity"):
             psutil.Process(child.pid).cpu_affinity(list(plan.cpus))  # before it starts threads and workers
-        return child.wait(plan.duration_s + plan.stream_s + 120)
+        try:
+            return child.wait(plan.duration_s + plan.stream_s + plan.patience_s)
+        except subprocess.TimeoutExpired as exc:
+            raise StepFailed(f"Locust did not end within {exc.timeout:.0f} s") from exc
 
 
 @contextmanager

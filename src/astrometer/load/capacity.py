@@ -17,14 +17,12 @@ from astrometer.load.capacity_slots import LONGEST_S, SLOT_S, Slots, cells, sche
 from astrometer.load.capacity_text import progress_line
 from astrometer.load.options import Settings
 from astrometer.load.run import Run
-from astrometer.measure.capacity import CapacityRun, Step
+from astrometer.measure.capacity import CapacityRun
+from astrometer.measure.capacity_step import NOTHING, Step, spoilt
 from astrometer.measure.capacity_window import Next, judge, margin
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S
 from astrometer.measure.search import Answer, Ask, End, Told, Trial, answer, decide
 from astrometer.measure.search_text import SearchSettings
-from astrometer.measure.tally import Cell
-from astrometer.measure.verdicts import MAX_SCHEDULE_LAG_S
 
 LOCAL = "local"
 PATIENCE_S = 30.0  # for turns that still run, unless --stop-timeout says otherwise
@@ -203,7 +201,7 @@ class CapacityShape(LoadTestShape):
         can_grow = (end - window.first) * SLOT_S < self.settings.longest_s - SLOT_S
         said = judge(
             objectives,
-            lambda objective: found.get(objective.scenario, _NOTHING),
+            lambda objective: found.get(objective.scenario, NOTHING),
             thorough=window.ask.thorough,
             may_wait=run.elapsed_s - end * SLOT_S < self._patience_s,
             may_extend=can_grow,
@@ -229,21 +227,9 @@ class CapacityShape(LoadTestShape):
 
     def _causes(self, step: Step) -> list[str]:
         """Why this window says nothing of the server: the generator did not do what it was asked to."""
-        health, causes = step.health, []
-        for name, value, limit in (
-            ("event-loop lag p99", health.loop_lag_p99_s, MAX_LOOP_LAG_S),
-            ("schedule lag p99", health.schedule_lag_p99_s, MAX_SCHEDULE_LAG_S),
-        ):
-            if value is not None and value > limit:
-                causes.append(f"{name} {value * 1e3:.0f} ms is above {limit * 1e3:.0f} ms")
-        if health.cpu_max is not None and health.cpu_max > MAX_CPU:
-            causes.append(f"CPU of a load process {health.cpu_max:.0%} is above {MAX_CPU:.0%}")
-        started = step.cells[None].started
-        if self.settings.is_rate:
-            due = self.settings.load(step.level) * step.length_s
-            if started < 0.95 * due - 3 * due**0.5:
-                causes.append(f"{started} arrivals instead of about {due:.0f}: the rate was not reached")
-        elif not self._are_there(step.level) and self.runner is not None:
+        assert self._run is not None
+        causes = spoilt(step, self.settings, self._run.settings.objectives)
+        if not self.settings.is_rate and self.runner is not None and not self._are_there(step.level):
             causes.append(f"{self.runner.user_count} users instead of {step.level}")
         return causes
 
@@ -281,9 +267,6 @@ class CapacityShape(LoadTestShape):
         if self._run.elapsed_s > LONGEST_S - 60:
             return End.STOPPED, f"it took longer than {LONGEST_S / 3600:.0f} hours"
         return None
-
-
-_NOTHING = Cell()
 
 
 def install(environment: Any) -> None:

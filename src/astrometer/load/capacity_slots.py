@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.measure.capacity import StepHealth
+from astrometer.measure.capacity_step import StepHealth
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Cell, Tally
 

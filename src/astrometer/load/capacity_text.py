@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from astrometer.measure.capacity import Step
+from astrometer.measure.capacity_step import Step
 from astrometer.measure.capacity_window import results
 from astrometer.measure.objectives import Objective, ObjectiveResult, Unit, Verdict
 from astrometer.measure.search import Told

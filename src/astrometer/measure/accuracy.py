@@ -109,6 +109,8 @@ class Step:
             return f"{self.lost_processes} load processes did not report"
         if not self.delay.n:
             return "no events arrived"
+        if not self.ttft.n or not self.gap.n:
+            return "no stream began in the window, or none went on in it: longer --duration"
         if self.odd_streams or self.failed_streams:
             return f"{self.odd_streams + self.failed_streams} streams were not measured whole"
         if server.cpu_share is not None and server.cpu_share > SERVER_CPU_LIMIT:
@@ -139,6 +141,11 @@ def most_streams(steps: Sequence[Step]) -> int | None:
         if step.trustworthy:
             best = max(best or 0, step.streams // step.processes)
     return best
+
+
+def too_many(steps: Sequence[Step]) -> bool:
+    """Whether a number of streams was found that is measured too badly: only then is there a limit."""
+    return any(step.problem() is None and not step.within(LIMIT_S) for step in steps)
 
 
 def workers_for(streams: int, per_process: int) -> int:

@@ -9,9 +9,10 @@ and no window there or higher passed.
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from astrometer.measure.capacity_step import NOTHING, Step
 from astrometer.measure.capacity_window import Evidence, evidence, results
 from astrometer.measure.objectives import Objective, ObjectiveResult, distrust
 from astrometer.measure.proportions import Share
@@ -28,41 +29,6 @@ _NEAR_PEAK = 0.95
 ANSWERED = frozenset({End.CONVERGED, End.MAXIMUM, End.SATURATED, End.MINIMUM})
 
 CellWriter = Callable[[Cell, Cell, float], dict[str, Any]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepHealth:
-    """How the load generator did in one window: the worst of its processes."""
-
-    loop_lag_p99_s: float | None = None
-    cpu_max: float | None = None
-    schedule_lag_p99_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """One window of a search. `cells`: its turns, all of them (None) and of scenarios judged on their own."""
-
-    level: int
-    start_s: float
-    end_s: float
-    told: Told
-    cells: Mapping[str | None, Cell]
-    completed: int  # good answers that came back in the window
-    causes: Sequence[str] = ()  # why it is INVALID
-    unfinished: int = 0  # turns that still ran when it was judged, and counted as bad
-    health: StepHealth = field(default_factory=StepHealth)
-
-    @property
-    def length_s(self) -> float:
-        return self.end_s - self.start_s
-
-    @property
-    def completed_per_s(self) -> float:
-        return self.completed / self.length_s
-
-    def cell_of(self, objective: Objective) -> Cell:
-        return self.cells.get(objective.scenario, _NOTHING)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +67,6 @@ class CapacityRun:
         return [item for item, _ in results(self.objectives, _picker(there), agreeing[0])]
 
 
-_NOTHING = Cell()
 _REASONS = {
     End.GENERATOR: "the load generator was the bottleneck, not the server",
     End.NO_DATA: "an objective has too few samples even in the longest window; "
@@ -231,7 +196,7 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
                     "cpu_max": step.health.cpu_max,
                     "schedule_lag_p99_s": step.health.schedule_lag_p99_s,
                 },
-                **write(step.cells.get(None, _NOTHING), Cell(), step.length_s),
+                **write(step.cells.get(None, NOTHING), Cell(), step.length_s),
             }
             for step in run.steps
         ],
@@ -255,7 +220,7 @@ def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:
 
 
 def _picker(cells: Mapping[str | None, Cell]) -> Callable[[Objective], Cell]:
-    return lambda objective: cells.get(objective.scenario, _NOTHING)
+    return lambda objective: cells.get(objective.scenario, NOTHING)
 
 
 def _is_cleared(item: Evidence) -> bool:

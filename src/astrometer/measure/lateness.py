@@ -1,15 +1,30 @@
-"""How late, and how short of arrivals, may the load generator be before its numbers say nothing? Pure."""
+"""How late, busy and short of arrivals may the load generator be before its numbers say nothing? Pure."""
 
 import math
 from collections.abc import Iterable
+from typing import Protocol
 
 from astrometer.measure.objectives import Objective, Unit
 
 MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that was asked for
 OBJECTIVE_SHARE = 0.1
+LAG_BY_OBJECTIVE = ", a tenth of an objective's limit"
+MAX_LOOP_LAG_S = 0.020  # p99
+MAX_CPU = 0.90
 ENOUGH = 0.95  # of the arrivals that were asked for
 # The lag is inside of the effective ones; and a server that is asked in clumps has another TTFT.
 SPOILT = ("ttft", "ttft_text", "ttft_effective", "e2e_effective", "duration_effective")
+
+
+class Health(Protocol):
+    """How the load generator did, in a run or in a window of it. None: not known."""
+
+    @property
+    def loop_lag_p99_s(self) -> float | None: ...
+    @property
+    def schedule_lag_p99_s(self) -> float | None: ...
+    @property
+    def cpu_max(self) -> float | None: ...
 
 
 def schedule_lag_limit_s(objectives: Iterable[Objective] = ()) -> float:
@@ -32,3 +47,23 @@ def fell_short(arrivals: float, expected: float, *, by_chance: bool) -> bool:
     """
     slack = 3 * math.sqrt(expected) if by_chance else 1.0
     return arrivals < ENOUGH * expected - slack
+
+
+def strained(health: Health, lag_limit_s: float) -> list[str]:
+    """What it could not bear, in words. `lag_limit_s`: of `schedule_lag_limit_s`."""
+    causes = [
+        f"{name} {value * 1e3:.0f} ms is above {limit_s * 1e3:.0f} ms{why}"
+        for name, value, limit_s, why in (
+            ("event-loop lag p99", health.loop_lag_p99_s, MAX_LOOP_LAG_S, ""),
+            (
+                "schedule lag p99",
+                health.schedule_lag_p99_s,
+                lag_limit_s,
+                LAG_BY_OBJECTIVE if lag_limit_s < MAX_SCHEDULE_LAG_S else "",
+            ),
+        )
+        if value is not None and value > limit_s
+    ]
+    if health.cpu_max is not None and health.cpu_max > MAX_CPU:
+        causes.append(f"CPU of a load process {health.cpu_max:.0%} is above {MAX_CPU:.0%}")
+    return causes

@@ -18,7 +18,9 @@ from typing import Any
 from astrometer.measure.capacity import CapacityRun, conclude_search, describe
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.lateness import fell_short
+from astrometer.measure.lateness import MAX_CPU as MAX_CPU  # noqa: PLC0414 (re-exported, and the next)
+from astrometer.measure.lateness import MAX_LOOP_LAG_S as MAX_LOOP_LAG_S  # noqa: PLC0414
+from astrometer.measure.lateness import fell_short, strained
 from astrometer.measure.objectives import METRICS, ObjectiveResult
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
 from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 (re-exported)
@@ -120,29 +122,9 @@ class RunInfo:
     names: Names | None = None
 
 
-# The generator was the bottleneck above these (measurement.md of the docs: "When a run is INVALID").
-MAX_LOOP_LAG_S = 0.020
-MAX_CPU = 0.90
-LAG_BY_OBJECTIVE = ", a tenth of an objective's limit"
-
-
 def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
     """Return why the run cannot be trusted; empty when it can."""
-    causes = []
-    if generator.loop_lag_p99_s is not None and generator.loop_lag_p99_s > MAX_LOOP_LAG_S:
-        causes.append(
-            f"event-loop lag p99 {generator.loop_lag_p99_s * 1e3:.0f} ms "
-            f"is above {MAX_LOOP_LAG_S * 1e3:.0f} ms"
-        )
-    lag_limit_s = generator.schedule_lag_limit_s
-    if generator.schedule_lag_p99_s is not None and generator.schedule_lag_p99_s > lag_limit_s:
-        causes.append(
-            f"schedule lag p99 {generator.schedule_lag_p99_s * 1e3:.0f} ms "
-            f"is above {lag_limit_s * 1e3:.0f} ms"
-            + (LAG_BY_OBJECTIVE if lag_limit_s < MAX_SCHEDULE_LAG_S else "")
-        )
-    if generator.cpu_max is not None and generator.cpu_max > MAX_CPU:
-        causes.append(f"CPU of a load process {generator.cpu_max:.0%} is above {MAX_CPU:.0%}")
+    causes = strained(generator, generator.schedule_lag_limit_s)
     if generator.lost_workers:
         since = (
             "" if generator.lost_from_s is None else f": all from {generator.lost_from_s:.1f} s of the run on"

@@ -19,9 +19,16 @@ import psutil
 from astrometer.targets.golden.server import GoldenSchedule, GoldenServer
 
 
+class GoldenError(Exception):
+    """The server cannot be had; the text says why."""
+
+
 @contextmanager
 def golden(schedule: GoldenSchedule, *, cpus: Sequence[int] = (), handicap_s: float = 0.0) -> Iterator[str]:
-    """Start one and yield its URL; `cpus` are the cores that it may use, all when empty."""
+    """Start one and yield its URL; `cpus` are the cores that it may use, all when empty.
+
+    Raises GoldenError.
+    """
     child = subprocess.Popen(  # noqa: S603 (our own interpreter)
         [
             *(sys.executable, "-m", "astrometer.targets.golden.process"),
@@ -36,7 +43,7 @@ def golden(schedule: GoldenSchedule, *, cpus: Sequence[int] = (), handicap_s: fl
         try:
             line = child.stdout.readline() if child.stdout else b""
             if not line:
-                raise RuntimeError("the golden server did not start")
+                raise GoldenError("the golden server did not start")
             yield json.loads(line)["url"]
         finally:
             if child.stdin:

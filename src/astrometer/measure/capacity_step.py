@@ -1,0 +1,57 @@
+"""One window of a capacity search, and why it may say nothing of the server. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from astrometer.measure.lateness import fell_short, schedule_lag_limit_s, strained
+from astrometer.measure.objectives import Objective
+from astrometer.measure.search import Told
+from astrometer.measure.search_text import SearchSettings
+from astrometer.measure.tally import Cell
+
+NOTHING = Cell()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepHealth:
+    """How the load generator did in one window: the worst of its processes."""
+
+    loop_lag_p99_s: float | None = None
+    cpu_max: float | None = None
+    schedule_lag_p99_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One window of a search. `cells`: its turns, all of them (None) and of scenarios judged on their own."""
+
+    level: int
+    start_s: float
+    end_s: float
+    told: Told
+    cells: Mapping[str | None, Cell]
+    completed: int  # good answers that came back in the window
+    causes: Sequence[str] = ()  # why it is INVALID
+    unfinished: int = 0  # turns that still ran when it was judged, and counted as bad
+    health: StepHealth = field(default_factory=StepHealth)
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+    @property
+    def completed_per_s(self) -> float:
+        return self.completed / self.length_s
+
+    def cell_of(self, objective: Objective) -> Cell:
+        return self.cells.get(objective.scenario, NOTHING)
+
+
+def spoilt(step: Step, settings: SearchSettings, objectives: Sequence[Objective]) -> list[str]:
+    """What the load generator could not bear in this window, and a rate that it did not reach, in words."""
+    causes = strained(step.health, schedule_lag_limit_s(objectives))
+    started = step.cells[None].started
+    due = settings.load(step.level) * step.length_s
+    if settings.is_rate and fell_short(started, due, by_chance=True):
+        causes.append(f"{started} arrivals instead of about {due:.0f}: the rate was not reached")
+    return causes
