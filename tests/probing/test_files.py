@@ -1,5 +1,7 @@
 """Probe files: found, imported, and named with their line when they are broken."""
 
+import sys
+
 import pytest
 
 from astrometer import bundled
@@ -29,6 +31,45 @@ def test_helpers_with_an_underscore_are_no_probes(tmp_path):
     assert load_folder(tmp_path).probes == {}
 
 
+def test_a_helper_can_be_imported_is_that_of_the_same_folder_and_is_read_anew(tmp_path):
+    def word(folder) -> object:
+        return load_folder(folder).probes["mine"].options["word"]
+
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "_helper.py").write_text(f"WORD = {name!r}\n")
+        (tmp_path / name / "mine.py").write_text(
+            f"from _helper import WORD\nOPTIONS = dict(word=WORD)\n{GOOD}"
+        )
+    path = [*sys.path]
+    assert (word(tmp_path / "one"), word(tmp_path / "two")) == ("one", "two")
+    (tmp_path / "one" / "_helper.py").write_text("WORD = 'another'\n")
+    assert word(tmp_path / "one") == "another"
+    assert sys.path == path
+    assert "_helper" not in sys.modules
+
+
+def test_a_broken_helper_is_named_itself(tmp_path):
+    (tmp_path / "_helper.py").write_text("x = (\n")
+    (tmp_path / "mine.py").write_text(f"import _helper\n{GOOD}")
+    (broken,) = load_folder(tmp_path).broken
+    assert broken.problem == f"{tmp_path}/_helper.py:1: '(' was never closed"
+
+
+def test_a_file_named_like_a_module_of_python_does_not_take_its_place(tmp_path):
+    (tmp_path / "netrc.py").write_text(GOOD)
+    (tmp_path / "mine.py").write_text(f"import netrc\nnetrc.netrc\n{GOOD}")
+    assert set(load_folder(tmp_path).probes) == {"netrc", "mine"}
+
+
+def test_a_file_may_have_dataclasses_whose_annotations_are_text(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n"
+        f"@dataclass\nclass Seen:\n    n: int = 0\n{GOOD}"
+    )
+    assert load_folder(tmp_path).broken == ()
+
+
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
@@ -41,6 +82,11 @@ def test_helpers_with_an_underscore_are_no_probes(tmp_path):
             'bad.py: OPTIONS must name defaults, like {"question": "..."}: text or numbers',
         ),
         (f"SCOPES = 'chat'\n{GOOD}", 'bad.py: SCOPES must be a tuple of names, like ("chat",)'),
+        (f"SCOPES = 5\n{GOOD}", 'bad.py: SCOPES must be a tuple of names, like ("chat",)'),
+        (f"INTERVAL = float('nan')\n{GOOD}", "bad.py: INTERVAL must be a number of seconds above 0, not nan"),
+        ("import sys\nsys.exit(3)\n", "bad.py:2: SystemExit: 3"),
+        (f"check = True\n{GOOD}", "bad.py: check must be a function: `def check(options)`"),
+        ("\nimport _nothing\n", "bad.py:2: ModuleNotFoundError: No module named '_nothing'"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line_and_does_not_stop_the_others(tmp_path, text, problem):
@@ -52,9 +98,10 @@ def test_a_broken_file_is_named_with_its_line_and_does_not_stop_the_others(tmp_p
 
 
 def test_importing_leaves_nothing_in_the_folder(tmp_path):
-    (tmp_path / "good.py").write_text(GOOD)
+    (tmp_path / "_helper.py").write_text("")
+    (tmp_path / "good.py").write_text(f"import _helper\n{GOOD}")
     load_folder(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["good.py"]
+    assert {path.name for path in tmp_path.iterdir()} == {"_helper.py", "good.py"}
 
 
 def test_a_folder_of_ones_own_stands_beside_ours_and_replaces_what_has_the_same_name(tmp_path):

@@ -143,6 +143,17 @@ def test_a_broken_probe_file_is_named_and_the_others_run_on(stage):
     assert stage.value("runs_total", target="a", probe="quick") == 0
 
 
+@pytest.mark.parametrize("line", ["1 / 0", "raise SystemExit(1)"])
+def test_a_check_of_options_that_breaks_is_a_failed_reload_that_names_its_line(stage, line):
+    stage.start()
+    file = stage.probes / "quick.py"
+    file.write_text(f"def check(options):\n    {line}\n{file.read_text()}")
+    answer = asyncio.run(stage.ask("POST", "/-/reload"))
+    assert answer.status_code == 500
+    assert answer.text.startswith(f"{stage.config}: probes.quick.options: {file}:2: ")
+    assert stage.value("exporter_config_last_reload_successful") == 0
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [

@@ -1,10 +1,13 @@
-"""A folder -> its probes: every `*.py` that does not start with `_`, by path, without importing others."""
+"""A folder -> its probes: every `*.py` that does not start with `_`; a broken one stops no other."""
 
+import importlib
 import importlib.util
 import inspect
+import math
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -87,16 +90,19 @@ def load_probe(path: Path) -> Probe:
     if function is None or not inspect.iscoroutinefunction(function):
         raise InvalidProbe(f"{path}: has no `async def probe(ctx: Context) -> Verdict`")
     interval = getattr(module, "INTERVAL", DEFAULT_INTERVAL_S)
-    if isinstance(interval, bool) or not isinstance(interval, int | float) or interval <= 0:
+    if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < math.inf:
         raise InvalidProbe(f"{path}: INTERVAL must be a number of seconds above 0, not {interval!r}")
     scopes = getattr(module, "SCOPES", ())
-    if isinstance(scopes, str) or not all(isinstance(scope, str) for scope in scopes):
+    if not isinstance(scopes, tuple | list) or not all(isinstance(scope, str) for scope in scopes):
         raise InvalidProbe(f'{path}: SCOPES must be a tuple of names, like ("chat",)')
     options = getattr(module, "OPTIONS", {})
     if not isinstance(options, dict) or not all(
         isinstance(name, str) and isinstance(default, OPTION_KINDS) for name, default in options.items()
     ):
         raise InvalidProbe(f'{path}: OPTIONS must name defaults, like {{"question": "..."}}: text or numbers')
+    check = getattr(module, "check", no_check)
+    if not inspect.isfunction(check):
+        raise InvalidProbe(f"{path}: check must be a function: `def check(options)`")
     return Probe(
         name=path.stem,
         function=function,
@@ -105,7 +111,7 @@ def load_probe(path: Path) -> Probe:
         costs_tokens=bool(getattr(module, "COSTS_TOKENS", False)),
         summary=(inspect.getdoc(module) or "").split("\n", maxsplit=1)[0],
         options=MappingProxyType(dict(options)),
-        check=getattr(module, "check", no_check),
+        check=check,
     )
 
 
@@ -114,15 +120,35 @@ def _import(path: Path) -> ModuleType:
     if spec is None or spec.loader is None:
         raise InvalidProbe(f"{path}: is not a Python file")
     module = importlib.util.module_from_spec(spec)
-    wrote, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # leave no __pycache__ in a user's folder
+    sys.modules[spec.name] = module  # dataclasses look there for what an annotation means
     try:
-        spec.loader.exec_module(module)
+        with _helpers_of(path.parent.resolve()):
+            spec.loader.exec_module(module)
     except SyntaxError as exc:
-        raise InvalidProbe(f"{path}:{exc.lineno}: {exc.msg}") from exc
-    except Exception as exc:  # a user's file may raise anything while it is imported
-        frames = [frame for frame in traceback.extract_tb(exc.__traceback__) if frame.filename == str(path)]
-        line = frames[-1].lineno if frames else 1
-        raise InvalidProbe(f"{path}:{line}: {type(exc).__name__}: {exc}") from exc
-    finally:
-        sys.dont_write_bytecode = wrote
+        raise InvalidProbe(f"{exc.filename or path}:{exc.lineno}: {exc.msg}") from exc
+    except (Exception, SystemExit) as exc:  # a user's file may raise anything while it is imported
+        raise InvalidProbe(f"{path}:{line_in(str(path), exc)}: {type(exc).__name__}: {exc}") from exc
     return module
+
+
+@contextmanager
+def _helpers_of(folder: Path) -> Iterator[None]:
+    """What lies in `folder` can be imported, comes after everything else, and is read anew the next time."""
+    before, own = set(sys.modules), {item.stem for item in folder.iterdir()}
+    wrote, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # leave no __pycache__ in a user's folder
+    sys.path.append(str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(folder))
+        sys.dont_write_bytecode = wrote
+        for name in set(sys.modules) - before:
+            if name.partition(".")[0] in own:
+                del sys.modules[name]
+
+
+def line_in(file: str, error: BaseException) -> int:
+    """The line of `file` at which it came to `error`; 1 when none of it was running."""
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return (lines or [1])[-1] or 1

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from astrometer.config import Config, ConfigError, ProbeSettings, Target
-from astrometer.probing.files import Probe
+from astrometer.probing.files import Probe, line_in
 from astrometer.probing.record import Limits
 
 
@@ -80,6 +80,9 @@ def resolve(probe: Probe, given: Mapping[str, Any], place: str) -> Mapping[str, 
         probe.check(chosen)
     except ValueError as exc:
         raise ConfigError(f"{place}: {exc}") from exc
+    except (Exception, SystemExit) as exc:  # a user's file may raise anything
+        file = probe.check.__code__.co_filename
+        raise ConfigError(f"{place}: {file}:{line_in(file, exc)}: {type(exc).__name__}: {exc}") from exc
     return MappingProxyType(chosen)
 
 
