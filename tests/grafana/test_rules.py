@@ -86,7 +86,7 @@ def test_a_changed_threshold_is_noticed_and_built(build, tmp_path):
         ("ttft = 0.95 ", "ttft = 0.9 ", "burn factor 14.4 with slo.ttft = 0.9 asks for 144% bad runs"),
         ("min_failures", "min_failure", "guard.min_failure: unknown key"),
         ('for = "10m"', 'for = "ten"', "loop_lag.for: 'ten' is not a duration of one unit"),
-        ('p50 = ["1h", "1d"]', 'p50 = ["1h"]', "degraded compares medians: add 1d to quantiles.p50"),
+        ('p50 = ["3h", "1d"]', 'p50 = ["3h"]', "degraded compares medians: add 1d to quantiles.p50"),
         ("[guard]", "[guard", "is not valid TOML"),
     ],
 )
@@ -212,6 +212,7 @@ def test_every_alert_has_a_runbook_section_and_every_section_an_alert():
     for title, section in by_title.items():
         for part in ("**Means**", "**See**", "**Do**"):
             assert part in section, f"{title}: no {part}"
+        assert "job=" not in section, f"{title}: a job is called otherwise elsewhere"
     for rule in alerts():
         annotations = rule["annotations"]
         assert set(annotations) == {"summary", "description", "runbook_url"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from rulebook.alert import COUNT, DURATION, INSTANCE, PROBE, TARGET, Rule, alert, at_least, stale_after
+from rulebook.alert import COUNT, DURATION, INSTANCE, PROBE, TARGET, Rule, alert, at_least, last_run
 from rulebook.recording import P
 from rulebook.thresholds import Thresholds
 
@@ -44,7 +44,7 @@ def stale(t: Thresholds) -> Iterator[Rule]:
     yield alert(
         t,
         "AstrBotProbeStale",
-        f"min by ({by}) (\n    time() - {P}last_run_timestamp_seconds > {stale_after(t)}\n)\n"
+        f"min by ({by}) (\n    {last_run(t, '>')}\n)\n"
         f"unless on ({by})\n  sum by ({by}) (increase({skipped}[{t.stale.skipped_within}])) > 0",
         lasting=t.stale.for_,
         severity="ticket",
@@ -83,10 +83,11 @@ def absent(t: Thresholds) -> Iterator[Rule]:
     )
     yield missing(
         "exporter",
-        f"up == 0\nand on (job, instance)\n  last_over_time({info}[{window}])",
+        # As long as Prometheus has it on its list: that somebody noticed is no reason to fall silent.
+        f"up == 0\nand on (job, instance)\n  last_over_time({info}[{t.absent.exporter_lookback}])",
         severity="ticket",
         summary=f"The astrometer exporter {INSTANCE} does not answer",
-        description=f"It did within the last {window}.",
+        description=f"It did within the last {t.absent.exporter_lookback}, and Prometheus still asks it.",
     )
     yield missing(
         "probe",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from rulebook.alert import DURATION, PROBE, SHARE, Rule, alert, at_least
 from rulebook.recording import failure_ratio, failures, mean, quantile, slow, slow_ratio
-from rulebook.thresholds import Burn, Thresholds
+from rulebook.thresholds import Burn, Thresholds, duration, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +21,13 @@ class _Budget:
         """Both windows above the limit, and enough bad events to mean anything.
 
         A probe that runs less often than the short window is long leaves holes in its series: its last value
-        counts.
+        counts. One that can fail `min_bad` times in the long window leaves none longer than `hole`.
         """
         limit = f"> {burn.factor * self.allowed:.6g}"
+        hole = duration(seconds(burn.long) / min_bad)
         return (
             f"{self.ratio(burn.long)}{self.select} {limit}\n"
-            f"and\n  last_over_time({self.ratio(burn.short)}{self.select}[{burn.long}]) {limit}\n"
+            f"and\n  last_over_time({self.ratio(burn.short)}{self.select}[{hole}]) {limit}\n"
             f"and\n  {self.bad(burn.long)}{self.select} {at_least(min_bad)}"
         )
 

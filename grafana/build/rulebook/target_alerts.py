@@ -4,41 +4,52 @@ from collections.abc import Iterator
 
 from astrometer.api.outcome import Layer, Outcome
 from rulebook import reasons
-from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, alert, at_least, stale_after
+from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, Series, alert, at_least, exported, last_run
 from rulebook.recording import SIDE_COUNTER, P
 from rulebook.thresholds import Thresholds
 
 KEY = "{{ $labels.key }}"
 # Deadlines that are also met by a server which says nothing at all.
 SILENCES = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL)
+SERVER, HEADERS = 'side="server"', 'phase="headers"'
 
 
-def down(t: Thresholds) -> Iterator[Rule]:
+def sided(name: str, more: str) -> str:
+    return f"{name}{{{more}}}"
+
+
+def is_down(t: Thresholds, series: Series = exported, recorded: Series = sided) -> str:
+    """Targets that are down, in PromQL."""
     target, place = t.by("target"), t.by("instance", "target", "probe")
+    # One that is skipped or hangs has nothing to say, and the most frequent of the others takes its place.
+    running = f"({series('interval_seconds')} and on ({place}) {last_run(t, '<=', series)})"
     silences = reasons.one_of(reason.value for reason in SILENCES)
-    enough = at_least(t.guard.min_failures)
-    window = t.down.window
-    yield alert(
-        t,
-        "AstrBotDown",
-        # The probes that run most often; one that is skipped or hangs has nothing to say.
+    enough, window = at_least(t.guard.min_failures), t.down.window
+    return (
         f"max by ({target}) (\n"
-        f"    {P}success\n"
+        f"    {series('success')}\n"
         f"  and on ({place})\n"
-        f"    {P}interval_seconds <= on ({target}) group_left () min by ({target}) ({P}interval_seconds)\n"
-        f"  unless on ({place})\n"
-        f"    time() - {P}last_run_timestamp_seconds > {stale_after(t)}\n"
+        f"    {running}\n"
+        f"      <= on ({target}) group_left () min by ({target}) {running}\n"
         f") == 0\n"
         f"and on ({target}) (\n"
-        f'    sum by ({target}) (increase({SIDE_COUNTER}{{side="server"}}[{window}])) {enough}\n'
+        f"    sum by ({target}) (increase({recorded(SIDE_COUNTER, SERVER)}[{window}])) {enough}\n"
         f"  or\n"
         # Not even a status line: a frozen server looks to a chat like a model that hangs.
         f"    sum by ({target}) (\n"
-        f"        increase({P}failures_total{{{silences}}}[{window}])\n"
+        f"        increase({series('failures_total', silences)}[{window}])\n"
         f"      unless on ({place})\n"
-        f'        {P}phase_duration_seconds{{phase="headers"}}\n'
+        f"        {series('phase_duration_seconds', HEADERS)}\n"
         f"    ) {enough}\n"
-        f")",
+        f")"
+    )
+
+
+def down(t: Thresholds) -> Iterator[Rule]:
+    yield alert(
+        t,
+        "AstrBotDown",
+        is_down(t),
         lasting=t.down.for_,
         severity="page",
         route="server",
@@ -130,7 +141,7 @@ def scope_leak(t: Thresholds) -> Iterator[Rule]:
         "AstrBotScopeLeak",
         f"sum by ({by}) (increase({leak}[{window}])) > 0\n"
         # An exporter that started and found it before its first scrape: its counter never was 0.
-        f"or\n  sum by ({by}) ({leak} > 0 unless {leak} offset {window})",
+        f"or\n  sum by ({by}) ({leak} > 0 unless last_over_time({leak}[{window}] offset {window}))",
         severity="page",
         route="security",
         summary=f"Scope leak on AstrBot {TARGET}: key {KEY} may use {{{{ $labels.endpoint }}}}",
@@ -145,19 +156,20 @@ def key_rejected(t: Thresholds) -> Iterator[Rule]:
     s = t.key_rejected
     rejected = f'{P}scope_violations_total{{kind="rejected"}}'
     failed = f"{P}failures_total{{{reasons.one_of(reasons.layers()[Layer.AUTH.value])}}}"
+    by_key, by_probe = t.by("target", "key"), t.by("target", "probe")
     # The same cell again, or the same probe again: one odd answer wakes nobody.
     seen = {
-        "key": (f"key {KEY}", f"max by ({t.by('target', 'key')}) (increase({rejected}[{s.window}]))"),
+        "key": (f"key {KEY}", lambda window: f"max by ({by_key}) (increase({rejected}[{window}]))"),
         "probe": (
             "the key of probe {{ $labels.probe }}",
-            f"sum by ({t.by('target', 'probe')}) (increase({failed}[{s.window}]))",
+            lambda window: f"sum by ({by_probe}) (increase({failed}[{window}]))",
         ),
     }
-    for about, (whose, expr) in seen.items():
+    for about, (whose, count) in seen.items():
         yield alert(
             t,
             "AstrBotKeyRejected",
-            f"{expr} {at_least(s.count)}",
+            f"{count(s.window)} {at_least(s.count)}\nand\n  {count(s.still)} > 0",
             lasting=s.for_,
             severity="page",
             route="server",

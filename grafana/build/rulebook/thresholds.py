@@ -21,6 +21,15 @@ def seconds(duration: str) -> float:
     return parse_duration(duration)
 
 
+def duration(span_s: float) -> str:
+    """1200.0 -> `20m`."""
+    whole = round(span_s)
+    size, unit = next(
+        pair for pair in ((86400, "d"), (3600, "h"), (60, "m"), (1, "s")) if whole % pair[0] == 0
+    )
+    return f"{whole // size}{unit}"
+
+
 def _duration(text: str) -> str:
     if not _DURATION.fullmatch(text) or seconds(text) <= 0:
         raise ValueError(f"{text!r} is not a duration of one unit, like 30s, 5m or 3d")
@@ -101,6 +110,10 @@ class CountedFor(Counted, _Lasting):
     pass
 
 
+class KeyRejected(CountedFor):
+    still: Duration
+
+
 class Degraded(WindowFor):
     before: Duration
     factor: Annotated[float, Field(gt=1)]
@@ -115,6 +128,7 @@ class Stale(_Lasting):
 
 class Absent(_Lasting):
     lookback: Duration
+    exporter_lookback: Duration
 
 
 class CertExpiry(_Lasting):
@@ -137,7 +151,7 @@ class Thresholds(_Table):
     down: WindowFor
     degraded: Degraded
     scope_leak: Window
-    key_rejected: CountedFor
+    key_rejected: KeyRejected
     canary_mismatch: Counted
     truncated: Counted
     stalled: Counted

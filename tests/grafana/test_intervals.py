@@ -1,0 +1,76 @@
+"""How often a probe must run for its alerts: the docs against the thresholds, what we ship against both."""
+
+import re
+import tomllib
+from collections import defaultdict
+
+import pytest
+import yaml
+from dashboard_files import GRAFANA
+
+from astrometer import bundled, config
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.probing.files import load_folder
+from astrometer.probing.plan import make_plans
+from astrometer.units import parse_duration
+
+ROOT = GRAFANA.parent
+THRESHOLDS = tomllib.loads((GRAFANA / "rules/thresholds.toml").read_text("utf-8"))
+COUNTED = {"CanaryMismatch": "canary_mismatch", "Truncated": "truncated", "Stalled": "stalled"}
+COUNTED |= {"CleanupFailing": "cleanup_failing"}
+
+
+def slowest() -> dict[str, list[float]]:
+    """Alert -> the longest interval at which a probe that always fails keeps it firing, for each variant."""
+    t, failures = THRESHOLDS, THRESHOLDS["guard"]["min_failures"]
+    burns = [parse_duration(burn["long"]) / failures for burn in t["burn"]]
+    pages = [limit for limit, burn in zip(burns, t["burn"], strict=True) if burn["severity"] == "page"]
+    rejected = t["key_rejected"]
+    still = [parse_duration(rejected["window"]) / rejected["count"], parse_duration(rejected["still"])]
+    found = {
+        "Down": [parse_duration(t["down"]["window"]) / failures],
+        "AvailabilityBurn": burns,
+        "TTFTBurn": burns,
+        "UpstreamLLMFailing": pages,
+        "KeyRejected": [min(still)],
+        "TTFTDegraded": [parse_duration(t["degraded"]["window"]) / MIN_SAMPLES[50]],
+        **{alert: [parse_duration(t[key]["window"]) / t[key]["count"]] for alert, key in COUNTED.items()},
+    }
+    return {f"AstrBot{alert}": limits for alert, limits in found.items()}
+
+
+def test_the_docs_say_how_often_a_probe_must_run():
+    text = (ROOT / "docs/alerting.md").read_text("utf-8").partition("### How often a probe must run")[2]
+    table = re.findall(r"^\| (AstrBot.*?) \| .*? \| (.*?) \|$", text, re.MULTILINE)
+    stated = {alert: limits.split(", ") for alerts, limits in table for alert in alerts.split(", ")}
+    assert {
+        alert: [parse_duration(limit) for limit in limits] for alert, limits in stated.items()
+    } == slowest()
+
+
+def configurations() -> dict[str, str]:
+    manifests = yaml.safe_load_all((ROOT / "deploy/kubernetes/exporter.yaml").read_text("utf-8"))
+    (made,) = [item["data"]["astrometer.toml"] for item in manifests if item["kind"] == "ConfigMap"]
+    page = (ROOT / "docs/watch-production.md").read_text("utf-8")
+    return {
+        "compose": (GRAFANA / "astrometer.example.toml").read_text("utf-8"),
+        "kubernetes": made,
+        "watch-production": re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1],
+    }
+
+
+@pytest.mark.parametrize("name", configurations())
+def test_what_we_ship_and_document_probes_often_enough_for_its_alerts(name, tmp_path):
+    (tmp_path / "key").write_text("abk_example")
+    text = re.sub(r'file = "[^"]+"', 'file = "key"', configurations()[name])
+    (tmp_path / "astrometer.toml").write_text(text)
+    probes = load_folder(bundled.folder("probes")).probes
+    plans = make_plans(config.load(tmp_path / "astrometer.toml", {}), probes)
+    every = defaultdict(list)
+    for plan in plans:
+        every["asks" if plan.probe.costs_tokens else "reads"].append(plan.interval_s)
+    limits = slowest()
+    assert min(every["asks"] + every["reads"]) <= limits["AstrBotDown"][0]
+    assert min(every["asks"]) <= limits["AstrBotTTFTDegraded"][0]
+    assert max(every["asks"] + every["reads"]) <= limits["AstrBotKeyRejected"][0]
+    assert max(every["asks"]) <= limits["AstrBotTruncated"][0]
