@@ -2,19 +2,29 @@
 
 import asyncio
 import os
+import resource
 import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from astrometer.api.messages import Attachment, Plain
+from astrometer.api.outcome import Outcome
 from astrometer.probing.journal import FOLDER, FORGET_AFTER_S, Journal
+from astrometer.probing.leftovers import MOST_KEPT
+from astrometer.probing.metrics import ProbeMetrics
 from astrometer.probing.probe import Context, Upload, Verdict
+from astrometer.probing.record import Cleanup
 from astrometer.probing.runner import Runner
 
 
@@ -40,7 +50,22 @@ def die(journal: Journal) -> None:
 
 
 def lines(folder) -> str:
-    return "".join(path.read_text() for path in (folder / FOLDER).glob("*.jsonl"))
+    return "".join(path.read_text() for path in files(folder))
+
+
+def files(folder) -> list[Path]:
+    return [*(folder / FOLDER).glob("*.jsonl")]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_a_session_is_in_the_journal_before_it_is_made_and_out_of_it_when_it_is_gone(
@@ -161,6 +186,179 @@ def test_a_long_life_does_not_make_a_long_file(bench, tmp_path, journal):
     assert "stays" in lines(tmp_path)
     ours.done(stays)
     assert len(ours) == 0
+
+
+def test_many_open_entries_are_not_written_again_for_each_that_is_done(bench, tmp_path, journal):
+    target, ours = bench.target("all"), journal()
+    entries = [ours.note("session", target, target.keys["all"], "chat", f"s{n}") for n in range(2000)]
+    seen = set()
+    for entry in entries[:500]:
+        ours.done(entry)
+        seen |= set(files(tmp_path))
+    assert len(seen) == 1
+
+
+def test_a_full_disk_loses_no_entry(bench, tmp_path, journal):
+    target, ours = bench.target("all"), journal()
+    key = target.keys["all"]
+    gone = ours.note("session", target, key, "chat", "gone")
+    with full_disk():
+        for number in range(200):  # more than a buffer holds
+            ours.note("session", target, key, "chat", f"s{number}")
+        ours.done(gone)
+    ours.note("session", target, key, "chat", "last")
+    assert len(files(tmp_path)) == 1
+    die(ours)
+    assert {entry.item for entry in journal().adopt()} == {*(f"s{n}" for n in range(200)), "last"}
+
+
+def test_what_a_dead_process_left_stays_on_disk_until_it_is_in_the_journal_of_who_adopts_it(
+    bench, tmp_path, journal
+):
+    target, dead = bench.target("all"), journal()
+    dead.note("session", target, target.keys["all"], "chat", "left")
+    die(dead)
+    said: list[str] = []
+    second = journal(say=said.append)
+    with full_disk():
+        assert [entry.item for entry in second.adopt()] == ["left"]
+        second.close()
+    assert "cannot be written" in said[0]
+    assert [entry.item for entry in journal().adopt()] == ["left"]
+
+
+def test_a_journal_that_cannot_be_written_to_the_end_is_closed_all_the_same(bench, journal):
+    target, ours = bench.target("all"), journal()
+    ours.note("session", target, target.keys["all"], "chat", "first")
+    with full_disk():
+        ours.note("session", target, target.keys["all"], "chat", "second")
+        ours.close()
+
+
+def test_bytes_that_are_no_text_cost_only_their_line(bench, tmp_path, journal):
+    target, dead = bench.target("all"), journal()
+    for item in ("first", "torn", "last"):
+        dead.note("session", target, target.keys["all"], "chat", item)
+    die(dead)
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"torn", b"to\xffn"))
+    said: list[str] = []
+    assert [entry.item for entry in journal(say=said.append).adopt()] == ["first", "last"]
+    assert ":2: is damaged, left out" in said[0]
+
+
+def test_a_journal_that_begins_is_not_taken_for_a_dead_one(bench, tmp_path, journal):
+    target, other, stop = bench.target("all"), journal(), threading.Event()
+
+    def adopt_again_and_again() -> None:
+        while not stop.is_set():
+            other.adopt()
+
+    adopting = threading.Thread(target=adopt_again_and_again)
+    adopting.start()
+    try:
+        for number in range(300):
+            ours = Journal(tmp_path)
+            entry = ours.note("session", target, target.keys["all"], "chat", f"s{number}")
+            assert f"s{number}" in lines(tmp_path)
+            ours.done(entry)
+            ours.close()
+    finally:
+        stop.set()
+        adopting.join()
+    assert len(other) == 0
+
+
+async def reach(ctx: Context) -> Verdict:
+    return Verdict.of(await ctx.chat("hi"))
+
+
+def test_leftovers_of_a_key_that_the_config_has_lost_block_no_others(bench):
+    target = bench.target("all")
+    lost = replace(target.keys["all"], name="lost")
+
+    async def leave(ctx: Context) -> Verdict:
+        for key, item in [*((lost, f"s{n}") for n in range(5)), (target.keys["all"], "ours")]:
+            entry = ctx.journal.note("session", target, key, "p", item)
+            ctx.cleanups.insert(0, Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
+
+    async def go() -> None:
+        runner = Runner()
+        await runner.run(bench.plan(target, leave))
+        after = await runner.run(bench.plan(target, reach, name="q"))
+        assert (after.reason, after.swept, len(runner.leftovers)) == ("ok", (("p", "session"),), 5)
+
+    asyncio.run(go())
+
+
+async def cannot() -> bool:
+    return False
+
+
+def test_leftovers_are_given_up_after_a_month_also_while_the_exporter_runs(bench, journal):
+    now, said, target = time.time(), [], bench.target("all")
+    ours = journal(clock=lambda: now, say=said.append)
+
+    async def leave(ctx: Context) -> Verdict:
+        entry = ctx.journal.note("session", target, target.keys["all"], "p", "old")
+        ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
+
+    async def go() -> None:
+        nonlocal now
+        runner = Runner(journal=ours)
+        await runner.run(bench.plan(target, leave))
+        now += FORGET_AFTER_S + 1
+        after = await runner.run(bench.plan(target, reach, name="q"))
+        assert (after.reason, after.swept, len(runner.leftovers), len(ours)) == ("ok", (), 0, 0)
+
+    asyncio.run(go())
+    assert said == ["sim: session old: given up after 30 days"]
+
+
+def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(bench, journal):
+    said: list[str] = []
+    target, ours, registry = bench.target("all"), journal(say=said.append), CollectorRegistry()
+
+    async def leave(ctx: Context) -> Verdict:
+        for number in range(MOST_KEPT + 10):
+            entry = ctx.journal.note("session", target, target.keys["all"], "p", f"s{number}")
+            ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
+
+    runner = Runner(journal=ours)
+    run = asyncio.run(runner.run(bench.plan(target, leave)))
+    ProbeMetrics(registry).record(run)
+    place = {"target": "sim", "probe": "p", "resource": "session"}
+    assert registry.get_sample_value("astrbot_probe_leaked_resources", place) == MOST_KEPT + 10
+    assert (len(runner.leftovers), len(ours)) == (MOST_KEPT, MOST_KEPT)
+    assert said == [f"sim: more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"]
+
+
+def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only(bench, journal):
+    ours = journal()
+
+    async def lone(ctx: Context) -> Verdict:
+        await ctx.attach(Upload(name="lone.txt", content=b"x"))
+        return Verdict.passed()
+
+    async def go() -> None:
+        runner = Runner(journal=ours)
+        fault = {"kind": "http_500", "count": 1000, "endpoint": "session_delete"}
+        assert (await runner.run(bench.plan(bench.target("all"), lone))).ok
+        httpx.post(f"{bench.url}/sim/faults", json=fault)
+        assert (await runner.run(bench.plan(bench.target("all"), lone))).cleanup_failures == ("upload",)
+        for _ in range(3):
+            await runner.run(bench.plan(bench.target("all"), passing, name="q"))
+        assert len(ours) == 2  # the upload, and the session that should take it along
+
+    asyncio.run(go())
+    assert len(bench.sessions()) == 1
+
+
+async def passing(_ctx: Context) -> Verdict:
+    return Verdict.passed()
 
 
 def test_what_a_dead_server_kept_is_removed_when_it_is_back(bench):

@@ -4,11 +4,13 @@ A process that dies leaves its file; the next start adopts what is still open in
 holds its lock, so an exporter never sweeps away what another one is using right now.
 """
 
+import hashlib
 import json
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,7 +19,7 @@ from astrometer.probing.statefile import FOLDER_MODE, Say, instance_of, lock_fil
 
 FOLDER = "journal"
 FORGET_AFTER_S = 30 * 86400.0  # a server that is gone for a month takes its rubbish along
-COMPACT_AFTER_LINES = 1000
+COMPACT_AFTER_LINES = 1000  # and two more for each open entry: else many open ones would be written each time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +33,7 @@ class Entry:
     probe: str
     item: str
     made_at: float
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    id: str
 
     def is_of(self, target: Target) -> bool:
         return (self.target, self.url) == (target.name, target.url)
@@ -50,7 +52,7 @@ class Journal:
         self._folder = folder / FOLDER if folder is not None else None
         # Which of several exporters this is, the same after a restart; "" without a folder.
         self.instance = instance_of(folder, say) if folder is not None else ""
-        self._say = say
+        self.say = say
         self._clock = clock
         self._file: IO[str] | None = None
         self._path: Path | None = None
@@ -71,23 +73,30 @@ class Journal:
             probe=probe,
             item=item,
             made_at=self._clock(),
+            # The same thing tried again is the same entry.
+            id=hashlib.sha256(f"{resource} {target.url} {item}".encode()).hexdigest()[:16],
         )
         self._keep(entry)
         return entry
 
     def done(self, entry: Entry) -> None:
         """It is surely gone, or was never made."""
-        if self._open.pop(entry.id, None) is None:
-            return
-        self._write({"done": entry.id})
-        if self._file is not None and self._lines > COMPACT_AFTER_LINES:
-            self._compact()
+        if self._open.pop(entry.id, None) is not None:
+            self._write({"done": entry.id})
+
+    def forgets(self, entry: Entry) -> bool:
+        """Whether `entry` is too old to be tried again; then it is said, and done with."""
+        if self._clock() - entry.made_at <= FORGET_AFTER_S:
+            return False
+        self.say(f"{entry.target}: {entry.resource} {entry.item}: given up after 30 days")
+        self.done(entry)
+        return True
 
     def adopt(self) -> list[Entry]:
         """The open entries of processes that are no more; from now on they are ours."""
         if self._folder is None or not self._folder.is_dir():
             return []
-        adopted = []
+        adopted: dict[str, Entry] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
             if path == self._path:
                 continue
@@ -95,67 +104,79 @@ class Journal:
                 with open_private(path, "r+") as file:
                     if not lock_file(file, wait=False):
                         continue  # its process lives
-                    for entry in read_entries(file, path, self._say):
-                        if self._clock() - entry.made_at > FORGET_AFTER_S:
-                            self._say(
-                                f"{entry.target}: {entry.resource} {entry.item}: given up after 30 days"
-                            )
-                            continue
-                        self._keep(entry)
-                        adopted.append(entry)
-                    path.unlink()
+                    found = [entry for entry in read_entries(file, path, self.say) if not self.forgets(entry)]
+                    adopted |= {entry.id: entry for entry in found}
+                    written = [self._keep(entry) for entry in found]
+                    if all(written):
+                        path.unlink()
             except FileNotFoundError:
                 continue  # another start was quicker
             except OSError as exc:
-                self._say(f"{path}: cannot be swept ({exc.strerror})")
-        return adopted
+                self.say(f"{path}: cannot be swept ({exc.strerror})")
+        return list(adopted.values())
 
     def close(self) -> None:
         """End in order: an empty journal leaves no file."""
         if self._file is None or self._path is None:
             return
-        if not self._open:
-            self._path.unlink(missing_ok=True)
-        self._file.close()
+        with suppress(OSError):
+            if not self._open:
+                self._path.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.close()
         self._file = self._path = None
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: Entry) -> bool:
         self._open[entry.id] = entry
-        self._write({"made": asdict(entry)})
+        return self._write({"made": asdict(entry)})
 
-    def _write(self, line: dict[str, Any]) -> None:
+    def _write(self, line: dict[str, Any]) -> bool:
+        """False: it is not on disk, but will be with the next line that is."""
         if self._folder is None:
-            return
+            return True
         try:
-            if self._file is None:
+            if self._file is None or self._failed or self._lines > COMPACT_AFTER_LINES + 2 * len(self._open):
                 self._begin(self._folder)
-            if self._file is not None:
+            else:
                 self._file.write(json.dumps(line) + "\n")
                 self._file.flush()
                 self._lines += 1
-            self._failed = False
         except OSError as exc:
             if not self._failed:
                 said = f"the journal cannot be written ({exc.strerror}): what a crash leaves stays"
-                self._say(f"{self._folder}: {said}")
+                self.say(f"{self._folder}: {said}")
             self._failed = True
+            return False
+        self._failed = False
+        return True
 
     def _begin(self, folder: Path) -> None:
+        """Go on in a new file with all that is open; a crash in between leaves an entry twice, never none.
+
+        It has its name once it is locked: before, who adopts would remove it.
+        """
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
         path = folder / f"{secrets.token_hex(6)}.jsonl"
-        self._file = open_private(path)
-        lock_file(self._file, wait=False)
-        self._path = path
-
-    def _compact(self) -> None:
-        """Go on in a new file; a crash in between leaves an entry twice, never none."""
+        part = path.with_suffix(".part")
+        file = open_private(part, "w")
+        try:
+            lock_file(file, wait=False)
+            file.writelines(json.dumps({"made": asdict(entry)}) + "\n" for entry in self._open.values())
+            file.flush()
+            part.rename(path)
+        except OSError:
+            with suppress(OSError):
+                part.unlink()
+            with suppress(OSError):
+                file.close()
+            raise
         old_file, old_path = self._file, self._path
-        self._file, self._lines = None, 0
-        for entry in self._open.values():
-            self._write({"made": asdict(entry)})
-        if old_path is not None and old_file is not None:
-            old_path.unlink(missing_ok=True)
-            old_file.close()
+        self._file, self._path, self._lines = file, path, len(self._open)
+        if old_file is not None and old_path is not None:
+            with suppress(OSError):
+                old_path.unlink()
+            with suppress(OSError):
+                old_file.close()
 
 
 def read_entries(lines: Iterator[str] | IO[str], path: Path, say: Say) -> list[Entry]:
@@ -163,11 +184,11 @@ def read_entries(lines: Iterator[str] | IO[str], path: Path, say: Say) -> list[E
     found: dict[str, Entry] = {}
     for number, text in enumerate(lines, start=1):
         try:
-            line = json.loads(text)
+            line = json.loads(text.encode("ascii"))  # as it was written
             if "done" in line:
                 found.pop(line["done"], None)
             else:
-                entry = Entry(**line["made"])
+                entry = Entry(**{**line["made"], "made_at": float(line["made"]["made_at"])})
                 found[entry.id] = entry
         except (ValueError, TypeError, KeyError):
             say(f"{path}:{number}: is damaged, left out")

@@ -15,6 +15,8 @@ from astrometer.probing.probe import Context
 from astrometer.probing.record import Limits
 from astrometer.probing.verdict import Run
 
+MOST_KEPT = 500  # of one target: a server that deletes nothing any more would make the list grow for ever
+
 
 class Leftovers:
     """Keeps a list for each target, and removes a few at a time."""
@@ -29,6 +31,7 @@ class Leftovers:
         self._memory = memory
         self._http = http
         self._left: list[Entry] = []
+        self._too_many: set[tuple[str, str]] = set()  # targets of which that was said
 
     def __len__(self) -> int:
         return len(self._left)
@@ -41,20 +44,22 @@ class Leftovers:
             if not await undo(item, context):
                 failed.append(item.resource)
                 if item.entry is not None:
-                    self._left.append(item.entry)
+                    self._keep(item.entry)
         return failed
 
     async def take_along(self, context: Context, most: int = MOST_SWEPT) -> list[tuple[str, str]]:
         """Try some of the target's leftovers again. Returns (probe, kind) of what is gone now."""
-        gone = []
-        for entry in [entry for entry in self._left if entry.is_of(context.target)][:most]:
-            key = context.target.keys.get(entry.key)
-            if key is None:
-                continue  # the config has lost it; nobody else's key may delete this
+        gone, keys = [], context.target.keys
+        mine = [entry for entry in self._left if entry.is_of(context.target)]
+        for entry in mine:
+            if self._journal.forgets(entry):
+                self._left.remove(entry)
+        # Of a key that the config has lost: nobody else's may delete it.
+        for entry in [entry for entry in mine if entry.key in keys and entry in self._left][:most]:
             if entry not in self._left:
                 continue  # another run of the same target was quicker
             self._left.remove(entry)
-            item = cleanup_of(context, entry, key)
+            item = cleanup_of(context, entry, keys[entry.key])
             if await undo(item, context):
                 gone.append((entry.probe, entry.resource))
             else:
@@ -63,10 +68,24 @@ class Leftovers:
 
     async def sweep(self, targets: Iterable[Target], limit_s: float = 15.0) -> list[Run]:
         """At the start: adopt what dead processes left and remove it. A run, without a verdict, for each."""
-        adopted = self._journal.adopt()
-        self._left += adopted
+        for entry in self._journal.adopt():
+            self._keep(entry)
         runs = await asyncio.gather(*(self._sweep_target(target, limit_s) for target in targets))
         return [run for some in runs for run in some]
+
+    def _keep(self, entry: Entry) -> None:
+        self._left.append(entry)
+        place = (entry.target, entry.url)
+        mine = [other for other in self._left if (other.target, other.url) == place]
+        if len(mine) <= MOST_KEPT:
+            return
+        oldest = min(mine, key=lambda other: other.made_at)
+        self._left.remove(oldest)
+        self._journal.done(oldest)
+        if place not in self._too_many:
+            self._too_many.add(place)
+            said = f"more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"
+            self._journal.say(f"{entry.target}: {said}")
 
     async def _sweep_target(self, target: Target, limit_s: float) -> list[Run]:
         mine = [entry for entry in self._left if entry.is_of(target)]

@@ -138,7 +138,8 @@ def open_private(path: Path, mode: str = "a") -> IO[str]:
         "w": os.O_RDWR | os.O_CREAT | os.O_TRUNC,
         "r+": os.O_RDWR,
     }[mode]
-    return os.fdopen(os.open(path, flags | getattr(os, "O_CLOEXEC", 0), FILE_MODE), mode, encoding="utf-8")
+    number = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), FILE_MODE)
+    return os.fdopen(number, mode, encoding="utf-8", errors="replace")
 
 
 def lock_file(file: IO[str], *, wait: bool) -> bool:
