@@ -16,6 +16,8 @@ from astrometer.measure.tally import Tally
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
 CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not saturation
+LAST_WINDOW_S = 1.0
+SHORTEST_WINDOW_S = 0.5
 
 
 class HealthMonitor:
@@ -40,7 +42,7 @@ class HealthMonitor:
         self.stop()
         self._judged_from = time.perf_counter() + after_s
         self.lag, self.cpu_max = Histogram(), None
-        self._window = (time.perf_counter(), time.process_time())
+        self._begin_window()
         self._streams_peak = self._streams
         kept = allowance.kept()
         self._calibrated = kept.streams if kept is not None else None
@@ -50,8 +52,8 @@ class HealthMonitor:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
             self._greenlet = None
-            if self.cpu_max is None:  # a test shorter than one window
-                self._note_cpu(at_least_s=0.5)
+            # What is left of the last window; of a test that is shorter than one, as much as there is.
+            self._note_cpu(at_least_s=LAST_WINDOW_S if self.cpu_max is not None else SHORTEST_WINDOW_S)
 
     def take(self) -> dict[str, Any]:
         """What was sampled since the last call, for shipping."""
@@ -79,20 +81,38 @@ class HealthMonitor:
             loop.update_now()  # timers count from the start of the loop's round, which may be long past
             due = time.perf_counter() + SAMPLE_S
             gevent.sleep(SAMPLE_S)
-            now = time.perf_counter()
-            if now >= self._judged_from:
-                self.lag.record(max(0.0, now - due))
-            if self.watcher is not None:
-                self.watcher(max(0.0, now - due))
+            self._note_lag(time.perf_counter(), due)
             self._note_cpu(at_least_s=CPU_WINDOW_S)
 
+    def _note_lag(self, now: float, due: float) -> None:
+        for late_s in expected_lags(now - due):
+            if now >= self._judged_from:
+                self.lag.record(late_s)
+            if self.watcher is not None:
+                self.watcher(late_s)
+
+    def _begin_window(self) -> None:
+        self._window = (time.perf_counter(), time.process_time())
+
     def _note_cpu(self, *, at_least_s: float) -> None:
-        wall, cpu = time.perf_counter(), time.process_time()
-        passed_s = wall - self._window[0]
+        if time.perf_counter() < self._judged_from:
+            self._begin_window()
+            return
+        passed_s = time.perf_counter() - self._window[0]
         if passed_s >= at_least_s:
-            share = (cpu - self._window[1]) / passed_s
+            share = (time.process_time() - self._window[1]) / passed_s
             self.cpu_max = share if self.cpu_max is None else max(self.cpu_max, share)
-            self._window = (wall, cpu)
+            self._begin_window()
+
+
+def expected_lags(late_s: float) -> Iterator[float]:
+    """A wake-up that came `late_s` too late, and those due meanwhile: they would have been late, too.
+
+    As HdrHistogram records with an expected interval: a freeze is not one sample among many good ones.
+    """
+    yield max(0.0, late_s)
+    while (late_s := late_s - SAMPLE_S) > 0:
+        yield late_s
 
 
 @dataclass(slots=True)

@@ -1,0 +1,62 @@
+"""Is the load process itself the bottleneck? A freeze, a busy end and a busy warm-up, in real time."""
+
+import time
+
+import gevent
+
+import pytest
+
+from astrometer.load.health import SAMPLE_S, HealthMonitor, expected_lags
+
+
+@pytest.fixture
+def keep_busy(monkeypatch):
+    """`keep_busy(seconds)`: block the loop. All CPU time of the process is what was spent there."""
+    spent = [0.0]
+
+    def block(seconds):
+        time.sleep(seconds)
+        spent[0] += seconds
+
+    monkeypatch.setattr("astrometer.load.health.time.process_time", lambda: spent[0])
+    return block
+
+
+def test_a_late_wake_up_stands_for_all_that_were_due_meanwhile():
+    assert list(expected_lags(-0.001)) == [0.0]
+    assert list(expected_lags(0.004)) == [0.004]
+    lags = list(expected_lags(2.5 * SAMPLE_S))
+    assert lags == pytest.approx([2.5 * SAMPLE_S, 1.5 * SAMPLE_S, 0.5 * SAMPLE_S])
+
+
+def test_a_loop_that_is_blocked_a_fifth_of_the_time_is_not_called_good(keep_busy):
+    monitor, heard = HealthMonitor(), []
+    monitor.watcher = heard.append
+    monitor.start()
+    gevent.sleep(0.8)
+    keep_busy(0.2)
+    gevent.sleep(0.05)
+    monitor.stop()
+    assert monitor.lag.percentile(90) > 0.05
+    assert len(heard) == monitor.lag.n >= 20  # a search for the capacity is told the same
+
+
+def test_a_process_that_is_busy_at_the_very_end_is_found_out(keep_busy, monkeypatch):
+    monkeypatch.setattr("astrometer.load.health.CPU_WINDOW_S", 0.1)
+    monitor = HealthMonitor()
+    monitor.start()
+    gevent.sleep(0.3)
+    assert monitor.cpu_max == 0
+    keep_busy(1.1)
+    monitor.stop()
+    assert monitor.cpu_max > 0.8
+
+
+def test_the_warm_up_is_no_part_of_the_cpu_share(keep_busy):
+    monitor = HealthMonitor()
+    monitor.start(after_s=0.4)
+    gevent.sleep(0.05)
+    keep_busy(0.3)
+    gevent.sleep(0.7)
+    monitor.stop()
+    assert monitor.cpu_max == 0
