@@ -92,6 +92,27 @@ def test_a_target_that_no_probe_reaches_exits_4(astrometer):
     assert {row["reason"] for row in json.loads(result.stdout)} == {"connect"}
 
 
+@pytest.mark.parametrize(("key", "code"), [("all", 3), ("revoked", 1)])
+def test_a_probe_that_the_budget_forbids_is_listed_and_the_others_success_is_no_pass(
+    astrometer, simulated, tmp_path, key, code
+):
+    (tmp_path / "astrometer.toml").write_text(
+        f'[targets.a]\nurl = "{simulated[1]}"\nkeys.k = {{ env = "ASTRBOT_API_KEY" }}\n'
+        "budget = { runs_per_day = 0 }\n"
+    )
+    result = astrometer("probe", "--once", "--json", "--probe", "chat", "--probe", "reads", key=key)
+    assert result.returncode == code
+    rows = {row["probe"]: row for row in json.loads(result.stdout)}
+    assert set(rows) == {"chat", "reads"}
+    assert {name: rows["chat"][name] for name in ("ok", "reason", "skipped")} == {
+        "ok": False,
+        "reason": "skipped",
+        "skipped": "budget",
+    }
+    assert rows["reads"]["skipped"] is None
+    assert " SKIP " in astrometer("probe", "--once", "--probe", "chat").stdout
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -83,8 +83,8 @@ def command(
 ) -> None:
     """Probe AstrBot: once with --once, else around the clock as a Prometheus exporter.
 
-    Exit codes with --once: 0 every probe passed, 1 a probe failed, 2 usage, 3 nothing was asked because a
-    budget is spent, 4 a target that no probe reached. With --check: 0 fine, 2 not.
+    Exit codes with --once: 0 every probe passed, 1 a probe failed, 2 usage, 3 none failed, but one was not
+    asked because a budget is spent, 4 a target that no probe reached. With --check: 0 fine, 2 not.
     """
     for option, given in (("--json", as_json), ("--wait", wait is not None)):
         if given and not once:
@@ -153,12 +153,12 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float) -> None:
             if sources.names and run.skipped is None:
                 raise click.UsageError(f"{run.probe}: {run.note}")
             click.echo(f"skipped {run.probe} on {run.target}: {run.note}", err=True)
-    asked = [run for run in runs if run.verdict is not None]
-    if not asked and not any(run.skipped for run in runs):
+    applied = [run for run in runs if run.verdict is not None or run.skipped]
+    if not applied:
         raise click.UsageError(
             "no probe applies: give the target a key (ASTRBOT_API_KEY or [targets.NAME.keys])"
         )
-    print_json(asked) if as_json else print_table(asked)
+    print_json(applied) if as_json else print_table(applied)
     sys.exit(exit_code(runs))
 
 

@@ -11,12 +11,15 @@ from astrometer.probing.verdict import Run
 
 
 def exit_code(runs: list[Run]) -> int:
-    """By the worst that was found; a target that no probe reached comes first."""
+    """By the worst that was found; a target that no probe reached comes first.
+
+    A probe that was skipped proves nothing: without it the others' success is not a pass.
+    """
     if unreachable_targets(runs):
         return exits.UNREACHABLE
-    if not any(run.verdict for run in runs):
-        return exits.INVALID
-    return exits.PASS if all(run.ok for run in runs if run.verdict is not None) else exits.FAILED
+    if not all(run.ok for run in runs if run.verdict is not None):
+        return exits.FAILED
+    return exits.INVALID if any(run.skipped for run in runs) else exits.PASS
 
 
 def unreachable_targets(runs: list[Run]) -> set[str]:
@@ -39,6 +42,7 @@ def as_object(run: Run) -> dict[str, Any]:
         "probe": run.probe,
         "ok": run.ok,
         "reason": run.reason,
+        "skipped": run.skipped,
         "started_at": utc(run.started_at),
         "duration_s": round(run.duration_s, 6),
         "ttft_s": None if run.ttft_s is None else round(run.ttft_s, 6),
@@ -70,7 +74,7 @@ def print_table(runs: list[Run]) -> None:
         table.add_column(title, justify="right", no_wrap=True)
     table.add_column("detail", overflow="fold")
     for run in runs:
-        verdict = "[green]PASS[/]" if run.ok else "[red]FAIL[/]"
+        verdict = "[green]PASS[/]" if run.ok else "[yellow]SKIP[/]" if run.skipped else "[red]FAIL[/]"
         times = (format_duration(run.duration_s), format_duration(run.ttft_s))
         detail = escape(run.detail.replace("\n", " "))
         table.add_row(escape(run.target), escape(run.probe), verdict, run.reason, *times, detail)
