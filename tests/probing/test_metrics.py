@@ -82,6 +82,29 @@ def test_a_failed_run_takes_the_phases_that_it_did_not_reach_away(bench, registr
     assert value(registry, "server_time_to_first_token_seconds") is None
 
 
+def test_a_run_that_failed_before_its_chat_takes_the_values_of_the_chat_before_away(bench, registry, metrics):
+    async def no_chat(_ctx):
+        return Verdict.failed(Outcome.UNAUTHORIZED)
+
+    metrics.record(bench.ask("hi"))
+    assert value(registry, "max_stall_seconds") is not None
+    metrics.record(bench.run(bench.target("all"), no_chat))
+    assert value(registry, "max_stall_seconds") is None
+    assert value(registry, "server_time_to_first_token_seconds") is None
+
+
+def test_the_longest_stall_is_that_of_all_turns_and_counts_up_to_where_the_probe_gave_up(
+    bench, registry, metrics
+):
+    async def two_turns(ctx):
+        stalled = await ctx.chat("[[stall=2]]", idle_s=0.6)
+        assert stalled.outcome is Outcome.STALLED
+        return Verdict.of(await ctx.chat("hi"))
+
+    metrics.record(bench.run(bench.target("all"), two_turns))
+    assert 0.6 <= value(registry, "max_stall_seconds") < 5
+
+
 def test_the_sentence_of_a_failed_model_is_no_first_token(bench, registry, metrics):
     run = bench.ask("[[fail=500]]")
     metrics.record(run)

@@ -2,14 +2,18 @@
 
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
 from astrometer.cli.sources import Sources
+from astrometer.config import Config, Target
 from astrometer.probing.exporter import Exporter
 from astrometer.probing.guard import Guard
+from astrometer.probing.plan import Plan
+from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.reload import Reloader
 from astrometer.probing.schedule import Schedule
 
@@ -125,6 +129,35 @@ def test_a_bad_config_leaves_the_old_one_in_force_and_says_where_it_is_bad(stage
     assert stage.said[0] == f"reload failed: {message}"
     assert "<td>b<br>" in landing.text
     assert stage.value("exporter_config_last_reload_successful") == 1
+
+
+def test_a_target_with_another_url_has_nothing_of_the_old_server(bench, old_bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    def settings(target: Target) -> tuple[Config, list[Plan]]:
+        return Config(source="c", targets={target.name: target}), [bench.plan(target, probe)]
+
+    async def go() -> None:
+        exporter = Exporter(*settings(bench.target("all")))
+
+        def value(name: str, **labels: str) -> float | None:
+            return exporter.registry.get_sample_value(f"astrbot_probe_{name}", {"target": "sim", **labels})
+
+        async def run_once(certificate: float | None) -> None:
+            (plan,) = exporter.plans.values()
+            exporter.record(replace(await exporter.runner.run(plan), cert_expires_at=certificate))
+
+        await run_once(certificate=1e9)
+        assert value("target_info", version="4.29.3") == 1
+        assert value("cert_expiry_timestamp_seconds") == 1e9
+        exporter.take(*settings(old_bench.target("all")))
+        assert value("target_info", version="unknown") == 1
+        assert value("cert_expiry_timestamp_seconds") is None
+        await run_once(certificate=None)
+        assert value("target_info", version="4.18.0") == 1
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])

@@ -6,12 +6,14 @@ last run is absent when the run did not get that far: missing is not zero.
 
 import re
 from collections import defaultdict
+from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from astrometer.api.events import KNOWN_TYPES
 from astrometer.exporter_settings import Buckets
 from astrometer.measure.exchange import ChatTurn
+from astrometer.measure.timeline import Timings
 from astrometer.probing.plan import Plan
 from astrometer.probing.verdict import Run
 
@@ -69,7 +71,10 @@ class ProbeMetrics:
             registry=registry,
         )
         self.max_stall = Gauge(
-            f"{p}max_stall_seconds", "Longest gap of the last run.", BY_PROBE, registry=registry
+            f"{p}max_stall_seconds",
+            "Longest silence within an answer of the last run, up to its end if it never ended.",
+            BY_PROBE,
+            registry=registry,
         )
         self.server_ttft = Gauge(
             f"{p}server_time_to_first_token_seconds",
@@ -189,7 +194,7 @@ class ProbeMetrics:
         _set(self.budget, (target,), tokens_left)
 
     def forget_target(self, target: str) -> None:
-        """A target that the config has no more."""
+        """A target that the config has no more, or whose URL is another server's now."""
         for gauge in (self.budget, self.cert_expiry, self.target_info):
             gauge.remove_by_labels({"target": target})
         self._versions.pop(target, None)
@@ -216,10 +221,9 @@ class ProbeMetrics:
                 self.events.labels(*place, known).inc(count)
             self.tokens.labels(*place, "input").inc(turn.input_tokens)
             self.tokens.labels(*place, "output").inc(turn.output_tokens)
-        if run.turns:
-            last = run.turns[-1].timings
-            _set(self.max_stall, place, last.max_gap_s)
-            _set(self.server_ttft, place, last.server_ttft_s)
+        silences_s = (silence_s for turn in run.turns for silence_s in _silences_s(turn.timings))
+        _set(self.max_stall, place, max(silences_s, default=None))
+        _set(self.server_ttft, place, run.turns[-1].timings.server_ttft_s if run.turns else None)
 
     def record_leaks(self, run: Run) -> None:
         """Only what `run` left on the server: for a run that is nobody's sample."""
@@ -234,6 +238,13 @@ class ProbeMetrics:
             self.leaks[left] = max(0, self.leaks[left] - 1)
         for labels, count in self.leaks.items():
             self.leaked.labels(*labels).set(count)
+
+
+def _silences_s(times: Timings) -> Iterator[float]:
+    """The gaps of an answer; one that never ended was silent up to where it was given up, too."""
+    yield from times.chunk_gaps_s
+    if times.t_terminal is None and times.t_tokenN is not None and times.t_close is not None:
+        yield times.t_close - times.t_tokenN
 
 
 def exemplar_of(turn: ChatTurn) -> dict[str, str] | None:

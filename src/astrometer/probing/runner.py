@@ -85,6 +85,7 @@ class Runner:
     def forget(self, target: str) -> None:
         """Its URL or its keys are others now: who they are is to be learnt again."""
         self._memory.versions.pop(target, None)
+        self._memory.asked_version.pop(target, None)
         for place in [place for place in self._memory.identities if place[0] == target]:
             del self._memory.identities[place]
 

@@ -27,7 +27,7 @@ class Series:
 
     def __init__(self, metrics: ProbeMetrics) -> None:
         self._metrics = metrics
-        self._targets: set[str] = set()
+        self._urls: dict[str, str] = {}  # by target
         self._places: set[tuple[str, str]] = set()
         self._cells: set[Labels] = set()
 
@@ -38,18 +38,19 @@ class Series:
         """
         plans = [plan for plan in plans if plan.missing_scope is None]
         places = {(plan.target.name, plan.probe.name) for plan in plans}
-        targets = {plan.target.name for plan in plans}
+        urls = {plan.target.name: plan.target.url for plan in plans}
         cells = {cell for plan in plans if plan.probe.name == "scopes" for cell in _cells(plan)}
         for place in self._places - places:
             self._forget(place)
-        for target in self._targets - targets:
-            self._metrics.forget_target(target)
+        for target, url in self._urls.items():
+            if urls.get(target) != url:
+                self._metrics.forget_target(target)
         for cell in self._cells - cells:
             labels = dict(zip(("target", "key", "endpoint", "expected"), cell, strict=True))
             self._metrics.scope_checks.remove_by_labels(labels)
             self._metrics.scope_violations.remove_by_labels(labels)
-        self._places, self._targets, self._cells = places, targets, cells
-        for target in targets:
+        self._places, self._urls, self._cells = places, urls, cells
+        for target in urls:
             self._metrics.target_seen(target)
         for plan in plans:
             self._declare(plan)
