@@ -4,19 +4,32 @@ import json
 import os
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
+import httpx
 import pytest
+
+from astrometer.targets.sandbox.install import latest_version
+
+
+def wheel_of(version, folder):
+    """The wheel of a release, as one would build it from a checkout."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    command += ["--python-version", "3.12", "--dest", str(folder), f"AstrBot=={version}"]
+    subprocess.run(command, check=True, timeout=120)
+    (wheel,) = folder.glob("*.whl")
+    return wheel
 
 
 @pytest.mark.astrbot
 @pytest.mark.timeout(600)
-def test_a_release_is_tested_against_another_and_leaves_a_report_and_no_server(tmp_path):
-    if sys.platform == "win32":
-        pytest.skip("sandboxes need a POSIX system")
+def test_a_wheel_is_tested_against_a_release_and_leaves_a_report_and_no_server(tmp_path, python_for_astrbot):
+    version = latest_version()
+    wheel = wheel_of(version, tmp_path)
     out = tmp_path / "out"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "astrometer", "release", "--astrbot", "latest", "--against", "4.28.2"),
+            *(sys.executable, "-m", "astrometer", "release", "--astrbot", str(wheel), "--against", "4.28.2"),
             *("--scenario", "chat", "--repeat", "1", "--users", "4", "--tokens", "5", "--ttft", "0.05"),
             *("--duration", "8s", "--warmup", "1s", "--tries", "1", "--slo", "errors < 50%"),
             *("--out", str(out)),
@@ -29,6 +42,11 @@ def test_a_release_is_tested_against_another_and_leaves_a_report_and_no_server(t
     assert [run["name"] for run in told["candidate"]] == ["candidate 1"]
     assert told["checks"][0]["text"] == "candidate: errors < 50%"
     assert "<h1>" in (out / "compare.html").read_text("utf-8")
+    assert told["candidate"][0]["version"] == f"{version} ({wheel.name})"
+    assert len(list(ET.parse(out / "junit.xml").getroot().iter("testcase"))) == 3
     for role in ("baseline", "candidate"):
-        assert (out / role / "1" / "report.html").is_file()
+        for name in ("report.html", "junit.xml"):
+            assert (out / role / "1" / name).is_file()
         assert told[role][0]["url"].startswith("http://127.0.0.1:")
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(told[role][0]["url"], trust_env=False)

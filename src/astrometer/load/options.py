@@ -234,6 +234,11 @@ def add_arguments(parser: Any) -> None:
         include_in_web_ui=False, help="Print one line of progress to stderr while the test runs.",
     )  # fmt: skip
     add(
+        "--astrometer-check", "ASTROMETER_CHECK", action="store_true", default=False, include_in_web_ui=False,
+        help="Begin nothing and send nothing: say whether the arguments will do, and print as JSON which "
+        "scenarios and objectives a run would have.",
+    )  # fmt: skip
+    add(
         "--astrometer-metrics-port", "ASTROMETER_METRICS_PORT", metavar="PORT", type=int, default=0,
         include_in_web_ui=False,
         help="Serve Prometheus metrics of the running test at http://HOST:PORT/metrics, on the master of a "

@@ -5,6 +5,7 @@ master, under `locust` and under `astrometer load`.
 """
 
 import gc
+import json
 import logging
 import os
 import sys
@@ -62,6 +63,17 @@ class Plugin:
     def current(self) -> Run | None:
         """The test that goes on, or the last one; None before the first."""
         return self._run
+
+    def foreseen(self) -> str:
+        """What a run would have, as JSON."""
+        classes = self._environment.user_classes
+        objectives = Settings.of(self._environment.parsed_options).objectives
+        return json.dumps(
+            {
+                "scenarios": sorted({str(user.scenario) for user in classes if hasattr(user, "scenario")}),
+                "objectives": {item.text: item.scenario for item in objectives},
+            }
+        )
 
     def check(self) -> None:
         """Refuse a run that cannot work before it starts. Raises OptionError."""
@@ -217,6 +229,9 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         if web_ui is not None:
             web_form.guard(environment, web_ui, plugin.host)
         _show_live(environment, web_ui, plugin)
+        if environment.parsed_options.astrometer_check:
+            sys.stdout.write(f"{plugin.foreseen()}\n")
+            sys.exit(0)
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
         sys.exit(2)

@@ -5,7 +5,7 @@ error). FAIL is a failure; NO_DATA and an INVALID run are errors: nothing was pr
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ _FORBIDDEN = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010f
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """One test case. `problem`: "failure", "error" or None; `message` says what was, in any case."""
+    """One test case. `problem`: "failure", "error", "skipped" or None; `message` says what was anyway."""
 
     name: str
     classname: str
@@ -36,39 +36,59 @@ def write_junit(results: Mapping[str, Any], path: Path) -> None:
 
 def render_junit(results: Mapping[str, Any]) -> str:
     """The whole document."""
-    cases = cases_of(results)
-    window = results["window"]
+    head, target = view.headline(results), results["target"]
+    return document(
+        f"astrometer.{results['scenario']}",
+        cases_of(results),
+        runs=[results],
+        properties=(
+            ("verdict", head.verdict),
+            ("target", target["url"]),
+            ("astrbot", target.get("version") or "unknown"),
+            ("load", shown.load(results)),
+            *(results["environment"].items()),
+        ),
+        said=f"{head.sentence}\n{head.stopped}\n{head.subject}",
+    )
+
+
+def document(
+    name: str,
+    cases: Sequence[Case],
+    *,
+    runs: Sequence[Mapping[str, Any]],
+    properties: Iterable[tuple[str, object]],
+    said: str,
+) -> str:
+    """One suite of `cases`, which judge `runs`: the results of one or more, the first one first."""
+
+    def count(problem: str) -> str:
+        return str(sum(case.problem == problem for case in cases))
+
     totals = {
         "tests": str(len(cases)),
-        "failures": str(sum(case.problem == "failure" for case in cases)),
-        "errors": str(sum(case.problem == "error" for case in cases)),
-        "skipped": "0",
-        "time": f"{window['duration_s']:.3f}",
+        "failures": count("failure"),
+        "errors": count("error"),
+        "skipped": count("skipped"),
+        "time": f"{sum(run['window']['duration_s'] for run in runs):.3f}",
     }
-    head = view.headline(results)
     root = ET.Element("testsuites", {"name": "astrometer", **totals})
     suite = ET.SubElement(
         root,
         "testsuite",
         {
-            "name": _text(f"astrometer.{results['scenario']}"),
+            "name": _text(name),
             **totals,
-            "timestamp": _text(str(window["start"]).split(".")[0].split("+")[0]),
-            "hostname": _text(results["target"]["url"]),
+            "timestamp": _text(str(runs[0]["window"]["start"]).split(".")[0].split("+")[0]),
+            "hostname": _text(runs[0]["target"]["url"]),
         },
     )
-    properties = ET.SubElement(suite, "properties")
-    for name, value in (
-        ("verdict", head.verdict),
-        ("target", results["target"]["url"]),
-        ("astrbot", results["target"].get("version") or "unknown"),
-        ("load", shown.load(results)),
-        *(results["environment"].items()),
-    ):
-        ET.SubElement(properties, "property", {"name": _text(name), "value": _text(value)})
+    listed = ET.SubElement(suite, "properties")
+    for key, value in properties:
+        ET.SubElement(listed, "property", {"name": _text(key), "value": _text(value)})
     for case in cases:
         _write_case(suite, case)
-    ET.SubElement(suite, "system-out").text = _text(f"{head.sentence}\n{head.stopped}\n{head.subject}")
+    ET.SubElement(suite, "system-out").text = _text(said)
     ET.indent(root, " ")
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
 

@@ -1,0 +1,46 @@
+"""A plan of a load test -> what its run would have, or what Locust has against it. No target is asked."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from astrometer.load.launch import LoadPlan
+
+# Behind everything else, where they win.
+_NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--logfile", "")
+
+
+class Refused(ValueError):
+    """A run that would not begin; the text is what Locust, or astrometer inside of it, says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreseen:
+    """What a run will have. `objectives`: the text of each -> its scenario, None of the whole."""
+
+    scenarios: frozenset[str]
+    objectives: Mapping[str, str | None]
+
+
+def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
+    """Have Locust read the plan's arguments and locustfile, in some two seconds. Raises Refused."""
+    with tempfile.TemporaryDirectory() as scratch:
+        asked = replace(plan, out=Path(scratch), extra=(*plan.extra, *_NO_RUN))
+        done = subprocess.run(  # noqa: S603 (our own interpreter)
+            [sys.executable, "-m", "locust", *asked.command()],
+            env=asked.environment(environ),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    try:
+        told = json.loads(done.stdout.splitlines()[-1])
+        return Foreseen(scenarios=frozenset(told["scenarios"]), objectives=told["objectives"])
+    except (LookupError, TypeError, ValueError) as exc:
+        said = done.stderr.strip()[-2000:] or "it begins no run with them"
+        raise Refused(f"Locust refuses these arguments: {said}") from exc
