@@ -45,7 +45,11 @@ def test_a_version_gets_the_libraries_of_its_day_or_of_the_next_measured_version
 
 @pytest.mark.parametrize(
     ("version", "says"),
-    [("4.17.9", "has no HTTP API"), ("newest", "expected one like"), ("4.18", "expected one like")],
+    [
+        ("4.17.9", "has no HTTP API"),
+        ("newest", "expected one like 4.29.3, latest"),
+        ("4.18", "expected one like"),
+    ],
 )
 def test_a_version_that_cannot_be_had_is_refused_before_anything_is_made(
     tmp_path, monkeypatch, version, says

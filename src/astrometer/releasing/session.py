@@ -1,12 +1,14 @@
 """A release plan -> a sandbox and a load run for each turn, one after the other. Nothing else runs meanwhile.
 
-Every run has a server of its own: the same empty database each time, and no idle one that takes CPU.
+Every run has a server of its own: the same empty database each time, and no idle one that takes CPU. All of
+a side's are the one installation that was made at the start, whatever happens to the checkout meanwhile.
 """
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,9 @@ from astrometer.load import launch
 from astrometer.measure import results
 from astrometer.measure.comparable import Run
 from astrometer.releasing.plan import ReleasePlan, Role, Turn, order, with_extra
-from astrometer.report import html, summary
-from astrometer.targets.sandbox.box import SandboxOptions, sandbox
-from astrometer.targets.sandbox.install import install, latest_version
+from astrometer.report import everything
+from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
+from astrometer.targets.sandbox.install import Installation, install, latest_version
 from astrometer.targets.sandbox.local import is_local
 
 Say = Callable[[str], None]
@@ -31,66 +33,92 @@ class Interrupted(Exception):
     """Ctrl-C or SIGTERM while a load ran; it has ended in order."""
 
 
-def prepare(plan: ReleasePlan, say: Say) -> ReleasePlan:
-    """Install both before anything runs. Raises InstallError, NoPythonError."""
-    specs = {}
-    for role, spec in plan.specs.items():
-        specs[role] = latest_version(say) if spec == "latest" else spec
-        version = install(specs[role], say).version
-        say(f"{role}: AstrBot {_label(specs[role], version)}")
-    return replace(plan, specs=specs)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Means:
+    """What is done to the machine; a test brings means without servers."""
+
+    latest_version: Callable[[Say], str] = latest_version
+    install: Callable[[str, Say], Installation] = install
+    sandbox: Callable[[SandboxOptions, Say], AbstractContextManager[Box]] = sandbox
+    load: Callable[..., int] = launch.run
 
 
-def execute(plan: ReleasePlan, say: Say) -> dict[Role, list[Run]]:
-    """Make all runs. Raises ReleaseError, Interrupted, and what `sandbox` raises."""
-    turns = order(plan.repeat)
-    found: dict[Role, list[Run]] = {Role.BASELINE: [], Role.CANDIDATE: []}
-    for place, turn in enumerate(turns, 1):
-        say(f"run {place} of {len(turns)}: {turn.role} {turn.number}, AstrBot {plan.specs[turn.role]}")
-        measured = _measure_with_tries(plan, turn, say)
-        found[turn.role].append(Run(name=f"{turn.role} {turn.number}", results=measured))
-    return found
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One of the two, installed."""
+
+    label: str
+    installation: Installation
 
 
-def _measure_with_tries(plan: ReleasePlan, turn: Turn, say: Say) -> dict[str, Any]:
-    directory = plan.directory(turn)
-    for attempt in range(1, plan.tries + 1):
-        measured = _measure(plan, turn, directory, say)
-        causes = measured["causes"]
-        if measured["verdict"] != "INVALID" or any("too few samples" in cause for cause in causes):
-            break
-        say(f"INVALID: {'; '.join(causes)}")
-        if attempt < plan.tries:
-            spoilt = plan.spoilt(turn, attempt)
-            spoilt.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(directory, spoilt)
-            say(f"once more; this one is kept in {spoilt}")
-    return measured
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A release test."""
 
+    plan: ReleasePlan
+    say: Say
+    means: Means = Means()
 
-def _measure(plan: ReleasePlan, turn: Turn, directory: Path, say: Say) -> dict[str, Any]:
-    spec = plan.specs[turn.role]
-    options = SandboxOptions(version=spec, model=plan.model, im_sink=plan.im_sink)
-    signals: list[bool] = []
-    with sandbox(options, say) as box:
-        load = replace(
-            plan.load,
-            target=config.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
-            out=directory,
-        )
-        load = with_extra(load, "--target-version", _label(spec, box.version), "--target-kind", "astrbot")
-        if box.sink_url is not None:
-            load = with_extra(load, "--im-sink", box.sink_url)
-        code = launch.run(load, os.environ, interrupted=lambda: signals.append(True))
-    if signals:
-        raise Interrupted
-    try:
-        measured = results.read(directory)
-    except results.ResultsError as exc:
-        raise ReleaseError(f"Locust ended with exit code {code}; see {directory / 'locust.log'}") from exc
-    html.write_html(measured, directory / html.FILE_NAME)
-    summary.write_summary(measured, directory / summary.FILE_NAME)
-    return measured
+    def prepare(self) -> dict[Role, Side]:
+        """Install both before anything runs. Raises InstallError, NoPythonError."""
+        sides = {}
+        # A path that leads nowhere is told before minutes of installing the other one.
+        for role, spec in sorted(self.plan.specs.items(), key=lambda item: not is_local(item[1])):
+            wanted = self.means.latest_version(self.say) if spec == "latest" else spec
+            installation = self.means.install(wanted, self.say)
+            sides[role] = Side(label=_label(spec, installation.version), installation=installation)
+            self.say(f"{role}: AstrBot {sides[role].label}")
+        return sides
+
+    def execute(self, sides: Mapping[Role, Side]) -> dict[Role, list[Run]]:
+        """Make all runs. Raises ReleaseError, Interrupted, and what `sandbox` raises."""
+        turns = order(self.plan.repeat)
+        found: dict[Role, list[Run]] = {Role.BASELINE: [], Role.CANDIDATE: []}
+        for place, turn in enumerate(turns, 1):
+            side = sides[turn.role]
+            self.say(f"run {place} of {len(turns)}: {turn.role} {turn.number}, AstrBot {side.label}")
+            measured = self._measure_with_tries(turn, side)
+            found[turn.role].append(Run(name=f"{turn.role} {turn.number}", results=measured))
+        return found
+
+    def _measure_with_tries(self, turn: Turn, side: Side) -> dict[str, Any]:
+        directory = self.plan.directory(turn)
+        for attempt in range(1, self.plan.tries + 1):
+            measured = self._measure(side, directory)
+            causes = measured["causes"]
+            # A run as long as this one will have no more samples.
+            if measured["verdict"] != "INVALID" or all("too few samples" in cause for cause in causes):
+                break
+            self.say(f"INVALID: {'; '.join(causes)}")
+            if attempt < self.plan.tries:
+                spoilt = self.plan.spoilt(turn, attempt)
+                spoilt.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(directory, spoilt)
+                self.say(f"once more; this one is kept in {spoilt}")
+        return measured
+
+    def _measure(self, side: Side, directory: Path) -> dict[str, Any]:
+        plan, signals = self.plan, list[bool]()
+        options = SandboxOptions(installation=side.installation, model=plan.model, im_sink=plan.im_sink)
+        with self.means.sandbox(options, self.say) as box:
+            load = replace(
+                plan.load,
+                target=config.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
+                out=directory,
+            )
+            load = with_extra(load, "--target-version", side.label, "--target-kind", "astrbot")
+            if box.sink_url is not None:
+                load = with_extra(load, "--im-sink", box.sink_url)
+            code = self.means.load(load, os.environ, interrupted=lambda: signals.append(True))
+        if signals:
+            raise Interrupted
+        try:
+            measured = results.read(directory)
+        except results.ResultsError as exc:
+            log = directory / "locust.log"
+            raise ReleaseError(f"Locust ended with exit code {code}; see {log}") from exc
+        everything.write(measured, directory)
+        return measured
 
 
 def _label(spec: str, version: str) -> str:

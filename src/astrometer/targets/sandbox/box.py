@@ -23,7 +23,7 @@ import psutil
 
 from astrometer.targets.sandbox.blocker import install_blocker
 from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
-from astrometer.targets.sandbox.install import install, latest_version
+from astrometer.targets.sandbox.install import Installation, install, latest_version
 from astrometer.targets.sandbox.process import Child, answers_json, free_port, wait_until
 from astrometer.targets.sandbox.provision import (
     USERNAME,
@@ -44,9 +44,13 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SandboxOptions:
-    """What to start. `port` 0 takes a free one; `model` is what the stub does without a directive."""
+    """What to start. `port` 0 takes a free one; `model` is what the stub does without a directive.
+
+    `installation`: this very one, instead of looking for `version` again.
+    """
 
     version: str = "latest"
+    installation: Installation | None = None
     port: int = 0
     settings: Settings = field(default_factory=Settings)
     model: ModelScript = field(default_factory=ModelScript)
@@ -105,7 +109,7 @@ class Box:
 
     def start(self) -> None:
         """Install if needed, start, make the keys."""
-        installed = install(self.options.version, self.say)
+        installed = self.options.installation or install(self.options.version, self.say)
         self.version = installed.version
         self._astrbot = installed.astrbot
         self.say(f"starting AstrBot {installed.version} on {self.url}")
@@ -286,7 +290,9 @@ def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) ->
     wanted = options or SandboxOptions()
     if wanted.port:
         socket.create_server(("127.0.0.1", wanted.port)).close()
-    if wanted.version == "latest":
+    if wanted.installation is not None:
+        wanted = replace(wanted, version=wanted.installation.version)
+    elif wanted.version == "latest":
         wanted = replace(wanted, version=latest_version(say))
     identity = secrets.token_hex(4)
     state = State(

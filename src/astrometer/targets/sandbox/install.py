@@ -17,6 +17,7 @@ from pathlib import Path
 
 import platformdirs
 import uv
+from packaging.version import InvalidVersion, Version
 
 from astrometer.targets.sandbox.local import LocalError, LocalSource, is_local, local_source
 from astrometer.targets.sandbox.python import NoPythonError, find_python, index_environment
@@ -96,8 +97,8 @@ def install(version: str, say: Callable[[str], None] = lambda _: None) -> Instal
     Raises InstallError, NoPythonError.
     """
     local = _local(version) if is_local(version) else None
-    version = local.version if local else version
-    numbers = _numbers(version)
+    numbers = _numbers(version, local)
+    version = local.version if local else str(Version(version))
     name = local.cache_name if local else version
     wanted = str(local.path) if local else f"astrbot=={version}"
     directory = cache_root() / "astrbot" / name
@@ -131,7 +132,7 @@ def install(version: str, say: Callable[[str], None] = lambda _: None) -> Instal
 
 def _local(spec: str) -> LocalSource:
     try:
-        return local_source(spec)
+        return local_source(spec, cache_root())
     except LocalError as exc:
         raise InstallError(str(exc)) from exc
 
@@ -146,13 +147,19 @@ def _overrides(numbers: tuple[int, ...]) -> list[str]:
     return [*lines, "certifi>=2025"] if numbers >= PINS_CERTIFI else lines
 
 
-def _numbers(version: str) -> tuple[int, ...]:
-    match = re.fullmatch(r"(\d+)\.(\d+)\.(\d+)([a-z0-9.]*)", version)
-    if match is None:
-        raise InstallError(f"AstrBot version {version!r}: expected one like 4.29.3, latest, or a path")
-    numbers = (int(match[1]), int(match[2]), int(match[3]))
+def _numbers(version: str, local: LocalSource | None) -> tuple[int, ...]:
+    """4.30.0-beta.1 is (4, 30, 0): a pre-release lives with the libraries of its release."""
+    what, wanted = "AstrBot version", "one like 4.29.3, latest, or a path"
+    if local:
+        version, what, wanted = local.version, f"{local.path}: its version", "one like 4.29.3 or 4.30.0b1"
+    try:
+        numbers = Version(version).release
+    except InvalidVersion:
+        numbers = ()
+    if len(numbers) < 3:
+        raise InstallError(f"{what} {version!r}: expected {wanted}")
     if numbers < FIRST:
-        raise InstallError(f"AstrBot {version} has no HTTP API: it appears in 4.18.0")
+        raise InstallError(f"{what} {version} has no HTTP API: it appears in 4.18.0")
     return numbers
 
 
@@ -175,12 +182,10 @@ def _locked(path: Path, say: Callable[[str], None]) -> Iterator[int]:
 
 
 def _uv(arguments: list[str], *, timeout_s: float, stdin: str | None = None, lock: int | None = None) -> str:
-    root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, **index_environment(os.environ)}
     command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments]
     try:
-        # In the cache folder, so that no pyproject.toml of the caller steers uv.
+        # At the root, so that no pyproject.toml steers uv: the cache may be inside a checkout.
         done = subprocess.run(  # noqa: S603
             command,
             input=stdin,
@@ -188,7 +193,7 @@ def _uv(arguments: list[str], *, timeout_s: float, stdin: str | None = None, loc
             capture_output=True,
             text=True,
             env=environment,
-            cwd=root,
+            cwd="/",
             pass_fds=() if lock is None else (lock,),
             timeout=timeout_s,
             check=False,
