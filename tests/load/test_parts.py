@@ -14,7 +14,7 @@ import pytest
 
 from astrometer.api.commands import is_command
 from astrometer.load.corpus import Corpus, CorpusError
-from astrometer.load.health import HealthMonitor, ProcessHealth, worst
+from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.options import SCOPE_VARIABLES, OptionError, Settings, add_arguments, keys_from
 from astrometer.load.upload import Multipart, SampleFile
 from astrometer.measure.histogram import Histogram
@@ -174,6 +174,23 @@ def test_a_blocked_loop_shows_as_lag_and_an_idle_one_does_not():
     monitor.stop()
     assert Histogram.from_wire(idle["lag"]).percentile(50) < 0.02
     assert Histogram.from_wire(blocked["lag"]).max > 0.1
+
+
+def test_the_lag_is_noted_by_stage_and_the_worst_process_speaks_for_each():
+    monitor, stage = HealthMonitor(), 0
+    monitor.stage = lambda: stage
+    monitor.start()
+    gevent.sleep(0.1)
+    stage = 1
+    time.sleep(0.15)  # nothing of the loop runs
+    gevent.sleep(0.02)
+    wire = json.loads(json.dumps(monitor.take()))
+    monitor.stop()
+    process, idle = ProcessHealth(Histogram()), ProcessHealth(Histogram())
+    process.add(wire)
+    assert worst_stage_lag([process, idle], 1) > 0.1
+    assert process.stage_lag[0].percentile(50) < 0.02
+    assert worst_stage_lag([idle], 1) is None
 
 
 def test_the_worst_process_speaks_for_all():

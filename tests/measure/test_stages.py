@@ -1,11 +1,16 @@
 """The tally by stage of the load, and the cut of a histogram into fixed buckets."""
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure.exchange import CallResult
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.objectives import parse_objectives
+from astrometer.measure.results import LoadStage, OpenArrivals, RunInfo, build
 from astrometer.measure.tally import STAGE_METRICS, Tally
 from astrometer.measure.windows import Window
 
@@ -57,6 +62,57 @@ def test_stages_of_two_processes_add_up_over_the_wire(times, cut):
         assert merged.stages[number].outcomes == cell.outcomes
         assert merged.stages[number].ok == cell.ok
         assert set(cell.ok) <= set(STAGE_METRICS)
+
+
+def arrived(*counts, process="constant", late_s=0.0, dropped=0, **stage):
+    """Stages of ten seconds with so many arrivals; `stage`: what else is known of the second."""
+    borders = [START + 10 * number for number in range(len(counts))]
+    tally = Tally(stages=borders)
+    for border, count in zip(borders, counts, strict=True):
+        for number in range(count):
+            t, outcome = border + number * 10 / count, Outcome.DROPPED if number < dropped else Outcome.OK
+            late = late_s if border == borders[1] else 0.0
+            tally.started("reads", "list", t)
+            result = CallResult(outcome=outcome, duration_s=0.1, t_send=t + late, t_intended=t)
+            tally.finished("reads", "list", t, result)
+    stages = [
+        LoadStage(name=f"step {n + 1}", start_s=10 * n, end_s=10 * n + 10, peak=10, is_rate=True, due=100)
+        for n in range(len(counts))
+    ]
+    stages[1] = replace(stages[1], **stage)
+    total = sum(counts)
+    arrivals = OpenArrivals(process=process, seed=1, rate_per_s=10, expected=total, intended=total)
+    duration_s = 10.0 * len(counts)
+    objectives = parse_objectives(["errors < 99%"])
+    info = RunInfo(
+        scenario="s", url="u", start=START, duration_s=duration_s, arrivals=arrivals, stages=stages,
+        objectives=objectives,
+    )  # fmt: skip
+    return build(tally, info)
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "cause"),
+    [
+        ({"loop_lag_p99_s": 0.1}, "event-loop lag p99 100 ms is above 20 ms"),
+        ({"late_s": 0.2}, "schedule lag p99 200 ms is above 50 ms"),
+        ({"due": 120}, "100 arrivals instead of about 120: the rate was not reached"),
+    ],
+)
+def test_a_stage_in_which_the_generator_was_the_bottleneck_makes_the_run_invalid_and_is_named(spoilt, cause):
+    late = spoilt.pop("late_s", 0.0)
+    # Long enough around it that nothing of it shows in the whole run.
+    found = arrived(10_100, 100, 10_100, late_s=late, **spoilt)
+    assert found["verdict"] == "INVALID"
+    assert found["causes"] == [f"stage 'step 2': {cause}"]
+    assert [stage["causes"] for stage in found["stages"]] == [[], [cause], []]
+    assert [stage["objectives"][0]["verdict"] for stage in found["stages"]] == ["PASS", "INVALID", "PASS"]
+
+
+def test_arrivals_that_were_dropped_were_made_and_chance_is_granted_to_poisson():
+    assert arrived(100, 100, dropped=50)["verdict"] == "PASS"
+    assert arrived(100, 90, process="poisson")["verdict"] == "PASS"
+    assert arrived(100, 90, process="constant")["verdict"] == "INVALID"
 
 
 @given(

@@ -1,9 +1,10 @@
 """Is the load generator itself the bottleneck? Late wake-ups of its loop and its CPU share, per process."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gevent
@@ -30,6 +31,8 @@ class HealthMonitor:
         self.lag = Histogram()
         self.cpu_max: float | None = None
         self.watcher: Callable[[float], None] | None = None  # hears of every sample of the lag
+        self.stage: Callable[[], int] | None = None  # which one of the load's profile goes on
+        self.stage_lag: dict[int, Histogram] = defaultdict(Histogram)
         self._greenlet: Any = None
         self._window = (0.0, 0.0)
         self._judged_from = 0.0
@@ -58,8 +61,10 @@ class HealthMonitor:
     def take(self) -> dict[str, Any]:
         """What was sampled since the last call, for shipping."""
         lag, self.lag = self.lag, Histogram()
+        stage_lag, self.stage_lag = self.stage_lag, defaultdict(Histogram)
         return {
             "lag": lag.to_wire(),
+            "stage_lag": [[number, part.to_wire()] for number, part in stage_lag.items()],
             "cpu_max": self.cpu_max,
             "streams_peak": self._streams_peak,
             "streams_calibrated": self._calibrated,
@@ -88,6 +93,8 @@ class HealthMonitor:
         for late_s in expected_lags(now - due):
             if now >= self._judged_from:
                 self.lag.record(late_s)
+                if self.stage is not None:
+                    self.stage_lag[self.stage()].record(late_s)
             if self.watcher is not None:
                 self.watcher(late_s)
 
@@ -123,6 +130,7 @@ class ProcessHealth:
     cpu_max: float | None = None
     streams_peak: int | None = None
     streams_calibrated: int | None = None
+    stage_lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
 
     @property
     def strain(self) -> float:
@@ -131,10 +139,18 @@ class ProcessHealth:
 
     def add(self, wire: Mapping[str, Any]) -> None:
         self.lag.merge(Histogram.from_wire(wire["lag"]))
+        for number, part in wire["stage_lag"]:
+            self.stage_lag[number].merge(Histogram.from_wire(part))
         if wire["cpu_max"] is not None:
             self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
         self.streams_peak = max(wire["streams_peak"], self.streams_peak or 0)
         self.streams_calibrated = wire["streams_calibrated"]
+
+
+def worst_stage_lag(processes: Iterable[ProcessHealth], number: int) -> float | None:
+    """The p99 of the loop's lag in one stage of the load."""
+    p99s = [process.stage_lag[number].percentile(99) for process in processes]
+    return max((value for value in p99s if value is not None), default=None)
 
 
 def worst(

@@ -21,7 +21,7 @@ from astrometer import __version__
 from astrometer.api.endpoints import Scope
 from astrometer.config import Secret
 from astrometer.load import capacity_slots, journal
-from astrometer.load.health import HealthMonitor, ProcessHealth, worst
+from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.im_watch import Sent, SinkError, Watch
 from astrometer.load.open_model import OpenModel
 from astrometer.load.options import SCOPE_VARIABLES, Settings
@@ -36,6 +36,7 @@ from astrometer.measure.histogram import Histogram
 from astrometer.measure.lateness import schedule_lag_limit_s
 from astrometer.measure.objectives import goals, scenario_goals
 from astrometer.measure.results import LoadStage, Names, OpenArrivals
+from astrometer.measure.stages import stage_at
 from astrometer.measure.tally import Tally
 from astrometer.measure.verdicts import Stop
 from astrometer.measure.windows import Window
@@ -82,6 +83,9 @@ class Run:
         self.sent = Sent()
         self.health = HealthMonitor()
         self.health.watcher = self.slot_book.sampled if self.slot_book is not None else None
+        if stages:
+            starts_s = [stage.start_s for stage in stages]
+            self.health.stage = lambda: stage_at(starts_s, self.elapsed_s)
         self.search: Callable[[], CapacityRun] | None = None  # what a search has found; not on workers
         self.processes: dict[str, ProcessHealth] = {}
         self.lost_workers = 0
@@ -235,7 +239,7 @@ class Run:
             capacity=searched,
             names=self.names(),
             profile=str(self.profile) if self.profile else None,
-            stages=_stages(self.profile) if self.profile else (),
+            stages=self._stages(self.profile) if self.profile else (),
             generator=worst(
                 self.processes.values(),
                 self.tally,
@@ -288,6 +292,29 @@ class Run:
             intended=self._intended + self.take_intended(),
         )
 
+    def _stages(self, profile: Profile) -> list[LoadStage]:
+        """Those of the profile, and what was due and how late the processes were in each."""
+        per_level = 1.0 if profile.is_rate else self.settings.rate_unit
+
+        def due(start_s: float, end_s: float) -> float | None:
+            if per_level <= 0:
+                return None
+            first, last = max(start_s, self.settings.warmup_s), min(end_s, self.elapsed_s)
+            return max(0.0, profile.area(last) - profile.area(first)) * per_level
+
+        return [
+            LoadStage(
+                name=stage.name,
+                start_s=stage.start_s,
+                end_s=stage.end_s,
+                peak=stage.peak,
+                is_rate=profile.is_rate,
+                due=due(stage.start_s, stage.end_s),
+                loop_lag_p99_s=worst_stage_lag(self.processes.values(), number),
+            )
+            for number, stage in enumerate(profile.stages)
+        ]
+
     def _searched_arrivals(self, searched: CapacityRun) -> OpenArrivals:
         """Every window of a search was held against its own rate already."""
         intended = self._intended + self.take_intended()
@@ -314,16 +341,3 @@ class Run:
 
 def new_run_id() -> str:
     return secrets.token_hex(3)
-
-
-def _stages(profile: Profile) -> list[LoadStage]:
-    return [
-        LoadStage(
-            name=stage.name,
-            start_s=stage.start_s,
-            end_s=stage.end_s,
-            peak=stage.peak,
-            is_rate=profile.is_rate,
-        )
-        for stage in profile.stages
-    ]

@@ -18,16 +18,18 @@ from typing import Any
 from astrometer.measure.capacity import CapacityRun, conclude_search, describe
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.lateness import MAX_CPU as MAX_CPU  # noqa: PLC0414 (re-exported, and the next)
+from astrometer.measure.lateness import MAX_CPU as MAX_CPU  # noqa: PLC0414 (re-exported, and the next two)
 from astrometer.measure.lateness import MAX_LOOP_LAG_S as MAX_LOOP_LAG_S  # noqa: PLC0414
+from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S as MAX_SCHEDULE_LAG_S  # noqa: PLC0414
 from astrometer.measure.lateness import fell_short, strained
 from astrometer.measure.objectives import METRICS, ObjectiveResult
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
 from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 (re-exported)
 from astrometer.measure.schema import upgrade
+from astrometer.measure.stages import LoadStage as LoadStage  # noqa: PLC0414 (re-exported: part of a run)
+from astrometer.measure.stages import spoilt
 from astrometer.measure.tally import Cell, Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
-from astrometer.measure.verdicts import MAX_SCHEDULE_LAG_S as MAX_SCHEDULE_LAG_S  # noqa: PLC0414 (re-exported)
 from astrometer.measure.verdicts import Stop, conclude, judge_stage
 from astrometer.measure.windows import Window
 
@@ -66,22 +68,13 @@ class OpenArrivals:
 
     @property
     def fell_short(self) -> bool:
-        """Far too few; of `constant` arrivals chance explains none."""
-        return fell_short(self.intended, self.expected, by_chance=self.process != "constant")
+        """Far too few."""
+        return fell_short(self.intended, self.expected, by_chance=self.by_chance)
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadStage:
-    """A stage of the load's profile, in seconds since the run's start.
-
-    `peak`: its most users, or arrivals per second when `is_rate`.
-    """
-
-    name: str
-    start_s: float
-    end_s: float
-    peak: float
-    is_rate: bool = False
+    @property
+    def by_chance(self) -> bool:
+        """Of `constant` arrivals chance explains nothing."""
+        return self.process != "constant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -156,6 +149,19 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     if info.capacity is not None:
         end = conclude_search(info.capacity, causes)
     else:
+    trusted = not causes
+    reached = [stage for stage in info.stages if stage.start_s < info.duration_s]
+    by_chance = info.arrivals is not None and info.arrivals.by_chance
+    badly = [
+        spoilt(stage, tally.stages.get(number, Cell()), info.objectives, by_chance=by_chance)
+        for number, stage in enumerate(reached)
+    ]
+    if trusted:
+        causes += [
+            f"stage {stage.name!r}: {cause}"
+            for stage, found in zip(reached, badly, strict=True)
+            for cause in found
+        ]
         end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop)
     keys = sorted({*tally.cells, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
@@ -195,9 +201,8 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         ],
         "profile": info.profile,
         "stages": [
-            _stage(stage, number, tally, info, trusted=not causes)
-            for number, stage in enumerate(info.stages)
-            if stage.start_s < info.duration_s
+            _stage(stage, number, tally, info, causes=found, trusted=trusted and not found)
+            for number, (stage, found) in enumerate(zip(reached, badly, strict=True))
         ],
         "capacity": None if info.capacity is None else describe(info.capacity, _cell),
         "timeline": {
@@ -275,7 +280,9 @@ def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
     }
 
 
-def _stage(stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, trusted: bool) -> dict[str, Any]:
+def _stage(
+    stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, causes: Sequence[str], trusted: bool
+) -> dict[str, Any]:
     """Its rates divide by the part of it that was in the window."""
     end_s = min(stage.end_s, info.duration_s)
     length_s = max(0.0, end_s - max(stage.start_s, info.excluded_s))
@@ -289,6 +296,9 @@ def _stage(stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, truste
         "objectives": [_objective(item) for item in judged],
         **_cell(tally.stages.get(number, Cell()), Cell(), length_s),
     }
+        "loop_lag_p99_s": stage.loop_lag_p99_s,
+        "arrivals_due": stage.due,
+        "causes": list(causes),
 
 
 def _uploads(tally: Tally, window_s: float) -> dict[str, Any] | None:

@@ -5,8 +5,6 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S as MAX_SCHEDULE_LAG_S  # noqa: PLC0414 (re-exported)
-from astrometer.measure.lateness import schedule_lag_limit_s
 from astrometer.measure.objectives import Objective, ObjectiveResult, Verdict, distrust, evaluate, judge
 from astrometer.measure.tally import Cell, StageKey, Tally
 
@@ -87,7 +85,7 @@ def conclude(
 def judge_stage(
     objectives: Sequence[Objective], tally: Tally, number: int, length_s: float, *, trusted: bool
 ) -> list[ObjectiveResult]:
-    """The same objectives on what began in one stage. `trusted` False: the whole run is not."""
+    """The same objectives on what began in one stage. `trusted` False: the stage is not, or the whole run."""
     nothing = Cell()
     whole = tally.stages.get(number, nothing)
     judged = []
@@ -95,10 +93,7 @@ def judge_stage(
         own = objective.scenario
         cell = whole if own is None else tally.stage_scenarios.get(StageKey(number, own), nothing)
         judged.append(evaluate(objective, cell, length_s))
-    late = whole.ok["schedule_lag"].percentile(99) if "schedule_lag" in whole.ok else None
-    if not trusted or (late is not None and late > schedule_lag_limit_s(objectives)):
-        return distrust(judged)
-    return judged
+    return judged if trusted else distrust(judged)
 
 
 def _no_data(item: ObjectiveResult, tally: Tally) -> str:

@@ -1,0 +1,50 @@
+"""One stage of a load's profile: what was asked of the load generator in it, and did it do that? Pure."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from astrometer.measure.capacity_step import StepHealth
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.lateness import fell_short, schedule_lag_limit_s, strained
+from astrometer.measure.objectives import Objective
+from astrometer.measure.tally import Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStage:
+    """A stage of the profile, in seconds since the run's start.
+
+    `peak`: its most users, or arrivals per second when `is_rate`. `due`: the arrivals of an open model that
+    belong to the part of it that was measured. `loop_lag_p99_s` is that of the worst process.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    peak: float
+    is_rate: bool = False
+    due: float | None = None
+    loop_lag_p99_s: float | None = None
+
+
+def stage_at(starts_s: Sequence[float], elapsed_s: float) -> int:
+    """The number of the stage that goes on then; the first and the last have no end."""
+    return max(0, bisect_right(starts_s, elapsed_s) - 1)
+
+
+def spoilt(stage: LoadStage, cell: Cell, objectives: Sequence[Objective], *, by_chance: bool) -> list[str]:
+    """What the load generator could not bear in this stage, and a rate that it did not reach, in words.
+
+    `by_chance`: arrivals are Poisson's.
+    """
+    lag = Histogram()  # of each arrival that was not dropped
+    for histograms in (cell.ok, cell.failed):
+        if "schedule_lag" in histograms:
+            lag.merge(histograms["schedule_lag"])
+    health = StepHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99))
+    causes = strained(health, schedule_lag_limit_s(objectives))
+    arrived = lag.n + cell.outcomes["dropped"]
+    if stage.due is not None and fell_short(arrived, stage.due, by_chance=by_chance):
+        causes.append(f"{arrived} arrivals instead of about {stage.due:.0f}: the rate was not reached")
+    return causes
