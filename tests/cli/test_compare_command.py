@@ -96,6 +96,44 @@ def test_a_wrong_call_says_what_is_wrong(folder, monkeypatch, args, told):
     assert told in " ".join(done.output.replace("│", " ").split())
 
 
+def broken_metric(read):
+    read["metrics"]["ttft"]["histogram"] = "0:broken"
+
+
+def broken_step(read):
+    read["timeline"]["steps"][2]["metrics"]["ttft"]["histogram"] = "0:broken"
+
+
+def no_window(read):
+    del read["window"]
+
+
+def no_start(read):
+    del read["window"]["start"]
+
+
+@pytest.mark.parametrize("damage", [broken_metric, broken_step, no_window, no_start])
+@pytest.mark.parametrize("is_base", [True, False])
+def test_a_damaged_file_is_named_and_is_no_condition_that_came_true(folder, tmp_path, damage, is_base):
+    run = make_run("damaged", seed=41)
+    damage(run.results)
+    sides = [folder / "base", write(tmp_path, [run])]
+    done = invoke(*(sides[::-1] if is_base else sides), "--fail-if", "any worse")
+    assert done.exit_code == 2
+    told = done.output.translate(str.maketrans("│", " ")).replace(" ", "").replace("\n", "")
+    assert f"{tmp_path}/damaged/results.json:doesnotfollowtheschema" in told
+
+
+def test_damage_that_only_the_page_meets_is_named_too(folder, tmp_path):
+    run = make_run("damaged", seed=41, failures=3)  # so that the table reads the attempts, the page both
+    broken_metric(run.results)
+    sides = [folder / "base", write(tmp_path / "runs", [run])]
+    assert invoke(*sides).exit_code == 0
+    done = invoke(*sides, "--out", tmp_path / "out")
+    assert done.exit_code == 2
+    assert "damaged/results.json:doesnotfollow" in "".join(done.output.replace("│", " ").split())
+
+
 def test_a_directory_without_runs_is_named(tmp_path):
     with pytest.raises(results.ResultsError, match="neither a run nor a directory of runs"):
         find_runs(str(tmp_path))

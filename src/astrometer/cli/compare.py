@@ -1,6 +1,7 @@
 """`astrometer compare BASE CAND`: runs of two sides -> what changed, and whether that is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,19 +120,40 @@ def command(
     from astrometer.report.compare_view import page
 
     try:
-        runs = find_runs(base), find_runs(cand)
-        wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
-        compared = compare(*runs, margin=margin, share_margin=share_margin, more=wanted)
-        check_scopes(gates, compared)
-        shown = page(compared, judge(gates, compared), forced=force)
+        sides = find_runs(base), find_runs(cand)
+        with naming_the_damaged([*sides[0], *sides[1]]):
+            wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
+            compared = compare(*sides, margin=margin, share_margin=share_margin, more=wanted)
+            check_scopes(gates, compared)
+            shown = page(compared, judge(gates, compared), forced=force)
+            conclude(shown, out, as_json=as_json)
     except (results.ResultsError, GateError) as exc:
         raise click.UsageError(str(exc)) from exc
-    except (KeyError, TypeError, AttributeError) as exc:
-        # A hand-made or damaged file: JSON and a version, but not the schema.
-        reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
-        raise click.UsageError(f"a file does not follow the schema of results.json ({reason})") from exc
-    conclude(shown, out, as_json=as_json)
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
+
+
+@contextmanager
+def naming_the_damaged(runs: Sequence[Run]) -> Iterator[None]:
+    """What a damaged or hand-made file breaks (JSON and a version, but not the schema) -> ResultsError.
+
+    The file to blame is the one that cannot even be compared with itself: only then is it looked for.
+    """
+    from astrometer.measure.compare import compare
+    from astrometer.report.compare_html import render_html
+    from astrometer.report.compare_view import page
+
+    try:
+        yield
+    except (GateError, results.ResultsError):
+        raise
+    except results.DAMAGE as exc:
+        for run in runs:
+            path = Path(run.name)
+            with results.following_schema(path / results.FILE_NAME if path.is_dir() else path):
+                render_html(page(compare([run], [run]), [], forced=True))
+        raise results.ResultsError(
+            f"one of the files does not follow the schema of results.json ({exc})"
+        ) from exc
 
 
 def find_runs(text: str) -> list[Run]:

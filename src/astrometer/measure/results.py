@@ -34,6 +34,8 @@ from astrometer.measure.verdicts import Stop, conclude, judge_stage
 from astrometer.measure.windows import Window
 
 FILE_NAME = "results.json"
+# What code that reads a file stumbles over when the file does not follow the schema.
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class ResultsError(ValueError):
@@ -250,7 +252,7 @@ def following_schema(file: Path) -> Iterator[None]:
     """What a hand-made or damaged file (JSON and a version, but not the schema) breaks -> ResultsError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
+    except DAMAGE as exc:
         reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
         raise ResultsError(f"{file}: does not follow the schema of results.json ({reason})") from exc
 
