@@ -148,9 +148,6 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             f"{info.arrivals.intended} arrivals instead of about {info.arrivals.expected:.0f}: "
             "the requested rate was not reached"
         )
-    if info.capacity is not None:
-        end = conclude_search(info.capacity, causes)
-    else:
     trusted = not causes
     reached = [stage for stage in info.stages if stage.start_s < info.duration_s]
     by_chance = info.arrivals is not None and info.arrivals.by_chance
@@ -164,6 +161,9 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             for stage, found in zip(reached, badly, strict=True)
             for cause in found
         ]
+    if info.capacity is not None:
+        end = conclude_search(info.capacity, causes)
+    else:
         end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop)
     keys = sorted({*tally.cells, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
@@ -295,12 +295,12 @@ def _stage(
         "end_s": end_s,
         "users": None if stage.is_rate else round(stage.peak),
         "rate_per_s": stage.peak if stage.is_rate else None,
-        "objectives": [_objective(item) for item in judged],
-        **_cell(tally.stages.get(number, Cell()), Cell(), length_s),
-    }
         "loop_lag_p99_s": stage.loop_lag_p99_s,
         "arrivals_due": stage.due,
         "causes": list(causes),
+        "objectives": [_objective(item) for item in judged],
+        **_cell(tally.stages.get(number, Cell()), Cell(), length_s),
+    }
 
 
 def _uploads(tally: Tally, window_s: float) -> dict[str, Any] | None:
