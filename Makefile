@@ -23,7 +23,7 @@ $(READY): requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	@touch $(READY)
 
-demo: $(READY) ## set up, then load and probe the embedded simulator (about a minute)
+demo: $(READY) ## set up, then load and probe the embedded simulator (one to three minutes)
 	$(BIN)/astrometer demo --out demo-report
 
 test: lint ## set up, then lint, types and all tests

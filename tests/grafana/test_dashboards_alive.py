@@ -1,13 +1,13 @@
 """Every query of every panel gives data when real programs are scraped by a real Prometheus."""
 
 import os
-import shutil
 import time
 
 import pytest
 from dashboard_files import NAMES, panels, queries, variables
 from dashboard_grafana import Grafana
 from dashboard_site import ALL, SCRAPE_S, STREAM_FAULTS, World, certificate, fault, says_no
+from required import needs
 
 from astrometer.targets.serving import serve
 
@@ -29,11 +29,7 @@ EMPTY_WHEN_WELL = {
 def grafana(request, tmp_path_factory):
     if request.param == "astrbot" and not os.environ.get(WHOLE):
         pytest.skip(f"takes minutes; {WHOLE}=1 runs it against a real AstrBot, too")
-    missing = [name for name in ("prometheus", "openssl") if shutil.which(name) is None]
-    if missing and "promtool" in os.environ.get("ASTROMETER_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(f"ASTROMETER_REQUIRE asks for promtool: {', '.join(missing)} not on PATH")
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not on PATH")
+    needs("promtool", "prometheus", "openssl")
     with World(tmp_path_factory.mktemp("world")) as world:
         box = request.getfixturevalue("real_astrbot")("latest") if request.param == "astrbot" else None
         url, keys = world.simulator() if box is None else (box.url, box.keys)

@@ -1,9 +1,7 @@
 """The built rules: up to date, valid, tested by promtool, and in step with the code and the runbooks."""
 
 import importlib.util
-import os
 import re
-import shutil
 import subprocess
 import sys
 from functools import cache
@@ -12,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prometheus_client import CollectorRegistry
+from required import needs
 
 from astrometer.probing.metrics import ProbeMetrics
 from astrometer.probing.self_metrics import SelfMetrics
@@ -38,13 +37,6 @@ def alerts() -> list[dict]:
 
 def alert_names() -> list[str]:
     return sorted({rule["alert"] for rule in alerts()})
-
-
-def needs(program: str, component: str) -> None:
-    if shutil.which(program) is None:
-        if component in os.environ.get("ASTROMETER_REQUIRE", "").replace(",", " ").split():
-            pytest.fail(f"ASTROMETER_REQUIRE asks for {component}: {program} is not on PATH")
-        pytest.skip(f"{program} is not on PATH")
 
 
 @pytest.fixture(scope="module")
@@ -265,8 +257,7 @@ def matches(matchers: list[str], labels: dict[str, str]) -> bool:
 
 
 def amtool(*arguments: str) -> subprocess.CompletedProcess:
-    if shutil.which("amtool") is None:
-        pytest.skip("amtool is not on PATH (Debian: prometheus-alertmanager)")
+    needs("promtool", "amtool")
     return subprocess.run(["amtool", *arguments], check=False, capture_output=True, text=True)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from required import needs
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
@@ -32,10 +32,7 @@ GIVE_UP_S = 30.0
 
 @pytest.fixture(scope="module", autouse=True)
 def installed():
-    if shutil.which("prometheus") is None:
-        if "promtool" in os.environ.get("ASTROMETER_REQUIRE", "").replace(",", " ").split():
-            pytest.fail("ASTROMETER_REQUIRE asks for promtool: prometheus is not on PATH")
-        pytest.skip("prometheus is not on PATH")
+    needs("promtool", "prometheus")
 
 
 @pytest.fixture(scope="module")

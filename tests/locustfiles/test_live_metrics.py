@@ -1,12 +1,11 @@
 """Prometheus metrics of a running test: there at 0 before it, right at its end, clean for promtool."""
 
 import json
-import os
-import shutil
 import subprocess
 
 import httpx
 import pytest
+from required import needs
 from web_locust import free_port, web_locust
 
 from astrometer.api.outcome import Outcome
@@ -70,10 +69,7 @@ def test_known_series_are_at_0_before_the_first_test(sim):
 
 @pytest.mark.promtool
 def test_promtool_finds_nothing_to_complain_of(sim):
-    if (promtool := shutil.which("promtool")) is None:
-        if "promtool" in os.environ.get("ASTROMETER_REQUIRE", ""):
-            pytest.fail("promtool is required (ASTROMETER_REQUIRE) and not installed")
-        pytest.skip("promtool is not installed")
+    needs("promtool", "promtool")
     port = free_port()
     with web_locust(sim, "mixed", "--astrometer-metrics-port", str(port)) as web:
         finished(web, shape="20/s:3s")
@@ -83,7 +79,7 @@ def test_promtool_finds_nothing_to_complain_of(sim):
         assert f"{P}arrivals_per_second" in series
         assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 404
     done = subprocess.run(
-        [promtool, "check", "metrics"], input=page, capture_output=True, text=True, timeout=30, check=False
+        ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import socket
 import subprocess
 import sys
@@ -10,18 +9,14 @@ import time
 
 import httpx
 import pytest
+from required import needs
 
 pytestmark = [pytest.mark.promtool, pytest.mark.timeout(240)]
-NAMES = ("prometheus", "promtool")
 
 
 @pytest.fixture(autouse=True)
 def installed():
-    missing = [name for name in NAMES if shutil.which(name) is None]
-    if missing and "promtool" in os.environ.get("ASTROMETER_REQUIRE", "").replace(",", " ").split():
-        pytest.fail(f"ASTROMETER_REQUIRE asks for promtool: {', '.join(missing)} not on PATH")
-    if missing:
-        pytest.skip(f"{', '.join(missing)} not on PATH")
+    needs("promtool", "prometheus", "promtool")
 
 
 @pytest.fixture(params=["simulator", pytest.param("astrbot", marks=pytest.mark.astrbot)])
