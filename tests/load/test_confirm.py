@@ -1,5 +1,6 @@
 """What is said before a server is loaded that is not this machine."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,7 +53,8 @@ def test_an_earlier_run_of_the_same_scenario_tells_turns_and_tokens(tmp_path):
     known = {
         "schema_version": results.SCHEMA_VERSION, "scenario": "chat", "users": 5,
         "window": {"duration_s": 30},
-        "turns": {"started": 150}, "tokens": {"input_tokens": 14_000, "output_tokens": 1_000},
+        "turns": {"started": 190, "excluded": 40},  # the warm-up is in neither users nor tokens
+        "tokens": {"input_tokens": 14_000, "output_tokens": 1_000},
     }  # fmt: skip
     results.write(tmp_path / "chat-1", known)
     ahead = forecast(PLAN, tmp_path)
@@ -60,6 +62,41 @@ def test_an_earlier_run_of_the_same_scenario_tells_turns_and_tokens(tmp_path):
     assert "about 60,000; the run ends at 500" in "\n".join(
         sentences(replace(PLAN, budget_tokens=500), ahead, "4.29.3")
     )
+
+
+@pytest.mark.parametrize(
+    ("folder", "other"),
+    [
+        ("chat-2", {"arrivals": {"rate_per_s": 0.5}}),  # `users` are what tokens of a rate stand for
+        ("chat-2", {"profile": "5:1m,50:1m"}),  # the peak
+        ("chat-2", {"capacity": {"end": "converged"}}),  # the most that was tried
+        ("chat-capacity-2", {"capacity": {"end": "converged"}}),
+    ],
+)
+def test_what_users_did_is_told_by_a_run_of_steady_users_only(tmp_path, folder, other):
+    known = {
+        "schema_version": results.SCHEMA_VERSION, "scenario": "chat", "users": 5,
+        "window": {"duration_s": 30},
+        "turns": {"started": 150}, "tokens": {"input_tokens": 15_000},
+    }  # fmt: skip
+    for number in range(7):
+        results.write(tmp_path / f"{folder}{number}", {**known, **other, "users": 500})
+    assert forecast(PLAN, tmp_path).turns is None
+    os.utime(results.write(tmp_path / "chat-1", known), (1, 1))  # older than all of them
+    assert forecast(PLAN, tmp_path).turns == 600
+
+
+def test_tokens_of_an_open_model_are_told_by_any_run_but_a_search(tmp_path):
+    known = {
+        "schema_version": results.SCHEMA_VERSION, "scenario": "chat", "users": 5,
+        "window": {"duration_s": 30}, "arrivals": {"rate_per_s": 5},
+        "turns": {"started": 150}, "tokens": {"input_tokens": 15_000},
+    }  # fmt: skip
+    results.write(tmp_path / "chat-1", known)
+    results.write(
+        tmp_path / "chat-2", {**known, "capacity": {"end": "maximum"}, "tokens": {"input_tokens": 1}}
+    )
+    assert forecast(replace(PLAN, rate_unit=0.5), tmp_path).tokens == 30_000
 
 
 @pytest.mark.parametrize(

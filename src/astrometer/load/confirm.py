@@ -15,6 +15,7 @@ from astrometer.load.launch import LoadPlan
 from astrometer.measure import results
 from astrometer.units import format_duration
 
+MOST_READ = 20  # results files, which may be large
 DELETES_SINCE = (4, 26, 0)  # sessions, through an API key, if they belong to that very key
 
 
@@ -39,13 +40,18 @@ def is_loopback(url: str) -> bool:
 
 
 def forecast(plan: LoadPlan, earlier: Path) -> Forecast:
-    """`earlier`: the directory where results of runs are kept; the newest of the same scenario is used."""
-    source, known = _newest(earlier, plan.locustfile.stem)
+    """`earlier`: the directory where results of runs are kept; the newest of the same scenario is used.
+
+    How many turns a user makes is told by runs of steady users only: in an open run `users` are what a rate
+    is made of, in one with a shape the most there were.
+    """
     turns = _arrivals(plan)
+    source, known = _newest(earlier, plan.locustfile.stem, steady=turns is None)
     seconds = plan.shape.area(plan.shape.duration_s) if plan.shape else plan.users * (plan.duration_s or 0.0)
     if known is None:
         return Forecast(turns=turns, tokens=None)
-    made, user_seconds = known["turns"]["started"], (known["users"] or 0) * known["window"]["duration_s"]
+    made = known["turns"]["started"] - known["turns"].get("excluded", 0)  # of the window, as the rest
+    user_seconds = (known["users"] or 0) * known["window"]["duration_s"]
     estimated = turns is None and seconds > 0 and made > 0 and user_seconds > 0
     if estimated:
         turns = round(made / user_seconds * seconds)
@@ -113,15 +119,18 @@ def _load(plan: LoadPlan) -> str:
     return f"{plan.users} users {span}"
 
 
-def _newest(folder: Path, scenario: str) -> tuple[Path | None, Mapping[str, Any] | None]:
-    found = sorted(
-        folder.glob(f"{scenario}-*/{results.FILE_NAME}"), key=lambda file: file.stat().st_mtime, reverse=True
-    )
-    for file in found[:5]:
+def _newest(folder: Path, scenario: str, *, steady: bool) -> tuple[Path | None, Mapping[str, Any] | None]:
+    found = [
+        file
+        for file in folder.glob(f"{scenario}-*/{results.FILE_NAME}")
+        if not file.parent.name.startswith(f"{scenario}-capacity-")  # mostly overload
+    ]
+    for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)[:MOST_READ]:
         try:
             known = results.read(file)
         except results.ResultsError:
             continue
-        if known["scenario"] == scenario:
+        unlike = ("capacity", "arrivals", "profile") if steady else ("capacity",)
+        if known["scenario"] == scenario and not any(known.get(name) for name in unlike):
             return file.parent, known
     return None, None
