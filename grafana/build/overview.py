@@ -8,7 +8,7 @@ from page import At, Page, Section, line_up
 from panels import line, now, number, timeline
 from queries import RANGE, exporter, probe, probe_quantile, share, target, total
 from service import PASSED, service
-from variables import EXPORTERS, data_source, of_probes, of_scrape, window
+from variables import EXPORTERS, data_source, firing, of_probes, of_scrape, window
 
 DAY_S = 86400
 PASSING = ((None, BAD), (0.95, WARN), (0.99, GOOD))
@@ -90,12 +90,12 @@ def ttft() -> stat.Panel:
 
 
 def pages() -> stat.Panel:
-    firing = 'ALERTS{alertname=~"AstrBot.+",alertstate="firing",severity=~"page|ticket"}'
     return number(
         "Alerts",
-        "Alerts of the rules in grafana/rules that fire now, of every target. What to do: docs/runbooks.md.",
+        "Alerts of the rules in grafana/rules that fire now for the chosen jobs and targets, or for none in "
+        "particular. What to do: docs/runbooks.md.",
         "none",
-        now(f"count({firing}) or vector(0)"),
+        now(f"count({firing('page|ticket')}) or vector(0)"),
         colors=((None, GOOD), (1, BAD)),
     )
 

@@ -4,6 +4,7 @@ from grafana_foundation_sdk.builders import stat
 from looks import BAD, GOOD, WARN, States
 from panels import now, state
 from queries import THRESHOLDS, probe
+from variables import firing
 
 DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
 SERVICE: States = {
@@ -22,12 +23,13 @@ LATE = (
 def service() -> stat.Panel:
     success = probe("success")
     late = f"(max({LATE}) > bool {THRESHOLDS.stale.intervals:g})"
+    all_of_them = f"max({success}) + 2 * min({success}) - min({success}) * {late}"
     return state(
         "Service",
-        "The last run of every chosen probe. WELL: all passed. FAILING: at least one failed. DOWN: none "
-        f"passed. STALE: all passed, but one has not run for more than {THRESHOLDS.stale.intervals:g} of "
-        "its intervals. NO DATA: no exporter answers.",
-        now(f"max({success}) + 2 * min({success}) - min({success}) * {late}"),
+        "The last run of every chosen probe. WELL: all passed. FAILING: at least one failed. DOWN: "
+        "AstrBotDown fires for a chosen target, or none passed. STALE: all passed, but one has not run for "
+        f"more than {THRESHOLDS.stale.intervals:g} of its intervals. NO DATA: no exporter answers.",
+        now(f"0 * count({firing('page', 'AstrBotDown')})\nor\n{all_of_them}"),
         SERVICE,
         none="NO DATA",
     )

@@ -105,10 +105,16 @@ def annotations() -> list[build.AnnotationQuery]:
         .title_format("Load test ends")
         .text_format("{{scenario}} on {{target}}"),
         _annotation("Pages", "red")
-        .expr('ALERTS{alertname=~"AstrBot.+",alertstate="firing",severity="page"}')
+        .expr(firing("page"))
         .title_format("{{alertname}}")
         .text_format("{{target}} {{probe}}"),
     ]
+
+
+def firing(severity: str, alerts: str = "AstrBot.+") -> str:
+    """Alerts of the chosen jobs and targets, and those that are about none: they have no such label."""
+    chosen = 'job=~"$job|",target=~"$target|"'
+    return f'ALERTS{{alertname=~"{alerts}",alertstate="firing",severity=~"{severity}",{chosen}}}'
 
 
 def _annotation(name: str, color: str) -> build.AnnotationQuery:

@@ -175,6 +175,7 @@ def test_runs_of_load_are_marked(name):
 def test_every_selector_follows_the_variables(query):
     for metric, matchers in selectors(query.expr):
         if metric == "ALERTS":  # an alert may know neither
+            assert 'job=~"$job|",target=~"$target|"' in matchers
             continue
         wanted = {"job", "instance"}
         if ":" in metric:

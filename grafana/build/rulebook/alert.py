@@ -1,14 +1,11 @@
 """What every alert says: how bad, to whom, what to read."""
 
-from collections.abc import Callable
 from typing import Any
 
 from rulebook.recording import P
 from rulebook.thresholds import Thresholds, seconds
 
 Rule = dict[str, Any]
-# Name of a metric, more matchers -> selector. Dashboards put their variables in.
-Series = Callable[..., str]
 TARGET = "{{ $labels.target }}"
 PROBE = "{{ $labels.probe }} on {{ $labels.target }}"
 COUNT = "{{ $value | printf `%.0f` }}"
@@ -48,12 +45,7 @@ def at_least(count: int) -> str:
     return f"> {count - 0.5:g}"
 
 
-def exported(name: str, more: str = "") -> str:
-    """A series of the exporter, whoever scraped it."""
-    return f"{P}{name}{{{more}}}" if more else f"{P}{name}"
-
-
-def last_run(t: Thresholds, compared: str, series: Series = exported) -> str:
+def last_run(t: Thresholds, compared: str) -> str:
     """Probes, by the seconds since their last run: `>` those that do not run any more, `<=` those that do."""
-    limit = f"{t.stale.intervals:g} * {series('interval_seconds')} + {seconds(t.stale.grace):g}"
-    return f"time() - {series('last_run_timestamp_seconds')} {compared} {limit}"
+    limit = f"{t.stale.intervals:g} * {P}interval_seconds + {seconds(t.stale.grace):g}"
+    return f"time() - {P}last_run_timestamp_seconds {compared} {limit}"

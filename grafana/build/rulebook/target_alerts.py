@@ -4,52 +4,40 @@ from collections.abc import Iterator
 
 from astrometer.api.outcome import Layer, Outcome
 from rulebook import reasons
-from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, Series, alert, at_least, exported, last_run
+from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, alert, at_least, last_run
 from rulebook.recording import SIDE_COUNTER, P
 from rulebook.thresholds import Thresholds
 
 KEY = "{{ $labels.key }}"
 # Deadlines that are also met by a server which says nothing at all.
 SILENCES = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL)
-SERVER, HEADERS = 'side="server"', 'phase="headers"'
 
 
-def sided(name: str, more: str) -> str:
-    return f"{name}{{{more}}}"
-
-
-def is_down(t: Thresholds, series: Series = exported, recorded: Series = sided) -> str:
-    """Targets that are down, in PromQL."""
+def down(t: Thresholds) -> Iterator[Rule]:
     target, place = t.by("target"), t.by("instance", "target", "probe")
     # One that is skipped or hangs has nothing to say, and the most frequent of the others takes its place.
-    running = f"({series('interval_seconds')} and on ({place}) {last_run(t, '<=', series)})"
+    running = f"({P}interval_seconds and on ({place}) {last_run(t, '<=')})"
     silences = reasons.one_of(reason.value for reason in SILENCES)
     enough, window = at_least(t.guard.min_failures), t.down.window
-    return (
+    yield alert(
+        t,
+        "AstrBotDown",
         f"max by ({target}) (\n"
-        f"    {series('success')}\n"
+        f"    {P}success\n"
         f"  and on ({place})\n"
         f"    {running}\n"
         f"      <= on ({target}) group_left () min by ({target}) {running}\n"
         f") == 0\n"
         f"and on ({target}) (\n"
-        f"    sum by ({target}) (increase({recorded(SIDE_COUNTER, SERVER)}[{window}])) {enough}\n"
+        f'    sum by ({target}) (increase({SIDE_COUNTER}{{side="server"}}[{window}])) {enough}\n'
         f"  or\n"
         # Not even a status line: a frozen server looks to a chat like a model that hangs.
         f"    sum by ({target}) (\n"
-        f"        increase({series('failures_total', silences)}[{window}])\n"
+        f"        increase({P}failures_total{{{silences}}}[{window}])\n"
         f"      unless on ({place})\n"
-        f"        {series('phase_duration_seconds', HEADERS)}\n"
+        f'        {P}phase_duration_seconds{{phase="headers"}}\n'
         f"    ) {enough}\n"
-        f")"
-    )
-
-
-def down(t: Thresholds) -> Iterator[Rule]:
-    yield alert(
-        t,
-        "AstrBotDown",
-        is_down(t),
+        f")",
         lasting=t.down.for_,
         severity="page",
         route="server",

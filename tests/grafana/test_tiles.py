@@ -1,0 +1,67 @@
+"""What the tiles at the top say, asked of promtool: the state of the service, and the alerts beside it."""
+
+import subprocess
+
+import pytest
+import yaml
+from dashboard_files import queries
+from required import needs
+
+pytestmark = pytest.mark.promtool
+TILES = {query.panel: query.expr for query in queries() if query.dashboard == "overview"}
+DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
+EVERYTHING = {"job": ".+", "instance": ".+", "target": ".+", "probe": ".+"}
+
+
+def probe(target, passed, late_s=30):
+    """Series of a probe that is due every minute, ten minutes after 0."""
+    labels = f'{{job="a", instance="a:1", target="{target}", probe="chat"}}'
+    values = {"success": passed, "interval_seconds": 60, "last_run_timestamp_seconds": 600 - late_s}
+    return [
+        {"series": f"astrbot_probe_{name}{labels}", "values": f"{value}x10"} for name, value in values.items()
+    ]
+
+
+def alert(name, severity="page", **labels):
+    told = {"alertname": name, "alertstate": "firing", "severity": severity, **labels}
+    labels = ", ".join(f'{label}="{value}"' for label, value in told.items())
+    return [{"series": f"ALERTS{{{labels}}}", "values": "1x10"}]
+
+
+TEN_WELL = [series for number in range(10) for series in probe(f"t{number}", 1)]
+LEAK = alert("AstrBotScopeLeak", job="a", target="t1")
+NONE_AT_ALL = alert("AstrBotProbeAbsent")
+WATCHDOG = alert("AstrBotProbeWatchdog", severity="none")
+CASES = {
+    "all pass": ("Service", TEN_WELL, {}, WELL),
+    "one fails": ("Service", [*TEN_WELL, *probe("u", 0)], {}, FAILING),
+    "one of ten is down": (
+        "Service", [*TEN_WELL, *probe("u", 0), *alert("AstrBotDown", job="a", target="u")], {}, DOWN,
+    ),
+    "one that was not chosen is down": (
+        "Service", [*TEN_WELL, *alert("AstrBotDown", job="a", target="u")], {"target": "(t1|t2)"}, WELL,
+    ),
+    "none passes": ("Service", [*probe("u", 0), *probe("v", 0)], {}, DOWN),
+    "one does not run": ("Service", [*TEN_WELL, *probe("u", 1, late_s=200)], {}, STALE),
+    "nobody asks": ("Service", [], {}, None),
+    "no alert but the watchdog": ("Alerts", WATCHDOG, {}, 0),
+    "an alert of a target and one of nobody": ("Alerts", [*LEAK, *NONE_AT_ALL], {}, 2),
+    "an alert of a target that was not chosen": ("Alerts", [*LEAK, *NONE_AT_ALL], {"target": "t2"}, 1),
+    "an alert of a job that was not chosen": ("Alerts", LEAK, {"job": "b"}, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_tile_says(case, tmp_path):
+    needs("promtool", "promtool")
+    tile, series, chosen, value = CASES[case]
+    expr = TILES[tile]
+    for name, choice in {**EVERYTHING, **chosen}.items():
+        expr = expr.replace(f"${name}", choice)
+    samples = [] if value is None else [{"labels": "{}", "value": value}]
+    check = {"expr": expr, "eval_time": "10m", "exp_samples": samples}
+    test = {"interval": "1m", "input_series": series, "promql_expr_test": [check]}
+    (tmp_path / "tile.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    command = ["promtool", "test", "rules", str(tmp_path / "tile.yaml")]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
