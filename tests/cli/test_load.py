@@ -178,6 +178,7 @@ def test_a_search_for_users_has_no_arrivals():
 
 def test_long_times_reach_locust_as_locust_can_read_them():
     options = ("-t", "12d", "--stop-timeout", "20m", "--warmup", "11d12h", "--abort-on-fail", "1500ms")
+    options += ("--stall-threshold", "800ms")
     done = CliRunner().invoke(
         main,
         [
@@ -193,7 +194,13 @@ def test_long_times_reach_locust_as_locust_can_read_them():
             *options,
         ],
     )
-    for told in ("--run-time 1036800s", "--stop-timeout 1200 ", "--warmup 993600s ", "--abort-on-fail 1.5s"):
+    for told in (
+        "--run-time 1036800s",
+        "--stop-timeout 1200 ",
+        "--warmup 993600s ",
+        "--abort-on-fail 1.5s",
+        "--stall-threshold 0.8s",
+    ):
         assert told in done.output
 
 

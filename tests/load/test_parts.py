@@ -123,6 +123,7 @@ def test_settings_are_read_from_the_command_line_and_from_the_web_form():
     form = Settings.of(options(slo="ttft_p95 < 2s,errors < 1%", first_token_timeout="60", session_turns="3"))
     assert [item.text for item in plain.objectives] == [item.text for item in form.objectives]
     assert form.deadlines.first_token_s == 60.0
+    assert plain.stall_threshold_s == 1.0
     assert form.session_turns == 3
 
 

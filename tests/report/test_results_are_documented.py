@@ -14,7 +14,7 @@ from astrometer.report import glossary
 DOC = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "tokens", "bytes"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
-CELL = {"turns", "throughput_per_s", "goodput", "tokens", "bytes"} | SUMMARY_HOLDERS
+CELL = {"turns", "throughput_per_s", "goodput", "stalls", "tokens", "bytes"} | SUMMARY_HOLDERS
 
 
 def documented(heading: str) -> set[str]:

@@ -113,6 +113,11 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="End in order when the server has counted N tokens, input and output, in all chats together.",
 )
 @click.option(
+    "--stall-threshold",
+    type=locust_run.Duration(),
+    help="A pause in the middle of an answer that is longer than this is a stall. [1s]",
+)
+@click.option(
     "--deletable",
     is_flag=True,
     help="Chat as the API key itself, so that `astrometer clean` can delete the sessions (AstrBot 4.26 on).",
@@ -144,6 +149,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     slos: tuple[str, ...],
     abort_after: float | None,
     budget_tokens: int | None,
+    stall_threshold: float | None,
     deletable: bool,
     yes: bool,
     out: Path | None,
@@ -199,6 +205,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         slos=objectives,
         abort_after_s=abort_after,
         budget_tokens=budget_tokens,
+        stall_threshold_s=stall_threshold,
         journal=journal.path(),
         out=out or Path("astrometer-results") / f"{locustfile.stem}-{stamp}",
         web_port=web_port if web else None,

@@ -53,6 +53,7 @@ class LoadPlan:
     search: SearchSettings | None = None  # the same
     abort_after_s: float | None = None  # end the run when an objective is not met, so long after the warm-up
     budget_tokens: int | None = None
+    stall_threshold_s: float | None = None  # None: as Locust's argument says
     username: str | None = None  # one for all users, whose sessions can be deleted
     journal: Path | None = None
     extra: Sequence[str] = ()
@@ -69,6 +70,7 @@ class LoadPlan:
             *self._processes(),
             *(("--warmup", _seconds(self.warmup_s)) if self.warmup_s else ()),
             *self._open_model(),
+            *(("--stall-threshold", _seconds(self.stall_threshold_s)) if self.stall_threshold_s else ()),
             *ui,
             *self._limits(),
             *(part for slo in self.slos for part in ("--slo", slo)),

@@ -22,6 +22,7 @@ from astrometer.measure.exchange import Deadlines
 from astrometer.measure.objectives import Objective, ObjectiveError, parse_objectives
 from astrometer.measure.search_text import EXAMPLE as SEARCH_EXAMPLE
 from astrometer.measure.search_text import SearchSettings
+from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.units import parse_duration
 
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class Settings:
     version: str | None
     kind: str | None
     warmup_s: float
+    stall_threshold_s: float
     rate_unit: float  # 0: closed model
     arrivals: Process
     arrival_seed: int
@@ -93,6 +95,7 @@ class Settings:
             version=options.target_version or None,
             kind=options.target_kind or None,
             warmup_s=_read(options, "warmup", parse_duration),
+            stall_threshold_s=_read(options, "stall_threshold", parse_duration),
             rate_unit=max(0.0, _read(options, "rate_unit", float)),
             arrivals=_read(options, "arrivals", Process),
             arrival_seed=_read(options, "arrival_seed", int),
@@ -207,6 +210,11 @@ def add_arguments(parser: Any) -> None:
     add(
         "--warmup", "ASTROMETER_WARMUP", metavar="TIME", type=_duration, default=0.0,
         help="Ramp and warm-up from the start of the test: what begins in it is accounted for, not measured.",
+    )  # fmt: skip
+    add(
+        "--stall-threshold", "ASTROMETER_STALL_THRESHOLD", metavar="TIME", type=_duration,
+        default=STALL_THRESHOLD_S,
+        help="A pause in the middle of an answer that is longer than this is a stall.",
     )  # fmt: skip
     add(
         "--rate-unit", "ASTROMETER_RATE_UNIT", metavar="PER_SECOND", type=float, default=0.0,

@@ -78,6 +78,7 @@ class Run:
             borders,
             scenario_goals=scenario_goals(settings.objectives),
             judged=[objective.metric for objective in settings.objectives],
+            stall_s=settings.stall_threshold_s,
         )
         self.recorder = Recorder(environment, self.tally)
         self.sent = Sent()
@@ -238,6 +239,7 @@ class Run:
             stop=self.stop,
             capacity=searched,
             names=self.names(),
+            stall_threshold_s=self.settings.stall_threshold_s,
             profile=str(self.profile) if self.profile else None,
             stages=self._stages(self.profile) if self.profile else (),
             generator=worst(

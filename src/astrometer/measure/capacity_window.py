@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.objectives import Objective, ObjectiveResult, Unit, Verdict, evaluate
+from astrometer.measure.objectives import Objective, ObjectiveResult, Unit, Verdict, evaluate, share_of
 from astrometer.measure.search import Told
 from astrometer.measure.tally import Cell
 
@@ -71,9 +71,7 @@ def evidence(objective: Objective, cell: Cell) -> Evidence:
     """Count for and against. Only objectives that load can break: see `is_searchable`."""
     in_flight = max(0, cell.started - cell.outcomes.total())
     if objective.unit is Unit.SHARE:
-        n = cell.outcomes.total()
-        value = evaluate(objective, cell).value or 0.0
-        counted = round(value * n)
+        counted, n = share_of(objective.metric, cell)
         below = objective.operator.startswith("<")
         bad, allowed = (counted, objective.limit) if below else (n - counted, 1 - objective.limit)
     else:

@@ -42,8 +42,8 @@ def evaluate(objective: Objective, cell: Cell, window_s: float | None = None) ->
     Latency is judged on all attempts, in which a failure is infinitely slow.
     """
     if objective.unit is Unit.SHARE:
-        n = cell.outcomes.total()
-        return _result(objective, _counted(objective.metric, cell) / n if n else None, n)
+        counted, n = share_of(objective.metric, cell)
+        return _result(objective, counted / n if n else None, n)
     if objective.unit is Unit.PER_SECOND:
         n = cell.outcomes["ok"]
         return _result(objective, n / window_s if window_s and cell.started else None, n)
@@ -91,10 +91,14 @@ def scenario_goals(objectives: Sequence[Objective]) -> Mapping[str, Mapping[str,
     return {name: goals(objectives, name) for name in names}
 
 
-def _counted(metric: str, cell: Cell) -> int:
+def share_of(metric: str, cell: Cell) -> tuple[int, int]:
+    """What a share counts, and of how many."""
+    ended = cell.outcomes.total()
+    if metric == "stalls":
+        return cell.stalls.turns, cell.stalls.streams
     if metric == "goodput":
-        return cell.good
-    return cell.outcomes.total() - cell.outcomes["ok"] if metric == "errors" else cell.outcomes[metric]
+        return cell.good, ended
+    return ended - cell.outcomes["ok"] if metric == "errors" else cell.outcomes[metric], ended
 
 
 def _result(objective: Objective, value: float | None, n: int) -> ObjectiveResult:

@@ -28,6 +28,7 @@ from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: 
 from astrometer.measure.schema import upgrade
 from astrometer.measure.stages import LoadStage as LoadStage  # noqa: PLC0414 (re-exported: part of a run)
 from astrometer.measure.stages import spoilt
+from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.measure.tally import Cell, Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 from astrometer.measure.verdicts import Stop, conclude, judge_stage
@@ -115,6 +116,7 @@ class RunInfo:
     stop: Stop | None = None  # ended before its time
     capacity: CapacityRun | None = None  # a search, whose windows are judged one by one
     names: Names | None = None
+    stall_threshold_s: float = STALL_THRESHOLD_S
 
 
 def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
@@ -185,6 +187,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "arrivals": asdict(info.arrivals) if info.arrivals else None,
         "command": list(info.command),
         "environment": dict(info.environment),
+        "stall_threshold_s": info.stall_threshold_s,
         **_cell(total, tally.total_excluded(), window_s),
         "objectives": [_objective(item) for item in end.objectives],
         "generator": asdict(info.generator),
@@ -272,6 +275,7 @@ def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
             "per_s": cell.good / duration_s if duration_s else None,
             "share": cell.good / ended if ended else None,
         },
+        "stalls": {**asdict(cell.stalls), "share": cell.stalls.share},
         "tokens": dict(cell.tokens),
         "bytes": dict(cell.bytes),
         "metrics": {name: _summary(cell.ok[name]) for name in METRICS if name in cell.ok},

@@ -1,7 +1,7 @@
 """The text of a limit, `chat: ttft_p95 < 2s` -> an `Objective`, or an error that points at the place.
 
 [SCENARIO:] METRIC_pNN|METRIC_max < LIMIT us|ms|s|m
-[SCENARIO:] errors|goodput|OUTCOME < LIMIT %
+[SCENARIO:] errors|goodput|stalls|OUTCOME < LIMIT %
 [SCENARIO:] throughput > LIMIT /s|/m|/h
 """
 
@@ -38,7 +38,7 @@ METRICS = (
 )
 PERCENTS = tuple(MIN_SAMPLES)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
-SHARES = ("errors", "goodput", *OUTCOMES)
+SHARES = ("errors", "goodput", "stalls", *OUTCOMES)
 RATES = ("throughput",)
 _UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _PER_S = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
@@ -120,7 +120,7 @@ def parse_objectives(texts: Iterable[str]) -> list[Objective]:
 EXAMPLES = "write for example 'ttft_p95 < 2s', 'errors < 1%' or 'chat: e2e_p99 < 30s'"
 _WHAT_EXISTS = (
     f"durations (with _p50, _p90, _p95, _p99 or _max): {', '.join(METRICS)}\n"
-    f"shares (in %): errors, goodput, or one outcome: {', '.join(OUTCOMES)}\n"
+    f"shares (in %): errors, goodput, stalls, or one outcome: {', '.join(OUTCOMES)}\n"
     f"rates (per second): {', '.join(RATES)}"
 )
 

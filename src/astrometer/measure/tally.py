@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram, buckets_of
+from astrometer.measure.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.steps import Steps
 from astrometer.measure.uploads import SIZE_METRICS
 from astrometer.measure.windows import EVERYTHING, Window
@@ -60,6 +61,7 @@ class Cell:
     failed: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     tokens: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
+    stalls: Stalls = field(default_factory=Stalls)
 
     def finish(
         self,
@@ -68,6 +70,7 @@ class Cell:
         good: bool,
         buckets: Mapping[str, Sequence[int]] | None = None,
         only: tuple[str, ...] | None = None,
+        stalls: Stalls | None = None,
     ) -> None:
         """Count one ended exchange; `only` limits which metrics are kept.
 
@@ -77,6 +80,8 @@ class Cell:
             buckets = buckets_by_metric(turn.metrics())
         self.outcomes[turn.outcome.value] += 1
         self.good += good
+        if stalls is not None:
+            self.stalls.add(stalls)
         if not turn.outcome.is_ok:
             self.missed.update(turn.expected)
         histograms = self.ok if turn.outcome.is_ok else self.failed
@@ -92,6 +97,7 @@ class Cell:
         self.missed.update(other.missed)
         self.tokens.update(other.tokens)
         self.bytes.update(other.bytes)
+        self.stalls.add(other.stalls)
         for mine, theirs in ((self.ok, other.ok), (self.failed, other.failed)):
             for name, histogram in theirs.items():
                 if only is None or name in only:
@@ -119,6 +125,7 @@ class Cell:
             "failed": {name: histogram.to_wire() for name, histogram in self.failed.items()},
             "tokens": dict(self.tokens),
             "bytes": dict(self.bytes),
+            "stalls": self.stalls.to_wire(),
         }
 
     @classmethod
@@ -130,6 +137,7 @@ class Cell:
             missed=Counter(wire["missed"]),
             tokens=Counter(wire["tokens"]),
             bytes=Counter(wire["bytes"]),
+            stalls=Stalls.from_wire(wire["stalls"]),
         )
         for mine, theirs in ((cell.ok, wire["ok"]), (cell.failed, wire["failed"])):
             mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
@@ -145,6 +153,7 @@ class Tally:
     `stages`: when each stage of the load's profile begins, ascending; what began in the window counts in its
     stage as well. `scenario_goals`: of scenarios that have goals of their own, all of theirs; they are kept
     apart in each stage too. `judged`: metrics that a stage keeps because somebody will judge them.
+    `stall_s`: a chunk gap longer than this is a stall.
     """
 
     def __init__(
@@ -155,10 +164,12 @@ class Tally:
         *,
         scenario_goals: Mapping[str, Mapping[str, float]] | None = None,
         judged: Iterable[str] = (),
+        stall_s: float = THRESHOLD_S,
     ) -> None:
         self._goals = dict(goals or {})
         self._scenario_goals = {name: dict(own) for name, own in (scenario_goals or {}).items()}
         self._window = window
+        self._stall_s = stall_s
         self._stages = tuple(stages)
         self._stage_metrics = tuple(dict.fromkeys((*STAGE_METRICS, *judged)))
         self.stages: dict[int, Cell] = defaultdict(Cell)  # by the number of the stage, from 0
@@ -183,14 +194,16 @@ class Tally:
         metrics = turn.metrics()
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
-        cell.finish(turn, good=good, buckets=buckets)
+        stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
+        cell.finish(turn, good=good, buckets=buckets, stalls=stalls)
         for name in ("input_tokens", "output_tokens"):
             cell.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
             cell.bytes[name] += getattr(turn, name, 0)
-        self.timeline.at(wall_s).finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS)
+        step = self.timeline.at(wall_s)
+        step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls)
         for stage in self._stages_of(scenario, wall_s):
-            stage.finish(turn, good=good, buckets=buckets, only=self._stage_metrics)
+            stage.finish(turn, good=good, buckets=buckets, only=self._stage_metrics, stalls=stalls)
         size_class: int | None = getattr(turn, "size_class", None)
         if size_class is not None and self._window.holds(wall_s):
             size = self.sizes[size_class]

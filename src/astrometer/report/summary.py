@@ -44,7 +44,12 @@ def render_summary(results: Mapping[str, Any]) -> str:
     lines += _by_stage(view.stage_objectives(results))
     by_size = uploads.rows(results)
     lines += _upload_table(by_size) if by_size else []
-    facts = [*uploads.lines(results), *view.im_lines(results), *view.strain_lines(results)]
+    facts = [
+        *view.stall_lines(results),
+        *uploads.lines(results),
+        *view.im_lines(results),
+        *view.strain_lines(results),
+    ]
     lines += [f"- {text(line)}" for line in facts]
     lines += [""] if facts else []
     for note in (view.withheld_note([*rows, *stages, *by_size]), view.excluded_note(results)):

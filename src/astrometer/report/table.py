@@ -37,7 +37,13 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     if (note := view.excluded_note(results)) is not None:
         parts.append(Text(note, style="dim"))
     parts += [
-        Text(line) for line in (*uploads.lines(results), *view.im_lines(results), *view.strain_lines(results))
+        Text(line)
+        for line in (
+            *view.stall_lines(results),
+            *uploads.lines(results),
+            *view.im_lines(results),
+            *view.strain_lines(results),
+        )
     ]
     if not rows:
         parts = [Text("Nothing was started.", style="yellow")]

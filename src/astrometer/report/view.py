@@ -212,6 +212,17 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
     return [warning]
 
 
+def stall_lines(results: Mapping[str, Any]) -> list[str]:
+    """How often streams stood still, in a sentence; empty when none did."""
+    stalls = results.get("stalls")  # not in older files
+    if not stalls or not stalls["turns"]:
+        return []
+    turns, streams, n = (shown.count(stalls[key]) for key in ("turns", "streams", "n"))
+    longer, total = shown.duration(results["stall_threshold_s"]), shown.duration(stalls["total_s"])
+    of_all = f"{turns} of {streams} streams ({shown.share(stalls['share'])})"
+    return [f"Stalls: {of_all} stood still for more than {longer}: {n} pauses, {total} in all"]
+
+
 def excluded_note(results: Mapping[str, Any]) -> str | None:
     """What the columns of times leave out although the turns are counted, or None."""
     excluded = results["turns"].get("excluded", 0)

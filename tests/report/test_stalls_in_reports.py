@@ -1,0 +1,37 @@
+"""Stalls in the terminal, the HTML page and the summary: told where there were some, and no clutter else."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from astrometer.report.html import render_html
+from astrometer.report.summary import render_summary
+from astrometer.report.table import render
+
+
+@pytest.fixture
+def everywhere(visible):
+    def shown(results):
+        out = io.StringIO()
+        Console(file=out, width=200, color_system=None).print(render(results))
+        for text in (out.getvalue(), visible(render_html(results)), render_summary(results)):
+            yield re.sub(r"\\(.)", r"\1", " ".join(text.split()))
+
+    return shown
+
+
+def test_stalls_are_told_with_the_threshold(passed, everywhere):
+    stalls = {"streams": 1400, "turns": 7, "share": 0.005, "n": 9, "total_s": 12.5}
+    for text in everywhere({**passed, "stalls": stalls, "stall_threshold_s": 1.0}):
+        assert (
+            "Stalls: 7 of 1,400 streams (0.5 %) stood still for more than 1.00 s: 9 pauses, 12.50 s in all"
+        ) in text
+
+
+def test_without_stalls_and_in_older_files_nothing_is_said(passed, everywhere):
+    older = {key: value for key, value in passed.items() if key not in {"stalls", "stall_threshold_s"}}
+    none = {**passed, "stalls": {"streams": 9, "turns": 0, "share": 0.0, "n": 0, "total_s": 0.0}}
+    for results in (older, none):
+        assert all("Stalls" not in text for text in everywhere(results))
