@@ -165,13 +165,18 @@ A = '[targets.a]\nurl = "http://a"\n'
             A + "[probes.chat]\nfirst-token = 3\n",
             'probes.chat: unknown key "first-token" (did you mean "first_token"?)',
         ),
+        (
+            A + '[targets.a.keys.k]\nenv = "GOOD"\nscopes = ["chat", "imm"]\n',
+            "targets.a.keys.k.scopes: no scope 'imm' (did you mean \"im\"?)",
+        ),
+        (A + "[probes.chat]\ninterval = inf\n", "probes.chat.interval: Input should be a finite number"),
         (A + "[probes.chat]\nidle = 0\n", "probes.chat.idle: Input should be greater than 0"),
         (A + '[probes.chat]\ntargets = ["b"]\n', "probes.chat.targets: no target 'b' (there are: a)"),
     ],
 )
 def test_an_error_names_file_place_and_cure(read, tmp_path, text, message):
     with pytest.raises(ConfigError) as error:
-        read(text, BAD="two\r\nlines")
+        read(text, BAD="two\r\nlines", GOOD="abk_x")
     assert str(error.value) == f"{tmp_path}/astrometer.toml: {message}"
 
 

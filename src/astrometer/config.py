@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from astrometer.api.endpoints import SCOPES, SUB_SCOPES
 from astrometer.exporter_settings import BucketsTable, ExporterSettings, ExporterTable
 from astrometer.exporter_settings import build as build_exporter
 from astrometer.measure.objectives import Objective, ObjectiveError, parse_objective
@@ -23,6 +24,7 @@ from astrometer.units import parse_duration
 
 DEFAULT_FILE = "astrometer.toml"
 ALL_SCOPES = "*"
+KNOWN_SCOPES = (*SCOPES, *SUB_SCOPES, ALL_SCOPES)
 
 
 class ConfigError(ValueError):
@@ -150,7 +152,7 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0)]
+_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
 
 
 class _Key(_Strict):
@@ -330,6 +332,9 @@ def _key(place: str, name: str, item: _Key, path: Path, environ: Mapping[str, st
         secret = _secret(text, place)
     else:
         secret = _read_secret(path.parent / str(item.file), f"{place}.file")
+    for scope in item.scopes or ():
+        if scope not in KNOWN_SCOPES:
+            raise ConfigError(f"{place}.scopes: no scope {scope!r}{_did_you_mean(scope, KNOWN_SCOPES)}")
     scopes = frozenset(item.scopes) if item.scopes is not None else None
     return Key(name=name, secret=secret, scopes=scopes, id=item.id)
 

@@ -60,6 +60,8 @@ def test_an_old_server_warns_of_what_stays():
         code, checks = examine(url, sim.store.keys["all"].secret)
     assert code == 0
     assert checks["version"]["line"] == "4.18.0, as /help says"
+    allowed = "allowed: chat, sessions, configs, upload, im_message, im_bots"
+    assert checks["key default"]["line"] == allowed
     assert checks["leaves behind"]["state"] == "warn"
 
 

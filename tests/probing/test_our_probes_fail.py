@@ -1,8 +1,10 @@
 """Our probes when something is wrong: each names the right reason, and settings change what they ask."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
+import httpx
 import pytest
 
 from astrometer import bundled
@@ -97,11 +99,71 @@ def test_auth_with_a_good_key_that_is_refused_names_the_key(bench):
 
 
 def test_auth_does_not_take_a_server_error_for_a_closed_door(bench):
-    import httpx
-
     httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "rate": 1, "endpoint": "chat"})
     broken = run("auth", bench.target("all"))
     assert (broken.reason, broken.detail) == ("server_error", "inconclusive: key all in X-API-Key")
+
+
+PAGE = (200, "text/html", b"<h1>Welcome</h1>")
+FINE = (200, "application/json", b'{"status": "ok", "data": {}}')
+Canned = tuple[int, str, bytes]
+
+
+def ask_canned(name: str, answer: Callable[[httpx.Request], Canned], stated: str | None = None) -> Run:
+    """A probe with one key, against a server of canned answers."""
+
+    async def respond(request: httpx.Request) -> httpx.Response:
+        async def pieces() -> AsyncIterator[bytes]:
+            yield body
+
+        status, content_type, body = answer(request)
+        return httpx.Response(status, headers={"Content-Type": content_type}, content=pieces())
+
+    scopes = None if stated is None else frozenset(stated.split())
+    key = Key(name="k", secret=Secret("abk_secret"), scopes=scopes)
+    plan = Plan(target=Target(name="t", url="http://t", keys={"k": key}), probe=OURS[name])
+    return asyncio.run(Runner(http=lambda: httpx.MockTransport(respond)).run(plan))
+
+
+@pytest.mark.parametrize(
+    ("openapi", "reason", "cells"),
+    [
+        (FINE, "ok", 13),
+        ((401, "application/json", b'{"status": "error"}'), "ok", 6),
+        ((404, "text/plain", b""), "ok", 6),
+        (PAGE, "ok", 6),
+        ((503, "text/plain", b""), "server_error", 0),
+        ((429, "text/plain", b""), "rate_limited", 0),
+        ((302, "text/html", b""), "client_error", 0),
+        (httpx.ReadTimeout(""), "reset", 0),
+    ],
+)
+def test_scopes_take_a_server_for_an_old_one_only_where_it_answers_like_one(openapi, reason, cells):
+    def answer(request: httpx.Request) -> Canned:
+        if not request.url.path.endswith("/openapi.json"):
+            return FINE
+        if isinstance(openapi, Exception):
+            raise openapi
+        return openapi
+
+    found = ask_canned("scopes", answer, "*")
+    assert (found.reason, len(found.scope_checks)) == (reason, cells)
+    assert found.ok or found.detail.startswith("inconclusive: openapi.json")
+
+
+def test_the_page_of_a_proxy_proves_no_scope_and_is_a_leak_where_nobody_may_pass():
+    allowed = ask_canned("scopes", lambda _: PAGE, "chat config file im")
+    assert (allowed.reason, allowed.scope_checks) == ("malformed", ())
+    assert "inconclusive: k -> chat (malformed)" in allowed.detail
+    denied = ask_canned("scopes", lambda _: PAGE, "bot")
+    assert (denied.reason, {check.violation for check in denied.scope_checks}) == ("leak", {"leak"})
+
+
+def test_the_page_of_a_proxy_opens_no_door():
+    assert ask_canned("auth", lambda _: PAGE).reason == "leak"
+    kept_out = (401, "application/json", b"{}")
+    let_in = ask_canned("auth", lambda asked: PAGE if "abk_secret" in str(asked.headers.raw) else kept_out)
+    assert (let_in.reason, let_in.detail) == ("malformed", "inconclusive: key k in X-API-Key")
 
 
 def test_scopes_leave_out_the_keys_they_are_told_to(bench):

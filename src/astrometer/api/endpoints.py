@@ -1,13 +1,16 @@
 """The endpoint table: method, path, scope, and the AstrBot versions that have it. Data, not code."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 from urllib.parse import quote
 
 # 4.18 to 4.25 know the first four; from 4.26 on the same keys open the dashboard's own API as well.
 Scope = Literal[
     "chat", "config", "file", "im", "bot", "provider", "persona", "data", "plugin", "mcp", "skill"
 ]
+SCOPES: tuple[Scope, ...] = get_args(Scope)
+# From 4.27 on; they widen the scope before the colon and open no endpoint of their own.
+SUB_SCOPES = ("chat:admin", "config:edit_admin")
 Version = tuple[int, int, int]
 API = "/api/v1"
 

@@ -13,7 +13,7 @@ from astrometer.config import Key
 from astrometer.measure.exchange import ChatTurn
 from astrometer.probing import version
 from astrometer.probing.probe import Context, ProbeFailed, Verdict
-from astrometer.probing.scopes import MATRIX, Cell, Seen, look
+from astrometer.probing.scopes import ROWS_BEFORE_4_26, Cell, Seen, look, rows_of
 from astrometer.probing.verdict import UNREACHABLE
 from astrometer.units import format_duration
 
@@ -109,8 +109,12 @@ class Examination:
                 "keys", State.FAIL, "no key", "set ASTRBOT_API_KEY, or [targets.NAME.keys] in the config"
             )
         may_chat: list[Key] = []
+        try:
+            rows = await rows_of(ctx)
+        except ProbeFailed:
+            rows = ROWS_BEFORE_4_26  # those that every version has
         for key in ctx.target.keys.values():
-            cells = [await look(ctx, key, row) for row in MATRIX]
+            cells = [await look(ctx, key, row) for row in rows]
             if any(cell.endpoint == CHAT.name and cell.seen is Seen.ALLOWED for cell in cells):
                 may_chat.append(key)
             self.checks.append(check_of_key(key, cells))

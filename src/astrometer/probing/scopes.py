@@ -16,15 +16,13 @@ from astrometer.api.endpoints import CHAT, CONFIGS, IM_BOTS, IM_MESSAGE, SESSION
 from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
 from astrometer.config import ALL_SCOPES, Key
-from astrometer.probing.probe import Context, HeaderStyle, NotApplicable
+from astrometer.measure.exchange import CallResult
+from astrometer.probing.identity import absent
+from astrometer.probing.probe import Context, HeaderStyle, NotApplicable, ProbeFailed
 from astrometer.probing.verdict import Own, ScopeCheck, Verdict
 
 # A scope opens what it includes. Up to 4.25 there is nothing to include.
 INCLUDES: Mapping[str, frozenset[str]] = {"config": frozenset({"bot", "provider"})}
-# Sub-scopes, from 4.27 on, widen the scope before the colon and open no endpoint of their own.
-SUB_SCOPES = ("chat:admin", "config:edit_admin")
-SCOPES = ("chat", "config", "file", "im", "bot", "provider", "persona", "data", "plugin", "mcp", "skill")
-
 # Cells tried at a time: a busy server takes a second for each of some 80, and a run has a minute. Not more,
 # because each key costs the server's event loop some 40 ms, in which nobody else is answered.
 AT_A_TIME = 4
@@ -64,11 +62,23 @@ MATRIX = (
 )
 
 
-async def rows_of(ctx: Context) -> list[Row]:
-    """The rows that this server has. Only 4.26 and later have an openapi.json, which needs no key."""
-    old = tuple(row for row in MATRIX if row.endpoint not in ep.MANAGED)
+ROWS_BEFORE_4_26 = tuple(row for row in MATRIX if row.endpoint not in ep.MANAGED)
+
+
+async def rows_of(ctx: Context) -> tuple[Row, ...]:
+    """The rows that this server has. Only 4.26 and later have an openapi.json, which needs no key.
+
+    Raises ProbeFailed when the server answers neither like the one nor like the other.
+    """
     document = await ctx.call(ep.OPENAPI, None, raw=True)
-    return list(MATRIX if document.outcome.is_ok else old)
+    if document.outcome.is_ok:
+        return MATRIX
+    # Up to 4.25 every path under /api/v1 wants a key first.
+    if document.outcome is Outcome.UNAUTHORIZED or absent(document):
+        return ROWS_BEFORE_4_26
+    raise ProbeFailed(
+        document.outcome, f"inconclusive: openapi.json, which tells the version: {document.detail}"
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,16 +120,17 @@ async def look_at_all(ctx: Context, keys: Collection[Key], rows: Collection[Row]
 async def look(ctx: Context, key: Key, row: Row) -> Cell:
     """Try one cell."""
     result = await ctx.call(row.endpoint, key, **row.request)
+    expected = None if key.scopes is None else allows(key.scopes, row.endpoint)
     cell = Cell(
         key=key.name,
         endpoint=row.endpoint.name,
-        expected=None if key.scopes is None else allows(key.scopes, row.endpoint),
-        seen=read(result.status, result.outcome, row.refusals),
+        expected=expected,
+        seen=read(result, row, may_pass=expected is not False),
         outcome=result.outcome,
     )
     if cell.expected is not None and cell.seen is not Seen.INCONCLUSIVE:
-        expected = "allowed" if cell.expected else "denied"
-        check = ScopeCheck(key=cell.key, endpoint=cell.endpoint, expected=expected, violation=cell.violation)
+        stated = "allowed" if cell.expected else "denied"
+        check = ScopeCheck(key=cell.key, endpoint=cell.endpoint, expected=stated, violation=cell.violation)
         ctx.record.scope_checks.append(check)
     return cell
 
@@ -131,13 +142,17 @@ def allows(scopes: frozenset[str], endpoint: Endpoint) -> bool:
     return any(endpoint.scope in INCLUDES.get(scope, ()) for scope in scopes)
 
 
-def read(status: int | None, outcome: Outcome, refusals: frozenset[int]) -> Seen:
-    """What the answer says of the door."""
-    if outcome is Outcome.UNAUTHORIZED:
+def read(result: CallResult, row: Row, *, may_pass: bool) -> Seen:
+    """What the answer says of the door. A 2xx that is not AstrBot's may be a proxy's page: it proves no pass,
+    but raises the alarm where nobody may pass.
+    """
+    if result.outcome is Outcome.UNAUTHORIZED:
         return Seen.UNKNOWN_KEY
-    if outcome is Outcome.FORBIDDEN:
+    if result.outcome is Outcome.FORBIDDEN:
         return Seen.DENIED
-    if status is not None and (200 <= status < 300 or status in refusals):
+    if may_pass and result.outcome is Outcome.MALFORMED:
+        return Seen.INCONCLUSIVE
+    if result.status is not None and (200 <= result.status < 300 or result.status in row.refusals):
         # `status: error` in HTTP 200 is the endpoint speaking: the key was let in.
         return Seen.ALLOWED
     return Seen.INCONCLUSIVE
@@ -190,7 +205,7 @@ async def try_door(ctx: Context, row: Row, key: Key | None, style: HeaderStyle, 
     return Door(
         how=how,
         expected=expected,
-        seen=read(result.status, result.outcome, row.refusals),
+        seen=read(result, row, may_pass=expected is Seen.ALLOWED),
         outcome=result.outcome,
     )
 
