@@ -1,12 +1,14 @@
 """A server and a row of the fault table -> what a probe says before, during and after the fault."""
 
 import asyncio
+import socket
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
+import httpx
 from fault_table import Fault
 
 from astrometer.api.endpoints import parse_version
@@ -38,6 +40,22 @@ def target_of(url: str, secret: str, key_id: str) -> Target:
     return Target(name="t", url=url, keys=MappingProxyType({"k": key}))
 
 
+@contextmanager
+def black_hole(url: str) -> Iterator[None]:
+    """The port takes no further connection and refuses none: the queue of its listener is full."""
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        address = ("127.0.0.1", httpx.URL(url).port)
+        listener.bind(address)
+        listener.listen(0)
+        for _ in range(8):
+            waiting = stack.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex(address)
+        yield
+
+
 class RealStage:
     def __init__(self, box: Box) -> None:
         self.box = box
@@ -53,6 +71,7 @@ class RealStage:
             "stop": lambda: self._down(15),
             "kill": lambda: self._down(9),
             "restart": self._restarting,
+            "black_hole": self._swallowed,
             "freeze": lambda: faults.frozen(box),
             "fill_disk": lambda: faults.full_disk(box),
             "block": lambda: faults.blocked_loop(box, 12),
@@ -70,6 +89,11 @@ class RealStage:
             yield
         finally:
             self.box.restart()
+
+    @contextmanager
+    def _swallowed(self) -> Iterator[None]:
+        with self._down(15), black_hole(self.box.url):
+            yield
 
     @contextmanager
     def _restarting(self) -> Iterator[None]:
@@ -105,16 +129,17 @@ class SimulatedStage:
         }
         if name in changes:
             store.by_secret[secret] = replace(before, **changes[name])
-        elif name == "stop":
+        elif name in ("stop", "black_hole"):
             self.close()
         elif name == "block":
             self.simulator.plan.add(Planned(kind=FaultKind.FREEZE, count=2, value=3, endpoint="chat"))
         try:
-            yield
+            with black_hole(self.url) if name == "black_hole" else nullcontext():
+                yield
         finally:
             store.by_secret[secret] = before
             self.simulator.plan.planned.clear()
-            if name == "stop":
+            if name in ("stop", "black_hole"):
                 self._serving = serve(self.simulator, int(self.url.rsplit(":", 1)[1]))
                 self._serving.__enter__()
 

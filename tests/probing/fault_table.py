@@ -61,6 +61,13 @@ FAULTS = (
     Fault(name="model answers something else", reason="canary_mismatch", message="[[canary=wrong]]"),
     Fault(name="server stopped", reason="connect", act="stop"),
     Fault(
+        name="host swallows connections",
+        reason="timeout_connect",
+        act="black_hole",
+        limits={"first_token_s": 1},
+        quick=True,
+    ),
+    Fault(
         name="server frozen (SIGSTOP)",
         reason="timeout_first_token",
         act="freeze",

@@ -154,9 +154,10 @@ class Context:
             self.aside_s += perf_counter() - began
             self.log(f"/reset of session {session}: {forgot.detail or forgot.outcome}")
         left_s = self.left_s
+        first_token_s = min(first_token_s or limits.first_token_s, left_s)
         deadlines = Deadlines(
-            connect_s=min(limits.connect_s, left_s * 0.9),
-            first_token_s=min(first_token_s or limits.first_token_s, left_s),
+            connect_s=self._connect_s(first_token_s),
+            first_token_s=first_token_s,
             idle_s=idle_s or limits.idle_s,
             total_s=left_s,
         )
@@ -191,7 +192,7 @@ class Context:
         """Say `message`, which AstrBot takes for a command of its own; no part of what the probe measures."""
         exchange = ChatExchange(streaming=False, deadlines=Deadlines(total_s=limit_s))
         body = chat_body(username=who.username, message=message, session_id=session, streaming=False)
-        return await self._transport.chat(exchange, key, body, connect_s=self.limits.connect_s)
+        return await self._transport.chat(exchange, key, body, connect_s=self._connect_s(limit_s))
 
     def not_slow(self, turn: ChatTurn, after_s: float) -> Verdict:
         """The turn's own verdict; `slow` for a good one whose first token came after `after_s` (0: any)."""
@@ -256,8 +257,9 @@ class Context:
     ) -> CallResult:
         """One plain request, within what is left of the run."""
         limit_s = min(timeout_s or self.left_s, self.left_s)
-        connect_s = min(self.limits.connect_s, limit_s * 0.9)
-        result = await self._transport.call(endpoint, key, timeout_s=limit_s, connect_s=connect_s, **request)
+        result = await self._transport.call(
+            endpoint, key, timeout_s=limit_s, connect_s=self._connect_s(limit_s), **request
+        )
         self.record.calls.append(result)
         if not self.record.turns:
             self.record.phases = dict(self._transport.phases.seconds)
@@ -326,6 +328,10 @@ class Context:
         self._end = perf_counter() + self.limits.cleanup_s
 
     # --- inside
+
+    def _connect_s(self, limit_s: float) -> float:
+        """Sooner than what would end the request: a host that takes no connection is named so."""
+        return min(self.limits.connect_s, limit_s * 0.9)
 
     def _new_session(self, who: Identity, key: Key) -> str:
         if not who.can_delete:
