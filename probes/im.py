@@ -14,6 +14,7 @@ from astrometer.probing.probe import Context, Verdict
 INTERVAL = 300
 SCOPES = ("im",)
 OPTIONS = {"umo": "", "text": "[astrometer] probe {nonce}"}
+PRICED_BY = ("umo",)
 NOWHERE = "astrometer-nowhere"
 # AstrBot up to 4.25 says so with HTTP 200, from 4.26 on with HTTP 400.
 REFUSALS = {(200, Outcome.API_ERROR), (400, Outcome.CLIENT_ERROR)}

@@ -113,6 +113,7 @@ class ProbeSettings:
     idle_s: float = 30.0
     cleanup_s: float = 15.0
     enabled: bool = True
+    schedule: bool = True  # False: asked by `/probe` only
     targets: tuple[str, ...] | None = None  # None: all
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -175,6 +176,7 @@ class _TargetProbe(_Strict):
     idle: _Seconds = 30.0
     cleanup: _Seconds = 15.0
     enabled: bool = True
+    schedule: bool = True
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -317,6 +319,7 @@ def _probe_settings(common: _Probe, own: _TargetProbe | None = None) -> ProbeSet
         idle_s=told["idle"],
         cleanup_s=told["cleanup"],
         enabled=told["enabled"],
+        schedule=told["schedule"],
         targets=tuple(told["targets"]) if told["targets"] is not None else None,
         options=MappingProxyType(told["options"]),
     )

@@ -48,7 +48,7 @@ class ExporterSettings:
     buckets: Buckets = field(default_factory=Buckets)
 
     def reuse_s(self, interval_s: float) -> float:
-        """For how long `/probe` answers from the last run of a probe that costs tokens."""
+        """For how long `/probe` answers from the last run of a probe that has a price."""
         # A pair of Prometheus with the probe's interval: the second one's scrape falls into it, and the first
         # one's next does not, whatever its jitter.
         return 0.9 * interval_s if self.min_interval_s is None else self.min_interval_s

@@ -84,6 +84,10 @@ def test_a_file_may_have_dataclasses_whose_annotations_are_text(tmp_path):
         (f"SCOPES = 'chat'\n{GOOD}", 'bad.py: SCOPES must be a tuple of names, like ("chat",)'),
         (f"SCOPES = 5\n{GOOD}", 'bad.py: SCOPES must be a tuple of names, like ("chat",)'),
         (f"INTERVAL = float('nan')\n{GOOD}", "bad.py: INTERVAL must be a number of seconds above 0, not nan"),
+        (
+            f"OPTIONS = dict(to='')\nPRICED_BY = 'to'\n{GOOD}",
+            'bad.py: PRICED_BY must be a tuple of names out of OPTIONS, like ("umo",)',
+        ),
         ("import sys\nsys.exit(3)\n", "bad.py:2: SystemExit: 3"),
         (f"check = True\n{GOOD}", "bad.py: check must be a function: `def check(options)`"),
         ("\nimport _nothing\n", "bad.py:2: ModuleNotFoundError: No module named '_nothing'"),

@@ -1,15 +1,19 @@
 """`/probe` of what costs tokens: a pair of Prometheus pays once, and is told what is an earlier result."""
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime
 
 import httpx
 import pytest
 
+from astrometer import bundled
 from astrometer.config import Budget, Config, Target
 from astrometer.exporter_settings import ExporterSettings
 from astrometer.probing.exporter import Exporter
+from astrometer.probing.files import load_folder
 from astrometer.probing.on_demand import scrape_limit_s
+from astrometer.probing.plan import Plan
 from astrometer.probing.probe import Verdict
 
 ASKED = "/probe?target=sim&probe=p"
@@ -109,6 +113,103 @@ def test_a_spent_budget_is_neither_success_nor_failure(bench, asked, exporter):
     assert "\nprobe_success " not in answer.text
     assert sample(answer, 'astrbot_probe_skipped_total{cause="budget"') == 1
     assert asked == []
+
+
+def test_scrapes_take_no_more_places_of_a_target_than_its_config_allows_now(bench):
+    running, most = 0, 0
+
+    async def slow(_ctx):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0.2)
+        running -= 1
+        return Verdict.passed()
+
+    target = replace(bench.target("all"), concurrency=2)
+    names = [f"p{number}" for number in range(8)]
+    paths = [f"/probe?target=sim&probe={name}" for name in names]
+
+    def config(concurrency: int) -> tuple[Config, list]:
+        now = replace(target, concurrency=concurrency)
+        plans = [bench.plan(now, slow, name=name, costs_tokens=False) for name in names]
+        return Config(source="test", targets={"sim": now}), plans
+
+    app = Exporter(*config(2))
+
+    async def go() -> None:
+        transport = httpx.ASGITransport(app.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://e", timeout=30) as client:
+            await asyncio.gather(*(client.get(path) for path in paths))
+            assert most == 2
+            app.take(*config(5))
+            await asyncio.gather(*(client.get(path) for path in paths))
+            assert most == 5
+
+    asyncio.run(go())
+
+
+def test_a_scrape_that_finds_no_place_in_half_its_time_is_skipped_and_a_scheduled_run_waits_on(bench):
+    async def quick(_ctx):
+        return Verdict.passed()
+
+    async def slow(_ctx):
+        await asyncio.sleep(1.0)
+        return Verdict.passed()
+
+    target = replace(bench.target("all"), concurrency=1)
+    hog, plan = bench.plan(target, slow, name="hog"), bench.plan(target, quick)
+    app = Exporter(Config(source="test", targets={"sim": target}), [hog, plan])
+
+    async def go() -> httpx.Response:
+        transport = httpx.ASGITransport(app.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+            hogging = asyncio.create_task(app.runner.run(hog))
+            await asyncio.sleep(0.1)
+            header = {"X-Prometheus-Scrape-Timeout-Seconds": "1.1"}
+            scraping = asyncio.create_task(client.get(ASKED, headers=header))
+            await asyncio.sleep(0.1)
+            assert (await app.runner.run(plan)).ok
+            await hogging
+            return await scraping
+
+    answer = asyncio.run(go())
+    assert answer.status_code == 200
+    assert "\nprobe_success " not in answer.text
+    assert sample(answer, 'astrbot_probe_skipped_total{cause="schedule"') == 1
+
+
+@pytest.mark.parametrize(("umo", "pushes"), [("sim:FriendMessage:me", 1), ("", 3)])
+def test_a_real_push_is_made_once_for_all_scrapes_of_an_interval(bench, umo, pushes):
+    im = load_folder(bundled.folder("probes")).probes["im"]
+    target = bench.target("all")
+    plan = Plan(target=target, probe=im, options={**im.options, "umo": umo}, interval_s=300.0)
+    app = Exporter(Config(source="test", targets={"sim": target}), [plan])
+    path = "/probe?target=sim&probe=im"
+    first, second, debug = get(app, path, path, f"{path}&debug=true")
+    assert sample(first, "probe_success") == sample(second, "probe_success")
+    assert bench.store.counters["requests_im_message"] == pushes
+    assert ("astrbot_probe_result_cached 1" in second.text) is bool(umo)
+    assert debug.text.startswith("This is the result of an earlier run") is bool(umo)
+
+
+def test_what_only_scrapes_ask_answers_on_probe_and_has_no_samples_on_metrics(bench):
+    async def chat(ctx):
+        return Verdict.of(await ctx.chat("hi"))
+
+    target = bench.target("all")
+    plan = replace(bench.plan(target, chat), schedule=False)
+    app = Exporter(Config(source="test", targets={"sim": target}), [plan])
+    answer, metrics, landing, settings = get(app, ASKED, "/metrics", "/", "/config")
+    assert sample(answer, "probe_success") == 1
+    assert 'astrbot_probe_runs_total{probe="p"' not in metrics.text
+    assert 'astrbot_probe_leaked_resources{probe="p",resource="session",target="sim"} 0.0' in metrics.text
+    assert "on demand" in landing.text
+    assert "schedule = false" in settings.text
+    app.take(app.config, [replace(plan, schedule=True)])
+    assert 'astrbot_probe_runs_total{probe="p",target="sim"} 0.0' in get(app, "/metrics")[0].text
+    app.take(app.config, [plan])
+    assert 'astrbot_probe_runs_total{probe="p"' not in get(app, "/metrics")[0].text
 
 
 @pytest.mark.parametrize(("header", "seconds"), [(None, None), ("10", 9.5), ("0.55", 0.1)])

@@ -56,6 +56,12 @@ enabled = false
     assert ("lab", "upload") not in found
 
 
+def test_a_probe_may_be_left_to_those_who_scrape_it_on_one_target(tmp_path):
+    found = plans(tmp_path, "[targets.lab.probes.chat]\nschedule = false\n")
+    assert not found[("lab", "chat")].is_scheduled
+    assert found[("prod", "chat")].is_scheduled
+
+
 def test_options_that_are_not_given_are_the_files_own(tmp_path):
     assert plans(tmp_path, "")[("prod", "chat")].options == OURS["chat"].options
 
@@ -78,6 +84,8 @@ def test_options_that_are_not_given_are_the_files_own(tmp_path):
             "probes.chat.options: question: needs {nonce}, the word that the answer must contain",
         ),
         ('[probes.im.options]\numo = "me"', "probes.im.options: umo: 'me' is not of the form"),
+        ('[probes.chat]\nschedule = "never"', "probes.chat.schedule: Input should be a valid boolean"),
+        ("[probes.chat]\nschedul = false", 'probes.chat: unknown key "schedul" (did you mean "schedule"?)'),
         ("[targets.lab.probes.chta]\nenabled = false", "targets.lab.probes.chta: no such probe"),
         ("[targets.lab.budget]\ntokens = 5", 'targets.lab.budget: unknown key "tokens" (did you mean'),
         ("[targets.lab.probes.chat]\ntargets = []", 'targets.lab.probes.chat: unknown key "targets"'),

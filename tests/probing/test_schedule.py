@@ -10,6 +10,7 @@ from random import Random
 from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule, spread
+from astrometer.probing.verdict import Run
 
 
 class Notes:
@@ -17,8 +18,11 @@ class Notes:
         self.runs: list[object] = []
         self.skips: Counter[str] = Counter()
 
-    def record(self, run: object) -> None:
-        self.runs.append(run)
+    def record(self, run: Run) -> None:
+        if run.skipped:
+            self.skips[run.skipped] += 1
+        else:
+            self.runs.append(run)
 
     def skip(self, _plan: object, cause: str) -> None:
         self.skips[cause] += 1
@@ -181,6 +185,43 @@ def test_stop_waits_for_a_run_that_somebody_else_asked_for_and_cleans_up_after_i
     assert asyncio.run(go()) == "client_cancel"
     assert bench.sessions() == []
     assert bench.store.counters["requests_session_stop"] == 1
+
+
+def test_at_the_end_and_when_its_plan_is_gone_a_run_that_waits_for_its_turn_does_not_start(bench):
+    started = []
+
+    async def probe(ctx: Context) -> Verdict:
+        started.append(ctx.probe)
+        await asyncio.sleep(0.3)
+        return Verdict.passed()
+
+    async def go() -> None:
+        runner, notes = Runner(), Notes()
+        target = replace(bench.target("all"), concurrency=1)
+        first, second, third = (bench.plan(target, probe, name=name) for name in ("first", "second", "third"))
+        schedule = Schedule(runner, [], notes)
+        asked = [asyncio.create_task(runner.answer(plan)) for plan in (first, second)]
+        while not started:
+            await asyncio.sleep(0.01)
+        assert runner.in_flight == 1
+        schedule.update([first])
+        assert (await asked[1]).skipped == "schedule"
+        asked = [asyncio.create_task(runner.answer(plan)) for plan in (second, third)]
+        while len(started) == 1:
+            await asyncio.sleep(0.01)
+        await schedule.stop(finish_s=5, give_up_s=5)
+        assert (await asked[1]).skipped == "schedule"
+
+    asyncio.run(go())
+    assert started == ["first", "second"]
+
+
+def test_a_plan_that_only_scrapes_ask_is_not_scheduled(bench):
+    async def probe(_ctx: Context) -> Verdict:
+        return Verdict.passed()
+
+    plan = replace(bench.plan(bench.target("all"), probe, interval_s=0.1), schedule=False)
+    assert keep([plan], lambda notes, _: notes.runs, give_up_s=0.5).runs == []
 
 
 def test_a_plan_without_its_key_is_not_scheduled(bench):

@@ -125,7 +125,7 @@ class Exporter:
         if run.verdict is not None:
             self.history.add(run)
             plan = self.plans.get((run.target, run.probe))
-            if plan is not None and plan.probe.costs_tokens:
+            if plan is not None and plan.has_price:
                 self.on_demand.remember(run)
         self._refresh()
 

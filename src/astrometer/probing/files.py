@@ -35,6 +35,7 @@ class Probe:
     costs_tokens: bool
     summary: str
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    priced_by: tuple[str, ...] = ()
     check: Check = no_check
 
 
@@ -100,6 +101,9 @@ def load_probe(path: Path) -> Probe:
         isinstance(name, str) and isinstance(default, OPTION_KINDS) for name, default in options.items()
     ):
         raise InvalidProbe(f'{path}: OPTIONS must name defaults, like {{"question": "..."}}: text or numbers')
+    priced_by = getattr(module, "PRICED_BY", ())
+    if not isinstance(priced_by, tuple | list) or not all(name in options for name in priced_by):
+        raise InvalidProbe(f'{path}: PRICED_BY must be a tuple of names out of OPTIONS, like ("umo",)')
     check = getattr(module, "check", no_check)
     if not inspect.isfunction(check):
         raise InvalidProbe(f"{path}: check must be a function: `def check(options)`")
@@ -111,6 +115,7 @@ def load_probe(path: Path) -> Probe:
         costs_tokens=bool(getattr(module, "COSTS_TOKENS", False)),
         summary=(inspect.getdoc(module) or "").split("\n", maxsplit=1)[0],
         options=MappingProxyType(dict(options)),
+        priced_by=tuple(priced_by),
         check=check,
     )
 

@@ -108,7 +108,7 @@ def log_text(run: Run) -> str:
 def debug_text(run: Run, metrics: str, settings: str, *, cached: bool = False) -> str:
     """The log of one run, its metrics, and the settings it ran under, for `/probe?debug=true`."""
     why = (
-        "This is the result of an earlier run: the probe costs tokens, and it is too soon for another.\n\n"
+        "This is the result of an earlier run: the probe costs tokens or messages, too soon for another.\n\n"
         if cached
         else ""
     )

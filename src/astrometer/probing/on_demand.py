@@ -1,4 +1,4 @@
-"""`/probe` -> one run into a registry of its own, or, of a probe that costs tokens, the last one's result."""
+"""`/probe` -> one run into a registry of its own, or, where each has its price, the last one's result."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ class Answer:
 
 
 class OnDemand:
-    """Remembers the last run of each plan that costs tokens, whoever asked for it."""
+    """Remembers the last run of each plan that has a price, whoever asked for it."""
 
     def __init__(
         self, runner: Runner, settings: ExporterSettings, clock: Callable[[], float] = perf_counter
@@ -37,7 +37,7 @@ class OnDemand:
         self._last: dict[tuple[str, str], tuple[float, Run]] = {}
 
     def remember(self, run: Run) -> None:
-        """A run that is over, of a probe that costs tokens. It counts from its start, as an interval does."""
+        """A run that is over, of a plan that has a price. It counts from its start, as an interval does."""
         if run.verdict is not None:
             self._last[(run.target, run.probe)] = (self._clock() - run.duration_s, without_bodies(run))
 
@@ -49,7 +49,7 @@ class OnDemand:
         self, plan: Plan, limit_s: float | None, finished: Callable[[Run], None], *, whole: bool = False
     ) -> Answer:
         """`finished` gets a run that was started here after its cleanup; `whole` waits for that."""
-        if plan.probe.costs_tokens and not self._runner.is_running(plan):
+        if plan.has_price and not self._runner.is_running(plan):
             at, run = self._last.get(plan.place, (0.0, None))
             if run is not None and self._clock() - at < self.settings.reuse_s(plan.interval_s):
                 return Answer(run=run, cached=True)
@@ -61,7 +61,7 @@ def one_run_registry(
 ) -> CollectorRegistry:
     """What blackbox_exporter's users know, and the metrics of this run alone.
 
-    A run that the budget forbade is neither a success nor a failure: it has no `probe_success`.
+    A run that did not start is neither a success nor a failure: it has no `probe_success`.
     """
     run, registry = answer.run, CollectorRegistry()
     timeout_s = plan.limits.total_s if limit_s is None else min(limit_s, plan.limits.total_s)
@@ -70,7 +70,7 @@ def one_run_registry(
     Gauge("probe_timeout_seconds", "How long it could have taken.", registry=registry).set(timeout_s)
     if run.skipped is None:
         Gauge("probe_success", "1 if the probe passed.", registry=registry).set(1 if run.ok else 0)
-    if plan.probe.costs_tokens:
+    if plan.has_price:
         cached = Gauge(
             "astrbot_probe_result_cached",
             "1 if this is an earlier run's result; astrbot_probe_last_run_timestamp_seconds says from when.",

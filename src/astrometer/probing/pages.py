@@ -45,7 +45,7 @@ _LANDING = _ENVIRONMENT.from_string(
 <td class="w">{{ run.started_at|utc if run else '–' }}</td>
 <td class="n">{{ (run.duration_s if run else none)|duration }}</td>
 <td class="n">{{ (run.ttft_s if run else none)|duration }}</td>
-<td class="n">{{ plan.interval_s|duration }}</td>
+<td class="n">{{ plan.interval_s|duration if plan.schedule else 'on demand' }}</td>
 {% set place = {'target': plan.target.name, 'probe': plan.probe.name}|urlencode %}
 <td class="w"><a href="/history?{{ place }}">History</a>
 {% if not plan.missing_scope %}<a href="/probe?{{ place }}&amp;debug=true">Run</a>{% endif %}</td></tr>

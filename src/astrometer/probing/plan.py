@@ -20,6 +20,16 @@ class Plan:
     limits: Limits = field(default_factory=Limits)
     interval_s: float = 60.0
     options: Mapping[str, Any] = field(default_factory=dict)
+    schedule: bool = True  # False: only `/probe` asks it
+
+    @property
+    def is_scheduled(self) -> bool:
+        return self.schedule and self.missing_scope is None
+
+    @property
+    def has_price(self) -> bool:
+        """Whether each run costs something: tokens, or what an option makes it cost, such as a message."""
+        return self.probe.costs_tokens or any(self.options.get(name) for name in self.probe.priced_by)
 
     @property
     def place(self) -> tuple[str, str]:
@@ -65,6 +75,7 @@ def _plan(config: Config, target: Target, probe: Probe, settings: ProbeSettings)
         probe=probe,
         limits=limits,
         interval_s=settings.interval_s or probe.interval_s,
+        schedule=settings.schedule,
         options=resolve(probe, settings.options, f"{config.source}: {place}.options"),
     )
 

@@ -3,7 +3,8 @@
 A probe asks through `ctx`, which records every exchange, masks keys, keeps to the run's deadline, and
 removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
 `SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model), `OPTIONS` (names and
-defaults of its settings), and `def check(options)`, which raises ValueError for settings that cannot work.
+defaults of its settings), `PRICED_BY` (those of them that make a run cost something else, such as a message), and
+`def check(options)`, which raises ValueError for settings that cannot work.
 """
 
 import secrets

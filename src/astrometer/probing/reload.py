@@ -22,8 +22,8 @@ class Loaded:
 
     @property
     def summary(self) -> str:
-        targets, plans = len(self.config.targets), len(self.plans)
-        asked = sum(plan.missing_scope is None for plan in self.plans)
+        targets, plans = len(self.config.targets), sum(plan.schedule for plan in self.plans)
+        asked = sum(plan.is_scheduled for plan in self.plans)
         text = (
             f"{self.config.source}: {targets} target{'s' * (targets != 1)}, "
             f"{plans} probe run{'s' * (plans != 1)} each round, at most {self.series} series"

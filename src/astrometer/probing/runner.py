@@ -10,6 +10,7 @@ from time import perf_counter
 import httpx
 
 from astrometer.api.outcome import Outcome
+from astrometer.config import Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.identity import Memory
 from astrometer.probing.journal import Journal
@@ -28,6 +29,7 @@ ANSWER_GRACE_S = 0.2
 DEADLINES = frozenset(
     {Outcome.TIMEOUT_CONNECT, Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL}
 )
+BUSY = "schedule"  # why a run did not start whose turn did not come in time
 Finished = Callable[[Run], None]
 
 
@@ -35,14 +37,18 @@ Finished = Callable[[Run], None]
 class _Flight:
     """A run in flight: `decided` comes before the cleanup, `task` ends after it."""
 
+    plan: Plan
     decided: asyncio.Future[Run]
     lowered: bool  # by whoever started it: its deadline is not the plan's
     task: asyncio.Task[Run] = field(init=False)
     awaited: bool = False  # somebody gets the whole run from `Runner.run`
+    waiting: bool = True  # for its turn: as many runs of the target as its config allows are under way
+    withdrawn: bool = False  # when its turn comes, it is not wanted any more
 
     def satisfies(self, run: Run) -> bool:
         """Whether `run` would have ended like this under the plan's own deadline."""
-        return not (self.lowered and run.verdict is not None and run.verdict.reason in DEADLINES)
+        cause = run.skipped if run.verdict is None else run.verdict.reason
+        return not (self.lowered and (cause in DEADLINES or cause == BUSY))
 
 
 class Runner:
@@ -63,11 +69,12 @@ class Runner:
         self._memory.instance = self._memory.instance or self.journal.instance
         self.leftovers = Leftovers(self.journal, self._memory, http)
         self._flying: dict[tuple[str, str], _Flight] = {}
+        self._gates: dict[str, tuple[int, asyncio.Semaphore]] = {}  # by target, each with its width
         self._cut = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
-        return len(self._flying)
+        return sum(not flight.waiting for flight in self._flying.values())
 
     @property
     def tasks(self) -> list[asyncio.Task[Run]]:
@@ -89,12 +96,20 @@ class Runner:
         for place in [place for place in self._memory.identities if place[0] == target]:
             del self._memory.identities[place]
 
+    def withdraw(self, wanted: Callable[[Plan], bool] = lambda _: False) -> None:
+        """Runs that still wait for their turn do not start, but for those of plans that are `wanted`."""
+        for flight in self._flying.values():
+            flight.withdrawn |= not wanted(flight.plan)
+
     def cut(self) -> None:
         """Give up all runs, now and later; their cleanup still happens."""
         self._cut.set()
 
     async def run(self, plan: Plan, total_s: float | None = None) -> Run:
         """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.
+
+        No more runs of a target at a time than its config allows: one whose turn does not come within the
+        plan's interval, or half of `total_s`, is skipped. What it waited is taken off `total_s`.
 
         A joined run that met somebody else's lower deadline proves nothing: then it is run again. Returns
         after the cleanup. Does not raise for a probe that fails. A caller that is cancelled does not cancel
@@ -146,13 +161,11 @@ class Runner:
 
     def _start(self, plan: Plan, total_s: float | None, finished: Finished | None = None) -> _Flight:
         lowered = total_s is not None and total_s < plan.limits.total_s
-        if total_s is not None and lowered:
-            plan = replace(plan, limits=replace(plan.limits, total_s=total_s))
-        flight = _Flight(asyncio.get_running_loop().create_future(), lowered)
+        flight = _Flight(plan, asyncio.get_running_loop().create_future(), lowered)
 
         async def fly() -> Run:
             try:
-                run = await self._run(plan, flight.decided.set_result)
+                run = await self._run_in_turn(flight, total_s)
                 if finished is not None and not (flight.awaited and flight.satisfies(run)):
                     finished(run)
                 return run
@@ -165,21 +178,39 @@ class Runner:
         self._flying[plan.place] = flight
         return flight
 
+    async def _run_in_turn(self, flight: _Flight, total_s: float | None) -> Run:
+        plan, began = flight.plan, perf_counter()
+        patience_s = plan.interval_s if total_s is None else min(plan.interval_s, total_s / 2)
+        gate = self._gate(plan.target)
+        try:
+            async with asyncio.timeout(patience_s):
+                await gate.acquire()
+        except TimeoutError:
+            return _skipped(plan, BUSY, f"{plan.target.concurrency} others ran for {patience_s:g} s")
+        try:
+            if flight.withdrawn:
+                return _skipped(plan, BUSY, "not wanted any more when its turn came")
+            flight.waiting = False
+            if total_s is not None:
+                left_s = min(plan.limits.total_s, total_s - (perf_counter() - began))
+                plan = replace(plan, limits=replace(plan.limits, total_s=left_s))
+            return await self._run(plan, flight.decided.set_result)
+        finally:
+            gate.release()
+
+    def _gate(self, target: Target) -> asyncio.Semaphore:
+        """Of the width that the config says now. What another one let in before is not counted by it."""
+        width, gate = self._gates.get(target.name, (0, asyncio.Semaphore(0)))
+        if width != target.concurrency:
+            gate = asyncio.Semaphore(target.concurrency)
+            self._gates[target.name] = (target.concurrency, gate)
+        return gate
+
     async def _run(self, plan: Plan, decided: Finished) -> Run:
         started_at, started = time.time(), perf_counter()
         refusal = self._refusal(plan)
         if refusal is not None:
-            run = Run(
-                target=plan.target.name,
-                probe=plan.probe.name,
-                verdict=None,
-                started_at=started_at,
-                duration_s=0.0,
-                skipped="budget",
-                note=refusal,
-            )
-            decided(run)
-            return run
+            return _skipped(plan, "budget", refusal)
         context = Context(
             target=plan.target,
             probe=plan.probe.name,
@@ -253,6 +284,18 @@ class Runner:
         finally:
             cut.cancel()
             question.cancel()
+
+
+def _skipped(plan: Plan, cause: str, why: str) -> Run:
+    return Run(
+        target=plan.target.name,
+        probe=plan.probe.name,
+        verdict=None,
+        started_at=time.time(),
+        duration_s=0.0,
+        skipped=cause,
+        note=why,
+    )
 
 
 def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:

@@ -9,7 +9,7 @@ from random import Random
 from time import perf_counter
 from typing import Protocol
 
-from astrometer.probing.runner import Plan, Runner, where
+from astrometer.probing.runner import BUSY, Plan, Runner, where
 from astrometer.probing.verdict import Own, Run, Verdict
 
 JITTER = 0.05  # share of the interval
@@ -69,12 +69,11 @@ class Schedule:
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._runner = runner
-        self._plans = [plan for plan in plans if plan.missing_scope is None]
+        self._plans = [plan for plan in plans if plan.is_scheduled]
         self._book = book
         self._random = random or Random()  # noqa: S311 (jitter, no secret)
         self._clock = clock
         self._say = say
-        self._gates: dict[str, asyncio.Semaphore] = {}
         self._kept: dict[tuple[str, str], _Kept] = {}
         self._tasks: dict[tuple[str, str], asyncio.Task[None]] = {}  # also of plans that are no more
 
@@ -85,7 +84,10 @@ class Schedule:
         """Other plans from now on. Those with an unchanged interval keep their times; a run of one that is no
         more finishes.
         """
-        wanted = {_place(plan): plan for plan in plans if plan.missing_scope is None}
+        plans = list(plans)
+        places = {plan.place for plan in plans}
+        self._runner.withdraw(lambda plan: plan.place in places)
+        wanted = {_place(plan): plan for plan in plans if plan.is_scheduled}
         for place, kept in [*self._kept.items()]:
             if place in wanted and wanted[place].interval_s == kept.plan.interval_s:
                 kept.plan = wanted[place]
@@ -109,6 +111,7 @@ class Schedule:
         """
         for kept in self._kept.values():
             kept.ending.set()
+        self._runner.withdraw()
         if await self._settle(finish_s):
             return
         self._runner.cut()
@@ -136,29 +139,19 @@ class Schedule:
             began + due.at(index) + self._random.random() * JITTER * due.interval_s, kept.ending
         ):
             plan = kept.plan
-            gate = self._gates.setdefault(plan.target.name, asyncio.Semaphore(plan.target.concurrency))
-            try:
-                # A target whose cap is taken for a whole interval: this run would be the next one's.
-                await asyncio.wait_for(gate.acquire(), due.interval_s)
-            except TimeoutError:
-                self._book.skip(plan, "schedule")
-            else:
-                try:
-                    if not kept.ending.is_set():
-                        await self._run(plan)
-                finally:
-                    gate.release()
-                missed = due.missed(index, self._clock() - began)
-                for _ in range(missed):
-                    self._book.skip(plan, "overlap")
-                index += missed
-            index += 1
+            run = await self._run(plan)
+            # One that waited for its turn in vain was skipped for the whole interval already.
+            missed = 0 if run.skipped == BUSY else due.missed(index, self._clock() - began)
+            for _ in range(missed):
+                self._book.skip(plan, "overlap")
+            index += 1 + missed
 
-    async def _run(self, plan: Plan) -> None:
+    async def _run(self, plan: Plan) -> Run:
         """One run. Whatever goes wrong in it is said and counted, and the next one comes."""
         began_at, began = time.time(), self._clock()
         try:
-            self._book.record(await self._runner.run(plan))
+            run = await self._runner.run(plan)
+            self._book.record(run)
         except Exception as exc:  # noqa: BLE001
             verdict = Verdict.failed(Own.INTERNAL, where(exc))
             run = Run(
@@ -171,6 +164,7 @@ class Schedule:
             self._say(f"probe {run.probe} on {run.target}: a bug, and the run is lost: {verdict.detail}")
             with suppress(Exception):
                 self._book.record(run)
+        return run
 
     async def _wait_until(self, t: float, ending: asyncio.Event) -> bool:
         """Sleep until `t`; False when `ending` comes first."""

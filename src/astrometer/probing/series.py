@@ -28,7 +28,7 @@ class Series:
     def __init__(self, metrics: ProbeMetrics) -> None:
         self._metrics = metrics
         self._urls: dict[str, str] = {}  # by target
-        self._places: set[tuple[str, str]] = set()
+        self._places: dict[tuple[str, str], bool] = {}  # whether it is scheduled
         self._cells: set[Labels] = set()
 
     def declare(self, plans: Iterable[Plan]) -> None:
@@ -37,11 +37,12 @@ class Series:
         Series of unchanged plans stay as they are, those of plans that are no more disappear.
         """
         plans = [plan for plan in plans if plan.missing_scope is None]
-        places = {(plan.target.name, plan.probe.name) for plan in plans}
+        places = {plan.place: plan.schedule for plan in plans}
         urls = {plan.target.name: plan.target.url for plan in plans}
-        cells = {cell for plan in plans if plan.probe.name == "scopes" for cell in _cells(plan)}
-        for place in self._places - places:
-            self._forget(place)
+        cells = {cell for plan in plans if _has_cells(plan) for cell in _cells(plan)}
+        for place, scheduled in self._places.items():
+            if places.get(place) != scheduled:
+                self._forget(place)
         for target, url in self._urls.items():
             if urls.get(target) != url:
                 self._metrics.forget_target(target)
@@ -61,6 +62,10 @@ class Series:
 
     def _declare(self, plan: Plan) -> None:
         metrics, place = self._metrics, (plan.target.name, plan.probe.name)
+        if plan.probe.costs_tokens:
+            self._declare_leaks(place)
+        if not plan.schedule:
+            return  # its samples are those of whoever asks `/probe`
         metrics.runs.labels(*place)
         metrics.duration.labels(*place)
         metrics.interval.labels(*place).set(plan.interval_s)
@@ -70,7 +75,7 @@ class Series:
             metrics.skipped.labels(*place, cause)
         if plan.probe.costs_tokens:
             self._declare_chat(place)
-        if plan.probe.name == "scopes":
+        if _has_cells(plan):
             for cell in _cells(plan):
                 metrics.scope_checks.labels(*cell)
                 for kind in ("leak", "rejected"):
@@ -84,6 +89,9 @@ class Series:
             metrics.events.labels(*place, event)
         for direction in ("input", "output"):
             metrics.tokens.labels(*place, direction)
+
+    def _declare_leaks(self, place: Labels) -> None:
+        metrics = self._metrics
         for resource in RESOURCES:
             metrics.cleanup_failures.labels(*place, resource)
             metrics.leaked.labels(*place, resource)
@@ -94,6 +102,10 @@ class Series:
             metric.remove_by_labels(labels)
         for leak in [leak for leak in self._metrics.leaks if leak[:2] == place]:
             del self._metrics.leaks[leak]
+
+
+def _has_cells(plan: Plan) -> bool:
+    return plan.probe.name == "scopes" and plan.schedule
 
 
 def _cells(plan: Plan) -> Iterable[Labels]:
@@ -113,15 +125,16 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     Series(metrics).declare(plans)
     SelfMetrics(registry)
     for plan in plans:
-        if plan.missing_scope is not None:
+        if not plan.is_scheduled:
             continue
-        place = (plan.target.name, plan.probe.name)
+        place = plan.place
         for gauge in (metrics.success, metrics.last_run, metrics.max_stall, metrics.server_ttft):
             gauge.labels(*place)
         for phase in PHASES:
             metrics.phase.labels(*place, phase)
-        metrics.budget.labels(plan.target.name)
-        metrics.cert_expiry.labels(plan.target.name)
+    for target in {plan.target.name for plan in plans if plan.missing_scope is None}:
+        metrics.budget.labels(target)
+        metrics.cert_expiry.labels(target)
     return PROCESS_SERIES + sum(len(family.samples) for family in registry.collect())
 
 

@@ -52,7 +52,7 @@ def _plan(plan: Plan) -> list[str]:
     lines = [f"[targets.{_name(plan.target.name)}.probes.{_name(plan.probe.name)}]"]
     if plan.missing_scope is not None:
         lines.append(f"# not probed: no key has the scope {plan.missing_scope}")
-    lines.append(f"interval_s = {_value(plan.interval_s)}")
+    lines += [f"schedule = {_value(plan.schedule)}", f"interval_s = {_value(plan.interval_s)}"]
     lines += _fields(plan.limits)
     lines += [f"options.{_name(name)} = {_option(name, value)}" for name, value in plan.options.items()]
     return lines
