@@ -148,10 +148,9 @@ def section(load: Load, rounds: list[Round], limit: float) -> str:
     kept = [one for one in rounds if one.is_quiet(limit)]
     title = f"## {load.streams:,} streams, {load.rate:g} events/s each\n"
     if kept:
-        note = (
-            f"{len(kept)} of {len(rounds)} rounds kept: in the others the host and other programs took more "
-            f"than {limit:.0%} of the machine."
-        )
+        note = f"Medians of {len(kept)} rounds in which others took at most {limit:.0%} of the machine"
+        spoilt = len(rounds) - len(kept)
+        note += f"; {spoilt} more did not count." if spoilt else "."
         return "\n".join([title, note, "", *table(kept), ""])
     worst = [max(one.disturbance.values(), key=_taken) for one in rounds]
     note = (
