@@ -20,6 +20,7 @@ from astrometer.probing.exporter import Exporter
 from astrometer.probing.files import load_folder
 from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.runner import make_plans
+from astrometer.probing.verdict import Run
 
 OURS = load_folder(bundled.folder("probes")).probes
 
@@ -193,6 +194,15 @@ def test_the_history_keeps_times_and_forgets_answers(bench, exporter):
     assert kept.ttft_s == run.ttft_s
     assert kept.turns[0].text == ""
     assert (kept.log, kept.calls) == ((), ())
+
+
+def test_the_newest_of_the_history_is_the_last_that_ended_also_when_the_clock_was_set_back(exporter):
+    for detail, started_at in (("first", 2e9), ("second", 1e9)):
+        run = Run(
+            target="sim", probe="chat", verdict=Verdict.passed(detail), started_at=started_at, duration_s=1
+        )
+        exporter.record(run)
+    assert [kept.run.detail for kept in exporter.history.newest_first()] == ["second", "first"]
 
 
 def test_ready_only_while_it_schedules(exporter):
