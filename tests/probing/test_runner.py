@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 import time
 
 import pytest
@@ -130,6 +131,10 @@ def is_cancelled() -> Verdict:
     raise asyncio.CancelledError
 
 
+def exits() -> Verdict:
+    sys.exit(1)
+
+
 @pytest.mark.parametrize(
     ("end", "detail"),
     [
@@ -138,6 +143,7 @@ def is_cancelled() -> Verdict:
         (raises_its_own_reason, "'my own reason', which is no Outcome"),
         (passes_with_a_list, "gave list as `detail`, which must be a str"),
         (is_cancelled, "CancelledError at test_runner.py:"),
+        (exits, "SystemExit at test_runner.py:"),
     ],
 )
 def test_a_verdict_that_is_none_is_internal_says_what_to_do_and_the_cleanup_happens(bench, end, detail):

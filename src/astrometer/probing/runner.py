@@ -264,7 +264,7 @@ class Runner:
         missing = plan.missing_scope
         if missing is not None:
             return None, f"no key of target {plan.target.name} has the scope {missing}"
-        question = asyncio.ensure_future(plan.probe.function(context))
+        question = asyncio.ensure_future(_asked(plan, context))
         cut = asyncio.create_task(self._cut.wait())
         try:
             limit_s = plan.limits.total_s + GRACE_S
@@ -296,6 +296,13 @@ def _skipped(plan: Plan, cause: str, why: str) -> Run:
         skipped=cause,
         note=why,
     )
+
+
+async def _asked(plan: Plan, context: Context) -> Verdict:
+    try:
+        return await plan.probe.function(context)
+    except SystemExit as exc:  # out of a task it would end the exporter at once
+        return Verdict.failed(Own.INTERNAL, where(exc))
 
 
 def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
