@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrometer.load.arrivals import Arrivals, Process
+from astrometer.load.arrivals import WHOLE, Arrivals, Process, Share
 
 
-def arrivals(process=Process.CONSTANT, *, seed=1, shard=0, stream=0, rate=10.0):
-    made = Arrivals(process, seed=seed, shard=shard, stream=stream, start=0.0)
-    made.change_rate(0.0, rate)
+def arrivals(process=Process.CONSTANT, *, seed=1, share=WHOLE, stream=0, rate=10.0):
+    made = Arrivals(process, seed=seed, stream=stream)
+    made.change(0.0, rate, share)
     return made
 
 
@@ -31,18 +31,48 @@ def test_poisson_arrivals_have_exponential_gaps():
     assert statistics.stdev(gaps) / statistics.mean(gaps) == pytest.approx(1.0, rel=0.05)
 
 
-def test_the_same_seed_gives_the_same_schedule_and_another_shard_another():
+def test_the_same_seed_gives_the_same_schedule():
     first, again = (arrivals(Process.POISSON).take_until(10.0) for _ in range(2))
     assert first == again
-    assert arrivals(Process.POISSON, shard=1).take_until(10.0) != first
     assert arrivals(Process.POISSON, seed=2).take_until(10.0) != first
 
 
-@pytest.mark.parametrize("shards", [2, 4, 8])
-def test_constant_arrivals_of_several_processes_interleave(shards):
-    times = sorted(t for shard in range(shards) for t in arrivals(shard=shard, rate=1.0).take_until(20.0))
-    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert max(gaps) <= 2 / shards + 1e-9
+def test_constant_arrivals_of_several_processes_are_as_even_as_those_of_one():
+    times = sorted(t for rank in range(3) for t in arrivals(share=Share(rank, 3)).take_until(4.0))
+    assert [later - earlier for earlier, later in itertools.pairwise(times)] == pytest.approx([0.1] * 39)
+
+
+CHANGES = st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 100), st.integers(1, 6)), max_size=12)
+
+
+@given(st.sampled_from(Process), CHANGES, st.data())
+def test_shares_are_disjoint_and_together_the_whole_schedule(process, changes, data):
+    """However the rate and the number of workers change, and whenever each of them looks."""
+
+    def taken(shares, looks=()):
+        made, t, times = Arrivals(process, seed=3), 0.0, []
+        for (wait_s, rate, _), share in zip(changes, shares, strict=True):
+            for look in looks:
+                times += made.take_until(t + look * wait_s)
+            t += wait_s
+            times += made.change(t, rate, share)
+        return times + made.take_until(t + 3.0)
+
+    workers = max((of for *_, of in changes), default=1)
+    whole = taken([WHOLE] * len(changes))
+    parts = []
+    for worker in range(workers):
+        looks = sorted(data.draw(st.lists(st.floats(0, 1), max_size=3)))
+        parts += taken([Share(worker if worker < of else None, of) for *_, of in changes], looks)
+    assert sorted(parts) == whole
+
+
+def test_the_next_arrival_of_a_share_is_known_before_it_is_due():
+    made = arrivals(share=Share(2, 3))
+    assert made.due() == pytest.approx(0.25)
+    assert made.take_until(0.3) == pytest.approx([0.25])
+    assert made.due() == pytest.approx(0.55)
+    assert arrivals(share=Share(None, 3)).due() == math.inf
 
 
 def test_nothing_arrives_without_a_rate():
@@ -59,25 +89,24 @@ def test_a_late_generator_skips_nothing():
 
 def test_what_was_due_before_a_change_keeps_its_time():
     made = arrivals(rate=10.0)
-    taken = made.change_rate(1.0, 1.0)
+    taken = made.change(1.0, 1.0)
     assert len(taken) == 10
     assert max(taken) <= 1.0
-    assert made.rate == 1.0
     assert len(made.take_until(11.0)) == 10
 
 
 @given(
     st.sampled_from(Process),
     st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 200)), min_size=1, max_size=20),
-    st.integers(0, 50),
+    st.integers(0, 4),
 )
-def test_however_it_is_polled_and_changed_times_never_run_backwards(process, steps, shard):
-    made = Arrivals(process, seed=3, shard=shard, start=0.0)
+def test_however_it_is_polled_and_changed_times_never_run_backwards(process, steps, rank):
+    made, share = Arrivals(process, seed=3), Share(rank, 5)
     t, times = 0.0, []
     for wait, rate in steps:
         times += made.take_until(t + wait / 2)
         t += wait
-        times += made.change_rate(t, rate)
+        times += made.change(t, rate, share)
     assert times == sorted(times)
     assert all(0 <= value <= t for value in times)
 
@@ -92,10 +121,6 @@ def test_polling_does_not_change_the_schedule(rate, waits):
     assert polled == arrivals(rate=rate).take_until(t)
 
 
-@pytest.mark.parametrize("kinds", [1, 3])
-def test_kinds_of_users_do_not_arrive_in_step_nor_do_processes(kinds):
-    firsts = sorted(
-        arrivals(shard=shard, stream=stream, rate=1.0).due() for shard in range(4) for stream in range(kinds)
-    )
-    gaps = [later - earlier for earlier, later in itertools.pairwise(firsts)]
-    assert min(gaps) > 0.05 / len(firsts)
+def test_kinds_of_users_do_not_arrive_in_step():
+    firsts = sorted(arrivals(stream=stream, rate=1.0).due() for stream in range(4))
+    assert min(later - earlier for earlier, later in itertools.pairwise(firsts)) > 0.05

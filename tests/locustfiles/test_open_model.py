@@ -1,12 +1,16 @@
 """`--rate-unit`: users are a rate, arrivals have intended times; a frozen server cannot hide its queue."""
 
+import itertools
+import json
 import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 
 import httpx
 import pytest
+from own_master import free_port
 
 from astrometer.measure.histogram import Histogram
 
@@ -55,6 +59,58 @@ def test_poisson_arrivals_of_two_processes_add_up(sim, asking, tmp_path):
     assert results["generator"]["processes"] == 2
     assert results["turns"]["outcomes"] == {"ok": arrivals["intended"]}
     assert 50 <= arrivals["intended"] <= 150
+
+
+NOTES = ONE_QUESTION.replace(
+    "self.ask(", "print(self.t_intended, file=open({path!r}, 'a', buffering=1)); self.ask("
+)
+
+
+def test_arrivals_of_three_workers_are_one_even_schedule(sim, tmp_path):
+    """Though they begin one after the other, and get four, three and three tokens."""
+    noted = tmp_path / "noted"
+    file = tmp_path / "noting.py"
+    file.write_text(NOTES.format(path=str(noted)))
+    results, _ = sim.locust(str(file), *OPEN, "--processes", "3", out=tmp_path, seconds=4, users=10)
+    times = sorted(float(line) for line in noted.read_text().split())
+    assert len(times) == results["arrivals"]["intended"] > 30
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    # What is left is how differently long the first message took to each of them.
+    assert gaps == pytest.approx([0.1] * len(gaps), abs=0.03)
+
+
+def test_a_worker_that_joins_makes_its_share_of_the_same_schedule(sim, tmp_path):
+    noted = tmp_path / "noted"
+    file = tmp_path / "noting.py"
+    file.write_text(NOTES.format(path=str(noted)))
+    port = str(free_port())
+    worker = [
+        sys.executable, "-m", "locust", "-f", str(file), "--worker",
+        "--master-host", "127.0.0.1", "--master-port", port,
+    ]  # fmt: skip
+    master = sim.command(
+        str(file), *OPEN, "--master", "--master-bind-host", "127.0.0.1", "--master-bind-port", port,
+        "--expect-workers", "1", "--astrometer-out", str(tmp_path), seconds=8, users=10,
+    )  # fmt: skip
+    quiet = {"env": sim.environment(), "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with ExitStack() as stack:
+        running = [stack.enter_context(subprocess.Popen(command, **quiet)) for command in (master, worker)]
+        try:
+            give_up = time.monotonic() + 30
+            while not noted.exists():
+                assert time.monotonic() < give_up
+                time.sleep(0.05)
+            running.append(stack.enter_context(subprocess.Popen(worker, **quiet)))
+            running[0].wait(timeout=40)
+        finally:
+            for process in running:
+                process.kill()
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["generator"]["processes"] == 2
+    times = sorted(float(line) for line in noted.read_text().split())
+    assert len(times) == results["arrivals"]["intended"] > 60
+    gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert gaps == pytest.approx([0.1] * len(gaps), abs=0.05)
 
 
 def test_what_cannot_start_is_dropped_and_counted_in_every_denominator(sim, asking, tmp_path):

@@ -4,11 +4,15 @@ Arrivals are laid out in operational time, in which the rate is 1: constant arri
 Poisson arrivals a unit exponential apart. The integral of the rate maps them to real time, so a ramp of a
 Poisson process is an exact inhomogeneous Poisson process (time rescaling: Brown et al. 2002,
 Neural Computation 14), and a late generator skips nothing: what is due stays due.
+
+Every load process lays out the same arrivals, of all processes together, and makes its share of them.
 """
 
 import math
 import random
+from collections import deque
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Process(StrEnum):
@@ -18,60 +22,69 @@ class Process(StrEnum):
     POISSON = "poisson"
 
 
+class Share(NamedTuple):
+    """Every `of`-th arrival, beginning with number `rank`; of none when that is None."""
+
+    rank: int | None = 0
+    of: int = 1
+
+    def holds(self, number: int) -> bool:
+        return number % self.of == self.rank
+
+    def next(self, number: int) -> int | None:
+        """How many to skip from `number` on until one of its own; None when there is none."""
+        return None if self.rank is None else (self.rank - number) % self.of
+
+
+WHOLE = Share()
+
+
 class Arrivals:
-    """The arrivals of one kind of user in one process of the run.
+    """The arrivals of one kind of user. `stream` tells the kinds apart: all of them interleave."""
 
-    `shard` tells the processes apart and `stream` the kinds of users: all of them interleave.
-    """
-
-    def __init__(self, process: Process, *, seed: int, shard: int, start: float, stream: int = 0) -> None:
+    def __init__(self, process: Process, *, seed: int, stream: int = 0) -> None:
         self._process = process
-        self._random = random.Random(f"{seed}/{shard}/{stream}")  # noqa: S311 (reproducible, no secret)
-        self._t = start
+        self._random = random.Random(f"{seed}/{stream}")  # noqa: S311 (reproducible, no secret)
+        self._share = WHOLE
+        self._t = -math.inf
         self._rate = 0.0
         self._operational = 0.0
-        # The halves, quarters ... between the arrivals of the processes before this one.
-        if process is Process.CONSTANT:
-            self._next = (_van_der_corput(shard + 1) + stream * _GOLDEN) % 1.0
-        else:
-            self._next = self._random.expovariate(1.0)
-
-    @property
-    def rate(self) -> float:
-        """Arrivals per second, now."""
-        return self._rate
+        self._number = 0  # of the next arrival of all
+        self._last = (0.5 + stream * _GOLDEN) % 1.0 - 1.0 if process is Process.CONSTANT else 0.0
+        self._ahead: deque[float] = deque()  # the operational times from there on, as far as anybody asked
 
     def due(self) -> float:
-        """When the next arrival is intended; infinite while the rate is 0."""
-        if self._rate <= 0:
-            return math.inf
-        return self._t + (self._next - self._operational) / self._rate
+        """When the next arrival of this share is intended; infinite while the rate is 0."""
+        skipped = self._share.next(self._number)
+        return math.inf if skipped is None else self._time(skipped)
 
     def take_until(self, t: float) -> list[float]:
-        """The intended times up to `t` that were not taken yet, in order."""
+        """The intended times of this share up to `t` that were not taken yet, in order."""
         taken = []
-        while (due := self.due()) <= t:
-            taken.append(due)
-            self._next += 1.0 if self._process is Process.CONSTANT else self._random.expovariate(1.0)
+        while (due := self._time(0)) <= t:
+            if self._share.holds(self._number):
+                taken.append(due)
+            self._ahead.popleft()
+            self._number += 1
         return taken
 
-    def change_rate(self, t: float, rate: float) -> list[float]:
-        """From `t` on the rate is `rate`. Returns what was due before under the old one."""
+    def change(self, t: float, rate: float, share: Share = WHOLE) -> list[float]:
+        """From `t` on the rate of all is `rate`. Returns what was due before in the old share."""
         taken = self.take_until(t)
-        self._operational += max(0.0, t - self._t) * self._rate
+        if self._rate:
+            self._operational += max(0.0, t - self._t) * self._rate
         self._t = max(t, self._t)
-        self._rate = rate
+        self._rate, self._share = rate, share
         return taken
 
+    def _time(self, skipped: int) -> float:
+        """When the next arrival but so many is intended."""
+        if self._rate <= 0:
+            return math.inf
+        while len(self._ahead) <= skipped:
+            self._last += 1.0 if self._process is Process.CONSTANT else self._random.expovariate(1.0)
+            self._ahead.append(self._last)
+        return self._t + (self._ahead[skipped] - self._operational) / self._rate
 
-_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples spread evenly over an interval, too
 
-
-def _van_der_corput(number: int) -> float:
-    """0.5, 0.25, 0.75, 0.125 ...: any number of processes is spread evenly over one interval."""
-    value, step = 0.0, 0.5
-    while number:
-        value += step * (number & 1)
-        number >>= 1
-        step /= 2
-    return value
+_GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples spread evenly over an interval

@@ -70,7 +70,11 @@ class LoadPlan:
             *self._processes(),
             *(("--warmup", _seconds(self.warmup_s)) if self.warmup_s else ()),
             *self._open_model(),
-            *(("--stall-threshold", _seconds(self.stall_threshold_s)) if self.stall_threshold_s else ()),
+            *(
+                ("--stall-threshold", _seconds(self.stall_threshold_s))
+                if self.stall_threshold_s is not None
+                else ()
+            ),
             *ui,
             *self._limits(),
             *(part for slo in self.slos for part in ("--slo", slo)),

@@ -1,15 +1,19 @@
 """Locust users as rate tokens -> arrivals at their intended times. The open model, in one load process.
 
 In the open model each user that Locust spawns stands for `--rate-unit` arrivals per second, so Locust's
-spawning, shapes, workers and web UI steer a rate. The tokens only wait; this engine starts the arrivals on
-the schedule of `load.arrivals`, each in a greenlet of its own, whether or not earlier ones are done. A late
-start is schedule lag; an arrival beyond the cap of running ones is counted as dropped.
+spawning, shapes, workers and web UI steer a rate, of which `load.rates` tells. The tokens only wait; this
+engine starts its share of the arrivals on the schedule of `load.arrivals`, each in a greenlet of its own,
+whether or not earlier ones are done. A late start is schedule lag; an arrival beyond the cap of running ones
+is counted as dropped.
 """
 
 import logging
+import math
 import time
 import traceback
-from collections import defaultdict
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import gevent
@@ -18,7 +22,7 @@ from gevent.pool import Group
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet
 
-from astrometer.load.arrivals import Arrivals, Process
+from astrometer.load.arrivals import WHOLE, Arrivals, Process, Share
 
 log = logging.getLogger(__name__)
 
@@ -26,20 +30,28 @@ LONGEST_SLEEP_S = 0.5
 _TASK_ENDS = (StopUser, StopTest, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """From `t` (`perf_counter`) on there are so many users of each class, in all processes together."""
+
+    t: float
+    users: Mapping[str, int]
+    share: Share = WHOLE  # of this process
+
+
 # ruff: noqa: SLF001 (what Locust's runner does with a user, this engine does with a performer)
 class OpenModel:
     """Starts the arrivals of one process. `unit`: arrivals per second of one token."""
 
     def __init__(
-        self, environment: Any, *, unit: float, process: Process, seed: int, shard: int, max_in_flight: int
+        self, environment: Any, *, unit: float, process: Process, seed: int, max_in_flight: int
     ) -> None:
         self._environment = environment
         self._unit = unit
         self._process = process
         self._seed = seed
-        self._shard = shard
         self._max_in_flight = max_in_flight
-        self._tokens: dict[type, int] = defaultdict(int)
+        self._changes: deque[Change] = deque()  # of the rate, still to come
         self._schedules: dict[type, Arrivals] = {}
         self._idle: dict[type, list[Any]] = defaultdict(list)
         self._busy: set[Any] = set()
@@ -52,11 +64,6 @@ class OpenModel:
     def in_flight(self) -> int:
         return len(self._running)
 
-    @property
-    def rate(self) -> float:
-        """Arrivals per second that this process makes now."""
-        return sum(schedule.rate for schedule in self._schedules.values())
-
     def take_intended(self) -> int:
         """Arrivals since the last call."""
         taken, self._intended = self._intended, 0
@@ -67,13 +74,14 @@ class OpenModel:
 
     def hold(self, token: Any) -> None:
         """What a spawned user does instead of its tasks: stand for its share of the rate until stopped."""
-        kind = type(token)
-        self._change(kind, +1)
         token._state = LOCUST_STATE_WAITING  # Locust may stop it at any time
-        try:
-            Event().wait()
-        finally:
-            self._change(kind, -1)
+        Event().wait()
+
+    def change(self, change: Change) -> None:
+        """Hear of a change of the rate; they come in order."""
+        if self._greenlet is not None:
+            self._changes.append(change)
+            self._changed.set()
 
     def no_more_arrivals(self) -> None:
         """The window ends: what was due until now still starts, nothing after it does."""
@@ -82,6 +90,7 @@ class OpenModel:
         self._greenlet.kill(block=False)
         self._start_due(time.perf_counter())
         self._greenlet = None
+        self._changes.clear()
         self._schedules.clear()
 
     def drain(self, timeout_s: float | None) -> None:
@@ -95,31 +104,30 @@ class OpenModel:
                 performer.on_stop()
         self._idle.clear()
 
-    def _change(self, kind: type, by: int) -> None:
-        self._tokens[kind] += by
-        if self._greenlet is None:
-            return
-        now = time.perf_counter()
-        schedule = self._schedules.get(kind)
-        if schedule is None:
-            stream = len(self._schedules)
-            schedule = Arrivals(self._process, seed=self._seed, shard=self._shard, stream=stream, start=now)
-            self._schedules[kind] = schedule
-        for t_intended in schedule.change_rate(now, self._tokens[kind] * self._unit):
-            self._arrive(kind, t_intended)
-        self._changed.set()
+    def _follow(self, change: Change) -> None:
+        kinds = {kind.__name__: kind for kind in self._environment.user_classes}
+        for stream, name in enumerate(sorted(change.users)):
+            kind = kinds[name]
+            if kind not in self._schedules:
+                self._schedules[kind] = Arrivals(self._process, seed=self._seed, stream=stream)
+            rate = change.users[name] * self._unit
+            for t_intended in self._schedules[kind].change(change.t, rate, change.share):
+                self._arrive(kind, t_intended)
 
     def _run(self) -> None:
         loop = gevent.get_hub().loop
         while True:
             self._start_due(time.perf_counter())
-            due = min((schedule.due() for schedule in self._schedules.values()), default=float("inf"))
+            dues = [schedule.due() for schedule in self._schedules.values()]
+            due = min([*dues, *(change.t for change in self._changes)], default=math.inf)
             self._changed.clear()
             loop.update_now()  # or the timer would count from the beginning of the loop's round
             wait_s = min(max(due - time.perf_counter(), 0.0), LONGEST_SLEEP_S)
             self._changed.wait(wait_s)
 
     def _start_due(self, now: float) -> None:
+        while self._changes and self._changes[0].t <= now:
+            self._follow(self._changes.popleft())
         for kind, schedule in list(self._schedules.items()):
             for t_intended in schedule.take_until(now):
                 self._arrive(kind, t_intended)

@@ -17,7 +17,17 @@ from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from astrometer.api.endpoints import Scope
 from astrometer.config import Secret
-from astrometer.load import capacity, ending, live_metrics, options, pauses, shapes, streams_tab, web_form
+from astrometer.load import (
+    capacity,
+    ending,
+    live_metrics,
+    options,
+    pauses,
+    rates,
+    shapes,
+    streams_tab,
+    web_form,
+)
 from astrometer.load.distributed import MasterSide, WorkerSide
 from astrometer.load.guard import Guard
 from astrometer.load.im_watch import SinkError, Watch
@@ -48,6 +58,7 @@ class Plugin:
             self._side = MasterSide(runner, lambda: self._run)
         elif isinstance(runner, WorkerRunner):
             self._side = WorkerSide(runner, lambda: self._run)
+        self._rates = rates.of(environment, runner, self.current)
         # Only now, after the runner added its own: `quitting` is fired in reverse order, so ours comes first.
         environment.events.test_start.add_listener(self._on_start)
         environment.events.test_stopping.add_listener(self._on_stopping)
@@ -126,6 +137,7 @@ class Plugin:
             self._run.health.start(self._run.settings.warmup_s)
             if self._run.open_model is not None:
                 self._run.open_model.start()
+        self._rates.begin()
         if not isinstance(self._runner, WorkerRunner):
             self._run.watch()
             self._run.write_journal(ended=False)

@@ -96,7 +96,7 @@ class Run:
         self._delivery: Observed | None = None
         self._problems: list[str] = []
         self._environment = environment
-        self.open_model = self._make_open_model(environment, worker_index)
+        self.open_model = self._make_open_model(environment)
         self._first_user = self._next_user = worker_index * USERS_PER_WORKER
         self._names: dict[str, tuple[int, int]] = {}  # of workers, as reported
         self.stop: Stop | None = None  # who ended it early
@@ -328,7 +328,7 @@ class Run:
             intended=intended,
         )
 
-    def _make_open_model(self, environment: Any, worker_index: int) -> OpenModel | None:
+    def _make_open_model(self, environment: Any) -> OpenModel | None:
         if self.settings.rate_unit <= 0:
             return None
         return OpenModel(
@@ -336,7 +336,6 @@ class Run:
             unit=self.settings.rate_unit,
             process=self.settings.arrivals,
             seed=self.settings.arrival_seed,
-            shard=worker_index,
             max_in_flight=self.settings.max_in_flight,
         )
 
