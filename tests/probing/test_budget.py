@@ -7,10 +7,13 @@ import os
 import stat
 from dataclasses import replace
 
+import httpx
 import pytest
+from prometheus_client import CollectorRegistry
 
 from astrometer.config import Budget
 from astrometer.probing.budget import FILE, Ledger, Spent
+from astrometer.probing.metrics import ProbeMetrics
 from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.runner import Runner
 
@@ -61,6 +64,32 @@ def test_tokens_are_those_the_server_reports_and_outlive_the_process(bench, tmp_
     assert Ledger(tmp_path).tokens_left(target) == 0
     third = asyncio.run(Runner(ledger=Ledger(tmp_path)).run(bench.plan(target, ask)))
     assert (third.verdict, third.skipped) == (None, "budget")
+
+
+def test_commands_that_ask_the_model_are_booked_and_counted(old_bench):
+    """As where AstrBot's own commands are switched off: `/reset` and `/help` are questions like any other."""
+
+    class NoCommands(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            body = (await request.aread()).replace(b'"/', b'"no /')
+            headers = {**request.headers, "content-length": str(len(body))}
+            changed = httpx.Request(
+                request.method, request.url, headers=headers, content=body, extensions=request.extensions
+            )
+            return await super().handle_async_request(changed)
+
+    target = replace(old_bench.target("all"), budget=Budget(tokens_per_day=10**6))
+    ledger, registry = Ledger(), CollectorRegistry()
+    run = asyncio.run(Runner(ledger=ledger, http=NoCommands).run(old_bench.plan(target, ask)))
+    assert old_bench.store.counters["model_asked"] == 3  # /reset, the question, /help
+    (turn,) = run.turns
+    assert run.tokens["input"] > 2 * turn.input_tokens
+    assert run.tokens["output"] > 2 * turn.output_tokens
+    assert 10**6 - ledger.tokens_left(target) == sum(run.tokens.values())
+    ProbeMetrics(registry).record(run)
+    for direction, tokens in run.tokens.items():
+        labels = {"target": "sim", "probe": "p", "direction": direction}
+        assert registry.get_sample_value("astrbot_probe_tokens_total", labels) == tokens
 
 
 def test_a_new_day_begins_at_midnight_utc_and_a_clock_set_back_finds_its_day_again(bench, tmp_path):

@@ -336,7 +336,9 @@ def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(
     assert said == [f"sim: more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"]
 
 
-def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only(bench, journal):
+def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only_which_is_counted_and_tried_again(
+    bench, journal
+):
     ours = journal()
 
     async def lone(ctx: Context) -> Verdict:
@@ -348,13 +350,38 @@ def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only(bench, jo
         fault = {"kind": "http_500", "count": 1000, "endpoint": "session_delete"}
         assert (await runner.run(bench.plan(bench.target("all"), lone))).ok
         httpx.post(f"{bench.url}/sim/faults", json=fault)
-        assert (await runner.run(bench.plan(bench.target("all"), lone))).cleanup_failures == ("upload",)
+        left = await runner.run(bench.plan(bench.target("all"), lone))
+        assert left.cleanup_failures == ("upload", "session")
+        free = bench.plan(bench.target("all"), passing, name="q")
         for _ in range(3):
-            await runner.run(bench.plan(bench.target("all"), passing, name="q"))
-        assert len(ours) == 2  # the upload, and the session that should take it along
+            assert (await runner.run(free)).cleanup_failures == ()
+        # The upload, and the session that should take it along.
+        assert (len(ours), len(runner.leftovers), len(bench.sessions())) == (2, 2, 1)
+        httpx.delete(f"{bench.url}/sim/faults")
+        assert (await runner.run(free)).swept == (("p", "upload"), ("p", "session"))
+        assert (len(ours), len(runner.leftovers), bench.sessions()) == (0, 0, [])
 
     asyncio.run(go())
-    assert len(bench.sessions()) == 1
+
+
+def test_a_sweep_counts_the_session_that_it_made_for_an_upload_and_could_not_remove(bench, tmp_path, journal):
+    first = journal()
+    target = bench.target("all")
+
+    async def lone(ctx: Context) -> Verdict:
+        await ctx.attach(Upload(name="lone.txt", content=b"x"))
+        ctx.cleanups.clear()  # as if the process had died here
+        return Verdict.passed()
+
+    asyncio.run(Runner(journal=first).run(bench.plan(target, lone)))
+    die(first)
+    httpx.post(
+        f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 100, "endpoint": "session_delete"}
+    )
+    runner = Runner(journal=journal())
+    (run,) = asyncio.run(runner.leftovers.sweep([target]))
+    assert (run.probe, sorted(set(run.cleanup_failures))) == ("p", ["session", "upload"])
+    assert len(runner.leftovers) == len(run.cleanup_failures)
 
 
 async def passing(_ctx: Context) -> Verdict:

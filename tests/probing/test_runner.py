@@ -5,6 +5,7 @@ import json
 import sys
 import time
 
+import httpx
 import pytest
 from probing.conftest import Bench
 
@@ -361,6 +362,25 @@ def test_identity_is_learnt_once_and_its_session_removed(bench):
     asyncio.run(twice())
     assert bench.store.counters["requests_session_new"] == 1
     assert bench.sessions() == []
+
+
+def test_a_deletion_is_believed_only_when_the_session_is_seen_to_be_gone(bench):
+    class Liar(httpx.AsyncHTTPTransport):
+        async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+            if request.method == "DELETE":
+                said = b'{"status": "ok", "message": null, "data": {}}'
+                headers = {"Content-Type": "application/json"}
+                return httpx.Response(200, headers=headers, stream=httpx.ByteStream(said))
+            return await super().handle_async_request(request)
+
+    async def probe(ctx: Context) -> Verdict:
+        await ctx.identity(ctx.key("chat"))
+        return Verdict.passed()
+
+    runner = Runner(http=Liar)
+    run = asyncio.run(runner.run(bench.plan(bench.target("all"), probe, costs_tokens=False)))
+    assert (run.reason, run.cleanup_failures) == ("cleanup", ("session",))
+    assert len(runner.leftovers) == len(bench.sessions()) == 1
 
 
 def test_a_version_that_deletes_nothing_keeps_one_session_with_a_short_memory(old_bench):

@@ -47,8 +47,8 @@ def as_object(run: Run) -> dict[str, Any]:
         "duration_s": round(run.duration_s, 6),
         "ttft_s": None if run.ttft_s is None else round(run.ttft_s, 6),
         "phases_s": {name: round(seconds, 6) for name, seconds in run.phases.items()},
-        "input_tokens": sum(turn.input_tokens for turn in run.turns),
-        "output_tokens": sum(turn.output_tokens for turn in run.turns),
+        "input_tokens": run.tokens["input"],
+        "output_tokens": run.tokens["output"],
         "scope_violations": [
             {"key": check.key, "endpoint": check.endpoint, "kind": check.violation}
             for check in run.scope_checks

@@ -7,7 +7,7 @@ import asyncio
 import hashlib
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ class Caller(Protocol):
     def key(self, scope: str) -> Key: ...
     def call(self, endpoint: ep.Endpoint, key: Key | None, **request: Any) -> Awaitable[CallResult]: ...
     def download(self, attachment_id: str) -> Awaitable[CallResult]: ...
+    def own(self, key: Key, session: str) -> Callable[[], Awaitable[None]]: ...
     def identity(self, key: Key) -> Awaitable[Identity]: ...
     def command(
         self, message: Message, key: Key, who: Identity, session: str, limit_s: float
@@ -66,12 +67,11 @@ async def remove_upload(ctx: Caller, attachment_id: str) -> bool:
     key = ctx.key("chat")
     # The same one however often it is tried: a server that deletes nothing would collect them.
     session = f"astrometer-am-{hashlib.sha256(attachment_id.encode()).hexdigest()[:16]}"
-    entry = ctx.journal.note("session", ctx.target, key, ctx.probe, session)
     who = await ctx.identity(key)
+    remove = ctx.own(key, session)
     message: Message = [Attachment(kind="file", attachment_id=attachment_id), Plain(text="/reset")]
     await ctx.command(message, key, who, session, ctx.left_s / 2)
-    if await delete_session(ctx, key, session):
-        ctx.journal.done(entry)
+    await remove()
     return await _is_gone(ctx, attachment_id)
 
 

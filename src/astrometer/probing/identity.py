@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from astrometer.api.endpoints import SESSION_DELETE, SESSION_GET, SESSION_NEW, START_TIME, Endpoint
+from astrometer.api.endpoints import SESSION_GET, SESSION_NEW, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
 from astrometer.config import Key
 from astrometer.measure.exchange import CallResult
@@ -21,7 +21,7 @@ RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
 Version: TypeAlias = tuple[int, int, int]
 
 Ask = Callable[[Endpoint, dict[str, str]], Awaitable[CallResult]]
-Report = Callable[[str, bool], None]
+Remove = Callable[[], Awaitable[object]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,10 +70,10 @@ def absent(result: CallResult) -> bool:
     return result.outcome is Outcome.MALFORMED and result.status == 200
 
 
-async def learn(key: Key, ask: Ask, report: Report, now: float) -> Identity:
+async def learn(key: Key, ask: Ask, own: Callable[[str], Remove], now: float) -> Identity:
     """Find out, at no token cost, and remove what finding out made. Raises ProbeFailed when it cannot.
 
-    `report(session_id, True)` is told when a session was made, `(session_id, False)` when it is gone.
+    `own(session_id)` answers for a session that was made, and says how to remove it.
     """
     made = await ask(SESSION_NEW, {})
     if absent(made):
@@ -87,12 +87,10 @@ async def learn(key: Key, ask: Ask, report: Report, now: float) -> Identity:
     session_id = _text(made.payload, "session_id")
     if session_id is None:
         raise ProbeFailed(Outcome.MALFORMED, "a new session without a session_id")
-    report(session_id, True)
+    remove = own(session_id)
     configured = f"api_key:{key.id}" if key.id else None
     creator = await _creator(ask, session_id) or configured
-    gone = await ask(SESSION_DELETE, {"session_id": session_id})
-    if gone.outcome.is_ok:
-        report(session_id, False)
+    await remove()
     if creator is None:
         why = f'AstrBot 4.26 to 4.28 needs the id of the key to delete: set keys.{key.name}.id = "..."'
         return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)

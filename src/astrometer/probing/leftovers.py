@@ -8,6 +8,7 @@ from time import perf_counter
 import httpx
 
 from astrometer.config import Target
+from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup import MOST_SWEPT, cleanup_of, undo
 from astrometer.probing.identity import Memory
 from astrometer.probing.journal import Entry, Journal
@@ -25,10 +26,12 @@ class Leftovers:
         self,
         journal: Journal,
         memory: Memory,
+        ledger: Ledger,
         http: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self._journal = journal
         self._memory = memory
+        self._ledger = ledger
         self._http = http
         self._left: list[Entry] = []
         self._too_many: set[tuple[str, str]] = set()  # targets of which that was said
@@ -37,20 +40,24 @@ class Leftovers:
         return len(self._left)
 
     async def clean(self, context: Context) -> list[str]:
-        """Run every cleanup of a run, last made first. Returns the kinds of what is still there."""
+        """Run every cleanup of a run, last made first. Returns the kinds of what is left by it."""
         failed = []
         while context.cleanups:
             item = context.cleanups.pop()
-            if not await undo(item, context):
+            if not await undo(item, context) and (item.entry is None or self._keep(item.entry)):
                 failed.append(item.resource)
-                if item.entry is not None:
-                    self._keep(item.entry)
         return failed
 
-    async def take_along(self, context: Context, most: int = MOST_SWEPT) -> list[tuple[str, str]]:
-        """Try some of the target's leftovers again. Returns (probe, kind) of what is gone now."""
-        gone, keys = [], context.target.keys
+    async def take_along(self, context: Context) -> list[tuple[str, str]]:
+        """Try some of the target's leftovers again. Returns (probe, kind) of what is gone now.
+
+        What that makes, and cannot remove, is among the context's cleanups.
+        """
         mine = [entry for entry in self._left if entry.is_of(context.target)]
+        return await self._try(context, mine, MOST_SWEPT)
+
+    async def _try(self, context: Context, mine: list[Entry], most: int) -> list[tuple[str, str]]:
+        gone, keys = [], context.target.keys
         for entry in mine:
             if self._journal.forgets(entry):
                 self._left.remove(entry)
@@ -73,12 +80,15 @@ class Leftovers:
         runs = await asyncio.gather(*(self._sweep_target(target, limit_s) for target in targets))
         return [run for some in runs for run in some]
 
-    def _keep(self, entry: Entry) -> None:
+    def _keep(self, entry: Entry) -> bool:
+        """False: it is there already, from an earlier try to make it and remove it."""
+        if any(other.id == entry.id for other in self._left):
+            return False
         self._left.append(entry)
         place = (entry.target, entry.url)
         mine = [other for other in self._left if (other.target, other.url) == place]
         if len(mine) <= MOST_KEPT:
-            return
+            return True
         oldest = min(mine, key=lambda other: other.made_at)
         self._left.remove(oldest)
         self._journal.done(oldest)
@@ -86,35 +96,41 @@ class Leftovers:
             self._too_many.add(place)
             said = f"more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"
             self._journal.say(f"{entry.target}: {said}")
+        return True
 
     async def _sweep_target(self, target: Target, limit_s: float) -> list[Run]:
-        mine = [entry for entry in self._left if entry.is_of(target)]
-        if not mine:
-            return []
+        left = [entry for entry in self._left if entry.is_of(target)]
+        probes = dict.fromkeys(entry.probe for entry in left)
+        return [
+            await self._sweep_probe(
+                target, probe, [entry for entry in left if entry.probe == probe], limit_s / len(probes)
+            )
+            for probe in probes
+        ]
+
+    async def _sweep_probe(self, target: Target, probe: str, mine: list[Entry], limit_s: float) -> Run:
         context = Context(
             target=target,
-            probe="sweep",
+            probe=probe,
             limits=Limits(total_s=limit_s, cleanup_s=limit_s),
             memory=self._memory,
             journal=self._journal,
+            ledger=self._ledger,
             http=self._http() if self._http else None,
         )
         began_at, began = time.time(), perf_counter()
         try:
-            await self.take_along(context, most=len(mine))
+            await self._try(context, mine, len(mine))
+            failed = await self.clean(context)
         finally:
             await context.close()
-        still = [entry for entry in mine if entry in self._left]
-        return [
-            Run(
-                target=target.name,
-                probe=probe,
-                verdict=None,
-                started_at=began_at,
-                duration_s=perf_counter() - began,
-                cleanup_failures=tuple(entry.resource for entry in still if entry.probe == probe),
-                note="what an earlier process left",
-                log=tuple(context.record.log),
-            )
-            for probe in dict.fromkeys(entry.probe for entry in mine)
-        ]
+        return Run(
+            target=target.name,
+            probe=probe,
+            verdict=None,
+            started_at=began_at,
+            duration_s=perf_counter() - began,
+            cleanup_failures=(*(entry.resource for entry in mine if entry in self._left), *failed),
+            note="what an earlier process left",
+            log=tuple(context.record.log),
+        )

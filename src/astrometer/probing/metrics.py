@@ -219,8 +219,9 @@ class ProbeMetrics:
             for event, count in turn.events.items():
                 known = event if event in KNOWN_TYPES else "other"
                 self.events.labels(*place, known).inc(count)
-            self.tokens.labels(*place, "input").inc(turn.input_tokens)
-            self.tokens.labels(*place, "output").inc(turn.output_tokens)
+        for direction, tokens in run.tokens.items():
+            if run.turns or tokens:
+                self.tokens.labels(*place, direction).inc(tokens)
         silences_s = (silence_s for turn in run.turns for silence_s in _silences_s(turn.timings))
         _set(self.max_stall, place, max(silences_s, default=None))
         _set(self.server_ttft, place, run.turns[-1].timings.server_ttft_s if run.turns else None)

@@ -3,8 +3,8 @@
 A probe asks through `ctx`, which records every exchange, masks keys, keeps to the run's deadline, and
 removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
 `SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model), `OPTIONS` (names and
-defaults of its settings), `PRICED_BY` (those of them that make a run cost something else, such as a message), and
-`def check(options)`, which raises ValueError for settings that cannot work.
+defaults of its settings), `PRICED_BY` (those of them that make a run cost something else, such as a
+message), and `def check(options)`, which raises ValueError for settings that cannot work.
 """
 
 import secrets
@@ -19,7 +19,15 @@ from astrometer.api.messages import Message, chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.config import Key, Target
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn, Deadlines
-from astrometer.probing.cleanup import ask_version, delete_session, new_session, remove_upload, stop_run
+from astrometer.probing.budget import Ledger
+from astrometer.probing.cleanup import (
+    ask_version,
+    delete_session,
+    new_session,
+    remove_upload,
+    stop_run,
+    undo,
+)
 from astrometer.probing.identity import Identity, Memory, learn
 from astrometer.probing.journal import Journal
 from astrometer.probing.masking import mask
@@ -70,6 +78,7 @@ class Context:
         options: Mapping[str, Any] | None = None,
         memory: Memory | None = None,
         journal: Journal | None = None,
+        ledger: Ledger | None = None,
         http: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self.target = target
@@ -81,6 +90,7 @@ class Context:
         self.cleanups: list[Cleanup] = []
         self.memory = memory or Memory()
         self.journal = journal if journal is not None else Journal()
+        self.ledger = ledger or Ledger()
         self._transport = Transport(target.url, http=http)
         self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
         self._started = perf_counter()
@@ -193,7 +203,14 @@ class Context:
         """Say `message`, which AstrBot takes for a command of its own; no part of what the probe measures."""
         exchange = ChatExchange(streaming=False, deadlines=Deadlines(total_s=limit_s))
         body = chat_body(username=who.username, message=message, session_id=session, streaming=False)
-        return await self._transport.chat(exchange, key, body, connect_s=self._connect_s(limit_s))
+        try:
+            return await self._transport.chat(exchange, key, body, connect_s=self._connect_s(limit_s))
+        finally:
+            if exchange.done:
+                turn = exchange.result()  # whose commands are switched off asks the model
+                self.record.command_tokens["input"] += turn.input_tokens
+                self.record.command_tokens["output"] += turn.output_tokens
+                self._book(turn)
 
     def not_slow(self, turn: ChatTurn, after_s: float) -> Verdict:
         """The turn's own verdict; `slow` for a good one whose first token came after `after_s` (0: any)."""
@@ -282,19 +299,8 @@ class Context:
         async def ask(endpoint: ep.Endpoint, path: dict[str, str]) -> CallResult:
             return await self.call(endpoint, key, path=path)
 
-        open_sessions: dict[str, Cleanup] = {}
-
-        def report(session_id: str, made: bool) -> None:
-            if made:
-                open_sessions[session_id] = self._own(key, session_id)
-            else:
-                gone = open_sessions.pop(session_id)
-                self.cleanups.remove(gone)
-                if gone.entry is not None:
-                    self.journal.done(gone.entry)
-
         try:
-            who = await learn(key, ask, report, began)
+            who = await learn(key, ask, lambda session_id: self.own(key, session_id), began)
         finally:
             self.aside_s += perf_counter() - began
         self.memory.identities[place] = who
@@ -328,6 +334,20 @@ class Context:
         """From here the deadline is the cleanup's own."""
         self._end = perf_counter() + self.limits.cleanup_s
 
+    def own(self, key: Key, session: str) -> Callable[[], Awaitable[None]]:
+        """A session that is made now, or will be: in the journal first, removed after the run, or by calling
+        what is returned, if that works.
+        """
+        entry = self.journal.note("session", self.target, key, self.probe, session)
+        item = Cleanup(resource="session", delete=lambda: delete_session(self, key, session), entry=entry)
+        self.cleanups.append(item)
+
+        async def remove() -> None:
+            if await undo(item, self):
+                self.cleanups.remove(item)
+
+        return remove
+
     # --- inside
 
     def _connect_s(self, limit_s: float) -> float:
@@ -338,15 +358,8 @@ class Context:
         if not who.can_delete:
             return self.memory.fixed_session(self.target.name, self.probe)
         session = new_session()
-        self._own(key, session)
+        self.own(key, session)
         return session
-
-    def _own(self, key: Key, session: str) -> Cleanup:
-        """A session that is made now, or will be: in the journal first."""
-        entry = self.journal.note("session", self.target, key, self.probe, session)
-        item = Cleanup(resource="session", delete=lambda: delete_session(self, key, session), entry=entry)
-        self.cleanups.append(item)
-        return item
 
     def _nothing_made(self, registered: int) -> None:
         """The server never took the chat: what was registered for it since then is not there."""
@@ -368,8 +381,12 @@ class Context:
             self.memory.kept.add(place)
             self.stays("session", why)
 
+    def _book(self, turn: ChatTurn) -> None:
+        self.ledger.book(self.target, tokens=turn.input_tokens + turn.output_tokens)
+
     def _note_turn(self, turn: ChatTurn, phases: Phases) -> None:
         self.record.turns.append(turn)
+        self._book(turn)
         # The question's phases, and nothing of the calls around it.
         self.record.phases = question_phases(turn.timings, phases.seconds)
         events = " ".join(f"{name}={count}" for name, count in turn.events.items())

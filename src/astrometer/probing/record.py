@@ -1,5 +1,6 @@
 """What a run may take, what it does as it happens, and what it must undo. Values only."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -28,6 +29,7 @@ class Record:
 
     turns: list[ChatTurn] = field(default_factory=list)
     calls: list[CallResult] = field(default_factory=list)
+    command_tokens: Counter[str] = field(default_factory=Counter)  # by direction
     phases: dict[str, float] = field(default_factory=dict)
     scope_checks: list[ScopeCheck] = field(default_factory=list)
     stays: list[str] = field(default_factory=list)

@@ -67,7 +67,7 @@ class Runner:
         self.ledger = ledger or Ledger()
         self.journal = journal if journal is not None else Journal()
         self._memory.instance = self._memory.instance or self.journal.instance
-        self.leftovers = Leftovers(self.journal, self._memory, http)
+        self.leftovers = Leftovers(self.journal, self._memory, self.ledger, http)
         self._flying: dict[tuple[str, str], _Flight] = {}
         self._gates: dict[str, tuple[int, asyncio.Semaphore]] = {}  # by target, each with its width
         self._cut = asyncio.Event()
@@ -218,13 +218,13 @@ class Runner:
             options={**plan.probe.options, **plan.options},
             memory=self._memory,
             journal=self.journal,
+            ledger=self.ledger,
             http=self._http() if self._http else None,
         )
         try:
             try:
                 verdict, note = await self._ask(plan, context)
                 duration_s = perf_counter() - started - context.aside_s
-                self._book(plan, context)
 
                 def so_far(failed: list[str], swept: list[tuple[str, str]]) -> Run:
                     run = _report(
@@ -238,10 +238,10 @@ class Runner:
                 failed = await self.leftovers.clean(context)
             reached = verdict is not None and not so_far([], []).unreachable
             swept = await self.leftovers.take_along(context) if reached else []
+            context.grant_cleanup_time()
             if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
-                context.grant_cleanup_time()
                 await context.learn_version()
-                failed += await self.leftovers.clean(context)
+            failed += await self.leftovers.clean(context)
         finally:
             await context.close()
         return so_far(failed, swept)
@@ -254,10 +254,6 @@ class Runner:
         if refusal is None:
             self.ledger.book(plan.target, runs=1)
         return refusal
-
-    def _book(self, plan: Plan, context: Context) -> None:
-        tokens = sum(turn.input_tokens + turn.output_tokens for turn in context.record.turns)
-        self.ledger.book(plan.target, tokens=tokens)
 
     async def _ask(self, plan: Plan, context: Context) -> tuple[Verdict | None, str]:
         """The probe's verdict; None and why when it does not apply."""
@@ -358,6 +354,7 @@ def _report(
         duration_s=duration_s,
         turns=tuple(record.turns),
         calls=tuple(record.calls),
+        command_tokens=dict(record.command_tokens),
         phases=dict(record.phases),
         scope_checks=tuple(record.scope_checks),
         cleanup_failures=tuple(failed),

@@ -91,6 +91,7 @@ class Run:
     duration_s: float  # without preparations (learning who the key is) and cleanup
     turns: tuple[ChatTurn, ...] = ()
     calls: tuple[CallResult, ...] = ()
+    command_tokens: Mapping[str, int] = field(default_factory=dict)  # spent beside the turns, by direction
     phases: Mapping[str, float] = field(default_factory=dict)
     scope_checks: tuple[ScopeCheck, ...] = ()
     cleanup_failures: tuple[str, ...] = ()  # kinds of resource
@@ -112,6 +113,15 @@ class Run:
     @property
     def detail(self) -> str:
         return self.verdict.detail if self.verdict else self.note
+
+    @property
+    def tokens(self) -> Mapping[str, int]:
+        """What the server counted, by direction: of the turns, and of commands that it asked the model."""
+        beside = self.command_tokens.get
+        return {
+            "input": beside("input", 0) + sum(turn.input_tokens for turn in self.turns),
+            "output": beside("output", 0) + sum(turn.output_tokens for turn in self.turns),
+        }
 
     @property
     def ttft_s(self) -> float | None:
