@@ -65,6 +65,15 @@ def test_a_shape_of_rates_makes_the_model_open(sim, tmp_path):
     assert fast["turns"]["started"] > 2 * slow["turns"]["started"]
 
 
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_each_stage_of_a_rate_has_the_arrivals_that_were_due_in_it(sim, tmp_path, processes):
+    options = ("--shape", "10/s:2s,60/s:2s", "--arrivals", "constant", *DRAIN, *processes)
+    results, _ = sim.locust("reads", *options, out=tmp_path)
+    assert not [cause for cause in results["causes"] if "arrivals" in cause]
+    assert [stage["arrivals_due"] for stage in results["stages"]] == pytest.approx([20, 120], abs=7)
+    assert all(0 <= stage["loop_lag_p99_s"] < 1 for stage in results["stages"])
+
+
 def test_what_was_left_running_by_a_descent_is_made_up_for(sim, tmp_path):
     """Users that are about to stop still count for Locust: going up again it would spawn too few."""
     _, done = sim.locust(

@@ -27,6 +27,8 @@ from astrometer.load.arrivals import WHOLE, Arrivals, Process, Share
 log = logging.getLogger(__name__)
 
 LONGEST_SLEEP_S = 0.5
+# Workers are told of a change of the rate so long before it is due, so that all have heard of it in time.
+LEAD_S = 0.1
 _TASK_ENDS = (StopUser, StopTest, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
 
 

@@ -16,12 +16,10 @@ from typing import Any
 from locust.runners import MasterRunner, WorkerRunner
 
 from astrometer.load.arrivals import Share
-from astrometer.load.open_model import Change
+from astrometer.load.open_model import LEAD_S, Change
 from astrometer.load.run import Run
 
 RATES = "astrometer_rates"
-# A change is told so long before it is due, so that all have heard of it in time.
-LEAD_S = 0.1
 Dispatched = Mapping[str, Mapping[str, int]]  # users of each class, by worker
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import locust
+from locust.runners import MasterRunner
 
 from astrometer import __version__
 from astrometer.api.endpoints import Scope
@@ -23,7 +24,7 @@ from astrometer.config import Secret
 from astrometer.load import capacity_slots, journal
 from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.im_watch import Sent, SinkError, Watch
-from astrometer.load.open_model import OpenModel
+from astrometer.load.open_model import LEAD_S, OpenModel
 from astrometer.load.options import SCOPE_VARIABLES, Settings
 from astrometer.load.profile import Profile
 from astrometer.load.recorder import Recorder
@@ -97,6 +98,7 @@ class Run:
         self._problems: list[str] = []
         self._environment = environment
         self.open_model = self._make_open_model(environment)
+        self._lead_s = LEAD_S if isinstance(environment.runner, MasterRunner) else 0.0
         self._first_user = self._next_user = worker_index * USERS_PER_WORKER
         self._names: dict[str, tuple[int, int]] = {}  # of workers, as reported
         self.stop: Stop | None = None  # who ended it early
@@ -290,7 +292,7 @@ class Run:
             process=self.settings.arrivals.value,
             seed=self.settings.arrival_seed,
             rate_per_s=profile.peak * per_level,
-            expected=profile.area(self.elapsed_s) * per_level,
+            expected=profile.area(self.elapsed_s - self._lead_s) * per_level,
             intended=self._intended + self.take_intended(),
         )
 
@@ -301,8 +303,9 @@ class Run:
         def due(start_s: float, end_s: float) -> float | None:
             if per_level <= 0:
                 return None
-            first, last = max(start_s, self.settings.warmup_s), min(end_s, self.elapsed_s)
-            return max(0.0, profile.area(last) - profile.area(first)) * per_level
+            first_s = max(start_s, self.settings.warmup_s) - self._lead_s
+            last_s = min(end_s, self.elapsed_s) - self._lead_s
+            return max(0.0, profile.area(last_s) - profile.area(first_s)) * per_level
 
         return [
             LoadStage(
