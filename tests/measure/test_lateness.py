@@ -57,6 +57,14 @@ def test_chance_excuses_missing_arrivals_only_where_there_is_chance(process, exp
     assert arrivals.fell_short is short
 
 
+def test_a_window_of_a_search_is_held_against_its_rate_in_the_same_way():
+    search = SearchSettings.parse("1/s..20/s step 10s")
+    cell = Cell(started=90)  # of 100, at 10/s
+    step = Step(level=200, start_s=0.0, end_s=10.0, told=Told.PASS, cells={None: cell}, completed=0)
+    assert spoilt(step, search, [], by_chance=True) == []
+    assert "the rate was not reached" in spoilt(step, search, [], by_chance=False)[0]
+
+
 def test_a_lost_worker_is_reported_with_the_time_from_which_on_it_is_missing():
     found = causes(GeneratorHealth(lost_workers=1, lost_from_s=3.24))
     assert "1 worker(s) lost, and what they had not yet reported: all from 3.2 s of the run on" in found

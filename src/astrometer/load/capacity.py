@@ -13,6 +13,7 @@ from typing import Any
 from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
+from astrometer.load.arrivals import Process
 from astrometer.load.capacity_slots import LONGEST_S, SLOT_S, Slots, cells, schedule_lag_p99, slot_of
 from astrometer.load.capacity_text import progress_line
 from astrometer.load.options import Settings
@@ -228,7 +229,9 @@ class CapacityShape(LoadTestShape):
     def _causes(self, step: Step) -> list[str]:
         """Why this window says nothing of the server: the generator did not do what it was asked to."""
         assert self._run is not None
-        causes = spoilt(step, self.settings, self._run.settings.objectives)
+        settings = self._run.settings
+        by_chance = settings.arrivals is Process.POISSON
+        causes = spoilt(step, self.settings, settings.objectives, by_chance=by_chance)
         if not self.settings.is_rate and self.runner is not None and not self._are_there(step.level):
             causes.append(f"{self.runner.user_count} users instead of {step.level}")
         return causes

@@ -47,11 +47,16 @@ class Step:
         return self.cells.get(objective.scenario, NOTHING)
 
 
-def spoilt(step: Step, settings: SearchSettings, objectives: Sequence[Objective]) -> list[str]:
-    """What the load generator could not bear in this window, and a rate that it did not reach, in words."""
+def spoilt(
+    step: Step, settings: SearchSettings, objectives: Sequence[Objective], *, by_chance: bool = True
+) -> list[str]:
+    """What the load generator could not bear in this window, and a rate that it did not reach, in words.
+
+    `by_chance`: arrivals are Poisson's.
+    """
     causes = strained(step.health, schedule_lag_limit_s(objectives))
     started = step.cells[None].started
     due = settings.load(step.level) * step.length_s
-    if settings.is_rate and fell_short(started, due, by_chance=True):
+    if settings.is_rate and fell_short(started, due, by_chance=by_chance):
         causes.append(f"{started} arrivals instead of about {due:.0f}: the rate was not reached")
     return causes
