@@ -4,204 +4,31 @@ Secrets come from the environment or from files, never from the TOML itself. A k
 Every error names the file, the place in it and the cure.
 """
 
-import difflib
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Annotated, Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 
 from astrometer.api.endpoints import SCOPES, SUB_SCOPES
-from astrometer.exporter_settings import BucketsTable, ExporterSettings, ExporterTable
+from astrometer.config_tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
 from astrometer.exporter_settings import build as build_exporter
-from astrometer.measure.objectives import Objective, ObjectiveError, parse_objective
-from astrometer.units import parse_duration
+from astrometer.measure.objectives import ObjectiveError, parse_objective
+from astrometer.settings import ALL_SCOPES as ALL_SCOPES  # noqa: PLC0414 (re-exported, and those below)
+from astrometer.settings import Budget as Budget  # noqa: PLC0414
+from astrometer.settings import Config as Config  # noqa: PLC0414
+from astrometer.settings import ConfigError as ConfigError  # noqa: PLC0414
+from astrometer.settings import Key as Key  # noqa: PLC0414
+from astrometer.settings import ProbeSettings as ProbeSettings  # noqa: PLC0414
+from astrometer.settings import Secret as Secret  # noqa: PLC0414
+from astrometer.settings import Target as Target  # noqa: PLC0414
+from astrometer.settings import did_you_mean
 
 DEFAULT_FILE = "astrometer.toml"
-ALL_SCOPES = "*"
 KNOWN_SCOPES = (*SCOPES, *SUB_SCOPES, ALL_SCOPES)
-
-
-class ConfigError(ValueError):
-    """A setting that cannot be used: place and cure."""
-
-
-class Secret:
-    """A key's text; shows itself to nobody by accident."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """An API key of one target. `scopes` None: not said.
-
-    `id` is AstrBot's own id of the key; on 4.26 to 4.28 cleaning up needs it.
-    """
-
-    name: str
-    secret: Secret
-    scopes: frozenset[str] | None = None
-    id: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What the probes of one target may spend in a UTC day; None: as much as they like."""
-
-    tokens_per_day: int | None = None
-    runs_per_day: int | None = None  # of probes that cost tokens
-
-    @property
-    def is_endless(self) -> bool:
-        return self.tokens_per_day is None and self.runs_per_day is None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """One AstrBot server. `concurrency`: how many of its probes run at a time."""
-
-    name: str
-    url: str
-    keys: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))
-    budget: Budget = field(default_factory=Budget)
-    # Every keyed request costs AstrBot some 40 ms of its only event loop.
-    concurrency: int = 2
-
-    def key_for(self, scope: str) -> Key | None:
-        """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""
-        stated = [
-            key for key in self.keys.values() if key.scopes is not None and key.scopes & {scope, ALL_SCOPES}
-        ]
-        open_ = [key for key in self.keys.values() if key.scopes is None]
-        return next(iter([*stated, *open_]), None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeSettings:
-    """How often a probe runs and how long it may take (seconds); `options` are the probe's own.
-
-    `interval_s` None: as the probe file says. `first_token_s` None: as long as the whole run may take.
-    """
-
-    interval_s: float | None = None
-    timeout_s: float = 60.0
-    connect_s: float = 10.0
-    first_token_s: float | None = None
-    idle_s: float = 30.0
-    cleanup_s: float = 15.0
-    enabled: bool = True
-    schedule: bool = True  # False: asked by `/probe` only
-    targets: tuple[str, ...] | None = None  # None: all
-    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Config:
-    """Everything that a command may need. `source` is where it came from, for messages."""
-
-    source: str
-    targets: Mapping[str, Target]
-    probes: Mapping[str, ProbeSettings] = field(default_factory=lambda: MappingProxyType({}))
-    objectives: tuple[Objective, ...] = ()
-    # By target and probe: what [targets.NAME.probes.PROBE] changes, over what [probes.PROBE] says.
-    target_probes: Mapping[tuple[str, str], ProbeSettings] = field(
-        default_factory=lambda: MappingProxyType({})
-    )
-    state_dir: Path | None = None
-    exporter: ExporterSettings = field(default_factory=ExporterSettings)
-
-    def probe(self, name: str, target: str | None = None) -> ProbeSettings:
-        """The settings of the probe called `name` (on `target`); the defaults when nothing is said."""
-        own = self.target_probes.get((target, name)) if target is not None else None
-        return own or self.probes.get(name, ProbeSettings())
-
-    def target(self, name: str | None = None) -> Target:
-        """The target called `name`, or the only one. Raises ConfigError."""
-        if name is None and len(self.targets) == 1:
-            return next(iter(self.targets.values()))
-        if name is None:
-            raise ConfigError(f"{self.source}: several targets; choose one of {', '.join(self.targets)}")
-        if name not in self.targets:
-            raise ConfigError(f"{self.source}: no target {name!r}{_did_you_mean(name, self.targets)}")
-        return self.targets[name]
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
-
-
-class _Key(_Strict):
-    env: str | None = None
-    file: str | None = None
-    scopes: list[str] | None = None
-    id: str | None = None
-
-
-class _Budget(_Strict):
-    tokens_per_day: int | None = Field(default=None, ge=0)
-    runs_per_day: int | None = Field(default=None, ge=0)
-
-
-class _TargetProbe(_Strict):
-    interval: _Seconds | None = None
-    timeout: _Seconds = 60.0
-    connect: _Seconds = 10.0
-    first_token: _Seconds | None = None
-    idle: _Seconds = 30.0
-    cleanup: _Seconds = 15.0
-    enabled: bool = True
-    schedule: bool = True
-    options: dict[str, Any] = Field(default_factory=dict)
-
-
-class _Probe(_TargetProbe):
-    targets: list[str] | None = None
-
-
-class _Target(_Strict):
-    url: str
-    keys: dict[str, _Key] = Field(default_factory=dict)
-    budget: _Budget = Field(default_factory=_Budget)
-    concurrency: int = Field(default=2, ge=1, le=100)
-    probes: dict[str, _TargetProbe] = Field(default_factory=dict)
-
-
-class _Slo(_Strict):
-    objectives: list[str] = Field(default_factory=list)
-
-
-class _File(_Strict):
-    targets: dict[str, _Target] = Field(default_factory=dict)
-    probes: dict[str, _Probe] = Field(default_factory=dict)
-    slo: _Slo = Field(default_factory=_Slo)
-    state_dir: str | None = None
-    exporter: ExporterTable = Field(default_factory=ExporterTable)
 
 
 def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
@@ -221,9 +48,9 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
     try:
-        parsed = _File.model_validate(raw)
+        parsed = FileTable.model_validate(raw)
     except ValidationError as exc:
-        raise ConfigError("\n".join(_explain(str(path), exc))) from None
+        raise ConfigError("\n".join(explain(str(path), exc))) from None
     return _build(parsed, path, environ)
 
 
@@ -254,7 +81,7 @@ def _from_environment(environ: Mapping[str, str]) -> Config:
     return Config(source="environment", targets={"default": target_from_options(url, environ)})
 
 
-def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
+def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
     targets = {}
     for name, target in parsed.targets.items():
         place = f"{path}: targets.{name}"
@@ -275,7 +102,7 @@ def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
         for wanted in probe.targets or ():
             if wanted not in targets:
                 raise ConfigError(
-                    f"{path}: probes.{name}.targets: no target {wanted!r}{_did_you_mean(wanted, targets)}"
+                    f"{path}: probes.{name}.targets: no target {wanted!r}{did_you_mean(wanted, targets)}"
                 )
         probes[name] = _probe_settings(probe)
     objectives = []
@@ -296,7 +123,7 @@ def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
         exporter=exporter,
         target_probes=MappingProxyType(
             {
-                (target, name): _probe_settings(parsed.probes.get(name, _Probe()), own)
+                (target, name): _probe_settings(parsed.probes.get(name, ProbeTable()), own)
                 for target, item in parsed.targets.items()
                 for name, own in item.probes.items()
             }
@@ -305,7 +132,7 @@ def _build(parsed: _File, path: Path, environ: Mapping[str, str]) -> Config:
     )
 
 
-def _probe_settings(common: _Probe, own: _TargetProbe | None = None) -> ProbeSettings:
+def _probe_settings(common: ProbeTable, own: TargetProbeTable | None = None) -> ProbeSettings:
     """`own` replaces what it names; of `options` one by one."""
     told = common.model_dump()
     if own is not None:
@@ -325,7 +152,7 @@ def _probe_settings(common: _Probe, own: _TargetProbe | None = None) -> ProbeSet
     )
 
 
-def _key(place: str, name: str, item: _Key, path: Path, environ: Mapping[str, str]) -> Key:
+def _key(place: str, name: str, item: KeyTable, path: Path, environ: Mapping[str, str]) -> Key:
     if (item.env is None) == (item.file is None):
         raise ConfigError(f'{place}: say where the key is: env = "NAME" or file = "PATH" (one of the two)')
     if item.env is not None:
@@ -337,7 +164,7 @@ def _key(place: str, name: str, item: _Key, path: Path, environ: Mapping[str, st
         secret = _read_secret(path.parent / str(item.file), f"{place}.file")
     for scope in item.scopes or ():
         if scope not in KNOWN_SCOPES:
-            raise ConfigError(f"{place}.scopes: no scope {scope!r}{_did_you_mean(scope, KNOWN_SCOPES)}")
+            raise ConfigError(f"{place}.scopes: no scope {scope!r}{did_you_mean(scope, KNOWN_SCOPES)}")
     scopes = frozenset(item.scopes) if item.scopes is not None else None
     return Key(name=name, secret=secret, scopes=scopes, id=item.id)
 
@@ -373,51 +200,3 @@ def _url(url: str, place: str) -> str:
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"{place}: only scheme, host, port and path; keys go into [targets.NAME.keys]")
     return url.rstrip("/")
-
-
-def _explain(source: str, error: ValidationError) -> list[str]:
-    lines = []
-    for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"][:-1])
-        last = str(item["loc"][-1]) if item["loc"] else ""
-        if item["type"] == "extra_forbidden":
-            hint = _did_you_mean(last, _fields_at(item["loc"][:-1]))
-            lines.append(f'{source}: {place or "top level"}: unknown key "{last}"{hint}')
-        elif item["type"] == "missing":
-            lines.append(f'{source}: {place}: "{last}" is missing')
-        else:
-            whole = ".".join(str(part) for part in item["loc"])
-            lines.append(f"{source}: {whole}: {item['msg'].removeprefix('Value error, ')}")
-    return lines
-
-
-def _fields_at(location: tuple[int | str, ...]) -> list[str]:
-    """The keys that may stand at a place of the file."""
-    match location:
-        case ():
-            model: type[BaseModel] = _File
-        case ("targets", _):
-            model = _Target
-        case ("targets", _, "keys", _):
-            model = _Key
-        case ("targets", _, "budget"):
-            model = _Budget
-        case ("targets", _, "probes", _):
-            model = _TargetProbe
-        case ("probes", _):
-            model = _Probe
-        case ("exporter",):
-            model = ExporterTable
-        case ("exporter", "buckets"):
-            model = BucketsTable
-        case _:
-            model = _Slo
-    return list(model.model_fields)
-
-
-def _did_you_mean(name: str, known: Any) -> str:
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f' (did you mean "{close[0]}"?)'
-    return f" (there are: {', '.join(known)})" if known else ""

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from astrometer import config, exporter_settings
+from astrometer import config, config_tables, exporter_settings
 from astrometer.cli.probe import command
 from astrometer.measure import buckets
 from astrometer.probing.exporter import Exporter
@@ -76,12 +76,12 @@ def test_the_boundaries_are_documented(name, bounds):
 
 
 TABLES: dict[str, type[BaseModel]] = {
-    "": config._File,
-    "targets.NAME": config._Target,
-    "targets.NAME.keys.KEY": config._Key,
-    "targets.NAME.budget": config._Budget,
-    "probes.PROBE": config._Probe,
-    "slo": config._Slo,
+    "": config_tables.FileTable,
+    "targets.NAME": config_tables.TargetTable,
+    "targets.NAME.keys.KEY": config_tables.KeyTable,
+    "targets.NAME.budget": config_tables.BudgetTable,
+    "probes.PROBE": config_tables.ProbeTable,
+    "slo": config_tables.SloTable,
     "exporter": exporter_settings.ExporterTable,
     "exporter.buckets": exporter_settings.BucketsTable,
 }

@@ -4,7 +4,8 @@ import asyncio
 import re
 from pathlib import Path
 
-from astrometer import bundled, config
+from astrometer import bundled
+from astrometer.config_tables import BudgetTable, ProbeTable
 from astrometer.probing.files import load_folder
 from astrometer.probing.runner import Plan, Runner
 
@@ -56,5 +57,5 @@ def test_every_option_is_documented_and_no_other():
 def test_every_setting_of_a_probe_and_of_a_target_is_documented_and_no_other():
     text = (DOCS / "probes.md").read_text("utf-8").split("## Settings")[1].split("## Budget")[0]
     named = set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
-    assert named == set(config._Probe.model_fields)
-    assert set(re.findall(r"`targets\.NAME\.budget\.(\w+)`", text)) == set(config._Budget.model_fields)
+    assert named == set(ProbeTable.model_fields)
+    assert set(re.findall(r"`targets\.NAME\.budget\.(\w+)`", text)) == set(BudgetTable.model_fields)
