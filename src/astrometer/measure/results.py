@@ -5,9 +5,7 @@ computed again.
 """
 
 import json
-import math
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -16,21 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.measure.capacity import CapacityRun, conclude_search, describe
-from astrometer.measure.delivery import Delivery, Observed
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.delivery import Observed
 from astrometer.measure.lateness import MAX_CPU as MAX_CPU  # noqa: PLC0414 (re-exported, and the next two)
 from astrometer.measure.lateness import MAX_LOOP_LAG_S as MAX_LOOP_LAG_S  # noqa: PLC0414
 from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S as MAX_SCHEDULE_LAG_S  # noqa: PLC0414
 from astrometer.measure.lateness import fell_short, strained
-from astrometer.measure.objectives import METRICS, ObjectiveResult
 from astrometer.measure.objectives import Objective as Objective  # noqa: PLC0414 (re-exported: part of a run)
+from astrometer.measure.results_json import cell_json, delivery_json, objective_json, uploads_json
 from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 (re-exported)
 from astrometer.measure.schema import upgrade
 from astrometer.measure.stages import LoadStage as LoadStage  # noqa: PLC0414 (re-exported: part of a run)
 from astrometer.measure.stages import spoilt
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.measure.tally import Cell, Tally
-from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 from astrometer.measure.verdicts import Stop, conclude, judge_stage
 from astrometer.measure.windows import Window
 
@@ -188,19 +184,19 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "command": list(info.command),
         "environment": dict(info.environment),
         "stall_threshold_s": info.stall_threshold_s,
-        **_cell(total, tally.total_excluded(), window_s),
-        "objectives": [_objective(item) for item in end.objectives],
+        **cell_json(total, tally.total_excluded(), window_s),
+        "objectives": [objective_json(item) for item in end.objectives],
         "generator": asdict(info.generator),
-        "im_delivery": None if im_delivery is None else _delivery(im_delivery),
-        "uploads": _uploads(tally, window_s),
+        "im_delivery": None if im_delivery is None else delivery_json(im_delivery),
+        "uploads": uploads_json(tally, window_s),
         "scenarios": {
-            name: _cell(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
+            name: cell_json(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
         },
         "operations": [
             {
                 "scenario": key.scenario,
                 "operation": key.operation,
-                **_cell(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
+                **cell_json(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
             }
             for key in keys
         ],
@@ -209,11 +205,11 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             _stage(stage, number, tally, info, causes=found, trusted=trusted and not found)
             for number, (stage, found) in enumerate(zip(reached, badly, strict=True))
         ],
-        "capacity": None if info.capacity is None else describe(info.capacity, _cell),
+        "capacity": None if info.capacity is None else describe(info.capacity, cell_json),
         "timeline": {
             "step_s": tally.timeline.step_s,
             "steps": [
-                {"t_s": step - info.start, **_cell(cell, nothing, tally.timeline.step_s)}
+                {"t_s": step - info.start, **cell_json(cell, nothing, tally.timeline.step_s)}
                 for step, cell in tally.timeline.items()
             ],
         },
@@ -260,32 +256,6 @@ def following_schema(file: Path) -> Iterator[None]:
         raise ResultsError(f"{file}: does not follow the schema of results.json ({reason})") from exc
 
 
-def _cell(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
-    """`turns` accounts for everything; all else is of the window alone."""
-    ended = cell.outcomes.total()
-    return {
-        "turns": {
-            "started": cell.started + excluded.started,
-            "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
-            "excluded": excluded.started,
-        },
-        "throughput_per_s": cell.outcomes["ok"] / duration_s if duration_s else None,
-        "goodput": {
-            "good": cell.good,
-            "per_s": cell.good / duration_s if duration_s else None,
-            "share": cell.good / ended if ended else None,
-        },
-        "stalls": {**asdict(cell.stalls), "share": cell.stalls.share},
-        "tokens": dict(cell.tokens),
-        "bytes": dict(cell.bytes),
-        "metrics": {name: _summary(cell.ok[name]) for name in METRICS if name in cell.ok},
-        "metrics_all_attempts": {
-            name: _summary(cell.attempts(name)) for name in METRICS if cell.missed[name]
-        },
-        "metrics_failed": {name: _summary(cell.failed[name]) for name in METRICS if name in cell.failed},
-    }
-
-
 def _stage(
     stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, causes: Sequence[str], trusted: bool
 ) -> dict[str, Any]:
@@ -302,95 +272,6 @@ def _stage(
         "loop_lag_p99_s": stage.loop_lag_p99_s,
         "arrivals_due": stage.due,
         "causes": list(causes),
-        "objectives": [_objective(item) for item in judged],
-        **_cell(tally.stages.get(number, Cell()), Cell(), length_s),
-    }
-
-
-def _uploads(tally: Tally, window_s: float) -> dict[str, Any] | None:
-    """By size; None when nothing was uploaded in the window."""
-    if not tally.sizes:
-        return None
-    downloads: Counter[str] = Counter()
-    for cells in (tally.cells, tally.excluded):
-        for key, cell in cells.items():
-            if key.operation == DOWNLOAD:
-                downloads.update(cell.outcomes)
-    return {
-        **compared(downloads),
-        "sizes": [
-            {
-                "name": NAMES[number],
-                "up_to_bytes": up_to_bytes(number),
-                "throughput_bytes_per_s": throughput(cell.ok["upload_pace"]),
-                **_cell(cell, Cell(), window_s),
-            }
-            for number, cell in sorted(tally.sizes.items())
-        ],
-    }
-
-
-def _delivery(observed: Observed) -> dict[str, Any]:
-    report = observed.report
-    total, worst = report.total, report.worst_burst
-    refused = observed.latency_refused is not None
-    return {
-        "sent": total.sent,
-        "accepted": total.accepted,
-        "delivered": total.delivered,
-        "lost": total.lost,
-        "delivered_though_failed": total.delivered_though_failed,
-        "duplicates": total.duplicates,
-        "reordered": total.reordered,
-        "unexpected": report.unexpected,
-        "untracked": observed.untracked,
-        "latency": None if refused else _summary(total.latency),
-        "latency_refused": observed.latency_refused,
-        "bursts": {
-            "n": len(report.bursts),
-            "lossy": sum(burst.lost > 0 for burst in report.bursts.values()),
-            "worst": None if worst is None else _burst(worst, None if refused else observed.t_start),
-        },
-    }
-
-
-def _burst(burst: Delivery, t_start: float | None) -> dict[str, Any]:
-    """`t_start` None: the clocks cannot be compared."""
-    return {
-        "t_s": None if t_start is None or burst.t_first is None else burst.t_first - t_start,
-        "sent": burst.sent,
-        "delivered": burst.delivered,
-        "lost": burst.lost,
-        "duplicates": burst.duplicates,
-        "reordered": burst.reordered,
-        "latency_max_s": None if t_start is None else burst.latency.max,
-    }
-
-
-def _summary(histogram: Histogram) -> dict[str, Any]:
-    """Percentiles in seconds; null where withheld. A percentile among failures is the text "inf"."""
-    return {
-        "n": histogram.n,
-        **{f"p{percent}": _finite(value) for percent, value in histogram.quantiles((50, 90, 95, 99)).items()},
-        "max": _finite(histogram.max),
-        "histogram": histogram.encode(),
-    }
-
-
-def _finite(value: float | None) -> float | str | None:
-    return "inf" if value == math.inf else value
-
-
-def _objective(item: ObjectiveResult) -> dict[str, Any]:
-    return {
-        "text": item.objective.text,
-        "scenario": item.objective.scenario,
-        "metric": item.objective.metric,
-        "percent": item.objective.percent,
-        "operator": item.objective.operator,
-        "unit": item.objective.unit.value,
-        "verdict": item.verdict.value,
-        "value": _finite(item.value),
-        "limit": item.objective.limit,
-        "n": item.n,
+        "objectives": [objective_json(item) for item in judged],
+        **cell_json(tally.stages.get(number, Cell()), Cell(), length_s),
     }
