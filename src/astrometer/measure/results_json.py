@@ -1,4 +1,4 @@
-"""What was measured -> the parts of `results.json`: cells, summaries, uploads, IM delivery, objectives. Pure."""
+"""What was measured -> parts of `results.json`: cells, summaries, uploads, IM delivery, objectives. Pure."""
 
 import math
 from collections import Counter
