@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -246,3 +247,23 @@ def test_an_arrival_whose_on_start_fails_is_dropped_and_counted(sim, tmp_path):
 def test_dropped_reads_are_not_counted_as_missing_ttfts(sim, tmp_path):
     results, _ = sim.locust("reads", *OPEN, "--max-in-flight", "1", out=tmp_path, seconds=3, users=60)
     assert "ttft" not in results["metrics_all_attempts"]
+
+
+RAISES = ONE_QUESTION.replace("self.ask(self.prompt())", "raise ValueError('a slip of the pen')")
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
+def test_an_arrival_whose_task_fails_before_it_asks_is_dropped_and_the_report_warns(sim, tmp_path, processes):
+    broken = tmp_path / "broken.py"
+    broken.write_text(RAISES)
+    results, _ = sim.locust(str(broken), *OPEN, *processes, out=tmp_path, seconds=2, users=10)
+    intended = results["arrivals"]["intended"]
+    assert intended > 0
+    assert results["turns"]["outcomes"] == {"dropped": intended}
+    assert results["generator"]["user_errors"] == intended
+    shown = subprocess.run(
+        [sys.executable, "-m", "astrometer", "report", str(tmp_path)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    words = " ".join(re.sub("[^a-z0-9]", " ", shown.stdout).split())
+    assert f"code of the locustfile raised {intended} exceptions" in words

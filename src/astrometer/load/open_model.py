@@ -4,7 +4,7 @@ In the open model each user that Locust spawns stands for `--rate-unit` arrivals
 spawning, shapes, workers and web UI steer a rate, of which `load.rates` tells. The tokens only wait; this
 engine starts its share of the arrivals on the schedule of `load.arrivals`, each in a greenlet of its own,
 whether or not earlier ones are done. A late start is schedule lag; an arrival beyond the cap of running ones
-is counted as dropped.
+is counted as dropped, and so is one whose task ends before it asks anything.
 """
 
 import logging
@@ -170,8 +170,9 @@ class OpenModel:
             )
             log.error("%s\n%s", exc, traceback.format_exc())  # noqa: TRY400
         finally:
-            if not ready:  # its `on_start` failed or was killed: nothing was asked, and that must count
+            if not ready:  # its `on_start` failed or was killed
                 performer._state = None
+            if not ready or performer.t_intended is not None:  # nothing was asked, and that must count
                 performer.drop_arrival(t_intended)
             performer.t_intended = None
             self._busy.discard(performer)

@@ -12,6 +12,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -244,12 +245,16 @@ class Run:
             stall_threshold_s=self.settings.stall_threshold_s,
             profile=str(self.profile) if self.profile else None,
             stages=self._stages(self.profile) if self.profile else (),
-            generator=worst(
-                self.processes.values(),
-                self.tally,
-                self.lost_workers,
-                schedule_lag_limit_s=schedule_lag_limit_s(self.settings.objectives),
-                lost_from_s=self.lost_from_s,
+            generator=replace(
+                worst(
+                    self.processes.values(),
+                    self.tally,
+                    self.lost_workers,
+                    schedule_lag_limit_s=schedule_lag_limit_s(self.settings.objectives),
+                    lost_from_s=self.lost_from_s,
+                ),
+                # Locust's own count, of all workers.
+                user_errors=sum(row["count"] for row in environment.runner.exceptions.values()),
             ),
         )
         return results.build(self.tally, info, self._delivery)

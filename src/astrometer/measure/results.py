@@ -53,6 +53,7 @@ class GeneratorHealth:
     streams_calibrated: int | None = None  # as many as it measures well; None: never calibrated
     lost_workers: int = 0
     lost_from_s: float | None = None  # since the run's start: from when on a lost worker is not known of
+    user_errors: int = 0  # exceptions of the locustfile's own code, of all processes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -184,6 +184,7 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
     lag, late, cpu = health["loop_lag_p99_s"], health["schedule_lag_p99_s"], health["cpu_max"]
     late_limit_s = health.get("schedule_lag_limit_s", MAX_SCHEDULE_LAG_S)  # not in older files
     peak, calibrated = health.get("streams_peak"), health.get("streams_calibrated")
+    errors = health.get("user_errors")
     return [
         line(
             "event-loop lag p99", lag, shown.duration(lag), MAX_LOOP_LAG_S, f"≤ {MAX_LOOP_LAG_S * 1e3:.0f} ms"
@@ -203,6 +204,7 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
             "over": bool(peak and calibrated and peak > calibrated),
         },
         line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
+        line("exceptions in the locustfile", errors, shown.count(errors or 0), 0, "0"),
         {
             "name": "event-loop lag, longest",
             "text": shown.duration(health["loop_lag_max_s"]),

@@ -49,6 +49,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
         *uploads.lines(results),
         *view.im_lines(results),
         *view.strain_lines(results),
+        *view.error_lines(results),
     ]
     lines += [f"- {text(line)}" for line in facts]
     lines += [""] if facts else []

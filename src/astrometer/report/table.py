@@ -43,6 +43,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
             *uploads.lines(results),
             *view.im_lines(results),
             *view.strain_lines(results),
+            *view.error_lines(results),
         )
     ]
     if not rows:

@@ -212,6 +212,15 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
     return [warning]
 
 
+def error_lines(results: Mapping[str, Any]) -> list[str]:
+    """A warning when the locustfile's own code raised exceptions; empty otherwise."""
+    errors = results["generator"].get("user_errors")  # not in older files
+    if not errors:
+        return []
+    raised = f"{shown.count(errors)} exception{'s' if errors > 1 else ''}"
+    return [f"Warning: code of the locustfile raised {raised} (see Locust's log), and asked no further there"]
+
+
 def stall_lines(results: Mapping[str, Any]) -> list[str]:
     """How often streams stood still, in a sentence; empty when none did."""
     stalls = results.get("stalls")  # not in older files
