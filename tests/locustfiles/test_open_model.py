@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -267,3 +268,23 @@ def test_an_arrival_whose_task_fails_before_it_asks_is_dropped_and_the_report_wa
     )  # fmt: skip
     words = " ".join(re.sub("[^a-z0-9]", " ", shown.stdout).split())
     assert f"code of the locustfile raised {intended} exceptions" in words
+
+
+LESS_AND_LESS = """
+from locust import LoadTestShape
+
+class LessAndLess(LoadTestShape):
+    def tick(self):
+        passed_s = self.get_run_time()
+        return None if passed_s > 6 else (20, 20) if passed_s < 3 else (2, 20)
+"""
+
+
+def test_the_requested_rate_is_that_of_every_moment_and_not_of_the_last(sim, asking, tmp_path):
+    Path(asking).write_text(ONE_QUESTION + LESS_AND_LESS)
+    results, _ = sim.locust(asking, *OPEN, out=tmp_path, seconds=30)
+    arrivals = results["arrivals"]
+    assert arrivals["rate_per_s"] == 20
+    assert arrivals["expected"] == pytest.approx(arrivals["intended"], abs=8)
+    assert 50 <= arrivals["intended"] <= 90
+    assert results["users"] == 20

@@ -139,6 +139,7 @@ class Plugin:
                 self._run.open_model.start()
         self._rates.begin()
         if not isinstance(self._runner, WorkerRunner):
+            self._run.demand.start()
             self._run.watch()
             self._run.write_journal(ended=False)
             self._guard = Guard(self._run, self._end_early)

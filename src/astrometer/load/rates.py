@@ -47,11 +47,14 @@ class Dispatching:
 
     def _dispatched(self, users: Dispatched) -> None:
         run = self._current()
-        if run is None or run.open_model is None or run.is_over:
+        if run is None or run.is_over:
             return
         total: Counter[str] = Counter()
         for own in users.values():
             total.update(own)
+        run.demand.dispatched(total.total())
+        if run.open_model is None:
+            return
         if not isinstance(self._runner, MasterRunner):
             run.open_model.change(Change(t=time.perf_counter(), users=total))
             return

@@ -23,6 +23,7 @@ from astrometer import __version__
 from astrometer.api.endpoints import Scope
 from astrometer.config import Secret
 from astrometer.load import capacity_slots, journal
+from astrometer.load.demand import Demand
 from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.im_watch import Sent, SinkError, Watch
 from astrometer.load.open_model import LEAD_S, OpenModel
@@ -103,7 +104,8 @@ class Run:
         self._first_user = self._next_user = worker_index * USERS_PER_WORKER
         self._names: dict[str, tuple[int, int]] = {}  # of workers, as reported
         self.stop: Stop | None = None  # who ended it early
-        self._intended = 0  # arrivals of workers, as reported
+        self._intended = 0  # arrivals of workers, as reported, and of this process
+        self.demand = Demand(environment.runner, lambda: self.elapsed_s)  # not followed on workers
 
     def next_user(self) -> int:
         """A number that no other user of the run has, in whatever process."""
@@ -171,6 +173,7 @@ class Run:
         """The window ends; what runs is drained and still counts."""
         if self._stop_s is None:
             self._stop_s = time.perf_counter()
+            self.demand.stop()
             if self.slot_book is not None:
                 self._environment.events.request.remove_listener(self.slot_book.ended)
             if self.open_model is not None:
@@ -238,7 +241,7 @@ class Run:
                 "platform": platform.platform(),
             },
             objectives=self.settings.objectives,
-            problems=self._problems,
+            problems=[*self._problems, *self._shortfall()],
             stop=self.stop,
             capacity=searched,
             names=self.names(),
@@ -269,7 +272,7 @@ class Run:
         if searched is not None:
             return max((step.level for step in searched.steps), default=0)
         if self.profile is None:
-            return int(self._environment.runner.target_user_count)
+            return self.demand.peak
         return round(self.profile.peak / (self.settings.rate_unit if self.profile.is_rate else 1.0))
 
     def _arrivals(self, searched: CapacityRun | None) -> OpenArrivals | None:
@@ -280,15 +283,12 @@ class Run:
             return self._shaped_arrivals(self.profile)
         if searched is not None:
             return self._searched_arrivals(searched)
-        rate = self._environment.runner.target_user_count * settings.rate_unit
-        spawn_rate = float(getattr(self._environment.parsed_options, "spawn_rate", None) or 1.0)
-        ramp_s = (self._environment.runner.target_user_count - 1) // spawn_rate
         return OpenArrivals(
             process=settings.arrivals.value,
             seed=settings.arrival_seed,
-            rate_per_s=rate,
-            expected=rate * max(0.0, self.elapsed_s - ramp_s / 2),
-            intended=self._intended + self.take_intended(),
+            rate_per_s=self.demand.peak * settings.rate_unit,
+            expected=self.demand.user_seconds(self.elapsed_s - self._lead_s) * settings.rate_unit,
+            intended=self._all_intended(),
         )
 
     def _shaped_arrivals(self, profile: Profile) -> OpenArrivals:
@@ -298,7 +298,7 @@ class Run:
             seed=self.settings.arrival_seed,
             rate_per_s=profile.peak * per_level,
             expected=profile.area(self.elapsed_s - self._lead_s) * per_level,
-            intended=self._intended + self.take_intended(),
+            intended=self._all_intended(),
         )
 
     def _stages(self, profile: Profile) -> list[LoadStage]:
@@ -327,7 +327,7 @@ class Run:
 
     def _searched_arrivals(self, searched: CapacityRun) -> OpenArrivals:
         """Every window of a search was held against its own rate already."""
-        intended = self._intended + self.take_intended()
+        intended = self._all_intended()
         return OpenArrivals(
             process=self.settings.arrivals.value,
             seed=self.settings.arrival_seed,
@@ -335,6 +335,17 @@ class Run:
             expected=float(intended),
             intended=intended,
         )
+
+    def _all_intended(self) -> int:
+        self._intended += self.take_intended()
+        return self._intended
+
+    def _shortfall(self) -> list[str]:
+        """Of the users of a closed model. Whoever shapes the load is not told how many there are at once."""
+        if self.settings.rate_unit > 0 or self._environment.shape_class is not None:
+            return []
+        cause = self.demand.shortfall(sum(used for used, _ in self.names().users))
+        return [] if cause is None else [cause]
 
     def _make_open_model(self, environment: Any) -> OpenModel | None:
         if self.settings.rate_unit <= 0:
