@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -248,6 +249,38 @@ def test_an_arrival_whose_on_start_fails_is_dropped_and_counted(sim, tmp_path):
 def test_dropped_reads_are_not_counted_as_missing_ttfts(sim, tmp_path):
     results, _ = sim.locust("reads", *OPEN, "--max-in-flight", "1", out=tmp_path, seconds=3, users=60)
     assert "ttft" not in results["metrics_all_attempts"]
+
+
+def test_ctrl_c_while_arrivals_drain_loses_nothing(sim, asking, tmp_path):
+    slow = ("--prompt-suffix", "[[ttft=3 gap=0 tokens=1]]")
+    command = sim.command(asking, *OPEN, *slow, "--astrometer-out", str(tmp_path), seconds=2, users=5)
+    with subprocess.Popen(command, env=sim.environment(), stderr=subprocess.PIPE, text=True) as locust:
+        for line in locust.stderr:
+            if "limit reached" in line:  # Locust's --run-time: the drain begins
+                locust.send_signal(signal.SIGINT)
+        locust.wait(timeout=30)
+    results = json.loads((tmp_path / "results.json").read_text())
+    intended = results["arrivals"]["intended"]
+    assert results["turns"]["outcomes"] == {"ok": intended}
+    assert intended >= 8
+
+
+STOPPED_TWICE = """
+from locust import events
+
+@events.test_stop.add_listener
+def once_more(environment, **_):
+    if not hasattr(environment, "stopped_twice"):
+        environment.stopped_twice = True
+        environment.events.test_stop.fire(environment=environment)
+"""
+
+
+def test_a_test_that_is_stopped_twice_is_concluded_once(sim, asking, tmp_path):
+    Path(asking).write_text(ONE_QUESTION + STOPPED_TWICE)
+    results, done = sim.locust(asking, *OPEN, "--slo", "e2e_max < 20s", out=tmp_path, seconds=2, users=10)
+    assert done.stderr.count("verdict ") == 1
+    assert results["arrivals"]["intended"] == results["turns"]["started"] > 0
 
 
 RAISES = ONE_QUESTION.replace("self.ask(self.prompt())", "raise ValueError('a slip of the pen')")

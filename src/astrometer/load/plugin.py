@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import sys
+from functools import partial
 from typing import Any
 
 import gevent
@@ -33,6 +34,7 @@ from astrometer.load.guard import Guard
 from astrometer.load.im_watch import SinkError, Watch
 from astrometer.load.live import Live
 from astrometer.load.live_state import LiveState
+from astrometer.load.once import Once
 from astrometer.load.options import OptionError, Settings
 from astrometer.load.profile import ProfileError
 from astrometer.load.run import RUN_ID_OPTION, Run, new_run_id
@@ -53,6 +55,7 @@ class Plugin:
         self._host = ""
         self._live: Live | None = None
         self._guard: Guard | None = None
+        self._drain = self._conclude = Once(lambda: None)
         self._side: MasterSide | WorkerSide | None = None
         if isinstance(runner, MasterRunner):
             self._side = MasterSide(runner, lambda: self._run)
@@ -131,6 +134,8 @@ class Plugin:
         is_master = isinstance(self._runner, MasterRunner)
         keys = {} if is_master else self._keys
         self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
+        self._drain = Once(partial(self._drain_run, self._run))
+        self._conclude = Once(partial(self._conclude_run, self._run))
         shapes.align(environment, self._run.elapsed_s)
         capacity.attach(environment, self._run)
         if not is_master:
@@ -162,18 +167,25 @@ class Plugin:
         if self._guard is not None:
             self._guard.stop()
         self._run.no_more_arrivals()
+        if not isinstance(self._side, WorkerSide):
+            self._drain()
+
+    def _drain_run(self, run: Run) -> None:
+        """Before Locust stops anything: who finds the test stopped ends the process at once."""
         if isinstance(self._side, MasterSide):
             # Locust's master waits half a second for the last reports; a stream may take longer to end.
-            self._run.lost_workers = self._side.drain(self._environment.stop_timeout)
-            self._run.lost_from_s = self._side.lost_from_s
+            run.lost_workers = self._side.drain(self._environment.stop_timeout)
+            run.lost_from_s = self._side.lost_from_s
+        else:
+            run.drain()
 
     def _on_stop(self, **_: Any) -> None:
+        if not isinstance(self._side, WorkerSide):
+            self._conclude()
+
+    def _conclude_run(self, run: Run) -> None:
         """All users are gone, every exchange has its outcome."""
-        run = self._run
-        if run is None or isinstance(self._side, WorkerSide):
-            return
         if isinstance(self._runner, LocalRunner):
-            run.drain()
             run.health.stop()
             run.note_health("local", run.health.take())
         if self._live is not None:
@@ -192,8 +204,14 @@ class Plugin:
     def _on_quitting(self, **_: Any) -> None:
         if isinstance(self._side, WorkerSide):
             self._side.finish()
-        elif isinstance(self._runner, LocalRunner) and self._run is not None:
-            self._runner.stop()  # a master's own listener stops its workers, which would not hear `quit` then
+        elif self._run is not None:
+            if isinstance(self._runner, LocalRunner):
+                self._runner.stop()
+            else:  # its workers must not stop yet: they would not hear the `quit` that follows
+                self._runner.stop(send_stop_to_client=False)
+            # Whoever stopped it before may still be about to.
+            self._drain()
+            self._conclude()
 
 
 def _show_live(environment: Any, web_ui: Any, plugin: Plugin) -> None:
