@@ -12,18 +12,35 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from gevent.event import Event
+from locust.runners import STATE_INIT, WorkerRunner
 
 from astrometer.load import capacity, pauses
-from astrometer.load.run import Run
+from astrometer.load.run import ELAPSED_OPTION, Run
 from astrometer.measure.tally import Tally
 
 DRAIN = "astrometer_drain"
+ABSENT = "astrometer_absent"
 RELEASE = "astrometer_release"
 PART = "astrometer"  # our part of Locust's report
+LONGEST_INIT_S = 60.0
 GRACE_S = 10.0  # for the last report, beyond the stop timeout
 LIVE_STATES = ("ready", "spawning", "running", "cleanup")
+CLOCK_S = 0.02  # how old the run may be said to be to a worker that joins it
 
 log = logging.getLogger(__name__)
+
+
+def hold_back_until(ready: Event) -> None:
+    """Who joins a running test is told to begin before Locust has fired `init` here: nobody would hear it."""
+    handle = WorkerRunner.handle_message
+
+    def in_time(self: Any, msg: Any) -> None:
+        if msg.type != "ack":  # the runner itself waits for that one
+            ready.wait(LONGEST_INIT_S)
+        handle(self, msg)
+
+    WorkerRunner.handle_message = in_time  # type: ignore[method-assign]  # Locust's
 
 
 class WorkerSide:
@@ -44,13 +61,19 @@ class WorkerSide:
         self._sequence = 0
         self._final = False
 
+    def absent(self, reason: str | None = None) -> None:
+        """Nothing will come from this worker. `reason`: why it could not begin what it was asked for."""
+        self._runner.send_message(ABSENT, {"reason": reason})
+
     def finish(self) -> None:
         """Stop the users, let them finish within the stop timeout, and send the last report."""
-        run = self._current()
-        if run is None or self._final:
-            return
         # The master may still be ramping up: what it asks for until it says RELEASE comes too late.
         self._runner.last_received_spawn_timestamp = math.inf
+        run = self._current()
+        if run is None:
+            self.absent()
+        if run is None or self._final:
+            return
         run.no_more_arrivals()
         self._runner.stop()
         run.drain()
@@ -89,20 +112,25 @@ class MasterSide:
         self._runner = runner
         self._current = current
         self._sequences: dict[str, int] = {}
-        self._seen: set[str] = set()  # workers that had users, or went missing
+        self._seen: set[str] = set()  # workers that were asked for users, or went missing
         self._incomplete: set[str] = set()  # a report of theirs got lost
         self._final: set[str] = set()
         self._heard_s: dict[str, float] = {}  # since the run's start, at the last whole report
         self.lost_from_s: float | None = None  # after `drain`: from when on something is missing
+        self._clock: Any = None
         runner.environment.events.worker_report.add_listener(self._merge)
+        runner.register_message(ABSENT, self._note_absence)
 
     def begin(self) -> None:
         self._sequences.clear()
-        self._seen.clear()
+        self._seen = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
         self._incomplete.clear()
         self._final.clear()
         self._heard_s.clear()
         self.lost_from_s = None
+        if self._clock is not None:
+            self._clock.kill(block=False)
+        self._clock = gevent.spawn(self._tell_time)
 
     def drain(self, stop_timeout_s: float | None) -> int:
         """Have all workers finish and report; returns how many did not."""
@@ -127,12 +155,28 @@ class MasterSide:
         return (alive & (self._seen | set(self._sequences))) - self._final
 
     def _note_workers(self) -> None:
-        """A worker may die before its first report, and Locust forgets a missing one after a minute."""
+        """A worker may die before its first report, and Locust forgets a missing one after a minute.
+
+        One that is still ready joined the run and was asked for nothing.
+        """
         self._seen |= {
             worker
             for worker, node in self._runner.clients.items()
-            if node.user_count or node.state not in LIVE_STATES
+            if node.user_count or node.state != STATE_INIT
         }
+
+    def _note_absence(self, msg: Any, **_: Any) -> None:
+        run, worker, reason = self._current(), msg.node_id, msg.data["reason"]
+        self._note_workers()
+        if run is not None and worker not in self._final and (reason is not None or worker in self._seen):
+            run.note_problem(f"worker {worker} could not begin: {reason or 'it does not know why'}")
+        self._final.add(worker)
+
+    def _tell_time(self) -> None:
+        """A worker's options come with its first users: one that joins later learns how old the run is."""
+        while (run := self._current()) is not None and not run.is_over:
+            setattr(self._runner.environment.parsed_options, ELAPSED_OPTION, run.elapsed_s)
+            gevent.sleep(CLOCK_S)
 
     def _merge(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         run, part = self._current(), data.get(PART)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
@@ -29,7 +30,7 @@ from astrometer.load import (
     streams_tab,
     web_form,
 )
-from astrometer.load.distributed import MasterSide, WorkerSide
+from astrometer.load.distributed import MasterSide, WorkerSide, hold_back_until
 from astrometer.load.guard import Guard
 from astrometer.load.im_watch import SinkError, Watch
 from astrometer.load.live import Live
@@ -37,7 +38,7 @@ from astrometer.load.live_state import LiveState
 from astrometer.load.once import Once
 from astrometer.load.options import OptionError, Settings
 from astrometer.load.profile import ProfileError
-from astrometer.load.run import RUN_ID_OPTION, Run, new_run_id
+from astrometer.load.run import ELAPSED_OPTION, RUN_ID_OPTION, Run, new_run_id
 from astrometer.measure import results
 from astrometer.measure.verdicts import Stop
 
@@ -120,12 +121,22 @@ class Plugin:
         return str(host)
 
     def _on_start(self, environment: Any, **_: Any) -> None:
+        self._run = None
+        try:
+            self._begin(environment)
+        except Exception as exc:  # Locust logs it and goes on
+            if isinstance(self._side, WorkerSide):
+                self._side.absent(str(exc) or type(exc).__name__)
+            raise
+
+    def _begin(self, environment: Any) -> None:
         parsed = environment.parsed_options
         self._run = None
         if self._host:
             environment.host = self._host
         if not isinstance(self._runner, WorkerRunner):
             setattr(parsed, RUN_ID_OPTION, new_run_id())
+            setattr(parsed, ELAPSED_OPTION, 0.0)
         shapes.begin(environment)
         capacity.begin(environment)
         # What the imports left is looked through by every full collection otherwise: a pause of 30 ms.
@@ -139,7 +150,7 @@ class Plugin:
         shapes.align(environment, self._run.elapsed_s)
         capacity.attach(environment, self._run)
         if not is_master:
-            self._run.health.start(self._run.settings.warmup_s)
+            self._run.health.start(self._run.settings.warmup_s - self._run.elapsed_s)
             if self._run.open_model is not None:
                 self._run.open_model.start()
         self._rates.begin()
@@ -266,8 +277,11 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
         sys.exit(2)
+    _is_ready.set()
 
 
+_is_ready = Event()
 _events: Any = events  # Locust's hooks are not typed
 _events.init_command_line_parser.add_listener(_add_arguments)
 _events.init.add_listener(_init)
+hold_back_until(_is_ready)

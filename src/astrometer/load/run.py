@@ -44,7 +44,9 @@ from astrometer.measure.tally import Tally
 from astrometer.measure.verdicts import Stop
 from astrometer.measure.windows import Window
 
-RUN_ID_OPTION = "astrometer_run_id"  # travels from the master to its workers among the parsed options
+# These travel from the master to its workers among the parsed options.
+RUN_ID_OPTION = "astrometer_run_id"
+ELAPSED_OPTION = "astrometer_elapsed_s"  # how old the run is when a worker joins it
 USERS_PER_WORKER = 100_000
 # A worker's clock starts with the master's first message to it; later ones may be a little faster.
 STAGE_SLACK_S = 0.02
@@ -63,8 +65,9 @@ class Run:
         self.host = (environment.host or "").rstrip("/")  # for good: the keys go nowhere else
         self.keys = keys
         self.corpus = settings.corpus()
-        self._start_wall_s = time.time()
-        self._start_s = time.perf_counter()
+        elapsed_s = getattr(environment.parsed_options, ELAPSED_OPTION, 0.0)
+        self._start_wall_s = time.time() - elapsed_s
+        self._start_s = time.perf_counter() - elapsed_s
         self._stop_s: float | None = None
         window = Window(start=self._start_wall_s, excluded_s=settings.warmup_s)
         self.profile = profile_of(environment.parsed_options)
@@ -191,6 +194,11 @@ class Run:
     def note_intended(self, arrivals: int) -> None:
         self._intended += arrivals
 
+    def note_problem(self, problem: str) -> None:
+        """Something that makes the run INVALID."""
+        if problem not in self._problems:
+            self._problems.append(problem)
+
     def note_health(self, process: str, wire: Mapping[str, Any]) -> None:
         self.processes.setdefault(process, ProcessHealth(Histogram())).add(wire)
 
@@ -216,7 +224,7 @@ class Run:
         except SinkError as exc:
             problem = f"IM delivery was not measured: {exc}"
             log.error("%s", problem)  # noqa: TRY400 (the reason is in the text)
-            self._problems = [problem]
+            self.note_problem(problem)
 
     def results(self) -> dict[str, Any]:
         """The whole content of `results.json`."""
