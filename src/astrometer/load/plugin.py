@@ -22,6 +22,7 @@ from astrometer.config import Secret
 from astrometer.load import (
     capacity,
     ending,
+    endless,
     live_metrics,
     options,
     pauses,
@@ -131,7 +132,6 @@ class Plugin:
 
     def _begin(self, environment: Any) -> None:
         parsed = environment.parsed_options
-        self._run = None
         if self._host:
             environment.host = self._host
         if not isinstance(self._runner, WorkerRunner):
@@ -263,6 +263,8 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
             handler for handler in logging.getLogger().handlers if isinstance(handler, logging.FileHandler)
         ]
     environment.astrometer = plugin
+    if not isinstance(runner, WorkerRunner):
+        endless.keep_pruned(environment)
     try:
         plugin.check()
         capacity.install(environment)
