@@ -1,16 +1,20 @@
 """Prometheus metrics of a running test: there at 0 before it, right at its end, clean for promtool."""
 
 import json
+import re
 import subprocess
+from pathlib import Path
 
 import httpx
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from required import needs
 from web_locust import free_port, web_locust
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 
+METRICS = (Path(__file__).parents[2] / "docs" / "metrics.md").read_text("utf-8")
 P = "astrbot_load_"
 HISTOGRAMS = {
     "time_to_first_token_seconds": "ttft",
@@ -82,6 +86,19 @@ def test_promtool_finds_nothing_to_complain_of(sim):
         ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=30, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_every_metric_is_documented_with_its_type_labels_and_help(sim):
+    with web_locust(sim, "chat") as web:
+        finished(web, shape="2:1s")
+        page = web.client.get("/metrics").text
+    told = set()
+    for family in text_string_to_metric_families(page):
+        total = "_total" if family.type == "counter" else ""
+        labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
+        told.add((family.name + total, family.type, frozenset(labels), family.documentation))
+    rows = re.findall(r"^\| `(astrbot_load_\w+)` \| (\w+) \|(.*?)\| (.*) \|$", METRICS, re.MULTILINE)
+    assert told == {(*row[:2], frozenset(re.findall(r"`(\w+)`", row[2])), row[3]) for row in rows}
 
 
 def test_a_port_that_is_taken_is_an_error_before_the_start(sim):
