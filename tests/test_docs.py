@@ -191,12 +191,10 @@ def test_the_index_of_the_docs_lists_every_page():
 def test_the_configuration_for_production_can_be_read(tmp_path):
     page = (ROOT / "docs" / "watch-production.md").read_text("utf-8")
     (settings,) = [block for _, language, block in FENCED.findall(page) if language == "toml"]
-    (tmp_path / "keys").mkdir()
-    for key in ("chat", "files"):
-        (tmp_path / "keys" / key).write_text("abk_example\n")
+    (tmp_path / "astrbot_key").write_text("abk_example\n")
     (tmp_path / "astrometer.toml").write_text(settings, "utf-8")
     target = load(tmp_path / "astrometer.toml", {}).targets["prod"]
-    assert {key.name: key.scopes for key in target.keys.values()} == {"chat": {"chat"}, "files": {"file"}}
+    assert {key.name: key.scopes for key in target.keys.values()} == {"main": {"chat", "file"}}
 
 
 def commands(page: Path) -> list[str]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from required import needs
 
 from astrometer import __version__, config
 
@@ -49,6 +50,46 @@ def test_secrets_are_files_and_no_environment_holds_one():
         for secret in service.get("secrets", []):
             assert secret in COMPOSE["secrets"]
     assert "grafana/secrets/" in (ROOT / ".gitignore").read_text()
+
+
+def test_the_commands_of_compose_make_every_secret_and_say_who_reads_it():
+    header = (GRAFANA / "compose.yaml").read_text().partition("\nname:")[0]
+    for name, secret in COMPOSE["secrets"].items():
+        assert re.search(rf"(> |tee ){re.escape(secret['file'].removeprefix('./'))}\b", header), name
+    for service in SERVICES.values():
+        if service.get("secrets"):
+            assert service["user"].split(":")[0] in header
+
+
+def key_paths():
+    """How the exporter runs -> where it sees its key."""
+    unit = (ROOT / "deploy/systemd/astrometer-probe.service").read_text()
+    (credential,) = re.findall(r"^LoadCredential=(\w+):", unit, re.MULTILINE)
+    (secret,) = SERVICES["exporter"]["secrets"]
+    (container,) = manifest("Deployment")["spec"]["template"]["spec"]["containers"]
+    (mount,) = [mount["mountPath"] for mount in container["volumeMounts"] if mount["name"] == "keys"]
+    (entry,) = re.findall(r"--from-file=(\w+)=", (ROOT / "deploy/kubernetes/exporter.yaml").read_text())
+    return {
+        "systemd": f"/run/credentials/astrometer-probe.service/{credential}",
+        "Compose": f"/run/secrets/{secret}",
+        "Kubernetes": f"{mount}/{entry}",
+    }
+
+
+def test_the_how_to_for_production_names_the_key_where_each_service_sees_it_and_no_place_for_state():
+    page = (ROOT / "docs/watch-production.md").read_text()
+    stated = re.findall(r"^\| \[(\w+)\].*\| `(/run/\S+)` \|$", page, re.MULTILINE)
+    assert dict(stated) == key_paths()
+    shipped = {
+        "Compose": (GRAFANA / "astrometer.example.toml").read_text(),
+        "Kubernetes": manifest("ConfigMap")["data"]["astrometer.toml"],
+    }
+    for name, text in shipped.items():
+        assert tomllib.loads(text)["targets"]["prod"]["keys"]["main"]["file"] == key_paths()[name]
+    taught = re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1]
+    for text in (taught, *shipped.values()):
+        # It would win over $STATE_DIRECTORY, and lie beside a configuration that cannot be written to.
+        assert "state_dir" not in tomllib.loads(text)
 
 
 def test_every_file_that_a_container_mounts_is_here():
@@ -111,6 +152,13 @@ def test_the_exporter_of_the_cluster_runs_without_rights_and_is_found_by_its_mon
     assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
+def test_the_load_test_of_the_cluster_is_found_by_its_monitor_at_a_port_that_the_locust_operator_declares():
+    master, monitor = manifest("LocustTest")["spec"]["master"], manifest("PodMonitor")["spec"]
+    assert monitor["selector"]["matchLabels"].items() <= master["labels"].items()
+    # `MasterPorts` of its internal/resources/ports.go; Prometheus knows the declared ports of a pod only.
+    assert {endpoint["portNumber"] for endpoint in monitor["podMetricsEndpoints"]} <= {5557, 5558, 8089}
+
+
 def test_the_locust_master_waits_until_its_workers_can_hear_it_quit():
     """A Locust worker that was told to stop listens again only after its stop timeout."""
     master = manifest("LocustTest")["spec"]["master"]
@@ -140,8 +188,7 @@ def test_the_unit_starts_the_exporter_and_systemd_finds_no_fault_in_it():
 
 @pytest.mark.promtool
 def test_prometheus_takes_its_configuration():
-    if shutil.which("promtool") is None:
-        pytest.skip("no promtool here")
+    needs("promtool", "promtool")
     done = subprocess.run(
         ["promtool", "check", "config", str(GRAFANA / "prometheus/prometheus.yml")],
         capture_output=True, text=True, check=False, timeout=60,

@@ -4,13 +4,16 @@ The operator splits a command at white space (no quoting) and appends its own ar
 written down here from its source (`internal/resources/command.go`, API locust.io/v2).
 """
 
+import contextlib
 import json
 import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import httpx
 import yaml
 from own_master import free_port
 
@@ -33,6 +36,18 @@ def arguments(role, **changes):
     return words
 
 
+def metrics(url):
+    """Of the running test, as podmonitor.yaml has it scraped."""
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        with contextlib.suppress(httpx.TransportError):
+            page = httpx.get(url, trust_env=False, timeout=5).text
+            if "astrbot_load_run_info{" in page:
+                return page
+        time.sleep(0.2)
+    return ""
+
+
 def test_the_operators_commands_run_a_distributed_test_to_its_verdict(tmp_path):
     simulator = Simulator(SimulatorConfig(rate_limit=RateLimit(strategy="off")))
     secret = simulator.config.keys["all"].secret
@@ -53,21 +68,22 @@ def test_the_operators_commands_run_a_distributed_test_to_its_verdict(tmp_path):
             "stop_timeout": 2,
             "warmup": "1s",
         }
-        output = {"astrometer_out": tmp_path, "astrometer_metrics_port": free_port()}
         here = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port]
         here += ["--web-host", "127.0.0.1", "--web-port", web]
         operators = ["--master", f"--expect-workers={WORKERS}", "--autostart", "--autoquit", "5"]
         operators += ["--enable-rebalancing", "--only-summary"]
-        master = locust(*arguments("master", **load, **output), *operators, *here)
+        master = locust(*arguments("master", **load, astrometer_out=tmp_path), *operators, *here)
         workers = [
             locust(*arguments("worker"), "--worker", "--master-host=127.0.0.1") for _ in range(WORKERS)
         ]
         try:
+            scraped = metrics(f"http://127.0.0.1:{web}/metrics")
             outputs = [process.communicate(timeout=90)[1] for process in (master, *workers)]
         finally:
             for process in (master, *workers):
                 process.kill()
                 process.wait(timeout=10)
+    assert "astrbot_load_run_info{" in scraped
     results_file = tmp_path / "results.json"
     assert results_file.exists(), outputs[0][-3000:]
     results = json.loads(results_file.read_text())
