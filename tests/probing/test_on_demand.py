@@ -154,29 +154,32 @@ def test_a_scrape_that_finds_no_place_in_half_its_time_is_skipped_and_a_schedule
         return Verdict.passed()
 
     async def slow(_ctx):
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2.0)
         return Verdict.passed()
 
     target = replace(bench.target("all"), concurrency=1)
     hog, plan = bench.plan(target, slow, name="hog"), bench.plan(target, quick)
     app = Exporter(Config(source="test", targets={"sim": target}), [hog, plan])
 
-    async def go() -> httpx.Response:
+    async def go() -> list[httpx.Response]:
         transport = httpx.ASGITransport(app.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://e") as client:
             hogging = asyncio.create_task(app.runner.run(hog))
             await asyncio.sleep(0.1)
             header = {"X-Prometheus-Scrape-Timeout-Seconds": "1.1"}
-            scraping = asyncio.create_task(client.get(ASKED, headers=header))
+            scrape = asyncio.create_task(client.get(ASKED, headers=header))
             await asyncio.sleep(0.1)
-            assert (await app.runner.run(plan)).ok
+            scheduled = asyncio.create_task(app.runner.run(plan))  # joins it, and then waits by itself
+            await scrape
+            joined = await client.get(ASKED, headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.7"})
+            assert (await scheduled).ok
             await hogging
-            return await scraping
+            return [await scrape, joined]
 
-    answer = asyncio.run(go())
-    assert answer.status_code == 200
-    assert "\nprobe_success " not in answer.text
-    assert sample(answer, 'astrbot_probe_skipped_total{cause="schedule"') == 1
+    for answer in asyncio.run(go()):
+        assert answer.status_code == 200
+        assert "\nprobe_success " not in answer.text
+        assert sample(answer, 'astrbot_probe_skipped_total{cause="schedule"') == 1
 
 
 @pytest.mark.parametrize(("umo", "pushes"), [("sim:FriendMessage:me", 1), ("", 3)])

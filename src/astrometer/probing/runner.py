@@ -5,6 +5,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from math import inf
 from time import perf_counter
 
 import httpx
@@ -39,7 +40,7 @@ class _Flight:
 
     plan: Plan
     decided: asyncio.Future[Run]
-    lowered: bool  # by whoever started it: its deadline is not the plan's
+    lowered: bool  # by whoever started it: its patience or its deadline is not the plan's
     task: asyncio.Task[Run] = field(init=False)
     awaited: bool = False  # somebody gets the whole run from `Runner.run`
     waiting: bool = True  # for its turn: as many runs of the target as its config allows are under way
@@ -151,6 +152,8 @@ class Runner:
             return flight.decided.result()
         if flight.task.done():
             return flight.task.result()
+        if flight.waiting:
+            return _skipped(plan, BUSY, f"its turn did not come in {limit_s:g} s")
         return Run(
             target=plan.target.name,
             probe=plan.probe.name,
@@ -160,8 +163,7 @@ class Runner:
         )
 
     def _start(self, plan: Plan, total_s: float | None, finished: Finished | None = None) -> _Flight:
-        lowered = total_s is not None and total_s < plan.limits.total_s
-        flight = _Flight(plan, asyncio.get_running_loop().create_future(), lowered)
+        flight = _Flight(plan, asyncio.get_running_loop().create_future(), lowered=total_s is not None)
 
         async def fly() -> Run:
             try:
@@ -191,8 +193,9 @@ class Runner:
             if flight.withdrawn:
                 return _skipped(plan, BUSY, "not wanted any more when its turn came")
             flight.waiting = False
-            if total_s is not None:
-                left_s = min(plan.limits.total_s, total_s - (perf_counter() - began))
+            left_s = inf if total_s is None else total_s - (perf_counter() - began)
+            flight.lowered = left_s < plan.limits.total_s
+            if flight.lowered:
                 plan = replace(plan, limits=replace(plan.limits, total_s=left_s))
             return await self._run(plan, flight.decided.set_result)
         finally:
@@ -200,8 +203,8 @@ class Runner:
 
     def _gate(self, target: Target) -> asyncio.Semaphore:
         """Of the width that the config says now. What another one let in before is not counted by it."""
-        width, gate = self._gates.get(target.name, (0, asyncio.Semaphore(0)))
-        if width != target.concurrency:
+        width, gate = self._gates.get(target.name, (0, None))
+        if gate is None or width != target.concurrency:
             gate = asyncio.Semaphore(target.concurrency)
             self._gates[target.name] = (target.concurrency, gate)
         return gate
