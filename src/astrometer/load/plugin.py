@@ -4,7 +4,6 @@
 master, under `locust` and under `astrometer load`.
 """
 
-import gc
 import json
 import logging
 import os
@@ -139,9 +138,7 @@ class Plugin:
             setattr(parsed, ELAPSED_OPTION, 0.0)
         shapes.begin(environment)
         capacity.begin(environment)
-        # What the imports left is looked through by every full collection otherwise: a pause of 30 ms.
-        gc.collect()
-        gc.freeze()
+        pauses.collect_rarely()
         is_master = isinstance(self._runner, MasterRunner)
         keys = {} if is_master else self._keys
         self._run = Run(environment, Settings.of(parsed), keys, getattr(self._runner, "worker_index", 0))
