@@ -36,8 +36,8 @@ def hold_back_until(ready: Event) -> None:
     handle = WorkerRunner.handle_message
 
     def in_time(self: Any, msg: Any) -> None:
-        if msg.type != "ack":  # the runner itself waits for that one
-            ready.wait(LONGEST_INIT_S)
+        if msg.type != "ack" and not ready.wait(LONGEST_INIT_S):  # the runner itself waits for that one
+            ready.set()  # a program of somebody's own that never fires it
         handle(self, msg)
 
     WorkerRunner.handle_message = in_time  # type: ignore[method-assign]  # Locust's
