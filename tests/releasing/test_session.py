@@ -72,11 +72,12 @@ def session(tmp_path, machine, *, repeat=1, tries=2, candidate="./AstrBot", base
         locustfile=tmp_path / "chat.py", target=config.Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=9, stop_timeout_s=1, processes=None, slos=(), out=tmp_path, web_port=None,
     )  # fmt: skip
+    machine.said = []
     plan = ReleasePlan(
         specs={Role.BASELINE: baseline, Role.CANDIDATE: candidate}, repeat=repeat, load=load,
         model=ModelScript(), out=tmp_path / "out", tries=tries,
     )  # fmt: skip
-    return Session(plan, lambda _: None, machine.means)
+    return Session(plan, machine.said.append, machine.means)
 
 
 def run(tmp_path, machine, **options):
@@ -131,6 +132,7 @@ def test_a_run_with_nothing_against_it_but_too_few_samples_is_not_repeated(tmp_p
     found = run(tmp_path, machine)
     assert len(machine.runs) == 2
     assert found[Role.BASELINE][0].results["causes"] == [THIN, THIN]
+    assert any("--duration" in line for line in machine.said)
 
 
 def test_an_interrupted_run_is_the_last_one_and_its_server_is_gone(tmp_path):

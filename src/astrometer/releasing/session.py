@@ -85,11 +85,13 @@ class Session:
         directory = self.plan.directory(turn)
         for attempt in range(1, self.plan.tries + 1):
             measured = self._measure(side, directory)
-            causes = measured["causes"]
-            # A run as long as this one will have no more samples.
-            if measured["verdict"] != "INVALID" or all("too few samples" in cause for cause in causes):
+            if measured["verdict"] != "INVALID":
                 break
+            causes = measured["causes"]
             self.say(f"INVALID: {'; '.join(causes)}")
+            if all("too few samples" in cause for cause in causes):
+                self.say("another run like it would have no more; longer ones have (--duration)")
+                break
             if attempt < self.plan.tries:
                 spoilt = self.plan.spoilt(turn, attempt)
                 spoilt.parent.mkdir(parents=True, exist_ok=True)

@@ -37,8 +37,8 @@ def bounds(lines: Sequence[Line]) -> dict[bool, float]:
             if math.isfinite(end)
         ]
         margins = [line.row.margin for line in lines if line.row.is_share == is_share]
-        # The widest interval may run off the axis, where an arrow stands for it.
-        wanted = max([2.2 * min(margins, default=0), *sorted(ends)[:-1][-1:]])
+        # The widest quarter may run off the axis, where an arrow stands for it: the others want to be read.
+        wanted = max([2.2 * min(margins, default=0), *sorted(ends)[: len(ends) * 3 // 4][-1:]])
         found[is_share] = next((edge for edge in edges if edge >= wanted), edges[-1])
     return found
 

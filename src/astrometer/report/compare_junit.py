@@ -25,18 +25,20 @@ def render_junit(page: Page, *, accept_undecided: bool = False) -> str:
         "FAIL": "failure",
         "UNDECIDED": "skipped" if accept_undecided else "error",
     }
+    untrusted = "the runs cannot be compared; " if page.reasons else ""
     cases = [
         junit.Case(
             name="the runs can be compared",
             classname=SUITE,
             message="; ".join(page.reasons) or "nothing speaks against it",
             problem="error" if page.reasons else None,
+            detail="\n".join(page.reasons),
         ),
         *(
             junit.Case(
                 name=check.text,
                 classname=SUITE,
-                message=f"{check.verdict}: {check.why}",
+                message=f"{untrusted}{check.verdict}: {check.why}",
                 problem="error" if page.reasons else problems[check.verdict],
             )
             for check in page.checks
