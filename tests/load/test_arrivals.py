@@ -47,24 +47,42 @@ CHANGES = st.lists(st.tuples(st.floats(0.01, 5), st.floats(0, 100), st.integers(
 
 @given(st.sampled_from(Process), CHANGES, st.data())
 def test_shares_are_disjoint_and_together_the_whole_schedule(process, changes, data):
-    """However the rate and the number of workers change, and whenever each of them looks."""
+    """However the rate and the number of workers change, and whenever each of them looks.
 
-    def taken(shares, looks=()):
-        made, t, times = Arrivals(process, seed=3), 0.0, []
-        for (wait_s, rate, _), share in zip(changes, shares, strict=True):
-            for look in looks:
-                times += made.take_until(t + look * wait_s)
-            t += wait_s
-            times += made.change(t, rate, share)
-        return times + made.take_until(t + 3.0)
-
-    workers = max((of for *_, of in changes), default=1)
-    whole = taken([WHOLE] * len(changes))
-    parts = []
-    for worker in range(workers):
-        looks = sorted(data.draw(st.lists(st.floats(0, 1), max_size=3)))
-        parts += taken([Share(worker if worker < of else None, of) for *_, of in changes], looks)
+    Workers join, leave and come back as others: each knows the sum of the rates so far, and no more.
+    """
+    whole, made = [], Arrivals(process, seed=3)
+    workers, parts = {}, []
+    t = rate = operational = 0.0
+    for wait_s, following, of in changes:
+        for look in sorted(data.draw(st.lists(st.floats(0, 1), max_size=3))):
+            parts += [due for worker in workers.values() for due in worker.take_until(t + look * wait_s)]
+        t, operational, rate = t + wait_s, operational + wait_s * rate, following
+        whole += made.change(t, rate, WHOLE, operational)
+        for gone in range(of, len(workers)):
+            parts += workers.pop(gone).take_until(t)
+        for rank in range(of):
+            worker = workers.setdefault(rank, Arrivals(process, seed=3))
+            parts += worker.change(t, rate, Share(rank, of), operational)
+    whole += made.take_until(t + 3.0)
+    parts += [due for worker in workers.values() for due in worker.take_until(t + 3.0)]
     assert sorted(parts) == whole
+
+
+def test_an_arrival_in_the_moment_of_a_change_is_nobodys_twice():
+    there, joining = arrivals(share=Share(0, 1)), Arrivals(Process.CONSTANT, seed=1)
+    assert there.change(0.05, 10.0, Share(1, 2), 0.5) == pytest.approx([0.05])
+    assert joining.change(0.05, 10.0, Share(0, 2), 0.5) == []
+    assert (there.due(), joining.due()) == pytest.approx((0.15, 0.25))
+
+
+@given(CHANGES)
+def test_a_process_adds_up_the_rates_itself_where_nobody_else_does(changes):
+    alone, told = Arrivals(Process.POISSON, seed=3), Arrivals(Process.POISSON, seed=3)
+    t = rate = operational = 0.0
+    for wait_s, following, _ in changes:
+        t, operational, rate = t + wait_s, operational + wait_s * rate, following
+        assert alone.change(t, rate) == pytest.approx(told.change(t, rate, WHOLE, operational))
 
 
 def test_the_next_arrival_of_a_share_is_known_before_it_is_due():
@@ -72,7 +90,6 @@ def test_the_next_arrival_of_a_share_is_known_before_it_is_due():
     assert made.due() == pytest.approx(0.25)
     assert made.take_until(0.3) == pytest.approx([0.25])
     assert made.due() == pytest.approx(0.55)
-    assert arrivals(share=Share(None, 3)).due() == math.inf
 
 
 def test_nothing_arrives_without_a_rate():

@@ -23,17 +23,14 @@ class Process(StrEnum):
 
 
 class Share(NamedTuple):
-    """Every `of`-th arrival, beginning with number `rank`; of none when that is None."""
+    """Every `of`-th arrival, beginning with number `rank`."""
 
-    rank: int | None = 0
+    rank: int = 0
     of: int = 1
 
-    def holds(self, number: int) -> bool:
-        return number % self.of == self.rank
-
-    def next(self, number: int) -> int | None:
-        """How many to skip from `number` on until one of its own; None when there is none."""
-        return None if self.rank is None else (self.rank - number) % self.of
+    def skipped(self, number: int) -> int:
+        """How many from `number` on are of others, until one of its own."""
+        return (self.rank - number) % self.of
 
 
 WHOLE = Share()
@@ -55,25 +52,31 @@ class Arrivals:
 
     def due(self) -> float:
         """When the next arrival of this share is intended; infinite while the rate is 0."""
-        skipped = self._share.next(self._number)
-        return math.inf if skipped is None else self._time(skipped)
+        return self._time(self._share.skipped(self._number))
 
     def take_until(self, t: float) -> list[float]:
         """The intended times of this share up to `t` that were not taken yet, in order."""
         taken = []
         while (due := self._time(0)) <= t:
-            if self._share.holds(self._number):
+            if self._share.skipped(self._number) == 0:
                 taken.append(due)
-            self._ahead.popleft()
-            self._number += 1
+            self._drop()
         return taken
 
-    def change(self, t: float, rate: float, share: Share = WHOLE) -> list[float]:
-        """From `t` on the rate of all is `rate`. Returns what was due before in the old share."""
+    def change(
+        self, t: float, rate: float, share: Share = WHOLE, operational: float | None = None
+    ) -> list[float]:
+        """From `t` on the rate of all is `rate`. Returns what was due before in the old share.
+
+        `operational`: how many arrivals the rates until then come to, when somebody else has added them up.
+        """
         taken = self.take_until(t)
-        if self._rate:
-            self._operational += max(0.0, t - self._t) * self._rate
-        self._t = max(t, self._t)
+        if operational is None:
+            operational = self._operational + (max(0.0, t - self._t) * self._rate if self._rate else 0.0)
+        if self._t == -math.inf:  # what was before is past, and of others
+            while self._place(0) <= operational:
+                self._drop()
+        self._t, self._operational = max(t, self._t), operational
         self._rate, self._share = rate, share
         return taken
 
@@ -81,10 +84,18 @@ class Arrivals:
         """When the next arrival but so many is intended."""
         if self._rate <= 0:
             return math.inf
+        return self._t + (self._place(skipped) - self._operational) / self._rate
+
+    def _place(self, skipped: int) -> float:
+        """The same in operational time."""
         while len(self._ahead) <= skipped:
             self._last += 1.0 if self._process is Process.CONSTANT else self._random.expovariate(1.0)
             self._ahead.append(self._last)
-        return self._t + (self._ahead[skipped] - self._operational) / self._rate
+        return self._ahead[skipped]
+
+    def _drop(self) -> None:
+        self._ahead.popleft()
+        self._number += 1
 
 
 _GOLDEN = (math.sqrt(5) - 1) / 2  # its multiples spread evenly over an interval

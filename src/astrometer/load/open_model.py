@@ -39,6 +39,7 @@ class Change:
     t: float
     users: Mapping[str, int]
     share: Share = WHOLE  # of this process
+    user_seconds: Mapping[str, float] | None = None  # until `t`; None: nobody but this process counts them
 
 
 # ruff: noqa: SLF001 (what Locust's runner does with a user, this engine does with a performer)
@@ -113,7 +114,8 @@ class OpenModel:
             if kind not in self._schedules:
                 self._schedules[kind] = Arrivals(self._process, seed=self._seed, stream=stream)
             rate = change.users[name] * self._unit
-            for t_intended in self._schedules[kind].change(change.t, rate, change.share):
+            so_far = None if change.user_seconds is None else change.user_seconds[name] * self._unit
+            for t_intended in self._schedules[kind].change(change.t, rate, change.share, so_far):
                 self._arrive(kind, t_intended)
 
     def _run(self) -> None:

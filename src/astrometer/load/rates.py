@@ -9,7 +9,7 @@ come, and for later ones that is taken to be the same. Clocks of hosts need not 
 """
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -27,10 +27,11 @@ class Dispatching:
     """For the process that gives out the users: the only one, or the master."""
 
     def __init__(self, environment: Any, current: Callable[[], Run | None]) -> None:
-        self._current = current
-        self._changes: list[list[Any]] = []
-        self._told: set[str] = set()  # workers that know of all changes so far
         self._runner = environment.runner
+        self._current = current
+        self._users: Counter[str] = Counter()
+        self._user_seconds: dict[str, float] = defaultdict(float)
+        self._t_s = 0.0  # since the run's start: of the last change
         dispatched = self._dispatched
 
         class Telling(environment.dispatcher_class):  # type: ignore[misc]  # whatever class that is
@@ -43,32 +44,40 @@ class Dispatching:
 
     def begin(self) -> None:
         """A test begins."""
-        self._changes, self._told = [], set()
+        self._users, self._user_seconds, self._t_s = Counter(), defaultdict(float), 0.0
 
-    def _dispatched(self, users: Dispatched) -> None:
+    def _dispatched(self, by_worker: Dispatched) -> None:
         run = self._current()
         if run is None or run.is_over:
             return
-        total: Counter[str] = Counter()
-        for own in users.values():
-            total.update(own)
-        run.demand.dispatched(total.total())
+        users: Counter[str] = Counter()
+        for own in by_worker.values():
+            users.update(own)
+        run.demand.dispatched(users.total())
         if run.open_model is None:
             return
         if not isinstance(self._runner, MasterRunner):
-            run.open_model.change(Change(t=time.perf_counter(), users=total))
+            run.open_model.change(Change(t=time.perf_counter(), users=users))
             return
-        self._changes.append([run.elapsed_s + LEAD_S, dict(total), sorted(users)])
-        for worker in users:
-            # One that has joined lays out all that has been, to be at the same arrival as the others.
-            news = self._changes[-1:] if worker in self._told else self._changes
-            wire = {"run": run.id, "elapsed_s": self._changes[-1][0] - LEAD_S, "changes": news}
+        elapsed_s = run.elapsed_s
+        t_s = elapsed_s + LEAD_S
+        for name in users:
+            self._user_seconds[name] += self._users[name] * (t_s - self._t_s)
+        self._users, self._t_s = users, t_s
+        wire = {
+            "run": run.id,
+            "elapsed_s": elapsed_s,
+            "t_s": t_s,
+            "users": dict(users),
+            "user_seconds": dict(self._user_seconds),
+            "workers": sorted(by_worker),
+        }
+        for worker in by_worker:
             self._runner.send_message(RATES, wire, client_id=worker)
-        self._told = set(users)
 
 
 class Listening:
-    """For a worker."""
+    """For a worker. It may join late, and miss what was told before."""
 
     def __init__(self, runner: Any, current: Callable[[], Run | None]) -> None:
         self._runner = runner
@@ -87,13 +96,18 @@ class Listening:
             self._waiting = []
 
     def _heard(self, msg: Any, **_: Any) -> None:
-        if msg.data["run"] != self._run_id:
-            self._run_id, self._waiting = msg.data["run"], []
-            self._t_start = time.perf_counter() - msg.data["elapsed_s"]
-        for t_s, users, workers in msg.data["changes"]:
-            own = self._runner.client_id
-            share = Share(workers.index(own) if own in workers else None, len(workers))
-            self._waiting.append(Change(t=self._t_start + t_s, users=users, share=share))
+        told = msg.data
+        if told["run"] != self._run_id:
+            self._run_id, self._waiting = told["run"], []
+            self._t_start = time.perf_counter() - told["elapsed_s"]
+        own, workers = self._runner.client_id, told["workers"]
+        change = Change(
+            t=self._t_start + told["t_s"],
+            users=told["users"],
+            share=Share(workers.index(own), len(workers)),
+            user_seconds=told["user_seconds"],
+        )
+        self._waiting.append(change)
         self.begin()
 
 
