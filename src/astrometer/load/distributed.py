@@ -36,6 +36,7 @@ def hold_back_until(ready: Event) -> None:
     handle = WorkerRunner.handle_message
 
     def in_time(self: Any, msg: Any) -> None:
+        msg.t_heard = time.perf_counter()
         if msg.type != "ack" and not ready.wait(LONGEST_INIT_S):  # the runner itself waits for that one
             ready.set()  # a program of somebody's own that never fires it
         handle(self, msg)

@@ -99,7 +99,7 @@ class Listening:
         told = msg.data
         if told["run"] != self._run_id:
             self._run_id, self._waiting = told["run"], []
-            self._t_start = time.perf_counter() - told["elapsed_s"]
+            self._t_start = msg.t_heard - told["elapsed_s"]
         own, workers = self._runner.client_id, told["workers"]
         change = Change(
             t=self._t_start + told["t_s"],
