@@ -29,6 +29,7 @@ def test_the_example_asks_twice_in_one_session_and_names_its_scenario(sim, tmp_p
     assert turns["outcomes"] == {"ok": turns["started"]}
     assert turns["started"] >= 2
     assert set(results["scenarios"]) == {"support"}
-    assert [objective["verdict"] for objective in results["objectives"]] == ["PASS"]
+    # Met, whether or not this machine is too busy for the run to be trusted.
+    assert [(item["scenario"], item["value"]) for item in results["objectives"]] == [("support", 0.0)]
     sessions = httpx.get(f"{sim.url}/sim/stats").json()["sessions"]
     assert 1 <= sessions < turns["started"]
