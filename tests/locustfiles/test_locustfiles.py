@@ -250,7 +250,10 @@ def test_the_web_ui_shows_ttft_rows_and_never_the_key(sim, tmp_path):
     assert counts["Aggregated"] == counts["chat"]
     from astrometer.measure import results
 
-    assert results.read(tmp_path)["objectives"][0]["verdict"] == "PASS"
+    measured = results.read(tmp_path)
+    # On a machine that is too busy to load a server no objective is met.
+    assert measured["objectives"][0]["verdict"] == ("INVALID" if measured["causes"] else "PASS")
+    assert all("lag" in cause or "CPU" in cause for cause in measured["causes"])
 
 
 def _get_when_up(base, process):
