@@ -5,14 +5,14 @@ from grafana_foundation_sdk.models import dashboard as model
 from looks import BAD, GOOD, PLAIN, WARN, States, cell, fixed, prop, worded
 from page import At, Page, Section, line_up
 from panels import column, graph, line, now, number, rows, shaped, stack, state
-from queries import RANGE, RATE, failed_for, probe, target, total, where
+from queries import RANGE, RATE, count, failed_for, probe, target, total, where
 from service import service
 from variables import EXPORTERS, data_source, of_probes, of_scrape
 
 from astrometer.api.outcome import Outcome
 
 CELLS: States = {
-    0: ("not checked", "#707684"),
+    0: ("unknown", "#707684"),
     1: ("allowed", "dark-green"),
     2: ("denied", "dark-blue"),
     3: ("REJECTED", WARN),
@@ -25,6 +25,7 @@ DOORS: States = {
     3: ("LEAK", BAD),
 }
 BY_CELL = ("target", "key", "endpoint")
+WHO = "target / key"
 REFUSALS = {
     Outcome.UNAUTHORIZED: ("401 unauthorized", BAD),
     Outcome.FORBIDDEN: ("403 forbidden", WARN),
@@ -43,7 +44,7 @@ def page() -> Page:
             Section(title="Keys and endpoints", panels=line_up(0, 11, (matrix(), 24))),
             Section(
                 title="What was not as stated",
-                panels=line_up(0, 8, (violations(), 12), (violated_cells(), 12)),
+                panels=line_up(0, 8, (violations(), 10), (violated_cells(), 14)),
             ),
             Section(title="Refusals", panels=line_up(0, 8, (refusals(), 12), (checks(), 12))),
         ],
@@ -102,8 +103,7 @@ def checked() -> stat.Panel:
         "Checks",
         "Doors tried in the time range with a clear answer. A 5xx or a timeout is no answer and not counted.",
         "short",
-        now(total(f"increase({target('scope_checks_total')}[{RANGE}])")),
-        decimals=0,
+        now(count(target("scope_checks_total"))),
     )
 
 
@@ -136,32 +136,37 @@ def matrix() -> table.Panel:
         "Matrix",
         "Each key at each endpoint, over the time range: allowed and denied are as the config states. "
         "LEAK: opened against the config. REJECTED: kept shut against the config. A door whose answer "
-        "proves nothing (5xx, timeout) is not checked. The worst that was seen in the range wins.",
+        "proves nothing (5xx, timeout) is unknown. The worst that was seen in the range wins.",
         "none",
         column(f'label_join({" or ".join(ways)}, "who", " / ", "target", "key")', "A"),
     )
+    # Columns and rows keep their places whatever was found there.
+    by_endpoint, by_name = ({"sort": [{"field": field, "desc": False}]} for field in ("endpoint", WHO))
     turned = {"columnField": "endpoint", "rowField": "who", "valueField": "Value", "emptyValue": "null"}
     return (
-        panel.with_transformation(model.DataTransformerConfig(id_val="groupingToMatrix", options=turned))
+        panel.with_transformation(model.DataTransformerConfig(id_val="sortBy", options=by_endpoint))
+        .with_transformation(model.DataTransformerConfig(id_val="groupingToMatrix", options=turned))
         .with_transformation(
             model.DataTransformerConfig(
                 id_val="organize",
                 options={
-                    "renameByName": {"who\\endpoint": "target / key"},
+                    "renameByName": {"who\\endpoint": WHO},
                     "indexByName": {},
                     "excludeByName": {},
                 },
             )
         )
+        .with_transformation(model.DataTransformerConfig(id_val="sortBy", options=by_name))
         .override_by_field_type(
             "number",
             [
                 worded(CELLS),
                 cell("color-background"),
                 prop("custom.align", "center"),
-                prop("custom.minWidth", 84),
+                prop("custom.minWidth", 80),
             ],
         )
+        .override_by_name(WHO, [prop("custom.width", 170)])
     )
 
 
@@ -222,9 +227,9 @@ def refusals() -> timeseries.Panel:
 
 def checks() -> timeseries.Panel:
     return graph(
-        "Checks by key",
-        "Doors tried with a clear answer, a minute. A line that falls to 0: the scopes probe has stopped, "
+        "Checks a minute by key",
+        "Doors tried with a clear answer. A line that falls to 0: the scopes probe has stopped, "
         "or the answers prove nothing.",
-        "cpm",
+        "short",
         line(f"60 * sum by (key) (rate({target('scope_checks_total')}[{RATE}]))", "{{key}}"),
     )

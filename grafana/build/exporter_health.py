@@ -44,7 +44,8 @@ def skipped() -> timeseries.Panel:
         "Runs that did not start. budget: the day's tokens or runs are spent. overlap: the one before "
         "still ran. schedule: too many at once.",
         "none",
-        line(f"sum by (cause) (increase({probe('skipped_total')}[{RATE}]))", "{{cause}}"),
+        line(f"sum by (cause) (increase({probe('skipped_total')}[{RATE}])) > 0", "{{cause}}"),
+        none="none skipped",
     )
 
 
@@ -54,7 +55,7 @@ def in_flight() -> timeseries.Panel:
         "Runs that go on at the moment of the scrape.",
         "none",
         line(exporter(f"{P}runs_in_flight"), "{{instance}}"),
-    )
+    ).decimals(0)
 
 
 def resources() -> timeseries.Panel:
@@ -74,13 +75,17 @@ def resources() -> timeseries.Panel:
 
 
 def config() -> timeseries.Panel:
-    return graph(
-        "Config in force",
-        "1: the config in force is the last one read. 0: the last one was refused, and the one before goes "
-        "on.",
-        "none",
-        line(exporter(f"{P}config_last_reload_successful"), "{{instance}}"),
-    ).max(1)
+    return (
+        graph(
+            "Config in force",
+            "1: the config in force is the last one read. 0: the last one was refused, and the one before "
+            "goes on.",
+            "none",
+            line(exporter(f"{P}config_last_reload_successful"), "{{instance}}"),
+        )
+        .max(1)
+        .decimals(0)
+    )
 
 
 BUILD = exporter(f"{P}build_info")

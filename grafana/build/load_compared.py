@@ -10,13 +10,20 @@ from queries import last_run, run_before, run_quantile, scenario, share, total
 
 MEASURES = {
     "TTFT": "time_to_first_token_seconds",
-    "TTFT from arrival": "time_to_first_token_effective_seconds",
     "gap": "inter_chunk_gap_seconds",
     "end to end": "end_to_end_seconds",
+    "TTFT from arrival": "time_to_first_token_effective_seconds",
     "plain calls": "duration_seconds",
 }
 Values = Callable[[str], str]
-COLUMNS = {"measure": "Measure", "Value #A": "This run", "Value #B": "Run before", "Value #C": "Change"}
+# Without a run before there is one answer, and its values have no letter.
+COLUMNS = {
+    "measure": "Measure",
+    "Value": "This run",
+    "Value #A": "This run",
+    "Value #B": "Run before",
+    "Value #C": "Change",
+}
 SAME = (
     "The run before is the last one that began before this one, of any chosen generator, within seven "
     "days. Whether the two are comparable (same locustfile, same load) is for you to know; `astrometer "
@@ -25,7 +32,7 @@ SAME = (
 
 
 def panels() -> list[At]:
-    return line_up(0, 10, (times(), 14), (counts(), 10))
+    return line_up(0, 14, (times(), 14), (counts(), 10))
 
 
 def times() -> table.Panel:
@@ -73,8 +80,6 @@ def _compared(title: str, description: str, side: Callable[[Values], str]) -> ta
     ]
     unit = "s" if title == "Times" else "none"
     panel = rows(title, description, unit, *queries, none="–")
-    for name in ("This run", "Run before"):
-        panel = panel.override_by_name(name, [prop("decimals", 3 if unit == "s" else 1)])
     return shaped(panel, COLUMNS)
 
 

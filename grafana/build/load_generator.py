@@ -57,6 +57,7 @@ def schedule_lag() -> timeseries.Panel:
         "s",
         line(load_run("generator_schedule_lag_p99_seconds"), "{{instance}}", min_step="10s"),
         limits=((MAX_SCHEDULE_LAG_S, BAD),),
+        none="no schedule",
     )
 
 
@@ -78,4 +79,4 @@ def processes() -> timeseries.Panel:
         "none",
         line(load_run("generator_processes"), "processes", min_step="10s"),
         line(load_run("generator_lost_workers"), "lost", min_step="10s"),
-    )
+    ).decimals(0)

@@ -46,7 +46,7 @@ def rates() -> timeseries.Panel:
         "Asked: the arrivals of an open model; one may be a conversation of several turns. Begun below "
         "asked: the generator cannot keep up, or arrivals are dropped. Ended below begun: turns pile up in "
         "AstrBot.",
-        "cps",
+        "short",
         fast(total(load_run("arrivals_per_second")), "asked"),
         fast(f"sum(rate({scenario('started_total')}[{RATE}]))", "begun"),
         fast(f"sum(rate({scenario('turns_total')}[{RATE}]))", "ended"),
@@ -106,9 +106,9 @@ def gaps() -> timeseries.Panel:
 
 def outcomes() -> timeseries.Panel:
     return stack(
-        "Outcomes",
-        "Turns that ended, a second, by outcome. Each is explained in docs/outcomes.md.",
-        "cps",
+        "Outcomes a second",
+        "Turns that ended, by outcome. Each is explained in docs/outcomes.md.",
+        "short",
         fast(f"sum by (outcome) (rate({scenario('turns_total')}[{RATE}])) > 0", "{{outcome}}"),
     ).override_by_name("ok", [fixed("dark-green")])
 
@@ -135,11 +135,11 @@ def tokens() -> timeseries.Panel:
     )
 
 
-def probes_over_time() -> statetimeline.Panel:
+def targets_over_time() -> statetimeline.Panel:
     return timeline(
-        "Probes over time",
-        "Red while the last run of the probe failed on any chosen target. Empty without an exporter.",
-        line(f"min by (target, probe) ({probe('success')})", "{{target}} {{probe}}"),
+        "Targets over time",
+        "Red while the last run of any chosen probe of the target failed. Empty without an exporter.",
+        line(f"min by (target) ({probe('success')})", "{{target}}"),
         PASSED,
     )
 

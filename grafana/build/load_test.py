@@ -67,7 +67,7 @@ def page() -> Page:
             Section(
                 title="What the probes saw meanwhile",
                 panels=line_up(
-                    0, 8, (load_graphs.probes_over_time(), 12), (load_graphs.probed_first_token(), 12)
+                    0, 8, (load_graphs.targets_over_time(), 12), (load_graphs.probed_first_token(), 12)
                 ),
             ),
         ],

@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import stat, statetimeline
 from looks import BAD, GOOD, WARN
 from page import At, Page, Section, line_up
 from panels import line, now, number, timeline
-from queries import RANGE, exporter, probe, probe_quantile, share, target, total
+from queries import RANGE, count, exporter, probe, probe_quantile, share, target, total
 from service import PASSED, service
 from variables import EXPORTERS, data_source, firing, of_probes, of_scrape, window
 
@@ -24,13 +24,13 @@ def page() -> Page:
             Section(panels=top()),
             Section(
                 title="Why",
-                panels=line_up(0, 8, (overview_details.by_layer(), 12), (overview_details.by_reason(), 12)),
+                panels=line_up(0, 9, (overview_details.by_layer(), 12), (overview_details.by_reason(), 12)),
             ),
             Section(
                 title="How fast",
                 panels=line_up(0, 8, (overview_details.first_token(), 12), (overview_details.duration(), 12)),
             ),
-            Section(title="Targets", panels=line_up(0, 9, (overview_details.targets(), 24))),
+            Section(title="Targets", panels=line_up(0, 12, (overview_details.targets(), 24))),
             Section(title="The exporter itself", panels=exporter_health.panels()),
         ],
     )
@@ -103,8 +103,8 @@ def pages() -> stat.Panel:
 def oldest() -> stat.Panel:
     return number(
         "Oldest news",
-        "Time since the last run of the probe that is longest overdue. Orange and red: the state of the "
-        "service, left, is that old.",
+        "Time since the last run of the probe that ran longest ago. The state of the service, left, says "
+        "whether that is too long.",
         "s",
         now(f"max(time() - {probe('last_run_timestamp_seconds')})"),
         decimals=0,
@@ -116,8 +116,7 @@ def runs() -> stat.Panel:
         "Runs",
         "Finished runs in the time range: what the figures on this page rest on.",
         "short",
-        now(total(f"increase({probe('runs_total')}[{RANGE}])")),
-        decimals=0,
+        now(count(probe("runs_total"))),
     )
 
 

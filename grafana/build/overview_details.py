@@ -5,7 +5,8 @@ from looks import BAD, GOOD, PLAIN, WARN, cell, colored, fixed, prop, worded
 from panels import bars, column, graph, line, now, rows, shaped, stack
 from queries import RANGE, RATE, WINDOW, failed_for, probe, probe_quantile, share, target, total
 from rulebook import reasons
-from service import LATE, PASSED
+from service import DOWN, LATE, PASSED, SERVICE
+from variables import firing
 
 LAYER_COLORS = {
     "network": "purple",
@@ -61,7 +62,7 @@ def first_token() -> timeseries.Panel:
         "s",
         line(probe_quantile(50, TTFT, WINDOW, "target"), "{{target}} p50"),
         line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95"),
-        calcs=("lastNotNull", "max"),
+        calcs=("lastNotNull",),
     ).override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
 
 
@@ -83,10 +84,13 @@ def targets() -> table.Panel:
     finished = total(f"increase({probe('runs_total')}[{RANGE}])", "target")
     panel = rows(
         "Targets",
-        "A line for each target. AstrBot's version as far as it was found out; runs passed and TTFT p50 "
-        "over the time range; LATE: the most overdue probe, in intervals.",
+        "A line for each target. DOWN: AstrBotDown fires. AstrBot's version as far as it was found out; runs "
+        "passed and TTFT p50 over the time range; LATE: the most overdue probe, in intervals.",
         "none",
-        column(f"min by (target) ({probe('success')})", "A"),
+        column(
+            f"-max by (target) ({firing('page', 'AstrBotDown')})\nor\nmin by (target) ({probe('success')})",
+            "A",
+        ),
         column(f"max by (target, version) ({target('target_info')})", "B"),
         column(f"1 - {share(failures, finished)}", "C"),
         column(probe_quantile(50, TTFT, RANGE, "target"), "D"),
@@ -107,12 +111,12 @@ def targets() -> table.Panel:
     limits = ((None, "text"), (2, WARN), (3, BAD))
     return (
         shaped(panel, names, sort_by="Target")
-        .override_by_name("Now", [worded(PASSED), cell("color-background")])
+        .override_by_name("Now", [worded({-1: SERVICE[DOWN], **PASSED}), cell("color-background")])
         .override_by_name(
             "Runs passed",
             [prop("unit", "percentunit"), prop("decimals", 2), colored(*PASSING), cell("color-text")],
         )
-        .override_by_name("TTFT p50", [prop("unit", "s"), prop("decimals", 2)])
+        .override_by_name("TTFT p50", [prop("unit", "s")])
         .override_by_name("Late", [prop("decimals", 1), colored(*limits), cell("color-text")])
         .override_by_name("Certificate", [prop("unit", "s"), prop("decimals", 0)])
         .override_by_name("Tokens left", [prop("unit", "short")])

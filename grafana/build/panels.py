@@ -96,8 +96,9 @@ def graph(
     *queries: Query,
     limits: Steps = (),
     calcs: Sequence[str] = (),
+    none: str = "–",
 ) -> timeseries.Panel:
-    """Lines over time from 0. `limits` are drawn as dashed lines; `calcs` stand in the legend."""
+    """Lines over time from 0. `limits` are drawn dashed; `calcs` stand in the legend beside the graph."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -105,7 +106,8 @@ def graph(
         .datasource(DATA_SOURCE)
         .targets(lettered(queries))
         .unit(unit)
-        .min(0)
+        .no_value(none)
+        .axis_soft_min(0)
         .line_width(2)
         .fill_opacity(5)
         .show_points(look.VisibilityMode.AUTO)
@@ -122,8 +124,7 @@ def graph(
 def stack(title: str, description: str, unit: str, *queries: Query, none: str = "–") -> timeseries.Panel:
     """Bars that add up; `none` is shown without any."""
     return (
-        graph(title, description, unit, *queries)
-        .no_value(none)
+        graph(title, description, unit, *queries, none=none)
         .draw_style(look.GraphDrawStyle.BARS)
         .fill_opacity(80)
         .line_width(0)
@@ -194,6 +195,10 @@ def bars(
         .no_value(none)
         .orientation(look.VizOrientation.HORIZONTAL)
         .display_mode(look.BarGaugeDisplayMode.BASIC)
+        .sizing(look.BarGaugeSizing.MANUAL)  # one bar alone is no wall
+        .min_viz_height(16)
+        .max_viz_height(32)
+        .name_placement(look.BarGaugeNamePlacement.LEFT)
         .value_mode(look.BarGaugeValueMode.COLOR)
         .show_unfilled(True)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(False).fields(""))
@@ -212,7 +217,8 @@ def rows(title: str, description: str, unit: str, *queries: Query, none: str = "
         .unit(unit)
         .no_value(none)
         .thresholds(steps((None, "text")))
-        .cell_height(look.TableCellHeight.MD)
+        .cell_height(look.TableCellHeight.SM)
+        .min_width(70)
         .show_header(True)
     )
 
@@ -238,7 +244,8 @@ def _legend(calcs: Sequence[str]) -> common.VizLegendOptions:
     return (
         common.VizLegendOptions()
         .display_mode(look.LegendDisplayMode.TABLE if calcs else look.LegendDisplayMode.LIST)
-        .placement(look.LegendPlacement.BOTTOM)
+        # Under the graph a table of some targets leaves no graph.
+        .placement(look.LegendPlacement.RIGHT if calcs else look.LegendPlacement.BOTTOM)
         .show_legend(True)
         .calcs(list(calcs))
     )

@@ -61,6 +61,11 @@ def total(series: str, *by: str) -> str:
     return f"sum{_by(by)} ({series})"
 
 
+def count(counter: str) -> str:
+    """What a counter counted in the time range, in whole numbers."""
+    return f"round({total(f'increase({counter}[{RANGE}])')})"
+
+
 def share(part: str, whole: str) -> str:
     """`part` of `whole`; nothing where there is no whole."""
     return f"{part}\n  /\n({whole} > 0)"

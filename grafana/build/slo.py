@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import bargauge, stat, timeseries
 from looks import BAD, GOOD, WARN, dashed
 from page import At, Page, Section, line_up
 from panels import bars, graph, line, now, number, stack
-from queries import RANGE, RATE, THRESHOLDS, probe, recorded, target, total, where
+from queries import RANGE, RATE, THRESHOLDS, count, probe, recorded, target, total, where
 from rulebook import recording
 from service import service
 from variables import EXPORTERS, data_source, of_probes, of_scrape
@@ -26,8 +26,8 @@ def page() -> Page:
             Section(
                 title="Error budget",
                 panels=[
-                    *line_up(0, 8, (burning(), 8), (over_time(), 16)),
-                    *line_up(8, 8, (left_over_time(), 12), (availability_over_time(), 12)),
+                    *line_up(0, 10, (burning(), 8), (over_time(), 16)),
+                    *line_up(10, 8, (left_over_time(), 12), (availability_over_time(), 12)),
                 ],
             ),
             Section(title="Cost", panels=line_up(0, 8, (tokens(), 8), (tokens_left(), 8), (skipped(), 8))),
@@ -50,6 +50,10 @@ def _slow_ratio(window: str) -> str:
     return f"max({recorded(recording.slow_ratio(window))})"
 
 
+def _left(side: str) -> str:
+    return recorded(recording.budget_left(SLO.budget_window), where("side", side))
+
+
 def budget_left(side: str) -> stat.Panel:
     name, objective = SIDES[side]
     return number(
@@ -58,7 +62,7 @@ def budget_left(side: str) -> stat.Panel:
         "that is left, of the worst chosen probe; below 0 the objective is missed. Counted are failures of "
         f"the side `{side}`.",
         "percentunit",
-        now(f"min({recorded(recording.budget_left(SLO.budget_window), where('side', side))})"),
+        now(f"min({_left(side)})"),
         colors=BUDGET,
         decimals=0,
     )
@@ -82,7 +86,7 @@ def spent() -> stat.Panel:
         "Tokens spent",
         "Tokens of all probes in the time range, as the servers count them, input and output.",
         "short",
-        now(total(f"increase({probe('tokens_total')}[{RANGE}])", "direction"), "{{direction}}"),
+        now(count(probe("tokens_total"))),
     )
 
 
@@ -136,13 +140,13 @@ def over_time() -> timeseries.Panel:
         line(f"{_slow_ratio(fastest.long)} / {1 - SLO.ttft:.4g}", f"TTFT {fastest.long}"),
         limits=limits,
         calcs=("lastNotNull", "max"),
-    )
+    ).axis_soft_max(fastest.factor)
 
 
 def left_over_time() -> timeseries.Panel:
     queries = [
         line(
-            f"min by (target) ({recorded(recording.budget_left(SLO.budget_window), where('side', side))})",
+            f"clamp_min(min by (target) ({_left(side)}), -1)",
             f"{{{{target}}}} {name}",
         )
         for side, (name, _) in SIDES.items()
@@ -150,14 +154,13 @@ def left_over_time() -> timeseries.Panel:
     return (
         graph(
             "Budget left by target",
-            f"What is left of {SLO.budget_window}. Steps down are failures; a rise is an old failure that "
-            "leaves the window. Solid: AstrBot; dashed: the model.",
+            f"What is left of {SLO.budget_window}; what is overdrawn is shown down to -100%. Steps down are "
+            "failures; a rise is an old failure that leaves the window. Solid: AstrBot; dashed: the model.",
             "percentunit",
             *queries,
             calcs=("lastNotNull",),
         )
         .max(1)
-        .axis_soft_min(0)
         .override_by_regexp("/ model$/", [dashed()])
     )
 
@@ -183,12 +186,9 @@ def availability_over_time() -> timeseries.Panel:
 def tokens() -> timeseries.Panel:
     return stack(
         "Tokens an hour",
-        "What probing costs now, by target and direction.",
+        "What probing costs now, input and output, by target.",
         "short",
-        line(
-            f"3600 * sum by (target, direction) (rate({probe('tokens_total')}[{RATE}])) > 0",
-            "{{target}} {{direction}}",
-        ),
+        line(f"3600 * sum by (target) (rate({probe('tokens_total')}[{RATE}])) > 0", "{{target}}"),
     )
 
 
@@ -199,7 +199,7 @@ def tokens_left() -> timeseries.Panel:
         "target without a cap has no line.",
         "short",
         line(f"min by (target) ({target('budget_tokens_remaining')})", "{{target}}"),
-        calcs=("lastNotNull",),
+        none="no daily cap",
     )
 
 
@@ -210,6 +210,7 @@ def skipped() -> timeseries.Panel:
         "many runs at once, or the exporter was held up.",
         "none",
         line(f"sum by (cause) (increase({probe('skipped_total')}[{RATE}])) > 0", "{{cause}}"),
+        none="none skipped",
     )
 
 
@@ -221,7 +222,7 @@ def leaked() -> timeseries.Panel:
         "none",
         line(f"sum by (target, resource) ({probe('leaked_resources')})", "{{target}} {{resource}}"),
         calcs=("lastNotNull",),
-    )
+    ).axis_soft_max(4)
 
 
 def cleanup_failures() -> timeseries.Panel:
@@ -233,4 +234,5 @@ def cleanup_failures() -> timeseries.Panel:
             f"sum by (target, resource) (increase({probe('cleanup_failures_total')}[{RATE}])) > 0",
             "{{target}} {{resource}}",
         ),
+        none="none failed",
     )

@@ -3,12 +3,13 @@
 from grafana_foundation_sdk.builders import heatmap, stat, timeseries
 from looks import BAD, GOOD, WARN, dashed, prop
 from page import Page, Section, line_up
-from panels import density, graph, line, now, number, stack
-from queries import RANGE, RATE, THRESHOLDS, WINDOW, failed_for, probe, probe_quantile, share, total
+from panels import Query, density, graph, line, now, number, stack
+from queries import RANGE, RATE, THRESHOLDS, WINDOW, failed_for, probe, probe_quantile, share, total, where
 from service import service
 from variables import EXPORTERS, data_source, of_probes, of_scrape, window
 
 from astrometer.api.outcome import Outcome
+from astrometer.probing.metrics import PHASES
 
 TTFT = "time_to_first_token_seconds"
 GAP = "inter_chunk_gap_seconds"
@@ -27,7 +28,7 @@ BROKEN = (
 ASKED = probe("tokens_total")
 SERVERS = probe("server_time_to_first_token_seconds")
 OUTPUT = 'direction="output"'
-BEFORE_THE_FIRST = "resolve|connect|tls|headers|first_event|first_token"
+BEFORE_THE_FIRST = "|".join(PHASES[: PHASES.index("generation")])
 
 
 def page() -> Page:
@@ -123,7 +124,7 @@ def ttft_lines() -> timeseries.Panel:
                 "{{target}} reasoning p50",
             ),
             limits=((THRESHOLDS.slo.ttft_seconds, WARN),),
-            calcs=("lastNotNull", "max"),
+            calcs=("lastNotNull",),
         )
         .override_by_regexp("/ reasoning p50$/", [dashed()])
         .override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
@@ -147,20 +148,22 @@ def gap_lines() -> timeseries.Panel:
         "s",
         line(probe_quantile(50, GAP, WINDOW, "target"), "{{target}} p50"),
         line(probe_quantile(99, GAP, WINDOW, "target"), "{{target}} p99"),
-        calcs=("lastNotNull", "max"),
+        calcs=("lastNotNull",),
     ).override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
 
 
 def phases() -> timeseries.Panel:
+    def mean(phase: str) -> Query:
+        durations = probe("phase_duration_seconds", where("phase", phase))
+        return line(f"avg({durations} and on (target, probe) {ASKED})", phase)
+
     return stack(
         "Phases of the last run",
         "Mean over the chosen probes that chat. headers: AstrBot accepts. first_event: the session. "
         "first_token: the model thinks. generation: it speaks. tail: AstrBot saves. A phase that was not "
         "reached is absent.",
         "s",
-        line(
-            f"avg by (phase) ({probe('phase_duration_seconds')} and on (target, probe) {ASKED})", "{{phase}}"
-        ),
+        *map(mean, PHASES),
     )
 
 
@@ -199,14 +202,15 @@ def breaks() -> timeseries.Panel:
             f"sum by (reason) (increase({probe('failures_total', failed_for(BROKEN))}[{RATE}])) > 0",
             "{{reason}}",
         ),
+        none="no broken streams",
     )
 
 
 def events() -> timeseries.Panel:
     return stack(
-        "Stream events",
-        "Events a second by type; a type that AstrBot does not document is `other`.",
-        "cps",
+        "Stream events a second",
+        "By type; a type that AstrBot does not document is `other`.",
+        "short",
         line(f"sum by (event) (rate({probe('stream_events_total')}[{RATE}])) > 0", "{{event}}"),
     )
 
@@ -228,7 +232,7 @@ def answers() -> timeseries.Panel:
     return graph(
         "Good answers a minute",
         "Answers with a first token of the model: what the figures on this page rest on.",
-        "cpm",
+        "short",
         line(f"60 * sum by (target) (rate({probe(f'{TTFT}_count')}[{RATE}]))", "{{target}}"),
         calcs=("lastNotNull",),
     )

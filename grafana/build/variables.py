@@ -104,17 +104,25 @@ def annotations() -> list[build.AnnotationQuery]:
         .use_value_for_time(True)
         .title_format("Load test ends")
         .text_format("{{scenario}} on {{target}}"),
+        # A line where it began. As regions, the alerts of an incident would hide the graphs that explain it.
         _annotation("Pages", "red")
-        .expr(firing("page"))
+        .expr(
+            f"1000 * min by (alertname, target) (ALERTS_FOR_STATE{{{_alerts('page')}}} "
+            f"and ignoring (alertstate) {firing('page')})"
+        )
+        .use_value_for_time(True)
         .title_format("{{alertname}}")
-        .text_format("{{target}} {{probe}}"),
+        .text_format("{{target}}"),
     ]
 
 
 def firing(severity: str, alerts: str = "AstrBot.+") -> str:
     """Alerts of the chosen jobs and targets, and those that are about none: they have no such label."""
-    chosen = 'job=~"$job|",target=~"$target|"'
-    return f'ALERTS{{alertname=~"{alerts}",alertstate="firing",severity=~"{severity}",{chosen}}}'
+    return f'ALERTS{{alertstate="firing",{_alerts(severity, alerts)}}}'
+
+
+def _alerts(severity: str, alerts: str = "AstrBot.+") -> str:
+    return f'alertname=~"{alerts}",severity=~"{severity}",job=~"$job|",target=~"$target|"'
 
 
 def _annotation(name: str, color: str) -> build.AnnotationQuery:

@@ -24,7 +24,7 @@ from astrometer.probing.metrics import ProbeMetrics
 from astrometer.probing.self_metrics import SelfMetrics
 
 ROOT = GRAFANA.parent
-OF_PROMETHEUS = {"up", "ALERTS"}
+OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
 OF_ITS_CLIENT = {"process_cpu_seconds_total", "process_resident_memory_bytes"}
 HAVE_UNITS = {"timeseries", "stat", "bargauge", "table", "state-timeline", "heatmap"}
 each_dashboard = pytest.mark.parametrize("name", NAMES)
@@ -169,6 +169,13 @@ def test_runs_of_load_are_marked(name):
         assert f"astrbot_load_{series}_timestamp_seconds" in marks[title]["expr"]
         assert marks[title]["useValueForTime"] is True
         assert marks[title]["enable"] is True
+
+
+@each_dashboard
+def test_pages_are_lines_which_hide_no_graph(name):
+    (pages,) = [mark for mark in dashboard(name)["annotations"]["list"] if mark["name"] == "Pages"]
+    assert pages["useValueForTime"] is True
+    assert pages["expr"].startswith("1000 * min by (alertname, target) (ALERTS_FOR_STATE{")
 
 
 @pytest.mark.parametrize("query", queries(), ids=str)

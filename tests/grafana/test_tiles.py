@@ -1,4 +1,4 @@
-"""What the tiles at the top say, asked of promtool: the state of the service, and the alerts beside it."""
+"""What the overview says first, asked of promtool: state of the service, alerts, which target is down."""
 
 import subprocess
 
@@ -8,7 +8,7 @@ from dashboard_files import queries
 from required import needs
 
 pytestmark = pytest.mark.promtool
-TILES = {query.panel: query.expr for query in queries() if query.dashboard == "overview"}
+QUERIES = {(q.panel, q.ref): q.expr for q in queries() if q.dashboard == "overview"}
 DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
 EVERYTHING = {"job": ".+", "instance": ".+", "target": ".+", "probe": ".+"}
 
@@ -42,26 +42,33 @@ CASES = {
         "Service", [*TEN_WELL, *alert("AstrBotDown", job="a", target="u")], {"target": "(t1|t2)"}, WELL,
     ),
     "none passes": ("Service", [*probe("u", 0), *probe("v", 0)], {}, DOWN),
-    "one does not run": ("Service", [*TEN_WELL, *probe("u", 1, late_s=200)], {}, STALE),
+    "one does not run": ("Service", [*TEN_WELL, *probe("u", 1, late_s=300)], {}, STALE),
     "nobody asks": ("Service", [], {}, None),
     "no alert but the watchdog": ("Alerts", WATCHDOG, {}, 0),
     "an alert of a target and one of nobody": ("Alerts", [*LEAK, *NONE_AT_ALL], {}, 2),
     "an alert of a target that was not chosen": ("Alerts", [*LEAK, *NONE_AT_ALL], {"target": "t2"}, 1),
     "an alert of a job that was not chosen": ("Alerts", LEAK, {"job": "b"}, 0),
+    "which target is down, fails, passes": (
+        "Targets",
+        [*probe("u", 0), *probe("v", 0), *probe("w", 1), *alert("AstrBotDown", job="a", target="u")],
+        {},
+        {'{target="u"}': -1, '{target="v"}': 0, '{target="w"}': 1},
+    ),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_tile_says(case, tmp_path):
+def test_the_overview_says(case, tmp_path):
     needs("promtool", "promtool")
-    tile, series, chosen, value = CASES[case]
-    expr = TILES[tile]
+    panel, series, chosen, said = CASES[case]
+    expr = QUERIES[panel, "A"]
     for name, choice in {**EVERYTHING, **chosen}.items():
         expr = expr.replace(f"${name}", choice)
-    samples = [] if value is None else [{"labels": "{}", "value": value}]
+    values = said if isinstance(said, dict) else {"{}": said}
+    samples = [{"labels": labels, "value": value} for labels, value in values.items() if value is not None]
     check = {"expr": expr, "eval_time": "10m", "exp_samples": samples}
     test = {"interval": "1m", "input_series": series, "promql_expr_test": [check]}
-    (tmp_path / "tile.yaml").write_text(yaml.safe_dump({"tests": [test]}))
-    command = ["promtool", "test", "rules", str(tmp_path / "tile.yaml")]
+    (tmp_path / "case.yaml").write_text(yaml.safe_dump({"tests": [test]}))
+    command = ["promtool", "test", "rules", str(tmp_path / "case.yaml")]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
