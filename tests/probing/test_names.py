@@ -9,22 +9,28 @@ import pytest
 
 from astrometer.api.endpoints import START_TIME
 from astrometer.api.outcome import Outcome
+from astrometer.probing import names
 from astrometer.probing.transport import Transport
 
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What the system's resolver was asked for; `hangs.invalid` waits until the test is over."""
-    names, over, real = [], threading.Event(), socket.getaddrinfo
+    """What the system's resolver was asked for; `hangs.invalid` waits until the test is over.
+
+    No name of `.invalid` goes to the real one, which may take its time.
+    """
+    hosts, over, real = [], threading.Event(), socket.getaddrinfo
 
     def getaddrinfo(host, *args, **kwargs):
-        names.append(host)
+        hosts.append(host)
         if host == "hangs.invalid":
             over.wait(30)
+        if host.endswith(".invalid"):
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
         return real(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-    yield names
+    yield hosts
     over.set()
     for thread in threading.enumerate():
         if thread.name == "resolve hangs.invalid":
@@ -63,3 +69,15 @@ def test_a_name_that_nobody_knows_is_dns_for_all_who_ask(asked):
         return await asyncio.gather(*(outcome("http://nosuch.invalid:1") for _ in range(3)))
 
     assert asyncio.run(go()) == [Outcome.DNS] * 3
+
+
+def test_a_lookup_that_cannot_start_is_dns_and_the_next_one_starts_anew(bench, asked, monkeypatch):
+    def no_thread(thread: threading.Thread) -> None:
+        monkeypatch.undo()
+        raise RuntimeError(f"can't start new thread: {thread.name}")
+
+    async def go() -> list[Outcome]:
+        monkeypatch.setattr(names.Thread, "start", no_thread)
+        return [await outcome(bench.url.replace("127.0.0.1", "localhost")) for _ in range(2)]
+
+    assert asyncio.run(go()) == [Outcome.DNS, Outcome.OK]

@@ -23,9 +23,13 @@ async def resolve(host: str) -> list[str]:
 
 
 def _look_up(name: str) -> Future[list[str]]:
-    """In a thread of its own, which all share who ask meanwhile; it keeps no process from ending."""
-    if name in _asked:
-        return _asked[name]
+    """In a thread of its own, which all share who ask meanwhile; it keeps no process from ending.
+
+    Raises socket.gaierror when there is no thread to be had.
+    """
+    shared = _asked.get(name)
+    if shared is not None:
+        return shared
     found: Future[list[str]] = Future()
     found.set_running_or_notify_cancel()  # who gives up does not take it from the others
 
@@ -39,5 +43,9 @@ def _look_up(name: str) -> Future[list[str]]:
             del _asked[name]
 
     _asked[name] = found
-    Thread(target=ask, name=f"resolve {name}", daemon=True).start()
+    try:
+        Thread(target=ask, name=f"resolve {name}", daemon=True).start()
+    except Exception as exc:
+        del _asked[name]
+        raise socket.gaierror(socket.EAI_AGAIN, f"the lookup could not start: {exc}") from exc
     return found
