@@ -224,3 +224,30 @@ def test_an_answer_leaves_half_a_second_of_the_scrape(header, seconds):
 def test_a_scrape_timeout_that_is_none_is_refused(header):
     with pytest.raises(ValueError):
         scrape_limit_s(header)
+
+
+def test_a_run_that_only_waits_for_its_turn_does_not_hold_up_an_earlier_result(bench):
+    async def go() -> httpx.Response:
+        over = asyncio.Event()
+
+        async def hog(_ctx):
+            await over.wait()
+            return Verdict.passed()
+
+        async def chat(ctx):
+            return Verdict.of(await ctx.chat("hi"))
+
+        target = replace(bench.target("all"), concurrency=1)
+        wanted, other = bench.plan(target, chat), bench.plan(target, hog, name="hog", costs_tokens=False)
+        app = Exporter(Config(source="test", targets={"sim": target}), [wanted, other])
+        app.record(await app.runner.run(wanted))
+        in_flight = [asyncio.create_task(app.runner.run(plan)) for plan in (other, wanted)]
+        while not app.runner.is_running(other):
+            await asyncio.sleep(0)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app.app), base_url="http://e") as client:
+            answer = await asyncio.wait_for(client.get(ASKED), 30)
+        over.set()
+        await asyncio.gather(*in_flight)
+        return answer
+
+    assert sample(asyncio.run(go()), "astrbot_probe_result_cached") == 1

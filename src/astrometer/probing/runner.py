@@ -83,7 +83,9 @@ class Runner:
         return [flight.task for flight in self._flying.values()]
 
     def is_running(self, plan: Plan) -> bool:
-        return plan.place in self._flying
+        """Whether a run of it is under way; one that waits for its turn is not yet."""
+        flight = self._flying.get(plan.place)
+        return flight is not None and not flight.waiting
 
     def version_of(self, target: str) -> str | None:
         """The AstrBot version of a target as far as its answers told."""
