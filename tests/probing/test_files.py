@@ -49,6 +49,22 @@ def test_a_helper_can_be_imported_is_that_of_the_same_folder_and_is_read_anew(tm
     assert "_helper" not in sys.modules
 
 
+def test_a_package_of_helpers_is_read_anew(tmp_path):
+    def words() -> object:
+        return load_folder(tmp_path).probes["mine"].options["words"]
+
+    for folder in ("_plain", "_package"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "words.py").write_text("WORD = 'one'\n")
+    (tmp_path / "_package" / "__init__.py").write_text("")
+    imports = "import _plain.words as a, _package.words as b"
+    (tmp_path / "mine.py").write_text(f"{imports}\nOPTIONS = dict(words=a.WORD + b.WORD)\n{GOOD}")
+    assert words() == "oneone"
+    for folder in ("_plain", "_package"):
+        (tmp_path / folder / "words.py").write_text("WORD = 'another'\n")
+    assert words() == "anotheranother"
+
+
 def test_a_broken_helper_is_named_itself(tmp_path):
     (tmp_path / "_helper.py").write_text("x = (\n")
     (tmp_path / "mine.py").write_text(f"import _helper\n{GOOD}")
@@ -56,10 +72,12 @@ def test_a_broken_helper_is_named_itself(tmp_path):
     assert broken.problem == f"{tmp_path}/_helper.py:1: '(' was never closed"
 
 
-def test_a_file_named_like_a_module_of_python_does_not_take_its_place(tmp_path):
+def test_a_file_named_like_a_module_of_python_does_not_take_its_place(tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "netrc", raising=False)
     (tmp_path / "netrc.py").write_text(GOOD)
     (tmp_path / "mine.py").write_text(f"import netrc\nnetrc.netrc\n{GOOD}")
     assert set(load_folder(tmp_path).probes) == {"netrc", "mine"}
+    assert hasattr(sys.modules["netrc"], "netrc")  # not taken from those who have it
 
 
 def test_a_file_may_have_dataclasses_whose_annotations_are_text(tmp_path):

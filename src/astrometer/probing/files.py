@@ -148,9 +148,15 @@ def _helpers_of(folder: Path) -> Iterator[None]:
     finally:
         sys.path.remove(str(folder))
         sys.dont_write_bytecode = wrote
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] in own:
-                del sys.modules[name]
+        loaded = [name for name in set(sys.modules) - before if name.partition(".")[0] in own]
+        for name in [name for name in loaded if _lies_in(folder, sys.modules[name])]:
+            del sys.modules[name]
+
+
+def _lies_in(folder: Path, module: ModuleType) -> bool:
+    """Whether `module` was read from there: one of Python's own may have the same name."""
+    places = (getattr(module, "__file__", None), *getattr(module, "__path__", ()))
+    return any(place is not None and Path(place).is_relative_to(folder) for place in places)
 
 
 def line_in(file: str, error: BaseException) -> int:
