@@ -30,6 +30,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from programs import astrometer, verdict
 
 INTERVALS_S = {
     "chat": 60, "reads": 60, "auth": 300, "im": 300, "scopes": 300, "upload": 300, "chat_segments": 900,
@@ -142,12 +143,6 @@ def clock() -> int:
     return verdict(checks)
 
 
-def verdict(checks: dict[str, bool]) -> int:
-    for what, passed in checks.items():
-        print(f"{'PASS' if passed else 'FAIL'}: {what}")
-    return 0 if all(checks.values()) else 1
-
-
 @contextmanager
 def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]:
     library = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))), None)
@@ -157,7 +152,7 @@ def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]
         folder = Path(name)
         clock_file, state = folder / "clock", folder / "state"
         clock_file.write_text(shown)
-        with child([*SIMULATOR], stdout=subprocess.PIPE) as simulator:
+        with astrometer(*SIMULATOR, stdout=subprocess.PIPE) as simulator:
             facts = json.loads(simulator.stdout.readline())
             (folder / "astrometer.toml").write_text(config(facts, intervals_s))
             command = ["probe", "--config", str(folder / "astrometer.toml"), "--listen", "127.0.0.1:0"]
@@ -166,7 +161,9 @@ def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]
                 "FAKETIME_TIMESTAMP_FILE": str(clock_file), "FAKETIME_NO_CACHE": "1",
                 "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             }  # fmt: skip
-            with child([*command, "--state-dir", str(state)], stderr=subprocess.PIPE, env=environ) as process:
+            with astrometer(
+                *command, "--state-dir", str(state), stderr=subprocess.PIPE, env=environ
+            ) as process:
                 found = re.search(r"127[.]0[.]0[.]1:[0-9]+", process.stderr.readline())
                 yield Exporter(
                     url=f"http://{found[0]}",
@@ -174,16 +171,6 @@ def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]
                     clock=clock_file,
                     state=state,
                 )
-
-
-@contextmanager
-def child(command: list[str], **how) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen([sys.executable, "-m", "astrometer", *command], text=True, **how)
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def config(facts: dict, intervals_s: dict[str, float]) -> str:

@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
+from programs import astrometer, ended, verdict
 
 INTERVALS_S = {
     "chat": 10, "reads": 10, "upload": 30, "scopes": 60, "auth": 60, "im": 60, "chat_segments": 60,
@@ -96,12 +97,6 @@ def watch(folder: Path, options: argparse.Namespace) -> int:
             "SIGTERM ends it in order": exit_code == 0,
         }
     )
-
-
-def verdict(checks: dict[str, bool]) -> int:
-    for what, passed in checks.items():
-        print(f"{'PASS' if passed else 'FAIL'}: {what}")
-    return 0 if all(checks.values()) else 1
 
 
 def config(facts: dict) -> str:
@@ -193,23 +188,6 @@ def prometheus(folder: Path, exporter: str, every_s: int) -> Iterator[str]:
     ]  # fmt: skip
     with ended(subprocess.Popen(command)):
         yield f"http://{address}"
-
-
-@contextmanager
-def astrometer(*arguments: str, **how) -> Iterator[subprocess.Popen[str]]:
-    with ended(
-        subprocess.Popen([sys.executable, "-m", "astrometer", *arguments], text=True, **how)
-    ) as process:
-        yield process
-
-
-@contextmanager
-def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 def free_port() -> int:

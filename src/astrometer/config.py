@@ -17,15 +17,30 @@ from astrometer.api.endpoints import SCOPES, SUB_SCOPES
 from astrometer.config_tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
 from astrometer.exporter_settings import build as build_exporter
 from astrometer.measure.objectives import ObjectiveError, parse_objective
-from astrometer.settings import ALL_SCOPES as ALL_SCOPES  # noqa: PLC0414 (re-exported, and those below)
-from astrometer.settings import Budget as Budget  # noqa: PLC0414
-from astrometer.settings import Config as Config  # noqa: PLC0414
-from astrometer.settings import ConfigError as ConfigError  # noqa: PLC0414
-from astrometer.settings import Key as Key  # noqa: PLC0414
-from astrometer.settings import ProbeSettings as ProbeSettings  # noqa: PLC0414
-from astrometer.settings import Secret as Secret  # noqa: PLC0414
-from astrometer.settings import Target as Target  # noqa: PLC0414
-from astrometer.settings import did_you_mean
+from astrometer.settings import (
+    ALL_SCOPES,
+    Budget,
+    Config,
+    ConfigError,
+    Key,
+    ProbeSettings,
+    Secret,
+    Target,
+    did_you_mean,
+)
+
+__all__ = [
+    "ALL_SCOPES",
+    "Budget",
+    "Config",
+    "ConfigError",
+    "Key",
+    "ProbeSettings",
+    "Secret",
+    "Target",
+    "load",
+    "target_from_options",
+]
 
 DEFAULT_FILE = "astrometer.toml"
 KNOWN_SCOPES = (*SCOPES, *SUB_SCOPES, ALL_SCOPES)

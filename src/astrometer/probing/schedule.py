@@ -87,7 +87,7 @@ class Schedule:
         plans = list(plans)
         places = {plan.place for plan in plans}
         self._runner.withdraw(lambda plan: plan.place in places)
-        wanted = {_place(plan): plan for plan in plans if plan.is_scheduled}
+        wanted = {plan.place: plan for plan in plans if plan.is_scheduled}
         for place, kept in [*self._kept.items()]:
             if place in wanted and wanted[place].interval_s == kept.plan.interval_s:
                 kept.plan = wanted[place]
@@ -100,9 +100,9 @@ class Schedule:
         began = self._clock()
         for plan, due in spread(plans):
             kept = _Kept(plan, asyncio.Event())
-            before = self._tasks.get(_place(plan))
-            self._kept[_place(plan)] = kept
-            self._tasks[_place(plan)] = asyncio.create_task(self._keep_running(kept, due, began, before))
+            before = self._tasks.get(plan.place)
+            self._kept[plan.place] = kept
+            self._tasks[plan.place] = asyncio.create_task(self._keep_running(kept, due, began, before))
 
     async def stop(self, *, finish_s: float, give_up_s: float) -> None:
         """Start nothing more; wait `finish_s` for what runs, then give it up and let it clean up.
@@ -173,7 +173,3 @@ class Schedule:
         except TimeoutError:
             return True
         return False
-
-
-def _place(plan: Plan) -> tuple[str, str]:
-    return plan.target.name, plan.probe.name

@@ -61,7 +61,7 @@ class Series:
         return (target, probe) in self._places
 
     def _declare(self, plan: Plan) -> None:
-        metrics, place = self._metrics, (plan.target.name, plan.probe.name)
+        metrics, place = self._metrics, plan.place
         if plan.probe.costs_tokens:
             self._declare_leaks(place)
         if not plan.schedule:

@@ -1,0 +1,31 @@
+"""Programs that a measurement starts -> ended with it; and its checks -> PASS or FAIL, line by line."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def astrometer(*arguments: str, **how) -> Iterator[subprocess.Popen[str]]:
+    """The command of this checkout. `how` it is started, as subprocess.Popen takes it."""
+    with ended(
+        subprocess.Popen([sys.executable, "-m", "astrometer", *arguments], text=True, **how)
+    ) as process:
+        yield process
+
+
+@contextmanager
+def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def verdict(checks: dict[str, bool]) -> int:
+    """Say each, and return the exit code: 0 when all passed."""
+    for what, passed in checks.items():
+        print(f"{'PASS' if passed else 'FAIL'}: {what}")
+    return 0 if all(checks.values()) else 1
