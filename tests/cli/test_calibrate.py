@@ -79,12 +79,20 @@ def failed(done):
     return done.exit_code == 3 and isinstance(done.exception, SystemExit)
 
 
-def test_what_was_kept_is_forgotten_when_no_step_can_be_trusted(monkeypatch):
+def test_a_calibration_that_measured_nothing_takes_nothing_back(monkeypatch):
     Allowance(streams=200, gap_s=0.02).keep()
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")  # no Python starts with this
     done = run("--streams", "5", "--duration", "1s")
     assert failed(done), done.output
     assert "Error: the golden server did not start" in done.stderr
+    assert kept() == Allowance(streams=200, gap_s=0.02)
+
+
+def test_what_was_kept_is_forgotten_when_a_step_was_measured_and_none_can_be_trusted():
+    Allowance(streams=200, gap_s=0.02).keep()
+    done = run("--streams", "2", "--gap", "5s", "--duration", "1s", "--json")
+    assert failed(done), done.output
+    assert json.loads(done.stdout)["steps"][0]["problem"]
     assert kept() is None
 
 

@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 from synthetic_runs import make_run, make_side
 
+from astrometer import bundled
 from astrometer.cli import main, release
 from astrometer.measure.gates import parse_gate
 from astrometer.releasing.plan import Role
@@ -24,7 +25,10 @@ def elsewhere(tmp_path, monkeypatch):
 
 
 def invoke(*args):
-    command = ["release", "--astrbot", "./nowhere", "--against", "./nowhere", "--scenario", "chat", *args]
+    return call("release", "--astrbot", "./nowhere", "--against", "./nowhere", "--scenario", "chat", *args)
+
+
+def call(*command):
     done = CliRunner().invoke(main, command, catch_exceptions=False)
     return done.exit_code, " ".join(done.output.replace("│", " ").split())
 
@@ -45,6 +49,18 @@ def test_what_could_never_be_run_or_judged_is_refused_before_anything_is_install
     assert code == 2
     assert told in said
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_locustfile_may_print_and_one_that_never_ends_its_import_is_refused(tmp_path, monkeypatch):
+    chat = bundled.find("locustfiles", "chat").read_text()
+    (tmp_path / "noisy.py").write_text(f"import atexit\n{chat}\nprint('hi')\natexit.register(print, 'bye')\n")
+    (tmp_path / "endless.py").write_text("import time\n\nwhile True:\n    time.sleep(1)\n")
+    command = ["release", "--astrbot", "./nowhere", "--against", "./nowhere", "--scenario"]
+    code, said = call(*command, "noisy.py")
+    assert (code, "nowhere" in said) == (4, True), said
+    monkeypatch.setattr("astrometer.load.foresee.TIMEOUT_S", 3.0)
+    code, said = call(*command, "endless.py")
+    assert (code, "has not read the locustfile after 3 s" in said) == (2, True), said
 
 
 def test_goodput_can_be_judged_with_an_objective_wherever_that_is_given():

@@ -64,3 +64,10 @@ def test_a_ramp_that_is_not_over_is_none():
     runner.go(60, target=20, users=12, state="spawning")
     runner.go(1, target=20, users=19)  # workers report late
     assert runner.demand.shortfall(19) is None
+
+
+def test_what_was_asked_for_a_moment_ago_takes_nothing_back():
+    runner = Runner()
+    runner.go(10, target=1)
+    runner.demand.dispatched(1000)
+    assert runner.demand.user_seconds(9.9) == pytest.approx(10)  # workers hear of a change a little later

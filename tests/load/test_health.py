@@ -54,9 +54,19 @@ def test_a_process_that_is_busy_at_the_very_end_is_found_out(keep_busy, monkeypa
 
 def test_the_warm_up_is_no_part_of_the_cpu_share(keep_busy):
     monitor = HealthMonitor()
-    monitor.start(after_s=0.4)
+    monitor.start(after_s=2.0)  # long after the blocking, however slow the machine
     gevent.sleep(0.05)
     keep_busy(0.3)
-    gevent.sleep(0.7)
+    gevent.sleep(2.4)
     monitor.stop()
     assert monitor.cpu_max == 0
+
+
+def test_a_peak_of_a_second_in_a_quiet_end_is_no_saturation(keep_busy, monkeypatch):
+    monkeypatch.setattr("astrometer.load.health.CPU_WINDOW_S", 1.5)
+    monitor = HealthMonitor()
+    monitor.start()
+    gevent.sleep(1.6)
+    keep_busy(0.3)
+    monitor.stop()
+    assert 0 < monitor.cpu_max < 0.5

@@ -192,3 +192,10 @@ def test_a_gate_that_cannot_be_read_says_what_exists(text, told):
 def test_a_gate_on_a_scenario_that_did_not_run_names_those_that_did(slower):
     with pytest.raises(GateError, match="no scenario 'uploads'; there are all, chat"):
         check_scopes([parse_gate("uploads: duration_p50 worse by 10%")], slower)
+
+
+@pytest.mark.parametrize("empty_first", [True, False])
+def test_a_run_that_measured_nothing_is_no_crash(empty_first):
+    empty, whole = make_side("empty", runs=1, seed=1, chats=0), make_side("whole", runs=1, seed=9)
+    comparison = compare(*((empty, whole) if empty_first else (whole, empty)))
+    assert {row.verdict for row in comparison.rows} == {Verdict.CANNOT_TELL}

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from astrometer.api.outcome import Outcome
@@ -42,15 +44,24 @@ def test_a_lag_that_is_harmless_otherwise_makes_a_run_with_a_strict_objective_in
     assert cause == "schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"
 
 
+CHANCES = [
+    ("poisson", 100, 66, False),  # as few as that is chance
+    ("poisson", 100, 64, True),
+    ("constant", 100, 94, False),  # 95, but for the one whose time had not come
+    ("constant", 100, 93, True),
+    ("constant", 1.5, 1, False),
+]
+
+
+def test_each_kind_of_users_may_have_an_arrival_to_come():
+    even = OpenArrivals(process="constant", seed=1, rate_per_s=0.5, expected=7.5, intended=5)
+    assert even.fell_short
+    assert not replace(even, kinds=4).fell_short
+
+
 @pytest.mark.parametrize(
     ("process", "expected", "intended", "short"),
-    [
-        ("poisson", 100, 66, False),  # as few as that is chance
-        ("poisson", 100, 64, True),
-        ("constant", 100, 94, False),  # 95, but for the one whose time had not come
-        ("constant", 100, 93, True),
-        ("constant", 1.5, 1, False),
-    ],
+    CHANCES,
 )
 def test_chance_excuses_missing_arrivals_only_where_there_is_chance(process, expected, intended, short):
     arrivals = OpenArrivals(process=process, seed=1, rate_per_s=1.0, expected=expected, intended=intended)

@@ -109,6 +109,13 @@ def test_a_stage_in_which_the_generator_was_the_bottleneck_makes_the_run_invalid
     assert [stage["objectives"][0]["verdict"] for stage in found["stages"]] == ["PASS", "INVALID", "PASS"]
 
 
+def test_a_stage_too_short_for_a_percentile_is_invalid_alone():
+    found = arrived(100, 50, 100, loop_lag_p99_s=0.1, end_s=15.0, due=50)
+    assert found["verdict"] == "PASS"
+    assert [len(stage["causes"]) for stage in found["stages"]] == [0, 1, 0]
+    assert found["stages"][1]["objectives"][0]["verdict"] == "INVALID"
+
+
 def test_arrivals_that_were_dropped_were_made_and_chance_is_granted_to_poisson():
     assert arrived(100, 100, dropped=50)["verdict"] == "PASS"
     assert arrived(100, 90, process="poisson")["verdict"] == "PASS"

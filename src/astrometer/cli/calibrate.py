@@ -79,9 +79,9 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
         except StepFailed as exc:
             click.echo(f"Error: {exc}", err=True)
     best, is_limit = most_streams(steps), too_many(steps)
-    if best is None:
+    if best is None and steps:  # not when nothing was measured at all
         allowance.forget()
-    else:
+    elif best is not None:
         found = allowance.Allowance(streams=best, gap_s=gap)
         if is_limit or found.widens(allowance.kept()):
             found.keep()

@@ -14,7 +14,7 @@ from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
 from astrometer.load.arrivals import Process
-from astrometer.load.capacity_slots import LONGEST_S, SLOT_S, Slots, cells, schedule_lag_p99, slot_of
+from astrometer.load.capacity_slots import LONGEST_S, SLOT_S, Slots, cells, slot_of
 from astrometer.load.capacity_text import progress_line
 from astrometer.load.options import Settings
 from astrometer.load.run import Run
@@ -221,7 +221,9 @@ class CapacityShape(LoadTestShape):
             cells=found,
             completed=self._slots.completed(window.first, end),
             unfinished=in_flight if run.elapsed_s - end * SLOT_S >= self._patience_s else 0,
-            health=replace(self._slots.health(window.first, end), schedule_lag_p99_s=schedule_lag_p99(whole)),
+            health=replace(
+                self._slots.health(window.first, end), schedule_lag_p99_s=whole.schedule_lag().percentile(99)
+            ),
         )
         causes = self._causes(step)
         return replace(step, told=Told.INVALID, causes=causes) if causes else step
@@ -231,7 +233,7 @@ class CapacityShape(LoadTestShape):
         assert self._run is not None
         settings = self._run.settings
         by_chance = settings.arrivals is Process.POISSON
-        causes = spoilt(step, self.settings, settings.objectives, by_chance=by_chance)
+        causes = spoilt(step, self.settings, settings.objectives, by_chance=by_chance, kinds=self._run.kinds)
         if not self.settings.is_rate and self.runner is not None and not self._are_there(step.level):
             causes.append(f"{self.runner.user_count} users instead of {step.level}")
         return causes

@@ -129,11 +129,3 @@ def cells(tally: Tally, first: int, end: int, only: Collection[str] | None = Non
         if first <= key.stage < end:
             found.setdefault(key.scenario, Cell()).merge(cell, only)
     return found
-
-
-def schedule_lag_p99(cell: Cell) -> float | None:
-    lag = Histogram()
-    for histograms in (cell.ok, cell.failed):
-        if "schedule_lag" in histograms:
-            lag.merge(histograms["schedule_lag"])
-    return lag.percentile(99)

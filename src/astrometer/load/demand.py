@@ -45,7 +45,7 @@ class Demand:
 
     def user_seconds(self, until_s: float) -> float:
         """Users by the seconds for which they were asked for."""
-        return self._area + self._dispatched * (until_s - self._since_s)
+        return self._area + self._dispatched * max(0.0, until_s - self._since_s)
 
     def note(self) -> None:
         """Are they there?"""

@@ -11,6 +11,8 @@ from pathlib import Path
 from astrometer.load.launch import LoadPlan
 
 # Behind everything else, where they win.
+TIMEOUT_S = 60.0
+MARK = '{"scenarios":'  # how the answer begins
 _NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--logfile", "")
 
 
@@ -30,17 +32,22 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
     """Have Locust read the plan's arguments and locustfile, in some two seconds. Raises Refused."""
     with tempfile.TemporaryDirectory() as scratch:
         asked = replace(plan, out=Path(scratch), extra=(*plan.extra, *_NO_RUN))
-        done = subprocess.run(  # noqa: S603 (our own interpreter)
-            [sys.executable, "-m", "locust", *asked.command()],
-            env=asked.environment(environ),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        try:
+            done = subprocess.run(  # noqa: S603 (our own interpreter)
+                [sys.executable, "-m", "locust", *asked.command()],
+                env=asked.environment(environ),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=TIMEOUT_S,
+            )
+        except subprocess.TimeoutExpired as exc:
+            raise Refused(f"Locust has not read the locustfile after {TIMEOUT_S:g} s") from exc
     try:
-        told = json.loads(done.stdout.splitlines()[-1])
+        # A locustfile may print what it likes, before and after.
+        told = next(json.loads(line) for line in done.stdout.splitlines() if line.startswith(MARK))
         return Foreseen(scenarios=frozenset(told["scenarios"]), objectives=told["objectives"])
-    except (LookupError, TypeError, ValueError) as exc:
+    except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = done.stderr.strip()[-2000:] or "it begins no run with them"
         raise Refused(f"Locust refuses these arguments: {said}") from exc

@@ -1,7 +1,7 @@
 """Is the load generator itself the bottleneck? Late wake-ups of its loop and its CPU share, per process."""
 
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +17,7 @@ from astrometer.measure.tally import Tally
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
 CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not saturation
-LAST_WINDOW_S = 1.0
-SHORTEST_WINDOW_S = 0.5
+SHORTEST_WINDOW_S = 0.5  # of a test that is shorter
 
 
 class HealthMonitor:
@@ -34,7 +33,7 @@ class HealthMonitor:
         self.stage: Callable[[], int] | None = None  # which one of the load's profile goes on
         self.stage_lag: dict[int, Histogram] = defaultdict(Histogram)
         self._greenlet: Any = None
-        self._window = (0.0, 0.0)
+        self._marks: deque[tuple[float, float]] = deque()  # wall and CPU time, over the last window
         self._judged_from = 0.0
         self._streams = 0
         self._streams_peak = 0
@@ -45,7 +44,7 @@ class HealthMonitor:
         self.stop()
         self._judged_from = time.perf_counter() + after_s
         self.lag, self.cpu_max = Histogram(), None
-        self._begin_window()
+        self._marks = deque([(time.perf_counter(), time.process_time())])
         self._streams_peak = self._streams
         kept = allowance.kept()
         self._calibrated = kept.streams if kept is not None else None
@@ -55,8 +54,7 @@ class HealthMonitor:
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
             self._greenlet = None
-            # What is left of the last window; of a test that is shorter than one, as much as there is.
-            self._note_cpu(at_least_s=LAST_WINDOW_S if self.cpu_max is not None else SHORTEST_WINDOW_S)
+            self._note_cpu(is_last=True)
 
     def take(self) -> dict[str, Any]:
         """What was sampled since the last call, for shipping."""
@@ -87,7 +85,7 @@ class HealthMonitor:
             due = time.perf_counter() + SAMPLE_S
             gevent.sleep(SAMPLE_S)
             self._note_lag(time.perf_counter(), due)
-            self._note_cpu(at_least_s=CPU_WINDOW_S)
+            self._note_cpu()
 
     def _note_lag(self, now: float, due: float) -> None:
         for late_s in expected_lags(now - due):
@@ -98,18 +96,22 @@ class HealthMonitor:
             if self.watcher is not None:
                 self.watcher(late_s)
 
-    def _begin_window(self) -> None:
-        self._window = (time.perf_counter(), time.process_time())
-
-    def _note_cpu(self, *, at_least_s: float) -> None:
-        if time.perf_counter() < self._judged_from:
-            self._begin_window()
+    def _note_cpu(self, *, is_last: bool = False) -> None:
+        """Over the last five seconds, every second and at the end."""
+        wall, cpu = time.perf_counter(), time.process_time()
+        marks = self._marks
+        if wall < self._judged_from:
+            marks.clear()
+        elif wall - marks[-1][0] < CPU_WINDOW_S / 5 and not is_last:
             return
-        passed_s = time.perf_counter() - self._window[0]
-        if passed_s >= at_least_s:
-            share = (time.process_time() - self._window[1]) / passed_s
-            self.cpu_max = share if self.cpu_max is None else max(self.cpu_max, share)
-            self._begin_window()
+        else:
+            while len(marks) > 1 and wall - marks[1][0] >= CPU_WINDOW_S:
+                marks.popleft()
+            passed_s = wall - marks[0][0]
+            is_short = is_last and self.cpu_max is None and passed_s >= SHORTEST_WINDOW_S
+            if passed_s >= CPU_WINDOW_S or is_short:
+                self.cpu_max = max(self.cpu_max or 0.0, (cpu - marks[0][1]) / passed_s)
+        marks.append((wall, cpu))
 
 
 def expected_lags(late_s: float) -> Iterator[float]:
@@ -169,9 +171,7 @@ def worst(
     cpus = [process.cpu_max for process in known if process.cpu_max is not None]
     schedule = Histogram()
     for cell in tally.cells.values():
-        for histograms in (cell.ok, cell.failed):
-            if "schedule_lag" in histograms:
-                schedule.merge(histograms["schedule_lag"])
+        schedule.merge(cell.schedule_lag())
     return GeneratorHealth(
         processes=len(known),
         loop_lag_p99_s=max(p99s, default=None),

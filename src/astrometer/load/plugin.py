@@ -95,7 +95,7 @@ class Plugin:
         parsed = self._environment.parsed_options
         settings = Settings.of(parsed)
         settings.corpus()
-        if settings.im_sink and not isinstance(self._runner, WorkerRunner):
+        if settings.im_sink and not isinstance(self._runner, WorkerRunner) and not parsed.astrometer_check:
             try:
                 Watch(settings.im_sink).check()
             except SinkError as exc:
@@ -269,10 +269,10 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         shapes.hear_sigterm(environment)
         if web_ui is not None:
             web_form.guard(environment, web_ui, plugin.host)
-        _show_live(environment, web_ui, plugin)
         if environment.parsed_options.astrometer_check:
-            sys.stdout.write(f"{plugin.foreseen()}\n")
+            sys.stdout.write(f"\n{plugin.foreseen()}\n")
             sys.exit(0)
+        _show_live(environment, web_ui, plugin)
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
         sys.exit(2)

@@ -297,7 +297,13 @@ class Run:
             rate_per_s=self.demand.peak * settings.rate_unit,
             expected=self.demand.user_seconds(self.elapsed_s - self._lead_s) * settings.rate_unit,
             intended=self._all_intended(),
+            kinds=self.kinds,
         )
+
+    @property
+    def kinds(self) -> int:
+        """Of users; each has a schedule of its own in the open model."""
+        return max(1, len(self._environment.user_classes))
 
     def _shaped_arrivals(self, profile: Profile) -> OpenArrivals:
         per_level = 1.0 if profile.is_rate else self.settings.rate_unit
@@ -307,6 +313,7 @@ class Run:
             rate_per_s=profile.peak * per_level,
             expected=profile.area(self.elapsed_s - self._lead_s) * per_level,
             intended=self._all_intended(),
+            kinds=self.kinds,
         )
 
     def _stages(self, profile: Profile) -> list[LoadStage]:
@@ -342,6 +349,7 @@ class Run:
             rate_per_s=max((searched.settings.load(step.level) for step in searched.steps), default=0.0),
             expected=float(intended),
             intended=intended,
+            kinds=self.kinds,
         )
 
     def _all_intended(self) -> int:

@@ -48,15 +48,20 @@ class Step:
 
 
 def spoilt(
-    step: Step, settings: SearchSettings, objectives: Sequence[Objective], *, by_chance: bool = True
+    step: Step,
+    settings: SearchSettings,
+    objectives: Sequence[Objective],
+    *,
+    by_chance: bool = True,
+    kinds: int = 1,
 ) -> list[str]:
     """What the load generator could not bear in this window, and a rate that it did not reach, in words.
 
-    `by_chance`: arrivals are Poisson's.
+    `by_chance`: arrivals are Poisson's; `kinds`: of users, each with a schedule of its own.
     """
     causes = strained(step.health, schedule_lag_limit_s(objectives))
     started = step.cells[None].started
     due = settings.load(step.level) * step.length_s
-    if settings.is_rate and fell_short(started, due, by_chance=by_chance):
+    if settings.is_rate and fell_short(started, due, by_chance=by_chance, kinds=kinds):
         causes.append(f"{started} arrivals instead of about {due:.0f}: the rate was not reached")
     return causes

@@ -72,7 +72,8 @@ def compare(
     comparability = check(base, cand)
     sides = ([run.results for run in base], [run.results for run in cand])
     ran = [{*results["scenarios"]} for results in (*sides[0], *sides[1])]
-    sole = next(iter(ran[0])) if len(set.union(*ran)) == 1 else None
+    every = set.union(*ran)
+    sole = next(iter(every)) if len(every) == 1 else None
     scopes = [ALL] if sole else [ALL, *sorted(set.intersection(*ran))]
     effects = Effects()
     rows = []

@@ -39,13 +39,13 @@ def schedule_lag_limit_s(objectives: Iterable[Objective] = ()) -> float:
     return min(MAX_SCHEDULE_LAG_S, *limits, MAX_SCHEDULE_LAG_S)
 
 
-def fell_short(arrivals: float, expected: float, *, by_chance: bool) -> bool:
+def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int = 1) -> bool:
     """More than 5 % too few, and more than is no fault of the generator.
 
     `by_chance`: 3 standard deviations of a Poisson count. An even schedule has no chance in it, and no more
-    than one arrival to come when the time is up.
+    than one arrival to come when the time is up; each of the `kinds` of users has a schedule of its own.
     """
-    slack = 3 * math.sqrt(expected) if by_chance else 1.0
+    slack = 3 * math.sqrt(expected) if by_chance else kinds
     return arrivals < ENOUGH * expected - slack
 
 

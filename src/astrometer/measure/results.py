@@ -27,8 +27,8 @@ from astrometer.measure.run_info import OpenArrivals as OpenArrivals  # noqa: PL
 from astrometer.measure.run_info import RunInfo as RunInfo  # noqa: PLC0414
 from astrometer.measure.schema import SCHEMA_VERSION as SCHEMA_VERSION  # noqa: PLC0414 (re-exported)
 from astrometer.measure.schema import upgrade
+from astrometer.measure.stages import LONG_ENOUGH_S, spoilt
 from astrometer.measure.stages import LoadStage as LoadStage  # noqa: PLC0414 (re-exported: part of a run)
-from astrometer.measure.stages import spoilt
 from astrometer.measure.tally import Cell, Tally
 from astrometer.measure.verdicts import conclude, judge_stage
 from astrometer.measure.windows import Window
@@ -76,14 +76,16 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     trusted = not causes
     reached = [stage for stage in info.stages if stage.start_s < info.duration_s]
     by_chance = info.arrivals is not None and info.arrivals.by_chance
+    kinds = info.arrivals.kinds if info.arrivals is not None else 1
     badly = [
-        spoilt(stage, tally.stages.get(number, Cell()), info.objectives, by_chance=by_chance)
+        spoilt(stage, tally.stages.get(number, Cell()), info.objectives, by_chance=by_chance, kinds=kinds)
         for number, stage in enumerate(reached)
     ]
     if trusted:
         causes += [
             f"stage {stage.name!r}: {cause}"
             for stage, found in zip(reached, badly, strict=True)
+            if min(stage.end_s, info.duration_s) - stage.start_s >= LONG_ENOUGH_S
             for cause in found
         ]
     if info.capacity is not None:

@@ -37,11 +37,12 @@ class OpenArrivals:
     rate_per_s: float
     expected: float
     intended: int
+    kinds: int = 1  # of users, each with a schedule of its own
 
     @property
     def fell_short(self) -> bool:
         """Far too few."""
-        return fell_short(self.intended, self.expected, by_chance=self.by_chance)
+        return fell_short(self.intended, self.expected, by_chance=self.by_chance, kinds=self.kinds)
 
     @property
     def by_chance(self) -> bool:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astrometer.measure.capacity_step import StepHealth
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.lateness import fell_short, schedule_lag_limit_s, strained
 from astrometer.measure.objectives import Objective
 from astrometer.measure.tally import Cell
@@ -28,23 +27,26 @@ class LoadStage:
     loop_lag_p99_s: float | None = None
 
 
+# One pause of the machine is the p99 of a shorter one: then that stage alone says nothing.
+LONG_ENOUGH_S = 10.0
+
+
 def stage_at(starts_s: Sequence[float], elapsed_s: float) -> int:
     """The number of the stage that goes on then; the first and the last have no end."""
     return max(0, bisect_right(starts_s, elapsed_s) - 1)
 
 
-def spoilt(stage: LoadStage, cell: Cell, objectives: Sequence[Objective], *, by_chance: bool) -> list[str]:
+def spoilt(
+    stage: LoadStage, cell: Cell, objectives: Sequence[Objective], *, by_chance: bool, kinds: int = 1
+) -> list[str]:
     """What the load generator could not bear in this stage, and a rate that it did not reach, in words.
 
-    `by_chance`: arrivals are Poisson's.
+    `by_chance`: arrivals are Poisson's; `kinds`: of users, each with a schedule of its own.
     """
-    lag = Histogram()  # of each arrival that was not dropped
-    for histograms in (cell.ok, cell.failed):
-        if "schedule_lag" in histograms:
-            lag.merge(histograms["schedule_lag"])
+    lag = cell.schedule_lag()
     health = StepHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99))
     causes = strained(health, schedule_lag_limit_s(objectives))
     arrived = lag.n + cell.outcomes["dropped"]
-    if stage.due is not None and fell_short(arrived, stage.due, by_chance=by_chance):
+    if stage.due is not None and fell_short(arrived, stage.due, by_chance=by_chance, kinds=kinds):
         causes.append(f"{arrived} arrivals instead of about {stage.due:.0f}: the rate was not reached")
     return causes

@@ -115,6 +115,14 @@ class Cell:
             histogram.record(math.inf, self.missed[metric])
         return histogram
 
+    def schedule_lag(self) -> Histogram:
+        """How late each arrival began, well or badly as it ended; one that was dropped never did."""
+        lag = Histogram()
+        for histograms in (self.ok, self.failed):
+            if "schedule_lag" in histograms:
+                lag.merge(histograms["schedule_lag"])
+        return lag
+
     def to_wire(self) -> dict[str, Any]:
         return {
             "started": self.started,

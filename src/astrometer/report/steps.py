@@ -72,7 +72,7 @@ def columns(results: Mapping[str, Any]) -> list[Column]:
         for metric, summary in step["metrics"].items():
             column.encoded[metric].append(summary["histogram"])
     window = results["window"]
-    return _cut(list(found.values()), window["excluded_s"] + window["duration_s"], step_s)
+    return _cut(list(found.values()), window.get("excluded_s", 0.0) + window["duration_s"], step_s)
 
 
 def _cut(found: list[Column], end_s: float, step_s: float) -> list[Column]:
