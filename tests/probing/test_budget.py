@@ -1,6 +1,8 @@
 """Tokens and runs of a day: as the server reports them, kept on disk, shared, and never downtime."""
 
 import asyncio
+import errno
+import fcntl
 import json
 import multiprocessing
 import os
@@ -135,6 +137,20 @@ def test_a_state_folder_that_cannot_be_written_is_said_once_and_memory_serves(be
         ledger.book(target, tokens=30)
     assert len(said) == 1
     assert "cannot be" in said[0]
+    assert ledger.tokens_left(target) == 10
+
+
+def test_on_a_file_system_without_locks_memory_serves(bench, tmp_path, monkeypatch):
+    def flock(*_how: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    said: list[str] = []
+    ledger = Ledger(tmp_path, say=said.append)
+    target = limited(bench, tokens_per_day=100)
+    for _ in range(3):
+        ledger.book(target, tokens=30)
+    assert said == [f"{tmp_path / FILE}: cannot be written (No locks available); kept in memory until it can"]
     assert ledger.tokens_left(target) == 10
 
 

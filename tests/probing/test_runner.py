@@ -10,6 +10,7 @@ import pytest
 from probing.conftest import Bench
 
 from astrometer.api.outcome import Outcome
+from astrometer.probing.budget import Ledger
 from astrometer.probing.probe import Context, Limits, NotApplicable, ProbeFailed, Verdict
 from astrometer.probing.runner import Runner, run_once
 from astrometer.targets.script import ModelScript
@@ -362,6 +363,40 @@ def test_identity_is_learnt_once_and_its_session_removed(bench):
     asyncio.run(twice())
     assert bench.store.counters["requests_session_new"] == 1
     assert bench.sessions() == []
+
+
+class Closing(Ledger):
+    """A book that takes so many entries and breaks then."""
+
+    def __init__(self, entries: int) -> None:
+        super().__init__()
+        self.entries = entries
+
+    def book(self, _target: object, **_spent: int) -> None:
+        self.entries -= 1
+        if self.entries < 0:
+            raise OSError("closed")
+
+
+def test_an_answer_that_cannot_be_booked_is_stopped_and_removed_like_any_other(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("[[stall=0]]", first_token_s=0.4))
+
+    run = asyncio.run(Runner(ledger=Closing(1)).run(bench.plan(bench.target("all"), probe)))
+    assert (run.reason, run.cleanup_failures) == ("internal", ())
+    assert bench.store.counters["requests_session_stop"] == 1
+    assert bench.sessions() == []
+
+
+def test_what_asking_for_the_version_made_is_removed_also_when_that_breaks(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    runner = Runner(ledger=Closing(2))
+    with pytest.raises(OSError, match="closed"):
+        asyncio.run(runner.run(bench.plan(bench.target("all"), probe)))
+    assert bench.store.counters["requests_session_new"] == 1
+    assert (bench.sessions(), len(runner.leftovers)) == ([], 0)
 
 
 def test_a_deletion_is_believed_only_when_the_session_is_seen_to_be_gone(bench):

@@ -188,13 +188,13 @@ class Context:
         finally:
             if exchange.done:
                 outcome = exchange.result().outcome
-                self._note_turn(exchange.result(), phases)
                 if outcome in NEVER_BEGAN:
                     self._nothing_made(registered)
                 elif session_id is None and not who.can_delete:
                     self._keep(session, who.why)
                 if outcome in ABANDONED:
                     self.cleanup("run", lambda: self._stop(key, who, session))
+                self._note_turn(exchange.result(), phases)
         return turn
 
     async def command(

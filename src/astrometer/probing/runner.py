@@ -241,12 +241,14 @@ class Runner:
             finally:
                 context.grant_cleanup_time()
                 failed = await self.leftovers.clean(context)
-            reached = verdict is not None and not so_far([], []).unreachable
-            swept = await self.leftovers.take_along(context) if reached else []
-            context.grant_cleanup_time()
-            if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
-                await context.learn_version()
-            failed += await self.leftovers.clean(context)
+            try:
+                reached = verdict is not None and not so_far([], []).unreachable
+                swept = await self.leftovers.take_along(context) if reached else []
+                context.grant_cleanup_time()
+                if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
+                    await context.learn_version()
+            finally:
+                failed += await self.leftovers.clean(context)
         finally:
             await context.close()
         return so_far(failed, swept)

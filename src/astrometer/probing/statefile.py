@@ -56,18 +56,27 @@ class StateFile:
     def changing(self) -> Iterator[dict[str, Any]]:
         """Read, let the caller change, write: no other process in between."""
         try:
-            self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            lock = open_private(self.path.with_suffix(".lock"))
+            lock = self._lock()
         except OSError as exc:
             value = self.read()
             yield value
             self._unwritable(value, exc)
             return
         with lock:
-            lock_file(lock, wait=True)
             value = self.read()
             yield value
             self._write(value)
+
+    def _lock(self) -> IO[str]:
+        """Held until it is closed. Raises OSError, also where the file system has no locks."""
+        self.path.parent.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        lock = open_private(self.path.with_suffix(".lock"))
+        try:
+            lock_file(lock, wait=True)
+        except OSError:
+            lock.close()
+            raise
+        return lock
 
     def _write(self, value: dict[str, Any]) -> None:
         part = self.path.with_suffix(f".{os.getpid()}.part")
