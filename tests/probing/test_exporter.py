@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import httpx
@@ -164,7 +165,7 @@ def test_debug_shows_the_events_with_their_times_and_no_key(bench, exporter):
 
 def test_pages_for_people_escape_what_comes_from_outside(bench, exporter):
     hostile = "<img src=x onerror=alert(1)>"
-    run = bench.ask("[[say=%3Cimg+src=x+onerror=alert(1)%3E]]")
+    run = replace(bench.ask("[[say=%3Cimg+src=x+onerror=alert(1)%3E]]"), probe="chat")
     assert hostile in run.detail
     exporter.record(run)
     landing, history = get(exporter, "/", "/history")
@@ -179,7 +180,7 @@ def test_pages_for_people_escape_what_comes_from_outside(bench, exporter):
 def test_no_page_holds_a_key(bench, exporter):
     httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 3, "endpoint": "im_bots"})
     secret = bench.store.keys["all"].secret
-    exporter.record(bench.ask(f"[[say={secret}]]"))
+    exporter.record(replace(bench.ask(f"[[say={secret}]]"), probe="chat"))
     probes = [f"/probe?target=sim&probe={name}&debug=true" for name in OURS]
     pages = get(exporter, *probes, "/", "/metrics", "/history", "/-/healthy")
     assert [page.status_code for page in pages] == [200] * len(pages)
@@ -188,7 +189,7 @@ def test_no_page_holds_a_key(bench, exporter):
 
 
 def test_the_history_keeps_times_and_forgets_answers(bench, exporter):
-    run = bench.ask("hi")
+    run = replace(bench.ask("hi"), probe="chat")
     exporter.record(run)
     kept = exporter.history.newest_first()[0].run
     assert kept.ttft_s == run.ttft_s
@@ -196,10 +197,15 @@ def test_the_history_keeps_times_and_forgets_answers(bench, exporter):
     assert (kept.log, kept.calls) == ((), ())
 
 
-def test_the_newest_of_the_history_is_the_last_that_ended_also_when_the_clock_was_set_back(exporter):
+def test_the_newest_of_the_history_is_the_last_that_ended_also_when_the_clock_was_set_back(bench, exporter):
     for detail, started_at in (("first", 2e9), ("second", 1e9)):
         run = Run(
-            target="sim", probe="chat", verdict=Verdict.passed(detail), started_at=started_at, duration_s=1
+            target="sim",
+            url=bench.url,
+            probe="chat",
+            verdict=Verdict.passed(detail),
+            started_at=started_at,
+            duration_s=1,
         )
         exporter.record(run)
     assert [kept.run.detail for kept in exporter.history.newest_first()] == ["second", "first"]

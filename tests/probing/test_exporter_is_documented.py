@@ -54,7 +54,7 @@ def test_every_metric_is_documented_with_its_type_labels_and_help():
 
 def test_every_metric_of_a_run_on_demand_is_documented(bench):
     plan = bench.plan(bench.target("all"), None)
-    run = Run(target="sim", probe="p", verdict=Verdict.passed(), started_at=0.0, duration_s=1.0)
+    run = Run(target="sim", url="", probe="p", verdict=Verdict.passed(), started_at=0.0, duration_s=1.0)
     settings = exporter_settings.ExporterSettings()
     registry = one_run_registry(plan, Answer(run=run), None, settings)
     shared = CollectorRegistry()

@@ -12,6 +12,7 @@ from astrometer.cli.sources import Sources
 from astrometer.config import Config, Target
 from astrometer.probing.exporter import Exporter
 from astrometer.probing.guard import Guard
+from astrometer.probing.identity import server_of
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe import Context, Verdict
 from astrometer.probing.reload import Reloader
@@ -160,6 +161,52 @@ def test_a_target_with_another_url_has_nothing_of_the_old_server(bench, old_benc
     asyncio.run(go())
 
 
+@pytest.mark.parametrize("change", ["url", "schedule"])
+def test_a_run_in_flight_brings_nothing_back_that_a_reload_took_away(bench, old_bench, change):
+    async def go() -> None:
+        reached, over = asyncio.Event(), asyncio.Event()
+
+        async def probe(ctx: Context) -> Verdict:
+            turn = await ctx.chat("hi")
+            reached.set()
+            await over.wait()
+            return Verdict.of(turn)
+
+        def settings(target: Target, *, schedule: bool) -> tuple[Config, list[Plan]]:
+            plan = replace(bench.plan(target, probe), schedule=schedule)
+            return Config(source="c", targets={target.name: target}), [plan]
+
+        def series(name: str) -> list[dict[str, str]]:
+            families = exporter.registry.collect()
+            found = [sample for family in families for sample in family.samples]
+            return [sample.labels for sample in found if sample.name == f"astrbot_probe_{name}"]
+
+        before = bench.target("all")
+        exporter = Exporter(*settings(before, schedule=True))
+        (plan,) = exporter.plans.values()
+        run = asyncio.create_task(exporter.runner.run(plan))
+        await reached.wait()
+        after = old_bench.target("all") if change == "url" else before
+        exporter.take(*settings(after, schedule=change == "url"))
+        (now,) = exporter.plans.values()
+        asked = asyncio.create_task(exporter.on_demand.answer(now, 20, exporter.record_on_demand, whole=True))
+        await asyncio.sleep(0)
+        over.set()
+        finished = replace(await run, cert_expires_at=1e9)
+        assert (await asked).run.url == after.url
+        exporter.record(finished)
+        exporter.skip(plan, "overlap")
+        assert series("success") == series("last_run_timestamp_seconds") == []
+        assert series("cert_expiry_timestamp_seconds") == []
+        assert len(series("runs_total")) == (1 if now.schedule else 0)
+        assert len(series("target_info")) == 1
+        assert {kept.run.url for kept in exporter.history.newest_first()} == {after.url}
+        again = await exporter.on_demand.answer(now, 20, exporter.record_on_demand)
+        assert (again.cached, again.run.url) == (True, after.url)
+
+    asyncio.run(go())
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 def test_only_a_post_reloads(stage, method):
     stage.start()
@@ -255,10 +302,10 @@ def test_the_schedule_goes_on_with_the_new_code_of_an_unchanged_probe(stage):
 def test_another_key_under_the_same_name_is_learnt_anew(stage, monkeypatch):
     stage.start()
     runner = stage.exporter.runner
-    runner._memory.versions["a"] = (4, 29, 3)
-    runner._memory.versions["b"] = (4, 29, 3)
+    servers = {server_of(plan.target) for plan in stage.exporter.plans.values()}
+    runner._memory.versions |= dict.fromkeys(servers, (4, 29, 3))
     asyncio.run(stage.ask("POST", "/-/reload"))
-    assert set(runner._memory.versions) == {"a", "b"}
+    assert set(runner._memory.versions) == servers
     monkeypatch.setenv("KEY", "abk_second")
     asyncio.run(stage.ask("POST", "/-/reload"))
     assert set(runner._memory.versions) == set()

@@ -4,6 +4,7 @@ import asyncio
 import resource
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -225,7 +226,7 @@ def test_no_output_of_a_whole_run_holds_a_key(bench, tmp_path):
 def test_an_answer_with_markup_is_text_on_every_page(bench, tmp_path):
     exporter = stage(bench, tmp_path)[0]
     hostile_text = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
-    run = bench.ask(f"[[say={quote(hostile_text)}]]")
+    run = replace(bench.ask(f"[[say={quote(hostile_text)}]]"), probe="chat")
     exporter.record(run)
     number = exporter.history.newest_first()[0].number
     landing, history, log = get(exporter, "/", "/history", f"/history/{number}")

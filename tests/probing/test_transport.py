@@ -75,7 +75,7 @@ def chat_at(bench):
         plan = bench.plan(
             bench.target("all", url=url), only_chat, limits=Limits(**{"total_s": 20.0, **limits})
         )
-        return asyncio.run(Runner(memory=Memory(identities={("sim", "all"): who})).run(plan))
+        return asyncio.run(Runner(memory=Memory(identities={(("sim", url), "all"): who})).run(plan))
 
     return chat
 

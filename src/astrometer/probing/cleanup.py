@@ -16,7 +16,7 @@ from astrometer.api.messages import Attachment, Message, Plain
 from astrometer.api.outcome import Outcome
 from astrometer.config import Key, Target
 from astrometer.measure.exchange import CallResult, ChatTurn
-from astrometer.probing.identity import Identity, Memory, Version, absent
+from astrometer.probing.identity import Identity, Memory, Version, absent, server_of
 from astrometer.probing.journal import Entry, Journal
 from astrometer.probing.record import Cleanup
 
@@ -93,7 +93,7 @@ async def stop_run(ctx: Caller, place: tuple[str, str], key: Key, who: Identity,
     # An answer that goes on blocks its fixed session, and AstrBot looks at a request to stop only when its
     # model says something: the next run takes another session.
     ctx.memory.abandoned[place] += 1
-    version = await _version(ctx, place[0], key, who, session)
+    version = await _version(ctx, key, who, session)
     if version is not None and version >= STOP_MESSAGE_SINCE:
         turn = await ctx.command("/stop", key, who, session, ctx.left_s / 2)
         ctx.log(f"/stop: {turn.outcome.value} {turn.text.strip()[:100]}")
@@ -102,21 +102,22 @@ async def stop_run(ctx: Caller, place: tuple[str, str], key: Key, who: Identity,
     ctx.note("an abandoned answer goes on spending tokens: this version cannot be asked to stop it")
 
 
-async def _version(ctx: Caller, target: str, key: Key, who: Identity, session: str) -> Version | None:
-    if target not in ctx.memory.versions:
+async def _version(ctx: Caller, key: Key, who: Identity, session: str) -> Version | None:
+    server = server_of(ctx.target)
+    if server not in ctx.memory.versions:
         await ask_version(ctx, key, who, session)
-    return ctx.memory.versions.get(target)
+    return ctx.memory.versions.get(server)
 
 
 async def ask_version(ctx: Caller, key: Key, who: Identity, session: str) -> None:
     """Remember what /help says; the model is not asked."""
-    target = ctx.target.name
-    ctx.memory.asked_version[target] = perf_counter()
+    server = server_of(ctx.target)
+    ctx.memory.asked_version[server] = perf_counter()
     found = VERSION_LINE.search((await ctx.command("/help", key, who, session, ctx.left_s / 3)).text)
     if found is None:
-        ctx.memory.versions.pop(target, None)
+        ctx.memory.versions.pop(server, None)
     else:
-        ctx.memory.versions[target] = ep.parse_version(found[1])
+        ctx.memory.versions[server] = ep.parse_version(found[1])
 
 
 def new_session() -> str:

@@ -87,25 +87,32 @@ class Exporter:
                 self.on_demand.forget(*place)
         for target in {plan.target.name: plan.target for plan in before.values()}.values():
             if config.targets.get(target.name) != target:
-                self.runner.forget(target.name)
+                self.runner.forget(target)
         self.series.declare(self.plans.values())
         self.history.keep_only(self.plans)
         self._refresh()
 
     def record(self, run: Run) -> None:
-        """A run of the schedule."""
-        if self.series.knows(run.target, run.probe):
+        """A run of the schedule. Of a plan that is asked on demand only by now, just the leaks count."""
+        plan = self._plan_of(run)
+        if plan is None:
+            return
+        if plan.schedule:
             self.metrics.record(run)
-        self._remember(run)
+        else:
+            self.metrics.record_leaks(run)
+        self._remember(plan, run)
 
     def record_on_demand(self, run: Run) -> None:
         """A run that `/probe` answered before its cleanup: its series are the scraper's, its leaks ours."""
-        if self.series.knows(run.target, run.probe):
+        plan = self._plan_of(run)
+        if plan is not None:
             self.metrics.record_leaks(run)
-        self._remember(run)
+            self._remember(plan, run)
 
     def skip(self, plan: Plan, cause: str) -> None:
-        if self.series.knows(*plan.place):
+        now = self.plans.get(plan.place)
+        if now is not None and now.is_scheduled:
             self.metrics.skip(plan, cause)
             self._encoded.stale()
 
@@ -121,18 +128,22 @@ class Exporter:
             if turn % BUDGET_EVERY == 0:
                 self._refresh()
 
-    def _remember(self, run: Run) -> None:
+    def _plan_of(self, run: Run) -> Plan | None:
+        """The plan in force; None when a reload took it away, or gave its name to another server."""
+        plan = self.plans.get((run.target, run.probe))
+        return plan if plan is not None and plan.target.url == run.url and not plan.missing_scope else None
+
+    def _remember(self, plan: Plan, run: Run) -> None:
         if run.verdict is not None:
             self.history.add(run)
-            plan = self.plans.get((run.target, run.probe))
-            if plan is not None and plan.has_price:
+            if plan.has_price:
                 self.on_demand.remember(run)
         self._refresh()
 
     def _refresh(self) -> None:
         for target in {plan.target.name: plan.target for plan in self.plans.values()}.values():
             self.metrics.set_budget(target.name, self.runner.ledger.tokens_left(target))
-            version = self.runner.version_of(target.name)
+            version = self.runner.version_of(target)
             if version is not None:
                 self.metrics.set_version(target.name, version)
         self._encoded.stale()

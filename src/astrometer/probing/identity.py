@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from astrometer.api.endpoints import SESSION_GET, SESSION_NEW, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
-from astrometer.config import Key
+from astrometer.config import Key, Target
 from astrometer.measure.exchange import CallResult
 from astrometer.probing.verdict import ProbeFailed
 
@@ -19,6 +19,7 @@ GUEST = "astrometer-probe"
 FIXED_SESSIONS = 8
 RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
 Version: TypeAlias = tuple[int, int, int]
+Server: TypeAlias = tuple[str, str]  # a target's name and its URL, which a reload may change
 
 Ask = Callable[[Endpoint, dict[str, str]], Awaitable[CallResult]]
 Remove = Callable[[], Awaitable[object]]
@@ -42,15 +43,17 @@ class Memory:
     """What is worth knowing from one run to the next."""
 
     instance: str = ""  # which of several exporters this is; part of the names of fixed sessions
-    identities: dict[tuple[str, str], Identity] = field(default_factory=dict)  # by target and key
+    identities: dict[tuple[Server, str], Identity] = field(
+        default_factory=dict
+    )  # the other is the key's name
     abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
     kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
-    versions: dict[str, Version] = field(default_factory=dict)  # by target
-    asked_version: dict[str, float] = field(default_factory=dict)  # by target: when, perf_counter seconds
+    versions: dict[Server, Version] = field(default_factory=dict)
+    asked_version: dict[Server, float] = field(default_factory=dict)  # when, perf_counter seconds
 
-    def wants_version(self, target: str, now: float) -> bool:
+    def wants_version(self, server: Server, now: float) -> bool:
         """Whether to ask (again): a server may be updated under a running exporter."""
-        asked = self.asked_version.get(target)
+        asked = self.asked_version.get(server)
         return asked is None or now - asked >= RELEARN_AFTER_S
 
     def fixed_session(self, target: str, probe: str) -> str:
@@ -61,6 +64,10 @@ class Memory:
         number = self.abandoned[(target, probe)] % FIXED_SESSIONS
         own = f"-{self.instance}" if self.instance else ""
         return f"astrometer-probe-{probe}{own}" + (f"-{number}" if number else "")
+
+
+def server_of(target: Target) -> Server:
+    return target.name, target.url
 
 
 def absent(result: CallResult) -> bool:

@@ -126,6 +126,7 @@ class Leftovers:
             await context.close()
         return Run(
             target=target.name,
+            url=target.url,
             probe=probe,
             verdict=None,
             started_at=began_at,

@@ -28,7 +28,7 @@ from astrometer.probing.cleanup import (
     stop_run,
     undo,
 )
-from astrometer.probing.identity import Identity, Memory, learn
+from astrometer.probing.identity import Identity, Memory, learn, server_of
 from astrometer.probing.journal import Journal
 from astrometer.probing.masking import mask
 from astrometer.probing.record import MAX_LOG_LINES, Cleanup, Limits, Record, question_phases
@@ -290,7 +290,7 @@ class Context:
 
     async def identity(self, key: Key) -> Identity:
         """Whom this key may chat as. Learnt once and remembered. Raises ProbeFailed."""
-        place = (self.target.name, key.name)
+        place = (server_of(self.target), key.name)
         known = self.memory.identities.get(place)
         if known is not None and known.is_fresh(perf_counter()):
             return known
@@ -322,7 +322,7 @@ class Context:
 
     async def learn_version(self) -> None:
         """Ask for the server's version, if that is not known from the last hour. Costs no token."""
-        if self.has_key("chat") and self.memory.wants_version(self.target.name, perf_counter()):
+        if self.has_key("chat") and self.memory.wants_version(server_of(self.target), perf_counter()):
             key = self.key("chat")
             try:
                 who = await self.identity(key)

@@ -13,7 +13,7 @@ import httpx
 from astrometer.api.outcome import Outcome
 from astrometer.config import Target
 from astrometer.probing.budget import Ledger
-from astrometer.probing.identity import Memory
+from astrometer.probing.identity import Memory, server_of
 from astrometer.probing.journal import Journal
 from astrometer.probing.leftovers import Leftovers
 from astrometer.probing.plan import Plan, make_plans
@@ -69,7 +69,7 @@ class Runner:
         self.journal = journal if journal is not None else Journal()
         self._memory.instance = self._memory.instance or self.journal.instance
         self.leftovers = Leftovers(self.journal, self._memory, self.ledger, http)
-        self._flying: dict[tuple[str, str], _Flight] = {}
+        self._flying: dict[tuple[str, str, str], _Flight] = {}  # by target, probe and URL
         self._gates: dict[str, tuple[int, asyncio.Semaphore]] = {}  # by target, each with its width
         self._cut = asyncio.Event()
 
@@ -84,19 +84,20 @@ class Runner:
 
     def is_running(self, plan: Plan) -> bool:
         """Whether a run of it is under way; one that waits for its turn is not yet."""
-        flight = self._flying.get(plan.place)
+        flight = self._flying.get(_route(plan))
         return flight is not None and not flight.waiting
 
-    def version_of(self, target: str) -> str | None:
+    def version_of(self, target: Target) -> str | None:
         """The AstrBot version of a target as far as its answers told."""
-        version = self._memory.versions.get(target)
+        version = self._memory.versions.get(server_of(target))
         return None if version is None else ".".join(map(str, version))
 
-    def forget(self, target: str) -> None:
+    def forget(self, target: Target) -> None:
         """Its URL or its keys are others now: who they are is to be learnt again."""
-        self._memory.versions.pop(target, None)
-        self._memory.asked_version.pop(target, None)
-        for place in [place for place in self._memory.identities if place[0] == target]:
+        server = server_of(target)
+        self._memory.versions.pop(server, None)
+        self._memory.asked_version.pop(server, None)
+        for place in [place for place in self._memory.identities if place[0] == server]:
             del self._memory.identities[place]
 
     def withdraw(self, wanted: Callable[[Plan], bool] = lambda _: False) -> None:
@@ -119,7 +120,7 @@ class Runner:
         the run.
         """
         while True:
-            joined = self._flying.get(plan.place)
+            joined = self._flying.get(_route(plan))
             flight = joined or self._start(plan, total_s)
             flight.awaited = True
             run = await asyncio.shield(flight.task)
@@ -142,7 +143,7 @@ class Runner:
         """
         asked_at, asked = time.time(), perf_counter()
         patience_s = limit_s
-        flight = self._flying.get(plan.place)
+        flight = self._flying.get(_route(plan))
         if flight is None:
             flight = self._start(plan, limit_s, finished)
             patience_s = None if limit_s is None else limit_s + ANSWER_GRACE_S
@@ -158,6 +159,7 @@ class Runner:
             return _skipped(plan, BUSY, f"its turn did not come in {limit_s:g} s")
         return Run(
             target=plan.target.name,
+            url=plan.target.url,
             probe=plan.probe.name,
             verdict=Verdict.failed(Outcome.TIMEOUT_TOTAL, f"no verdict in {limit_s:g} s; the run goes on"),
             started_at=asked_at,
@@ -176,10 +178,10 @@ class Runner:
             finally:
                 # Not in a callback of the task, which comes a turn of the loop later: `run` would join what
                 # has ended, again and again, and never let that turn come.
-                del self._flying[plan.place]
+                del self._flying[_route(plan)]
 
         flight.task = asyncio.create_task(fly(), name=f"probe {plan.place}")
-        self._flying[plan.place] = flight
+        self._flying[_route(plan)] = flight
         return flight
 
     async def _run_in_turn(self, flight: _Flight, total_s: float | None) -> Run:
@@ -289,9 +291,15 @@ class Runner:
             question.cancel()
 
 
+def _route(plan: Plan) -> tuple[str, str, str]:
+    """What two plans share whose runs are the same: a reload may give a target another URL."""
+    return (*plan.place, plan.target.url)
+
+
 def _skipped(plan: Plan, cause: str, why: str) -> Run:
     return Run(
         target=plan.target.name,
+        url=plan.target.url,
         probe=plan.probe.name,
         verdict=None,
         started_at=time.time(),
@@ -355,6 +363,7 @@ def _report(
     record = context.record
     return Run(
         target=context.target.name,
+        url=context.target.url,
         probe=context.probe,
         verdict=replace(verdict, detail=context.mask(verdict.detail)) if verdict else None,
         started_at=started_at,

@@ -156,6 +156,7 @@ class Schedule:
             verdict = Verdict.failed(Own.INTERNAL, where(exc))
             run = Run(
                 target=plan.target.name,
+                url=plan.target.url,
                 probe=plan.probe.name,
                 verdict=verdict,
                 started_at=began_at,

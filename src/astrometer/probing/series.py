@@ -56,10 +56,6 @@ class Series:
         for plan in plans:
             self._declare(plan)
 
-    def knows(self, target: str, probe: str) -> bool:
-        """Whether a plan in force has this name: a run of an older one has no series any more."""
-        return (target, probe) in self._places
-
     def _declare(self, plan: Plan) -> None:
         metrics, place = self._metrics, plan.place
         if plan.probe.costs_tokens:

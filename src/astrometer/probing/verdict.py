@@ -85,6 +85,7 @@ class Run:
     """One finished run of one probe against one target. `verdict` None: it did not apply."""
 
     target: str
+    url: str  # the target's, when the run began
     probe: str
     verdict: Verdict | None
     started_at: float  # wall clock, epoch seconds
