@@ -336,6 +336,50 @@ def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(
     assert said == [f"sim: more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"]
 
 
+def test_a_leftover_that_one_run_tries_is_neither_tried_nor_kept_by_another_meanwhile(bench):
+    target = bench.target("all")
+    deletions: list[str] = []
+
+    async def leave(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    async def leave_again(ctx: Context) -> Verdict:
+        entry = ctx.journal.note("session", target, target.keys["all"], "p", bench.sessions()[0])
+        ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.STALLED)
+
+    async def go() -> None:
+        began, goes_on = asyncio.Event(), asyncio.Event()
+        goes_on.set()
+
+        class Slow(httpx.AsyncHTTPTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if request.method == "DELETE":
+                    deletions.append(request.url.path)
+                    began.set()
+                    await goes_on.wait()
+                return await super().handle_async_request(request)
+
+        fault = {"kind": "http_500", "count": 1000, "endpoint": "session_delete"}
+        runner = Runner(http=Slow)
+        await runner.run(bench.plan(target, passing))  # learns who the key is, and the version
+        httpx.post(f"{bench.url}/sim/faults", json=fault)
+        assert (await runner.run(bench.plan(target, leave))).cleanup_failures == ("session",)
+        assert len(runner.leftovers) == 1
+        began.clear()
+        goes_on.clear()
+        deletions.clear()
+        trying = asyncio.create_task(runner.run(bench.plan(target, passing, name="q", costs_tokens=False)))
+        await began.wait()
+        other = await runner.run(bench.plan(target, leave_again, name="r", costs_tokens=False))
+        assert (other.cleanup_failures, other.swept, len(runner.leftovers)) == ((), (), 1)
+        goes_on.set()
+        assert (await trying).swept == ()
+        assert (len(deletions), len(runner.leftovers), len(bench.sessions())) == (1, 1, 1)
+
+    asyncio.run(go())
+
+
 def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only_which_is_counted_and_tried_again(
     bench, journal
 ):

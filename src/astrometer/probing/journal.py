@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from astrometer.config import Key, Target
+from astrometer.probing.identity import Server
 from astrometer.probing.statefile import FOLDER_MODE, Say, instance_of, lock_file, open_private
 
 FOLDER = "journal"
@@ -35,8 +36,9 @@ class Entry:
     made_at: float
     id: str
 
-    def is_of(self, target: Target) -> bool:
-        return (self.target, self.url) == (target.name, target.url)
+    @property
+    def server(self) -> Server:
+        return self.target, self.url
 
 
 class Journal:

@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
+from itertools import islice
 from time import perf_counter
 
 import httpx
@@ -10,7 +12,7 @@ import httpx
 from astrometer.config import Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup import MOST_SWEPT, cleanup_of, undo
-from astrometer.probing.identity import Memory
+from astrometer.probing.identity import Memory, Server, server_of
 from astrometer.probing.journal import Entry, Journal
 from astrometer.probing.probe import Context
 from astrometer.probing.record import Limits
@@ -33,11 +35,12 @@ class Leftovers:
         self._memory = memory
         self._ledger = ledger
         self._http = http
-        self._left: list[Entry] = []
-        self._too_many: set[tuple[str, str]] = set()  # targets of which that was said
+        self._left: defaultdict[Server, dict[str, Entry]] = defaultdict(dict)  # by id, the next to try first
+        self._tried: set[str] = set()  # ids that a run tries right now: they stay in the list meanwhile
+        self._too_many: set[Server] = set()  # of which that was said
 
     def __len__(self) -> int:
-        return len(self._left)
+        return sum(map(len, self._left.values()))
 
     async def clean(self, context: Context) -> list[str]:
         """Run every cleanup of a run, last made first. Returns the kinds of what is left by it."""
@@ -53,24 +56,28 @@ class Leftovers:
 
         What that makes, and cannot remove, is among the context's cleanups.
         """
-        mine = [entry for entry in self._left if entry.is_of(context.target)]
+        mine = [*self._left[server_of(context.target)].values()]
         return await self._try(context, mine, MOST_SWEPT)
 
     async def _try(self, context: Context, mine: list[Entry], most: int) -> list[tuple[str, str]]:
-        gone, keys = [], context.target.keys
+        gone, left, keys = [], self._left[server_of(context.target)], context.target.keys
         for entry in mine:
             if self._journal.forgets(entry):
-                self._left.remove(entry)
-        # Of a key that the config has lost: nobody else's may delete it.
-        for entry in [entry for entry in mine if entry.key in keys and entry in self._left][:most]:
-            if entry not in self._left:
-                continue  # another run of the same target was quicker
-            self._left.remove(entry)
-            item = cleanup_of(context, entry, keys[entry.key])
-            if await undo(item, context):
-                gone.append((entry.probe, entry.resource))
-            else:
-                self._left.append(entry)  # behind the others
+                left.pop(entry.id, None)
+        # Of a key that the config has lost: nobody else's may delete it. Or another run was quicker.
+        open_ones = (
+            entry for entry in mine if entry.key in keys and entry.id in left and entry.id not in self._tried
+        )
+        for entry in islice(open_ones, most):
+            self._tried.add(entry.id)
+            try:
+                if await undo(cleanup_of(context, entry, keys[entry.key]), context):
+                    gone.append((entry.probe, entry.resource))
+                    left.pop(entry.id, None)
+                elif entry.id in left:
+                    left[entry.id] = left.pop(entry.id)  # behind the others
+            finally:
+                self._tried.discard(entry.id)
         return gone
 
     async def sweep(self, targets: Iterable[Target], limit_s: float = 15.0) -> list[Run]:
@@ -82,24 +89,23 @@ class Leftovers:
 
     def _keep(self, entry: Entry) -> bool:
         """False: it is there already, from an earlier try to make it and remove it."""
-        if any(other.id == entry.id for other in self._left):
+        mine = self._left[entry.server]
+        if entry.id in mine:
             return False
-        self._left.append(entry)
-        place = (entry.target, entry.url)
-        mine = [other for other in self._left if (other.target, other.url) == place]
+        mine[entry.id] = entry
         if len(mine) <= MOST_KEPT:
             return True
-        oldest = min(mine, key=lambda other: other.made_at)
-        self._left.remove(oldest)
+        oldest = min(mine.values(), key=lambda other: other.made_at)
+        del mine[oldest.id]
         self._journal.done(oldest)
-        if place not in self._too_many:
-            self._too_many.add(place)
+        if entry.server not in self._too_many:
+            self._too_many.add(entry.server)
             said = f"more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"
             self._journal.say(f"{entry.target}: {said}")
         return True
 
     async def _sweep_target(self, target: Target, limit_s: float) -> list[Run]:
-        left = [entry for entry in self._left if entry.is_of(target)]
+        left = [*self._left[server_of(target)].values()]
         probes = dict.fromkeys(entry.probe for entry in left)
         return [
             await self._sweep_probe(
@@ -124,6 +130,7 @@ class Leftovers:
             failed = await self.clean(context)
         finally:
             await context.close()
+        left = self._left[server_of(target)]
         return Run(
             target=target.name,
             url=target.url,
@@ -131,7 +138,7 @@ class Leftovers:
             verdict=None,
             started_at=began_at,
             duration_s=perf_counter() - began,
-            cleanup_failures=(*(entry.resource for entry in mine if entry in self._left), *failed),
+            cleanup_failures=(*(entry.resource for entry in mine if entry.id in left), *failed),
             note="what an earlier process left",
             log=tuple(context.record.log),
         )
