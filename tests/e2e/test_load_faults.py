@@ -61,7 +61,7 @@ def load(server, out, *, key="all", suffix="", arguments=(), duration="3s"):
                 "--spawn-rate",
                 "2",
             ),
-            *("--duration", duration, "--stop-timeout", "40s", "--out", str(out)),
+            *("--duration", duration, "--stop-timeout", "40s", "--out", str(out), "--no-check"),
             *("--", "--prompt-suffix", suffix, *arguments),
         ],
         env={**os.environ, "ASTRBOT_API_KEY": server.keys.get(key, key)},

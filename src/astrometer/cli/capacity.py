@@ -125,6 +125,7 @@ class Share(click.ParamType[float]):
     type=click.Path(path_type=Path, file_okay=False),
     help="Directory of results.json and the reports [astrometer-results/SCENARIO-capacity-TIME]",
 )
+@click.option("--no-check", is_flag=True, help="Do not ask the server first whether it takes the key.")
 @click.option("--yes", is_flag=True, help="Do not ask before a server that is not this machine is loaded.")
 @click.option("--web", is_flag=True, help="With Locust's web UI, on the loopback; it stays until Ctrl-C.")
 @click.option("--web-port", type=click.IntRange(1, 65535), default=8089, show_default=True)
@@ -148,6 +149,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     stop_timeout: float,
     processes: int | None,
     out: Path | None,
+    no_check: bool,
     yes: bool,
     web: bool,
     web_port: int,
@@ -203,7 +205,9 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         return
     most = None if search.is_rate else round(search.maximum)
     warning = allowance.before(most, processes, locust_args)
-    locust_run.go(plan, warning=warning and f"should the search get there: {warning}", yes=yes)
+    locust_run.go(
+        plan, warning=warning and f"should the search get there: {warning}", yes=yes, no_check=no_check
+    )
 
 
 def _search(

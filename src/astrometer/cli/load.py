@@ -122,6 +122,7 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     is_flag=True,
     help="Chat as the API key itself, so that `astrometer clean` can delete the sessions (AstrBot 4.26 on).",
 )
+@click.option("--no-check", is_flag=True, help="Do not ask the server first whether it takes the key.")
 @click.option("-y", "--yes", is_flag=True, help="Do not ask before loading a server that is elsewhere.")
 @click.option(
     "--out",
@@ -151,6 +152,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     budget_tokens: int | None,
     stall_threshold: float | None,
     deletable: bool,
+    no_check: bool,
     yes: bool,
     out: Path | None,
     web: bool,
@@ -162,9 +164,9 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     What stands after -- goes to Locust: its own arguments (`locust --help`), those of a run
     (--list-arguments) and those of the locustfile.
 
-    Exit codes: 0 every objective was met, or none was set; 1 one was not; 2 a wrong option; 3 the run is
-    INVALID (the load generator was the bottleneck, too few samples, a worker was lost); 4 the target does
-    not answer.
+    Exit codes: 0 every objective was met, or none was set; 1 one was not; 2 a wrong option, or a key
+    that the server refuses; 3 the run is INVALID (the load generator was the bottleneck, too few samples, a
+    worker was lost); 4 the target does not answer, or not like an AstrBot.
     """
     from astrometer.load import allowance, journal, launch
 
@@ -216,7 +218,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         return
     most = round(profile.peak) if profile is not None else tokens
     warning = allowance.before(None if is_open else most, processes, locust_args)
-    locust_run.go(plan, warning=warning, yes=yes, deletable=deletable)
+    locust_run.go(plan, warning=warning, yes=yes, no_check=no_check, deletable=deletable)
 
 
 def _profile(shape: str | None) -> "Profile | None":

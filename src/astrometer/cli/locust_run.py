@@ -87,10 +87,12 @@ def show(plan: "LoadPlan") -> None:
     click.echo(f"{replace(plan, journal=None).shell()}\n# with the API key in ASTRBOT_API_KEY")
 
 
-def go(plan: "LoadPlan", *, warning: str | None, yes: bool, deletable: bool = False) -> NoReturn:
+def go(
+    plan: "LoadPlan", *, warning: str | None, yes: bool, no_check: bool, deletable: bool = False
+) -> NoReturn:
     """Ask where one must, run it, show and keep the results, exit by the verdict. Raises click.UsageError."""
     from astrometer.cli import asking
-    from astrometer.load import launch
+    from astrometer.load import knock, launch
 
     if not plan.keys():
         raise click.UsageError(
@@ -102,7 +104,11 @@ def go(plan: "LoadPlan", *, warning: str | None, yes: bool, deletable: bool = Fa
         click.echo(f"Warning: {warning}", err=True)
     try:
         launch.check_reachable(plan.target.url)
-    except launch.Unreachable as exc:
+        if not no_check:
+            knock.knock(plan.target.url, plan.keys().values())
+    except knock.KeyRefused as exc:
+        raise click.UsageError(f"{exc}; --no-check loads it all the same") from exc
+    except (launch.Unreachable, knock.NotAstrBot) as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exits.UNREACHABLE) from exc
     plan, version = asking.look_at_server(plan, deletable=deletable)
