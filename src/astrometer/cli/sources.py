@@ -1,16 +1,41 @@
 """Options of `astrometer probe` -> settings, probe files and plans; read again at each reload."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from astrometer.config import Config, ConfigError, load, target_from_options
+import click
+
+from astrometer.config import DEFAULT_FILE, Config, ConfigError, load, target_from_options
 from astrometer.probing.files import Folder, load_folders
 from astrometer.probing.plan import Plan, make_plans
 
 if TYPE_CHECKING:
     from astrometer.probing.reload import Loaded
+
+
+def load_and_tell(config_file: Path | None) -> Config:
+    """As config.load, with a line to stderr when a file found here beats what was exported."""
+    config = load(config_file)
+    if config_file is None and (ignored := ignored_variables(config, os.environ)):
+        are, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
+        names = " and ".join(ignored)
+        click.echo(f"settings from {config.source}; {names} {are} ignored (--host takes {them})", err=True)
+    return config
+
+
+def ignored_variables(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Those of ASTRBOT_URL and ASTRBOT_API_KEY that say otherwise than the settings; none without a URL."""
+    url, key = environ.get("ASTRBOT_URL"), environ.get("ASTRBOT_API_KEY")
+    if config.source != DEFAULT_FILE or not url:
+        return []
+    targets = config.targets.values()
+    keys = {known.secret.reveal() for target in targets for known in target.keys.values()}
+    given = {"ASTRBOT_URL": url.rstrip("/"), "ASTRBOT_API_KEY": key and key.strip()}
+    used = keys | {target.url.rstrip("/") for target in targets}
+    return [name for name, value in given.items() if value and value not in used]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +56,7 @@ class Sources:
             target = target_from_options(self.host, os.environ)
             config = Config(source="--host", targets={target.name: target})
         else:
-            config = load(self.config_file)
+            config = load_and_tell(self.config_file)
         if self.target is not None:
             chosen = config.target(self.target)
             own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
