@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrometer.units import format_duration, parse_duration
+from astrometer.units import format_duration, parse_duration, told_apart
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,17 @@ def test_what_is_no_duration_is_refused(text):
 )
 def test_a_duration_is_shown_with_its_unit(seconds, text):
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "texts"),
+    [
+        (30.2, 20, ("30", "20")),
+        (20.4, 20, ("20.4", "20")),
+        (20.004, 20, ("20.004", "20")),
+        (12.6, 12.5, ("13", "12")),
+        (100, 100, ("100.000000000", "100")),
+    ],
+)
+def test_numbers_that_differ_do_so_in_writing(value, limit, texts):
+    assert told_apart(value, limit) == texts

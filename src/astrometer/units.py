@@ -1,4 +1,4 @@
-"""Durations as people write them <-> seconds."""
+"""Durations as people write them <-> seconds; two numbers -> texts that differ."""
 
 import re
 
@@ -34,3 +34,9 @@ def format_duration(seconds: float | None) -> str:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m {rest:02d}s"
+
+
+def told_apart(value: float, limit: float) -> tuple[str, str]:
+    """Both in as few decimals as tell them apart: `("30", "20")`, `("20.3", "20")`."""
+    texts = [(f"{value:.{digits}f}", f"{float(f'{limit:.{digits}f}'):.12g}") for digits in range(10)]
+    return next((pair for pair in texts if float(pair[0]) != float(pair[1])), texts[-1])

@@ -118,6 +118,9 @@ def test_an_answer_that_owes_a_ttft_and_has_none_is_not_good():
         ({"loop_lag_p99_s": 0.021}, "event-loop lag p99 21 ms is above 20 ms"),
         ({"schedule_lag_p99_s": 0.2}, "schedule lag p99 200 ms is above 50 ms"),
         ({"cpu_max": 0.97}, "CPU of a load process 97% is above 90%"),
+        ({"loop_lag_p99_s": 0.0203}, "event-loop lag p99 20.3 ms is above 20 ms"),
+        ({"schedule_lag_p99_s": 0.05004}, "schedule lag p99 50.04 ms is above 50 ms"),
+        ({"cpu_max": 0.904}, "CPU of a load process 90.4% is above 90%"),
         ({"lost_workers": 1}, "1 worker(s) lost, and what they had not yet reported"),
     ],
 )

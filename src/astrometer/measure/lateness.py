@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from astrometer.measure.objectives import Objective, Unit
+from astrometer.units import told_apart
 
 MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that was asked for
 OBJECTIVE_SHARE = 0.1
@@ -52,7 +53,7 @@ def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int 
 def strained(health: Health, lag_limit_s: float) -> list[str]:
     """What it could not bear, in words. `lag_limit_s`: of `schedule_lag_limit_s`."""
     causes = [
-        f"{name} {value * 1e3:.0f} ms is above {limit_s * 1e3:.0f} ms{why}"
+        "{name} {} ms is above {} ms{why}".format(*told_apart(value * 1e3, limit_s * 1e3), name=name, why=why)
         for name, value, limit_s, why in (
             ("event-loop lag p99", health.loop_lag_p99_s, MAX_LOOP_LAG_S, ""),
             (
@@ -65,5 +66,6 @@ def strained(health: Health, lag_limit_s: float) -> list[str]:
         if value is not None and value > limit_s
     ]
     if health.cpu_max is not None and health.cpu_max > MAX_CPU:
-        causes.append(f"CPU of a load process {health.cpu_max:.0%} is above {MAX_CPU:.0%}")
+        share, limit = told_apart(health.cpu_max * 100, MAX_CPU * 100)
+        causes.append(f"CPU of a load process {share}% is above {limit}%")
     return causes
