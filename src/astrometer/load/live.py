@@ -1,14 +1,17 @@
 """The tally of a running test -> one line of progress: rewritten on a terminal, one every 5 s elsewhere."""
 
+import shutil
 import sys
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import gevent
 
-from astrometer.load.run import Run
 from astrometer.measure.histogram import Histogram
 from astrometer.units import format_duration
+
+if TYPE_CHECKING:
+    from astrometer.load.run import Run
 
 TERMINAL_STEP_S = 1.0
 PLAIN_STEP_S = 5.0
@@ -17,7 +20,7 @@ PLAIN_STEP_S = 5.0
 class Live:
     """Prints while the test runs. In a distributed test it shows what the workers have reported so far."""
 
-    def __init__(self, run: Run, user_count: Callable[[], int], out: TextIO | None = None) -> None:
+    def __init__(self, run: "Run", user_count: Callable[[], int], out: TextIO | None = None) -> None:
         self._run = run
         self._user_count = user_count
         self._out = out if out is not None else sys.stderr
@@ -44,12 +47,16 @@ class Live:
             self._print(step_s)
 
     def _print(self, step_s: float) -> None:
-        line = self.line(step_s)
-        self._out.write(f"\r\x1b[2K{line}" if self._terminal else f"{line}\n")
+        if self._terminal:
+            # A line that wraps cannot be rewritten: each second would leave a row of it behind.
+            width = shutil.get_terminal_size().columns - 1
+            self._out.write(f"\r\x1b[2K{self.line(step_s, width)}")
+        else:
+            self._out.write(f"{self.line(step_s)}\n")
         self._out.flush()
 
-    def line(self, step_s: float) -> str:
-        """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms  4.1/s`."""
+    def line(self, step_s: float, width: int | None = None) -> str:
+        """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms (n=97)  4.1/s`, cut to `width`."""
         started, ended, ok = 0, 0, 0
         ttft = Histogram()
         for cell in self._run.tally.cells.values():
@@ -61,14 +68,16 @@ class Live:
         rate = (ended - self._ended_before) / step_s
         self._ended_before = ended
         minutes, seconds = divmod(int(self._run.elapsed_s), 60)
-        return "  ".join(
-            [
-                f"{minutes}m {seconds:02d}s" + (" draining" if self._run.is_over else ""),
-                f"{self._user_count()} users",
-                f"started {started}",
-                f"ok {ok}",
-                f"failed {ended - ok}",
-                f"ttft p50 {format_duration(ttft.percentile(50))} (n={ttft.n})",
-                f"{rate:.1f}/s",
-            ]
-        )
+        users = self._user_count()
+        parts = [
+            f"{minutes}m {seconds:02d}s" + (" draining" if self._run.is_over else ""),
+            f"{users} user" if users == 1 else f"{users} users",
+            f"started {started}",
+            f"ok {ok}",
+            f"failed {ended - ok}",
+            f"ttft p50 {format_duration(ttft.percentile(50))} (n={ttft.n})",
+            f"{rate:.1f}/s",
+        ]
+        if width is not None and len("  ".join(parts)) > width:
+            parts.remove(f"started {started}")
+        return "  ".join(parts)[:width]
