@@ -82,7 +82,7 @@ def answer_of(results):
     causes = [cause for step in found["steps"] for cause in step["causes"]]
     if found["end"] == "generator":
         assert results["verdict"] == "INVALID"
-        assert "the load generator was the bottleneck" in results["causes"][0]
+        assert "the load generator was held up" in results["causes"][0]
     if found["end"] in ("generator", "stopped") and causes:
         pytest.skip(f"this machine is too busy: {causes[-1]}")
     return found

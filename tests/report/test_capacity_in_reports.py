@@ -142,6 +142,12 @@ def test_every_end_has_its_verdict_and_its_words(end, passing, failing, verdict,
     assert words.lower() in render_summary(results).replace("\\", "").lower()
 
 
+def test_a_generator_that_was_held_up_is_said_to_tell_nothing_of_the_server_at_that_load():
+    late = window(64, Told.INVALID, causes=["event-loop lag p99 30 ms is above 20 ms"])
+    (cause,) = made(steps=(*STEPS, late), end=End.GENERATOR, passing=16, failing=None)["causes"]
+    assert cause.endswith("the load generator was held up, so nothing is known about the server at 64 users")
+
+
 def verdicts(results):
     return [item["verdict"] for item in results["objectives"]]
 

@@ -22,7 +22,7 @@ from astrometer.measure.capacity import CapacityRun
 from astrometer.measure.capacity_step import NOTHING, Step, spoilt
 from astrometer.measure.capacity_window import Next, judge, margin
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.search import Answer, Ask, End, Told, Trial, answer, decide
+from astrometer.measure.search import Answer, Ask, End, Told, Trial, answer, decide, invalid_in_a_row
 from astrometer.measure.search_text import SearchSettings
 
 LOCAL = "local"
@@ -258,7 +258,9 @@ class CapacityShape(LoadTestShape):
         self._turn_s = turns.percentile(50) or 0.0
         options = getattr(self.runner and self.runner.environment, "parsed_options", None)
         if getattr(options, "astrometer_progress", False):
-            line = progress_line(self.settings, objectives, len(self._steps), step)
+            line = progress_line(
+                self.settings, objectives, len(self._steps), step, invalid_in_a_row(self._trials)
+            )
             rewrite = "\r\x1b[2K" if sys.stderr.isatty() else ""
             sys.stderr.write(f"{rewrite}{line}\n")
             sys.stderr.flush()

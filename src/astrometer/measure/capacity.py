@@ -47,7 +47,13 @@ class CapacityRun:
         if self.answer.end in ANSWERED:
             return []
         known = "nothing passed" if self.answer.passing is None else "not confirmed"
-        return [f"the search ended before its answer ({known}): {self.reason or _REASONS[self.answer.end]}"]
+        return [f"the search ended before its answer ({known}): {self.reason or self._reason()}"]
+
+    def _reason(self) -> str:
+        if self.answer.end is not End.GENERATOR or not self.steps:
+            return _REASONS[self.answer.end]
+        at = self.settings.load_text(self.steps[-1].level)
+        return f"{_REASONS[End.GENERATOR]}, so nothing is known about the server at {at}"
 
     @property
     def verdict(self) -> str:
@@ -68,7 +74,7 @@ class CapacityRun:
 
 
 _REASONS = {
-    End.GENERATOR: "the load generator was the bottleneck, not the server",
+    End.GENERATOR: "the load generator was held up",
     End.NO_DATA: "an objective has too few samples even in the longest window; "
     "use longer steps, or a percentile that needs fewer",
     End.TRIALS: "the windows contradict each other; use longer steps",

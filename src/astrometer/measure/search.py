@@ -9,8 +9,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
-MAX_INVALID = 5  # windows in a row in which the generator was the bottleneck
+MAX_INVALID = 5  # windows in a row in which the generator was held up
 MAX_TRIALS = 60
 SATURATED_GROWTH = 1.1  # at four times the load
 _MARGINS = (0.02, 50.0)
@@ -33,7 +34,7 @@ class End(StrEnum):
     MAXIMUM = "maximum"  # it passes at the highest level that was allowed
     SATURATED = "saturated"  # more load brings no more answers, and no objective breaks
     MINIMUM = "minimum"  # it fails at the lowest level there is
-    GENERATOR = "generator"  # the load generator was the bottleneck: this says nothing about the server
+    GENERATOR = "generator"  # the load generator was held up: this says nothing about the server
     NO_DATA = "no_data"  # too few samples for an objective, however long the window
     TRIALS = "trials"  # too many steps: the verdicts contradict each other
     BUDGET = "budget"
@@ -145,10 +146,17 @@ def is_saturated(trials: Sequence[Trial]) -> bool:
     return before > 0 and after < SATURATED_GROWTH * before
 
 
+def invalid_in_a_row(trials: Sequence[Trial]) -> int:
+    """How many of the last windows, all at one level, were INVALID."""
+    level = trials[-1].level if trials else None
+    return len(
+        list(takewhile(lambda trial: trial.told is Told.INVALID and trial.level == level, reversed(trials)))
+    )
+
+
 def _cannot_go_on(trials: Sequence[Trial]) -> Answer | None:
     last = trials[-1]
-    invalid = [trial.told is Told.INVALID and trial.level == last.level for trial in trials[-MAX_INVALID:]]
-    if len(invalid) == MAX_INVALID and all(invalid):
+    if invalid_in_a_row(trials) >= MAX_INVALID:
         return answer(End.GENERATOR, trials)
     if last.told is Told.THIN and last.at_length:
         return answer(End.NO_DATA, trials)

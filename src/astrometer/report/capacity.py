@@ -17,7 +17,8 @@ _STYLES = {"PASS": "green", "FAIL": "red", "THIN": "dim green", "INVALID": "yell
 _SHOWN_OBJECTIVES = 3
 NOTE = (
     "A step is a window of its own; pass? is nothing against this load, yet too few samples to say more; "
-    "answers: those that came back in the window, per second."
+    "answers: those that came back in the window, per second; the other numbers are of what began in it, "
+    "also of turns that ended after it."
 )
 
 
