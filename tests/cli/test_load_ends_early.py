@@ -33,8 +33,9 @@ def load(url, key, place, *args):
 def test_an_objective_that_is_not_met_aborts_the_run_by_name(target, tmp_path):
     url, keys = target
     done, found = load(
-        url, keys["revoked"], tmp_path, "reads", "-u", "2", "--abort-on-fail", "0s", "--slo", "errors < 1%"
-    )
+        url, keys["revoked"], tmp_path, "reads", "-u", "2", "--no-check", "--abort-on-fail", "0s",
+        "--slo", "errors < 1%",
+    )  # fmt: skip
     assert found["stopped"]["by"] == "objective"
     assert found["stopped"]["objective"] == "errors < 1%"
     assert found["stopped"]["at_s"] < 60
