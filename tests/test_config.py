@@ -135,7 +135,7 @@ A = '[targets.a]\nurl = "http://a"\n'
         ("[targets.a]\n", 'targets.a: "url" is missing'),
         (
             '[targets.a]\nurl = "a.example"\n',
-            "targets.a.url: 'a.example' is not a URL like http://127.0.0.1:6185",
+            "targets.a.url: 'a.example' is not a URL like http://a.example",
         ),
         (
             '[targets.a]\nurl = "http://a:99999"\n',

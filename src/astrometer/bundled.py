@@ -1,5 +1,6 @@
 """Where the locustfiles and probes are: beside the sources in a checkout, inside the package in a wheel."""
 
+import difflib
 import importlib.util
 from pathlib import Path
 from typing import Literal
@@ -34,6 +35,9 @@ def find(name: Folder, wanted: str) -> Path:
         if path.is_file():
             return path
         raise NotBundled(f"{wanted}: no such file")
-    if wanted in names(name):
+    known = names(name)
+    if wanted in known:
         return folder(name) / f"{wanted}.py"
-    raise NotBundled(f"{wanted!r} is none of {', '.join(names(name))}, nor a .py file")
+    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
+    meant = f' (did you mean "{close[0]}"?)' if close else ""
+    raise NotBundled(f"{wanted!r} is none of {', '.join(known)}, nor a .py file{meant}")

@@ -69,10 +69,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     return _build(parsed, path, environ)
 
 
-def target_from_options(url: str, environ: Mapping[str, str]) -> Target:
+def target_from_options(url: str, environ: Mapping[str, str], place: str = "--host") -> Target:
     """A target given by its URL, with the key of ASTRBOT_API_KEY or of the file ASTRBOT_API_KEY_FILE.
 
-    ASTRBOT_API_KEY_ID: AstrBot's own id of that key.
+    ASTRBOT_API_KEY_ID: AstrBot's own id of that key. `place`: where the URL was given. Raises ConfigError.
     """
     keys = {}
     own_id = environ.get("ASTRBOT_API_KEY_ID") or None
@@ -83,7 +83,7 @@ def target_from_options(url: str, environ: Mapping[str, str]) -> Target:
     elif file:
         secret = _read_secret(Path(file), "ASTRBOT_API_KEY_FILE")
         keys["default"] = Key(name="default", secret=secret, id=own_id)
-    return Target(name="default", url=_url(url, "ASTRBOT_URL"), keys=MappingProxyType(keys))
+    return Target(name="default", url=_url(url, place), keys=MappingProxyType(keys))
 
 
 def _from_environment(environ: Mapping[str, str]) -> Config:
@@ -93,7 +93,7 @@ def _from_environment(environ: Mapping[str, str]) -> Config:
             f"no target: write {DEFAULT_FILE}, or set ASTRBOT_URL and ASTRBOT_API_KEY "
             "(or ASTRBOT_API_KEY_FILE)"
         )
-    return Config(source="environment", targets={"default": target_from_options(url, environ)})
+    return Config(source="environment", targets={"default": target_from_options(url, environ, "ASTRBOT_URL")})
 
 
 def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
@@ -205,13 +205,20 @@ def _secret(text: str, place: str) -> Secret:
 
 
 def _url(url: str, place: str) -> str:
+    if not _is_url(url):
+        meant = f"http://{url}"
+        like = meant if "://" not in url and _is_url(meant) else "http://127.0.0.1:6185"
+        raise ConfigError(f"{place}: {url!r} is not a URL like {like}")
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"{place}: only scheme, host, port and path; keys go into [targets.NAME.keys]")
+    return url.rstrip("/")
+
+
+def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         port_is_fine = parts.port is None or parts.port > 0
     except ValueError:
-        port_is_fine = False
-    if not port_is_fine or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ConfigError(f"{place}: {url!r} is not a URL like http://127.0.0.1:6185")
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise ConfigError(f"{place}: only scheme, host, port and path; keys go into [targets.NAME.keys]")
-    return url.rstrip("/")
+        return False
+    return port_is_fine and parts.scheme in ("http", "https") and bool(parts.hostname)

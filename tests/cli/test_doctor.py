@@ -101,6 +101,7 @@ def test_nobody_there_exits_4():
     code, checks = examine(f"http://127.0.0.1:{port}", "abk_secret")
     assert code == 4
     assert states(checks) == {"reachable": "fail"}
+    assert checks["reachable"]["line"] == "connect: Connection refused"
 
 
 def test_a_server_that_is_no_astrbot_is_told():

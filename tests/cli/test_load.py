@@ -108,7 +108,13 @@ def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):
     ("arguments", "code", "complaint"),
     [
         (["load", "chats", "--host", "http://127.0.0.1:9"], 2, "'chats' is none of chat, im_bursts, mixed"),
-        (["load", "chat", "--host", "127.0.0.1:9"], 2, "is not a URL like"),
+        (["load", "chatt", "--host", "http://127.0.0.1:9"], 2, "'chatt' is none of chat, im_bursts"),
+        (["load", "chatt", "--host", "http://127.0.0.1:9"], 2, 'nor a .py file (did you mean "chat"?)'),
+        (
+            ["load", "chat", "--host", "127.0.0.1:9"],
+            2,
+            "--host: '127.0.0.1:9' is not a URL like http://127.0.0.1:9\n",
+        ),
         (["load", "chat", "--host", "http://127.0.0.1:9", "-t", "soon"], 2, "is not a duration"),
         (["load", "chat", "--host", "http://127.0.0.1:9", "-t", "90.5s"], 2, "whole seconds only"),
         (["load", "chat", "--host", "http://127.0.0.1:9", "--stop-timeout", "500ms"], 2, "whole seconds"),

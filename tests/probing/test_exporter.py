@@ -297,4 +297,8 @@ def test_a_taken_port_is_a_usage_error(bench):
         process.send_signal(signal.SIGTERM)
         process.wait(20)
     assert second.returncode == 2
-    assert f"cannot listen on {address}: Address already in use" in second.stderr
+    assert second.stderr.splitlines()[-1] == (
+        f"Error: cannot listen on {address}: address already in use; another exporter? "
+        "--listen 127.0.0.1:0 takes a free port"
+    )
+    assert "Usage" not in second.stderr

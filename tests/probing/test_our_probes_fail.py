@@ -98,10 +98,18 @@ def test_auth_with_a_good_key_that_is_refused_names_the_key(bench):
     assert (refused.reason, refused.detail) == ("unauthorized", "kept out: key expired in X-API-Key")
 
 
+def test_auth_that_reaches_nobody_does_not_say_that_a_key_is_missing(bench):
+    nobody = run("auth", bench.target("all", url="http://127.0.0.1:9"))
+    assert (nobody.reason, nobody.detail) == ("connect", "could not ask (knocking with no key)")
+
+
 def test_auth_does_not_take_a_server_error_for_a_closed_door(bench):
     httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "rate": 1, "endpoint": "chat"})
     broken = run("auth", bench.target("all"))
-    assert (broken.reason, broken.detail) == ("server_error", "inconclusive: key all in X-API-Key")
+    assert (broken.reason, broken.detail) == (
+        "server_error",
+        "inconclusive (knocking with key all in X-API-Key)",
+    )
 
 
 PAGE = (200, "text/html", b"<h1>Welcome</h1>")
@@ -163,7 +171,7 @@ def test_the_page_of_a_proxy_opens_no_door():
     assert ask_canned("auth", lambda _: PAGE).reason == "leak"
     kept_out = (401, "application/json", b"{}")
     let_in = ask_canned("auth", lambda asked: PAGE if "abk_secret" in str(asked.headers.raw) else kept_out)
-    assert (let_in.reason, let_in.detail) == ("malformed", "inconclusive: key k in X-API-Key")
+    assert (let_in.reason, let_in.detail) == ("malformed", "inconclusive (knocking with key k in X-API-Key)")
 
 
 def test_scopes_leave_out_the_keys_they_are_told_to(bench):

@@ -88,7 +88,7 @@ def test_closed_port_is_connect(bench):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     run = bench.ask("hi", bench.target("all", url=f"http://127.0.0.1:{port}"))
-    assert run.reason == "connect"
+    assert (run.reason, run.detail) == ("connect", "Connection refused")
     assert run.unreachable
     assert run.cleanup_failures == ()
     assert "connect" not in run.phases  # not reached: absent, not 0

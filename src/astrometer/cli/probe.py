@@ -9,6 +9,7 @@ from time import perf_counter
 import click
 
 from astrometer import bundled
+from astrometer.cli import exits
 from astrometer.cli.sources import Sources
 from astrometer.cli.verdicts import exit_code, print_json, print_table, unreachable_targets
 from astrometer.config import Config, ConfigError
@@ -138,7 +139,8 @@ def _serve(sources: Sources, address: str, port: int) -> None:
             serve(loaded, sources.read, address=address, port=port, runner=_runner(loaded.config), say=say)
         )
     except ListenError as exc:
-        raise click.UsageError(str(exc)) from exc
+        click.echo(f"Error: {exc}", err=True)
+        raise SystemExit(exits.USAGE) from exc
 
 
 def _once(sources: Sources, *, as_json: bool, wait_s: float) -> None:

@@ -1,6 +1,6 @@
 """Host and port -> a connected gevent socket, or the named way in which that failed."""
 
-import errno
+import os
 import socket as std_socket
 import ssl as std_ssl
 from dataclasses import dataclass
@@ -104,7 +104,7 @@ def _connect(addresses: list[Any]) -> Any:
         else:
             return sock
     code = problem.errno if problem is not None else None
-    raise Broken(Outcome.CONNECT, errno.errorcode.get(code or 0, "no connection")) from problem
+    raise Broken(Outcome.CONNECT, os.strerror(code) if code else "no connection") from problem
 
 
 def _secured(sock: Any, origin: Origin) -> Any:

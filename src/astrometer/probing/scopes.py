@@ -19,7 +19,7 @@ from astrometer.config import ALL_SCOPES, Key
 from astrometer.measure.exchange import CallResult
 from astrometer.probing.identity import absent
 from astrometer.probing.probe import Context, HeaderStyle, NotApplicable, ProbeFailed
-from astrometer.probing.verdict import Own, ScopeCheck, Verdict
+from astrometer.probing.verdict import UNREACHABLE, Own, ScopeCheck, Verdict
 
 # A scope opens what it includes. Up to 4.25 there is nothing to include.
 INCLUDES: Mapping[str, frozenset[str]] = {"config": frozenset({"bot", "provider"})}
@@ -221,5 +221,6 @@ def judge_doors(doors: list[Door]) -> Verdict:
     for door in doors:
         if door.seen is not door.expected:
             outcome = Outcome.MALFORMED if door.outcome.is_ok else door.outcome
-            return Verdict.failed(outcome, f"inconclusive: {door.how}")
+            told = "could not ask" if outcome in UNREACHABLE else "inconclusive"
+            return Verdict.failed(outcome, f"{told} (knocking with {door.how})")
     return Verdict.passed(f"{len(doors)} ways to knock")

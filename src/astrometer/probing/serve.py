@@ -1,6 +1,8 @@
 """Listen, schedule, reload on SIGHUP, and end in order on SIGTERM: the exporter as a program."""
 
 import asyncio
+import errno
+import os
 import signal
 import socket
 from collections.abc import Callable, Generator
@@ -21,6 +23,14 @@ GIVE_UP_S = 17.0
 
 class ListenError(OSError):
     """The address cannot be listened on."""
+
+
+def _why_not(exc: OSError) -> str:
+    if isinstance(exc, socket.gaierror) or exc.errno is None:
+        return exc.strerror or str(exc)
+    why = os.strerror(exc.errno).lower()  # the exception's own text repeats the address
+    another = "; another exporter? --listen 127.0.0.1:0 takes a free port"
+    return why + another if exc.errno == errno.EADDRINUSE else why
 
 
 class _Server(uvicorn.Server):
@@ -45,7 +55,7 @@ async def serve(
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         listener = socket.create_server((address, port), family=family, backlog=512)
     except OSError as exc:
-        raise ListenError(f"cannot listen on {address}:{port}: {exc.strerror or exc}") from exc
+        raise ListenError(f"cannot listen on {address}:{port}: {_why_not(exc)}") from exc
     guard = Guard(loaded.web)
     exporter = Exporter(loaded.config, loaded.plans, runner, guard)
     schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)

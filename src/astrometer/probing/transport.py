@@ -21,7 +21,7 @@ from astrometer.api.events import ChatEvent
 from astrometer.api.outcome import Outcome, classify_json, classify_status
 from astrometer.config import Key
 from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn
-from astrometer.probing.wire import Phases, TimedTransport, outcome_of
+from astrometer.probing.wire import Phases, TimedTransport, outcome_of, said_of
 
 Observer = Callable[[float, ChatEvent], None]
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -156,7 +156,7 @@ class Transport:
         except TimeoutError:
             return end(Outcome.TIMEOUT_TOTAL, f"after {timeout_s:.1f} s")
         except (httpx.TransportError, httpx.InvalidURL) as exc:
-            return end(outcome_of(exc), type(exc).__name__)
+            return end(outcome_of(exc), said_of(exc))
         if raw and "json" not in content_type.lower() and "html" not in content_type.lower():
             return end(classify_status(status) or Outcome.OK)
         verdict = classify_json(status, content_type, bytes(body))
@@ -231,7 +231,7 @@ async def _stream(
     except TimeoutError:
         exchange.expire(perf_counter())
     except (httpx.TransportError, httpx.InvalidURL) as exc:
-        exchange.lost(perf_counter(), outcome_of(exc), type(exc).__name__)
+        exchange.lost(perf_counter(), outcome_of(exc), said_of(exc))
     except asyncio.CancelledError:
         exchange.abort(perf_counter(), Outcome.CLIENT_CANCEL)
         raise

@@ -4,6 +4,7 @@ httpx resolves and connects in one step; a monitor wants to know which of the tw
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from collections.abc import Iterable
@@ -116,6 +117,18 @@ def outcome_of(error: Exception) -> Outcome:
             return Outcome.TLS
         return Outcome.CONNECT
     return Outcome.RESET
+
+
+def said_of(error: Exception) -> str:
+    """What the system said ("Connection refused"), or the name of the error: nothing of what was sent."""
+    for cause in _causes(error):
+        if isinstance(cause, socket.gaierror | UnicodeError):
+            return "the name cannot be resolved"
+        if isinstance(cause, ssl.SSLError):  # whose errno is not the system's
+            return cause.reason or type(error).__name__
+        if isinstance(cause, OSError) and cause.errno:
+            return os.strerror(cause.errno)
+    return type(error).__name__
 
 
 def _causes(error: BaseException) -> Iterable[BaseException]:
