@@ -7,8 +7,6 @@ import threading
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
@@ -194,13 +192,21 @@ def _tell(url: str, version: str, keys: dict[str, SimKey], *, sink_url: str | No
         }
         click.echo(json.dumps(told))
         return
-    table = Table("key", "scopes", "secret", title=f"AstrBot {version}, simulated, at {url}")
-    for name, key in keys.items():
-        state = " (revoked)" if key.revoked else " (expired)" if key.expired else ""
-        table.add_row(name, ", ".join(sorted(key.scopes)) + state, key.secret)
-    console = Console(width=max(100, Console().width), soft_wrap=True)
-    console.print(table)
-    console.print(f"export ASTRBOT_URL={url} ASTRBOT_API_KEY={keys['all'].secret}", highlight=False)
+    click.echo("\n".join(_page(url, version, keys, sink_url)))
+
+
+def _page(url: str, version: str, keys: dict[str, SimKey], sink_url: str | None) -> list[str]:
+    """Plain lines, which a narrow terminal can wrap and a mouse can copy."""
+    lines = [f"AstrBot {version}, simulated, at {url}", "API keys"]
+    lines += [f"  {name:<8} {key.secret}{_of_key(name, key)}" for name, key in keys.items()]
+    lines.append(f"export ASTRBOT_URL={url} ASTRBOT_API_KEY={keys['all'].secret}")
     if sink_url is not None:
-        console.print(f"IM sink: {sink_url} (push to onebot:FriendMessage:1)", highlight=False)
-    console.print("Ctrl-C stops it.")
+        lines.append(f"IM sink: {sink_url} (push to onebot:FriendMessage:1)")
+    return [*lines, "Ctrl-C stops it."]
+
+
+def _of_key(name: str, key: SimKey) -> str:
+    """What its name does not say: its scopes, unless these are all or as it is called."""
+    if name in {"revoked", "expired"} or key.scopes == {name} or set(SCOPES) <= set(key.scopes):
+        return ""
+    return f" ({', '.join(sorted(key.scopes)) or 'no scope'})"
