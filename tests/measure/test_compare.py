@@ -147,6 +147,15 @@ def test_other_machines_versions_and_arguments_are_told_but_do_not_forbid():
     assert check([make_run("a")], [where]).notes == ()
 
 
+def test_only_the_arguments_that_differ_are_told_and_never_the_journal():
+    base = ["locust", "-f", "/a/chat.py", "--host", "http://a", "--users", "3", "--seed=-1", "--headless"]
+    cand = ["locust", "-f", "/b/chat.py", "--astrometer-journal", "/home/j", "--users", "20", "--seed=-1"]
+    told = check([make_run("a", command=base)], [make_run("b", seed=2, command=[*cand, "--tags", "x", "y"])])
+    assert told.notes == (
+        "not the same arguments in a / b: --users 3 / 20, --headless given / –, --tags – / x y",
+    )
+
+
 def test_a_gate_fails_passes_or_is_undecided(slower, alike):
     def ask(text, comparison):
         return judge([parse_gate(text)], comparison)[0].verdict

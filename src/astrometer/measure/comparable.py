@@ -4,16 +4,19 @@ A reason forbids the comparison: the difference would be of the load and not of 
 but a reader should know it.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+_OPTION = re.compile(r"-(?!\d)")
 WINDOW_TOLERANCE = 0.10  # of the longer window
 # These say where a run happened or was written, not what it did.
 _OWN_FLAGS = {
     *("--host", "-H", "--astrometer-out", "--logfile", "--target-version", "--target-kind", "--im-sink"),
     *("--master-port", "--master-bind-port", "--slo", "--run-user-prefix", "--web-port"),
+    "--astrometer-journal",
 }
 
 
@@ -45,6 +48,7 @@ def check(base: Sequence[Run], cand: Sequence[Run]) -> Comparability:
     notes = [
         note for what, read in _SHOULD_AGREE.items() for note in _disagreement(what, read, first, others)
     ]
+    notes += _arguments_differ(first, others)
     for side, name in ((base, "baseline"), (cand, "candidate")):
         versions = {str(run.results["target"].get("version")) for run in side}
         if len(versions) > 1:
@@ -105,18 +109,39 @@ def _load(results: Mapping[str, Any]) -> str | None:
     return None if users is None else f"a closed model of {users} users"
 
 
-def _arguments(results: Mapping[str, Any]) -> str | None:
-    """The command's own choices, without where it wrote and whom it asked."""
-    kept: list[str] = []
-    words = iter(results["command"][1:])
-    for word in words:
-        if word in _OWN_FLAGS:
-            next(words, None)
-        elif word in {"-f", "--locustfile"}:
-            kept.append(f"-f {next(words, '').rsplit('/', 1)[-1]}")
-        elif word.split("=", 1)[0] not in _OWN_FLAGS:
-            kept.append(word)
-    return " ".join(kept) or None
+def _arguments(results: Mapping[str, Any]) -> dict[str, str]:
+    """The command's own choices by their option, without where it wrote and whom it asked."""
+    found: dict[str, list[str]] = {}
+    option = ""  # of words before any option
+    for word in results["command"][1:]:
+        if _OPTION.match(word):
+            option, equals, value = word.partition("=")
+            option = "-f" if option == "--locustfile" else option
+            found.setdefault(option, []).extend([value] if equals else [])
+        else:
+            found.setdefault(option, []).append(word.rsplit("/", 1)[-1] if option == "-f" else word)
+    return {option: " ".join(words) for option, words in found.items() if option not in _OWN_FLAGS}
+
+
+def _arguments_differ(first: Run, others: Sequence[Run]) -> list[str]:
+    """One sentence for the first run whose arguments differ, with those that do: `--users 3 / 20`."""
+    ours = _arguments(first.results)
+    for run in others:
+        theirs = _arguments(run.results)
+        if not ours or not theirs or ours == theirs:
+            continue
+        differ = [
+            f"{option} {_given(ours, option)} / {_given(theirs, option)}".strip()
+            for option in dict.fromkeys([*ours, *theirs])
+            if ours.get(option) != theirs.get(option)
+        ]
+        return [f"not the same arguments in {first.name} / {run.name}: {', '.join(differ)}"]
+    return []
+
+
+def _given(arguments: Mapping[str, str], option: str) -> str:
+    """Its value; `given` of a flag without one, `–` where it is not there."""
+    return arguments[option] or "given" if option in arguments else "–"
 
 
 def _set_of(names: Iterable[str]) -> str | None:
@@ -135,7 +160,6 @@ _SHOULD_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "not the same astrometer": lambda results: results["environment"].get("astrometer"),
     "not the same Locust": lambda results: results["environment"].get("locust"),
     "not the same Python": lambda results: results["environment"].get("python"),
-    "not the same arguments": _arguments,
     "not the same objectives, so goodput is left out": lambda results: (
         _set_of(item["text"] for item in results["objectives"]) or "none"
     ),
