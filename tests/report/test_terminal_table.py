@@ -106,3 +106,14 @@ def test_what_the_ramp_left_out_is_said_and_the_load_of_an_open_model_is_a_rate(
     text = shown(results, width=140)
     assert "61 turns of the first 2.00 s (ramp, warm-up) are counted, not measured" in text
     assert "2.5/s, poisson arrivals" in text
+
+
+def test_what_continues_on_a_second_line_is_indented_as_the_first(make):
+    url = f"http://{'a' * 50}:6185"
+    lines = shown(make(chats=300, calls=0, slos=("ttft_p50 < 1s",), url=url)).splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("PASS  Every"))
+    subject = lines[at + 1 : -3]
+    assert len(subject) > 1
+    assert all(re.match(r" {6}\S", line) for line in subject)
+    assert lines[-2].startswith("  judged on all attempts")
+    assert re.match(r" {2}\S", lines[-1])

@@ -42,11 +42,14 @@ def refusal(page: Page) -> str:
     return "\n".join(f"  {reason}" for reason in page.reasons)
 
 
-def _side(side: Side) -> Text:
+def _side(side: Side) -> Table:
     facts = dict(side.facts)
-    return Text.assemble(
-        (f"{side.role:<10}", "bold"), f"{side.version}  ", (f"{facts['runs']} ({facts['exchanges']})", "dim")
+    grid = Table.grid()
+    grid.add_row(
+        Text(f"{side.role:<10}", style="bold"),
+        Text.assemble(f"{side.version}  ", (f"{facts['runs']} ({facts['exchanges']})", "dim")),
     )
+    return grid
 
 
 def _table(first: str, lines: tuple[Line, ...]) -> Table:

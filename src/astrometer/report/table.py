@@ -8,6 +8,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -139,10 +140,10 @@ def _whole(row: view.Row) -> Text:
 
 def _verdict(headline: view.Headline) -> list[RenderableType]:
     style = _STYLES.get(headline.verdict, "bold")
-    lines: list[RenderableType] = [
-        Text.assemble((headline.verdict, style), "  ", headline.sentence),
-        Text(" " * (len(headline.verdict) + 2) + headline.subject, style="dim"),
-    ]
+    first = Table.grid(padding=(0, 2))
+    first.add_row(Text(headline.verdict, style=style), Text(headline.sentence))
+    first.add_row(Text(), Text(headline.subject, style="dim"))
+    lines: list[RenderableType] = [first]
     if headline.stopped:
         lines.append(_hanging(Text("■", style=style), Text(headline.stopped)))
     lines += [_hanging(Text("·"), Text(line)) for line in headline.lines]
@@ -160,7 +161,7 @@ def _verdict(headline: view.Headline) -> list[RenderableType]:
                 Text(f"n {item.n}", style="dim"),
             )
         lines.append(grid)
-        lines.append(Text(f"  {_JUDGED}", style="dim"))
+        lines.append(Padding(Text(_JUDGED, style="dim"), (0, 0, 0, 2), expand=False))
     return lines
 
 
