@@ -48,3 +48,11 @@ def test_nothing_is_said_when_both_say_the_same(check, environ):
 def test_only_what_differs_is_named(check):
     line = "settings from astrometer.toml; ASTRBOT_URL is ignored (--host takes it)\n"
     assert check(ASTRBOT_API_KEY="abk_prod").stderr == line
+
+
+def test_doctor_says_it_too(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "astrometer.toml").write_text(FILE)
+    done = CliRunner(env=ENVIRON).invoke(main, ["doctor", "--json"])
+    assert done.stderr.startswith(LINE)
+    assert "ignored" not in done.stdout

@@ -10,7 +10,8 @@ from pathlib import Path
 import click
 
 from astrometer.cli import exits
-from astrometer.config import ConfigError, Target, load, target_from_options
+from astrometer.cli.sources import load_and_tell
+from astrometer.config import ConfigError, Target, target_from_options
 from astrometer.probing.diagnosis import Check, Examination, State
 from astrometer.probing.files import Probe
 from astrometer.probing.probe import Limits
@@ -39,7 +40,10 @@ def command(
     if host and (target_name or config_file):
         raise click.UsageError("--host goes without --target and --config")
     try:
-        target = target_from_options(host, os.environ) if host else load(config_file).target(target_name)
+        if host:
+            target = target_from_options(host, os.environ)
+        else:
+            target = load_and_tell(config_file).target(target_name)
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc
     checks = asyncio.run(examine(target, timeout_s))
