@@ -45,8 +45,10 @@ def test_a_missed_objective_is_marked(failed):
     assert re.search(r"✗\s+ttft_p95 < 1s", text)
 
 
-def test_an_invalid_run_says_why(invalid):
+def test_an_invalid_run_says_why_and_what_helps(invalid, passed):
     text = shown(invalid)
+    assert "What helps: a machine that does nothing else" in text
+    assert "What helps" not in shown(passed)
     assert "INVALID" in text
     assert "event-loop lag p99 84 ms is above 20 ms" in text
     assert "1 worker(s) lost" in text

@@ -15,6 +15,7 @@ SENTENCES = {
     "INVALID": "These numbers cannot be trusted.",
     "NONE": "No objectives were set, so nothing was judged.",
 }
+_HELD_UP = ("event-loop lag", "schedule lag", "CPU of a load process")  # in causes
 NO_STREAM_NOTE = "duration of plain calls, which have no stream"
 ACCEPTANCE_ONLY = (
     "IM pushes: acceptance only. What AstrBot accepted may still be lost; --im-sink shows what arrived."
@@ -105,7 +106,7 @@ class Headline:
     stopped: str  # who ended the run before its time; empty when nobody did
     objectives: tuple[Judged, ...]
     subject: str  # scenario, target, version, window, users
-    lines: tuple[str, ...] = ()  # of a search for the capacity: what else is known of the answer
+    lines: tuple[str, ...] = ()  # of a search: what else is known of the answer; of an INVALID run: the cure
 
 
 def headline(results: Mapping[str, Any]) -> Headline:
@@ -124,8 +125,16 @@ def headline(results: Mapping[str, Any]) -> Headline:
         stopped=_stopped(results.get("stopped")),
         objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
-        lines=tuple(capacity.lines(results)),
+        lines=(*capacity.lines(results), *_cure(results)),
     )
+
+
+def _cure(results: Mapping[str, Any]) -> list[str]:
+    """What makes a run that the load generator spoilt a better one."""
+    held_up = any(name in cause for name in _HELD_UP for cause in results["causes"])
+    if results["verdict"] != "INVALID" or not held_up:
+        return []
+    return ["What helps: a machine that does nothing else, fewer users, more load processes (--processes 2)"]
 
 
 def scenario_rows(results: Mapping[str, Any]) -> list[Row]:
