@@ -92,16 +92,11 @@ def test_what_was_kept_is_forgotten_when_a_step_was_measured_and_none_can_be_tru
     Allowance(streams=200, gap_s=0.02).keep()
     done = run("--streams", "2", "--gap", "5s", "--duration", "1s", "--json")
     assert failed(done), done.output
-    assert json.loads(done.stdout)["steps"][0]["problem"]
-    assert kept() is None
-
-
-def test_streams_with_pauses_longer_than_the_window_need_a_longer_window():
-    step = calibrate.measure_step(2, gap_s=5.0, duration_s=1.0)
-    assert step.problem() in (
+    assert json.loads(done.stdout)["steps"][0]["problem"] in (
         "no events arrived",
         "no stream began in the window, or none went on in it: longer --duration",
     )
+    assert kept() is None
 
 
 def test_a_load_that_does_not_end_is_a_failed_step_and_is_ended():
