@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from astrometer.measure.lateness import fell_short, schedule_lag_limit_s, strained
+from astrometer.measure.lateness import held_up
 from astrometer.measure.objectives import Objective
 from astrometer.measure.search import Told
 from astrometer.measure.search_text import SearchSettings
@@ -59,9 +59,11 @@ def spoilt(
 
     `by_chance`: arrivals are Poisson's; `kinds`: of users, each with a schedule of its own.
     """
-    causes = strained(step.health, schedule_lag_limit_s(objectives))
-    started = step.cells[None].started
-    due = settings.load(step.level) * step.length_s
-    if settings.is_rate and fell_short(started, due, by_chance=by_chance, kinds=kinds):
-        causes.append(f"{started} arrivals instead of about {due:.0f}: the rate was not reached")
-    return causes
+    return held_up(
+        step.health,
+        objectives,
+        arrived=step.cells[None].started,
+        due=settings.load(step.level) * step.length_s if settings.is_rate else None,
+        by_chance=by_chance,
+        kinds=kinds,
+    )

@@ -69,3 +69,19 @@ def strained(health: Health, lag_limit_s: float) -> list[str]:
         share, limit = told_apart(health.cpu_max * 100, MAX_CPU * 100)
         causes.append(f"CPU of a load process {share}% is above {limit}%")
     return causes
+
+
+def held_up(
+    health: Health,
+    objectives: Iterable[Objective],
+    *,
+    arrived: int,
+    due: float | None,
+    by_chance: bool,
+    kinds: int,
+) -> list[str]:
+    """What it could not bear, and a rate that it did not reach. `due` None: no rate was asked for."""
+    causes = strained(health, schedule_lag_limit_s(objectives))
+    if due is not None and fell_short(arrived, due, by_chance=by_chance, kinds=kinds):
+        causes.append(f"{arrived} arrivals instead of about {due:.0f}: the rate was not reached")
+    return causes

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astrometer.measure.capacity_step import StepHealth
-from astrometer.measure.lateness import fell_short, schedule_lag_limit_s, strained
+from astrometer.measure.lateness import held_up
 from astrometer.measure.objectives import Objective
 from astrometer.measure.tally import Cell
 
@@ -45,8 +45,11 @@ def spoilt(
     """
     lag = cell.schedule_lag()
     health = StepHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99))
-    causes = strained(health, schedule_lag_limit_s(objectives))
-    arrived = lag.n + cell.outcomes["dropped"]
-    if stage.due is not None and fell_short(arrived, stage.due, by_chance=by_chance, kinds=kinds):
-        causes.append(f"{arrived} arrivals instead of about {stage.due:.0f}: the rate was not reached")
-    return causes
+    return held_up(
+        health,
+        objectives,
+        arrived=lag.n + cell.outcomes["dropped"],
+        due=stage.due,
+        by_chance=by_chance,
+        kinds=kinds,
+    )
