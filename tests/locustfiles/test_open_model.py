@@ -13,25 +13,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from one_question import ONE_QUESTION
 from own_master import free_port
 
 from astrometer.measure.histogram import Histogram
 
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]", "--whole-answer-percent", "0")
 OPEN = ("--rate-unit", "1", "--arrivals", "constant", "--stop-timeout", "10", *FAST)
-
-ONE_QUESTION = """
-from locust import constant, task
-from astrometer.load.users import ChatUser
-
-class Asker(ChatUser):
-    scenario = "chat"
-    wait_time = constant(0.1)
-
-    @task
-    def ask_one_thing(self):
-        self.ask(self.prompt())
-"""
 
 
 @pytest.fixture

@@ -7,21 +7,10 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from one_question import ONE_QUESTION
 from own_master import free_port
 
 FAST = ("--prompt-suffix", "[[ttft=0.02 gap=0 tokens=1]]", "--whole-answer-percent", "0")
-ASKING = """
-from locust import constant, task
-from astrometer.load.users import ChatUser
-
-class Asker(ChatUser):
-    scenario = "chat"
-    wait_time = constant(0.1)
-
-    @task
-    def ask_one_thing(self):
-        self.ask(self.prompt())
-"""
 
 
 class Cluster:
@@ -32,7 +21,7 @@ class Cluster:
         self._folder = folder
         self._port = str(free_port())
         self.file = folder / "asking.py"
-        self.file.write_text(ASKING)
+        self.file.write_text(ONE_QUESTION)
 
     @contextmanager
     def master(self, *options, seconds, users, expect):
@@ -101,7 +90,7 @@ def test_a_worker_that_cannot_begin_makes_the_run_invalid_and_says_why(cluster, 
 
 def test_users_that_never_came_make_the_run_invalid(cluster):
     cluster.file.write_text(
-        ASKING.replace(
+        ONE_QUESTION.replace(
             "    @task",
             "    born = 0\n\n    def __init__(self, environment):\n"
             "        Asker.born += 1\n        assert Asker.born < 3, 'no more'\n"

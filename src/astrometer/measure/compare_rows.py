@@ -70,6 +70,17 @@ def unmeasured_row(
 ) -> Row:
     """A percentile of what a side has no longer, or not yet: that is no reason to be silent about it."""
     numbers = [sum(cells.counts(metric, side)) for side in Side]
+    return replace(
+        _bare(cells, metric, percent, numbers, margin),
+        why=" and ".join(lacking.values()),
+        is_unmeasured=True,
+        # With so few samples it may be chance, and would say nothing anyway.
+        lost=Side.CANDIDATE in lacking and numbers[0] >= MIN_SAMPLES[percent],
+    )
+
+
+def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int], margin: float) -> Row:
+    """What nothing is known of yet but how many samples there are."""
     return Row(
         scope=cells.scope,
         metric=metric,
@@ -81,10 +92,6 @@ def unmeasured_row(
         base_runs=(),
         cand_runs=(),
         margin=margin,
-        why=" and ".join(lacking.values()),
-        is_unmeasured=True,
-        # With so few samples it may be chance, and would say nothing anyway.
-        lost=Side.CANDIDATE in lacking and numbers[0] >= MIN_SAMPLES[percent],
     )
 
 
@@ -110,18 +117,7 @@ def goodput_row(cells: Cells, margin: float) -> Row:
 
 def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margin: float) -> Row:
     numbers = [sum(total for _, total in side) for side in counts]
-    row = Row(
-        scope=cells.scope,
-        metric=metric,
-        percent=None,
-        base=None,
-        cand=None,
-        base_n=numbers[0],
-        cand_n=numbers[1],
-        base_runs=(),
-        cand_runs=(),
-        margin=margin,
-    )
+    row = _bare(cells, metric, None, numbers, margin)
     if any(total == 0 for side in counts for _, total in side):
         return replace(row, why="a run has nothing to count")
     change = difference(*counts)
