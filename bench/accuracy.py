@@ -20,10 +20,10 @@ from pathlib import Path
 
 from quiet import Disturbance, Watch
 
-from astrometer.load.calibrating import StepPlan, run_step
+from astrometer.load.calibrate.calibration_run import StepPlan, run_step
 from astrometer.measure.accuracy import ErrorSummary
-from astrometer.targets.golden.process import golden, pin
-from astrometer.targets.golden.server import GoldenSchedule
+from astrometer.targets.golden.golden_process import golden, pin
+from astrometer.targets.golden.golden_server import GoldenSchedule
 
 PEERS = {
     "bare": "bare gevent socket, HTTP parser, json",

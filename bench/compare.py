@@ -20,13 +20,13 @@ from collections import Counter
 from pathlib import Path
 from statistics import fmean
 
-from astrometer.measure import results
-from astrometer.measure.bootstrap import Ecdf, Sample, log_change
-from astrometer.measure.changes import Row, judged
-from astrometer.measure.comparable import Run
-from astrometer.measure.compare import MARGIN, compare
+from astrometer.compare.bootstrap import Ecdf, Sample, log_change
+from astrometer.compare.change_verdict import Row, judged
+from astrometer.compare.comparable import Run
+from astrometer.compare.comparison import MARGIN, compare
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.proportions import Interval
+from astrometer.measure.results import document
+from astrometer.measure.wilson import Interval
 
 SLOWER = 0.15
 SECONDS = 7.0
@@ -108,8 +108,8 @@ def _row(percent, value, belief):
 
 def simulator(repeats, out):
     from astrometer.targets.serving import serve
-    from astrometer.targets.simulator.app import Simulator
-    from astrometer.targets.simulator.config import SimulatorConfig
+    from astrometer.targets.simulator.simulator_app import Simulator
+    from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
     locustfile = out / "bench_chat.py"
     locustfile.write_text(LOCUSTFILE)
@@ -123,11 +123,11 @@ def simulator(repeats, out):
                 directory = out / f"{number:03}-{kind}"
                 for _ in range(TRIES):  # as `astrometer release` does with a run that is INVALID
                     _load(locustfile, url, app.config.keys["all"].secret, kinds[kind], directory)
-                    if results.read(directory)["verdict"] != "INVALID":
+                    if document.read(directory)["verdict"] != "INVALID":
                         break
             print(f"repeat {number + 1} of {repeats}, {time.monotonic() - began:.0f} s", flush=True)
     kept = {
-        kind: [Run(name=path.name, results=results.read(path)) for path in sorted(out.glob(f"*-{kind}"))]
+        kind: [Run(name=path.name, results=document.read(path)) for path in sorted(out.glob(f"*-{kind}"))]
         for kind in kinds
     }
     runs = [run for side in kept.values() for run in side]
@@ -161,11 +161,11 @@ def report(kept):
 
 
 def _load(locustfile, url, key, factor, directory):
-    from astrometer import config
+    from astrometer.config import loader
     from astrometer.load import launch
 
     plan = launch.LoadPlan(
-        locustfile=locustfile, target=config.target_from_options(url, {"ASTRBOT_API_KEY": key}), users=USERS,
+        locustfile=locustfile, target=loader.target_from_options(url, {"ASTRBOT_API_KEY": key}), users=USERS,
         spawn_rate=USERS, warmup_s=1, duration_s=SECONDS, stop_timeout_s=5, processes=None, slos=(),
         out=directory, web_port=None,
     )  # fmt: skip

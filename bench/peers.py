@@ -112,8 +112,8 @@ def bare(url: str) -> Callable[[Note], None]:
 
 def client(url: str) -> Callable[[Note], None]:
     """astrometer's client and exchange, without Locust around them."""
-    from astrometer.load.client import Client, Request
-    from astrometer.measure.exchange import ChatExchange, Deadlines
+    from astrometer.api.chat_exchange import ChatExchange, Deadlines
+    from astrometer.load.transport.load_client import Client, Request
 
     ours = Client(url, lambda _scope: None)
     request = Request(

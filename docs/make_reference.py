@@ -11,17 +11,17 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exits
+from astrometer.cli import exit_codes
 from astrometer.cli import main as astrometer
 
 PAGE = Path(__file__).with_name("cli.md")
 WIDTH = 100
 MEANING = {
-    exits.PASS: "pass",
-    exits.FAILED: "an objective or a probe failed",
-    exits.USAGE: "usage: an argument or a setting cannot be used",
-    exits.INVALID: "the run cannot be trusted; its causes are printed",
-    exits.UNREACHABLE: "the target did not answer",
+    exit_codes.PASS: "pass",
+    exit_codes.FAILED: "an objective or a probe failed",
+    exit_codes.USAGE: "usage: an argument or a setting cannot be used",
+    exit_codes.INVALID: "the run cannot be trusted; its causes are printed",
+    exit_codes.UNREACHABLE: "the target did not answer",
 }
 HEAD = """# Commands
 

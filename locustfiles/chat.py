@@ -7,8 +7,7 @@ Needs a key with the scope `chat`.
 
 from locust import between, task
 
-from astrometer.api.messages import Plain
-from astrometer.load.users import ChatUser
+from astrometer.load import ChatUser, Plain
 
 
 class Chatter(ChatUser):

@@ -11,7 +11,7 @@ instead of only what was accepted.
 import gevent
 from locust import between, task
 
-from astrometer.load.users import ImUser
+from astrometer.load import ImUser
 
 
 class Notifier(ImUser):

@@ -11,7 +11,7 @@ from typing import Any
 
 from locust import events
 
-from astrometer.load.options import add_weights
+from astrometer.load import add_weights
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # the other locustfiles, from wherever this is run
 

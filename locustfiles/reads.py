@@ -8,7 +8,7 @@ hashes its keys as much as a chat's own authentication.
 
 from locust import between, task
 
-from astrometer.load.users import ReadsUser
+from astrometer.load import ReadsUser
 
 PAGE_SIZE = 20
 

@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 from locust import between, task
 
-from astrometer.api.messages import Attachment, AttachmentKind, Plain
-from astrometer.load.upload import SampleFile
-from astrometer.load.users import ChatUser, UploadUser
+from astrometer.load import Attachment, AttachmentKind, ChatUser, Plain, SampleFile, UploadUser
 
 KIB = 1024
 

@@ -2,9 +2,19 @@
 
 import secrets
 
-from astrometer.config import Key, Secret
-from astrometer.probing.probe import Context, HeaderStyle, NotApplicable, Verdict
-from astrometer.probing.scopes import MATRIX, Seen, allows, judge_doors, try_door
+from astrometer.probing import (
+    MATRIX,
+    Context,
+    HeaderStyle,
+    Key,
+    NotApplicable,
+    Secret,
+    Seen,
+    Verdict,
+    allows,
+    judge_doors,
+    try_door,
+)
 
 INTERVAL = 300
 OPTIONS = {"revoked": []}  # names of keys of the target that must not get in any more

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.probing.probe import Context, Verdict
+from astrometer.probing import Context, Verdict
 
 INTERVAL = 60
 SCOPES = ("chat",)

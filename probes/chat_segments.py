@@ -2,8 +2,7 @@
 
 import base64
 
-from astrometer.api.messages import Attachment, Plain
-from astrometer.probing.probe import Context, Upload, Verdict
+from astrometer.probing import Attachment, Context, Plain, Upload, Verdict
 
 INTERVAL = 900
 SCOPES = ("file", "chat")

@@ -6,10 +6,7 @@ With `umo` a real message is pushed there, each time, and cannot be taken back.
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.api.endpoints import IM_BOTS, IM_MESSAGE
-from astrometer.api.messages import im_body
-from astrometer.api.outcome import Outcome
-from astrometer.probing.probe import Context, Verdict
+from astrometer.probing import IM_BOTS, IM_MESSAGE, Context, Outcome, Verdict, im_body
 
 INTERVAL = 300
 SCOPES = ("im",)

@@ -1,6 +1,6 @@
 """Does a session remember? A word is told in the first turn and asked for in the second."""
 
-from astrometer.probing.probe import Context, Verdict
+from astrometer.probing import Context, Verdict
 
 INTERVAL = 900
 SCOPES = ("chat",)

@@ -1,8 +1,6 @@
 """Do the lists answer, with what they promise? Sessions, configs and bots; each if there is a key for it."""
 
-from astrometer.api.endpoints import CONFIGS, IM_BOTS, SESSIONS
-from astrometer.api.outcome import Outcome
-from astrometer.probing.probe import Context, NotApplicable, Verdict
+from astrometer.probing import CONFIGS, IM_BOTS, SESSIONS, Context, NotApplicable, Outcome, Verdict
 
 INTERVAL = 60
 READS = (

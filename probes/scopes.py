@@ -1,7 +1,6 @@
 """May each key do what its scopes say, and nothing else? Every key, every endpoint, no token spent."""
 
-from astrometer.probing.probe import Context, Verdict
-from astrometer.probing.scopes import judge, look_at_all, rows_of
+from astrometer.probing import Context, Verdict, judge, look_at_all, rows_of
 
 INTERVAL = 300
 OPTIONS = {"skip_keys": []}  # names of keys to leave out, such as revoked ones of the probe `auth`

@@ -3,9 +3,7 @@
 The chat is what makes it removable: AstrBot deletes an attachment only with the session that mentions it.
 """
 
-from astrometer.api.messages import Attachment, Plain
-from astrometer.api.outcome import Outcome
-from astrometer.probing.probe import Context, Upload, Verdict
+from astrometer.probing import Attachment, Context, Outcome, Plain, Upload, Verdict
 
 INTERVAL = 300
 SCOPES = ("file", "chat")

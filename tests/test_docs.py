@@ -14,7 +14,7 @@ import click
 import pytest
 
 from astrometer.cli import main
-from astrometer.config import load
+from astrometer.config.loader import load
 
 ROOT = Path(__file__).parents[1]
 CHINESE = ROOT / "README.zh-CN.md"

@@ -6,7 +6,7 @@ from page import At, line_up
 from panels import graph, line, now, state
 from queries import last_run, load_run
 
-from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
+from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
 
 LIMITS = {
     "loop_lag_p99_seconds": MAX_LOOP_LAG_S,

@@ -9,7 +9,7 @@ from service import service
 from variables import EXPORTERS, data_source, of_probes, of_scrape, window
 
 from astrometer.api.outcome import Outcome
-from astrometer.probing.metrics import PHASES
+from astrometer.probing.exporter.metrics import PHASES
 
 TTFT = "time_to_first_token_seconds"
 GAP = "inter_chunk_gap_seconds"

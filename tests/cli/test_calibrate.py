@@ -4,8 +4,8 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import calibrate, main
-from astrometer.load.allowance import Allowance, kept
-from astrometer.load.calibrating import StepFailed, StepPlan, run_step, server_account
+from astrometer.load.calibrate.calibration_limit import Allowance, kept
+from astrometer.load.calibrate.calibration_run import StepFailed, StepPlan, run_step, server_account
 
 ERRORS = {"p50", "p99", "max", "n"}
 

@@ -5,10 +5,10 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import main
-from astrometer.load import journal
+from astrometer.load import run_journal
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 OURS = "astrometer-a1b2c3-6f1f2c1e-0d35-4a9b-8b6e-3f1f2c1e0d35"
 
@@ -71,10 +71,10 @@ def test_sessions_of_named_users_are_counted_and_explained(place):
         for number in (1, 2, 2):
             chat(url, key.secret, f"astrometer-a1b2c3-{number}", None)
         chat(url, key.secret, "astrometer-other-1", None)
-        entry = journal.Entry(
+        entry = run_journal.Entry(
             url=url, run_id="a1b2c3", prefix="astrometer", username=None, started=1.0, users=[[3, 0]]
         )
-        journal.append(journal.path(), entry)
+        run_journal.append(run_journal.path(), entry)
         done = clean(url, key, place, "--yes")
         assert done.exit_code == 0
         assert "stay: 3 session(s) of 2 user(s) such as astrometer-a1b2c3-1" in done.output

@@ -9,13 +9,13 @@ from synthetic_runs import make_run, make_side
 from astrometer.cli import main
 from astrometer.cli.compare import find_runs
 from astrometer.cli.release import objective_checks
-from astrometer.measure import results
-from astrometer.releasing.plan import Role, order
+from astrometer.measure.results import document
+from astrometer.release.release_plan import Role, order
 
 
 def write(folder, runs):
     for run in runs:
-        results.write(folder / run.name.replace(" ", "-"), run.results)
+        document.write(folder / run.name.replace(" ", "-"), run.results)
     return folder
 
 
@@ -135,7 +135,7 @@ def test_damage_that_only_the_page_meets_is_named_too(folder, tmp_path):
 
 
 def test_a_directory_without_runs_is_named(tmp_path):
-    with pytest.raises(results.ResultsError, match="neither a run nor a directory of runs"):
+    with pytest.raises(document.ResultsError, match="neither a run nor a directory of runs"):
         find_runs(str(tmp_path))
 
 

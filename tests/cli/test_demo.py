@@ -15,13 +15,13 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer import bundled
-from astrometer.cli import exits, main
+from astrometer.cli import exit_codes, main
 from astrometer.cli.demo import Simulated, probe_settings
-from astrometer.config import load
-from astrometer.probing.files import load_folder
+from astrometer.config.loader import load
+from astrometer.probing.probe_files import load_folder
 
 PROGRAM = [sys.executable, "-c", "from astrometer.cli import main; main()"]
-EXIT_BY_VERDICT = {"PASS": exits.PASS, "FAIL": exits.FAILED, "INVALID": exits.PASS}
+EXIT_BY_VERDICT = {"PASS": exit_codes.PASS, "FAIL": exit_codes.FAILED, "INVALID": exit_codes.PASS}
 
 
 def start(folder, *arguments):

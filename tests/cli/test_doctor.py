@@ -11,8 +11,8 @@ import pytest
 from astrometer.probing.diagnosis import clock_offset
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 MODEL = ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5)
 

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import main
-from astrometer.measure import results
+from astrometer.measure.results import document
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 FAST = ("--", "--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]")
 
@@ -33,7 +33,7 @@ def astrometer(*args, cwd, **environment):
 def trusted(done, out):
     """Skip where the machine is too busy to generate load: the exit code is then rightly 3."""
     if done.returncode == 3:
-        causes = results.read(out)["causes"]
+        causes = document.read(out)["causes"]
         if all("lag" in cause or "CPU" in cause for cause in causes):
             pytest.skip(f"this machine is too busy: {causes}")
     return done.returncode
@@ -51,7 +51,7 @@ def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
     assert "PASS" in done.stdout
     assert "users  started" in done.stderr
     assert (out / "report.html").exists()
-    assert results.read(out)["target"] == {
+    assert document.read(out)["target"] == {
         "url": url,
         "version": "4.29.3",
         "kind": "simulator",
@@ -85,7 +85,7 @@ def test_a_target_of_the_configuration_brings_a_key_for_each_scope(target, tmp_p
         KEY_C=keys["chat"].secret, KEY_I=keys["im"].secret, KEY_F=keys["config"].secret,
     )  # fmt: skip
     trusted(done, tmp_path / "out")
-    assert set(results.read(tmp_path / "out")["turns"]["outcomes"]) == {"ok"}
+    assert set(document.read(tmp_path / "out")["turns"]["outcomes"]) == {"ok"}
 
 
 def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):

@@ -4,7 +4,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from astrometer.cli import asking, main
+from astrometer.cli import confirm, main
 
 
 @pytest.fixture(autouse=True)
@@ -27,9 +27,9 @@ def test_with_yes_it_goes_on_to_the_server():
 
 
 def test_this_machine_is_never_asked_about():
-    asking.must_be_able_to_ask("http://127.0.0.1:6185", yes=False)
+    confirm.must_be_able_to_ask("http://127.0.0.1:6185", yes=False)
     with pytest.raises(click.UsageError):
-        asking.must_be_able_to_ask("http://127.0.0.1.example:6185", yes=False)
+        confirm.must_be_able_to_ask("http://127.0.0.1.example:6185", yes=False)
 
 
 def test_a_wrong_objective_is_refused_with_the_place():

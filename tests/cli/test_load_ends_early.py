@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
-from astrometer.measure import results
+from astrometer.measure.results import document
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +27,7 @@ def load(url, key, place, *args):
         env={**kept, **own}, cwd=place, capture_output=True, text=True, timeout=90, check=False,
     )  # fmt: skip
     assert (place / "out" / "results.json").exists(), done.stdout + done.stderr
-    return done, results.read(place / "out")
+    return done, document.read(place / "out")
 
 
 def test_an_objective_that_is_not_met_aborts_the_run_by_name(target, tmp_path):

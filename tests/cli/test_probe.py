@@ -12,11 +12,11 @@ from click.testing import CliRunner
 
 from astrometer import bundled
 from astrometer.cli import main
-from astrometer.probing.files import load_folder
+from astrometer.probing.probe_files import load_folder
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 OURS = tuple(load_folder(bundled.folder("probes")).probes)
 
@@ -152,7 +152,7 @@ def test_a_folder_of_ones_own_probes(astrometer, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()
     (folder / "hello.py").write_text(
-        "from astrometer.probing.probe import Context, Verdict\n\n"
+        "from astrometer.probing import Context, Verdict\n\n"
         "async def probe(ctx: Context) -> Verdict:\n"
         "    turn = await ctx.chat(f'Say {ctx.nonce}', canary=ctx.nonce)\n"
         "    return Verdict.of(turn)\n"

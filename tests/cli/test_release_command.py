@@ -10,9 +10,9 @@ from synthetic_runs import make_run, make_side
 
 from astrometer import bundled
 from astrometer.cli import main, release
-from astrometer.measure.gates import parse_gate
-from astrometer.releasing.plan import Role
-from astrometer.releasing.session import Session
+from astrometer.compare.gates import parse_gate
+from astrometer.release.release_plan import Role
+from astrometer.release.session import Session
 
 
 @pytest.fixture(autouse=True)
@@ -58,7 +58,7 @@ def test_a_locustfile_may_print_and_one_that_never_ends_its_import_is_refused(tm
     command = ["release", "--astrbot", "./nowhere", "--against", "./nowhere", "--scenario"]
     code, said = call(*command, "noisy.py")
     assert (code, "nowhere" in said) == (4, True), said
-    monkeypatch.setattr("astrometer.load.foresee.TIMEOUT_S", 3.0)
+    monkeypatch.setattr("astrometer.load.inspect_locustfile.TIMEOUT_S", 3.0)
     code, said = call(*command, "endless.py")
     assert (code, "has not read the locustfile after 3 s" in said) == (2, True), said
 

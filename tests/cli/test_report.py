@@ -6,11 +6,11 @@ import sys
 import pytest
 from click.testing import CliRunner
 
+from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.cli import main
-from astrometer.measure import results as results_file
-from astrometer.measure.exchange import CallResult
-from astrometer.measure.objectives import parse_objectives
+from astrometer.measure.results import document as results_file
+from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
 
 START = 1_700_000_000.0

@@ -12,7 +12,7 @@ import httpx
 import psutil
 import pytest
 
-from astrometer.targets.sandbox.state import MARK
+from astrometer.targets.sandbox.sandbox_state import MARK
 
 PROGRAM = [sys.executable, "-c", "from astrometer.cli import main; main(prog_name='astrometer')", "sandbox"]
 

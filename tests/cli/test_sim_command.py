@@ -1,7 +1,7 @@
 """What `astrometer sim` says when it is ready."""
 
 from astrometer.cli.sim import _page
-from astrometer.targets.simulator.config import default_keys
+from astrometer.targets.simulator.simulator_config import default_keys
 from astrometer.targets.simulator.store import new_key
 
 URL = "http://127.0.0.1:33195"

@@ -9,8 +9,8 @@ from contract_driver import Server
 
 from astrometer.api.endpoints import parse_version
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import NEWEST_VERSION, SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import NEWEST_VERSION, SimulatorConfig
 
 OLDEST_VERSION = "4.18.0"
 NAMED = [

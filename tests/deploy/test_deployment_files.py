@@ -12,7 +12,8 @@ import pytest
 import yaml
 from required import needs
 
-from astrometer import __version__, config
+from astrometer import __version__
+from astrometer.config import loader
 
 ROOT = Path(__file__).parents[2]
 GRAFANA = ROOT / "grafana"
@@ -130,7 +131,7 @@ def test_a_shipped_configuration_is_one_that_the_exporter_takes(text, tmp_path):
     path = tmp_path / "astrometer.toml"
     path.write_text(re.sub(r'file = "[^"]+"', 'file = "key"', text))
     assert tomllib.loads(text)["targets"]["prod"]["url"].startswith("http")
-    assert list(config.load(path, {}).targets) == ["prod"]
+    assert list(loader.load(path, {}).targets) == ["prod"]
     done = subprocess.run(
         [sys.executable, "-m", "astrometer", "probe", "--check", "--config", str(path)],
         capture_output=True, text=True, check=False, timeout=60,

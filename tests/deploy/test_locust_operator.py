@@ -19,8 +19,8 @@ from own_master import free_port
 
 from astrometer import bundled
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import RateLimit, SimulatorConfig
 
 SPEC = yaml.safe_load((Path(__file__).parents[2] / "deploy/kubernetes/locusttest.yaml").read_text())["spec"]
 WORKERS = 2

@@ -17,8 +17,8 @@ import pytest
 
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ import pytest
 from own_master import own_master
 
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 LOCUSTFILE = """
 from locust import task

@@ -8,10 +8,11 @@ import pytest
 import yaml
 from dashboard_files import GRAFANA
 
-from astrometer import bundled, config
+from astrometer import bundled
+from astrometer.config import loader
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.probing.files import load_folder
 from astrometer.probing.plan import make_plans
+from astrometer.probing.probe_files import load_folder
 from astrometer.units import parse_duration
 
 ROOT = GRAFANA.parent
@@ -65,7 +66,7 @@ def test_what_we_ship_and_document_probes_often_enough_for_its_alerts(name, tmp_
     text = re.sub(r'file = "[^"]+"', 'file = "key"', configurations()[name])
     (tmp_path / "astrometer.toml").write_text(text)
     probes = load_folder(bundled.folder("probes")).probes
-    plans = make_plans(config.load(tmp_path / "astrometer.toml", {}), probes)
+    plans = make_plans(loader.load(tmp_path / "astrometer.toml", {}), probes)
     every = defaultdict(list)
     for plan in plans:
         every["asks" if plan.probe.costs_tokens else "reads"].append(plan.interval_s)

@@ -20,8 +20,8 @@ from dashboard_files import (
 )
 from prometheus_client import CollectorRegistry
 
-from astrometer.probing.metrics import ProbeMetrics
-from astrometer.probing.self_metrics import SelfMetrics
+from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.exporter.self_metrics import SelfMetrics
 
 ROOT = GRAFANA.parent
 OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}
@@ -225,7 +225,7 @@ def probe_metrics():
 
 def load_metrics():
     """Out of the source: importing it would patch this process."""
-    source = (ROOT / "src/astrometer/load/live_metrics.py").read_text("utf-8")
+    source = (ROOT / "src/astrometer/load/live/live_metrics.py").read_text("utf-8")
     literals = re.findall(r'"(?:\{PREFIX\}|\{p\})?([a-z0-9_]+)"', source)
     names = {f"astrbot_load_{more}{name}" for name in literals for more in ("", "generator_")}
     return names | {f"{name}_{suffix}" for name in names for suffix in ("total", "bucket", "sum", "count")}

@@ -12,8 +12,8 @@ import yaml
 from prometheus_client import CollectorRegistry
 from required import needs
 
-from astrometer.probing.metrics import ProbeMetrics
-from astrometer.probing.self_metrics import SelfMetrics
+from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.exporter.self_metrics import SelfMetrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "grafana/rules"

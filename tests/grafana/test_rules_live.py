@@ -14,8 +14,8 @@ from required import needs
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 pytestmark = [pytest.mark.promtool, pytest.mark.timeout(120)]
 GRAFANA = Path(__file__).parents[2] / "grafana"

@@ -11,12 +11,12 @@ import pytest
 from own_master import own_master
 
 from astrometer import bundled
-from astrometer.load.im_watch import Sent, SinkError, Tokens, Watch
+from astrometer.load.im_delivery import Sent, SinkError, Tokens, Watch
 from astrometer.measure.delivery import Push
 from astrometer.targets.messenger.sink import Sink
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 # One burst after the other, so that a short run has several.
 LOCUSTFILE = """

@@ -16,7 +16,7 @@ from astrometer.api.commands import is_command
 from astrometer.load.corpus import Corpus, CorpusError
 from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.options import SCOPE_VARIABLES, OptionError, Settings, add_arguments, keys_from
-from astrometer.load.upload import Multipart, SampleFile
+from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Tally
 

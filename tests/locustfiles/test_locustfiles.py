@@ -149,7 +149,7 @@ def test_a_missing_key_is_a_clear_error_and_no_run(sim):
 
 SERVER = """
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
+from astrometer.targets.simulator.simulator_app import Simulator
 import threading
 app = Simulator()
 with serve(app) as url:
@@ -178,9 +178,9 @@ def test_a_server_killed_in_mid_run_shows_as_reset_and_connect(sim, tmp_path):
         server.kill()
         server.wait()
         server.stdout.close()
-    from astrometer.measure import results
+    from astrometer.measure.results import document
 
-    turns = results.read(tmp_path)["turns"]
+    turns = document.read(tmp_path)["turns"]
     assert turns["outcomes"].get("reset") == 6
     assert turns["outcomes"].get("connect", 0) > 0
     assert sum(turns["outcomes"].values()) == turns["started"]
@@ -218,9 +218,9 @@ def test_a_lost_worker_makes_the_run_invalid(sim, tmp_path):
         for process in (*workers, master):
             process.kill()
             process.wait()
-    from astrometer.measure import results
+    from astrometer.measure.results import document
 
-    measured = results.read(tmp_path)
+    measured = document.read(tmp_path)
     assert measured["verdict"] == "INVALID"
     assert measured["generator"]["lost_workers"] == 1
 
@@ -248,9 +248,9 @@ def test_the_web_ui_shows_ttft_rows_and_never_the_key(sim, tmp_path):
     counts = {row["name"]: row["num_requests"] for row in stats}
     assert counts["chat TTFT"] > 0
     assert counts["Aggregated"] == counts["chat"]
-    from astrometer.measure import results
+    from astrometer.measure.results import document
 
-    measured = results.read(tmp_path)
+    measured = document.read(tmp_path)
     # On a machine that is too busy to load a server no objective is met.
     assert measured["objectives"][0]["verdict"] == ("INVALID" if measured["causes"] else "PASS")
     assert all("lag" in cause or "CPU" in cause for cause in measured["causes"])

@@ -1,5 +1,6 @@
 import pytest
 
+from astrometer.api.timings import Timings
 from astrometer.measure.accuracy import (
     ErrorSummary,
     Samples,
@@ -9,7 +10,6 @@ from astrometer.measure.accuracy import (
     too_many,
     workers_for,
 )
-from astrometer.measure.timeline import Timings
 
 
 def summary(p99, n=1000):

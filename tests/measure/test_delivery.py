@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.measure.delivery import Arrival, Push, match, record, token_in
-from astrometer.measure.exchange import CallResult
 from astrometer.measure.tally import Key, Tally
 from astrometer.measure.windows import Window
 

@@ -5,14 +5,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
-from astrometer.measure.capacity_window import evidence
-from astrometer.measure.exchange import CallResult, ChatTurn
-from astrometer.measure.objectives import Verdict, evaluate, parse_objective
-from astrometer.measure.results import RunInfo, build
+from astrometer.api.timings import Timings
+from astrometer.measure.capacity.search_window import evidence
+from astrometer.measure.results.document import build
+from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.slo.objectives import Verdict, evaluate
+from astrometer.measure.slo.slo_parser import parse_objective
 from astrometer.measure.stalls import Stalls
 from astrometer.measure.tally import Tally
-from astrometer.measure.timeline import Timings
 
 NOW = 1_700_000_000.0
 

@@ -2,12 +2,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from astrometer.api.call_exchange import KIB, CallResult, Upload
 from astrometer.api.outcome import Outcome
-from astrometer.measure.exchange import CallResult
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.results import RunInfo, build
+from astrometer.measure.results.document import build
+from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.tally import Tally
-from astrometer.measure.uploads import KIB, NAMES, Upload, throughput, up_to_bytes
+from astrometer.measure.uploads import NAMES, throughput, up_to_bytes
 from astrometer.measure.windows import Window
 
 NOW = 1_700_000_000.0

@@ -13,11 +13,12 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
-from astrometer.config import Budget
+from astrometer.config.settings import Budget
 from astrometer.probing.budget import FILE, Ledger, Spent
-from astrometer.probing.metrics import ProbeMetrics
-from astrometer.probing.probe import Context, Verdict
+from astrometer.probing.context import Context
+from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.runner import Runner
+from astrometer.probing.verdict import Verdict
 
 NOON = 1_800_000_000.0 // 86400 * 86400 + 43200
 

@@ -16,15 +16,16 @@ import pytest
 from fault_stage import RealStage, SimulatedStage, play
 from fault_table import FAULTS
 
-from astrometer.probing.files import Probe
-from astrometer.probing.probe import Context, Verdict
-from astrometer.probing.runner import Plan, Runner
+from astrometer.probing.context import Context
+from astrometer.probing.plan import Plan
+from astrometer.probing.probe_files import Probe
+from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import Run, Verdict
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.script import ModelScript
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 WHOLE = os.environ.get("ASTROMETER_FAULTS", "").replace(",", " ").split()
 REAL = WHOLE or ["latest"]

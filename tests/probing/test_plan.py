@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 
 from astrometer import bundled
-from astrometer.config import ConfigError, load
-from astrometer.probing.files import load_folder
+from astrometer.config.loader import load
+from astrometer.config.settings import ConfigError
 from astrometer.probing.plan import make_plans
+from astrometer.probing.probe_files import load_folder
 
 OURS = load_folder(bundled.folder("probes")).probes
 TARGETS = """

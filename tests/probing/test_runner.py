@@ -7,16 +7,18 @@ import time
 
 import httpx
 import pytest
-from probing.conftest import Bench
+from probe_bench import Bench
 
 from astrometer.api.outcome import Outcome
 from astrometer.probing.budget import Ledger
-from astrometer.probing.probe import Context, Limits, NotApplicable, ProbeFailed, Verdict
+from astrometer.probing.context import Context
+from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner, run_once
+from astrometer.probing.verdict import NotApplicable, ProbeFailed, Verdict
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import SimulatorConfig
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 
 async def passing(_ctx: Context) -> Verdict:

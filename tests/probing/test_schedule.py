@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
-from astrometer.probing.probe import Context, Verdict
+from astrometer.probing.context import Context
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule, spread
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import Run, Verdict
 
 
 class Notes:

@@ -14,12 +14,13 @@ from click.testing import CliRunner
 from hostile import STREAM, Hostile, hostile
 
 from astrometer.cli import main
-from astrometer.cli.sources import Sources
-from astrometer.config import ConfigError, load
-from astrometer.probing.exporter import Exporter
-from astrometer.probing.probe import Verdict
-from astrometer.probing.reload import Reloader
+from astrometer.cli.probe_sources import Sources
+from astrometer.config.loader import load
+from astrometer.config.settings import ConfigError
+from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.exporter.reload import Reloader
 from astrometer.probing.schedule import Schedule
+from astrometer.probing.verdict import Verdict
 
 MEGABYTE = b"x" * 1024 * 1024
 GIGABYTE = 1024 * len(MEGABYTE)
@@ -129,7 +130,7 @@ def test_a_key_that_would_be_more_than_one_header_is_refused_and_not_shown(tmp_p
 TELLTALE = """
 from urllib.parse import quote
 from astrometer.api.outcome import Outcome
-from astrometer.probing.probe import Verdict
+from astrometer.probing import Verdict
 COSTS_TOKENS = True
 INTERVAL = 3600
 async def probe(ctx):

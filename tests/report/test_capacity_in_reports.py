@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 from test_results_are_documented import CELL, documented, paths
 
-from astrometer.measure import results as results_file
-from astrometer.measure.capacity import CapacityRun
-from astrometer.measure.capacity_step import Step, StepHealth
-from astrometer.measure.objectives import parse_objectives
-from astrometer.measure.search import Answer, End, Told
-from astrometer.measure.search_text import SearchSettings
+from astrometer.measure.capacity.capacity_result import CapacityRun
+from astrometer.measure.capacity.search import Answer, End, Told
+from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.measure.capacity.search_step import Step, StepHealth
+from astrometer.measure.results import document as results_file
+from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Cell, Key, Tally
 from astrometer.report.html import render_html
 from astrometer.report.junit import cases_of

@@ -5,7 +5,7 @@ import io
 import pytest
 from rich.console import Console
 
-from astrometer.measure.results import write
+from astrometer.measure.results.document import write
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render

@@ -4,7 +4,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from astrometer.measure.verdicts import Stop, StopReason
+from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.report.junit import render_junit, write_junit
 
 ALLOWED = {

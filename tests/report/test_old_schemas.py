@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from astrometer.measure import results as results_file
-from astrometer.report import everything
+from astrometer.measure.results import document as results_file
+from astrometer.report import write_reports
 from astrometer.report.table import render
 
 FILES = sorted((Path(__file__).parent / "old_schemas").glob("results-*.json"))
@@ -24,7 +24,7 @@ def test_every_report_is_made_of_an_old_file(file, tmp_path):
     before = file.read_bytes()
     results = results_file.read(file)
     assert results["schema_version"] == results_file.SCHEMA_VERSION
-    written = everything.write(results, tmp_path)
+    written = write_reports.write(results, tmp_path)
     assert [path.name for path in written] == ["report.html", "summary.md", "junit.xml"]
     console = Console(width=100, file=(tmp_path / "table.txt").open("w"))
     console.print(render(results))

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.measure import results as results_file
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.objectives import METRICS
-from astrometer.measure.verdicts import Stop, StopReason
+from astrometer.measure.results import document as results_file
+from astrometer.measure.results.run_info import OpenArrivals
+from astrometer.measure.slo.run_verdict import Stop, StopReason
+from astrometer.measure.slo.slo_parser import METRICS
 from astrometer.report import glossary
 
 DOC = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
@@ -50,7 +51,7 @@ def cells(results):
 @pytest.fixture(scope="module")
 def real(make, watched):
     failing = results_file.GeneratorHealth(loop_lag_p99_s=0.1)
-    arrivals = results_file.OpenArrivals(process="poisson", seed=1, rate_per_s=5, expected=150, intended=151)
+    arrivals = OpenArrivals(process="poisson", seed=1, rate_per_s=5, expected=150, intended=151)
     stages = (results_file.LoadStage(name="ramp", start_s=0, end_s=30, peak=20),)
     stop = Stop(by=StopReason.BUDGET, sentence="the token budget was spent", at_s=30.0)
     return make(generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop)

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from astrometer.measure import results as results_file
+from astrometer.measure.results import document as results_file
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render

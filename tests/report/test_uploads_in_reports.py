@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from astrometer.report import uploads
+from astrometer.report import uploads_view
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render
@@ -40,7 +40,7 @@ def test_a_file_without_uploads_and_an_older_one_have_no_table(empty, visible):
     older = json.loads(json.dumps(empty))
     del older["uploads"]
     for results in (empty, older):
-        assert uploads.rows(results) == []
+        assert uploads_view.rows(results) == []
         assert "Throughput" not in visible(render_html(results))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrometer.cli import exits
+from astrometer.cli import exit_codes
 from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
@@ -67,8 +67,8 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
     """
     from rich.console import Console
 
-    from astrometer.load import allowance
-    from astrometer.load.calibrating import StepFailed
+    from astrometer.load.calibrate import calibration_limit
+    from astrometer.load.calibrate.calibration_run import StepFailed
     from astrometer.measure.accuracy import most_streams, too_many
 
     steps = []
@@ -80,10 +80,10 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
             click.echo(f"Error: {exc}", err=True)
     best, is_limit = most_streams(steps), too_many(steps)
     if best is None and steps:  # not when nothing was measured at all
-        allowance.forget()
+        calibration_limit.forget()
     elif best is not None:
-        found = allowance.Allowance(streams=best, gap_s=gap)
-        if is_limit or found.widens(allowance.kept()):
+        found = calibration_limit.Allowance(streams=best, gap_s=gap)
+        if is_limit or found.widens(calibration_limit.kept()):
             found.keep()
     if as_json:
         shown = [as_dict(step) for step in steps]
@@ -94,16 +94,16 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
             if (problem := step.problem()) is not None:
                 click.echo(f"{step.streams} streams are not counted: {problem}.")
         click.echo(sentence(best, streams, is_limit=is_limit))
-    raise SystemExit(exits.PASS if best is not None else exits.INVALID)
+    raise SystemExit(exit_codes.PASS if best is not None else exit_codes.INVALID)
 
 
 def measure_step(
     streams: int, *, gap_s: float, duration_s: float, processes: int = 1, handicap_s: float = 0.0
 ) -> "Step":
     """One step against a golden server of its own; `handicap_s` makes that a bad one. Raises StepFailed."""
-    from astrometer.load.calibrating import StepFailed, StepPlan, run_step
-    from astrometer.targets.golden.process import GoldenError, golden
-    from astrometer.targets.golden.server import GoldenSchedule
+    from astrometer.load.calibrate.calibration_run import StepFailed, StepPlan, run_step
+    from astrometer.targets.golden.golden_process import GoldenError, golden
+    from astrometer.targets.golden.golden_server import GoldenSchedule
 
     # Short enough that each stream begins at least twice in what is measured.
     events = max(5, round(min(STREAM_S, duration_s / 2) / gap_s))

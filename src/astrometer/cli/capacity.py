@@ -5,10 +5,11 @@ from pathlib import Path
 
 import click
 
-from astrometer import bundled, config
+from astrometer import bundled
 from astrometer.cli import locust_run
-from astrometer.measure.objectives import ObjectiveError, parse_objectives
-from astrometer.measure.search_text import SearchError, SearchSettings
+from astrometer.config.settings import ConfigError
+from astrometer.measure.capacity.search_settings import SearchError, SearchSettings
+from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
 
 MAX_USERS = 1000
 MAX_RATE_FACTOR = 200  # times --start
@@ -168,7 +169,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     Exit codes: 0 there is an answer, 1 the lowest load already fails, 3 no answer that can be trusted (the
     load generator was the bottleneck, too few samples, the budget was spent, it was stopped).
     """
-    from astrometer.load import allowance, journal, launch
+    from astrometer.load import launch, run_journal
+    from astrometer.load.calibrate import calibration_limit
 
     try:
         search = _search(
@@ -177,7 +179,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         locustfile = bundled.find("locustfiles", scenario)
         chosen, objectives = locust_run.choose_target(host, target, config_file)
         objectives += [item.text for item in parse_objectives(slos)]
-    except (bundled.NotBundled, config.ConfigError, ObjectiveError, SearchError) as exc:
+    except (bundled.NotBundled, ConfigError, ObjectiveError, SearchError) as exc:
         raise click.UsageError(str(exc)) from exc
     locust_run.must_be_open(is_open=search.is_rate)
     if not objectives:
@@ -195,7 +197,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         processes=processes,
         slos=objectives,
         budget_tokens=budget_tokens,
-        journal=journal.path(),
+        journal=run_journal.path(),
         out=out or Path("astrometer-results") / f"{locustfile.stem}-capacity-{stamp}",
         web_port=web_port if web else None,
         extra=locust_args,
@@ -204,7 +206,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         locust_run.show(plan)
         return
     most = None if search.is_rate else round(search.maximum)
-    warning = allowance.before(most, processes, locust_args)
+    warning = calibration_limit.before(most, processes, locust_args)
     locust_run.go(
         plan, warning=warning and f"should the search get there: {warning}", yes=yes, no_check=no_check
     )

@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from astrometer.cli import exits
-from astrometer.config import ConfigError, Target, load, target_from_options
+from astrometer.cli import exit_codes
+from astrometer.config.loader import load, target_from_options
+from astrometer.config.settings import ConfigError, Target
 
 PREFIX = "astrometer"
 
@@ -71,15 +72,15 @@ def command(
 
 def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tuple[list[Any], set[str]]:
     """Their names, from results files or from the journal. Raises click.UsageError."""
-    from astrometer.load import journal
-    from astrometer.measure import results
-    from astrometer.probing.cleaning import Names
+    from astrometer.load import run_journal
+    from astrometer.measure.results import document
+    from astrometer.probing.old_sessions import Names
 
     runs, prefixes = [], {prefix}
     for folder in folders:
         try:
-            kept = results.read(folder)
-        except results.ResultsError as exc:
+            kept = document.read(folder)
+        except document.ResultsError as exc:
             raise click.UsageError(str(exc)) from exc
         names = kept["names"]
         if names is None:
@@ -91,7 +92,7 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
             users = [(count, first) for count, first in names["users"]]
             runs.append(Names(run_id=names["run_id"], prefix=names["prefix"], users=users))
     if not folders:
-        for entry in journal.read(journal.path()):
+        for entry in run_journal.read(run_journal.path()):
             if entry.url.rstrip("/") == target.url:
                 prefixes.add(entry.prefix)
                 if entry.username is None:
@@ -101,18 +102,21 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
 
 
 async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s: float, *, yes: bool) -> int:
-    from astrometer.probing import cleaning
-    from astrometer.probing.files import Probe
-    from astrometer.probing.probe import Context, Limits, Verdict
-    from astrometer.probing.runner import Plan, Runner
+    from astrometer.probing import old_sessions
+    from astrometer.probing.context import Context
+    from astrometer.probing.plan import Plan
+    from astrometer.probing.probe_files import Probe
+    from astrometer.probing.run_record import Limits
+    from astrometer.probing.runner import Runner
+    from astrometer.probing.verdict import Verdict
 
     state: dict[str, Any] = {}
 
     async def probe(ctx: Context) -> Verdict:
-        state["found"] = found = await cleaning.survey(ctx, runs, prefixes)
+        state["found"] = found = await old_sessions.survey(ctx, runs, prefixes)
         _show(target, found, len(runs))
         if yes and found.ours:
-            state["deletion"] = await cleaning.delete(
+            state["deletion"] = await old_sessions.delete(
                 ctx, found, lambda done: _progress(done, len(found.ours))
             )
         return Verdict.passed()
@@ -123,17 +127,17 @@ async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s:
     run = await Runner().run(Plan(target=target, probe=wanted, limits=Limits(total_s=timeout_s)))
     if not run.ok:
         click.echo(f"Error: {target.url}: {run.reason}: {run.detail}", err=True)
-        return exits.UNREACHABLE if run.unreachable else exits.FAILED
+        return exit_codes.UNREACHABLE if run.unreachable else exit_codes.FAILED
     found, deletion = state["found"], state.get("deletion")
     if deletion is None:
         if found.ours:
             click.echo(f"Nothing was deleted; --yes deletes the {len(found.ours)}.")
-        return exits.PASS
+        return exit_codes.PASS
     click.echo(f"Deleted {deletion.gone}, each seen to be gone.")
     if deletion.failed:
         click.echo(f"Still there: {len(deletion.failed)}, such as {deletion.failed[0]}", err=True)
-        return exits.FAILED
-    return exits.PASS
+        return exit_codes.FAILED
+    return exit_codes.PASS
 
 
 def _show(target: Target, found: Any, runs: int) -> None:

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrometer.cli import exits
-from astrometer.measure import results
-from astrometer.measure.comparable import Run
-from astrometer.measure.compare import MARGIN, SHARE_MARGIN
-from astrometer.measure.gates import Gate, GateError, parse_gate
+from astrometer.cli import exit_codes
+from astrometer.compare.comparable import Run
+from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
+from astrometer.compare.gates import Gate, GateError, parse_gate
+from astrometer.measure.results import document
 
 if TYPE_CHECKING:
-    from astrometer.report.compare_view import Page
+    from astrometer.compare.compare_view import Page
 
 EXIT_BY_VERDICT = {
-    "PASS": exits.PASS,
-    "NONE": exits.PASS,
-    "FAIL": exits.FAILED,
-    "CANNOT TELL": exits.INVALID,
-    "NOT COMPARABLE": exits.INVALID,
+    "PASS": exit_codes.PASS,
+    "NONE": exit_codes.PASS,
+    "FAIL": exit_codes.FAILED,
+    "CANNOT TELL": exit_codes.INVALID,
+    "NOT COMPARABLE": exit_codes.INVALID,
 }
 
 
@@ -115,9 +115,9 @@ def command(
     Exit codes: 0 no condition of --fail-if came true (or there is none), 1 one did, 2 usage or an unreadable
     file, 3 the runs must not be compared, or a condition cannot be decided.
     """
-    from astrometer.measure.compare import compare
-    from astrometer.measure.gates import check_scopes, judge
-    from astrometer.report.compare_view import page
+    from astrometer.compare.compare_view import page
+    from astrometer.compare.comparison import compare
+    from astrometer.compare.gates import check_scopes, judge
 
     try:
         sides = find_runs(base), find_runs(cand)
@@ -127,7 +127,7 @@ def command(
             check_scopes(gates, compared)
             shown = page(compared, judge(gates, compared), forced=force)
             conclude(shown, out, as_json=as_json)
-    except (results.ResultsError, GateError) as exc:
+    except (document.ResultsError, GateError) as exc:
         raise click.UsageError(str(exc)) from exc
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
 
@@ -138,20 +138,20 @@ def naming_the_damaged(runs: Sequence[Run]) -> Iterator[None]:
 
     The file to blame is the one that cannot even be compared with itself: only then is it looked for.
     """
-    from astrometer.measure.compare import compare
-    from astrometer.report.compare_html import render_html
-    from astrometer.report.compare_view import page
+    from astrometer.compare.compare_html import render_html
+    from astrometer.compare.compare_view import page
+    from astrometer.compare.comparison import compare
 
     try:
         yield
-    except (GateError, results.ResultsError):
+    except (GateError, document.ResultsError):
         raise
-    except results.DAMAGE as exc:
+    except document.DAMAGE as exc:
         for run in runs:
             path = Path(run.name)
-            with results.following_schema(path / results.FILE_NAME if path.is_dir() else path):
+            with document.following_schema(path / document.FILE_NAME if path.is_dir() else path):
                 render_html(page(compare([run], [run]), [], forced=True))
-        raise results.ResultsError(
+        raise document.ResultsError(
             f"one of the files does not follow the schema of results.json ({exc})"
         ) from exc
 
@@ -160,7 +160,7 @@ def find_runs(text: str) -> list[Run]:
     """The runs that an argument names. Raises ResultsError."""
     paths = [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",") if part.strip()]
     if not paths:
-        raise results.ResultsError(f"{text!r}: names no run")
+        raise document.ResultsError(f"{text!r}: names no run")
     runs = [run for path in paths for run in _runs_at(path)]
     return [
         Run(name=name, results=read)
@@ -169,18 +169,18 @@ def find_runs(text: str) -> list[Run]:
 
 
 def _runs_at(path: Path) -> list[tuple[Path, dict[str, object]]]:
-    if path.is_dir() and not (path / results.FILE_NAME).exists():
-        folders = sorted(file.parent for file in path.glob(f"*/{results.FILE_NAME}"))
+    if path.is_dir() and not (path / document.FILE_NAME).exists():
+        folders = sorted(file.parent for file in path.glob(f"*/{document.FILE_NAME}"))
         if not folders:
-            raise results.ResultsError(
-                f"{path}: neither a run nor a directory of runs (no {results.FILE_NAME})"
+            raise document.ResultsError(
+                f"{path}: neither a run nor a directory of runs (no {document.FILE_NAME})"
             )
-        return [(folder, results.read(folder)) for folder in folders]
-    return [(path, results.read(path))]
+        return [(folder, document.read(folder)) for folder in folders]
+    return [(path, document.read(path))]
 
 
 def _names(paths: Sequence[Path]) -> list[str]:
-    return [str(path.parent if path.name == results.FILE_NAME else path) for path in paths]
+    return [str(path.parent if path.name == document.FILE_NAME else path) for path in paths]
 
 
 def conclude(shown: "Page", out: Path | None, *, as_json: bool) -> None:
@@ -189,7 +189,7 @@ def conclude(shown: "Page", out: Path | None, *, as_json: bool) -> None:
 
     from rich.console import Console
 
-    from astrometer.report import compare_html, compare_json, compare_summary, compare_table
+    from astrometer.compare import compare_html, compare_json, compare_summary, compare_table
 
     if as_json:
         click.echo(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
@@ -208,5 +208,5 @@ def conclude(shown: "Page", out: Path | None, *, as_json: bool) -> None:
 
 def exit_code(verdict: str, *, accept_undecided: bool) -> int:
     if verdict == "CANNOT TELL" and accept_undecided:
-        return exits.PASS
+        return exit_codes.PASS
     return EXIT_BY_VERDICT[verdict]

@@ -18,9 +18,9 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exits
-from astrometer.cli.children import Interrupts, end, environ_with, start
-from astrometer.measure import results
+from astrometer.cli import exit_codes
+from astrometer.cli.child_processes import Interrupts, end, environ_with, start
+from astrometer.measure.results import document
 from astrometer.units import parse_duration
 
 TTFT = "200ms"
@@ -82,7 +82,7 @@ def command(*, duration: float, out: Path, users: int | None) -> None:
         code = INTERRUPTED
     except DemoError as exc:
         click.echo(f"Error: {exc}", err=True)
-        code = exits.UNREACHABLE
+        code = exit_codes.UNREACHABLE
     if code == INTERRUPTED:
         click.echo("Interrupted; the simulator is stopped.", err=True)
     raise SystemExit(code)
@@ -112,8 +112,8 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
     if interrupts.seen:
         return INTERRUPTED
     _conclude(out)
-    if load_code == exits.INVALID and (out / results.FILE_NAME).exists():
-        causes = "; ".join(results.read(out)["causes"])
+    if load_code == exit_codes.INVALID and (out / document.FILE_NAME).exists():
+        causes = "; ".join(document.read(out)["causes"])
         _say(f"\nThe verdict of the load is INVALID ({causes}): a real run would exit 3.")
         return probe_code
     return load_code or probe_code

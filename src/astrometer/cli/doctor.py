@@ -9,13 +9,15 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exits
-from astrometer.cli.sources import load_and_tell
-from astrometer.config import ConfigError, Target, target_from_options
+from astrometer.cli import exit_codes
+from astrometer.cli.probe_sources import load_and_tell
+from astrometer.config.loader import target_from_options
+from astrometer.config.settings import ConfigError, Target
 from astrometer.probing.diagnosis import Check, Examination, State
-from astrometer.probing.files import Probe
-from astrometer.probing.probe import Limits
-from astrometer.probing.runner import Plan, Runner
+from astrometer.probing.plan import Plan
+from astrometer.probing.probe_files import Probe
+from astrometer.probing.run_record import Limits
+from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import Run
 
 
@@ -49,8 +51,8 @@ def command(
     checks = asyncio.run(examine(target, timeout_s))
     _print_json(checks) if as_json else _print_table(target, checks)
     if any(check.unreachable for check in checks):
-        sys.exit(exits.UNREACHABLE)
-    sys.exit(exits.FAILED if any(check.state is State.FAIL for check in checks) else exits.PASS)
+        sys.exit(exit_codes.UNREACHABLE)
+    sys.exit(exit_codes.FAILED if any(check.state is State.FAIL for check in checks) else exit_codes.PASS)
 
 
 async def examine(target: Target, timeout_s: float) -> list[Check]:

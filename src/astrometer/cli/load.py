@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrometer import bundled, config
+from astrometer import bundled
 from astrometer.cli import locust_run
-from astrometer.measure.objectives import ObjectiveError, parse_objectives
+from astrometer.config.settings import ConfigError
+from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
 
 if TYPE_CHECKING:
-    from astrometer.load.profile import Profile
+    from astrometer.load.schedule.profile import Profile
 
 
 def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
@@ -168,7 +169,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     that the server refuses; 3 the run is INVALID (the load generator was the bottleneck, too few samples, a
     worker was lost); 4 the target does not answer, or not like an AstrBot.
     """
-    from astrometer.load import allowance, journal, launch
+    from astrometer.load import launch, run_journal
+    from astrometer.load.calibrate import calibration_limit
 
     if users is not None and rate is not None:
         raise click.UsageError("either --users (closed model) or --rate (open model)")
@@ -183,7 +185,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         locustfile = bundled.find("locustfiles", scenario)
         chosen, objectives = locust_run.choose_target(host, target, config_file)
         objectives += [item.text for item in parse_objectives(slos)]
-    except (bundled.NotBundled, config.ConfigError, ObjectiveError) as exc:
+    except (bundled.NotBundled, ConfigError, ObjectiveError) as exc:
         raise click.UsageError(str(exc)) from exc
     excluded = warmup if profile else (tokens - 1) // spawning + warmup
     length_s = profile.duration_s if profile else duration
@@ -208,7 +210,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         abort_after_s=abort_after,
         budget_tokens=budget_tokens,
         stall_threshold_s=stall_threshold,
-        journal=journal.path(),
+        journal=run_journal.path(),
         out=out or Path("astrometer-results") / f"{locustfile.stem}-{stamp}",
         web_port=web_port if web else None,
         extra=locust_args,
@@ -217,12 +219,13 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         locust_run.show(plan)
         return
     most = round(profile.peak) if profile is not None else tokens
-    warning = allowance.before(None if is_open else most, processes, locust_args)
+    warning = calibration_limit.before(None if is_open else most, processes, locust_args)
     locust_run.go(plan, warning=warning, yes=yes, no_check=no_check, deletable=deletable)
 
 
 def _profile(shape: str | None) -> "Profile | None":
-    from astrometer.load.profile import Profile, ProfileError
+    from astrometer.load.schedule.profile import Profile
+    from astrometer.load.schedule.profile_parser import ProfileError
 
     if shape is None:
         return None

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from astrometer import config
-from astrometer.cli import exits
-from astrometer.measure import results
-from astrometer.report import everything
+from astrometer.cli import exit_codes
+from astrometer.config import loader
+from astrometer.config.settings import ConfigError, Target
+from astrometer.measure.results import document
+from astrometer.report import write_reports
 from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
     from astrometer.load.launch import LoadPlan
 
 EXIT_BY_VERDICT = {
-    "PASS": exits.PASS,
-    "NONE": exits.PASS,
-    "FAIL": exits.FAILED,
-    "INVALID": exits.INVALID,
+    "PASS": exit_codes.PASS,
+    "NONE": exit_codes.PASS,
+    "FAIL": exit_codes.FAILED,
+    "INVALID": exit_codes.INVALID,
 }
 
 
@@ -63,15 +64,13 @@ class Rate(click.ParamType[float]):
         return rate
 
 
-def choose_target(
-    host: str | None, target: str | None, config_file: Path | None
-) -> tuple[config.Target, list[str]]:
+def choose_target(host: str | None, target: str | None, config_file: Path | None) -> tuple[Target, list[str]]:
     """The target, and the objectives that the configuration sets."""
     if host is not None and (target is not None or config_file is not None):
-        raise config.ConfigError("either --host, or --target of a configuration")
+        raise ConfigError("either --host, or --target of a configuration")
     if host is not None:
-        return config.target_from_options(host, os.environ), []
-    loaded = config.load(config_file)
+        return loader.target_from_options(host, os.environ), []
+    loaded = loader.load(config_file)
     return loaded.target(target), [objective.text for objective in loaded.objectives]
 
 
@@ -91,32 +90,32 @@ def go(
     plan: "LoadPlan", *, warning: str | None, yes: bool, no_check: bool, deletable: bool = False
 ) -> NoReturn:
     """Ask where one must, run it, show and keep the results, exit by the verdict. Raises click.UsageError."""
-    from astrometer.cli import asking
-    from astrometer.load import knock, launch
+    from astrometer.cli import confirm
+    from astrometer.load import launch, preflight
 
     if not plan.keys():
         raise click.UsageError(
             f"no API key for {plan.target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
         )
-    asking.must_be_able_to_ask(plan.target.url, yes=yes)
+    confirm.must_be_able_to_ask(plan.target.url, yes=yes)
     if warning:
         click.echo(f"Warning: {warning}", err=True)
     try:
         launch.check_reachable(plan.target.url)
         if not no_check:
-            knock.knock(plan.target.url, plan.keys().values())
-    except knock.KeyRefused as exc:
+            preflight.knock(plan.target.url, plan.keys().values())
+    except preflight.KeyRefused as exc:
         raise click.UsageError(f"{exc}; --no-check loads it all the same") from exc
-    except (launch.Unreachable, knock.NotAstrBot) as exc:
+    except (launch.Unreachable, preflight.NotAstrBot) as exc:
         click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exits.UNREACHABLE) from exc
-    plan, version = asking.look_at_server(plan, deletable=deletable)
-    asking.confirm(plan, version, yes=yes)
+        raise SystemExit(exit_codes.UNREACHABLE) from exc
+    plan, version = confirm.look_at_server(plan, deletable=deletable)
+    confirm.confirm(plan, version, yes=yes)
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
-    for stale in (results.FILE_NAME, *everything.FILE_NAMES):
+    for stale in (document.FILE_NAME, *write_reports.FILE_NAMES):
         (plan.out / stale).unlink(missing_ok=True)
     raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
 
@@ -128,18 +127,18 @@ def _conclude(out: Path, locust_exit_code: int) -> int:
     from astrometer.report.table import render
 
     try:
-        measured = results.read(out)
-    except results.ResultsError:
+        measured = document.read(out)
+    except document.ResultsError:
         log = out / "locust.log"
         # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
         crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
-        usage = locust_exit_code == exits.USAGE and not crashed
+        usage = locust_exit_code == exit_codes.USAGE and not crashed
         hint = "" if usage else f"; see {log}"
         click.echo(
             f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True
         )
-        return exits.USAGE if usage else exits.INVALID
+        return exit_codes.USAGE if usage else exit_codes.INVALID
     Console().print(render(measured))
-    written = everything.write(measured, out)
-    click.echo("\n".join(str(path) for path in (out / results.FILE_NAME, *written)))
+    written = write_reports.write(measured, out)
+    click.echo("\n".join(str(path) for path in (out / document.FILE_NAME, *written)))
     return EXIT_BY_VERDICT[measured["verdict"]]

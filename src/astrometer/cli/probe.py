@@ -9,12 +9,12 @@ from time import perf_counter
 import click
 
 from astrometer import bundled
-from astrometer.cli import exits
-from astrometer.cli.sources import Sources
-from astrometer.cli.verdicts import exit_code, print_json, print_table, unreachable_targets
-from astrometer.config import Config, ConfigError
+from astrometer.cli import exit_codes
+from astrometer.cli.probe_output import exit_code, print_json, print_table, unreachable_targets
+from astrometer.cli.probe_sources import Sources
+from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
-from astrometer.probing.journal import Journal
+from astrometer.probing.cleanup.leak_journal import Journal
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner, run_once
 from astrometer.probing.verdict import Run
@@ -126,7 +126,7 @@ def _check(sources: Sources) -> None:
 
 
 def _serve(sources: Sources, address: str, port: int) -> None:
-    from astrometer.probing.serve import ListenError, serve
+    from astrometer.probing.exporter.serve import ListenError, serve
 
     def say(text: str) -> None:
         click.echo(text, err=True)
@@ -140,7 +140,7 @@ def _serve(sources: Sources, address: str, port: int) -> None:
         )
     except ListenError as exc:
         click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exits.USAGE) from exc
+        raise SystemExit(exit_codes.USAGE) from exc
 
 
 def _once(sources: Sources, *, as_json: bool, wait_s: float) -> None:

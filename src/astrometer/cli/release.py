@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from astrometer import bundled
-from astrometer.cli import exits
+from astrometer.cli import exit_codes
 from astrometer.cli.compare import (
     ACCEPT_OPTION,
     MARGIN_OPTION,
@@ -21,14 +21,14 @@ from astrometer.cli.compare import (
     gates_of,
 )
 from astrometer.cli.locust_run import Duration, Rate, WholeSeconds
-from astrometer.measure.gates import Gate, parse_gate
-from astrometer.measure.objectives import ObjectiveError, parse_objectives
+from astrometer.compare.gates import Gate, parse_gate
+from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
 
 if TYPE_CHECKING:
+    from astrometer.compare.comparable import Run
+    from astrometer.compare.compare_view import Check, Page
     from astrometer.load.launch import LoadPlan
-    from astrometer.measure.comparable import Run
-    from astrometer.releasing.plan import ReleasePlan, Role
-    from astrometer.report.compare_view import Check, Page
+    from astrometer.release.release_plan import ReleasePlan, Role
 
 INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
 
@@ -105,10 +105,10 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
     2 usage, 3 it cannot be told (a run INVALID, a condition undecided), 4 no server could be had.
     """
-    from astrometer import config
+    from astrometer.compare import compare_junit
+    from astrometer.config import loader
     from astrometer.load import launch
-    from astrometer.releasing import plan as planning
-    from astrometer.report import compare_junit
+    from astrometer.release import release_plan as planning
     from astrometer.targets.script import ModelScript
 
     if users is not None and rate is not None:
@@ -134,7 +134,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         load=launch.LoadPlan(
             locustfile=locustfile,
             # Of the look at the arguments; each run has its own.
-            target=config.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
+            target=loader.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
             users=level,
             spawn_rate=spawn_rate,
             warmup_s=excluded,
@@ -164,8 +164,8 @@ def command(  # noqa: PLR0917 (click passes them all by name)
 
 def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
     """What could never be run or judged is a usage error, before anything is installed."""
-    from astrometer.load.foresee import Refused, foresee
-    from astrometer.measure.samples import ALL
+    from astrometer.compare.samples import ALL
+    from astrometer.load.inspect_locustfile import Refused, foresee
 
     try:
         foreseen = foresee(load, os.environ)
@@ -185,11 +185,12 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
     """All runs; whatever ends this process leaves no server behind."""
     from httpx import HTTPError
 
-    from astrometer.releasing.session import Interrupted, ReleaseError, Session
+    from astrometer.release.session import Interrupted, ReleaseError, Session
     from astrometer.targets.sandbox.database import DatabaseError
-    from astrometer.targets.sandbox.install import InstallError, NoPythonError
-    from astrometer.targets.sandbox.process import ChildError
+    from astrometer.targets.sandbox.find_python import NoPythonError
+    from astrometer.targets.sandbox.install import InstallError
     from astrometer.targets.sandbox.provision import ProvisionError
+    from astrometer.targets.sandbox.server_process import ChildError
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup is obeyed
@@ -202,7 +203,7 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
         raise SystemExit(INTERRUPTED) from exc
     except ReleaseError as exc:
         _say(f"Error: {exc}")
-        raise SystemExit(exits.INVALID) from exc
+        raise SystemExit(exit_codes.INVALID) from exc
     except (
         InstallError,
         NoPythonError,
@@ -213,7 +214,7 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
         OSError,
     ) as exc:
         _say(f"Error: {exc}")
-        raise SystemExit(exits.UNREACHABLE) from exc
+        raise SystemExit(exit_codes.UNREACHABLE) from exc
 
 
 def _leave(number: int, _: FrameType | None) -> NoReturn:
@@ -222,10 +223,10 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
 
 def judged(runs: "dict[Role, list[Run]]", gates: list[Gate], margin: float, share_margin: float) -> "Page":
     """What every report says. A condition on a scenario of which nothing ran is undecided."""
-    from astrometer.measure.compare import compare
-    from astrometer.measure.gates import judge
-    from astrometer.releasing.plan import Role
-    from astrometer.report.compare_view import page
+    from astrometer.compare.compare_view import page
+    from astrometer.compare.comparison import compare
+    from astrometer.compare.gates import judge
+    from astrometer.release.release_plan import Role
 
     base, cand = runs[Role.BASELINE], runs[Role.CANDIDATE]
     wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
@@ -235,8 +236,8 @@ def judged(runs: "dict[Role, list[Run]]", gates: list[Gate], margin: float, shar
 
 def objective_checks(runs: "Sequence[Run]") -> "list[Check]":
     """Each objective: every run of the candidate has to meet it."""
+    from astrometer.compare.compare_view import Check
     from astrometer.report import view
-    from astrometer.report.compare_view import Check
 
     checks = []
     for judged in zip(*(view.headline(run.results).objectives for run in runs), strict=True):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exits
+from astrometer.cli import exit_codes
 
 
 @click.command()
@@ -17,21 +17,21 @@ def command(directory: Path) -> None:
     """
     from rich.console import Console
 
-    from astrometer.measure import results as results_file
-    from astrometer.report import everything, table
+    from astrometer.measure.results import document as results_file
+    from astrometer.report import table, write_reports
 
     folder = directory if directory.is_dir() else directory.parent
     console = Console()
     try:
         results = results_file.read(directory)
         with results_file.following_schema(directory):
-            written = everything.write(results, folder)
+            written = write_reports.write(results, folder)
             console.print(table.render(results))
     except results_file.ResultsError as exc:
         click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exits.USAGE) from exc
+        raise SystemExit(exit_codes.USAGE) from exc
     except OSError as exc:
         click.echo(f"Error: {exc.filename}: cannot be written ({exc.strerror})", err=True)
-        raise SystemExit(exits.USAGE) from exc
+        raise SystemExit(exit_codes.USAGE) from exc
     places = "\n".join(str(path) for path in written)
     console.print(f"\nWrote\n{places}", markup=False, highlight=False, soft_wrap=True)

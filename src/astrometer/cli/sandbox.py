@@ -13,13 +13,14 @@ from typing import Any, NoReturn
 import click
 from httpx import HTTPError
 
-from astrometer.cli import exits
+from astrometer.cli import exit_codes
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.database import DatabaseError
-from astrometer.targets.sandbox.install import InstallError, NoPythonError
-from astrometer.targets.sandbox.process import ChildError
+from astrometer.targets.sandbox.find_python import NoPythonError
+from astrometer.targets.sandbox.install import InstallError
 from astrometer.targets.sandbox.provision import ProvisionError, RateLimit, Settings, Strategy
-from astrometer.targets.sandbox.state import State, states, stop
+from astrometer.targets.sandbox.sandbox_state import State, states, stop
+from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
 
 STARTING_FAILED = (InstallError, NoPythonError, ChildError, ProvisionError, DatabaseError, HTTPError, OSError)
@@ -129,10 +130,10 @@ def up(
             while box.server_running:
                 threading.Event().wait(0.5)
             click.echo("AstrBot ended by itself", err=True)
-            raise SystemExit(exits.UNREACHABLE)
+            raise SystemExit(exit_codes.UNREACHABLE)
     except STARTING_FAILED as exc:
         click.echo(f"sandbox: {exc}", err=True)
-        raise SystemExit(exits.UNREACHABLE) from exc
+        raise SystemExit(exit_codes.UNREACHABLE) from exc
 
 
 @command.command()
@@ -182,7 +183,7 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
     # A second signal must not interrupt the cleaning up that the first one began.
     for other in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(other, signal.SIG_IGN)
-    raise SystemExit(exits.PASS if number == signal.SIGINT else 128 + number)
+    raise SystemExit(exit_codes.PASS if number == signal.SIGINT else 128 + number)
 
 
 def _page(facts: dict[str, Any]) -> str:
@@ -228,4 +229,4 @@ def _detached(as_json: bool) -> NoReturn:
             raise SystemExit(child.wait())
     click.echo(line.rstrip("\n") if as_json else _page(json.loads(line)))
     child.returncode = 0  # it stays, on purpose: no "subprocess is still running" warning
-    raise SystemExit(exits.PASS)
+    raise SystemExit(exit_codes.PASS)

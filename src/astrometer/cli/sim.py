@@ -10,8 +10,9 @@ import click
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
-from astrometer.targets.simulator.app import Simulator
-from astrometer.targets.simulator.config import (
+from astrometer.targets.simulator.faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import (
     NEWEST_VERSION,
     SCOPES,
     Concurrency,
@@ -21,9 +22,8 @@ from astrometer.targets.simulator.config import (
     SimulatorConfig,
     default_keys,
 )
-from astrometer.targets.simulator.faults import FaultError, FaultPlan, Planned, fault_kind
 from astrometer.targets.simulator.store import SimKey, new_key
-from astrometer.targets.simulator.wire import UnknownVersion, Wire
+from astrometer.targets.simulator.version_traits import UnknownVersion, Wire
 from astrometer.units import parse_duration
 
 

@@ -1,1 +1,41 @@
-"""The Locust side: the only package that imports locust or gevent."""
+"""What a locustfile is made of: users, message segments, shapes. This is the stable surface.
+
+Nothing is imported before it is asked for: Locust patches the whole process when it is imported, and most
+modules of this package do without it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from astrometer.api.messages import Attachment as Attachment
+    from astrometer.api.messages import AttachmentKind as AttachmentKind
+    from astrometer.api.messages import Plain as Plain
+    from astrometer.api.messages import Reply as Reply
+    from astrometer.load.options import add_weights as add_weights
+    from astrometer.load.schedule.shapes import StagesShape as StagesShape
+    from astrometer.load.transport.multipart import SampleFile as SampleFile
+    from astrometer.load.users import AstrBotUser as AstrBotUser
+    from astrometer.load.users import ChatUser as ChatUser
+    from astrometer.load.users import ImUser as ImUser
+    from astrometer.load.users import ReadsUser as ReadsUser
+    from astrometer.load.users import UploadUser as UploadUser
+
+_HOMES = {
+    "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply"),
+    "astrometer.load.options": ("add_weights",),
+    "astrometer.load.schedule.shapes": ("StagesShape",),
+    "astrometer.load.transport.multipart": ("SampleFile",),
+    "astrometer.load.users": ("AstrBotUser", "ChatUser", "ImUser", "ReadsUser", "UploadUser"),
+}
+
+
+def __getattr__(name: str) -> object:
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(import_module(home), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(name for names in _HOMES.values() for name in names)

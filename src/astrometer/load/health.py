@@ -9,10 +9,10 @@ from typing import Any
 
 import gevent
 
-from astrometer.load import allowance
+from astrometer.load.calibrate import calibration_limit
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.lateness import MAX_SCHEDULE_LAG_S
-from astrometer.measure.results import GeneratorHealth
+from astrometer.measure.results.run_info import GeneratorHealth
+from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S
 from astrometer.measure.tally import Tally
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
@@ -46,7 +46,7 @@ class HealthMonitor:
         self.lag, self.cpu_max = Histogram(), None
         self._marks = deque([(time.perf_counter(), time.process_time())])
         self._streams_peak = self._streams
-        kept = allowance.kept()
+        kept = calibration_limit.kept()
         self._calibrated = kept.streams if kept is not None else None
         self._greenlet = gevent.spawn(self._run)
 

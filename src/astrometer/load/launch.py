@@ -20,10 +20,10 @@ import httpx
 
 from astrometer.api import endpoints
 from astrometer.api.endpoints import Scope
-from astrometer.config import Target
+from astrometer.config.settings import Target
 from astrometer.load.options import SCOPE_VARIABLES
-from astrometer.load.profile import Profile
-from astrometer.measure.search_text import SearchSettings
+from astrometer.load.schedule.profile import Profile
+from astrometer.measure.capacity.search_settings import SearchSettings
 
 KEY_VARIABLES = ("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values())
 

@@ -11,17 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
+from astrometer.api.chat_exchange import Deadlines
 from astrometer.api.endpoints import Scope
-from astrometer.config import ConfigError, Secret, target_from_options
-from astrometer.load.arrivals import Process
+from astrometer.config.loader import target_from_options
+from astrometer.config.settings import ConfigError, Secret
 from astrometer.load.corpus import Corpus, CorpusError
-from astrometer.load.cost import TokenBudget
-from astrometer.load.profile import EXAMPLES
-from astrometer.measure.capacity_window import is_searchable
-from astrometer.measure.exchange import Deadlines
-from astrometer.measure.objectives import Objective, ObjectiveError, parse_objectives
-from astrometer.measure.search_text import EXAMPLE as SEARCH_EXAMPLE
-from astrometer.measure.search_text import SearchSettings
+from astrometer.load.schedule.arrivals import Process
+from astrometer.load.schedule.profile_parser import EXAMPLES
+from astrometer.load.token_budget import TokenBudget
+from astrometer.measure.capacity.search_settings import EXAMPLE as SEARCH_EXAMPLE
+from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.measure.capacity.search_window import is_searchable
+from astrometer.measure.slo.slo_parser import Objective, ObjectiveError, parse_objectives
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.units import parse_duration
 

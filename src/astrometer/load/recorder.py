@@ -7,8 +7,9 @@ and gaps go to rows of their own (`stats.entries`), which the Aggregated row doe
 import time
 from typing import Any
 
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
-from astrometer.measure.exchange import CallResult, ChatTurn
 from astrometer.measure.tally import Tally
 
 

@@ -1,6 +1,6 @@
 """One test in one process: settings, tally, health -> results. Begun at `test_start`, closed at `test_stop`.
 
-Every process has one: a worker's collects and is drained by `load.distributed`, the master's only merges.
+Every process has one: a worker's collects and is drained by `distributed`, the master's only merges.
 """
 
 import logging
@@ -21,27 +21,27 @@ from locust.runners import MasterRunner
 
 from astrometer import __version__
 from astrometer.api.endpoints import Scope
-from astrometer.config import Secret
-from astrometer.load import capacity_slots, journal
-from astrometer.load.demand import Demand
+from astrometer.config.settings import Secret
+from astrometer.load import run_journal, time_slots
 from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
-from astrometer.load.im_watch import Sent, SinkError, Watch
-from astrometer.load.open_model import LEAD_S, OpenModel
+from astrometer.load.im_delivery import Sent, SinkError, Watch
 from astrometer.load.options import SCOPE_VARIABLES, Settings
-from astrometer.load.profile import Profile
 from astrometer.load.recorder import Recorder
-from astrometer.load.shapes import profile_of
+from astrometer.load.requested_users import Demand
+from astrometer.load.schedule.open_model import LEAD_S, OpenModel
+from astrometer.load.schedule.profile import Profile
+from astrometer.load.schedule.shapes import profile_of
 from astrometer.masking import mask_command
-from astrometer.measure import results
-from astrometer.measure.capacity import CapacityRun
+from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.delivery import Observed, record
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.lateness import schedule_lag_limit_s
-from astrometer.measure.objectives import goals, scenario_goals
-from astrometer.measure.results import LoadStage, Names, OpenArrivals
-from astrometer.measure.stages import stage_at
+from astrometer.measure.results import document
+from astrometer.measure.results.run_info import Names, OpenArrivals, RunInfo
+from astrometer.measure.slo.objectives import goals, scenario_goals
+from astrometer.measure.slo.run_verdict import Stop
+from astrometer.measure.slo.stages import LoadStage, stage_at
+from astrometer.measure.slo.validity import schedule_lag_limit_s
 from astrometer.measure.tally import Tally
-from astrometer.measure.verdicts import Stop
 from astrometer.measure.windows import Window
 
 # These travel from the master to its workers among the parsed options.
@@ -73,10 +73,10 @@ class Run:
         self.profile = profile_of(environment.parsed_options)
         stages = self.profile.stages if self.profile else ()
         borders = [self._start_wall_s + stage.start_s - STAGE_SLACK_S for stage in stages]
-        self.slot_book: capacity_slots.SlotBook | None = None  # of a search for the capacity
+        self.slot_book: time_slots.SlotBook | None = None  # of a search for the capacity
         if settings.capacity is not None:
-            borders = capacity_slots.borders(self._start_wall_s)
-            self.slot_book = capacity_slots.SlotBook(lambda: self.elapsed_s)
+            borders = time_slots.borders(self._start_wall_s)
+            self.slot_book = time_slots.SlotBook(lambda: self.elapsed_s)
             environment.events.request.add_listener(self.slot_book.ended)
         self.tally = Tally(
             goals(settings.objectives),
@@ -146,7 +146,7 @@ class Run:
         if file is None:
             return
         users = [list(pair) for pair in names.users] if ended else []
-        entry = journal.Entry(
+        entry = run_journal.Entry(
             url=self.host,
             run_id=self.id,
             prefix=names.prefix,
@@ -155,7 +155,7 @@ class Run:
             users=users,
         )
         try:
-            journal.append(file, entry)
+            run_journal.append(file, entry)
         except OSError as exc:
             log.warning("the journal %s cannot be written: %s", file, exc.strerror)
 
@@ -231,7 +231,7 @@ class Run:
         environment = self._environment
         stem = Path(environment.parsed_locustfiles[0]).stem if environment.parsed_locustfiles else ""
         searched = self.search() if self.search is not None else None
-        info = results.RunInfo(
+        info = RunInfo(
             scenario=stem or Path(environment.locustfile or "locustfile").stem,
             url=self.host,
             start=self._start_wall_s,
@@ -268,7 +268,7 @@ class Run:
                 user_errors=sum(row["count"] for row in environment.runner.exceptions.values()),
             ),
         )
-        return results.build(self.tally, info, self._delivery)
+        return document.build(self.tally, info, self._delivery)
 
     def _secrets(self) -> list[str]:
         """A master has no keys of its own, but its environment holds what its workers got."""

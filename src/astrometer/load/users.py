@@ -22,19 +22,19 @@ from locust import User
 from locust.exception import StopUser
 
 from astrometer.api import endpoints
+from astrometer.api.call_exchange import CallExchange, CallResult, Upload
+from astrometer.api.chat_exchange import ChatExchange, ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome
-from astrometer.load import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
-from astrometer.load.call import CallExchange
-from astrometer.load.client import Client, Request
-from astrometer.load.im_watch import UMOS as SINK_UMOS
-from astrometer.load.im_watch import Tokens
-from astrometer.load.upload import Multipart, SampleFile
+from astrometer.load.im_delivery import UMOS as SINK_UMOS
+from astrometer.load.im_delivery import Tokens
+from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
+from astrometer.load.transport.load_client import Client, Request
+from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.measure.delivery import OPERATION as IM
 from astrometer.measure.delivery import Push
-from astrometer.measure.exchange import CallResult, ChatExchange, ChatTurn
-from astrometer.measure.uploads import UPLOAD, Upload
+from astrometer.measure.uploads import UPLOAD
 
 if TYPE_CHECKING:
     from astrometer.load.run import Run

@@ -10,7 +10,7 @@ from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from astrometer.measure.timeline import Timings
+from astrometer.api.timings import Timings
 
 LIMIT_S = 0.005  # what "within 5 ms" means
 SERVER_CPU_LIMIT = 0.9

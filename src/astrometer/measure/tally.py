@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram, buckets_of
 from astrometer.measure.stalls import THRESHOLD_S, Stalls
-from astrometer.measure.steps import Steps
+from astrometer.measure.timeline import Steps
 from astrometer.measure.uploads import SIZE_METRICS
 from astrometer.measure.windows import EVERYTHING, Window
 

@@ -1,213 +1,95 @@
-"""Chat events with their times -> the points and the metrics of one turn.
+"""Cells by time -> a timeline of bounded memory, whatever the length of the run. Pure.
 
-Definitions (all times are `time.perf_counter` seconds of one process):
-
-`ttft` = first non-empty model output (text or reasoning, never a control event) minus the send;
-`chunk_gap` = differences of consecutive content events, split at tool calls; missing is None, never 0.
+Two things keep it small: beyond `MAX_STEPS` neighbours are merged in pairs, and a step that nothing was added
+to lately is kept packed (a tenth of its size). Neither loses a count.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import marshal
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Generic, Protocol, Self, TypeVar
 
-from astrometer.api.events import AgentStats, ChatEvent, EventKind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Timings:
-    """The points in the life of a turn (`t_*`, absolute) and what follows from them (`*_s`, durations)."""
-
-    t_intended: float
-    t_send: float
-    scheduled: bool = False  # open model: `t_intended` came from a schedule
-    t_headers: float | None = None
-    t_event1: float | None = None
-    t_run_started: float | None = None
-    t_token1: float | None = None
-    t_text1: float | None = None
-    t_tokenN: float | None = None  # noqa: N815 (the name of the specification)
-    t_terminal: float | None = None
-    t_close: float | None = None
-    chunk_gaps_s: tuple[float, ...] = ()
-    server_ttft_s: float | None = None
-    output_tokens: int | None = None
-    streamed: bool = False
-
-    @property
-    def accept_time_s(self) -> float | None:
-        """First event minus send: authentication and session in the server, not the model."""
-        return _minus(self.t_event1, self.t_send)
-
-    @property
-    def gate_wait_s(self) -> float | None:
-        """Rate limit and session queue; None before AstrBot 4.26.7."""
-        return _minus(self.t_run_started, self.t_event1)
-
-    @property
-    def ttft_s(self) -> float | None:
-        """Time to the first token, reasoning included; None for an answer that was not streamed."""
-        return _minus(self.t_token1, self.t_send) if self.streamed else None
-
-    @property
-    def ttft_text_s(self) -> float | None:
-        return _minus(self.t_text1, self.t_send) if self.streamed else None
-
-    @property
-    def ttft_effective_s(self) -> float | None:
-        """TTFT from the intended time: free of coordinated omission."""
-        return _minus(self.t_token1, self.t_intended) if self.streamed else None
-
-    @property
-    def e2e_s(self) -> float | None:
-        return _minus(self.t_tokenN, self.t_send)
-
-    @property
-    def e2e_effective_s(self) -> float | None:
-        return _minus(self.t_tokenN, self.t_intended)
-
-    @property
-    def turn_time_s(self) -> float | None:
-        return _minus(self.t_terminal, self.t_send)
-
-    @property
-    def tail_s(self) -> float | None:
-        """What the server does after the last token, such as saving the answer."""
-        return _minus(self.t_terminal, self.t_tokenN)
-
-    @property
-    def schedule_lag_s(self) -> float | None:
-        """The load generator's own lateness."""
-        return max(0.0, self.t_send - self.t_intended) if self.scheduled else None
-
-    @property
-    def tpot_s(self) -> float | None:
-        """Time per output token after the first, by the server's own token count."""
-        if not self.streamed or self.output_tokens is None or self.output_tokens < 2:
-            return None
-        generation_s = _minus(self.t_tokenN, self.t_token1)
-        return None if generation_s is None else generation_s / (self.output_tokens - 1)
-
-    @property
-    def overhead_s(self) -> float | None:
-        """What AstrBot, authentication and the network add to the model's own first token."""
-        return _minus(self.ttft_s, self.server_ttft_s)
-
-    @property
-    def max_gap_s(self) -> float | None:
-        return max(self.chunk_gaps_s, default=None)
-
-    def metrics(self) -> Mapping[str, tuple[float, ...]]:
-        """Every metric that has a value, by its name in `results.json`; `chunk_gap` may have many."""
-        single = {
-            "accept_time": self.accept_time_s,
-            "gate_wait": self.gate_wait_s,
-            "ttft": self.ttft_s,
-            "ttft_text": self.ttft_text_s,
-            "ttft_effective": self.ttft_effective_s,
-            "max_gap": self.max_gap_s,
-            "e2e": self.e2e_s,
-            "e2e_effective": self.e2e_effective_s,
-            "turn_time": self.turn_time_s,
-            "tail": self.tail_s,
-            "tpot": self.tpot_s,
-            "server_ttft": self.server_ttft_s,
-            "overhead": self.overhead_s,
-            "schedule_lag": self.schedule_lag_s,
-        }
-        values = {name: (value,) for name, value in single.items() if value is not None}
-        return {**values, "chunk_gap": self.chunk_gaps_s} if self.chunk_gaps_s else values
+STEP_S = 5
+MAX_STEPS = 240
+MAX_OPEN = 6  # half a minute: most exchanges end while theirs is open
 
 
-def _minus(later: float | None, earlier: float | None) -> float | None:
-    return None if later is None or earlier is None else later - earlier
+class Mergeable(Protocol):
+    """What a step holds; in fact a `tally.Cell`."""
+
+    def merge(self, other: Self) -> None: ...
+    def to_wire(self) -> dict[str, Any]: ...
 
 
-_TEXT, _REASONING = EventKind.TEXT, EventKind.REASONING  # Python 3.11 looks members up by a function
+C = TypeVar("C", bound=Mergeable)
 
 
-@dataclass(slots=True, kw_only=True)
-class Timeline:
-    """Collects the points of one turn as its events come in."""
+class Steps(Generic[C]):
+    """Steps are aligned to the clock and known by their start, in epoch seconds."""
 
-    t_send: float
-    t_intended: float
-    streaming: bool
-    scheduled: bool = False
-    t_headers: float | None = None
-    t_close: float | None = None
-    t_content: float | None = None  # the last content event so far
-    t_terminal: float | None = None  # when `end` came
-    stats: AgentStats | None = None
-    _points: dict[str, float] = field(default_factory=dict)
-    _gaps: list[float] = field(default_factory=list)
-    _gap_open: bool = False
-    _deltas: int = 0
+    def __init__(self, make: Callable[[], C], from_wire: Callable[[Mapping[str, Any]], C]) -> None:
+        self._make = make
+        self._from_wire = from_wire
+        self.step_s = STEP_S
+        self._open: dict[int, C] = {}  # the one used last is the last
+        self._packed: dict[int, bytes] = {}
 
-    def event(self, t: float, event: ChatEvent) -> None:
-        """Note `event`, whose last byte left the socket at `t`."""
-        kind = event.kind
-        if kind is _TEXT or kind is _REASONING:
-            if not self._points:
-                self._points["t_event1"] = t
-            if event.text:
-                self._content(t, is_text=kind is _TEXT)
-            return
-        if kind is not EventKind.HEARTBEAT:
-            self._points.setdefault("t_event1", t)
-            self._other(t, event)
+    def __len__(self) -> int:
+        return len(self._open) + len(self._packed)
 
-    def _other(self, t: float, event: ChatEvent) -> None:
-        kind = event.kind
-        if kind is EventKind.NOTICE:
-            if not self.streaming and event.text:
-                self._whole_answer(t)
-        elif kind is EventKind.TOOL:
-            self._gap_open = False
-        elif kind is EventKind.MEDIA:
-            self._whole_answer(t)
-        elif kind is EventKind.COMPLETE:
-            if event.text and self.t_content is None:
-                self._whole_answer(t)
-        elif kind is EventKind.RUN_STARTED:
-            self._points.setdefault("t_run_started", t)
-        elif kind is EventKind.STATS:
-            self.stats = event.stats or self.stats
-        elif kind is EventKind.END and self.t_terminal is None:
-            self.t_terminal = t
+    def at(self, wall_s: float) -> C:
+        """The cell of the step that holds `wall_s`, made if need be."""
+        cell = self._cell(wall_s)
+        while len(self) > MAX_STEPS:
+            self._coarsen(self.step_s * 2)
+            cell = self._cell(wall_s)
+        return cell
 
-    def _content(self, t: float, *, is_text: bool) -> None:
-        points = self._points
-        if not self._deltas:
-            points["t_token1"] = t
-        if is_text and "t_text1" not in points:
-            points["t_text1"] = t
-        self._deltas += 1
-        if self._gap_open and self.t_content is not None:
-            self._gaps.append(t - self.t_content)
-        self.t_content = t
-        self._gap_open = True
+    def items(self) -> Iterator[tuple[int, C]]:
+        """Ascending. What is done to a cell here is not kept."""
+        for step in sorted([*self._open, *self._packed]):
+            yield step, self._open[step] if step in self._open else self._unpack(self._packed[step])
 
-    def _whole_answer(self, t: float) -> None:
-        self.t_content = t
-        self._gap_open = False
+    def merge(self, other: "Steps[C]") -> None:
+        if other.step_s > self.step_s:
+            self._coarsen(other.step_s)
+        for step, cell in other.items():
+            self.at(step).merge(cell)
 
-    def _was_streamed(self) -> bool:
-        """One lone delta of a finished turn counts as streamed only if the server says that it streamed."""
-        if self._deltas != 1 or self.t_terminal is None:
-            return self._deltas > 0
-        return self.stats is not None and self.stats.server_ttft_s is not None
+    def take(self) -> "Steps[C]":
+        """Return what was collected since the last call, and begin anew."""
+        taken = Steps(self._make, self._from_wire)
+        taken.step_s, self.step_s = self.step_s, STEP_S
+        taken._open, self._open = self._open, {}
+        taken._packed, self._packed = self._packed, {}
+        return taken
 
-    def timings(self) -> Timings:
-        return Timings(
-            t_intended=self.t_intended,
-            scheduled=self.scheduled,
-            t_send=self.t_send,
-            t_headers=self.t_headers,
-            t_close=self.t_close,
-            t_tokenN=self.t_content,
-            t_terminal=self.t_terminal,
-            chunk_gaps_s=tuple(self._gaps),
-            server_ttft_s=self.stats.server_ttft_s if self.stats else None,
-            output_tokens=self.stats.output_tokens if self.stats else None,
-            streamed=self._was_streamed(),
-            **self._points,
-        )
+    def to_wire(self) -> dict[str, Any]:
+        return {"step_s": self.step_s, "steps": [[step, cell.to_wire()] for step, cell in self.items()]}
+
+    def add_wire(self, wire: Mapping[str, Any]) -> None:
+        """Into an empty timeline."""
+        self.step_s = int(wire["step_s"])
+        for step, cell in wire["steps"]:
+            self.at(int(step)).merge(self._from_wire(cell))
+
+    def _cell(self, wall_s: float) -> C:
+        start = int(wall_s) // self.step_s * self.step_s
+        cell = self._open.get(start)
+        if cell is None:
+            packed = self._packed.pop(start, None)
+            cell = self._open[start] = self._make() if packed is None else self._unpack(packed)
+            if len(self._open) > MAX_OPEN:  # one at a time: no pause that a stream would notice
+                oldest = next(iter(self._open))
+                self._packed[oldest] = zlib.compress(marshal.dumps(self._open.pop(oldest).to_wire()), 1)
+        return cell
+
+    def _unpack(self, packed: bytes) -> C:
+        return self._from_wire(marshal.loads(zlib.decompress(packed)))  # noqa: S302 (our own, never from outside)
+
+    def _coarsen(self, step_s: int) -> None:
+        """Merge neighbouring steps; each falls into one longer step."""
+        finer = list(self.items())
+        self._open, self._packed, self.step_s = {}, {}, step_s
+        for step, cell in finer:
+            self._cell(step).merge(cell)

@@ -9,47 +9,20 @@ a failed upload is infinitely slow like any other failure, and processes merge w
 what the server does with a file before it says yes.
 """
 
-from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
+from astrometer.api.call_exchange import MEGABYTE, UPLOAD_LIMITS_BYTES, UPLOAD_METRICS
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 
 UPLOAD, DOWNLOAD = "upload", "download"  # the operations
-METRICS = ("upload_accept", "upload_pace")
-SIZE_METRICS = (*METRICS, "duration", "duration_effective")
-MEGABYTE = 1_000_000
-KIB = 1024
-LIMITS_BYTES = (64 * KIB, 1024 * KIB, 16 * 1024 * KIB)
+SIZE_METRICS = (*UPLOAD_METRICS, "duration", "duration_effective")
 NAMES = ("up to 64 KiB", "up to 1 MiB", "up to 16 MiB", "larger")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
-    """One upload: the bytes of its file, None for one that never began; times None where unknown."""
-
-    file_bytes: int | None = None
-    transfer_s: float | None = None  # first byte of the body -> head of the answer
-    accept_s: float | None = None  # last byte of the body -> head of the answer
-
-    @property
-    def size_class(self) -> int | None:
-        """Its place in `NAMES`."""
-        return None if self.file_bytes is None else bisect_left(LIMITS_BYTES, self.file_bytes)
-
-    def metrics(self) -> dict[str, tuple[float, ...]]:
-        found: dict[str, tuple[float, ...]] = {}
-        if self.accept_s is not None:
-            found["upload_accept"] = (self.accept_s,)
-        if self.transfer_s is not None and self.file_bytes:
-            found["upload_pace"] = (self.transfer_s / self.file_bytes * MEGABYTE,)
-        return found
-
-
 def up_to_bytes(size_class: int) -> int | None:
-    return LIMITS_BYTES[size_class] if size_class < len(LIMITS_BYTES) else None
+    return UPLOAD_LIMITS_BYTES[size_class] if size_class < len(UPLOAD_LIMITS_BYTES) else None
 
 
 def throughput(pace: Histogram) -> dict[str, Any]:

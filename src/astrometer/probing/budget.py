@@ -11,8 +11,8 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from astrometer.config import Target
-from astrometer.probing.statefile import Say, StateFile
+from astrometer.config.settings import Target
+from astrometer.probing.cleanup.state_file import Say, StateFile
 
 FILE = "budget.json"
 KEPT_DAYS = 3  # those nearest to today: a clock that was wrong for a while finds its day again

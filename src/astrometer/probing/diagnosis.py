@@ -7,14 +7,14 @@ from enum import StrEnum
 
 import httpx
 
+from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
-from astrometer.config import Key
-from astrometer.measure.exchange import ChatTurn
+from astrometer.config.settings import Key
 from astrometer.probing import version
-from astrometer.probing.probe import Context, ProbeFailed, Verdict
+from astrometer.probing.context import Context
 from astrometer.probing.scopes import ROWS_BEFORE_4_26, Cell, Seen, look, rows_of
-from astrometer.probing.verdict import UNREACHABLE
+from astrometer.probing.verdict import UNREACHABLE, ProbeFailed, Verdict
 from astrometer.units import format_duration
 
 MEASURED = ((4, 18, 0), (4, 30, 0))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from astrometer.config import Config, ConfigError, ProbeSettings, Target
-from astrometer.probing.files import Probe, line_in
-from astrometer.probing.record import Limits
+from astrometer.config.settings import Config, ConfigError, ProbeSettings, Target
+from astrometer.probing.probe_files import Probe, line_in
+from astrometer.probing.run_record import Limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,13 +11,13 @@ from time import perf_counter
 import httpx
 
 from astrometer.api.outcome import Outcome
-from astrometer.config import Target
+from astrometer.config.settings import Target
 from astrometer.probing.budget import Ledger
-from astrometer.probing.identity import Memory, server_of
-from astrometer.probing.journal import Journal
-from astrometer.probing.leftovers import Leftovers
+from astrometer.probing.cleanup.identity import Memory, server_of
+from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.context import Context
+from astrometer.probing.orphans import Leftovers
 from astrometer.probing.plan import Plan, make_plans
-from astrometer.probing.probe import Context
 from astrometer.probing.verdict import NotApplicable, Own, ProbeFailed, Run, Verdict
 
 __all__ = ["Plan", "Runner", "make_plans", "run_once"]

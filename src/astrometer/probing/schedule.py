@@ -9,7 +9,8 @@ from random import Random
 from time import perf_counter
 from typing import Protocol
 
-from astrometer.probing.runner import BUSY, Plan, Runner, where
+from astrometer.probing.plan import Plan
+from astrometer.probing.runner import BUSY, Runner, where
 from astrometer.probing.verdict import Own, Run, Verdict
 
 JITTER = 0.05  # share of the interval

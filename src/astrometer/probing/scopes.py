@@ -12,14 +12,15 @@ from enum import StrEnum
 from typing import Any
 
 from astrometer.api import endpoints as ep
+from astrometer.api.call_exchange import CallResult
 from astrometer.api.endpoints import CHAT, CONFIGS, IM_BOTS, IM_MESSAGE, SESSIONS, UPLOAD, Endpoint
 from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
-from astrometer.config import ALL_SCOPES, Key
-from astrometer.measure.exchange import CallResult
-from astrometer.probing.identity import absent
-from astrometer.probing.probe import Context, HeaderStyle, NotApplicable, ProbeFailed
-from astrometer.probing.verdict import UNREACHABLE, Own, ScopeCheck, Verdict
+from astrometer.config.settings import ALL_SCOPES, Key
+from astrometer.probing.cleanup.identity import absent
+from astrometer.probing.context import Context
+from astrometer.probing.transport.probe_client import HeaderStyle
+from astrometer.probing.verdict import UNREACHABLE, NotApplicable, Own, ProbeFailed, ScopeCheck, Verdict
 
 # A scope opens what it includes. Up to 4.25 there is nothing to include.
 INCLUDES: Mapping[str, frozenset[str]] = {"config": frozenset({"bot", "provider"})}

@@ -5,8 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TypeAlias
 
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
-from astrometer.measure.exchange import CallResult, ChatTurn
 
 
 class Own(StrEnum):

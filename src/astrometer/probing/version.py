@@ -2,10 +2,13 @@
 
 import re
 
-from astrometer.config import Target
-from astrometer.probing.files import Probe
-from astrometer.probing.probe import Context, Limits, Verdict
-from astrometer.probing.runner import Plan, Runner
+from astrometer.config.settings import Target
+from astrometer.probing.context import Context
+from astrometer.probing.plan import Plan
+from astrometer.probing.probe_files import Probe
+from astrometer.probing.run_record import Limits
+from astrometer.probing.runner import Runner
+from astrometer.probing.verdict import Verdict
 
 _LINE = re.compile(r"AstrBot v(\d+\.\d+\.\d+[^\s(]*)")
 

@@ -15,10 +15,11 @@ from markupsafe import Markup
 
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
-from astrometer.measure.results import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
-from astrometer.report import capacity, capacity_charts, charts, glossary, load_charts, shown, uploads, view
-from astrometer.report.steps import columns
-from astrometer.report.writing import write_whole
+from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
+from astrometer.report import capacity_view, formatting, glossary, uploads_view, view
+from astrometer.report.atomic import write_whole
+from astrometer.report.charts import capacity_charts, run_charts, stage_charts
+from astrometer.report.charts.columns import columns
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
@@ -36,17 +37,17 @@ def render_html(results: Mapping[str, Any]) -> str:
     stages = view.stage_rows(results)
     steps = columns(results)
     over_time = [
-        charts.traffic(steps),
-        charts.failures(steps),
-        *(charts.over_time(steps, name) for name in _OVER_TIME),
+        run_charts.traffic(steps),
+        run_charts.failures(steps),
+        *(run_charts.over_time(steps, name) for name in _OVER_TIME),
     ]
     by_stage = [
         chart
         for name in ("ttft", "e2e", "duration")
-        for chart in (load_charts.per_stage(results, name), load_charts.against_load(results, name))
+        for chart in (stage_charts.per_stage(results, name), stage_charts.against_load(results, name))
         if chart
     ]
-    shapes = [charts.distribution(results, name) for name in _DISTRIBUTIONS]
+    shapes = [run_charts.distribution(results, name) for name in _DISTRIBUTIONS]
     return (
         environment()
         .get_template("report.html.j2")
@@ -60,14 +61,16 @@ def render_html(results: Mapping[str, Any]) -> str:
             stages=stages,
             stage_objectives=view.stage_objectives(results),
             by_stage=by_stage,
-            search_rows=capacity.rows(results),
-            search_titles=capacity.titles(searched) if (searched := capacity.found(results)) else [],
-            search_note=capacity.NOTE,
+            search_rows=capacity_view.rows(results),
+            search_titles=capacity_view.titles(searched)
+            if (searched := capacity_view.found(results))
+            else [],
+            search_note=capacity_view.NOTE,
             by_load=capacity_charts.charts(results),
-            profile=shown.plain(results.get("profile") or ""),
-            uploads=(by_size := uploads.rows(results)),
-            upload_lines=uploads.lines(results),
-            upload_note=uploads.NOTE,
+            profile=formatting.plain(results.get("profile") or ""),
+            uploads=(by_size := uploads_view.rows(results)),
+            upload_lines=uploads_view.lines(results),
+            upload_note=uploads_view.NOTE,
             withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
@@ -82,24 +85,26 @@ def render_html(results: Mapping[str, Any]) -> str:
             distributions=[chart for chart in shapes if chart],
             generator=_generator(results["generator"]),
             target=_target(results),
-            command=shown.plain(shlex.join(results["command"])),
-            environment=[(shown.plain(k), shown.plain(v)) for k, v in results["environment"].items()],
+            command=formatting.plain(shlex.join(results["command"])),
+            environment=[
+                (formatting.plain(k), formatting.plain(v)) for k, v in results["environment"].items()
+            ],
             schema_version=results["schema_version"],
         )
     )
 
 
 @cache
-def environment() -> Environment:
-    """For every page: autoescape on."""
+def environment(package: str = "astrometer.report") -> Environment:
+    """The templates of `package`, autoescape on."""
     made = Environment(
-        loader=PackageLoader("astrometer.report"),
+        loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters["count"] = shown.count
+    made.filters["count"] = formatting.count
     return made
 
 
@@ -113,11 +118,11 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """The few numbers to take home: (name, value, what is behind it)."""
     whole = view.row("all", results)
     figures = [
-        ("turns", shown.count(whole.started), f"{shown.count(whole.ok)} ok"),
+        ("turns", formatting.count(whole.started), f"{formatting.count(whole.ok)} ok"),
         (
             "errors",
-            shown.share((whole.ended - whole.ok) / whole.ended if whole.ended else None),
-            f"{shown.count(whole.ended - whole.ok)} of {shown.count(whole.ended)}",
+            formatting.share((whole.ended - whole.ok) / whole.ended if whole.ended else None),
+            f"{formatting.count(whole.ended - whole.ok)} of {formatting.count(whole.ended)}",
         ),
     ]
     for name, cell in (
@@ -126,9 +131,11 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("e2e p95", whole.e2e_p95),
     ):
         if cell is not None:
-            figures.append((name, cell.text, f"n {shown.count(cell.n)}"))
+            figures.append((name, cell.text, f"n {formatting.count(cell.n)}"))
     if whole.e2e_p95 is None and whole.duration_p95 is not None:
-        figures.append(("duration p95", whole.duration_p95.text, f"n {shown.count(whole.duration_p95.n)}"))
+        figures.append(
+            ("duration p95", whole.duration_p95.text, f"n {formatting.count(whole.duration_p95.n)}")
+        )
     figures.append(("goodput", whole.goodput_rate, whole.goodput_share))
     return figures
 
@@ -139,9 +146,9 @@ def _outcomes(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     lost = results["turns"]["started"] - total
     rows = [
         {
-            "name": shown.plain(name),
+            "name": formatting.plain(name),
             "n": n,
-            "share": shown.share(n / total),
+            "share": formatting.share(n / total),
             "width": round(n / total * 100, 2),
             "layer": glossary.layer(name),
             "kind": "ok" if name == Outcome.OK.value else "bad",
@@ -171,7 +178,7 @@ def _percentiles(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _line(summary: Mapping[str, Any]) -> dict[str, Any]:
     keys = ("p50", "p90", "p95", "p99", "max")
-    return {"n": summary["n"], "cells": [(key, shown.duration(summary[key])) for key in keys]}
+    return {"n": summary["n"], "cells": [(key, formatting.duration(summary[key])) for key in keys]}
 
 
 def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -187,27 +194,31 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
     errors = health.get("user_errors")
     return [
         line(
-            "event-loop lag p99", lag, shown.duration(lag), MAX_LOOP_LAG_S, f"≤ {MAX_LOOP_LAG_S * 1e3:.0f} ms"
+            "event-loop lag p99",
+            lag,
+            formatting.duration(lag),
+            MAX_LOOP_LAG_S,
+            f"≤ {MAX_LOOP_LAG_S * 1e3:.0f} ms",
         ),
         line(
             "schedule lag p99",
             late,
-            shown.duration(late),
+            formatting.duration(late),
             late_limit_s,
             f"≤ {late_limit_s * 1e3:.0f} ms",
         ),
-        line("CPU of the busiest process", cpu, shown.share(cpu), MAX_CPU, f"≤ {MAX_CPU:.0%}"),
+        line("CPU of the busiest process", cpu, formatting.share(cpu), MAX_CPU, f"≤ {MAX_CPU:.0%}"),
         {
             "name": "chats at once, in one process",
-            "text": "–" if peak is None else shown.count(peak),
-            "limit": f"≤ {shown.count(calibrated)} (calibrated)" if calibrated else "not calibrated",
+            "text": "–" if peak is None else formatting.count(peak),
+            "limit": f"≤ {formatting.count(calibrated)} (calibrated)" if calibrated else "not calibrated",
             "over": bool(peak and calibrated and peak > calibrated),
         },
         line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
-        line("exceptions in the locustfile", errors, shown.count(errors or 0), 0, "0"),
+        line("exceptions in the locustfile", errors, formatting.count(errors or 0), 0, "0"),
         {
             "name": "event-loop lag, longest",
-            "text": shown.duration(health["loop_lag_max_s"]),
+            "text": formatting.duration(health["loop_lag_max_s"]),
             "limit": "",
             "over": False,
         },
@@ -218,17 +229,19 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
 def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     tokens, bytes_ = results["tokens"], results["bytes"]
     lines = [
-        ("url", shown.plain(results["target"]["url"])),
-        ("AstrBot", shown.plain(results["target"].get("version") or "unknown")),
-        ("window", shown.duration(results["window"]["duration_s"])),
-        ("load", shown.load(results)),
+        ("url", formatting.plain(results["target"]["url"])),
+        ("AstrBot", formatting.plain(results["target"].get("version") or "unknown")),
+        ("window", formatting.duration(results["window"]["duration_s"])),
+        ("load", formatting.load(results)),
     ]
     if any(tokens.values()):
         given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)
-        lines.append(("tokens", f"{shown.count(given)} in, {shown.count(made)} out (as the server counts)"))
+        lines.append(
+            ("tokens", f"{formatting.count(given)} in, {formatting.count(made)} out (as the server counts)")
+        )
     if any(bytes_.values()):
         sent, got = bytes_.get("bytes_sent", 0), bytes_.get("bytes_received", 0)
-        lines.append(("bodies", f"{shown.size(sent)} sent, {shown.size(got)} received"))
+        lines.append(("bodies", f"{formatting.size(sent)} sent, {formatting.size(got)} received"))
     return lines
 
 
@@ -236,4 +249,4 @@ def _date(text: str) -> str:
     try:
         return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC"
     except ValueError:
-        return shown.plain(text)
+        return formatting.plain(text)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET  # writes only
 
-from astrometer.report import shown, view
-from astrometer.report.writing import write_whole
+from astrometer.report import formatting, view
+from astrometer.report.atomic import write_whole
 
 FILE_NAME = "junit.xml"
 _FORBIDDEN = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -45,7 +45,7 @@ def render_junit(results: Mapping[str, Any]) -> str:
             ("verdict", head.verdict),
             ("target", target["url"]),
             ("astrbot", target.get("version") or "unknown"),
-            ("load", shown.load(results)),
+            ("load", formatting.load(results)),
             *(results["environment"].items()),
         ),
         said=f"{head.sentence}\n{head.stopped}\n{head.subject}",
@@ -95,7 +95,7 @@ def document(
 
 def cases_of(results: Mapping[str, Any]) -> list[Case]:
     """Validity first, then each objective in its order; those of stages are told in its text."""
-    scenario = shown.plain(results["scenario"])
+    scenario = formatting.plain(results["scenario"])
     causes = view.headline(results).causes
     stopped = view.headline(results).stopped
     valid = Case(
@@ -108,7 +108,7 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
     found = [valid]
     for item in results["objectives"]:
         judged = view.judged(item)
-        of = f".{shown.plain(item['scenario'])}" if item.get("scenario") else ""
+        of = f".{formatting.plain(item['scenario'])}" if item.get("scenario") else ""
         said = f"{judged.verdict}: was {judged.value}, limit {judged.limit}, n {judged.n}"
         found.append(
             Case(
@@ -129,7 +129,7 @@ def _by_stage(results: Mapping[str, Any], item: Mapping[str, Any]) -> list[tuple
             if one["text"] == item["text"]:
                 judged = view.judged(one)
                 line = f"{judged.verdict}, was {judged.value}, n {judged.n}"
-                lines.append((shown.plain(stage["name"]), line))
+                lines.append((formatting.plain(stage["name"]), line))
     return lines
 
 

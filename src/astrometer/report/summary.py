@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from astrometer.report import capacity, shown, uploads, view
-from astrometer.report.writing import write_whole
+from astrometer.report import capacity_view, formatting, uploads_view, view
+from astrometer.report.atomic import write_whole
 
 FILE_NAME = "summary.md"
 # GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
@@ -37,16 +37,16 @@ def render_summary(results: Mapping[str, Any]) -> str:
             for item in head.objectives
         ]
         lines.append("")
-    lines += capacity.markdown(results, text)
+    lines += capacity_view.markdown(results, text)
     lines += _table(rows, "scenario") if rows else ["Nothing was started.", ""]
     stages = view.stage_rows(results)
     lines += _table(stages, "stage") if stages else []
     lines += _by_stage(view.stage_objectives(results))
-    by_size = uploads.rows(results)
+    by_size = uploads_view.rows(results)
     lines += _upload_table(by_size) if by_size else []
     facts = [
         *view.stall_lines(results),
-        *uploads.lines(results),
+        *uploads_view.lines(results),
         *view.im_lines(results),
         *view.strain_lines(results),
         *view.error_lines(results),
@@ -60,7 +60,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
 
 def text(value: str) -> str:
     """Text from outside as literal Markdown: it can neither format, nor hold HTML, nor end a cell."""
-    return _SPECIAL.sub(r"\\\1", shown.plain(value))
+    return _SPECIAL.sub(r"\\\1", formatting.plain(value))
 
 
 def _table(rows: list[view.Row], first: str) -> list[str]:
@@ -75,7 +75,7 @@ def _table(rows: list[view.Row], first: str) -> list[str]:
         )
         cells = (
             text(row.name),
-            shown.count(row.started),
+            formatting.count(row.started),
             text(row.outcomes_text),
             _cell(row.ttft_p50),
             _cell(row.ttft_p95),
@@ -88,14 +88,14 @@ def _table(rows: list[view.Row], first: str) -> list[str]:
     return [*lines, "", *([f"{left_out} more {first}s are in report.html.", ""] if left_out else [])]
 
 
-def _upload_table(rows: list[uploads.UploadRow]) -> list[str]:
+def _upload_table(rows: list[uploads_view.UploadRow]) -> list[str]:
     lines = [
         "| uploads of | n | outcomes | throughput p50 | p5 | accept p50 | accept p95 | duration p95 |",
         "|---|--:|---|--:|--:|--:|--:|--:|",
     ]
     for row in rows:
         cells = (row.throughput_p50, row.throughput_p5, row.accept_p50, row.accept_p95, row.duration_p95)
-        counted = (text(row.size), shown.count(row.counts.started), text(row.counts.outcomes_text))
+        counted = (text(row.size), formatting.count(row.counts.started), text(row.counts.outcomes_text))
         lines.append(f"| {' | '.join([*counted, *(_cell(cell) for cell in cells)])} |")
     return [*lines, ""]
 
@@ -113,7 +113,7 @@ def _by_stage(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> list[str]:
 
 
 def _cell(cell: view.Shown | None, note: str = "") -> str:
-    return "" if cell is None else f"{cell.text}{note} <sub>n {shown.count(cell.n)}</sub>"
+    return "" if cell is None else f"{cell.text}{note} <sub>n {formatting.count(cell.n)}</sub>"
 
 
 def _mark(verdict: str) -> str:

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.report import capacity, shown, uploads, view
+from astrometer.report import capacity_view, formatting, uploads_view, view
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
@@ -29,7 +29,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
         parts += [Text(), _table(stages, "stage")]
     if by_stage := view.stage_objectives(results):
         parts += [Text(), _stage_objectives(by_stage)]
-    if by_size := uploads.rows(results):
+    if by_size := uploads_view.rows(results):
         parts += [Text(), _upload_table(by_size)]
     if any(row.duration_p95 for row in rows):
         parts.append(Text(f"{_DAGGER} {view.NO_STREAM_NOTE}", style="dim"))
@@ -41,7 +41,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
         Text(line)
         for line in (
             *view.stall_lines(results),
-            *uploads.lines(results),
+            *uploads_view.lines(results),
             *view.im_lines(results),
             *view.strain_lines(results),
             *view.error_lines(results),
@@ -49,8 +49,8 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     ]
     if not rows:
         parts = [Text("Nothing was started.", style="yellow")]
-    if (searched := capacity.table(results)) is not None:
-        parts = [searched, Text(capacity.NOTE, style="dim")]
+    if (searched := capacity_view.table(results)) is not None:
+        parts = [searched, Text(capacity_view.NOTE, style="dim")]
     return Group(*parts, Text(), *_verdict(view.headline(results)))
 
 
@@ -66,7 +66,7 @@ def _table(rows: list[view.Row], first: str, *, last_is_all: bool = False) -> Ta
             table.add_section()
         table.add_row(
             Text(row.name, style="bold"),
-            shown.count(row.started),
+            formatting.count(row.started),
             _outcomes(row),
             _cell(row.ttft_p50),
             _cell(row.ttft_p95),
@@ -77,7 +77,7 @@ def _table(rows: list[view.Row], first: str, *, last_is_all: bool = False) -> Ta
     return table
 
 
-def _upload_table(rows: list[uploads.UploadRow]) -> Table:
+def _upload_table(rows: list[uploads_view.UploadRow]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("uploads of", overflow="fold", min_width=6)
     table.add_column("n", justify="right", no_wrap=True)
@@ -88,7 +88,7 @@ def _upload_table(rows: list[uploads.UploadRow]) -> Table:
         cells = (row.throughput_p50, row.throughput_p5, row.accept_p50, row.accept_p95, row.duration_p95)
         table.add_row(
             Text(row.size, style="bold"),
-            shown.count(row.counts.started),
+            formatting.count(row.counts.started),
             _outcomes(row.counts),
             *(_cell(cell) for cell in cells),
         )
@@ -113,21 +113,21 @@ def _stage_objectives(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> Tabl
 def _outcomes(row: view.Row) -> Text:
     text = Text()
     if row.ok:
-        text.append(f"ok {shown.count(row.ok)}", style="green")
+        text.append(f"ok {formatting.count(row.ok)}", style="green")
     for name, number in row.failures:
         text.append("\n" if text else "")
-        text.append(f"{name} {shown.count(number)}", style="red")
+        text.append(f"{name} {formatting.count(number)}", style="red")
     lost = row.started - row.ended
     if lost:
         text.append("\n" if text else "")
-        text.append(f"never ended {shown.count(lost)}", style="bold yellow")
-    return text or Text(shown.WITHHELD, style="dim")
+        text.append(f"never ended {formatting.count(lost)}", style="bold yellow")
+    return text or Text(formatting.WITHHELD, style="dim")
 
 
 def _cell(cell: view.Shown | None, mark: str = "") -> Text:
     if cell is None:
         return Text()
-    return Text.assemble(cell.text, mark, "\n", (f"n {shown.brief_count(cell.n)}", "dim"))
+    return Text.assemble(cell.text, mark, "\n", (f"n {formatting.brief_count(cell.n)}", "dim"))
 
 
 def _whole(row: view.Row) -> Text:

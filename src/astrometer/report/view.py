@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from astrometer.api.outcome import Outcome
 from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.report import capacity, shown
+from astrometer.report import capacity_view, formatting
 
 SENTENCES = {
     "PASS": "Every objective was met.",
@@ -43,7 +43,7 @@ class Shown:
     @property
     def withheld(self) -> bool:
         """There are samples, but too few to say it."""
-        return self.text == shown.WITHHELD and self.n > 0
+        return self.text == formatting.WITHHELD and self.n > 0
 
 
 class HasPercentiles(Protocol):
@@ -82,7 +82,10 @@ class Row:
     def outcomes_text(self) -> str:
         """`ok 402, stalled 3`; a dash when nothing ended."""
         parts = [("ok", self.ok)] if self.ok else []
-        return ", ".join(f"{name} {shown.count(n)}" for name, n in [*parts, *self.failures]) or shown.WITHHELD
+        return (
+            ", ".join(f"{name} {formatting.count(n)}" for name, n in [*parts, *self.failures])
+            or formatting.WITHHELD
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,21 +114,21 @@ class Headline:
 
 def headline(results: Mapping[str, Any]) -> Headline:
     target, window = results["target"], results["window"]
-    version = f"AstrBot {shown.plain(target['version'])}" if target.get("version") else "version unknown"
+    version = f"AstrBot {formatting.plain(target['version'])}" if target.get("version") else "version unknown"
     parts = [
-        f"{shown.plain(results['scenario'])} against {shown.plain(target['url'])}",
+        f"{formatting.plain(results['scenario'])} against {formatting.plain(target['url'])}",
         version,
-        shown.duration(window["duration_s"]),
+        formatting.duration(window["duration_s"]),
     ]
-    parts.append(capacity.subject(results) or shown.load(results))
+    parts.append(capacity_view.subject(results) or formatting.load(results))
     return Headline(
-        verdict=shown.plain(results["verdict"]),
-        sentence=capacity.sentence(results) or SENTENCES.get(results["verdict"], ""),
-        causes=tuple(shown.plain(cause) for cause in results["causes"]),
+        verdict=formatting.plain(results["verdict"]),
+        sentence=capacity_view.sentence(results) or SENTENCES.get(results["verdict"], ""),
+        causes=tuple(formatting.plain(cause) for cause in results["causes"]),
         stopped=_stopped(results.get("stopped")),
         objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
-        lines=(*capacity.lines(results), *_cure(results)),
+        lines=(*capacity_view.lines(results), *_cure(results)),
     )
 
 
@@ -151,8 +154,8 @@ def stage_rows(results: Mapping[str, Any]) -> list[Row]:
 
 def _load(stage: Mapping[str, Any]) -> str:
     if stage["users"] is None:
-        return shown.rate(stage["rate_per_s"])
-    return f"{shown.count(stage['users'])} {'user' if stage['users'] == 1 else 'users'}"
+        return formatting.rate(stage["rate_per_s"])
+    return f"{formatting.count(stage['users'])} {'user' if stage['users'] == 1 else 'users'}"
 
 
 def _span(stage: Mapping[str, Any]) -> str:
@@ -165,17 +168,17 @@ def row(name: str, cell: Mapping[str, Any]) -> Row:
     ok = outcomes.pop(Outcome.OK.value, 0)
     failures = sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))
     return Row(
-        name=shown.plain(name),
+        name=formatting.plain(name),
         started=cell["turns"]["started"],
         ok=ok,
-        failures=tuple((shown.plain(key), number) for key, number in failures if number),
+        failures=tuple((formatting.plain(key), number) for key, number in failures if number),
         ttft_p50=percentile(cell, "ttft", 50),
         ttft_p95=percentile(cell, "ttft", 95),
         chunk_gap_p95=percentile(cell, "chunk_gap", 95),
         e2e_p95=percentile(cell, "e2e", 95),
         duration_p95=percentile(cell, "duration", 95),
-        goodput_rate=shown.rate(cell["goodput"]["per_s"]),
-        goodput_share=shown.share(cell["goodput"]["share"]),
+        goodput_rate=formatting.rate(cell["goodput"]["per_s"]),
+        goodput_share=formatting.share(cell["goodput"]["share"]),
     )
 
 
@@ -186,23 +189,28 @@ def im_lines(results: Mapping[str, Any]) -> list[str]:
         pushed = any(item["operation"] == delivery.OPERATION for item in results["operations"])
         return [ACCEPTANCE_ONLY] if pushed else []
     facts = [
-        f"{shown.count(seen['delivered'])} of {shown.count(seen['sent'])} delivered",
-        *(f"{name} {shown.count(seen[key])}" for key, name in _IM_COUNTS if seen[key] or key in _IM_ALWAYS),
+        f"{formatting.count(seen['delivered'])} of {formatting.count(seen['sent'])} delivered",
+        *(
+            f"{name} {formatting.count(seen[key])}"
+            for key, name in _IM_COUNTS
+            if seen[key] or key in _IM_ALWAYS
+        ),
     ]
     lines = [f"IM delivery: {', '.join(facts)}"]
     latency, bursts = seen["latency"], seen["bursts"]
     if latency is None:
-        lines.append(f"IM delivery latency: not known, {shown.plain(seen['latency_refused'])}")
+        lines.append(f"IM delivery latency: not known, {formatting.plain(seen['latency_refused'])}")
     else:
-        parts = (f"{key} {shown.duration(latency[key])}" for key in ("p50", "p95", "p99", "max"))
-        lines.append(f"IM delivery latency: {', '.join(parts)} (n {shown.count(latency['n'])})")
+        parts = (f"{key} {formatting.duration(latency[key])}" for key in ("p50", "p95", "p99", "max"))
+        lines.append(f"IM delivery latency: {', '.join(parts)} (n {formatting.count(latency['n'])})")
     worst = bursts["worst"]
     if worst is not None:
         slowest = worst["latency_max_s"]
-        tail = f", slowest {shown.duration(slowest)}" if slowest is not None else ""
+        tail = f", slowest {formatting.duration(slowest)}" if slowest is not None else ""
         lines.append(
-            f"IM bursts: {shown.count(bursts['n'])}, {shown.count(bursts['lossy'])} with losses; "
-            f"worst: {shown.count(worst['delivered'])} of {shown.count(worst['sent'])} delivered{tail}"
+            f"IM bursts: {formatting.count(bursts['n'])}, {formatting.count(bursts['lossy'])} with losses; "
+            f"worst: {formatting.count(worst['delivered'])} of {formatting.count(worst['sent'])} delivered"
+            f"{tail}"
         )
     return lines
 
@@ -214,9 +222,9 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
     if not peak or not calibrated or peak <= calibrated:
         return []
     warning = (
-        f"Warning: a load process had {shown.count(peak)} chats at once and was calibrated for "
-        f"{shown.count(calibrated)}; their times may be those of the load generator. Use more --processes, "
-        "or calibrate again"
+        f"Warning: a load process had {formatting.count(peak)} chats at once and was calibrated for "
+        f"{formatting.count(calibrated)}; their times may be those of the load generator. "
+        "Use more --processes, or calibrate again"
     )
     return [warning]
 
@@ -226,7 +234,7 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     errors = results["generator"].get("user_errors")  # not in older files
     if not errors:
         return []
-    raised = f"{shown.count(errors)} exception{'s' if errors > 1 else ''}"
+    raised = f"{formatting.count(errors)} exception{'s' if errors > 1 else ''}"
     return [f"Warning: code of the locustfile raised {raised} (see Locust's log), and asked no further there"]
 
 
@@ -235,9 +243,9 @@ def stall_lines(results: Mapping[str, Any]) -> list[str]:
     stalls = results.get("stalls")  # not in older files
     if not stalls or not stalls["turns"]:
         return []
-    turns, streams, n = (shown.count(stalls[key]) for key in ("turns", "streams", "n"))
-    longer, total = shown.duration(results["stall_threshold_s"]), shown.duration(stalls["total_s"])
-    of_all = f"{turns} of {streams} streams ({shown.share(stalls['share'])})"
+    turns, streams, n = (formatting.count(stalls[key]) for key in ("turns", "streams", "n"))
+    longer, total = formatting.duration(results["stall_threshold_s"]), formatting.duration(stalls["total_s"])
+    of_all = f"{turns} of {streams} streams ({formatting.share(stalls['share'])})"
     return [f"Stalls: {of_all} stood still for more than {longer}: {n} pauses, {total} in all"]
 
 
@@ -246,8 +254,10 @@ def excluded_note(results: Mapping[str, Any]) -> str | None:
     excluded = results["turns"].get("excluded", 0)
     if not excluded:
         return None
-    length = shown.duration(results["window"]["excluded_s"])
-    return f"{shown.count(excluded)} turns of the first {length} (ramp, warm-up) are counted, not measured"
+    length = formatting.duration(results["window"]["excluded_s"])
+    return (
+        f"{formatting.count(excluded)} turns of the first {length} (ramp, warm-up) are counted, not measured"
+    )
 
 
 def withheld_note(rows: Iterable[HasPercentiles]) -> str | None:
@@ -256,7 +266,7 @@ def withheld_note(rows: Iterable[HasPercentiles]) -> str | None:
     if not percents:
         return None
     return "– withheld, too few samples: " + ", ".join(
-        f"p{percent} needs n ≥ {shown.count(MIN_SAMPLES[percent])}" for percent in percents
+        f"p{percent} needs n ≥ {formatting.count(MIN_SAMPLES[percent])}" for percent in percents
     )
 
 
@@ -265,26 +275,29 @@ def percentile(cell: Mapping[str, Any], metric: str, percent: int) -> Shown | No
     summary = cell["metrics"].get(metric)
     if summary is None:
         return None
-    return Shown(text=shown.duration(summary[f"p{percent}"]), n=summary["n"], percent=percent)
+    return Shown(text=formatting.duration(summary[f"p{percent}"]), n=summary["n"], percent=percent)
 
 
 def judged(item: Mapping[str, Any]) -> Judged:
     """One of `objectives[]`, of the run or of a stage."""
-    units: dict[str, Callable[[Any], str]] = {"share": shown.share, "per_s": shown.rate}
-    written = units.get(item["unit"], shown.duration)
+    units: dict[str, Callable[[Any], str]] = {"share": formatting.share, "per_s": formatting.rate}
+    written = units.get(item["unit"], formatting.duration)
     return Judged(
-        text=shown.plain(item["text"]),
-        verdict=shown.plain(item["verdict"]),
+        text=formatting.plain(item["text"]),
+        verdict=formatting.plain(item["verdict"]),
         value=written(item["value"]),
-        limit=f"{shown.plain(item['operator'])} {written(item['limit'])}",
-        n=shown.count(item["n"]),
+        limit=f"{formatting.plain(item['operator'])} {written(item['limit'])}",
+        n=formatting.count(item["n"]),
     )
 
 
 def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged, ...]]]:
     """Each stage with the objectives as they came out in it; empty without stages or objectives."""
     return [
-        (f"{shown.plain(stage['name'])}: {_load(stage)}", tuple(judged(item) for item in stage["objectives"]))
+        (
+            f"{formatting.plain(stage['name'])}: {_load(stage)}",
+            tuple(judged(item) for item in stage["objectives"]),
+        )
         for stage in results.get("stages", ())
         if stage.get("objectives")
     ]
@@ -294,4 +307,4 @@ def _stopped(stop: Mapping[str, Any] | None) -> str:
     if stop is None:
         return ""
     word = "Aborted" if stop["by"] == "objective" else "Stopped early"
-    return f"{word} after {shown.duration(stop['at_s'])}: {shown.plain(stop['sentence'])}"
+    return f"{word} after {formatting.duration(stop['at_s'])}: {formatting.plain(stop['sentence'])}"

@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from astrometer.targets.messenger.onebot import connected
 from astrometer.targets.messenger.sink import Sink
-from astrometer.targets.model.app import build_app
+from astrometer.targets.model.model_app import build_app
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 

@@ -24,7 +24,6 @@ import psutil
 from astrometer.targets.sandbox.blocker import install_blocker
 from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
 from astrometer.targets.sandbox.install import Installation, install, latest_version
-from astrometer.targets.sandbox.process import Child, answers_json, free_port, wait_until
 from astrometer.targets.sandbox.provision import (
     USERNAME,
     ApiKey,
@@ -36,7 +35,8 @@ from astrometer.targets.sandbox.provision import (
     new_password,
     write_settings,
 )
-from astrometer.targets.sandbox.state import MARK, State, reap
+from astrometer.targets.sandbox.sandbox_state import MARK, State, reap
+from astrometer.targets.sandbox.server_process import Child, answers_json, free_port, wait_until
 from astrometer.targets.script import ModelScript
 
 Say = Callable[[str], None]

@@ -19,8 +19,8 @@ import platformdirs
 import uv
 from packaging.version import InvalidVersion, Version
 
+from astrometer.targets.sandbox.find_python import NoPythonError, find_python, index_environment
 from astrometer.targets.sandbox.local import LocalError, LocalSource, is_local, local_source
-from astrometer.targets.sandbox.python import NoPythonError, find_python, index_environment
 
 __all__ = ["InstallError", "Installation", "NoPythonError", "cache_root", "install", "latest_version"]
 

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from astrometer.targets.sandbox.state import read_state, reap
+from astrometer.targets.sandbox.sandbox_state import read_state, reap
 
 
 def main() -> None:

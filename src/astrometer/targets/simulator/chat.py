@@ -9,17 +9,17 @@ from time import perf_counter, time
 from typing import Any
 
 from astrometer.targets.script import DirectiveError, ModelScript, script_for
+from astrometer.targets.simulator.chat_run import Payload, Run
 from astrometer.targets.simulator.commands import command_answer, command_of
-from astrometer.targets.simulator.config import SimulatorConfig
 from astrometer.targets.simulator.faults import Fault, FaultKind
-from astrometer.targets.simulator.model import (
+from astrometer.targets.simulator.model_answers import (
     UpstreamFailed,
     UpstreamSilent,
     connection_error,
     fail_at_once,
     tokens,
 )
-from astrometer.targets.simulator.run import Payload, Run
+from astrometer.targets.simulator.simulator_config import SimulatorConfig
 from astrometer.targets.simulator.store import Store
 
 REMEMBERED = 20  # messages of a user; the real one remembers all by default

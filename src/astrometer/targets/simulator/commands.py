@@ -3,8 +3,8 @@
 Unlike `api.commands`, which guards against every version at once, this is what one version does.
 """
 
-from astrometer.targets.simulator.run import Run
-from astrometer.targets.simulator.wire import Wire
+from astrometer.targets.simulator.chat_run import Run
+from astrometer.targets.simulator.version_traits import Wire
 
 # A command swallows every sentence that begins with its word. The version that brought it:
 _SINCE = {

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
-from astrometer.targets.simulator.wire import Wire, now
+from astrometer.targets.simulator.version_traits import Wire, now
 
 WEBCHAT = "webchat"
 

@@ -1,0 +1,296 @@
+"""One chat, sans-IO: chunks with the time each left the socket -> events, deadlines, one `ChatTurn`.
+
+Both transports drive this: geventhttpclient under Locust, httpx in the probes. A transport calls `sent`,
+`headers`, `feed` for each chunk and `eof` or `lost`; it waits no longer than `deadline` says and calls
+`expire` when that passes. `result` can be asked for at any time after the exchange is done.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from astrometer.api.events import AgentStats, ChatEvent, EventKind, parse_event
+from astrometer.api.outcome import Outcome, StreamFacts, classify_stream, classify_unstreamed, is_event_stream
+from astrometer.api.sse import LineTooLong, SSEDecoder
+from astrometer.api.timings import Timeline, Timings
+
+MAX_ERROR_BODY_BYTES = 64 * 1024
+MAX_ANSWER_CHARS = 4 * 1024 * 1024
+# No answer is that long: a server that sends and sends would fill the memory with what is counted of it.
+MAX_STREAM_BYTES = 64 * 1024 * 1024
+# What a chat that goes well has; a failed one owes it, and counts as infinitely slow in each.
+WHOLE_METRICS = ("accept_time", "gate_wait", "e2e", "e2e_effective", "turn_time", "tail")
+STREAMED_METRICS = (
+    *("ttft", "ttft_text", "ttft_effective", "chunk_gap", "max_gap", "tpot", "server_ttft", "overhead"),
+    *WHOLE_METRICS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deadlines:
+    """How long an exchange may take, in seconds. A heartbeat satisfies none of them.
+
+    `first_token_s` and `total_s` run from the send, `idle_s` from the last content event.
+    """
+
+    connect_s: float = 10.0
+    first_token_s: float = 60.0
+    idle_s: float = 30.0
+    total_s: float = 300.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatTurn:
+    """What one chat was. `detail` is for people and debug pages, never a label."""
+
+    outcome: Outcome
+    timings: Timings
+    text: str = field(default="", repr=False)
+    reasoning: str = field(default="", repr=False)
+    session_id: str | None = None
+    run_id: str | None = None
+    status: int | None = None
+    stats: AgentStats | None = None
+    events: Mapping[str, int] = field(default_factory=dict)
+    bytes_received: int = 0
+    detail: str = ""
+    streaming: bool = True  # as asked for
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        return STREAMED_METRICS if self.streaming else WHOLE_METRICS
+
+    @property
+    def input_tokens(self) -> int:
+        return self.stats.input_tokens if self.stats else 0
+
+    @property
+    def output_tokens(self) -> int:
+        return self.stats.output_tokens if self.stats else 0
+
+    @property
+    def heartbeats(self) -> int:
+        return self.events.get("heartbeat", 0)
+
+    def metrics(self) -> Mapping[str, tuple[float, ...]]:
+        # An arrival that never started has measured nothing.
+        return {} if self.outcome is Outcome.DROPPED else self.timings.metrics()
+
+
+_TEXT = EventKind.TEXT  # Python 3.11 looks members up by a function
+_TIMEOUT_TOTAL, _STALLED = Outcome.TIMEOUT_TOTAL, Outcome.STALLED
+
+
+class ChatExchange:
+    """The state of one chat in flight. Times are absolute `time.perf_counter` seconds."""
+
+    def __init__(
+        self,
+        *,
+        streaming: bool,
+        deadlines: Deadlines,
+        canary: str | None = None,
+        t_intended: float | None = None,
+    ) -> None:
+        self._streaming = streaming
+        self._deadlines = deadlines
+        self._canary = canary
+        self._t_intended = t_intended
+        self._timeline: Timeline | None = None
+        self._decoder = SSEDecoder()
+        self._status: int | None = None
+        self._content_type = ""
+        self._stream = False
+        self._body = bytearray()
+        self._counts: Counter[str] = Counter()
+        self._text: list[str] = []
+        self._text_chars = 0
+        self._notices: list[str] = []
+        self._reasoning: list[str] = []
+        self._complete = ""
+        self._media = False
+        self._seen: set[EventKind] = set()
+        self._session_id: str | None = None
+        self._run_id: str | None = None
+        self._bytes = 0
+        self._outcome: Outcome | None = None
+        self._detail = ""
+
+    def sent(self, t: float) -> None:
+        """The client call starts: connecting is included in every time from here."""
+        scheduled = self._t_intended is not None
+        intended = t if self._t_intended is None else self._t_intended
+        self._timeline = Timeline(
+            t_send=t, t_intended=intended, streaming=self._streaming, scheduled=scheduled
+        )
+
+    def body_began(self, t: float) -> None:
+        """A question is one packet: there is nothing to learn from how it went out."""
+
+    def body_sent(self, t: float) -> None:
+        """The same."""
+
+    def headers(self, t: float, status: int, content_type: str) -> None:
+        """The response head is complete. Status before stream: a body that is no stream is kept as one."""
+        self._points.t_headers = t
+        self._status = status
+        self._content_type = content_type
+        self._stream = 200 <= status < 300 and is_event_stream(content_type)
+
+    def feed(self, t: float, chunk: bytes) -> list[ChatEvent]:
+        """Body bytes that left the socket at `t`. Returns the events that they completed."""
+        self._bytes += len(chunk)
+        if not self._stream:
+            room = MAX_ERROR_BODY_BYTES - len(self._body)
+            self._body += chunk[: max(0, room)]
+            if len(chunk) > room:  # more would change nothing, and may never end
+                self.eof(t)
+            return []
+        if self._bytes > MAX_STREAM_BYTES:
+            self._finish(t, Outcome.MALFORMED, f"a stream of more than {MAX_STREAM_BYTES} bytes")
+            return []
+        try:
+            items = self._decoder.feed(chunk)
+        except LineTooLong as exc:
+            self._finish(t, Outcome.MALFORMED, str(exc))
+            return []
+        points, events = self._points, []
+        for item in items:
+            event = parse_event(item)
+            points.event(t, event)
+            self._note(event)
+            events.append(event)
+        return events
+
+    def eof(self, t: float) -> None:
+        """The response body is complete."""
+        if self._stream:
+            self._finish(t, classify_stream(self._facts()), self._describe())
+        else:
+            verdict = classify_unstreamed(self._status or 0, self._content_type, bytes(self._body))
+            self._finish(t, verdict.outcome, verdict.message)
+
+    def lost(self, t: float, outcome: Outcome, detail: str = "") -> None:
+        """The connection failed or broke. After `end` the answer was whole, so that spoils nothing."""
+        if EventKind.END in self._seen:
+            self.eof(t)
+            return
+        self._finish(t, outcome, detail)
+
+    def abort(self, t: float, outcome: Outcome) -> None:
+        """The client gives up by itself: `cutoff` or `client_cancel`."""
+        self.lost(t, outcome)
+
+    def expire(self, t: float) -> None:
+        """The deadline passed."""
+        _, outcome = self.deadline()
+        self.lost(t, outcome, f"after {t - self._points.t_send:.1f} s")
+
+    def deadline(self) -> tuple[float, Outcome]:
+        """The next deadline (absolute) and the outcome that it would be."""
+        points, limits = self._points, self._deadlines
+        total = (points.t_send + limits.total_s, _TIMEOUT_TOTAL)
+        if points.t_terminal is not None:
+            # The answer is whole; a server that keeps the body open holds nobody for long.
+            return min(total, (points.t_terminal + limits.idle_s, _TIMEOUT_TOTAL))
+        if points.t_content is not None:
+            stalled_at = points.t_content + limits.idle_s
+            return (stalled_at, _STALLED) if stalled_at <= total[0] else total
+        # An answer that is not streamed comes whole: only the total deadline can judge it.
+        if not self._streaming:
+            return total
+        return min(total, (points.t_send + limits.first_token_s, Outcome.TIMEOUT_FIRST_TOKEN))
+
+    @property
+    def done(self) -> bool:
+        return self._outcome is not None
+
+    @property
+    def session_id(self) -> str | None:
+        """Known from the first event on; what to stop when the exchange is given up."""
+        return self._session_id
+
+    @property
+    def run_id(self) -> str | None:
+        return self._run_id
+
+    def result(self) -> ChatTurn:
+        """Return the finished turn. Raises RuntimeError while it is in flight."""
+        if self._outcome is None:
+            raise RuntimeError("the exchange is not finished")
+        return ChatTurn(
+            outcome=self._outcome,
+            timings=self._points.timings(),
+            text=self._answer(),
+            reasoning="".join(self._reasoning),
+            session_id=self._session_id,
+            run_id=self._run_id,
+            status=self._status,
+            stats=self._points.stats,
+            events=dict(self._counts),
+            bytes_received=self._bytes,
+            detail=self._detail,
+            streaming=self._streaming,
+        )
+
+    @property
+    def _points(self) -> Timeline:
+        if self._timeline is None:
+            raise RuntimeError("`sent` comes first")
+        return self._timeline
+
+    def _note(self, event: ChatEvent) -> None:
+        self._counts[event.type] += 1
+        if event.kind is _TEXT:  # most events, and there is nothing else in them
+            if self._text_chars < MAX_ANSWER_CHARS:
+                self._text.append(event.text)
+                self._text_chars += len(event.text)
+            return
+        self._seen.add(event.kind)
+        self._session_id = event.session_id or self._session_id
+        self._run_id = event.run_id or self._run_id
+        self._media = self._media or event.kind is EventKind.MEDIA
+        if event.kind is EventKind.COMPLETE:
+            self._complete = event.text
+        if event.text and self._text_chars < MAX_ANSWER_CHARS:
+            self._keep(event)
+
+    def _keep(self, event: ChatEvent) -> None:
+        kept = {
+            EventKind.REASONING: self._reasoning,
+            EventKind.NOTICE: self._notices,
+            EventKind.ERROR: self._notices,
+        }.get(event.kind)
+        if kept is not None:
+            kept.append(event.text)
+            self._text_chars += len(event.text)
+
+    def _answer(self) -> str:
+        return "".join(self._text) or "".join(self._notices) or self._complete
+
+    def _facts(self) -> StreamFacts:
+        stats = self._points.stats
+        return StreamFacts(
+            streaming=self._streaming,
+            ended=EventKind.END in self._seen,
+            text="".join(self._text) or self._complete,
+            notices="".join(self._notices),
+            stats_seen=EventKind.STATS in self._seen,
+            tokens_counted=stats is not None and not stats.asked_nothing,
+            follow_up=EventKind.FOLLOW_UP in self._seen,
+            error_event=EventKind.ERROR in self._seen,
+            malformed=EventKind.MALFORMED in self._seen,
+            media=self._media,
+            canary=self._canary,
+        )
+
+    def _describe(self) -> str:
+        answer = self._answer().strip()
+        return answer if len(answer) <= 200 else answer[:199] + "…"
+
+    def _finish(self, t: float, outcome: Outcome, detail: str) -> None:
+        if self._outcome is not None:
+            return
+        self._points.t_close = t
+        self._outcome = outcome
+        self._detail = detail[:200]

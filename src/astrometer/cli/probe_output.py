@@ -1,0 +1,84 @@
+"""Runs -> what `astrometer probe --once` prints and exits with: a table, a JSON list, an exit code."""
+
+import json
+from typing import Any
+
+import click
+
+from astrometer.cli import exit_codes
+from astrometer.probing.exporter.history import utc
+from astrometer.probing.verdict import Run
+
+
+def exit_code(runs: list[Run]) -> int:
+    """By the worst that was found; a target that no probe reached comes first.
+
+    A probe that was skipped proves nothing: without it the others' success is not a pass.
+    """
+    if unreachable_targets(runs):
+        return exit_codes.UNREACHABLE
+    if not all(run.ok for run in runs if run.verdict is not None):
+        return exit_codes.FAILED
+    return exit_codes.INVALID if any(run.skipped for run in runs) else exit_codes.PASS
+
+
+def unreachable_targets(runs: list[Run]) -> set[str]:
+    """Targets that no probe reached."""
+    asked: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.verdict is not None:
+            asked.setdefault(run.target, []).append(run)
+    return {target for target, its in asked.items() if all(run.unreachable for run in its)}
+
+
+def print_json(runs: list[Run]) -> None:
+    click.echo(json.dumps([as_object(run) for run in runs], indent=2, ensure_ascii=False))
+
+
+def as_object(run: Run) -> dict[str, Any]:
+    """One verdict as `--json` prints it. Times in seconds; null is what was not measured or not reached."""
+    return {
+        "target": run.target,
+        "probe": run.probe,
+        "ok": run.ok,
+        "reason": run.reason,
+        "skipped": run.skipped,
+        "started_at": utc(run.started_at),
+        "duration_s": round(run.duration_s, 6),
+        "ttft_s": None if run.ttft_s is None else round(run.ttft_s, 6),
+        "phases_s": {name: round(seconds, 6) for name, seconds in run.phases.items()},
+        "input_tokens": run.tokens["input"],
+        "output_tokens": run.tokens["output"],
+        "scope_violations": [
+            {"key": check.key, "endpoint": check.endpoint, "kind": check.violation}
+            for check in run.scope_checks
+            if check.violation
+        ],
+        "left_behind": [*run.cleanup_failures, *run.stays],
+        "detail": run.detail,
+        "note": run.note,
+    }
+
+
+def print_table(runs: list[Run]) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from astrometer.units import format_duration
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("target", "probe", "verdict", "reason"):
+        table.add_column(title, no_wrap=True)
+    for title in ("duration", "TTFT"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("detail", overflow="fold")
+    for run in runs:
+        verdict = "[green]PASS[/]" if run.ok else "[yellow]SKIP[/]" if run.skipped else "[red]FAIL[/]"
+        times = (format_duration(run.duration_s), format_duration(run.ttft_s))
+        detail = escape(run.detail.replace("\n", " "))
+        table.add_row(escape(run.target), escape(run.probe), verdict, run.reason, *times, detail)
+    console = Console()
+    console.print(table)
+    for note in sorted({f"{run.target} {run.probe}: {run.note}" for run in runs if run.note}):
+        console.print(f"note: {note}", markup=False, highlight=False)

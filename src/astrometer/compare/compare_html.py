@@ -1,0 +1,68 @@
+"""A comparison -> `compare.html`: one file that needs nothing else, no script, no network."""
+
+import shlex
+from pathlib import Path
+
+from markupsafe import Markup
+
+from astrometer import __version__
+from astrometer.compare import compare_charts
+from astrometer.compare.compare_view import FORCED, Page
+from astrometer.report import formatting
+from astrometer.report.atomic import write_whole
+from astrometer.report.html import environment, style
+
+FILE_NAME = "compare.html"
+_CSS = {
+    "PASS": "pass",
+    "FAIL": "fail",
+    "CANNOT TELL": "invalid",
+    "NOT COMPARABLE": "invalid",
+    "NONE": "none",
+}
+_CHECK_CSS = {"PASS": "pass", "FAIL": "fail", "UNDECIDED": "no_data"}
+
+
+def write_html(page: Page, path: Path) -> None:
+    """Write the page, whole or not at all."""
+    write_whole(path, render_html(page))
+
+
+def render_html(page: Page) -> str:
+    """The whole page as text. Of runs that must not be compared only why, unless forced."""
+    shows = not page.reasons or page.forced
+    lines = [line for _, group in page.groups for line in group]
+    bounds = compare_charts.bounds(lines)
+    over_time = compare_charts.over_time(page.comparison) if shows else None
+    return (
+        environment("astrometer.compare")
+        .get_template("compare.html.j2")
+        .render(
+            style=style() + _own_style(),
+            astrometer_version=__version__,
+            page=page,
+            css=_CSS[page.verdict],
+            checks=[(item, _CHECK_CSS[item.verdict]) for item in page.checks],
+            forced=FORCED,
+            shows=shows,
+            total=len(page.comparison.rows),
+            groups=[
+                (scope, [(line, compare_charts.interval(line, bounds[line.row.is_share])) for line in group])
+                for scope, group in page.groups
+            ],
+            bound=f"±{bounds[False]:.0%}",
+            share_bound=f"±{bounds[True] * 100:g} pp",
+            charts=compare_charts.overlaid(page.comparison) if shows else [],
+            over_time=over_time,
+            commands=[
+                (role, formatting.plain(run.name), formatting.plain(shlex.join(run.results["command"])))
+                for role, runs in (("baseline", page.comparison.base), ("candidate", page.comparison.cand))
+                for run in runs
+            ],
+        )
+    )
+
+
+def _own_style() -> Markup:
+    source = (Path(__file__).parent / "templates" / "compare.css").read_text("utf-8")
+    return Markup(source)  # noqa: S704 (our own file)

@@ -1,0 +1,92 @@
+"""A comparison -> `compare.json`: the same as the page, for programs. Durations in seconds, shares of one."""
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+from astrometer.compare.change_verdict import Row
+from astrometer.compare.comparable import Run
+from astrometer.compare.compare_view import Page
+from astrometer.measure.wilson import Interval
+from astrometer.report.atomic import write_whole
+
+FILE_NAME = "compare.json"
+SCHEMA_VERSION = 1
+
+
+def write_json(page: Page, path: Path) -> None:
+    write_whole(path, json.dumps(to_json(page), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def to_json(page: Page) -> dict[str, Any]:
+    """Infinity is the text "inf" or "-inf"; what is not known is null."""
+    comparison = page.comparison
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": page.verdict,
+        "comparable": not page.reasons,
+        "reasons": list(page.reasons),
+        "notes": list(page.notes),
+        "margin": comparison.margin,
+        "share_margin": comparison.share_margin,
+        "baseline": [_run(run) for run in comparison.base],
+        "candidate": [_run(run) for run in comparison.cand],
+        "checks": [
+            {"text": item.text, "verdict": str(item.verdict), "why": item.why} for item in page.checks
+        ],
+        "rows": [_row(row) for row in comparison.rows],
+        "outcomes": [
+            {
+                "outcome": row.outcome,
+                "baseline": row.base,
+                "candidate": row.cand,
+                "baseline_share": row.base_share,
+                "candidate_share": row.cand_share,
+                "baseline_interval": _interval(row.base_interval),
+                "candidate_interval": _interval(row.cand_interval),
+                "interval": _interval(row.interval),
+            }
+            for row in comparison.outcomes
+        ],
+    }
+
+
+def _run(run: Run) -> dict[str, Any]:
+    results = run.results
+    return {
+        "name": run.name,
+        "verdict": results["verdict"],
+        "version": results["target"].get("version"),
+        "url": results["target"]["url"],
+        "start": results["window"]["start"],
+    }
+
+
+def _row(row: Row) -> dict[str, Any]:
+    return {
+        "scenario": row.scope,
+        "name": row.name,
+        "baseline": _finite(row.base),
+        "candidate": _finite(row.cand),
+        "baseline_n": row.base_n,
+        "candidate_n": row.cand_n,
+        "baseline_runs": [_finite(value) for value in row.base_runs],
+        "candidate_runs": [_finite(value) for value in row.cand_runs],
+        "change": _finite(row.change),
+        "interval": _interval(row.interval),
+        "margin": row.margin,
+        "slower_share": row.superiority,
+        "verdict": row.verdict.value,
+        "why": row.why,
+    }
+
+
+def _interval(interval: Interval | None) -> list[float | str | None] | None:
+    return None if interval is None else [_finite(value) for value in interval]
+
+
+def _finite(value: float | None) -> float | str | None:
+    if value is None or math.isfinite(value):
+        return value
+    return "inf" if value > 0 else "-inf"

@@ -1,0 +1,277 @@
+"""A comparison and how its gates came out -> the rows and sentences of every report on it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from astrometer.compare.change_verdict import CONFIDENCE, Row, Verdict
+from astrometer.compare.comparable import Run
+from astrometer.compare.comparison import Comparison
+from astrometer.compare.gates import GateResult, overall
+from astrometer.measure.wilson import Interval
+from astrometer.report import formatting, glossary
+
+SENTENCES = {
+    "PASS": "No condition for failure came true.",
+    "FAIL": "The candidate must not pass.",
+    "CANNOT TELL": "What was measured does not decide every condition. More or longer runs may.",
+    "NONE": "No condition was set, so nothing was judged.",
+    "NOT COMPARABLE": "The difference between these runs is not one between the servers.",
+}
+FORCED = "Compared all the same, as --force was given; no verdict below counts."
+SINGLE_RUNS = (
+    "One run on each side: the intervals hold for this pair of runs only. What changes from run to run on "
+    "the same server is not in them; repeat the runs to know it."
+)
+_WORDS = {
+    "errors": ("errors", "exchanges that did not end ok"),
+    "goodput": ("goodput", "ok and within goals"),
+}
+ORDER = (Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.CANNOT_TELL)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A condition of the whole and its verdict: PASS, FAIL, UNDECIDED."""
+
+    text: str
+    verdict: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One row, ready to be shown."""
+
+    title: str
+    meaning: str
+    name: str  # as in --fail-if
+    base: str
+    cand: str
+    base_n: str
+    cand_n: str
+    base_runs: str  # empty for a single run
+    cand_runs: str
+    change: str
+    interval: str
+    slower: str
+    verdict: str
+    why: str
+    row: Row
+
+    @property
+    def css(self) -> str:
+        return self.verdict.replace(" ", "-")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """The baseline or the candidate in short."""
+
+    role: str
+    version: str
+    facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How often exchanges ended in one way."""
+
+    name: str
+    layer: str
+    base: str
+    cand: str
+    base_share: str
+    cand_share: str
+    change: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """All that a report says."""
+
+    verdict: str
+    sentence: str
+    reasons: tuple[str, ...]
+    notes: tuple[str, ...]
+    checks: tuple[Check, ...]
+    sides: tuple[Side, Side]
+    groups: tuple[tuple[str, tuple[Line, ...]], ...]  # by scenario; the first is of everything
+    outcomes: tuple[Outcome, ...]
+    counts: str
+    subject: str
+    method: str
+    comparison: Comparison
+    forced: bool = False
+    commands: tuple[tuple[str, str], ...] = field(default=())
+
+
+def page(
+    comparison: Comparison,
+    gates: Sequence[GateResult],
+    *,
+    forced: bool = False,
+    checks: Sequence[Check] = (),
+    notes: Sequence[str] = (),
+) -> Page:
+    """`checks` besides the gates count for the verdict as these do."""
+    comparable = not comparison.comparability.reasons
+    verdict = overall(gates, comparable=comparable)
+    all_checks = [
+        *checks,
+        *(Check(text=f"fail if {item.gate.text}", verdict=item.verdict, why=item.why) for item in gates),
+    ]
+    if comparable:
+        verdict = _with(verdict, checks)
+    lines = [_line(row) for row in comparison.rows]
+    scopes = list(dict.fromkeys(row.scope for row in comparison.rows))
+    told = [*notes, *comparison.comparability.notes]
+    if comparison.is_of_single_runs:
+        told.insert(0, SINGLE_RUNS)
+    return Page(
+        verdict=verdict,
+        sentence=SENTENCES[verdict],
+        reasons=tuple(formatting.plain(reason) for reason in comparison.comparability.reasons),
+        notes=tuple(formatting.plain(note) for note in told),
+        checks=tuple(all_checks),
+        sides=(_side("baseline", comparison.base), _side("candidate", comparison.cand)),
+        groups=tuple(
+            (formatting.plain(at), tuple(li for li in lines if li.row.scope == at)) for at in scopes
+        ),
+        outcomes=tuple(_outcomes(comparison)),
+        counts=_counts(comparison.rows),
+        subject=_subject(comparison),
+        method=_method(comparison),
+        comparison=comparison,
+        forced=forced and not comparable,
+    )
+
+
+def _with(verdict: str, checks: Sequence[Check]) -> str:
+    found = {check.verdict for check in checks}
+    if "FAIL" in found:
+        return "FAIL"
+    if "UNDECIDED" in found and verdict != "FAIL":
+        return "CANNOT TELL"
+    return "PASS" if found and verdict == "NONE" else verdict
+
+
+def change(value: float | None, *, is_share: bool) -> str:
+    """`+12.3 %` of a duration, `-0.4 pp` of a share."""
+    if value is None or math.isnan(value):
+        return formatting.WITHHELD
+    if math.isinf(value):
+        return "+∞" if value > 0 else "−∞"
+    number = value * 100
+    if abs(number) >= 999.5 and not is_share:
+        return f"×{value + 1:,.0f}"
+    text = f"{number:+.1f}".replace("-", "−")
+    return f"{'±0.0' if text[1:] == '0.0' else text} {'pp' if is_share else '%'}"
+
+
+def interval(limits: Interval | None, *, is_share: bool) -> str:
+    if limits is None:
+        return ""
+    low, high = (change(value, is_share=is_share) for value in limits)
+    return f"{low} … {high}"
+
+
+def _value(row: Row, value: float | None) -> str:
+    if value is None:
+        return formatting.WITHHELD
+    return formatting.share(value) if row.is_share else formatting.duration(value)
+
+
+def _line(row: Row) -> Line:
+    title, meaning = _WORDS.get(row.metric) or glossary.metric(row.metric)
+
+    def runs(values: Sequence[float]) -> str:
+        if len(values) < 2:
+            return ""
+        ends = list(dict.fromkeys(_value(row, value) for value in (min(values), max(values))))
+        return f"{len(values)} runs: {' … '.join(ends)}"
+
+    return Line(
+        title=title if row.is_share else f"{title} p{row.percent}",
+        meaning=meaning,
+        name=row.name,
+        base=_value(row, row.base),
+        cand=_value(row, row.cand),
+        base_n=formatting.count(row.base_n),
+        cand_n=formatting.count(row.cand_n),
+        base_runs=runs(row.base_runs),
+        cand_runs=runs(row.cand_runs),
+        change=change(row.change, is_share=row.is_share),
+        interval=interval(row.interval, is_share=row.is_share),
+        slower=f"{row.superiority:.0%}" if row.superiority is not None else "",
+        verdict=row.verdict.value,
+        why=row.why,
+        row=row,
+    )
+
+
+def _side(role: str, runs: Sequence[Run]) -> Side:
+    results = [run.results for run in runs]
+    versions = dict.fromkeys(formatting.plain(item["target"].get("version") or "unknown") for item in results)
+    started = sum(item["turns"]["started"] for item in results)
+    ok = sum(item["turns"]["outcomes"].get("ok", 0) for item in results)
+    rate = [item["throughput_per_s"] for item in results if item["throughput_per_s"] is not None]
+    facts = (
+        ("runs", ", ".join(formatting.plain(run.name) for run in runs)),
+        ("window", ", ".join(dict.fromkeys(formatting.duration(r["window"]["duration_s"]) for r in results))),
+        ("load", ", ".join(dict.fromkeys(formatting.load(item) for item in results))),
+        ("exchanges", f"{formatting.count(started)} started, {formatting.count(ok)} ok"),
+        ("ok per second", " · ".join(formatting.rate(value) for value in rate) or formatting.WITHHELD),
+        ("target", ", ".join(dict.fromkeys(formatting.plain(item["target"]["url"]) for item in results))),
+    )
+    return Side(role=role, version=f"AstrBot {', '.join(versions)}", facts=facts)
+
+
+def _outcomes(comparison: Comparison) -> list[Outcome]:
+    def share(value: float, limits: Interval) -> str:
+        return f"{formatting.share(value)} ({limits.low * 100:.1f}–{limits.high * 100:.1f})"
+
+    return [
+        Outcome(
+            name=formatting.plain(row.outcome),
+            layer=glossary.layer(row.outcome),
+            base=formatting.count(row.base),
+            cand=formatting.count(row.cand),
+            base_share=share(row.base_share, row.base_interval),
+            cand_share=share(row.cand_share, row.cand_interval),
+            change=f"{change(row.cand_share - row.base_share, is_share=True)} "
+            f"({interval(row.interval, is_share=True)})",
+        )
+        for row in comparison.outcomes
+    ]
+
+
+def _counts(rows: Sequence[Row]) -> str:
+    """`2 worse, 9 same, 3 cannot tell`."""
+    found = [(verdict.value, sum(row.verdict is verdict for row in rows)) for verdict in ORDER]
+    return ", ".join(f"{n} {name}" for name, n in found if n)
+
+
+def _subject(comparison: Comparison) -> str:
+    first: Mapping[str, Any] = comparison.base[0].results
+    sides = [_side(role, runs) for role, runs in (("", comparison.base), ("", comparison.cand))]
+    runs = f"{len(comparison.base)} and {len(comparison.cand)} runs"
+    parts = (
+        f"candidate {sides[1].version} against baseline {sides[0].version}",
+        formatting.plain(first["scenario"]),
+        formatting.load(first),
+        formatting.duration(first["window"]["duration_s"]),
+        "one run each" if comparison.is_of_single_runs else runs,
+    )
+    return " · ".join(parts)
+
+
+def _method(comparison: Comparison) -> str:
+    return (
+        f"Intervals: {CONFIDENCE:.0%} each. Same: the whole interval is within "
+        f"±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: ±{comparison.share_margin * 100:g} pp). "
+        "Better, worse: the whole interval is beyond it, and no change at all is ruled out after Holm's "
+        "correction for the number of rows. Else: cannot tell. Durations are of all attempts, a failed one "
+        "being infinitely slow."
+    )

@@ -1,0 +1,195 @@
+"""`ttft_p95 worse by 10%` -> a condition on a comparison, and whether it came true.
+
+Three answers, as a gate that cannot tell is no pass: FAIL, PASS and UNDECIDED.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from astrometer.compare.change_verdict import ALPHA, Row, Verdict
+from astrometer.compare.comparison import Comparison
+from astrometer.compare.samples import ALL
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.slo.slo_parser import METRICS
+
+ANY = "any worse"
+SHARES = ("errors", "goodput")
+# What `any worse` must know something of: of all exchanges together.
+HEADLINE = (
+    "errors",
+    *(f"{metric}_p{percent}" for metric in ("ttft", "e2e", "duration") for percent in (50, 95)),
+)
+_EXPRESSION = re.compile(
+    r"(?:(?P<scope>[\w.-]+)\s*:\s*)?(?P<name>[a-z0-9_]+?)(?:_p(?P<percent>\d+))?\s+worse\s+by\s+"
+    r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|pp|us|ms|s)"
+)
+_UNIT = {"%": 0.01, "pp": 0.01, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_HELP = (
+    "write METRIC_pNN worse by LIMIT, such as 'ttft_p95 worse by 10%', 'chat: e2e_p50 worse by 200ms', "
+    "'errors worse by 1pp', or 'any worse'"
+)
+
+
+class GateError(ValueError):
+    """A condition that cannot be read, with the place and what exists."""
+
+
+class GateVerdict(StrEnum):
+    PASS = "PASS"  # noqa: S105 (a verdict, no password)
+    FAIL = "FAIL"
+    UNDECIDED = "UNDECIDED"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """`limit` as a share of the baseline, in seconds (`absolute`), or as a difference of shares."""
+
+    text: str
+    scope: str = ALL
+    metric: str = ""
+    percent: int | None = None
+    limit: float = 0.0
+    absolute: bool = False
+
+    @property
+    def is_any(self) -> bool:
+        return not self.metric
+
+    @property
+    def row_name(self) -> str:
+        return self.metric if self.percent is None else f"{self.metric}_p{self.percent}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """How a gate came out, and why in words."""
+
+    gate: Gate
+    verdict: GateVerdict
+    why: str
+
+
+def parse_gate(text: str) -> Gate:
+    """`[SCENARIO:] METRIC_pNN worse by LIMIT`, or `any worse`. Raises GateError."""
+    words = " ".join(text.split())
+    if words == ANY:
+        return Gate(text=words)
+    match = _EXPRESSION.fullmatch(words)
+    if match is None:
+        raise GateError(f"--fail-if {text!r}: cannot be read; {_HELP}")
+    name, percent, unit = match["name"], match["percent"], match["unit"]
+    if name in SHARES:
+        if percent or unit != "pp":
+            raise GateError(
+                f"--fail-if {text!r}: {name} is a share; write '{name} worse by 1pp' (percentage points)"
+            )
+    elif name in METRICS:
+        if percent is None:
+            raise GateError(f"--fail-if {text!r}: which percentile? write {name}_p95 worse by ...")
+        if int(percent) not in MIN_SAMPLES:
+            known = ", ".join(f"p{value}" for value in MIN_SAMPLES)
+            raise GateError(f"--fail-if {text!r}: p{percent} is not measured; there are {known}")
+        if unit == "pp":
+            raise GateError(f"--fail-if {text!r}: {name} is a duration; its limit is in %, us, ms or s")
+    else:
+        known = ", ".join((*METRICS, *SHARES))
+        raise GateError(f"--fail-if {text!r}: unknown metric {name!r}; there are {known}")
+    limit = float(match["number"]) * _UNIT[unit]
+    if unit in {"%", "pp"} and limit <= 0:
+        raise GateError(f"--fail-if {text!r}: the limit must be above zero")
+    return Gate(
+        text=words,
+        scope=match["scope"] or ALL,
+        metric=name,
+        percent=int(percent) if percent else None,
+        limit=limit,
+        absolute=unit not in {"%", "pp"},
+    )
+
+
+def check_scopes(gates: Sequence[Gate], comparison: Comparison) -> None:
+    """Raises GateError for a scenario that the runs do not have."""
+    known = {ALL, *(name for run in comparison.base for name in run.results["scenarios"])}
+    for gate in gates:
+        if gate.scope not in known:
+            raise GateError(
+                f"--fail-if {gate.text!r}: no scenario {gate.scope!r}; there are {', '.join(sorted(known))}"
+            )
+
+
+def judge(gates: Sequence[Gate], comparison: Comparison) -> list[GateResult]:
+    """Each gate's verdict. Of several gates each one has to be surer (Bonferroni)."""
+    named = sum(not gate.is_any for gate in gates)
+    return [_any(gate, comparison) if gate.is_any else _one(gate, comparison, named) for gate in gates]
+
+
+def _any(gate: Gate, comparison: Comparison) -> GateResult:
+    """A row that is worse fails it. It passes on evidence only: what is `cannot tell` may be anything."""
+
+    def result(verdict: GateVerdict, why: str) -> GateResult:
+        return GateResult(gate=gate, verdict=verdict, why=why)
+
+    rows = comparison.rows
+    unknown = [row for row in rows if row.verdict is Verdict.CANNOT_TELL]
+    told = f"cannot tell of {len(unknown)} of {len(rows)}"
+    if worse := [row for row in rows if row.verdict is Verdict.WORSE]:
+        return result(GateVerdict.FAIL, f"worse: {_names(worse)}")
+    if lost := [row for row in rows if row.lost]:
+        metrics = dict.fromkeys(_full(row.scope, row.metric) for row in lost)
+        return result(GateVerdict.UNDECIDED, f"no longer measured: {', '.join(metrics)}")
+    headline = [row for row in rows if row.scope == ALL and row.name in HEADLINE]
+    if doubtful := [row for row in headline if row.verdict is Verdict.CANNOT_TELL and row.looks_worse]:
+        return result(GateVerdict.UNDECIDED, f"may be worse: {_names(doubtful)}; {told}")
+    if all(row.is_share or row.verdict is Verdict.CANNOT_TELL for row in headline):
+        return result(GateVerdict.UNDECIDED, f"no duration can be told; {told}")
+    return result(GateVerdict.PASS, f"none is shown to be worse; {told}")
+
+
+def _one(gate: Gate, comparison: Comparison, gates: int) -> GateResult:
+    """FAIL: at or above the limit, and surely not without change. PASS: surely below the limit."""
+    alpha = ALPHA / gates
+    row = comparison.row(gate.scope, gate.row_name)
+    if row is None or row.change is None or row.base is None:
+        why = row.why if row is not None and row.why else "not measured on both sides"
+        return GateResult(gate=gate, verdict=GateVerdict.UNDECIDED, why=why)
+    sign = -1 if row.more_is_better else 1
+    limit = gate.limit / row.base if gate.absolute else gate.limit
+    if sign * row.change >= limit and _chance_below(row, 0.0, sign) <= alpha:
+        return GateResult(gate=gate, verdict=GateVerdict.FAIL, why="that much worse, and not by chance")
+    if sign * row.change >= limit:
+        return GateResult(
+            gate=gate,
+            verdict=GateVerdict.UNDECIDED,
+            why=f"that much worse, but at {1 - 2 * alpha:.1%} confidence it may be chance",
+        )
+    if 1 - _chance_below(row, limit, sign) <= alpha:
+        return GateResult(gate=gate, verdict=GateVerdict.PASS, why="surely not that much worse")
+    return GateResult(gate=gate, verdict=GateVerdict.UNDECIDED, why="the interval reaches the limit")
+
+
+def _chance_below(row: Row, change: float, sign: int) -> float:
+    """How surely it got worse by less than `change`."""
+    below = row.belief_below(sign * change)
+    return below if sign > 0 else 1 - below
+
+
+def _names(rows: Sequence[Row]) -> str:
+    return ", ".join(_full(row.scope, row.name) for row in rows)
+
+
+def _full(scope: str, name: str) -> str:
+    return name if scope == ALL else f"{scope}: {name}"
+
+
+def overall(results: Sequence[GateResult], *, comparable: bool) -> str:
+    """NOT COMPARABLE, FAIL, CANNOT TELL, PASS, or NONE when nothing was to be judged."""
+    if not comparable:
+        return "NOT COMPARABLE"
+    verdicts = {result.verdict for result in results}
+    if GateVerdict.FAIL in verdicts:
+        return "FAIL"
+    if GateVerdict.UNDECIDED in verdicts:
+        return "CANNOT TELL"
+    return "PASS" if verdicts else "NONE"

@@ -1,0 +1,178 @@
+"""The same part of the runs of both sides -> a row for each percentile and share, with its interval. Pure."""
+
+import math
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from statistics import NormalDist, fmean
+from typing import Any
+
+from astrometer.compare.bootstrap import Distribution, Sample, Student, log_change, superiority
+from astrometer.compare.change_verdict import ALPHA, OutcomeRow, Row
+from astrometer.compare.proportions import difference
+from astrometer.compare.samples import Cells, Effects, Side
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.wilson import Interval, Share
+
+# Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
+LEAST_MARGIN_S = 0.001
+LEAST_RUN = 20  # samples of a single run, whatever the pool has
+_Z = NormalDist().inv_cdf(1 - ALPHA)
+
+
+def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects: Effects) -> Row:
+    """A percentile of what every run measured."""
+    base, cand = cells.samples(metric, percent, effects)
+    numbers = [sum(sample.ecdf.n for sample in side) for side in (base, cand)]
+    enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= LEAST_RUN for s in (*base, *cand))
+    values = [[sample.percentile(percent) for sample in side] for side in (base, cand)]
+    typical = [_geometric_mean(side) for side in values]
+    row = Row(
+        scope=cells.scope,
+        metric=metric,
+        percent=percent,
+        base=typical[0] if enough else None,
+        cand=typical[1] if enough else None,
+        base_n=numbers[0],
+        cand_n=numbers[1],
+        base_runs=tuple(values[0]) if enough else (),
+        cand_runs=tuple(values[1]) if enough else (),
+        margin=margin,
+    )
+    if not enough:
+        return replace(row, why=f"too few samples: p{percent} needs {MIN_SAMPLES[percent]:,} on each side")
+    if percent == 50:  # it is of the metric, whatever the percentile
+        slower = superiority([sample.ecdf for sample in base], [sample.ecdf for sample in cand])
+        row = replace(row, superiority=slower)
+    if math.isinf(typical[0]) or math.isinf(typical[1]):
+        row = replace(row, why=f"more than {100 - percent} % of the attempts failed")
+        before, after = (_lost(side, percent) for side in (base, cand))
+        if before is None or after is None or before == after:
+            return row
+        change = math.inf if after else -math.inf
+        belief: Distribution = Student(center=change, scale=1.0, degrees=1)
+    else:
+        rng = random.Random(f"{cells.scope} {row.name}")  # noqa: S311
+        change, belief = log_change(base, cand, percent, rng)
+    low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
+    if low == -1 and high == math.inf:
+        return replace(row, change=_relative(change), why="failures may reach it: no interval")
+    return replace(
+        row,
+        margin=max(margin, LEAST_MARGIN_S / typical[0]),
+        change=_relative(change),
+        interval=Interval(low, high),
+        belief=belief,
+    )
+
+
+def unmeasured_row(
+    cells: Cells, metric: str, percent: int, margin: float, lacking: Mapping[Side, str]
+) -> Row:
+    """A percentile of what a side has no longer, or not yet: that is no reason to be silent about it."""
+    numbers = [sum(cells.counts(metric, side)) for side in Side]
+    return replace(
+        _bare(cells, metric, percent, numbers, margin),
+        why=" and ".join(lacking.values()),
+        is_unmeasured=True,
+        # With so few samples it may be chance, and would say nothing anyway.
+        lost=Side.CANDIDATE in lacking and numbers[0] >= MIN_SAMPLES[percent],
+    )
+
+
+def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int], margin: float) -> Row:
+    """What nothing is known of yet but how many samples there are."""
+    return Row(
+        scope=cells.scope,
+        metric=metric,
+        percent=percent,
+        base=None,
+        cand=None,
+        base_n=numbers[0],
+        cand_n=numbers[1],
+        base_runs=(),
+        cand_runs=(),
+        margin=margin,
+    )
+
+
+def errors_row(cells: Cells, margin: float) -> Row:
+    """Of everything that ended, the ramp included."""
+
+    def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
+        outcomes = cell["turns"]["outcomes"]
+        total = sum(outcomes.values())
+        return total - outcomes.get("ok", 0), total
+
+    return _share("errors", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
+
+
+def goodput_row(cells: Cells, margin: float) -> Row:
+    def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
+        good, share = cell["goodput"]["good"], cell["goodput"]["share"]
+        total = round(good / share) if share else cell["turns"]["started"] - cell["turns"]["excluded"]
+        return good, total
+
+    return _share("goodput", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
+
+
+def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margin: float) -> Row:
+    numbers = [sum(total for _, total in side) for side in counts]
+    row = _bare(cells, metric, None, numbers, margin)
+    if any(total == 0 for side in counts for _, total in side):
+        return replace(row, why="a run has nothing to count")
+    change = difference(*counts)
+    return replace(
+        row,
+        base=change.base.value,
+        cand=change.cand.value,
+        base_runs=tuple(count / total for count, total in counts[0]),
+        cand_runs=tuple(count / total for count, total in counts[1]),
+        base_interval=change.base.wilson(_Z),
+        cand_interval=change.cand.wilson(_Z),
+        change=change.value,
+        interval=Interval(change.quantile(ALPHA), change.quantile(1 - ALPHA)),
+        belief=change,
+    )
+
+
+def outcome_rows(base: list[Mapping[str, Any]], cand: list[Mapping[str, Any]]) -> list[OutcomeRow]:
+    totals = [[sum(run["turns"]["outcomes"].values()) for run in side] for side in (base, cand)]
+    if any(total == 0 for side in totals for total in side):
+        return []
+    names = {name for run in (*base, *cand) for name, n in run["turns"]["outcomes"].items() if n}
+    rows = []
+    for name in sorted(names, key=lambda name: (name != "ok", name)):
+        counts = [[run["turns"]["outcomes"].get(name, 0) for run in side] for side in (base, cand)]
+        change = difference(*([*zip(side, of, strict=True)] for side, of in zip(counts, totals, strict=True)))
+        rows.append(
+            OutcomeRow(
+                outcome=name,
+                base=sum(counts[0]),
+                cand=sum(counts[1]),
+                base_share=change.base.value,
+                cand_share=change.cand.value,
+                base_interval=change.base.wilson(_Z),
+                cand_interval=change.cand.wilson(_Z),
+                interval=Interval(change.quantile(ALPHA), change.quantile(1 - ALPHA)),
+            )
+        )
+    return rows
+
+
+def _lost(side: Sequence[Sample], percent: int) -> bool | None:
+    """Whether the percentile is one of the failures; None when chance alone might have decided it."""
+    allowed = 1 - percent / 100
+    shares = [sample.failed for sample in side]
+    low, high = Share(value=fmean(shares), n=sum(sample.n for sample in side)).wilson(_Z)
+    if low > allowed and min(shares) > allowed:
+        return True
+    return False if high < allowed and max(shares) < allowed else None
+
+
+def _geometric_mean(values: Sequence[float]) -> float:
+    return math.exp(fmean(math.log(value) for value in values))
+
+
+def _relative(log_ratio: float) -> float:
+    return math.expm1(log_ratio) if log_ratio < 700 else math.inf

@@ -1,0 +1,211 @@
+"""TOML and environment -> frozen settings: targets with named keys, probes, objectives.
+
+Secrets come from the environment or from files, never from the TOML itself. A key belongs to one target.
+Every error names the file, the place in it and the cure.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from astrometer.api.endpoints import SCOPES, SUB_SCOPES
+from astrometer.config.exporter_settings import build as build_exporter
+from astrometer.config.settings import (
+    ALL_SCOPES,
+    Budget,
+    Config,
+    ConfigError,
+    Key,
+    ProbeSettings,
+    Secret,
+    Target,
+    did_you_mean,
+)
+from astrometer.config.tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
+from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective
+
+DEFAULT_FILE = "astrometer.toml"
+KNOWN_SCOPES = (*SCOPES, *SUB_SCOPES, ALL_SCOPES)
+
+
+def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Config:
+    """Read `path`, or `astrometer.toml` here if there is one, or ASTRBOT_URL and ASTRBOT_API_KEY.
+
+    Raises ConfigError.
+    """
+    environ = os.environ if environ is None else environ
+    if path is None and Path(DEFAULT_FILE).is_file():
+        path = Path(DEFAULT_FILE)
+    if path is None:
+        return _from_environment(environ)
+    try:
+        raw = tomllib.loads(path.read_text("utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read ({exc.strerror})") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
+    try:
+        parsed = FileTable.model_validate(raw)
+    except ValidationError as exc:
+        raise ConfigError("\n".join(explain(str(path), exc))) from None
+    return _build(parsed, path, environ)
+
+
+def target_from_options(url: str, environ: Mapping[str, str], place: str = "--host") -> Target:
+    """A target given by its URL, with the key of ASTRBOT_API_KEY or of the file ASTRBOT_API_KEY_FILE.
+
+    ASTRBOT_API_KEY_ID: AstrBot's own id of that key. `place`: where the URL was given. Raises ConfigError.
+    """
+    keys = {}
+    own_id = environ.get("ASTRBOT_API_KEY_ID") or None
+    text = environ.get("ASTRBOT_API_KEY")
+    file = environ.get("ASTRBOT_API_KEY_FILE")
+    if text:
+        keys["default"] = Key(name="default", secret=_secret(text, "ASTRBOT_API_KEY"), id=own_id)
+    elif file:
+        secret = _read_secret(Path(file), "ASTRBOT_API_KEY_FILE")
+        keys["default"] = Key(name="default", secret=secret, id=own_id)
+    return Target(name="default", url=_url(url, place), keys=MappingProxyType(keys))
+
+
+def _from_environment(environ: Mapping[str, str]) -> Config:
+    url = environ.get("ASTRBOT_URL")
+    if not url:
+        raise ConfigError(
+            f"no target: write {DEFAULT_FILE}, or set ASTRBOT_URL and ASTRBOT_API_KEY "
+            "(or ASTRBOT_API_KEY_FILE)"
+        )
+    return Config(source="environment", targets={"default": target_from_options(url, environ, "ASTRBOT_URL")})
+
+
+def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
+    targets = {}
+    for name, target in parsed.targets.items():
+        place = f"{path}: targets.{name}"
+        keys = {
+            key: _key(f"{place}.keys.{key}", key, item, path, environ) for key, item in target.keys.items()
+        }
+        targets[name] = Target(
+            name=name,
+            url=_url(target.url, f"{place}.url"),
+            keys=MappingProxyType(keys),
+            budget=Budget(**target.budget.model_dump()),
+            concurrency=target.concurrency,
+        )
+    if not targets:
+        raise ConfigError(f'{path}: no targets; add [targets.NAME] with url = "http://..."')
+    probes = {}
+    for name, probe in parsed.probes.items():
+        for wanted in probe.targets or ():
+            if wanted not in targets:
+                raise ConfigError(
+                    f"{path}: probes.{name}.targets: no target {wanted!r}{did_you_mean(wanted, targets)}"
+                )
+        probes[name] = _probe_settings(probe)
+    objectives = []
+    for index, text in enumerate(parsed.slo.objectives):
+        try:
+            objectives.append(parse_objective(text))
+        except ObjectiveError as exc:
+            raise ConfigError(f"{path}: slo.objectives[{index}]: {exc}") from exc
+    try:
+        exporter = build_exporter(parsed.exporter, objectives)
+    except ValueError as exc:
+        raise ConfigError(f"{path}: exporter.{exc}") from exc
+    return Config(
+        source=str(path),
+        targets=MappingProxyType(targets),
+        probes=MappingProxyType(probes),
+        objectives=tuple(objectives),
+        exporter=exporter,
+        target_probes=MappingProxyType(
+            {
+                (target, name): _probe_settings(parsed.probes.get(name, ProbeTable()), own)
+                for target, item in parsed.targets.items()
+                for name, own in item.probes.items()
+            }
+        ),
+        state_dir=path.parent / parsed.state_dir if parsed.state_dir is not None else None,
+    )
+
+
+def _probe_settings(common: ProbeTable, own: TargetProbeTable | None = None) -> ProbeSettings:
+    """`own` replaces what it names; of `options` one by one."""
+    told = common.model_dump()
+    if own is not None:
+        changes = own.model_dump(exclude_unset=True)
+        told = {**told, **changes, "options": {**told["options"], **changes.get("options", {})}}
+    return ProbeSettings(
+        interval_s=told["interval"],
+        timeout_s=told["timeout"],
+        connect_s=told["connect"],
+        first_token_s=told["first_token"],
+        idle_s=told["idle"],
+        cleanup_s=told["cleanup"],
+        enabled=told["enabled"],
+        schedule=told["schedule"],
+        targets=tuple(told["targets"]) if told["targets"] is not None else None,
+        options=MappingProxyType(told["options"]),
+    )
+
+
+def _key(place: str, name: str, item: KeyTable, path: Path, environ: Mapping[str, str]) -> Key:
+    if (item.env is None) == (item.file is None):
+        raise ConfigError(f'{place}: say where the key is: env = "NAME" or file = "PATH" (one of the two)')
+    if item.env is not None:
+        text = environ.get(item.env)
+        if not text:
+            raise ConfigError(f"{place}.env: the environment variable {item.env} is not set")
+        secret = _secret(text, place)
+    else:
+        secret = _read_secret(path.parent / str(item.file), f"{place}.file")
+    for scope in item.scopes or ():
+        if scope not in KNOWN_SCOPES:
+            raise ConfigError(f"{place}.scopes: no scope {scope!r}{did_you_mean(scope, KNOWN_SCOPES)}")
+    scopes = frozenset(item.scopes) if item.scopes is not None else None
+    return Key(name=name, secret=secret, scopes=scopes, id=item.id)
+
+
+def _read_secret(path: Path, place: str) -> Secret:
+    try:
+        return _secret(path.read_text("utf-8"), place)
+    except OSError as exc:
+        raise ConfigError(f"{place}: {path} cannot be read ({exc.strerror})") from exc
+    except UnicodeDecodeError:
+        raise ConfigError(f"{place}: {path} is not a text file") from None
+
+
+def _secret(text: str, place: str) -> Secret:
+    # Files end with a line break, and Kubernetes makes variables of files.
+    text = text.strip()
+    # It goes into a header: a line break would be a second header.
+    if not text or not text.isascii() or not text.isprintable() or " " in text:
+        raise ConfigError(
+            f"{place}: not an API key (empty, or with spaces, line breaks or non-ASCII letters)"
+        )
+    return Secret(text)
+
+
+def _url(url: str, place: str) -> str:
+    if not _is_url(url):
+        meant = f"http://{url}"
+        like = meant if "://" not in url and _is_url(meant) else "http://127.0.0.1:6185"
+        raise ConfigError(f"{place}: {url!r} is not a URL like {like}")
+    parts = urlsplit(url)
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ConfigError(f"{place}: only scheme, host, port and path; keys go into [targets.NAME.keys]")
+    return url.rstrip("/")
+
+
+def _is_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        port_is_fine = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return port_is_fine and parts.scheme in ("http", "https") and bool(parts.hostname)

@@ -1,0 +1,144 @@
+"""Frozen settings: targets with named keys, probes, objectives. What `config` reads; no IO."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from astrometer.config.exporter_settings import ExporterSettings
+from astrometer.measure.slo.slo_parser import Objective
+
+ALL_SCOPES = "*"
+
+
+class ConfigError(ValueError):
+    """A setting that cannot be used: place and cure."""
+
+
+class Secret:
+    """A key's text; shows itself to nobody by accident."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Key:
+    """An API key of one target. `scopes` None: not said.
+
+    `id` is AstrBot's own id of the key; on 4.26 to 4.28 cleaning up needs it.
+    """
+
+    name: str
+    secret: Secret
+    scopes: frozenset[str] | None = None
+    id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """What the probes of one target may spend in a UTC day; None: as much as they like."""
+
+    tokens_per_day: int | None = None
+    runs_per_day: int | None = None  # of probes that cost tokens
+
+    @property
+    def is_endless(self) -> bool:
+        return self.tokens_per_day is None and self.runs_per_day is None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One AstrBot server. `concurrency`: how many of its probes run at a time."""
+
+    name: str
+    url: str
+    keys: Mapping[str, Key] = field(default_factory=lambda: MappingProxyType({}))
+    budget: Budget = field(default_factory=Budget)
+    # Every keyed request costs AstrBot some 40 ms of its only event loop.
+    concurrency: int = 2
+
+    def key_for(self, scope: str) -> Key | None:
+        """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""
+        stated = [
+            key for key in self.keys.values() if key.scopes is not None and key.scopes & {scope, ALL_SCOPES}
+        ]
+        open_ = [key for key in self.keys.values() if key.scopes is None]
+        return next(iter([*stated, *open_]), None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeSettings:
+    """How often a probe runs and how long it may take (seconds); `options` are the probe's own.
+
+    `interval_s` None: as the probe file says. `first_token_s` None: as long as the whole run may take.
+    """
+
+    interval_s: float | None = None
+    timeout_s: float = 60.0
+    connect_s: float = 10.0
+    first_token_s: float | None = None
+    idle_s: float = 30.0
+    cleanup_s: float = 15.0
+    enabled: bool = True
+    schedule: bool = True  # False: asked by `/probe` only
+    targets: tuple[str, ...] | None = None  # None: all
+    options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """Everything that a command may need. `source` is where it came from, for messages."""
+
+    source: str
+    targets: Mapping[str, Target]
+    probes: Mapping[str, ProbeSettings] = field(default_factory=lambda: MappingProxyType({}))
+    objectives: tuple[Objective, ...] = ()
+    # By target and probe: what [targets.NAME.probes.PROBE] changes, over what [probes.PROBE] says.
+    target_probes: Mapping[tuple[str, str], ProbeSettings] = field(
+        default_factory=lambda: MappingProxyType({})
+    )
+    state_dir: Path | None = None
+    exporter: ExporterSettings = field(default_factory=ExporterSettings)
+
+    def probe(self, name: str, target: str | None = None) -> ProbeSettings:
+        """The settings of the probe called `name` (on `target`); the defaults when nothing is said."""
+        own = self.target_probes.get((target, name)) if target is not None else None
+        return own or self.probes.get(name, ProbeSettings())
+
+    def target(self, name: str | None = None) -> Target:
+        """The target called `name`, or the only one. Raises ConfigError."""
+        if name is None and len(self.targets) == 1:
+            return next(iter(self.targets.values()))
+        if name is None:
+            raise ConfigError(f"{self.source}: several targets; choose one of {', '.join(self.targets)}")
+        if name not in self.targets:
+            raise ConfigError(f"{self.source}: no target {name!r}{did_you_mean(name, self.targets)}")
+        return self.targets[name]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error's sentence."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    if close:
+        return f' (did you mean "{close[0]}"?)'
+    return f" (there are: {', '.join(known)})" if known else ""

@@ -1,0 +1,210 @@
+"""The state of a running test -> Prometheus series, rendered at each scrape. Every name of them is here.
+
+Nothing is recorded twice: the classic buckets are cut from the tally's own histograms. Labels are bounded:
+the scenarios of the locustfile and the closed list of outcomes. Each test begins at 0 again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from gevent.pywsgi import WSGIServer
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from astrometer import __version__
+from astrometer.api.outcome import Outcome
+from astrometer.load.live.live_state import LiveState, breathe
+from astrometer.measure.buckets import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally import Cell
+
+PREFIX = "astrbot_load_"
+# name -> (the tally's metric, buckets, help)
+HISTOGRAMS = {
+    "time_to_first_token_seconds": ("ttft", TTFT_BUCKETS_S, "Send to first model output"),
+    "time_to_first_token_effective_seconds": (
+        "ttft_effective",
+        TTFT_BUCKETS_S,
+        "Intended arrival to first model output",
+    ),
+    "inter_chunk_gap_seconds": ("chunk_gap", GAP_BUCKETS_S, "Gaps between content events"),
+    "end_to_end_seconds": ("e2e", DURATION_BUCKETS_S, "Send to last content event"),
+    "end_to_end_effective_seconds": (
+        "e2e_effective",
+        DURATION_BUCKETS_S,
+        "Intended arrival to last content event",
+    ),
+    "duration_seconds": ("duration", DURATION_BUCKETS_S, "Plain calls: send to the whole answer"),
+}
+OF_GOOD = "; of turns that went well, after the warm-up."
+
+
+class LoadCollector:
+    """What a registry asks at each scrape."""
+
+    def __init__(self, state: LiveState) -> None:
+        self._state = state
+
+    def describe(self) -> Iterable[Metric]:
+        """Nothing: or registering would already collect."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        scenarios = self._state.scenarios()
+        yield from self._info()
+        yield from _counters({name: self._state.counts(name) for name in scenarios})
+        for name, (metric, bounds, text) in HISTOGRAMS.items():
+            family = HistogramMetricFamily(PREFIX + name, text + OF_GOOD, labels=["scenario"])
+            for scenario in scenarios:
+                found = self._state.histograms(scenario, metric)
+                family.add_metric([scenario], *classic(found, bounds))
+            yield family
+            breathe()
+        yield from self._load()
+        yield from self._generator()
+
+    def _info(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(f"{PREFIX}build_info", "Always 1.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        run = self._state.run
+        if run is None:
+            return
+        info = GaugeMetricFamily(
+            f"{PREFIX}run_info",
+            "Always 1: what is loaded, and AstrBot's version as far as it was told.",
+            labels=["scenario", "target", "version"],
+        )
+        info.add_metric([self._state.name, self._state.host, run.settings.version or ""], 1)
+        yield info
+        yield _gauge("run_start_timestamp_seconds", "When the test began.", run.started_at)
+        stopped_at = run.started_at + run.elapsed_s if run.is_over else None
+        yield _gauge(
+            "run_stop_timestamp_seconds", "When nothing new began any more; absent before.", stopped_at
+        )
+        yield _gauge("warmup_seconds", "Ramp and warm-up, not measured.", run.settings.warmup_s)
+
+    def _load(self) -> Iterator[Metric]:
+        yield _gauge("users", "Simulated users; in an open model what carries the rate.", self._state.users)
+        yield _gauge(
+            "arrivals_per_second",
+            "Open model: the rate of arrivals that is asked for; absent in a closed one.",
+            self._state.arrivals_per_s,
+        )
+        yield _gauge(
+            "stage_number", "The stage of the shape, from 1; absent without a shape.", self._state.stage()
+        )
+
+    def _generator(self) -> Iterator[Metric]:
+        health = self._state.generator()
+        if health is None:
+            return
+        p = "generator_"
+        yield _gauge(f"{p}processes", "Load processes that have reported.", health.processes)
+        yield _gauge(
+            f"{p}loop_lag_p99_seconds",
+            "Event-loop lag of the worst process, p99 of the test; above 0.02 the run is INVALID.",
+            health.loop_lag_p99_s,
+        )
+        yield _gauge(
+            f"{p}loop_lag_max_seconds", "The longest event-loop lag of the test.", health.loop_lag_max_s
+        )
+        yield _gauge(
+            f"{p}cpu_ratio",
+            "Busiest five seconds of the busiest process, of one core; above 0.9 the run is INVALID.",
+            health.cpu_max,
+        )
+        yield _gauge(
+            f"{p}schedule_lag_p99_seconds",
+            "How late exchanges were started, p99 of the test; above 0.05 the run is INVALID.",
+            health.schedule_lag_p99_s,
+        )
+        yield _gauge(f"{p}lost_workers", "Workers that vanished, known at the end.", health.lost_workers)
+
+
+def classic(
+    histograms: Iterable[Histogram], bounds_s: Sequence[float]
+) -> tuple[list[tuple[str, int]], float]:
+    """Cumulative counts by upper bound, the last of them infinite, and the sum of the samples.
+
+    Exact to the histograms' three digits.
+    """
+    counts, n, total_s = [0] * len(bounds_s), 0, 0.0
+    for histogram in histograms:
+        counts = [a + b for a, b in zip(counts, histogram.cumulative(bounds_s), strict=True)]
+        n += histogram.n
+        total_s += histogram.sum
+        breathe()
+    # The bounds as prometheus-client writes them: "5.0".
+    labels = [str(float(bound)) for bound in bounds_s]
+    return [*zip(labels, counts, strict=True), ("+Inf", n)], total_s
+
+
+def application(state: LiveState) -> Callable[..., Any]:
+    """A WSGI application that answers any path with the metrics."""
+    registry = CollectorRegistry()
+    registry.register(LoadCollector(state))
+    return make_wsgi_app(registry)
+
+
+def serve(app: Callable[..., Any], host: str, port: int) -> WSGIServer:
+    """Serve `/metrics` beside the test, in the same event loop. Raises OSError when the port is taken."""
+
+    def only_metrics(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        if environ["PATH_INFO"] == "/metrics":
+            return app(environ, start_response)
+        start_response("404 Not Found", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"See /metrics\n"]
+
+    server = WSGIServer((host, port), only_metrics, log=None)
+    server.start()
+    return server
+
+
+def add_route(web_ui: Any, base_path: str, app: Callable[..., Any]) -> None:
+    """`/metrics` of Locust's web UI; behind its login where there is one."""
+    from flask import Response, request  # noqa: PLC0415 (only where there is a web UI)
+
+    def metrics() -> Any:
+        return Response.from_app(app, request.environ)
+
+    web_ui.app.add_url_rule(
+        f"{base_path.rstrip('/')}/metrics", "astrometer_metrics", web_ui.auth_required_if_enabled(metrics)
+    )
+
+
+def _counters(cells: dict[str, Cell]) -> Iterator[Metric]:
+    started = CounterMetricFamily(
+        f"{PREFIX}started", "Exchanges begun: turns and plain calls.", labels=["scenario"]
+    )
+    turns = CounterMetricFamily(
+        f"{PREFIX}turns", "Exchanges ended, by outcome.", labels=["scenario", "outcome"]
+    )
+    in_flight = GaugeMetricFamily(f"{PREFIX}in_flight", "Exchanges begun and not ended.", labels=["scenario"])
+    tokens = CounterMetricFamily(
+        f"{PREFIX}tokens", "Tokens that the server reported.", labels=["scenario", "direction"]
+    )
+    sizes = CounterMetricFamily(
+        f"{PREFIX}body_bytes",
+        "Bytes in bodies, where the operation counts them.",
+        labels=["scenario", "direction"],
+    )
+    for scenario, cell in cells.items():
+        started.add_metric([scenario], cell.started)
+        in_flight.add_metric([scenario], cell.started - cell.outcomes.total())
+        for outcome in Outcome:
+            turns.add_metric([scenario, outcome.value], cell.outcomes[outcome.value])
+        for direction in ("input", "output"):
+            tokens.add_metric([scenario, direction], cell.tokens[f"{direction}_tokens"])
+        for direction in ("sent", "received"):
+            sizes.add_metric([scenario, direction], cell.bytes[f"bytes_{direction}"])
+    yield from (started, turns, in_flight, tokens, sizes)
+
+
+def _gauge(name: str, text: str, value: float | None) -> Metric:
+    """Without a series where there is no value: missing is not zero."""
+    family = GaugeMetricFamily(PREFIX + name, text)
+    if value is not None:
+        family.add_metric([], value)
+    return family

@@ -1,0 +1,106 @@
+"""A running test -> what its live views show: the tab in Locust's web UI and the Prometheus metrics.
+
+Reads the tally as it is merged and keeps nothing of its own. In a distributed test it is as old as the
+workers' last reports, three seconds at most. What its readers do with large histograms takes milliseconds:
+they must let the event loop go on between any two of them (`breathe`), or they would disturb what they show.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import gevent
+from locust.runners import MasterRunner
+
+from astrometer.load.health import ProcessHealth, worst
+from astrometer.load.run import Run
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.results.run_info import GeneratorHealth
+from astrometer.measure.slo.validity import schedule_lag_limit_s
+from astrometer.measure.tally import Cell
+
+
+def breathe() -> None:
+    """Let users go on: a chunk that arrives meanwhile is stamped late otherwise."""
+    gevent.sleep(0)
+
+
+class LiveState:
+    """The test that goes on, or the last one. `current`: None before the first."""
+
+    def __init__(self, environment: Any, current: Callable[[], Run | None]) -> None:
+        self._environment = environment
+        self._current = current
+
+    @property
+    def run(self) -> Run | None:
+        return self._current()
+
+    @property
+    def name(self) -> str:
+        """Of the locustfile, or how the target would be called in a result."""
+        return str(self._environment.locustfile or "locustfile").removesuffix(".py")
+
+    @property
+    def host(self) -> str:
+        hosts = [self._environment.host, *(user.host for user in self._environment.user_classes)]
+        return next((str(host).rstrip("/") for host in hosts if host), "")
+
+    @property
+    def users(self) -> int:
+        return int(self._environment.runner.user_count)
+
+    @property
+    def arrivals_per_s(self) -> float | None:
+        """What the users of an open model stand for; None in a closed one."""
+        run = self.run
+        if run is None or run.settings.rate_unit <= 0:
+            return None
+        return self.users * run.settings.rate_unit
+
+    def scenarios(self) -> list[str]:
+        """Those that the locustfile has, and any others that were seen."""
+        known = {str(user.scenario) for user in self._environment.user_classes if hasattr(user, "scenario")}
+        run = self.run
+        if run is not None:
+            known |= {key.scenario for key in (*run.tally.cells, *run.tally.excluded)}
+        return sorted(known)
+
+    def counts(self, scenario: str) -> Cell:
+        """Of whatever began; without its histograms."""
+        total, run = Cell(), self.run
+        if run is not None:
+            for cells in (run.tally.cells, run.tally.excluded):
+                for key, cell in cells.items():
+                    if key.scenario == scenario:
+                        bare = replace(cell, ok=defaultdict(Histogram), failed=defaultdict(Histogram))
+                        total.merge(bare)
+        return total
+
+    def histograms(self, scenario: str | None, metric: str) -> list[Histogram]:
+        """Of each operation, or of all scenarios: good turns that began after ramp and warm-up."""
+        run = self.run
+        return [
+            cell.ok[metric]
+            for key, cell in (run.tally.cells if run is not None else {}).items()
+            if metric in cell.ok and scenario in (None, key.scenario)
+        ]
+
+    def generator(self) -> GeneratorHealth | None:
+        run = self.run
+        if run is None:
+            return None
+        processes = list(run.processes.values())
+        if not processes and not isinstance(self._environment.runner, MasterRunner):
+            processes = [ProcessHealth(run.health.lag, run.health.cpu_max)]
+        limit_s = schedule_lag_limit_s(run.settings.objectives)
+        return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
+
+    def stage(self) -> int | None:
+        """The number of the stage that goes on, from 1; None without a profile, or when it is over."""
+        run = self.run
+        if run is None or run.profile is None or run.is_over:
+            return None
+        started = [stage for stage in run.profile.stages if stage.start_s <= run.elapsed_s]
+        return len(started)

@@ -1,0 +1,182 @@
+"""Locust users as rate tokens -> arrivals at their intended times. The open model, in one load process.
+
+In the open model each user that Locust spawns stands for `--rate-unit` arrivals per second, so Locust's
+spawning, shapes, workers and web UI steer a rate, of which `rate_sync` tells. The tokens only wait; this
+engine starts its share of the arrivals on the schedule of `arrivals`, each in a greenlet of its own,
+whether or not earlier ones are done. A late start is schedule lag; an arrival beyond the cap of running ones
+is counted as dropped, and so is one whose task ends before it asks anything.
+"""
+
+import logging
+import math
+import time
+import traceback
+from collections import defaultdict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.pool import Group
+from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet
+
+from astrometer.load.schedule.arrivals import WHOLE, Arrivals, Process, Share
+
+log = logging.getLogger(__name__)
+
+LONGEST_SLEEP_S = 0.5
+# Workers are told of a change of the rate so long before it is due, so that all have heard of it in time.
+LEAD_S = 0.1
+_TASK_ENDS = (StopUser, StopTest, InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """From `t` (`perf_counter`) on there are so many users of each class, in all processes together."""
+
+    t: float
+    users: Mapping[str, int]
+    share: Share = WHOLE  # of this process
+    user_seconds: Mapping[str, float] | None = None  # until `t`; None: nobody but this process counts them
+
+
+# ruff: noqa: SLF001 (what Locust's runner does with a user, this engine does with a performer)
+class OpenModel:
+    """Starts the arrivals of one process. `unit`: arrivals per second of one token."""
+
+    def __init__(
+        self, environment: Any, *, unit: float, process: Process, seed: int, max_in_flight: int
+    ) -> None:
+        self._environment = environment
+        self._unit = unit
+        self._process = process
+        self._seed = seed
+        self._max_in_flight = max_in_flight
+        self._changes: deque[Change] = deque()  # of the rate, still to come
+        self._schedules: dict[type, Arrivals] = {}
+        self._idle: dict[type, list[Any]] = defaultdict(list)
+        self._busy: set[Any] = set()
+        self._running = Group()
+        self._changed = Event()
+        self._greenlet: Any = None
+        self._intended = 0
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._running)
+
+    def take_intended(self) -> int:
+        """Arrivals since the last call."""
+        taken, self._intended = self._intended, 0
+        return taken
+
+    def start(self) -> None:
+        self._greenlet = gevent.spawn(self._run)
+
+    def hold(self, token: Any) -> None:
+        """What a spawned user does instead of its tasks: stand for its share of the rate until stopped."""
+        token._state = LOCUST_STATE_WAITING  # Locust may stop it at any time
+        Event().wait()
+
+    def change(self, change: Change) -> None:
+        """Hear of a change of the rate; they come in order."""
+        if self._greenlet is not None:
+            self._changes.append(change)
+            self._changed.set()
+
+    def no_more_arrivals(self) -> None:
+        """The window ends: what was due until now still starts, nothing after it does."""
+        if self._greenlet is None:
+            return
+        self._greenlet.kill(block=False)
+        self._start_due(time.perf_counter())
+        self._greenlet = None
+        self._changes.clear()
+        self._schedules.clear()
+
+    def drain(self, timeout_s: float | None) -> None:
+        """Let running arrivals end within `timeout_s`; what still runs then is cut off, and counted so."""
+        for performer in self._busy:
+            performer._state = LOCUST_STATE_STOPPING  # its next `wait` ends the task
+        self._running.join(timeout=timeout_s or 0)
+        self._running.kill(block=True)
+        for performers in self._idle.values():
+            for performer in performers:
+                performer.on_stop()
+        self._idle.clear()
+
+    def _follow(self, change: Change) -> None:
+        kinds = {kind.__name__: kind for kind in self._environment.user_classes}
+        for stream, name in enumerate(sorted(change.users)):
+            kind = kinds[name]
+            if kind not in self._schedules:
+                self._schedules[kind] = Arrivals(self._process, seed=self._seed, stream=stream)
+            rate = change.users[name] * self._unit
+            so_far = None if change.user_seconds is None else change.user_seconds[name] * self._unit
+            for t_intended in self._schedules[kind].change(change.t, rate, change.share, so_far):
+                self._arrive(kind, t_intended)
+
+    def _run(self) -> None:
+        loop = gevent.get_hub().loop
+        while True:
+            self._start_due(time.perf_counter())
+            dues = [schedule.due() for schedule in self._schedules.values()]
+            due = min([*dues, *(change.t for change in self._changes)], default=math.inf)
+            self._changed.clear()
+            loop.update_now()  # or the timer would count from the beginning of the loop's round
+            wait_s = min(max(due - time.perf_counter(), 0.0), LONGEST_SLEEP_S)
+            self._changed.wait(wait_s)
+
+    def _start_due(self, now: float) -> None:
+        while self._changes and self._changes[0].t <= now:
+            self._follow(self._changes.popleft())
+        for kind, schedule in list(self._schedules.items()):
+            for t_intended in schedule.take_until(now):
+                self._arrive(kind, t_intended)
+
+    def _arrive(self, kind: type, t_intended: float) -> None:
+        self._intended += 1
+        idle = self._idle[kind]
+        performer = idle.pop() if idle else self._new_performer(kind)
+        if self.in_flight >= self._max_in_flight:
+            performer.drop_arrival(t_intended)
+            idle.append(performer)
+            return
+        self._busy.add(performer)
+        self._running.spawn(self._perform, kind, performer, t_intended)
+
+    def _new_performer(self, kind: type) -> Any:
+        performer = kind(self._environment)
+        performer._taskset_instance = DefaultTaskSet(performer)
+        performer._state = None
+        return performer
+
+    def _perform(self, kind: type, performer: Any, t_intended: float) -> None:
+        """One arrival: a task of the user, whose first exchange was due at `t_intended`."""
+        tasks = performer._taskset_instance
+        is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
+        ready = False
+        try:
+            if is_new:
+                performer.greet()
+            ready = True
+            performer.t_intended = t_intended
+            tasks.execute_task(tasks.get_next_task())
+        except _TASK_ENDS:
+            pass  # the ways in which a task says that it is done
+        except Exception as exc:  # noqa: BLE001 (a user's own code; Locust does the same)
+            self._environment.events.user_error.fire(
+                user_instance=performer, exception=exc, tb=exc.__traceback__
+            )
+            log.error("%s\n%s", exc, traceback.format_exc())  # noqa: TRY400
+        finally:
+            if not ready:  # its `on_start` failed or was killed
+                performer._state = None
+            if not ready or performer.t_intended is not None:  # nothing was asked, and that must count
+                performer.drop_arrival(t_intended)
+            performer.t_intended = None
+            self._busy.discard(performer)
+        # Not reached by one that was killed: its connection is in an unknown state.
+        self._idle[kind].append(performer)

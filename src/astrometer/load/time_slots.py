@@ -1,0 +1,131 @@
+"""Half-second slots of a run, in each load process -> what is known of any window, on the master.
+
+A search finds its windows while the run goes on, and workers cannot be told of a border in time. So every
+process counts by slots, from the start of the run on its own clock, and a window is made of whole slots.
+"""
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astrometer.measure.capacity.search_step import StepHealth
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally import Cell, Tally
+
+SLOT_S = 0.5
+LONGEST_S = 12 * 3600.0
+_TO_BEGIN_S = 0.3  # an exchange that was due in a slot has begun by then
+
+
+def borders(start_wall_s: float) -> list[float]:
+    """When each slot begins: the stages of such a run's tally."""
+    return [start_wall_s + number * SLOT_S for number in range(round(LONGEST_S / SLOT_S))]
+
+
+def slot_of(elapsed_s: float) -> int:
+    """The slot that goes on then."""
+    return int(elapsed_s / SLOT_S)
+
+
+def complete_until(elapsed_s: float) -> int:
+    """The first slot that may not be complete in what was reported then."""
+    return max(0, slot_of(elapsed_s - _TO_BEGIN_S))
+
+
+class SlotBook:
+    """What one process notes beside its tally: its lag, its CPU time, and answers as they come back."""
+
+    def __init__(self, elapsed: Callable[[], float]) -> None:
+        self._elapsed = elapsed
+        self._lag: dict[int, Histogram] = defaultdict(Histogram)
+        self._cpu_s: Counter[int] = Counter()
+        self._completed: Counter[int] = Counter()
+        self._cpu_before = time.process_time()
+
+    def sampled(self, lag_s: float) -> None:
+        """A late wake-up; called a hundred times a second."""
+        slot, cpu = slot_of(self._elapsed()), time.process_time()
+        self._lag[slot].record(lag_s)
+        self._cpu_s[slot] += cpu - self._cpu_before  # type: ignore[assignment]  # a counter of seconds
+        self._cpu_before = cpu
+
+    def ended(self, exception: BaseException | None = None, **_: Any) -> None:
+        """An exchange came to its end, now; listens to Locust's `request`."""
+        if exception is None:
+            self._completed[slot_of(self._elapsed())] += 1
+
+    def take(self) -> dict[str, Any]:
+        """What was noted since the last call, for shipping, and until when."""
+        wire = {
+            "until_s": self._elapsed(),
+            "lag": {slot: lag.to_wire() for slot, lag in self._lag.items()},
+            "cpu_s": dict(self._cpu_s),
+            "completed": dict(self._completed),
+        }
+        self._lag, self._cpu_s, self._completed = defaultdict(Histogram), Counter(), Counter()
+        return wire
+
+
+@dataclass(slots=True)
+class _Process:
+    until_s: float = 0.0
+    lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    cpu_s: Counter[int] = field(default_factory=Counter)
+
+
+class Slots:
+    """What all processes noted."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, _Process] = defaultdict(_Process)
+        self._completed: Counter[int] = Counter()
+
+    @property
+    def processes(self) -> Collection[str]:
+        """Those that reported at least once."""
+        return self._processes.keys()
+
+    def note(self, process: str, wire: Mapping[str, Any]) -> None:
+        known = self._processes[process]
+        known.until_s = max(known.until_s, wire["until_s"])
+        for slot, lag in wire["lag"].items():
+            known.lag[int(slot)].merge(Histogram.from_wire(lag))
+        known.cpu_s.update({int(slot): cpu_s for slot, cpu_s in wire["cpu_s"].items()})
+        self._completed.update({int(slot): n for slot, n in wire["completed"].items()})
+
+    def complete_until(self, processes: Collection[str]) -> int:
+        """The first slot that one of them may still add to."""
+        return min((complete_until(self._processes[name].until_s) for name in processes), default=0)
+
+    def completed(self, first: int, end: int) -> int:
+        """Good answers that came back in the window `first` <= slot < `end`."""
+        return sum(self._completed[slot] for slot in range(first, end))
+
+    def health(self, first: int, end: int) -> StepHealth:
+        """The worst process in the window."""
+        lags, cpus = [], []
+        for process in self._processes.values():
+            lag = Histogram()
+            for slot in range(first, end):
+                if slot in process.lag:
+                    lag.merge(process.lag[slot])
+            lags.append(lag.percentile(99))
+            cpus.append(sum(process.cpu_s[slot] for slot in range(first, end)) / ((end - first) * SLOT_S))
+        return StepHealth(
+            loop_lag_p99_s=max((lag for lag in lags if lag is not None), default=None),
+            cpu_max=max(cpus, default=None),
+        )
+
+
+def cells(tally: Tally, first: int, end: int, only: Collection[str] | None = None) -> dict[str | None, Cell]:
+    """The turns that were intended in the window: all, and of the scenarios that are judged on their own."""
+    found: dict[str | None, Cell] = {None: Cell()}
+    for slot in range(first, end):
+        if slot in tally.stages:
+            found[None].merge(tally.stages[slot], only)
+    for key, cell in tally.stage_scenarios.items():
+        if first <= key.stage < end:
+            found.setdefault(key.scenario, Cell()).merge(cell, only)
+    return found

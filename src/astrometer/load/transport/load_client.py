@@ -1,0 +1,256 @@
+"""A request -> chunks, each stamped as it leaves the socket -> an exchange. HTTP/1.1 on gevent sockets.
+
+The loop is: receive what is there, stamp, then parse. Nothing waits for a full buffer or a line. Every wait
+ends at the exchange's own deadline, so heartbeats extend nothing. No retries, no redirects, no gzip. One
+client is one user: it has one connection, kept alive.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gevent import GreenletExit
+
+from geventhttpclient._parser import HTTPResponseParser
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+
+from astrometer import __version__
+from astrometer.api.endpoints import Scope
+from astrometer.api.outcome import Outcome
+from astrometer.config.settings import Secret
+from astrometer.load.transport.deadline import Alarm, Expired, Ring, readable
+from astrometer.load.transport.load_connection import MAX_IDLE_S, Broken, Origin, dial, is_stale
+
+BLOCK_BYTES = 64 * 1024
+
+
+class Exchange(Protocol):
+    """What the client drives: `api.chat_exchange.ChatExchange`, or `api.call_exchange.CallExchange`."""
+
+    def sent(self, t: float) -> None: ...
+    def body_began(self, t: float) -> None: ...
+    def body_sent(self, t: float) -> None: ...
+    def headers(self, t: float, status: int, content_type: str) -> None: ...
+    def feed(self, t: float, chunk: bytes) -> object: ...
+    def eof(self, t: float) -> None: ...
+    def lost(self, t: float, outcome: Outcome, detail: str = "") -> None: ...
+    def expire(self, t: float) -> None: ...
+    def abort(self, t: float, outcome: Outcome) -> None: ...
+    def deadline(self) -> tuple[float, Outcome]: ...
+    @property
+    def done(self) -> bool: ...
+
+
+class Body(Protocol):
+    """A body that is made while it is sent; it must yield exactly `length` bytes."""
+
+    @property
+    def length(self) -> int: ...
+    def __iter__(self) -> Iterator[bytes]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """One HTTP request. `path` begins with a slash; `scope` picks the key, None sends none."""
+
+    method: str
+    path: str
+    scope: Scope | None
+    body: bytes | Body = b""
+    content_type: str | None = None
+    accept: str = "application/json"
+
+    @property
+    def length(self) -> int:
+        return len(self.body) if isinstance(self.body, bytes) else self.body.length
+
+
+class _Parser(HTTPResponse):
+    """geventhttpclient's HTTP parser, off its socket."""
+
+    # HTTPResponse's own is a detour for answers to HEAD.
+    feed = HTTPResponseParser.feed  # type: ignore[assignment]
+
+    def take(self) -> bytes:
+        body = bytes(self._body_buffer)
+        self._body_buffer.clear()
+        return body
+
+    @property
+    def head_is_complete(self) -> bool:
+        # An interim answer (1xx) is followed by the real one.
+        return bool(self.headers_complete and self.get_code() >= 200)
+
+    @property
+    def is_complete(self) -> bool:
+        return bool(self.message_complete and self.get_code() >= 200)
+
+
+class Client:
+    """One user's way to one server. Not to be shared between greenlets."""
+
+    def __init__(
+        self,
+        base_url: str,
+        key_for: Callable[[Scope], Secret | None],
+        *,
+        connect_timeout_s: float = 10.0,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._origin = Origin.of(base_url)
+        self._key_for = key_for
+        self._connect_timeout_s = connect_timeout_s
+        self._now = now
+        self._socket: Any = None
+        self._idle_since = 0.0
+
+    def run(self, request: Request, exchange: Exchange) -> None:
+        """Drive `exchange` from its send to its end; afterwards it is done, whatever happened.
+
+        A greenlet that is killed in here (a user stopped at the end of the run) leaves the exchange as
+        CUTOFF, and the kill goes on.
+        """
+        exchange.sent(self._now())
+        try:
+            self._connect(exchange)
+            self._send(request, exchange)
+            self._receive(request, exchange)
+        except Expired:
+            self.close()
+            exchange.expire(self._now())
+        except Broken as exc:
+            self.close()
+            exchange.lost(self._now(), exc.outcome, exc.detail)
+        except BaseException as exc:
+            self.close()
+            is_kill = isinstance(exc, GreenletExit)
+            exchange.abort(self._now(), Outcome.CUTOFF if is_kill else Outcome.CLIENT_CANCEL)
+            raise
+
+    def close(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):
+                self._socket.close()
+            self._socket = None
+
+    def _connect(self, exchange: Exchange) -> None:
+        if self._socket is not None and (
+            self._now() - self._idle_since > MAX_IDLE_S or is_stale(self._socket)
+        ):
+            self.close()
+        if self._socket is None:
+            left_s = self._left_s(exchange)
+            try:
+                self._socket = dial(self._origin, min(self._connect_timeout_s, left_s))
+            except Broken as exc:
+                if exc.outcome is Outcome.TIMEOUT_CONNECT and left_s < self._connect_timeout_s:
+                    raise Expired from exc
+                raise
+
+    def _left_s(self, exchange: Exchange) -> float:
+        left_s = exchange.deadline()[0] - self._now()
+        if left_s <= 0:
+            raise Expired
+        return left_s
+
+    def _head(self, request: Request) -> bytes:
+        fields = {
+            "Host": self._origin.authority,
+            "User-Agent": f"astrometer/{__version__}",
+            "Accept": request.accept,
+            # Compressed streams cannot be timed: the compressor holds events back.
+            "Accept-Encoding": "identity",
+        }
+        if request.content_type is not None:
+            fields["Content-Type"] = request.content_type
+        if request.length or request.method != "GET":
+            fields["Content-Length"] = str(request.length)
+        key = self._key_for(request.scope) if request.scope is not None else None
+        if key is not None:
+            fields["Authorization"] = f"Bearer {key.reveal()}"
+        lines = [f"{request.method} {self._origin.prefix}{request.path} HTTP/1.1"]
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+
+    def _send(self, request: Request, exchange: Exchange) -> None:
+        head = self._head(request)
+        try:
+            if isinstance(request.body, bytes):
+                self._send_all(head + request.body, exchange)
+                return
+            self._send_all(head, exchange)
+            exchange.body_began(self._now())
+            for block in request.body:
+                self._send_all(block, exchange)
+            exchange.body_sent(self._now())
+        except (BrokenPipeError, ConnectionResetError):
+            # The server may have refused early and said why before it closed: read that.
+            return
+
+    def _send_all(self, data: bytes, exchange: Exchange) -> None:
+        self._socket.settimeout(self._left_s(exchange))
+        try:
+            self._socket.sendall(data)
+        except (BrokenPipeError, ConnectionResetError):
+            raise
+        except OSError as exc:
+            raise Expired if _is_timeout(exc) else Broken(Outcome.RESET, "connection reset") from exc
+
+    def _receive(self, request: Request, exchange: Exchange) -> None:
+        parser = _Parser(request.method)
+        announced = False
+        self._socket.settimeout(None)
+        with Alarm() as alarm, readable(self._socket) as wait:
+            t = self._now()
+            while True:
+                alarm.set(exchange.deadline()[0], t)
+                try:
+                    wait()
+                    data = self._socket.recv(BLOCK_BYTES)
+                except Ring:
+                    alarm.has_rung()
+                    t = self._now()
+                    continue
+                except OSError as exc:
+                    raise Broken(Outcome.RESET, "connection reset") from exc
+                t = self._now()
+                problem = self._parse(parser, data)
+                if not announced and parser.head_is_complete:
+                    announced = True
+                    exchange.headers(t, parser.get_code(), str(parser.get("content-type", "")))
+                if announced and (chunk := parser.take()):
+                    exchange.feed(t, chunk)
+                if problem is not None:
+                    raise problem
+                if exchange.done:  # it saw enough
+                    self.close()
+                    return
+                if parser.message_complete and parser.is_complete:
+                    self._keep(parser)
+                    exchange.eof(t)
+                    return
+                if not data:
+                    raise Broken(Outcome.RESET, "closed before an answer")
+
+    def _parse(self, parser: _Parser, data: bytes) -> Broken | None:
+        try:
+            parser.feed(data)
+        except HTTPParseError:
+            if data:
+                return Broken(Outcome.MALFORMED, "not HTTP")
+            # A clean end of the connection in the middle of a chunk or before Content-Length.
+            return Broken(Outcome.RESET, "closed in the middle of the answer")
+        return None
+
+    def _keep(self, parser: _Parser) -> None:
+        if parser.should_close():
+            self.close()
+        else:
+            self._idle_since = self._now()
+
+
+def _is_timeout(exc: OSError) -> bool:
+    """gevent's TLS sockets say it with an SSLError of their own."""
+    return isinstance(exc, TimeoutError) or "timed out" in str(exc)

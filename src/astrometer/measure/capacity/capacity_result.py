@@ -1,0 +1,243 @@
+"""The steps of a capacity search and its answer -> `capacity` of `results.json`. Pure.
+
+The interval is a test turned round: it holds every load that the evidence, at 95 %, neither clears nor
+condemns. A load is cleared when no window there or below failed and the share of bad exchanges, all its
+windows together, is below what each objective allows (Wilson's score interval); condemned when it is above,
+and no window there or higher passed.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from astrometer.measure.capacity.search import Answer, End, Told
+from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.measure.capacity.search_step import NOTHING, Step
+from astrometer.measure.capacity.search_window import Evidence, evidence, results
+from astrometer.measure.slo.objectives import ObjectiveResult, distrust
+from astrometer.measure.slo.run_verdict import Conclusion
+from astrometer.measure.slo.slo_parser import Objective
+from astrometer.measure.tally import Cell
+from astrometer.measure.wilson import Share
+
+CONFIDENCE = 0.95
+_Z = 1.959964
+_AT_EASE, _BROKEN = 0.5, 4.0  # of what an objective allows: a cliff is between them
+_NEAR_PEAK = 0.95
+# The answer is of the server only when the search ended in one of these ways.
+ANSWERED = frozenset({End.CONVERGED, End.MAXIMUM, End.SATURATED, End.MINIMUM})
+
+CellWriter = Callable[[Cell, Cell, float], dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CapacityRun:
+    """A whole search. `reason`: in words, where the end alone does not say it."""
+
+    settings: SearchSettings
+    objectives: Sequence[Objective]
+    steps: Sequence[Step]
+    answer: Answer
+    reason: str | None = None
+
+    @property
+    def causes(self) -> list[str]:
+        """Why the answer cannot be trusted; empty when it can."""
+        if self.answer.end in ANSWERED:
+            return []
+        known = "nothing passed" if self.answer.passing is None else "not confirmed"
+        return [f"the search ended before its answer ({known}): {self.reason or self._reason()}"]
+
+    def _reason(self) -> str:
+        if self.answer.end is not End.GENERATOR or not self.steps:
+            return _REASONS[self.answer.end]
+        at = self.settings.load_text(self.steps[-1].level)
+        return f"{_REASONS[End.GENERATOR]}, so nothing is known about the server at {at}"
+
+    @property
+    def verdict(self) -> str:
+        if self.causes:
+            return "INVALID"
+        return "FAIL" if self.answer.passing is None else "PASS"
+
+    def judged(self) -> list[ObjectiveResult]:
+        """The objectives at the highest load that passed; where none did, at the lowest that failed.
+
+        Of the windows there those that were outvoted are left out: the rest says what the answer says.
+        """
+        passed = self.answer.passing is not None
+        agreeing = (Told.PASS, Told.THIN) if passed else (Told.FAIL,)
+        level = self.answer.passing if passed else self.answer.failing
+        there = pooled([step for step in self.steps if step.told in agreeing], level)
+        return [item for item, _ in results(self.objectives, _picker(there), agreeing[0])]
+
+
+_REASONS = {
+    End.GENERATOR: "the load generator was held up",
+    End.NO_DATA: "an objective has too few samples even in the longest window; "
+    "use longer steps, or a percentile that needs fewer",
+    End.TRIALS: "the windows contradict each other; use longer steps",
+    End.BUDGET: "the token budget was spent",
+    End.STOPPED: "it was stopped",
+    End.WORKER_LOST: "a worker was lost, and what it had not reported",
+}
+
+
+def conclude_search(run: CapacityRun, untrusted: Sequence[str]) -> Conclusion:
+    """The verdict of the whole run: PASS when there is an answer. `untrusted`: what else is wrong with it."""
+    causes, judged = (*untrusted, *run.causes), run.judged()
+    if causes:
+        return Conclusion(verdict="INVALID", causes=causes, objectives=tuple(distrust(judged)))
+    return Conclusion(verdict=run.verdict, causes=(), objectives=tuple(judged))
+
+
+def pooled(steps: Iterable[Step], level: int | None) -> dict[str | None, Cell]:
+    """All windows at a level together, those that cannot be trusted left out."""
+    cells: dict[str | None, Cell] = defaultdict(Cell)
+    for step in steps:
+        if step.level == level and step.told is not Told.INVALID:
+            for name, cell in step.cells.items():
+                cells[name].merge(cell)
+    return cells
+
+
+def interval(run: CapacityRun) -> tuple[int | None, int | None]:
+    """The lowest and the highest level that may be the capacity; None where the evidence has no end."""
+    valid = [step for step in run.steps if step.told is not Told.INVALID]
+    levels = sorted({step.level for step in valid})
+    failed = [step.level for step in valid if step.told is Told.FAIL]
+    passed = [step.level for step in valid if step.told is Told.PASS]
+    low = high = None
+    for level in levels:
+        found = [evidence(item, _picker(pooled(valid, level))(item)) for item in run.objectives]
+        if level < min(failed, default=math.inf) and all(_is_cleared(item) for item in found):
+            low = level
+        if high is None and level > max(passed, default=0) and any(_is_condemned(item) for item in found):
+            high = level
+    return low, high
+
+
+def binding(run: CapacityRun) -> Objective | None:
+    """The objective that breaks at the lowest failing load: the one furthest beyond what it allows."""
+    if run.answer.failing is None:
+        return None
+    cells = pooled([step for step in run.steps if step.told is Told.FAIL], run.answer.failing)
+    found = [evidence(item, _picker(cells)(item)) for item in run.objectives]
+    broken = [item for item in found if item.n and not item.is_met(item.bad, item.n)]
+    worst = max(broken or found, key=lambda item: item.use, default=None)
+    return None if worst is None else worst.objective
+
+
+def decline(run: CapacityRun) -> str | None:
+    """`cliff`: from at ease to broken between the two loads of the answer; else `smooth`."""
+    answer, objective = run.answer, binding(run)
+    if objective is None or answer.passing is None or answer.end is not End.CONVERGED:
+        return None
+    below, above = (
+        evidence(objective, _picker(pooled(run.steps, level))(objective)).use
+        for level in (answer.passing, answer.failing)
+    )
+    return "cliff" if below < _AT_EASE and above > _BROKEN else "smooth"
+
+
+def peak(run: CapacityRun) -> tuple[float, int] | None:
+    """The most answers per second, and the least load that brings (nearly) as many."""
+    rates: dict[int, tuple[int, float]] = {}
+    for step in run.steps:
+        if step.told is not Told.INVALID:
+            completed, length_s = rates.get(step.level, (0, 0.0))
+            rates[step.level] = completed + step.completed, length_s + step.length_s
+    by_level = {level: completed / length_s for level, (completed, length_s) in rates.items()}
+    if not by_level or max(by_level.values()) <= 0:
+        return None
+    most = max(by_level.values())
+    return most, min(level for level, rate in by_level.items() if rate >= _NEAR_PEAK * most)
+
+
+def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
+    """`capacity` of `results.json`. `write` writes a cell as everywhere else in the file."""
+    answer, settings = run.answer, run.settings
+
+    def load(level: int | None) -> float | int | None:
+        if level is None:
+            return None
+        return settings.load(level) if settings.is_rate else level
+
+    low, high = interval(run)
+    bound, most = binding(run), peak(run)
+    at_passing = [s for s in run.steps if s.level == answer.passing and s.told is not Told.INVALID]
+    there_s = sum(step.length_s for step in at_passing)
+    return {
+        "search": str(settings),
+        "unit": "per_s" if settings.is_rate else "users",
+        "end": answer.end.value,
+        "reason": run.causes[0] if run.causes else None,
+        "highest_passing": load(answer.passing),
+        "lowest_failing": load(answer.failing),
+        "binding": None if bound is None else bound.text,
+        "decline": decline(run),
+        "interval": {"low": load(low), "high": load(high), "confidence": CONFIDENCE},
+        "peak": None if most is None else {"completed_per_s": most[0], "load": load(most[1])},
+        "at_highest_passing": (
+            {
+                "duration_s": there_s,
+                **write(pooled(run.steps, answer.passing)[None], Cell(), there_s),
+            }
+            if at_passing
+            else None
+        ),
+        "steps": [
+            {
+                "load": load(step.level),
+                "start_s": step.start_s,
+                "end_s": step.end_s,
+                "verdict": step.told.value,
+                "causes": list(step.causes),
+                "objectives": [_objective(*pair) for pair in _results(run, step)],
+                "unfinished": step.unfinished,
+                "completed_per_s": step.completed_per_s,
+                "generator": {
+                    "loop_lag_p99_s": step.health.loop_lag_p99_s,
+                    "cpu_max": step.health.cpu_max,
+                    "schedule_lag_p99_s": step.health.schedule_lag_p99_s,
+                },
+                **write(step.cells.get(None, NOTHING), Cell(), step.length_s),
+            }
+            for step in run.steps
+        ],
+    }
+
+
+def _results(run: CapacityRun, step: Step) -> list[tuple[ObjectiveResult, Evidence]]:
+    return results(run.objectives, step.cell_of, step.told)
+
+
+def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:
+    return {
+        "text": result.objective.text,
+        "verdict": result.verdict.value,
+        "value": "inf" if result.value == math.inf else result.value,
+        "limit": result.objective.limit,
+        "n": result.n,
+        "bad": found.bad,
+        "allowed": round(found.allowed, 12),
+    }
+
+
+def _picker(cells: Mapping[str | None, Cell]) -> Callable[[Objective], Cell]:
+    return lambda objective: cells.get(objective.scenario, NOTHING)
+
+
+def _is_cleared(item: Evidence) -> bool:
+    if item.n < item.needed or not item.is_met(item.bad, item.n):
+        return False
+    # A maximum, or "no errors at all", is never proven by samples: there the verdicts alone must do.
+    return item.allowed <= 0 or Share(value=item.bad / item.n, n=item.n).wilson(_Z).high < item.allowed
+
+
+def _is_condemned(item: Evidence) -> bool:
+    if not item.n or item.is_met(item.bad, item.n):
+        return False
+    return Share(value=item.bad / item.n, n=item.n).wilson(_Z).low > item.allowed

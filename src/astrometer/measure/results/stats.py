@@ -1,0 +1,128 @@
+"""What was measured -> parts of `results.json`: cells, summaries, uploads, IM delivery, objectives. Pure."""
+
+import math
+from collections import Counter
+from dataclasses import asdict
+from typing import Any
+
+from astrometer.measure.delivery import Delivery, Observed
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.slo.objectives import ObjectiveResult
+from astrometer.measure.slo.slo_parser import METRICS
+from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
+
+
+def cell_json(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
+    """`turns` accounts for everything; all else is of the window alone."""
+    ended = cell.outcomes.total()
+    return {
+        "turns": {
+            "started": cell.started + excluded.started,
+            "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
+            "excluded": excluded.started,
+        },
+        "throughput_per_s": cell.outcomes["ok"] / duration_s if duration_s else None,
+        "goodput": {
+            "good": cell.good,
+            "per_s": cell.good / duration_s if duration_s else None,
+            "share": cell.good / ended if ended else None,
+        },
+        "stalls": {**asdict(cell.stalls), "share": cell.stalls.share},
+        "tokens": dict(cell.tokens),
+        "bytes": dict(cell.bytes),
+        "metrics": {name: summary_json(cell.ok[name]) for name in METRICS if name in cell.ok},
+        "metrics_all_attempts": {
+            name: summary_json(cell.attempts(name)) for name in METRICS if cell.missed[name]
+        },
+        "metrics_failed": {name: summary_json(cell.failed[name]) for name in METRICS if name in cell.failed},
+    }
+
+
+def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:
+    """By size; None when nothing was uploaded in the window."""
+    if not tally.sizes:
+        return None
+    downloads: Counter[str] = Counter()
+    for cells in (tally.cells, tally.excluded):
+        for key, cell in cells.items():
+            if key.operation == DOWNLOAD:
+                downloads.update(cell.outcomes)
+    return {
+        **compared(downloads),
+        "sizes": [
+            {
+                "name": NAMES[number],
+                "up_to_bytes": up_to_bytes(number),
+                "throughput_bytes_per_s": throughput(cell.ok["upload_pace"]),
+                **cell_json(cell, Cell(), window_s),
+            }
+            for number, cell in sorted(tally.sizes.items())
+        ],
+    }
+
+
+def delivery_json(observed: Observed) -> dict[str, Any]:
+    report = observed.report
+    total, worst = report.total, report.worst_burst
+    refused = observed.latency_refused is not None
+    return {
+        "sent": total.sent,
+        "accepted": total.accepted,
+        "delivered": total.delivered,
+        "lost": total.lost,
+        "delivered_though_failed": total.delivered_though_failed,
+        "duplicates": total.duplicates,
+        "reordered": total.reordered,
+        "unexpected": report.unexpected,
+        "untracked": observed.untracked,
+        "latency": None if refused else summary_json(total.latency),
+        "latency_refused": observed.latency_refused,
+        "bursts": {
+            "n": len(report.bursts),
+            "lossy": sum(burst.lost > 0 for burst in report.bursts.values()),
+            "worst": None if worst is None else _burst(worst, None if refused else observed.t_start),
+        },
+    }
+
+
+def _burst(burst: Delivery, t_start: float | None) -> dict[str, Any]:
+    """`t_start` None: the clocks cannot be compared."""
+    return {
+        "t_s": None if t_start is None or burst.t_first is None else burst.t_first - t_start,
+        "sent": burst.sent,
+        "delivered": burst.delivered,
+        "lost": burst.lost,
+        "duplicates": burst.duplicates,
+        "reordered": burst.reordered,
+        "latency_max_s": None if t_start is None else burst.latency.max,
+    }
+
+
+def summary_json(histogram: Histogram) -> dict[str, Any]:
+    """Percentiles in seconds; null where withheld. A percentile among failures is the text "inf"."""
+    return {
+        "n": histogram.n,
+        **{f"p{percent}": _finite(value) for percent, value in histogram.quantiles((50, 90, 95, 99)).items()},
+        "max": _finite(histogram.max),
+        "histogram": histogram.encode(),
+    }
+
+
+def _finite(value: float | None) -> float | str | None:
+    return "inf" if value == math.inf else value
+
+
+def objective_json(item: ObjectiveResult) -> dict[str, Any]:
+    return {
+        "text": item.objective.text,
+        "scenario": item.objective.scenario,
+        "metric": item.objective.metric,
+        "percent": item.objective.percent,
+        "operator": item.objective.operator,
+        "unit": item.objective.unit.value,
+        "verdict": item.verdict.value,
+        "value": _finite(item.value),
+        "limit": item.objective.limit,
+        "n": item.n,
+    }

@@ -1,0 +1,106 @@
+"""Limits such as `ttft_p95 < 2s` -> verdicts on what was measured. Reading their text is `slo_text`'s.
+
+A missing value is never good: an objective without (enough) samples is NO_DATA, which is no pass.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from astrometer.measure.slo.slo_parser import (
+    Objective,
+    Unit,
+)
+from astrometer.measure.tally import Cell, Tally
+
+
+class Verdict(StrEnum):
+    """INVALID: it was measured, but the run cannot be trusted."""
+
+    PASS = "PASS"  # noqa: S105 (a verdict, no password)
+    FAIL = "FAIL"
+    NO_DATA = "NO_DATA"
+    INVALID = "INVALID"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveResult:
+    """How an objective came out; `value` in the objective's unit, None without enough samples."""
+
+    objective: Objective
+    verdict: Verdict
+    value: float | None
+    n: int
+
+
+def evaluate(objective: Objective, cell: Cell, window_s: float | None = None) -> ObjectiveResult:
+    """Judge one objective on merged measurements. `window_s`: what a rate divides by.
+
+    Latency is judged on all attempts, in which a failure is infinitely slow.
+    """
+    if objective.unit is Unit.SHARE:
+        counted, n = share_of(objective.metric, cell)
+        return _result(objective, counted / n if n else None, n)
+    if objective.unit is Unit.PER_SECOND:
+        n = cell.outcomes["ok"]
+        return _result(objective, n / window_s if window_s and cell.started else None, n)
+    histogram = cell.attempts(objective.metric)
+    value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
+    return _result(objective, value, histogram.n)
+
+
+def evaluate_all(objectives: Sequence[Objective], cell: Cell) -> list[ObjectiveResult]:
+    return [evaluate(objective, cell) for objective in objectives]
+
+
+def judge(objectives: Sequence[Objective], tally: Tally, window_s: float) -> list[ObjectiveResult]:
+    """All of them on a whole tally, each on its scenario. Cheap enough to be asked while a test runs."""
+    results = []
+    for objective in objectives:
+        cell = tally.total(objective.scenario, only=(objective.metric,))
+        results.append(evaluate(objective, cell, window_s))
+    return results
+
+
+def distrust(judged: Iterable[ObjectiveResult]) -> list[ObjectiveResult]:
+    """The same of a run that cannot be trusted: nothing that was measured passes or fails."""
+    return [
+        item if item.verdict is Verdict.NO_DATA else replace(item, verdict=Verdict.INVALID) for item in judged
+    ]
+
+
+def goals(objectives: Iterable[Objective], scenario: str | None = None) -> dict[str, float]:
+    """Per-exchange limits for goodput: each upper limit on a duration, whatever its percentile.
+
+    Those for all exchanges, and those of `scenario`.
+    """
+    limits: dict[str, float] = {}
+    for objective in objectives:
+        applies = objective.scenario is None or objective.scenario == scenario
+        if applies and objective.unit is Unit.SECONDS and objective.operator.startswith("<"):
+            limits[objective.metric] = min(objective.limit, limits.get(objective.metric, objective.limit))
+    return limits
+
+
+def scenario_goals(objectives: Sequence[Objective]) -> Mapping[str, Mapping[str, float]]:
+    """`goals` of each scenario that has objectives of its own."""
+    names = {objective.scenario for objective in objectives if objective.scenario is not None}
+    return {name: goals(objectives, name) for name in names}
+
+
+def share_of(metric: str, cell: Cell) -> tuple[int, int]:
+    """What a share counts, and of how many."""
+    ended = cell.outcomes.total()
+    if metric == "stalls":
+        return cell.stalls.turns, cell.stalls.streams
+    if metric == "goodput":
+        return cell.good, ended
+    return ended - cell.outcomes["ok"] if metric == "errors" else cell.outcomes[metric], ended
+
+
+def _result(objective: Objective, value: float | None, n: int) -> ObjectiveResult:
+    if value is None or math.isnan(value):
+        return ObjectiveResult(objective=objective, verdict=Verdict.NO_DATA, value=None, n=n)
+    verdict = Verdict.PASS if objective.met_by(value) else Verdict.FAIL
+    return ObjectiveResult(objective=objective, verdict=verdict, value=value, n=n)

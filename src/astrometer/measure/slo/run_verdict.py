@@ -1,0 +1,106 @@
+"""What was measured and asked for, and how the run ended -> the verdict of the run and of each stage."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from astrometer.measure.slo.objectives import ObjectiveResult, Verdict, distrust, evaluate, judge
+from astrometer.measure.slo.slo_parser import Objective
+from astrometer.measure.tally import Cell, StageKey, Tally
+
+
+class StopReason(StrEnum):
+    """Who ended a run before its time."""
+
+    OBJECTIVE = "objective"
+    BUDGET = "budget"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """A run that was ended early, in order: nothing new began, what ran was drained.
+
+    `sentence` for people; `at_s` since the run's start; `objective`: the text of the one that was not met.
+    """
+
+    by: StopReason
+    sentence: str
+    at_s: float
+    objective: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "by": self.by.value,
+            "sentence": self.sentence,
+            "at_s": self.at_s,
+            "objective": self.objective,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conclusion:
+    """The end of it. `causes`: why it is INVALID, empty when it is not."""
+
+    verdict: str
+    causes: tuple[str, ...]
+    objectives: tuple[ObjectiveResult, ...]
+
+
+def conclude(
+    tally: Tally,
+    objectives: Sequence[Objective],
+    window_s: float,
+    *,
+    untrusted: Iterable[str] = (),
+    stop: Stop | None = None,
+) -> Conclusion:
+    """Judge a run. `untrusted`: what else makes it INVALID.
+
+    A run that an objective ended has failed, whether or not the others had enough samples by then.
+    """
+    judged = judge(objectives, tally, window_s)
+    causes = list(untrusted)
+    if causes:
+        judged = distrust(judged)
+    failed_early = stop is not None and stop.by is StopReason.OBJECTIVE
+    if stop is not None and failed_early and not causes:
+        # What was drained afterwards cannot make good why it was ended.
+        judged = [
+            replace(item, verdict=Verdict.FAIL) if item.objective.text == stop.objective else item
+            for item in judged
+        ]
+    if not failed_early:
+        causes += [_no_data(item, tally) for item in judged if item.verdict is Verdict.NO_DATA]
+    if causes:
+        verdict = "INVALID"
+    elif failed_early:
+        verdict = Verdict.FAIL.value
+    elif not judged:
+        verdict = "NONE"
+    else:
+        verdict = "PASS" if all(item.verdict is Verdict.PASS for item in judged) else "FAIL"
+    return Conclusion(verdict=verdict, causes=tuple(causes), objectives=tuple(judged))
+
+
+def judge_stage(
+    objectives: Sequence[Objective], tally: Tally, number: int, length_s: float, *, trusted: bool
+) -> list[ObjectiveResult]:
+    """The same objectives on what began in one stage. `trusted` False: the stage is not, or the whole run."""
+    nothing = Cell()
+    whole = tally.stages.get(number, nothing)
+    judged = []
+    for objective in objectives:
+        own = objective.scenario
+        cell = whole if own is None else tally.stage_scenarios.get(StageKey(number, own), nothing)
+        judged.append(evaluate(objective, cell, length_s))
+    return judged if trusted else distrust(judged)
+
+
+def _no_data(item: ObjectiveResult, tally: Tally) -> str:
+    objective = item.objective
+    ran = {key.scenario for key in (*tally.cells, *tally.excluded)}
+    if objective.scenario is not None and objective.scenario not in ran:
+        there = f"; there were {', '.join(sorted(ran))}" if ran else ""
+        return f"objective {objective.text!r}: no scenario {objective.scenario!r} ran{there}"
+    return f"objective {objective.text!r} has too few samples (n={item.n})"

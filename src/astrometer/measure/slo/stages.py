@@ -1,0 +1,55 @@
+"""One stage of a load's profile: what was asked of the load generator in it, and did it do that? Pure."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from astrometer.measure.capacity.search_step import StepHealth
+from astrometer.measure.slo.slo_parser import Objective
+from astrometer.measure.slo.validity import held_up
+from astrometer.measure.tally import Cell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadStage:
+    """A stage of the profile, in seconds since the run's start.
+
+    `peak`: its most users, or arrivals per second when `is_rate`. `due`: the arrivals of an open model that
+    belong to the part of it that was measured. `loop_lag_p99_s` is that of the worst process.
+    """
+
+    name: str
+    start_s: float
+    end_s: float
+    peak: float
+    is_rate: bool = False
+    due: float | None = None
+    loop_lag_p99_s: float | None = None
+
+
+# One pause of the machine is the p99 of a shorter one: then that stage alone says nothing.
+LONG_ENOUGH_S = 10.0
+
+
+def stage_at(starts_s: Sequence[float], elapsed_s: float) -> int:
+    """The number of the stage that goes on then; the first and the last have no end."""
+    return max(0, bisect_right(starts_s, elapsed_s) - 1)
+
+
+def spoilt(
+    stage: LoadStage, cell: Cell, objectives: Sequence[Objective], *, by_chance: bool, kinds: int = 1
+) -> list[str]:
+    """What the load generator could not bear in this stage, and a rate that it did not reach, in words.
+
+    `by_chance`: arrivals are Poisson's; `kinds`: of users, each with a schedule of its own.
+    """
+    lag = cell.schedule_lag()
+    health = StepHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99))
+    return held_up(
+        health,
+        objectives,
+        arrived=lag.n + cell.outcomes["dropped"],
+        due=stage.due,
+        by_chance=by_chance,
+        kinds=kinds,
+    )

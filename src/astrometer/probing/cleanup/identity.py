@@ -1,0 +1,116 @@
+"""A key -> the username whose sessions that key may delete, learnt from the server or its config.
+
+AstrBot lets a key delete a session only if the session's creator is `api_key:<id of that key>` (4.26 on).
+4.29 tells a key its own id; 4.26 to 4.28 do not (the config must); 4.18 to 4.25 delete nothing.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.endpoints import SESSION_GET, SESSION_NEW, START_TIME, Endpoint
+from astrometer.api.outcome import Outcome
+from astrometer.config.settings import Key, Target
+from astrometer.probing.verdict import ProbeFailed
+
+GUEST = "astrometer-probe"
+FIXED_SESSIONS = 8
+RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
+Version: TypeAlias = tuple[int, int, int]
+Server: TypeAlias = tuple[str, str]  # a target's name and its URL, which a reload may change
+
+Ask = Callable[[Endpoint, dict[str, str]], Awaitable[CallResult]]
+Remove = Callable[[], Awaitable[object]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whom to chat as. `can_delete` False: sessions stay, so one fixed session is used again and again."""
+
+    username: str
+    can_delete: bool
+    why: str
+    learnt_at: float = 0.0  # perf_counter seconds
+
+    def is_fresh(self, now: float) -> bool:
+        return now - self.learnt_at < RELEARN_AFTER_S
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What is worth knowing from one run to the next."""
+
+    instance: str = ""  # which of several exporters this is; part of the names of fixed sessions
+    identities: dict[tuple[Server, str], Identity] = field(
+        default_factory=dict
+    )  # the other is the key's name
+    abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
+    kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
+    versions: dict[Server, Version] = field(default_factory=dict)
+    asked_version: dict[Server, float] = field(default_factory=dict)  # when, perf_counter seconds
+
+    def wants_version(self, server: Server, now: float) -> bool:
+        """Whether to ask (again): a server may be updated under a running exporter."""
+        asked = self.asked_version.get(server)
+        return asked is None or now - asked >= RELEARN_AFTER_S
+
+    def fixed_session(self, target: str, probe: str) -> str:
+        """The session for a version that deletes nothing: always the same, or a few in turn.
+
+        An abandoned answer blocks its session until AstrBot's own timeout, minutes later.
+        """
+        number = self.abandoned[(target, probe)] % FIXED_SESSIONS
+        own = f"-{self.instance}" if self.instance else ""
+        return f"astrometer-probe-{probe}{own}" + (f"-{number}" if number else "")
+
+
+def server_of(target: Target) -> Server:
+    return target.name, target.url
+
+
+def absent(result: CallResult) -> bool:
+    """Whether the server has not got the endpoint: 404, 405, or up to 4.25 a page with status 200."""
+    if result.outcome is Outcome.CLIENT_ERROR:
+        return result.status in (404, 405)
+    return result.outcome is Outcome.MALFORMED and result.status == 200
+
+
+async def learn(key: Key, ask: Ask, own: Callable[[str], Remove], now: float) -> Identity:
+    """Find out, at no token cost, and remove what finding out made. Raises ProbeFailed when it cannot.
+
+    `own(session_id)` answers for a session that was made, and says how to remove it.
+    """
+    made = await ask(SESSION_NEW, {})
+    if absent(made):
+        # A proxy's page looks the same: only AstrBot itself answers this.
+        if not (proof := await ask(START_TIME, {})).outcome.is_ok:
+            raise ProbeFailed(proof.outcome, f"is this AstrBot? {proof.detail}")
+        why = "AstrBot before 4.26 deletes nothing through an API key"
+        return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)
+    if not made.outcome.is_ok:
+        raise ProbeFailed(made.outcome, made.detail)
+    session_id = _text(made.payload, "session_id")
+    if session_id is None:
+        raise ProbeFailed(Outcome.MALFORMED, "a new session without a session_id")
+    remove = own(session_id)
+    configured = f"api_key:{key.id}" if key.id else None
+    creator = await _creator(ask, session_id) or configured
+    await remove()
+    if creator is None:
+        why = f'AstrBot 4.26 to 4.28 needs the id of the key to delete: set keys.{key.name}.id = "..."'
+        return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)
+    return Identity(username=creator, can_delete=True, why="", learnt_at=now)
+
+
+async def _creator(ask: Ask, session_id: str) -> str | None:
+    detail = await ask(SESSION_GET, {"session_id": session_id})
+    session = detail.payload.get("session") if isinstance(detail.payload, dict) else None
+    creator = _text(session, "creator")
+    return creator if creator and creator.startswith("api_key:") else None
+
+
+def _text(payload: object, name: str) -> str | None:
+    value = payload.get(name) if isinstance(payload, dict) else None
+    return value if isinstance(value, str) and value else None

@@ -1,0 +1,226 @@
+"""Plans and their runs -> an HTTP app: `/metrics` from the schedule, `/probe` on demand, pages for people.
+
+Also the schedule's book: what happened, as metrics and history.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from astrometer.config.settings import Config
+from astrometer.probing.exporter import config_page
+from astrometer.probing.exporter.access import Guard, Guarded
+from astrometer.probing.exporter.encoded import Encoded
+from astrometer.probing.exporter.history import History, debug_text
+from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
+from astrometer.probing.exporter.pages import history_page, landing
+from astrometer.probing.exporter.self_metrics import SelfMetrics
+from astrometer.probing.exporter.series import Series
+from astrometer.probing.plan import Plan
+from astrometer.probing.runner import Runner
+from astrometer.probing.verdict import Run
+
+LAG_EVERY_S = 0.5
+BUDGET_EVERY = 20  # looks at the loop's lag
+NO_CACHE = {"Cache-Control": "no-store"}
+# Reads the config again and takes it: whether that went well, and what to say about it.
+Reload = Callable[[], tuple[bool, str]]
+
+
+class Exporter:
+    """The app and what is behind it."""
+
+    def __init__(
+        self,
+        config: Config,
+        plans: Iterable[Plan],
+        runner: Runner | None = None,
+        guard: Guard | None = None,
+    ) -> None:
+        self.runner = runner or Runner()
+        self.registry = CollectorRegistry()
+        self.metrics = ProbeMetrics(self.registry, config.exporter.buckets)
+        self.series = Series(self.metrics)
+        self.own = SelfMetrics(self.registry)
+        ProcessCollector(registry=self.registry)
+        self._encoded = Encoded(self.registry)
+        self._in_flight = 0
+        self.history = History()
+        self.on_demand = OnDemand(self.runner, config.exporter)
+        self.reload: Reload | None = None
+        self.ready = False
+        self.stopping = False
+        self.config = config
+        self.plans: dict[tuple[str, str], Plan] = {}
+        self.take(config, plans)
+        routes = [
+            Route("/", self._landing),
+            Route("/metrics", self._metrics),
+            Route("/probe", self._probe),
+            Route("/history", self._history),
+            Route("/history/{number:int}", self._log),
+            Route("/config", self._config),
+            Route("/-/healthy", self._healthy),
+            Route("/-/ready", self._ready),
+            Route("/-/reload", self._reload, methods=["POST"]),
+        ]
+        self.guard = guard or Guard()
+        self.app = Guarded(Starlette(routes=routes), self.guard)
+
+    def take(self, config: Config, plans: Iterable[Plan]) -> None:
+        """The settings from now on. What did not change keeps its series, its history and its last result."""
+        before = self.plans
+        self.plans = {plan.place: plan for plan in plans}
+        self.config = config
+        self.on_demand.settings = config.exporter
+        for place, plan in before.items():
+            same = self.plans.get(place)
+            if same is None or (same.target, same.options) != (plan.target, plan.options):
+                self.on_demand.forget(*place)
+        for target in {plan.target.name: plan.target for plan in before.values()}.values():
+            if config.targets.get(target.name) != target:
+                self.runner.forget(target)
+        self.series.declare(self.plans.values())
+        self.history.keep_only(self.plans)
+        self._refresh()
+
+    def record(self, run: Run) -> None:
+        """A run of the schedule. Of a plan that is asked on demand only by now, just the leaks count."""
+        plan = self._plan_of(run)
+        if plan is None:
+            return
+        if plan.schedule:
+            self.metrics.record(run)
+        else:
+            self.metrics.record_leaks(run)
+        self._remember(plan, run)
+
+    def record_on_demand(self, run: Run) -> None:
+        """A run that `/probe` answered before its cleanup: its series are the scraper's, its leaks ours."""
+        plan = self._plan_of(run)
+        if plan is not None:
+            self.metrics.record_leaks(run)
+            self._remember(plan, run)
+
+    def skip(self, plan: Plan, cause: str) -> None:
+        now = self.plans.get(plan.place)
+        if now is not None and now.is_scheduled:
+            self.metrics.skip(plan, cause)
+            self._encoded.stale()
+
+    async def watch_loop(self) -> None:
+        """Keep the gauge of the event loop's lateness, and the budgets at a day's end."""
+        loop = asyncio.get_running_loop()
+        lags: deque[float] = deque(maxlen=int(15 / LAG_EVERY_S))
+        for turn in iter(int, 1):
+            due = loop.time() + LAG_EVERY_S
+            await asyncio.sleep(LAG_EVERY_S)
+            lags.append(max(0.0, loop.time() - due))
+            self.own.loop_lag.set(max(lags))
+            if turn % BUDGET_EVERY == 0:
+                self._refresh()
+
+    def _plan_of(self, run: Run) -> Plan | None:
+        """The plan in force; None when a reload took it away, or gave its name to another server."""
+        plan = self.plans.get((run.target, run.probe))
+        return plan if plan is not None and plan.target.url == run.url and not plan.missing_scope else None
+
+    def _remember(self, plan: Plan, run: Run) -> None:
+        if run.verdict is not None:
+            self.history.add(run)
+            if plan.has_price:
+                self.on_demand.remember(run)
+        self._refresh()
+
+    def _refresh(self) -> None:
+        for target in {plan.target.name: plan.target for plan in self.plans.values()}.values():
+            self.metrics.set_budget(target.name, self.runner.ledger.tokens_left(target))
+            version = self.runner.version_of(target)
+            if version is not None:
+                self.metrics.set_version(target.name, version)
+        self._encoded.stale()
+
+    async def _landing(self, _request: Request) -> Response:
+        return HTMLResponse(landing(self.config, self.plans.values(), self.history), headers=NO_CACHE)
+
+    async def _metrics(self, request: Request) -> Response:
+        if self._in_flight != self.runner.in_flight:
+            self._in_flight = self.runner.in_flight
+            self.own.in_flight.set(self._in_flight)
+            self._encoded.stale()
+        body, content_type = self._encoded.get(request.headers.get("accept", ""))
+        return Response(body, headers={"Content-Type": content_type, **NO_CACHE})
+
+    async def _probe(self, request: Request) -> Response:
+        """One run into a fresh registry. A failed probe answers 200: the scrape went well.
+
+        Answers before the cleanup, which a server that hangs delays beyond every scrape timeout; the debug
+        page, which people read, waits for it.
+        """
+        if self.stopping:
+            return PlainTextResponse("stopping\n", 503)
+        target, probe = request.query_params.get("target"), request.query_params.get("probe")
+        if not target or not probe:
+            return PlainTextResponse("say which: /probe?target=NAME&probe=NAME\n", 400)
+        plan = self.plans.get((target, probe))
+        if plan is None:
+            # Never a URL out of a request: a key goes to its configured target only.
+            return PlainTextResponse("no such target and probe in the config\n", 400)
+        try:
+            limit_s = scrape_limit_s(request.headers.get("x-prometheus-scrape-timeout-seconds"))
+        except ValueError:
+            return PlainTextResponse("X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds\n", 400)
+        debug = request.query_params.get("debug") == "true"
+        answer = await self.on_demand.answer(plan, limit_s, self.record_on_demand, whole=debug)
+        if answer.run.verdict is None and answer.run.skipped is None:
+            return PlainTextResponse(f"{answer.run.note}\n", 400)
+        headers = dict(NO_CACHE)
+        if answer.cached:
+            started = datetime.fromtimestamp(answer.run.started_at, UTC)
+            headers["X-Astrometer-Cached-From"] = started.isoformat(timespec="milliseconds")
+        registry = one_run_registry(plan, answer, limit_s, self.config.exporter)
+        if debug:
+            settings = config_page.of_plan(plan, self.config)
+            metrics = generate_latest(registry).decode()
+            return PlainTextResponse(
+                debug_text(answer.run, metrics, settings, cached=answer.cached), headers=headers
+            )
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(registry), headers={"Content-Type": content_type, **headers})
+
+    async def _history(self, request: Request) -> Response:
+        wanted = request.query_params
+        target, probe = wanted.get("target") or None, wanted.get("probe") or None
+        failed = wanted.get("failed") == "true"
+        runs = self.history.newest_first(target=target, probe=probe, failed=failed)
+        return HTMLResponse(history_page(runs, target, probe, failed=failed), headers=NO_CACHE)
+
+    async def _log(self, request: Request) -> Response:
+        text = self.history.log_of(request.path_params["number"])
+        if text is None:
+            return PlainTextResponse("not kept any more\n", 404)
+        return PlainTextResponse(text, headers=NO_CACHE)
+
+    async def _config(self, _request: Request) -> Response:
+        return PlainTextResponse(config_page.whole(self.config, self.plans.values()), headers=NO_CACHE)
+
+    async def _healthy(self, _request: Request) -> Response:
+        return PlainTextResponse("Healthy\n")
+
+    async def _ready(self, _request: Request) -> Response:
+        return PlainTextResponse("Ready\n") if self.ready else PlainTextResponse("Not ready\n", 503)
+
+    async def _reload(self, _request: Request) -> Response:
+        if self.reload is None or self.stopping:
+            return PlainTextResponse("cannot reload now\n", 503)
+        fine, said = self.reload()
+        return PlainTextResponse(f"{said}\n", 200 if fine else 500)

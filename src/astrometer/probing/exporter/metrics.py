@@ -1,0 +1,275 @@
+"""Runs -> Prometheus series. Every metric name of the probes is here and nowhere else.
+
+Labels are bounded: names out of the config, the closed list of reasons, the known event types. A gauge of the
+last run is absent when the run did not get that far: missing is not zero.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+
+from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.events import KNOWN_TYPES
+from astrometer.api.timings import Timings
+from astrometer.config.exporter_settings import Buckets
+from astrometer.probing.plan import Plan
+from astrometer.probing.verdict import Run
+
+PHASES = ("resolve", "connect", "tls", "headers", "first_event", "first_token", "generation", "tail")
+SKIP_CAUSES = ("budget", "overlap", "schedule")
+RESOURCES = ("session", "upload")
+EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
+BY_PROBE = ("target", "probe")
+BY_CELL = ("target", "key", "endpoint", "expected")
+UNKNOWN_VERSION = "unknown"
+# It comes from the server, and OpenMetrics allows 128 characters in all.
+_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
+_SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
+
+
+class ProbeMetrics:
+    """The metrics of probing; `record` adds a run. `Series` makes them exist at 0 and takes them away."""
+
+    def __init__(self, registry: CollectorRegistry, buckets: Buckets | None = None) -> None:
+        buckets = buckets or Buckets()
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        p = "astrbot_probe_"
+        self.runs = Counter(f"{p}runs_total", "Runs finished.", BY_PROBE, registry=registry)
+        self.failures = Counter(
+            f"{p}failures_total", "Failed runs by first cause.", (*BY_PROBE, "reason"), registry=registry
+        )
+        self.success = Gauge(
+            f"{p}success", "1 if the last run passed; absent before the first.", BY_PROBE, registry=registry
+        )
+        self.duration = Histogram(
+            f"{p}duration_seconds",
+            "Request start to stream end; without preparations and cleanup.",
+            BY_PROBE,
+            buckets=buckets.duration_s,
+            registry=registry,
+        )
+        self.phase = Gauge(
+            f"{p}phase_duration_seconds",
+            "Phases of the last run's question; absent if not reached.",
+            (*BY_PROBE, "phase"),
+            registry=registry,
+        )
+        self.first_event = _ttft(registry, buckets.ttft_s, "event", "Send to the first SSE data event.")
+        self.first_token = _ttft(
+            registry, buckets.ttft_s, "token", "Send to the first model output of turns that went well."
+        )
+        self.first_reasoning = _ttft(
+            registry, buckets.ttft_s, "reasoning", "Send to the first reasoning text."
+        )
+        self.gap = Histogram(
+            f"{p}inter_chunk_gap_seconds",
+            "Gaps between the answer chunks of turns that went well.",
+            BY_PROBE,
+            buckets=buckets.gap_s,
+            registry=registry,
+        )
+        self.max_stall = Gauge(
+            f"{p}max_stall_seconds",
+            "Longest silence within an answer of the last run, up to its end if it never ended.",
+            BY_PROBE,
+            registry=registry,
+        )
+        self.server_ttft = Gauge(
+            f"{p}server_time_to_first_token_seconds",
+            "Time to first token of the last run as the server reports it.",
+            BY_PROBE,
+            registry=registry,
+        )
+        self.events = Counter(
+            f"{p}stream_events_total", "Stream events by known type.", (*BY_PROBE, "event"), registry=registry
+        )
+        self.tokens = Counter(
+            f"{p}tokens_total", "Tokens the server reported.", (*BY_PROBE, "direction"), registry=registry
+        )
+        self.skipped = Counter(
+            f"{p}skipped_total", "Runs that did not start.", (*BY_PROBE, "cause"), registry=registry
+        )
+        self.scope_checks = Counter(
+            f"{p}scope_checks_total", "Scope checks made.", BY_CELL, registry=registry
+        )
+        self.scope_violations = Counter(
+            f"{p}scope_violations_total",
+            "Keys that reach what they must not (leak) or are kept from what they may (rejected).",
+            (*BY_CELL, "kind"),
+            registry=registry,
+        )
+        self.cleanup_failures = Counter(
+            f"{p}cleanup_failures_total", "Deletions that failed.", (*BY_PROBE, "resource"), registry=registry
+        )
+        self.leaked = Gauge(
+            f"{p}leaked_resources",
+            "Made since the start and still on the server.",
+            (*BY_PROBE, "resource"),
+            registry=registry,
+        )
+        self.last_run = Gauge(
+            f"{p}last_run_timestamp_seconds", "When the last run ended.", BY_PROBE, registry=registry
+        )
+        self.interval = Gauge(f"{p}interval_seconds", "Seconds between runs.", BY_PROBE, registry=registry)
+        self.budget = Gauge(
+            f"{p}budget_tokens_remaining",
+            "Tokens that probes may still spend today (UTC); absent without a budget.",
+            ("target",),
+            registry=registry,
+        )
+        self.cert_expiry = Gauge(
+            f"{p}cert_expiry_timestamp_seconds",
+            "When the first certificate of the chain that the target sent expires; absent without TLS.",
+            ("target",),
+            registry=registry,
+        )
+        self.target_info = Gauge(
+            f"{p}target_info",
+            "Always 1; the AstrBot version as far as it is known.",
+            ("target", "version"),
+            registry=registry,
+        )
+        # What a plan's end takes away.
+        self.by_probe = (
+            *(self.runs, self.failures, self.success, self.duration, self.phase, self.first_event),
+            *(
+                self.first_token,
+                self.first_reasoning,
+                self.gap,
+                self.max_stall,
+                self.server_ttft,
+                self.events,
+            ),
+            *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run, self.interval),
+        )
+        self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
+        self._versions: dict[str, str] = {}
+
+    def record(self, run: Run) -> None:
+        """Add one finished run. A probe that did not apply leaves no trace."""
+        if run.skipped is not None:
+            self.skipped.labels(run.target, run.probe, run.skipped).inc()
+        if run.verdict is None:
+            return
+        place = (run.target, run.probe)
+        self.runs.labels(*place).inc()
+        self.success.labels(*place).set(1 if run.ok else 0)
+        if not run.ok:
+            self.failures.labels(*place, run.reason).inc()
+        self.duration.labels(*place).observe(run.duration_s)
+        self.last_run.labels(*place).set(run.started_at + run.duration_s)
+        for phase in PHASES:
+            _set(self.phase, (*place, phase), run.phases.get(phase))
+        self._record_turns(run, place)
+        for check in run.scope_checks:
+            cell = (run.target, check.key, check.endpoint, check.expected)
+            self.scope_checks.labels(*cell).inc()
+            if check.violation:
+                self.scope_violations.labels(*cell, check.violation).inc()
+        if run.cert_expires_at is not None:
+            self.cert_expiry.labels(run.target).set(run.cert_expires_at)
+        self.record_leaks(run)
+
+    def target_seen(self, target: str) -> None:
+        """A target that the config has."""
+        if target not in self._versions:
+            self.set_version(target, UNKNOWN_VERSION)
+
+    def set_version(self, target: str, version: str) -> None:
+        """What is known of a target's AstrBot: one series a target, whatever it was before."""
+        known = _VERSION.match(version)
+        version = known[0] if known else UNKNOWN_VERSION  # a server may say anything
+        before = self._versions.get(target)
+        if before == version:
+            return
+        if before is not None:
+            self.target_info.remove(target, before)
+        self._versions[target] = version
+        self.target_info.labels(target, version).set(1)
+
+    def set_budget(self, target: str, tokens_left: int | None) -> None:
+        """None: the target has no budget of tokens."""
+        _set(self.budget, (target,), tokens_left)
+
+    def forget_target(self, target: str) -> None:
+        """A target that the config has no more, or whose URL is another server's now."""
+        for gauge in (self.budget, self.cert_expiry, self.target_info):
+            gauge.remove_by_labels({"target": target})
+        self._versions.pop(target, None)
+
+    def skip(self, plan: Plan, cause: str) -> None:
+        """A run that was due and did not start."""
+        self.skipped.labels(plan.target.name, plan.probe.name, cause).inc()
+
+    def _record_turns(self, run: Run, place: tuple[str, str]) -> None:
+        for turn in run.turns:
+            times = turn.timings
+            if times.accept_time_s is not None:
+                self.first_event.labels(*place).observe(times.accept_time_s)
+            # A failure's sentence streams like an answer: only a good turn's first token is the model's.
+            if turn.outcome.is_ok and times.ttft_s is not None:
+                self.first_token.labels(*place).observe(times.ttft_s, exemplar_of(turn))
+                if turn.reasoning and times.t_text1 != times.t_token1:
+                    self.first_reasoning.labels(*place).observe(times.ttft_s)
+            if turn.outcome.is_ok:
+                for gap_s in times.chunk_gaps_s:
+                    self.gap.labels(*place).observe(gap_s)
+            for event, count in turn.events.items():
+                known = event if event in KNOWN_TYPES else "other"
+                self.events.labels(*place, known).inc(count)
+        for direction, tokens in run.tokens.items():
+            if run.turns or tokens:
+                self.tokens.labels(*place, direction).inc(tokens)
+        silences_s = (silence_s for turn in run.turns for silence_s in _silences_s(turn.timings))
+        _set(self.max_stall, place, max(silences_s, default=None))
+        _set(self.server_ttft, place, run.turns[-1].timings.server_ttft_s if run.turns else None)
+
+    def record_leaks(self, run: Run) -> None:
+        """Only what `run` left on the server: for a run that is nobody's sample."""
+        place = (run.target, run.probe)
+        for resource in run.cleanup_failures:
+            self.cleanup_failures.labels(*place, resource).inc()
+            self.leaks[(*place, resource)] += 1
+        for resource in run.stays:
+            self.leaks[(*place, resource)] += 1
+        for probe, resource in run.swept:
+            left = (run.target, probe, resource)
+            self.leaks[left] = max(0, self.leaks[left] - 1)
+        for labels, count in self.leaks.items():
+            self.leaked.labels(*labels).set(count)
+
+
+def _silences_s(times: Timings) -> Iterator[float]:
+    """The gaps of an answer; one that never ended was silent up to where it was given up, too."""
+    yield from times.chunk_gaps_s
+    if times.t_terminal is None and times.t_tokenN is not None and times.t_close is not None:
+        yield times.t_close - times.t_tokenN
+
+
+def exemplar_of(turn: ChatTurn) -> dict[str, str] | None:
+    """The session of a turn, to find it in AstrBot; only OpenMetrics shows it."""
+    session = turn.session_id or ""
+    return {"session_id": session} if _SESSION_ID.fullmatch(session) else None
+
+
+def _ttft(registry: CollectorRegistry, bounds: tuple[float, ...], what: str, help_text: str) -> Histogram:
+    return Histogram(
+        f"astrbot_probe_time_to_first_{what}_seconds",
+        help_text,
+        BY_PROBE,
+        buckets=bounds,
+        registry=registry,
+    )
+
+
+def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
+    """Set, or take the series away: a value of an earlier run must not stay."""
+    if value is not None:
+        gauge.labels(*labels).set(value)
+    else:
+        try:
+            gauge.remove(*labels)
+        except KeyError:
+            return

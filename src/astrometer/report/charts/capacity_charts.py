@@ -1,0 +1,108 @@
+"""`capacity` of a results file -> latency and goodput against load, drawn."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from astrometer.measure.histogram import Histogram
+from astrometer.report import glossary
+from astrometer.report.capacity_view import LATENCIES, PERCENTS, found, load_text
+from astrometer.report.charts.run_charts import Chart, tick_label
+from astrometer.report.charts.svg import Plot, Scale, Tick, linear_ticks, log_ticks
+
+_MIN_FACTOR = 4  # from one edge of a scale to the other, so that noise does not look like news
+
+
+def charts(results: Mapping[str, Any]) -> list[Chart]:
+    """Latency and goodput against load."""
+    searched = found(results)
+    if searched is None:
+        return []
+    trusted = [step for step in searched["steps"] if step["verdict"] != "INVALID"]
+    loads = sorted({step["load"] for step in trusted})
+    if len(loads) < 2:
+        return []
+    by_load = {load: [step for step in trusted if step["load"] == load] for load in loads}
+    latency = [_latency(searched, by_load, metric) for metric in LATENCIES]
+    return [_rates(searched, by_load), *(chart for chart in latency if chart is not None)]
+
+
+def _load_scale(loads: Sequence[float]) -> Scale:
+    low, high = loads[0] / 1.1, loads[-1] * 1.1
+    spare = math.sqrt(max(1.0, 2 / (high / low)))
+    return Scale(low=low / spare, high=high * spare, log=True)
+
+
+def _load_ticks(searched: Mapping[str, Any], scale: Scale) -> list[Tick]:
+    unit = "/s" if searched["unit"] == "per_s" else ""
+    return log_ticks(scale.low, scale.high, lambda value: f"{value:g}{unit}")
+
+
+def _edges(searched: Mapping[str, Any], plot: Plot) -> None:
+    """Where it held and where it broke."""
+    marks = [
+        (searched[key], f"{word} {load_text(searched, searched[key])}")
+        for key, word in (("highest_passing", "holds"), ("lowest_failing", "breaks at"))
+        if searched[key] is not None
+    ]
+    plot.markers(marks, "marker")
+
+
+def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping[str, Any]]]) -> Chart:
+    loads = list(by_load)
+
+    def per_s(count: Any) -> list[tuple[float, float | None]]:
+        return [
+            (load, sum(count(s) for s in steps) / sum(s["end_s"] - s["start_s"] for s in steps))
+            for load, steps in by_load.items()
+        ]
+
+    answers = per_s(lambda step: step["completed_per_s"] * (step["end_s"] - step["start_s"]))
+    good = per_s(lambda step: step["goodput"]["good"])
+    ticks = linear_ticks(max(value or 0.0 for _, value in [*answers, *good]), lambda value: f"{value:g}/s")
+    scale = _load_scale(loads)
+    plot = Plot(
+        title="Answers and goodput against load",
+        x=scale,
+        y=Scale(low=0, high=ticks[-1].at),
+        height_px=220,
+        head_px=38,
+    )
+    plot.line(answers, "p95")
+    plot.line(good, "p50")
+    _edges(searched, plot)
+    return Chart(
+        title="Goodput against load",
+        caption="Good answers per second and, dashed, all ok answers that came back.",
+        drawing=plot.render(_load_ticks(searched, scale), ticks),
+    )
+
+
+def _latency(
+    searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping[str, Any]]], metric: str
+) -> Chart | None:
+    points: dict[int, list[tuple[float, float | None]]] = {percent: [] for percent, _ in PERCENTS}
+    for load, steps in by_load.items():
+        histogram = Histogram()
+        for step in steps:
+            if metric in step["metrics"]:
+                histogram.merge(Histogram.decode(step["metrics"][metric]["histogram"]))
+        for percent, line in points.items():
+            line.append((load, histogram.quantile_or_none(percent)))
+    known = [value for line in points.values() for _, value in line if value]
+    if not known:
+        return None
+    low, high = min(known) / 1.3, max(known) * 1.3
+    spare = math.sqrt(max(1.0, _MIN_FACTOR / (high / low)))
+    y = Scale(low=low / spare, high=high * spare, log=True)
+    scale = _load_scale(list(by_load))
+    word = glossary.metric(metric)
+    plot = Plot(title=f"{word.title} against load", x=scale, y=y, height_px=220, head_px=38)
+    for percent, css in PERCENTS:
+        plot.line(points[percent], css)
+    _edges(searched, plot)
+    return Chart(
+        title=f"{word.title} against load",
+        caption="p50 and, dashed, p95 of the ok turns of all windows at a load, where n allows.",
+        drawing=plot.render(_load_ticks(searched, scale), log_ticks(y.low, y.high, tick_label)),
+    )

@@ -1,0 +1,71 @@
+"""A results file -> rows of uploads by size, and a sentence on what came back. For all reports."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astrometer.report import formatting, view
+from astrometer.report.view import Row, Shown
+
+NOTE = (
+    "Throughput is from the first byte of an upload to the head of its answer. "
+    "Accept is from the last byte sent to that, so it has in it what the sockets still held"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadRow:
+    """One size of file. A percentile is None where no such thing exists."""
+
+    size: str
+    counts: Row
+    throughput_p50: Shown | None  # half of them were at least this fast
+    throughput_p5: Shown | None  # 95 % of them were
+    accept_p50: Shown | None
+    accept_p95: Shown | None
+    duration_p95: Shown | None
+
+    @property
+    def percentiles(self) -> tuple[Shown, ...]:
+        speeds = (self.throughput_p50, self.throughput_p5)
+        cells = (*speeds, self.accept_p50, self.accept_p95, self.duration_p95)
+        return tuple(cell for cell in cells if cell is not None)
+
+
+def rows(results: Mapping[str, Any]) -> list[UploadRow]:
+    """Empty when nothing was uploaded, or in an older file."""
+    return [_row(cell) for cell in (results.get("uploads") or {}).get("sizes", ())]
+
+
+def lines(results: Mapping[str, Any]) -> list[str]:
+    """Whether what was uploaded came back as it was; empty without uploads."""
+    uploads = results.get("uploads")
+    if not uploads:
+        return []
+    compared, different = uploads["compared"], uploads["different"]
+    if not compared:
+        return ["Uploads: no content was compared, since nothing was downloaded again"]
+    said = f"{formatting.count(different)} came back different" if different else "all came back as they were"
+    return [f"Uploads: {formatting.count(compared)} contents compared by download, {said}"]
+
+
+def _row(cell: Mapping[str, Any]) -> UploadRow:
+    speed = cell["throughput_bytes_per_s"]
+    return UploadRow(
+        size=formatting.plain(cell["name"]),
+        counts=view.row(cell["name"], cell),
+        throughput_p50=_speed(speed, 50),
+        throughput_p5=_speed(speed, 95),
+        accept_p50=view.percentile(cell, "upload_accept", 50),
+        accept_p95=view.percentile(cell, "upload_accept", 95),
+        duration_p95=view.percentile(cell, "duration", 95),
+    )
+
+
+def _speed(speed: Mapping[str, Any], percent: int) -> Shown | None:
+    """What `percent` of the uploads reached."""
+    if not speed["n"]:
+        return None
+    value = speed[f"p{100 - percent}"]
+    text = formatting.WITHHELD if value is None else f"{formatting.size(round(value))}/s"
+    return Shown(text=text, n=speed["n"], percent=percent)

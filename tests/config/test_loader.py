@@ -1,0 +1,212 @@
+"""Settings: what a file and the environment make, and every error with its place and its cure."""
+
+from pathlib import Path
+
+import pytest
+
+from astrometer.config.loader import load, target_from_options
+from astrometer.config.settings import Config, ConfigError, ProbeSettings
+
+WHOLE = """
+[targets.prod]
+url = "https://bot.example.org/"
+[targets.prod.keys.chat]
+env = "CHAT_KEY"
+scopes = ["chat", "file"]
+id = "7b1e"
+[targets.prod.keys.im]
+file = "im.key"
+
+[targets.lab]
+url = "http://127.0.0.1:6185"
+
+[probes.chat]
+interval = "1m30s"
+timeout = "20s"
+connect = "2s"
+first_token = "5s"
+idle = "750ms"
+targets = ["prod"]
+[probes.chat.options]
+question = "why"
+[probes.im]
+enabled = false
+
+[slo]
+objectives = ["ttft_p95 < 2s"]
+"""
+
+
+@pytest.fixture
+def read(tmp_path):
+    (tmp_path / "im.key").write_text("abk_im\n")
+
+    def load_text(text: str, **environ: str) -> Config:
+        path = tmp_path / "astrometer.toml"
+        path.write_text(text)
+        return load(path, {"CHAT_KEY": "abk_chat", **environ})
+
+    return load_text
+
+
+def test_a_whole_file(read):
+    config = read(WHOLE)
+    prod = config.target("prod")
+    assert prod.url == "https://bot.example.org"
+    assert prod.keys["chat"].secret.reveal() == "abk_chat"
+    assert prod.keys["chat"].scopes == {"chat", "file"}
+    assert prod.keys["chat"].id == "7b1e"
+    assert prod.keys["im"].secret.reveal() == "abk_im"
+    assert prod.keys["im"].scopes is None
+    chat = config.probe("chat")
+    assert (chat.interval_s, chat.timeout_s, chat.connect_s) == (90, 20, 2)
+    assert (chat.first_token_s, chat.idle_s, chat.targets) == (5, 0.75, ("prod",))
+    assert chat.options["question"] == "why"
+    assert not config.probe("im").enabled
+    assert config.probe("reads") == ProbeSettings()
+    assert len(config.objectives) == 1
+
+
+def test_a_key_is_chosen_by_its_stated_scope_before_one_that_states_none(read):
+    prod = read(WHOLE).target("prod")
+    assert prod.key_for("chat").name == "chat"
+    assert prod.key_for("config").name == "im"
+    assert read(WHOLE).target("lab").key_for("chat") is None
+
+
+def test_a_key_with_the_scope_star_is_the_key_for_every_scope(read):
+    prod = read(WHOLE.replace('["chat", "file"]', '["*"]')).target("prod")
+    assert {prod.key_for(scope).name for scope in ("chat", "config", "im")} == {"chat"}
+
+
+def test_no_output_of_a_config_holds_a_key(read):
+    config = read(WHOLE)
+    assert "abk_" not in repr(config) + str(config)
+    assert str(config.target("prod").keys["chat"].secret) == "Secret(***)"
+
+
+def test_the_environment_alone_makes_a_target(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = load(None, {"ASTRBOT_URL": "http://127.0.0.1:6185/", "ASTRBOT_API_KEY": "abk_x"})
+    target = config.target()
+    assert (target.name, target.url) == ("default", "http://127.0.0.1:6185")
+    assert target.keys["default"].secret.reveal() == "abk_x"
+
+
+def test_the_key_may_be_in_a_file(tmp_path):
+    (tmp_path / "key").write_text("abk_y\n")
+    target = target_from_options("http://x", {"ASTRBOT_API_KEY_FILE": str(tmp_path / "key")})
+    assert target.keys["default"].secret.reveal() == "abk_y"
+
+
+def test_a_variable_made_of_a_file_ends_like_one_and_is_a_key_all_the_same(read):
+    target = target_from_options("http://x", {"ASTRBOT_API_KEY": "abk_y\n"})
+    assert target.keys["default"].secret.reveal() == "abk_y"
+    config = read('[targets.a]\nurl = "http://a"\n[targets.a.keys.k]\nenv = "KEY"\n', KEY="abk_y\n")
+    assert config.target().keys["k"].secret.reveal() == "abk_y"
+
+
+def test_astrometer_toml_here_is_read_by_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("astrometer.toml").write_text('[targets.a]\nurl = "http://a"\n')
+    assert list(load(None, {}).targets) == ["a"]
+
+
+def test_without_anything_it_says_what_to_write(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as error:
+        load(None, {})
+    assert str(error.value) == (
+        "no target: write astrometer.toml, or set ASTRBOT_URL and ASTRBOT_API_KEY (or ASTRBOT_API_KEY_FILE)"
+    )
+
+
+A = '[targets.a]\nurl = "http://a"\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", 'no targets; add [targets.NAME] with url = "http://..."'),
+        (
+            '[targets.prod.keys.chat]\nscope = ["chat"]\n[targets.prod]\nurl = "http://a"\n',
+            'targets.prod.keys.chat: unknown key "scope" (did you mean "scopes"?)',
+        ),
+        ('[target.a]\nurl = "http://a"\n', 'top level: unknown key "target" (did you mean "targets"?)'),
+        ("[targets.a]\n", 'targets.a: "url" is missing'),
+        (
+            '[targets.a]\nurl = "a.example"\n',
+            "targets.a.url: 'a.example' is not a URL like http://a.example",
+        ),
+        (
+            '[targets.a]\nurl = "http://a:99999"\n',
+            "targets.a.url: 'http://a:99999' is not a URL like http://127.0.0.1:6185",
+        ),
+        (
+            '[targets.a]\nurl = "http://u:p@a"\n',
+            "targets.a.url: only scheme, host, port and path; keys go into [targets.NAME.keys]",
+        ),
+        (
+            A + "[targets.a.keys.k]\n",
+            'targets.a.keys.k: say where the key is: env = "NAME" or file = "PATH" (one of the two)',
+        ),
+        (
+            A + '[targets.a.keys.k]\nenv = "NOT_SET"\n',
+            "targets.a.keys.k.env: the environment variable NOT_SET is not set",
+        ),
+        (
+            A + '[targets.a.keys.k]\nenv = "BAD"\n',
+            "targets.a.keys.k: not an API key (empty, or with spaces, line breaks or non-ASCII letters)",
+        ),
+        (
+            A + '[probes.chat]\ninterval = "often"\n',
+            "probes.chat.interval: 'often' is not a duration (write 30s, 1m30s or 250ms)",
+        ),
+        (
+            A + "[probes.chat]\nfirst-token = 3\n",
+            'probes.chat: unknown key "first-token" (did you mean "first_token"?)',
+        ),
+        (
+            A + '[targets.a.keys.k]\nenv = "GOOD"\nscopes = ["chat", "imm"]\n',
+            "targets.a.keys.k.scopes: no scope 'imm' (did you mean \"im\"?)",
+        ),
+        (A + "[probes.chat]\ninterval = inf\n", "probes.chat.interval: Input should be a finite number"),
+        (A + "[probes.chat]\nidle = 0\n", "probes.chat.idle: Input should be greater than 0"),
+        (A + '[probes.chat]\ntargets = ["b"]\n', "probes.chat.targets: no target 'b' (there are: a)"),
+    ],
+)
+def test_an_error_names_file_place_and_cure(read, tmp_path, text, message):
+    with pytest.raises(ConfigError) as error:
+        read(text, BAD="two\r\nlines", GOOD="abk_x")
+    assert str(error.value) == f"{tmp_path}/astrometer.toml: {message}"
+
+
+def test_a_key_file_that_is_not_there_is_named(read, tmp_path):
+    with pytest.raises(ConfigError) as error:
+        read(A + '[targets.a.keys.k]\nfile = "no.key"\n')
+    place = f"{tmp_path}/astrometer.toml: targets.a.keys.k.file"
+    assert str(error.value) == f"{place}: {tmp_path}/no.key cannot be read (No such file or directory)"
+
+
+def test_broken_toml_is_named_with_its_line(read):
+    with pytest.raises(ConfigError, match=r"astrometer\.toml: is not valid TOML: .*line 1"):
+        read("[targets\n")
+
+
+def test_an_error_never_shows_the_key(read):
+    with pytest.raises(ConfigError) as error:
+        read(A + '[targets.a.keys.k]\nenv = "BAD"\n', BAD="abk_secret with spaces")
+    assert "abk_secret" not in str(error.value)
+
+
+def test_an_unknown_objective_is_named_with_its_place(read):
+    with pytest.raises(ConfigError, match=r"astrometer\.toml: slo\.objectives\[0\]: "):
+        read(A + '[slo]\nobjectives = ["fast"]\n')
+
+
+def test_choosing_a_target(read):
+    config = read(WHOLE)
+    with pytest.raises(ConfigError, match=r"several targets; choose one of prod, lab"):
+        config.target()
+    with pytest.raises(ConfigError, match=r"no target 'prd' \(did you mean \"prod\"\?\)"):
+        config.target("prd")

@@ -1,0 +1,71 @@
+"""Exchanges of known distributions, tallied and built into results as a real run's are. Nothing waits."""
+
+import math
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from astrometer.api.outcome import Outcome
+from astrometer.compare.comparable import Run
+from astrometer.measure.results import document
+from astrometer.measure.slo.objectives import goals
+from astrometer.measure.slo.slo_parser import parse_objectives
+from astrometer.measure.tally import Tally
+
+START = 1_700_000_003.2
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What a tally wants to know of a chat."""
+
+    outcome: Outcome
+    ttft_s: float
+    expected: tuple[str, ...] = ("ttft", "chunk_gap", "e2e")
+
+    def metrics(self) -> Mapping[str, tuple[float, ...]]:
+        if not self.outcome.is_ok:
+            return {}
+        known = {"ttft": (self.ttft_s,), "chunk_gap": (0.02, 0.02), "e2e": (self.ttft_s + 0.4,)}
+        return {name: values for name, values in known.items() if name in self.expected}
+
+
+def make_run(
+    name: str = "run",
+    *,
+    ttft_s: float = 0.3,
+    jitter: float = 0.1,
+    chats: int = 300,
+    failures: int = 0,
+    seed: int = 1,
+    duration_s: float = 30.0,
+    scenarios: tuple[str, ...] = ("chat",),
+    slos: tuple[str, ...] = (),
+    kind: str | None = "astrbot",
+    streams: bool = True,
+    **info: object,
+) -> Run:
+    rng = random.Random(seed)
+    objectives = parse_objectives(slos)
+    tally = Tally(goals(objectives))
+    start = START + 1000 * seed
+    expected = ("ttft", "chunk_gap", "e2e") if streams else ("e2e",)
+    for index in range(chats):
+        wall_s = start + duration_s * index / chats
+        scenario = scenarios[index % len(scenarios)]
+        outcome = Outcome.STALLED if failures and index % (chats // failures) == 0 else Outcome.OK
+        tally.started(scenario, "stream", wall_s)
+        turn = Turn(outcome, ttft_s * math.exp(rng.gauss(0, jitter)), expected)
+        tally.finished(scenario, "stream", wall_s, turn)
+    known = {
+        "scenario": "chat", "url": "http://127.0.0.1:6185", "version": "4.29.3", "users": 20,
+        "command": ("locust", "-f", "chat.py"), "environment": {"platform": "Linux", "astrometer": "0.1.0"},
+    }  # fmt: skip
+    facts = document.RunInfo(
+        start=start, duration_s=duration_s, objectives=objectives, kind=kind, **{**known, **info}
+    )
+    return Run(name=name, results=document.build(tally, facts))
+
+
+def make_side(name: str, *, runs: int = 3, seed: int, **known: object) -> list[Run]:
+    return [make_run(f"{name} {i + 1}", seed=seed + i, **known) for i in range(runs)]

@@ -1,0 +1,40 @@
+"""The line of progress on a terminal: one row, however narrow."""
+
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from astrometer.load.live.progress import Live
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally import Cell
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def live(users=20):
+    cell = Cell()
+    cell.started = 118_000
+    cell.outcomes["ok"] = 97_000
+    cell.ok["ttft"] = Histogram()
+    run = SimpleNamespace(tally=SimpleNamespace(cells={"chat": cell}), elapsed_s=3725.0, is_over=True)
+    return Live(run, lambda: users, Terminal())
+
+
+def test_the_whole_line_is_shown_where_there_is_room_and_one_user_is_no_users():
+    assert "  20 users  started 118000  ok 97000  " in live().line(1.0)
+    assert "  1 user  started" in live(users=1).line(1.0)
+
+
+@pytest.mark.parametrize("columns", [80, 60, 10])
+def test_the_line_never_wraps(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    shown = live()
+    shown._print(1.0)
+    (row,) = shown._out.getvalue().removeprefix("\r\x1b[2K").splitlines()
+    assert len(row) < columns
+    assert "started" not in row
+    assert row.startswith("62m 05s"[: columns - 1])

@@ -1,0 +1,54 @@
+"""When a running test is ended before its time. The run is a stand-in, its tally is real."""
+
+from types import SimpleNamespace
+
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.outcome import Outcome
+from astrometer.load.locust_plugin.early_stop import Guard
+from astrometer.load.token_budget import TokenBudget
+from astrometer.measure.slo.run_verdict import StopReason
+from astrometer.measure.slo.slo_parser import parse_objectives
+from astrometer.measure.tally import Tally
+
+
+def reason(*, failed=0, elapsed_s=60.0, warmup_s=10.0, abort_after_s=None, budget=None, tokens=0):
+    tally = Tally()
+    for index in range(100):
+        outcome = Outcome.RESET if index < failed else Outcome.OK
+        tally.started("chat", "chat", 0.0)
+        tally.finished("chat", "chat", 0.0, CallResult(outcome=outcome, duration_s=0.1))
+    tally.cell("chat", "chat", 0.0).tokens["input_tokens"] = tokens
+    settings = SimpleNamespace(
+        objectives=parse_objectives(["duration_p99 < 1s", "chat: errors < 5%"]),
+        abort_after_s=abort_after_s,
+        budget=budget,
+        warmup_s=warmup_s,
+    )
+    run = SimpleNamespace(settings=settings, tally=tally, elapsed_s=elapsed_s, is_over=False)
+    return Guard(run, lambda _: None).reason()
+
+
+def test_an_objective_that_is_not_met_ends_the_run_by_name():
+    stop = reason(failed=8, abort_after_s=30.0)
+    assert (stop.by, stop.objective, stop.at_s) == (StopReason.OBJECTIVE, "chat: errors < 5%", 60.0)
+    assert stop.sentence == "objective 'chat: errors < 5%' was not met: 8.00%, n=100"
+
+
+def test_too_few_samples_are_no_reason():
+    assert reason(failed=4, abort_after_s=0.0) is None  # n of the p99 is 100
+
+
+def test_the_delay_counts_from_the_end_of_the_warm_up():
+    assert reason(failed=50, abort_after_s=30.0, elapsed_s=39.0) is None
+    assert reason(failed=50, abort_after_s=30.0, elapsed_s=41.0) is not None
+
+
+def test_without_being_asked_nothing_is_ended():
+    assert reason(failed=100) is None
+
+
+def test_the_budget_ends_the_run():
+    stop = reason(budget=TokenBudget(5000), tokens=5000)
+    assert (stop.by, stop.objective) == (StopReason.BUDGET, None)
+    assert "5,000" in stop.sentence
+    assert reason(budget=TokenBudget(5000), tokens=4999) is None

@@ -1,0 +1,64 @@
+"""Locust's own statistics in a run of days. In processes of their own: Locust patches the one it is in."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+THREE_HOURS = """
+import json, sys, time
+from types import SimpleNamespace
+import gevent
+import locust.stats
+from astrometer.load.locust_plugin import endless
+
+clock, began = SimpleNamespace(now=0.0), int(time.time()) - 3 * 3600
+locust.stats.time = SimpleNamespace(time=lambda: clock.now or began)
+stats = locust.stats.RequestStats()
+for number in range(3 * 3600 * 2):  # two requests a second, every tenth of which fails
+    clock.now = began + number / 2
+    stats.log_request("SSE", "chat", 100, 10)
+    if number % 10 == 0:
+        stats.log_error("SSE", "chat", "truncated")
+
+def seen():
+    rates = ("current_rps", "current_fail_per_sec", "total_rps", "total_fail_per_sec", "num_requests")
+    return [
+        {**{name: getattr(row, name) for name in rates}, "p95": row.get_response_time_percentile(0.95)}
+        for row in (stats.get("chat", "SSE"), stats.total)
+    ]
+
+def seconds():
+    rows = (stats.get("chat", "SSE"), stats.total)
+    return max(len(kept) for row in rows for kept in (row.num_reqs_per_sec, row.num_fail_per_sec))
+
+before, kept_before = seen(), seconds()
+endless.EVERY_S = 0.01
+options = SimpleNamespace(json="--json" in sys.argv, json_file=None)
+endless.keep_pruned(SimpleNamespace(parsed_options=options, stats=stats))
+gevent.sleep(0.05)
+print(json.dumps({"before": before, "after": seen(), "kept": [kept_before, seconds()]}))
+"""
+
+
+def three_hours(*options):
+    done = subprocess.run(
+        [sys.executable, "-c", THREE_HOURS, *options], capture_output=True, text=True, timeout=60, check=True
+    )
+    return json.loads(done.stdout)
+
+
+def test_the_seconds_of_three_hours_go_and_every_rate_and_total_stays():
+    told = three_hours()
+    assert told["kept"][0] == 3 * 3600
+    assert told["kept"][1] <= 61
+    assert told["after"] == told["before"]
+    chat = told["after"][0]
+    assert chat["current_rps"] == 2
+    assert chat["current_fail_per_sec"] == pytest.approx(0.2)
+    assert chat["num_requests"] == 3 * 3600 * 2
+
+
+def test_whoever_has_locust_print_every_second_keeps_them():
+    assert three_hours("--json")["kept"] == [3 * 3600, 3 * 3600]

@@ -1,0 +1,509 @@
+"""The leak journal: what is made is on disk first, and what a crash leaves is removed by the next start."""
+
+import asyncio
+import os
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from astrometer.api.messages import Attachment, Plain
+from astrometer.api.outcome import Outcome
+from astrometer.probing.cleanup.leak_journal import FOLDER, FORGET_AFTER_S, Journal
+from astrometer.probing.context import Context
+from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.orphans import MOST_KEPT
+from astrometer.probing.run_record import Cleanup
+from astrometer.probing.runner import Runner
+from astrometer.probing.transport.probe_client import Upload
+from astrometer.probing.verdict import Verdict
+
+
+@pytest.fixture
+def journal(tmp_path):
+    """Makes journals in one folder, as several processes would."""
+    made = []
+
+    def make(**more) -> Journal:
+        made.append(Journal(tmp_path, **more))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.close()
+
+
+def die(journal: Journal) -> None:
+    """What the end of a process does: the lock is gone, the file stays."""
+    assert journal._file is not None
+    journal._file.close()
+    journal._file = journal._path = None
+
+
+def lines(folder) -> str:
+    return "".join(path.read_text() for path in files(folder))
+
+
+def files(folder) -> list[Path]:
+    return [*(folder / FOLDER).glob("*.jsonl")]
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_session_is_in_the_journal_before_it_is_made_and_out_of_it_when_it_is_gone(
+    bench, tmp_path, journal
+):
+    seen: list[bool] = []
+    ours = journal()
+
+    async def probe(ctx: Context) -> Verdict:
+        turn = await ctx.chat("hi")
+        seen.append(str(turn.session_id) in lines(tmp_path))
+        return Verdict.of(turn)
+
+    run = asyncio.run(Runner(journal=ours).run(bench.plan(bench.target("all"), probe)))
+    assert (run.reason, seen, len(ours)) == ("ok", [True], 0)
+    assert bench.store.keys["all"].secret not in lines(tmp_path)
+    ours.close()
+    assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+CRASHER = """
+import asyncio, sys
+from astrometer.config.settings import Key, Secret, Target
+from astrometer.probing.probe_files import Probe
+from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.plan import Plan
+from astrometer.probing.run_record import Limits
+from astrometer.probing.transport.probe_client import Upload
+from astrometer.probing.runner import Runner
+from pathlib import Path
+
+async def probe(ctx):
+    await ctx.attach(Upload(name=f"{ctx.nonce}.txt", content=b"x"))
+    print("made", flush=True)
+    return await ctx.chat("[[stall=1]]")
+
+url, secret, folder = sys.argv[1:]
+target = Target(name="sim", url=url, keys={"all": Key(name="all", secret=Secret(secret))})
+asked = Probe(name="p", function=probe, interval_s=60, scopes=(), costs_tokens=True, summary="")
+asyncio.run(Runner(journal=Journal(Path(folder))).run(Plan(target=target, probe=asked)))
+"""
+
+
+def crash(bench, tmp_path) -> None:
+    """A process that is killed while its chat streams, after an upload."""
+    secret = bench.store.keys["all"].secret
+    command = [sys.executable, "-c", textwrap.dedent(CRASHER), bench.url, secret, str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "made\n"
+        give_up = time.monotonic() + 20
+        while not bench.simulator.pipeline.running and time.monotonic() < give_up:
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+
+
+def test_the_next_start_removes_what_a_killed_process_left_uploads_too(bench, tmp_path, journal):
+    crash(bench, tmp_path)
+    assert (len(bench.sessions()), len(bench.store.attachments)) == (1, 1)
+    ours = journal()
+    runs = asyncio.run(Runner(journal=ours).leftovers.sweep([bench.target("all")]))
+    assert (bench.sessions(), list(bench.store.attachments)) == ([], [])
+    assert [(run.probe, run.verdict, run.cleanup_failures) for run in runs] == [("p", None, ())]
+    assert len(ours) == 0
+
+
+def test_an_upload_whose_chat_never_came_is_removed_without_asking_the_model(bench):
+    async def probe(ctx: Context) -> Verdict:
+        await ctx.attach(Upload(name="lone.txt", content=b"x"))
+        return Verdict.passed()
+
+    run = bench.run(bench.target("all"), probe)
+    assert (run.reason, run.cleanup_failures) == ("ok", ())
+    assert (bench.sessions(), list(bench.store.attachments)) == ([], [])
+    assert bench.store.counters["model_asked"] == 0
+
+
+def test_an_exporter_does_not_sweep_what_another_one_is_using(bench, tmp_path, journal):
+    living = journal()
+    target = bench.target("all")
+    living.note("session", target, target.keys["all"], "chat", "in-use")
+    assert journal().adopt() == []
+    assert len(living) == 1
+
+
+def test_entries_of_an_unknown_target_are_kept_and_forgotten_after_a_month(bench, tmp_path, journal):
+    now = time.time()
+    first = journal(clock=lambda: now)
+    target = bench.target("all")
+    first.note("session", target, target.keys["all"], "chat", "lost")
+    die(first)
+    second = journal(clock=lambda: now)
+    assert asyncio.run(Runner(journal=second).leftovers.sweep([replace(target, name="other")])) == []
+    assert len(second) == 1
+    die(second)
+    said: list[str] = []
+    assert journal(say=said.append, clock=lambda: now + FORGET_AFTER_S + 1).adopt() == []
+    assert "given up after 30 days" in said[0]
+
+
+def test_a_torn_line_is_named_and_costs_only_itself(bench, tmp_path, journal):
+    target = bench.target("all")
+    first = journal()
+    first.note("session", target, target.keys["all"], "chat", "whole")
+    assert first._file is not None
+    first._file.write('{"made": {"resour')
+    die(first)
+    said: list[str] = []
+    assert [entry.item for entry in journal(say=said.append).adopt()] == ["whole"]
+    assert "is damaged, left out" in said[0]
+
+
+def test_a_long_life_does_not_make_a_long_file(bench, tmp_path, journal):
+    target = bench.target("all")
+    ours = journal()
+    stays = ours.note("session", target, target.keys["all"], "chat", "stays")
+    for number in range(2000):
+        ours.done(ours.note("session", target, target.keys["all"], "chat", f"s{number}"))
+    assert len(lines(tmp_path).splitlines()) < 1100
+    assert "stays" in lines(tmp_path)
+    ours.done(stays)
+    assert len(ours) == 0
+
+
+def test_many_open_entries_are_not_written_again_for_each_that_is_done(bench, tmp_path, journal):
+    target, ours = bench.target("all"), journal()
+    entries = [ours.note("session", target, target.keys["all"], "chat", f"s{n}") for n in range(2000)]
+    seen = set()
+    for entry in entries[:500]:
+        ours.done(entry)
+        seen |= set(files(tmp_path))
+    assert len(seen) == 1
+
+
+def test_a_full_disk_loses_no_entry(bench, tmp_path, journal):
+    target, ours = bench.target("all"), journal()
+    key = target.keys["all"]
+    gone = ours.note("session", target, key, "chat", "gone")
+    with full_disk():
+        for number in range(200):  # more than a buffer holds
+            ours.note("session", target, key, "chat", f"s{number}")
+        ours.done(gone)
+    ours.note("session", target, key, "chat", "last")
+    assert len(files(tmp_path)) == 1
+    die(ours)
+    assert {entry.item for entry in journal().adopt()} == {*(f"s{n}" for n in range(200)), "last"}
+
+
+def test_what_a_dead_process_left_stays_on_disk_until_it_is_in_the_journal_of_who_adopts_it(
+    bench, tmp_path, journal
+):
+    target, dead = bench.target("all"), journal()
+    dead.note("session", target, target.keys["all"], "chat", "left")
+    die(dead)
+    said: list[str] = []
+    second = journal(say=said.append)
+    with full_disk():
+        assert [entry.item for entry in second.adopt()] == ["left"]
+        second.close()
+    assert "cannot be written" in said[0]
+    assert [entry.item for entry in journal().adopt()] == ["left"]
+
+
+def test_a_journal_that_cannot_be_written_to_the_end_is_closed_all_the_same(bench, journal):
+    target, ours = bench.target("all"), journal()
+    ours.note("session", target, target.keys["all"], "chat", "first")
+    with full_disk():
+        ours.note("session", target, target.keys["all"], "chat", "second")
+        ours.close()
+
+
+def test_bytes_that_are_no_text_cost_only_their_line(bench, tmp_path, journal):
+    target, dead = bench.target("all"), journal()
+    for item in ("first", "torn", "last"):
+        dead.note("session", target, target.keys["all"], "chat", item)
+    die(dead)
+    (path,) = files(tmp_path)
+    path.write_bytes(path.read_bytes().replace(b"torn", b"to\xffn"))
+    said: list[str] = []
+    assert [entry.item for entry in journal(say=said.append).adopt()] == ["first", "last"]
+    assert ":2: is damaged, left out" in said[0]
+
+
+def test_a_journal_that_begins_is_not_taken_for_a_dead_one(bench, tmp_path, journal):
+    target, other, stop = bench.target("all"), journal(), threading.Event()
+
+    def adopt_again_and_again() -> None:
+        while not stop.is_set():
+            other.adopt()
+
+    adopting = threading.Thread(target=adopt_again_and_again)
+    adopting.start()
+    try:
+        for number in range(300):
+            ours = Journal(tmp_path)
+            entry = ours.note("session", target, target.keys["all"], "chat", f"s{number}")
+            assert f"s{number}" in lines(tmp_path)
+            ours.done(entry)
+            ours.close()
+    finally:
+        stop.set()
+        adopting.join()
+    assert len(other) == 0
+
+
+async def reach(ctx: Context) -> Verdict:
+    return Verdict.of(await ctx.chat("hi"))
+
+
+def test_leftovers_of_a_key_that_the_config_has_lost_block_no_others(bench):
+    target = bench.target("all")
+    lost = replace(target.keys["all"], name="lost")
+
+    async def leave(ctx: Context) -> Verdict:
+        for key, item in [*((lost, f"s{n}") for n in range(5)), (target.keys["all"], "ours")]:
+            entry = ctx.journal.note("session", target, key, "p", item)
+            ctx.cleanups.insert(0, Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
+
+    async def go() -> None:
+        runner = Runner()
+        await runner.run(bench.plan(target, leave))
+        after = await runner.run(bench.plan(target, reach, name="q"))
+        assert (after.reason, after.swept, len(runner.leftovers)) == ("ok", (("p", "session"),), 5)
+
+    asyncio.run(go())
+
+
+async def cannot() -> bool:
+    return False
+
+
+def test_leftovers_are_given_up_after_a_month_also_while_the_exporter_runs(bench, journal):
+    now, said, target = time.time(), [], bench.target("all")
+    ours = journal(clock=lambda: now, say=said.append)
+
+    async def leave(ctx: Context) -> Verdict:
+        entry = ctx.journal.note("session", target, target.keys["all"], "p", "old")
+        ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
+
+    async def go() -> None:
+        nonlocal now
+        runner = Runner(journal=ours)
+        await runner.run(bench.plan(target, leave))
+        now += FORGET_AFTER_S + 1
+        after = await runner.run(bench.plan(target, reach, name="q"))
+        assert (after.reason, after.swept, len(runner.leftovers), len(ours)) == ("ok", (), 0, 0)
+
+    asyncio.run(go())
+    assert said == ["sim: session old: given up after 30 days"]
+
+
+def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(bench, journal):
+    said: list[str] = []
+    target, ours, registry = bench.target("all"), journal(say=said.append), CollectorRegistry()
+
+    async def leave(ctx: Context) -> Verdict:
+        for number in range(MOST_KEPT + 10):
+            entry = ctx.journal.note("session", target, target.keys["all"], "p", f"s{number}")
+            ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
+
+    runner = Runner(journal=ours)
+    run = asyncio.run(runner.run(bench.plan(target, leave)))
+    ProbeMetrics(registry).record(run)
+    place = {"target": "sim", "probe": "p", "resource": "session"}
+    assert registry.get_sample_value("astrbot_probe_leaked_resources", place) == MOST_KEPT + 10
+    assert (len(runner.leftovers), len(ours)) == (MOST_KEPT, MOST_KEPT)
+    assert said == [f"sim: more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"]
+
+
+def test_a_leftover_that_one_run_tries_is_neither_tried_nor_kept_by_another_meanwhile(bench):
+    target = bench.target("all")
+    deletions: list[str] = []
+
+    async def leave(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    async def leave_again(ctx: Context) -> Verdict:
+        entry = ctx.journal.note("session", target, target.keys["all"], "p", bench.sessions()[0])
+        ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        return Verdict.failed(Outcome.STALLED)
+
+    async def go() -> None:
+        began, goes_on = asyncio.Event(), asyncio.Event()
+        goes_on.set()
+
+        class Slow(httpx.AsyncHTTPTransport):
+            async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+                if request.method == "DELETE":
+                    deletions.append(request.url.path)
+                    began.set()
+                    await goes_on.wait()
+                return await super().handle_async_request(request)
+
+        fault = {"kind": "http_500", "count": 1000, "endpoint": "session_delete"}
+        runner = Runner(http=Slow)
+        await runner.run(bench.plan(target, passing))  # learns who the key is, and the version
+        httpx.post(f"{bench.url}/sim/faults", json=fault)
+        assert (await runner.run(bench.plan(target, leave))).cleanup_failures == ("session",)
+        assert len(runner.leftovers) == 1
+        began.clear()
+        goes_on.clear()
+        deletions.clear()
+        trying = asyncio.create_task(runner.run(bench.plan(target, passing, name="q", costs_tokens=False)))
+        await began.wait()
+        other = await runner.run(bench.plan(target, leave_again, name="r", costs_tokens=False))
+        assert (other.cleanup_failures, other.swept, len(runner.leftovers)) == ((), (), 1)
+        goes_on.set()
+        assert (await trying).swept == ()
+        assert (len(deletions), len(runner.leftovers), len(bench.sessions())) == (1, 1, 1)
+
+    asyncio.run(go())
+
+
+def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only_which_is_counted_and_tried_again(
+    bench, journal
+):
+    ours = journal()
+
+    async def lone(ctx: Context) -> Verdict:
+        await ctx.attach(Upload(name="lone.txt", content=b"x"))
+        return Verdict.passed()
+
+    async def go() -> None:
+        runner = Runner(journal=ours)
+        fault = {"kind": "http_500", "count": 1000, "endpoint": "session_delete"}
+        assert (await runner.run(bench.plan(bench.target("all"), lone))).ok
+        httpx.post(f"{bench.url}/sim/faults", json=fault)
+        left = await runner.run(bench.plan(bench.target("all"), lone))
+        assert left.cleanup_failures == ("upload", "session")
+        free = bench.plan(bench.target("all"), passing, name="q")
+        for _ in range(3):
+            assert (await runner.run(free)).cleanup_failures == ()
+        # The upload, and the session that should take it along.
+        assert (len(ours), len(runner.leftovers), len(bench.sessions())) == (2, 2, 1)
+        httpx.delete(f"{bench.url}/sim/faults")
+        assert (await runner.run(free)).swept == (("p", "upload"), ("p", "session"))
+        assert (len(ours), len(runner.leftovers), bench.sessions()) == (0, 0, [])
+
+    asyncio.run(go())
+
+
+def test_a_sweep_counts_the_session_that_it_made_for_an_upload_and_could_not_remove(bench, tmp_path, journal):
+    first = journal()
+    target = bench.target("all")
+
+    async def lone(ctx: Context) -> Verdict:
+        await ctx.attach(Upload(name="lone.txt", content=b"x"))
+        ctx.cleanups.clear()  # as if the process had died here
+        return Verdict.passed()
+
+    asyncio.run(Runner(journal=first).run(bench.plan(target, lone)))
+    die(first)
+    httpx.post(
+        f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 100, "endpoint": "session_delete"}
+    )
+    runner = Runner(journal=journal())
+    (run,) = asyncio.run(runner.leftovers.sweep([target]))
+    assert (run.probe, sorted(set(run.cleanup_failures))) == ("p", ["session", "upload"])
+    assert len(runner.leftovers) == len(run.cleanup_failures)
+
+
+async def passing(_ctx: Context) -> Verdict:
+    return Verdict.passed()
+
+
+def test_what_a_dead_server_kept_is_removed_when_it_is_back(bench):
+    """The server goes in mid-answer: the session is a leak, and the first good run takes it along."""
+
+    async def break_it(ctx: Context) -> Verdict:
+        await ctx.identity(ctx.key("chat"))
+        for kind in ("http_500", "http_503"):
+            fault = {"kind": kind, "count": 8, "endpoint": "session_delete"}
+            httpx.post(f"{bench.url}/sim/faults", json=fault)
+        return Verdict.of(await ctx.chat("[sim:cut:2]"))
+
+    async def fine(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    async def go() -> None:
+        runner = Runner()
+        broken = await runner.run(bench.plan(bench.target("all"), break_it))
+        assert (broken.reason, broken.cleanup_failures, len(runner.leftovers)) == ("reset", ("session",), 1)
+        httpx.delete(f"{bench.url}/sim/faults")
+        after = await runner.run(bench.plan(bench.target("all"), fine, name="q"))
+        assert (after.reason, after.swept, len(runner.leftovers)) == ("ok", (("p", "session"),), 0)
+
+    asyncio.run(go())
+    assert bench.sessions() == []
+
+
+def test_attachments_go_with_the_session_that_mentions_them(bench):
+    async def probe(ctx: Context) -> Verdict:
+        file_id = await ctx.attach(Upload(name=f"{ctx.nonce}.txt", content=b"x"))
+        turn = await ctx.chat([Attachment(kind="file", attachment_id=file_id), Plain(text="hi")])
+        return Verdict.of(turn)
+
+    assert bench.run(bench.target("all"), probe).cleanup_failures == ()
+    assert list(bench.store.attachments) == []
+
+
+def test_two_exporters_on_one_target_do_not_disturb_each_other(bench, journal):
+    """Two runners, two journals in one folder, at the same time: each removes its own and nothing else."""
+
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat(f"[[ttft=0.3]] {ctx.nonce}", canary=ctx.nonce))
+
+    async def go() -> list[str]:
+        runners = [Runner(journal=journal()) for _ in range(2)]
+        plan = bench.plan(bench.target("all"), probe)
+        runs = await asyncio.gather(*(runner.run(plan) for runner in runners))
+        assert all(len(runner.journal) == 0 for runner in runners)
+        return [run.reason for run in runs]
+
+    assert asyncio.run(go()) == ["ok", "ok"]
+    assert bench.sessions() == []
+
+
+def test_two_exporters_with_a_state_each_have_fixed_sessions_of_their_own_where_none_can_be_deleted(
+    old_bench, tmp_path
+):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat(f"[[ttft=0.3]] {ctx.nonce}", canary=ctx.nonce))
+
+    async def go() -> None:
+        plan = old_bench.plan(old_bench.target("all"), probe)
+        for _ in range(2):  # and the same ones after a restart
+            journals = [Journal(tmp_path / name) for name in ("one", "two")]
+            runs = await asyncio.gather(*(Runner(journal=journal).run(plan) for journal in journals))
+            assert [run.reason for run in runs] == ["ok", "ok"]
+            for journal in journals:
+                journal.close()
+
+    asyncio.run(go())
+    names = old_bench.sessions()
+    assert len(names) == len(set(names)) == 2
+    assert all(name.startswith("astrometer-probe-p-") for name in names)

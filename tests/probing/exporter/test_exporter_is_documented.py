@@ -1,0 +1,108 @@
+"""docs/metrics.md and docs/exporter.md against the code: nothing undocumented, nothing invented."""
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+from pydantic import BaseModel
+
+from astrometer.cli.probe import command
+from astrometer.config import exporter_settings, loader, tables
+from astrometer.measure import buckets
+from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.exporter.on_demand import Answer, one_run_registry
+from astrometer.probing.exporter.self_metrics import SelfMetrics
+from astrometer.probing.verdict import Run, Verdict
+
+DOCS = Path(__file__).parents[3] / "docs"
+METRICS = (DOCS / "metrics.md").read_text("utf-8")
+EXPORTER = (DOCS / "exporter.md").read_text("utf-8")
+
+
+def section(text: str, heading: str) -> str:
+    return re.search(rf"^## {re.escape(heading)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+
+
+def rows(text: str) -> set[tuple[str, ...]]:
+    found = [line.strip().strip("|").split("|") for line in text.splitlines() if line.startswith("| `")]
+    return {tuple(cell.strip().strip("`").replace("` `", " ") for cell in row) for row in found}
+
+
+def described(registry: CollectorRegistry) -> set[tuple[str, ...]]:
+    """Of each metric; private, but one without samples says nothing in public."""
+    found = set()
+    for metric in registry._collector_to_names:
+        total = "_total" if metric._type == "counter" else ""
+        found.add((metric._name + total, metric._type, " ".join(metric._labelnames), metric._documentation))
+    return found
+
+
+def documented(heading: str) -> set[tuple[str, ...]]:
+    named = rows(section(METRICS, heading))
+    return {row for row in named if row[0].startswith(("astrbot_", "probe_"))}
+
+
+def test_every_metric_is_documented_with_its_type_labels_and_help():
+    probes, own = CollectorRegistry(), CollectorRegistry()
+    ProbeMetrics(probes)
+    SelfMetrics(own)
+    assert documented("Probes") == described(probes)
+    assert documented("The exporter itself") == described(own)
+
+
+def test_every_metric_of_a_run_on_demand_is_documented(bench):
+    plan = bench.plan(bench.target("all"), None)
+    run = Run(target="sim", url="", probe="p", verdict=Verdict.passed(), started_at=0.0, duration_s=1.0)
+    settings = exporter_settings.ExporterSettings()
+    registry = one_run_registry(plan, Answer(run=run), None, settings)
+    shared = CollectorRegistry()
+    ProbeMetrics(shared)
+    assert documented("`/probe`") == described(registry) - described(shared)
+
+
+@pytest.mark.parametrize(
+    ("name", "bounds"),
+    [
+        ("ttft", buckets.TTFT_BUCKETS_S),
+        ("gap", buckets.GAP_BUCKETS_S),
+        ("duration", buckets.DURATION_BUCKETS_S),
+    ],
+)
+def test_the_boundaries_are_documented(name, bounds):
+    row = next(row for row in rows(METRICS) if row[1:2] == (name,))
+    assert tuple(float(bound) for bound in row[2].split()) == tuple(map(float, bounds))
+
+
+TABLES: dict[str, type[BaseModel]] = {
+    "": tables.FileTable,
+    "targets.NAME": tables.TargetTable,
+    "targets.NAME.keys.KEY": tables.KeyTable,
+    "targets.NAME.budget": tables.BudgetTable,
+    "probes.PROBE": tables.ProbeTable,
+    "slo": tables.SloTable,
+    "exporter": exporter_settings.ExporterTable,
+    "exporter.buckets": exporter_settings.BucketsTable,
+}
+
+
+def test_every_key_of_the_config_is_documented():
+    stated = {row[0] for row in rows(section(EXPORTER, "The config file"))}
+    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "buckets"}
+    known = {
+        f"{table}.{name}".lstrip(".")
+        for table, model in TABLES.items()
+        for name in model.model_fields
+        if name not in inner or (table, name) == ("probes.PROBE", "targets")
+    }
+    assert stated == known
+
+
+def test_every_option_and_every_endpoint_is_documented(bench):
+    options = {row[0].split()[0] for row in rows(section(EXPORTER, "Options"))}
+    assert options == {option for parameter in command.params for option in parameter.opts}
+    endpoints = {row[0].split("?")[0] for row in rows(section(EXPORTER, "Endpoints"))}
+    exporter = Exporter(loader.Config(source="test", targets={}), [])
+    served = {route.path.replace("{number:int}", "N") for route in exporter.app._app.routes}
+    assert {endpoint.removeprefix("POST ") for endpoint in endpoints} == served

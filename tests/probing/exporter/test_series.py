@@ -1,0 +1,128 @@
+"""How many series there are: counted beforehand, limited, and with the buckets of the config."""
+
+import asyncio
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from astrometer import bundled
+from astrometer.config.exporter_settings import Buckets, ExporterSettings
+from astrometer.config.loader import load
+from astrometer.config.settings import Config, ConfigError
+from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.exporter.series import check_limit, count
+from astrometer.probing.plan import make_plans
+from astrometer.probing.probe_files import load_folder
+from astrometer.probing.verdict import Verdict
+
+OURS = load_folder(bundled.folder("probes")).probes
+SCOPES = {"all": "chat config file im", "chat": "chat"}
+
+
+def config_of(targets, **settings) -> Config:
+    by_name = {target.name: target for target in targets}
+    return Config(source="astrometer.toml", targets=by_name, exporter=ExporterSettings(**settings))
+
+
+def test_no_run_makes_more_series_than_were_counted(bench):
+    config = config_of([bench.target(**SCOPES)])
+    plans = make_plans(config, OURS)
+    exporter = Exporter(config, plans)
+
+    async def go() -> None:
+        for plan in plans:
+            exporter.record(await exporter.runner.run(plan))
+
+    at_start = sum(len(family.samples) for family in exporter.registry.collect())
+    asyncio.run(go())
+    after = sum(len(family.samples) for family in exporter.registry.collect())
+    assert at_start < after <= count(plans, Buckets())
+    assert after > 0.9 * count(plans, Buckets())
+
+
+def test_a_config_with_too_many_series_is_refused_with_the_number_and_the_cure(bench):
+    config = config_of([bench.target("all", name=f"t{number}") for number in range(20)])
+    plans = make_plans(config, OURS)
+    number = count(plans, Buckets())
+    with pytest.raises(ConfigError) as refused:
+        check_limit(config, plans)
+    assert str(refused.value) == (
+        f"astrometer.toml: 20 targets and {len(plans)} probes on them make {number} series, more than 3000: "
+        "leave probes out (probes.NAME.enabled = false or probes.NAME.targets), or say that Prometheus can "
+        f"take it: exporter.max_series = {number}"
+    )
+    allowed = config_of(config.targets.values(), max_series=number)
+    assert check_limit(allowed, plans) == number
+
+
+def test_a_probe_without_its_key_has_no_series(bench):
+    config = config_of([bench.target(im="im")])
+    plans = make_plans(config, OURS)
+    exporter = Exporter(config, plans)
+    probes = {
+        sample.labels["probe"]
+        for family in exporter.registry.collect()
+        for sample in family.samples
+        if "probe" in sample.labels
+    }
+    assert "im" in probes
+    assert "chat" not in probes
+
+
+def read(tmp_path, text: str) -> Config:
+    path = tmp_path / "astrometer.toml"
+    path.write_text(f'[targets.a]\nurl = "http://x"\n{text}')
+    return load(path, {})
+
+
+def test_a_limit_of_an_objective_becomes_a_boundary(tmp_path):
+    config = read(tmp_path, '[slo]\nobjectives = ["ttft_p95 < 2s", "e2e_p95 < 30s", "errors < 1%"]\n')
+    assert 2.0 in config.exporter.buckets.ttft_s
+    assert config.exporter.buckets.duration_s == Buckets().duration_s  # 30 is one already
+    registry = CollectorRegistry()
+    metrics = ProbeMetrics(registry, config.exporter.buckets)
+    metrics.first_token.labels("t", "p").observe(1.9)
+    le_2 = {"target": "t", "probe": "p", "le": "2.0"}
+    assert registry.get_sample_value("astrbot_probe_time_to_first_token_seconds_bucket", le_2) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            '[exporter.buckets]\nttft = [1, 3]\n[slo]\nobjectives = ["ttft_p95 < 2s"]\n',
+            "exporter.buckets.ttft: 2 is no boundary, but the objective 'ttft_p95 < 2s' needs it: add 2",
+        ),
+        ("[exporter.buckets]\ngap = [1, 1]\n", "exporter.buckets.gap: boundaries must ascend"),
+        ("[exporter.buckets]\ngap = []\n", "exporter.buckets.gap: from 1 to 60 boundaries expected, not 0"),
+        ("[exporter.buckets]\nduration = [1, inf]\n", "exporter.buckets.duration.1: "),
+        ("[exporter]\nmax_serie = 1\n", 'exporter: unknown key "max_serie" (did you mean "max_series"?)'),
+        ("[exporter.buckets]\ntft = [1]\n", 'exporter.buckets: unknown key "tft" (did you mean "ttft"?)'),
+    ],
+)
+def test_settings_that_cannot_work_name_place_and_cure(tmp_path, text, message):
+    with pytest.raises(ConfigError) as refused:
+        read(tmp_path, text)
+    assert f"{tmp_path}/astrometer.toml: {message}" in str(refused.value)
+
+
+def test_buckets_of_the_config_are_used(tmp_path):
+    config = read(tmp_path, '[exporter.buckets]\nttft = ["500ms", 2]\n')
+    assert config.exporter.buckets.ttft_s == (0.5, 2.0)
+    assert config.exporter.buckets.gap_s == Buckets().gap_s
+
+
+def test_only_openmetrics_shows_the_session_of_a_slow_token(bench):
+    from prometheus_client import generate_latest
+    from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+    async def probe(ctx):
+        return Verdict.of(await ctx.chat("hi"))
+
+    registry = CollectorRegistry()
+    run = bench.run(bench.target("all"), probe)
+    ProbeMetrics(registry).record(run)
+    session = run.turns[0].session_id
+    assert f'# {{session_id="{session}"}}' in generate_openmetrics(registry).decode()
+    assert session not in generate_latest(registry).decode()
