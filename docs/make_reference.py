@@ -1,4 +1,4 @@
-"""The commands' own help -> docs/cli.md. `--check` says whether the file is up to date.
+"""The commands' own help -> docs/reference/cli.md. `--check` says whether the file is up to date.
 
 python docs/make_reference.py [--check]
 """
@@ -14,7 +14,7 @@ import click
 from astrometer.cli import exit_codes
 from astrometer.cli import main as astrometer
 
-PAGE = Path(__file__).with_name("cli.md")
+PAGE = Path(__file__).parent / "reference" / "cli.md"
 WIDTH = 100
 MEANING = {
     exit_codes.PASS: "pass",
@@ -37,7 +37,7 @@ The same for every command.
 
 
 def page() -> str:
-    """The whole of docs/cli.md."""
+    """The whole of docs/reference/cli.md."""
     codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(MEANING.items()))
     sections = [section(name, text) for name, text in helps()]
     return HEAD + codes + "".join(sections) + section("Arguments of every load run", arguments())
@@ -84,7 +84,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(made, "utf-8")
     elif not PAGE.exists() or PAGE.read_text("utf-8") != made:
-        sys.exit("docs/cli.md is out of date: python docs/make_reference.py")
+        sys.exit("docs/reference/cli.md is out of date: python docs/make_reference.py")
 
 
 if __name__ == "__main__":

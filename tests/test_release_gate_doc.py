@@ -1,4 +1,4 @@
-"""The workflows in docs/release-gate.md are YAML, and the commands in them are ones that astrometer takes."""
+"""The workflows in docs/how-to/release-gate.md are YAML, and astrometer takes the commands in them."""
 
 import re
 import shlex
@@ -11,10 +11,12 @@ import yaml
 from astrometer.cli import main
 
 DOCS = Path(__file__).parents[1] / "docs"
-BLOCKS = re.findall(r"```yaml\n(.*?)```", (DOCS / "release-gate.md").read_text("utf-8"), flags=re.DOTALL)
+BLOCKS = re.findall(
+    r"```yaml\n(.*?)```", (DOCS / "how-to" / "release-gate.md").read_text("utf-8"), flags=re.DOTALL
+)
 CONSOLE = [
     line[2:]
-    for page in ("release-gate.md", "compare.md")
+    for page in ("how-to/release-gate.md", "how-to/compare.md")
     for line in (DOCS / page).read_text("utf-8").splitlines()
     if line.startswith("$ astrometer")
 ]

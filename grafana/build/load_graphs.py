@@ -107,7 +107,7 @@ def gaps() -> timeseries.Panel:
 def outcomes() -> timeseries.Panel:
     return stack(
         "Outcomes a second",
-        "Turns that ended, by outcome. Each is explained in docs/outcomes.md.",
+        "Turns that ended, by outcome. Each is explained in docs/reference/outcomes.md.",
         "short",
         fast(f"sum by (outcome) (rate({scenario('turns_total')}[{RATE}])) > 0", "{{outcome}}"),
     ).override_by_name("ok", [fixed("dark-green")])

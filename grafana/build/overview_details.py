@@ -46,7 +46,7 @@ def by_layer() -> timeseries.Panel:
 def by_reason() -> bargauge.Panel:
     return bars(
         "Failures by cause",
-        "The ten most frequent first causes in the time range. Each is explained in docs/outcomes.md.",
+        "The ten most frequent first causes in the time range, explained in docs/reference/outcomes.md.",
         "none",
         now(f"topk(10, sum by (reason) (increase({probe('failures_total')}[{RANGE}])) > 0)", "{{reason}}"),
         colors=((None, BAD),),

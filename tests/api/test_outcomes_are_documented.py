@@ -1,11 +1,11 @@
-"""docs/outcomes.md names every outcome with its layer, and no other."""
+"""docs/reference/outcomes.md names every outcome with its layer, and no other."""
 
 import re
 from pathlib import Path
 
 from astrometer.api.outcome import Outcome
 
-DOC = (Path(__file__).parents[2] / "docs" / "outcomes.md").read_text("utf-8")
+DOC = (Path(__file__).parents[2] / "docs" / "reference" / "outcomes.md").read_text("utf-8")
 
 
 def test_the_table_is_the_list():

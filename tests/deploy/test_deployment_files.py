@@ -78,7 +78,7 @@ def key_paths():
 
 
 def test_the_how_to_for_production_names_the_key_where_each_service_sees_it_and_no_place_for_state():
-    page = (ROOT / "docs/watch-production.md").read_text()
+    page = (ROOT / "docs/how-to/watch-production.md").read_text()
     stated = re.findall(r"^\| \[(\w+)\].*\| `(/run/\S+)` \|$", page, re.MULTILINE)
     assert dict(stated) == key_paths()
     shipped = {

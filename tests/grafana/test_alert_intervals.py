@@ -41,7 +41,11 @@ def slowest() -> dict[str, list[float]]:
 
 
 def test_the_docs_say_how_often_a_probe_must_run():
-    text = (ROOT / "docs/alerting.md").read_text("utf-8").partition("### How often a probe must run")[2]
+    text = (
+        (ROOT / "docs/reference/alerting.md")
+        .read_text("utf-8")
+        .partition("### How often a probe must run")[2]
+    )
     table = re.findall(r"^\| (AstrBot.*?) \| .*? \| (.*?) \|$", text, re.MULTILINE)
     stated = {alert: limits.split(", ") for alerts, limits in table for alert in alerts.split(", ")}
     assert {
@@ -52,7 +56,7 @@ def test_the_docs_say_how_often_a_probe_must_run():
 def configurations() -> dict[str, str]:
     manifests = yaml.safe_load_all((ROOT / "deploy/kubernetes/exporter.yaml").read_text("utf-8"))
     (made,) = [item["data"]["astrometer.toml"] for item in manifests if item["kind"] == "ConfigMap"]
-    page = (ROOT / "docs/watch-production.md").read_text("utf-8")
+    page = (ROOT / "docs/how-to/watch-production.md").read_text("utf-8")
     return {
         "compose": (GRAFANA / "astrometer.example.toml").read_text("utf-8"),
         "kubernetes": made,

@@ -1,6 +1,6 @@
 """The fault table as data: what goes wrong, and the one reason that a chat probe must give for it.
 
-`docs/faults.md` shows the same table, and a test compares the two.
+`docs/reference/faults.md` shows the same table, and a test compares the two.
 """
 
 from collections.abc import Mapping

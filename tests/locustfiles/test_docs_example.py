@@ -1,11 +1,11 @@
-"""The example in docs/write-a-locustfile.md is a locustfile that works as the page says."""
+"""The example in docs/how-to/write-a-locustfile.md is a locustfile that works as the page says."""
 
 import re
 from pathlib import Path
 
 import httpx
 
-PAGE = Path(__file__).parents[2] / "docs" / "write-a-locustfile.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-locustfile.md"
 
 
 def example():

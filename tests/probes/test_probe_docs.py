@@ -1,4 +1,4 @@
-"""docs/write-a-probe.md runs as it stands there, and docs/probes.md names every setting and no other."""
+"""docs/how-to/write-a-probe.md runs as printed, and docs/reference/probes.md names every setting and no other."""
 
 import asyncio
 import re
@@ -15,7 +15,7 @@ OURS = load_folder(bundled.folder("probes")).probes
 
 
 def test_the_example_is_ten_lines_and_runs(bench, tmp_path):
-    text = (DOCS / "write-a-probe.md").read_text("utf-8")
+    text = (DOCS / "how-to" / "write-a-probe.md").read_text("utf-8")
     code = re.search(r"```python\n(.*?)```", text, re.DOTALL)[1]
     assert len([line for line in code.splitlines() if line.strip()]) <= 10
     (tmp_path / "capital.py").write_text(code)
@@ -31,7 +31,7 @@ def test_the_example_is_ten_lines_and_runs(bench, tmp_path):
 def test_what_the_guide_says_of_ctx_is_there():
     from astrometer.probing.context import Context
 
-    text = (DOCS / "write-a-probe.md").read_text("utf-8")
+    text = (DOCS / "how-to" / "write-a-probe.md").read_text("utf-8")
     table = text.split("## What `ctx` offers")[1].split("## Verdicts")[0]
     named = set(re.findall(r"ctx\.(\w+)", table))
     assert {"chat", "attach", "download", "cleanup"} <= named
@@ -39,7 +39,7 @@ def test_what_the_guide_says_of_ctx_is_there():
 
 
 def test_every_probe_is_documented_with_its_interval_and_scopes():
-    text = (DOCS / "probes.md").read_text("utf-8")
+    text = (DOCS / "reference" / "probes.md").read_text("utf-8")
     rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) s \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     assert {name for name, *_ in rows} == set(OURS)
     for name, interval, scopes, tokens in rows:
@@ -50,13 +50,13 @@ def test_every_probe_is_documented_with_its_interval_and_scopes():
 
 
 def test_every_option_is_documented_and_no_other():
-    text = (DOCS / "probes.md").read_text("utf-8")
+    text = (DOCS / "reference" / "probes.md").read_text("utf-8")
     documented = set(re.findall(r"^\| `(\w+\.\w+)` \|", text, re.MULTILINE))
     assert documented == {f"{name}.{option}" for name, probe in OURS.items() for option in probe.options}
 
 
 def test_every_setting_of_a_probe_and_of_a_target_is_documented_and_no_other():
-    text = (DOCS / "probes.md").read_text("utf-8").split("## Settings")[1].split("## Budget")[0]
+    text = (DOCS / "reference" / "probes.md").read_text("utf-8").split("## Settings")[1].split("## Budget")[0]
     named = set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
     assert named == set(ProbeTable.model_fields)
     assert set(re.findall(r"`targets\.NAME\.budget\.(\w+)`", text)) == set(BudgetTable.model_fields)

@@ -51,7 +51,7 @@ def test_simulated(simulated, fault):
 
 
 def test_the_documented_table_is_this_one():
-    text = (Path(__file__).parents[2] / "docs" / "faults.md").read_text("utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "reference" / "faults.md").read_text("utf-8")
     rows = re.findall(r"^\| ([^|`]+) \| `(\w+)` \| `(\w+)` \|", text, re.MULTILINE)
     assert rows == [(row.name, row.old_reason or row.reason, row.reason) for row in FAULTS]
 

@@ -1,4 +1,4 @@
-"""docs/results.md against a real results file, both ways: nothing undocumented, nothing invented."""
+"""docs/reference/results.md against a real results file: nothing undocumented, nothing invented."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,7 @@ from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.slo_parser import METRICS
 from astrometer.report import glossary
 
-DOC = (Path(__file__).parents[2] / "docs" / "results.md").read_text("utf-8")
+DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "tokens", "bytes"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
 CELL = {"turns", "throughput_per_s", "goodput", "stalls", "tokens", "bytes"} | SUMMARY_HOLDERS

@@ -14,7 +14,7 @@ from web_locust import free_port, web_locust
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 
-METRICS = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text("utf-8")
+METRICS = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text("utf-8")
 P = "astrbot_load_"
 HISTOGRAMS = {
     "time_to_first_token_seconds": "ttft",

@@ -1,4 +1,4 @@
-"""docs/metrics.md and docs/exporter.md against the code: nothing undocumented, nothing invented."""
+"""Metrics and exporter pages against the code: nothing undocumented, nothing invented."""
 
 import re
 from pathlib import Path
@@ -17,8 +17,8 @@ from astrometer.probing.exporter.self_metrics import SelfMetrics
 from astrometer.probing.verdict import Run, Verdict
 
 DOCS = Path(__file__).parents[3] / "docs"
-METRICS = (DOCS / "metrics.md").read_text("utf-8")
-EXPORTER = (DOCS / "exporter.md").read_text("utf-8")
+METRICS = (DOCS / "reference" / "metrics.md").read_text("utf-8")
+EXPORTER = (DOCS / "reference" / "exporter.md").read_text("utf-8")
 
 
 def section(text: str, heading: str) -> str:

@@ -1,4 +1,4 @@
-"""Two exporters on one target, each with a state folder of its own, as docs/probes.md says."""
+"""Two exporters on one target, each with a state folder of its own, as docs/reference/probes.md says."""
 
 import asyncio
 
