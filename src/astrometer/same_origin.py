@@ -41,7 +41,8 @@ def refusal(
     scheme, _, authority = origin.partition("://")
     page, default = _split(authority), _DEFAULT_PORTS.get(scheme)
     if page is not None and default is not None:
-        if (page[0], page[1] or default) == (asked[0], asked[1] or default) or page[0] in allowed:
+        is_same = (page[0], page[1] or default) == (asked[0], asked[1] or default)
+        if is_same or page[0] in allowed:
             return None
     return f"Origin {_shown(origin)} is another site than {_shown(host)}; {option} NAME lets one in"
 
