@@ -1,4 +1,4 @@
-"""docs/how-to/write-a-probe.md runs as printed, and docs/reference/probes.md names every setting and no other."""
+"""write-a-probe.md runs as printed, and reference/probes.md names every setting and no other."""
 
 import asyncio
 import re
