@@ -35,6 +35,21 @@ NO_KEY = (
 )
 
 
+# A worker keeps its own, whatever its master's are: files, keys and ports of a machine are its operator's.
+OF_ONE_PROCESS = frozenset(
+    {
+        "astrbot_key_file",
+        "astrometer_allowed_host",
+        "astrometer_check",
+        "astrometer_journal",
+        "astrometer_metrics_host",
+        "astrometer_metrics_port",
+        "astrometer_out",
+        "astrometer_progress",
+    }
+)
+
+
 class OptionError(ValueError):
     """An option of the run that cannot be used: name and cure."""
 
@@ -135,6 +150,11 @@ def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
     return keys
 
 
+def allowed_hosts(options: Any) -> list[str]:
+    """Names by which the web UI may be called, besides those that it listens on."""
+    return [name.strip() for name in (options.astrometer_allowed_host or "").split(",") if name.strip()]
+
+
 def add_arguments(parser: Any) -> None:
     """Add astrometer's arguments to Locust's parser; what a person may want to set shows in the web UI."""
 
@@ -152,7 +172,7 @@ def add_arguments(parser: Any) -> None:
         "arrivals (open model).",
     )  # fmt: skip
     add(
-        "--prompts", "ASTROMETER_PROMPTS", metavar="FILE.jsonl", default="",
+        "--prompts", "ASTROMETER_PROMPTS", metavar="FILE.jsonl", default="", include_in_web_ui=False,
         help='Prompts to send, a JSON object {"prompt": "..."} per line. Default: the built-in corpus.',
     )  # fmt: skip
     add(
@@ -258,7 +278,15 @@ def add_arguments(parser: Any) -> None:
         include_in_web_ui=False, help="Where to listen for that.",
     )  # fmt: skip
     add(
+        "--astrometer-allowed-host", "ASTROMETER_ALLOWED_HOST", metavar="NAME,NAME", default="",
+        include_in_web_ui=False,
+        help="Names under which browsers may use the web UI, besides the address that it listens on: that of "
+        "a reverse proxy, for instance. Any other name is refused, since a web page can make its own name "
+        "lead here.",
+    )  # fmt: skip
+    add(
         "--run-user-prefix", "ASTROMETER_USER_PREFIX", metavar="NAME", default="astrometer",
+        include_in_web_ui=False,
         help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
     )  # fmt: skip
     add(
@@ -276,7 +304,7 @@ def add_arguments(parser: Any) -> None:
         "where nobody is disturbed.",
     )  # fmt: skip
     add(
-        "--im-sink", "ASTROMETER_IM_SINK", metavar="URL", default="",
+        "--im-sink", "ASTROMETER_IM_SINK", metavar="URL", default="", include_in_web_ui=False,
         help="Where to read what IM pushes delivered: the sink_url of `astrometer sandbox --im-sink` or "
         "`astrometer sim --im-sink`. Messages go to friends and groups there unless --umos says otherwise. "
         "Must be on the machine of the load generators: latency is measured with one clock.",

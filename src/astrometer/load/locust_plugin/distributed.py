@@ -16,6 +16,8 @@ from gevent.event import Event
 from locust.runners import STATE_INIT, WorkerRunner
 
 from astrometer.load.locust_plugin import capacity_shape, locust_patches
+from astrometer.load.locust_plugin.web_form import USER_FIELDS
+from astrometer.load.options import OF_ONE_PROCESS
 from astrometer.load.run import ELAPSED_OPTION, Run
 from astrometer.measure.tally import Tally
 
@@ -39,9 +41,20 @@ def hold_back_until(ready: Event) -> None:
         msg.t_heard = time.perf_counter()
         if msg.type != "ack" and not ready.wait(LONGEST_INIT_S):  # the runner itself waits for that one
             ready.set()  # a program of somebody's own that never fires it
-        handle(self, msg)
+        handle(self, _without_what_is_ours(msg))
 
     WorkerRunner.handle_message = in_time  # type: ignore[method-assign]  # Locust's
+
+
+def _without_what_is_ours(msg: Any) -> Any:
+    """A master steers the load; it does not choose this machine's files, keys and ports."""
+    if msg.type == "spawn":
+        given = msg.data["parsed_options"]
+        kept = {name: value for name, value in given.items() if name not in OF_ONE_PROCESS}
+        msg.data = {**msg.data, "parsed_options": kept}
+    elif msg.type == "update_user_class":
+        msg.data = {name: value for name, value in msg.data.items() if name in USER_FIELDS}
+    return msg
 
 
 class WorkerSide:

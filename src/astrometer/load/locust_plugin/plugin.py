@@ -43,6 +43,7 @@ from astrometer.measure.results import document
 from astrometer.measure.slo.run_verdict import Stop
 
 DRAIN_S = "30"
+LOOPBACK = "127.0.0.1"
 
 
 class Plugin:
@@ -245,6 +246,8 @@ def _add_arguments(parser: Any, **_: Any) -> None:
     options.add_arguments(parser)
     # Locust's own default, 0, kills every running chat at the end of the test and on each way down.
     parser.set_defaults(stop_timeout=DRAIN_S)
+    # Locust's own default is all interfaces, and whoever reaches the web UI may start a load.
+    parser.set_defaults(web_host=LOOPBACK)
 
 
 def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
@@ -264,11 +267,11 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         endless.keep_pruned(environment)
     try:
         plugin.check()
+        if web_ui is not None:
+            web_form.guard(environment, web_ui, plugin.host)
         capacity_shape.install(environment)
         shapes.install(environment, web_ui)
         shapes.hear_sigterm(environment)
-        if web_ui is not None:
-            web_form.guard(environment, web_ui, plugin.host)
         if environment.parsed_options.astrometer_check:
             sys.stdout.write(f"\n{plugin.foreseen()}\n")
             sys.exit(0)
