@@ -43,7 +43,7 @@ def test_each_event_means_one_thing_and_has_a_bounded_name(payload, kind):
     assert parsed.type in KNOWN_TYPES | {"other"}
 
 
-@pytest.mark.parametrize("data", ["", "{", "[]", "null", '{"data": 1}', '{"type": 5}', "[" * 100_000])
+@pytest.mark.parametrize("data", ["{", "[]", "null", '{"data": 1}', '{"type": 5}', "[" * 100_000])
 def test_what_is_no_event_object_is_malformed(data):
     assert parse_event(ServerEvent(data)).kind is EventKind.MALFORMED
 
@@ -85,3 +85,24 @@ def test_odd_counts_are_counted_as_none(usage):
 
 def test_stats_that_are_no_object_are_no_stats():
     assert event(type="agent_stats", data=5).stats is None
+
+
+@pytest.mark.parametrize(
+    "item",
+    [
+        ServerEvent(""),
+        ServerEvent(" "),
+        ServerEvent("[DONE]"),
+        ServerEvent("12:01:07", "ping"),
+        ServerEvent('{"t": 1}', "ping"),
+    ],
+)
+def test_what_others_send_to_keep_a_stream_open_is_a_heartbeat(item):
+    assert parse_event(item).kind is EventKind.HEARTBEAT
+
+
+def test_half_a_surrogate_pair_is_replaced_wherever_it_stands():
+    parsed = parse_event(ServerEvent(r'{"type": "plain", "data": "a\ud800b", "streaming": true}'))
+    assert parsed.text == "a\ufffdb"
+    parsed = parse_event(ServerEvent(r'{"type": "session_id", "session_id": "\udc00"}'))
+    assert parsed.session_id == "\ufffd"

@@ -76,7 +76,7 @@ def test_prompts_of_a_file_are_guarded_and_differ_on_every_round(tmp_path):
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ('{"prompt": "a"}\nnot json\n', "prompts.jsonl:2: is no JSON"),
+        ('{"prompt": "a"}\nnot json\n', "prompts.jsonl:2: is not valid JSON"),
         ('{"prompt": "a"}\n\n{"text": "b"}\n', "prompts.jsonl:3: write an object"),
         ('["a"]\n', "prompts.jsonl:1: write an object"),
         ("\n\n", "has no prompts"),
@@ -87,6 +87,16 @@ def test_a_bad_prompt_file_is_refused_with_its_line(tmp_path, content, complaint
     file.write_text(content)
     with pytest.raises(CorpusError, match=complaint):
         Corpus.from_file(file)
+
+
+def test_a_prompt_may_hold_any_character_and_the_file_a_bom(tmp_path):
+    file = tmp_path / "prompts.jsonl"
+    file.write_bytes('\ufeff{"prompt": "a\u2028b\u0085c"}\r\n{"prompt": "half \\ud800"}\n'.encode())
+    corpus = Corpus.from_file(file)
+    assert len(corpus) == 2
+    asked = {corpus.next() for _ in range(20)}
+    assert any("a\u2028b\u0085c" in prompt for prompt in asked)
+    assert any("half \ufffd" in prompt for prompt in asked)
 
 
 # uploads

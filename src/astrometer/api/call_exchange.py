@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
+from astrometer.outside_text import shown
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 UPLOAD_METRICS = ("upload_accept", "upload_pace")
@@ -185,7 +186,7 @@ class CallExchange:
             payload=verdict.payload,
             bytes_sent=self._bytes_sent,
             bytes_received=self._bytes,
-            detail=verdict.message[:200],
+            detail=shown(verdict.message),
             upload=self._timed_upload(),
         )
 

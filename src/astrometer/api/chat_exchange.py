@@ -13,6 +13,7 @@ from astrometer.api.events import AgentStats, ChatEvent, EventKind, parse_event
 from astrometer.api.outcome import Outcome, StreamFacts, classify_stream, classify_unstreamed, is_event_stream
 from astrometer.api.sse import LineTooLong, SSEDecoder
 from astrometer.api.timings import Timeline, Timings
+from astrometer.outside_text import shown
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
@@ -285,12 +286,11 @@ class ChatExchange:
         )
 
     def _describe(self) -> str:
-        answer = self._answer().strip()
-        return answer if len(answer) <= 200 else answer[:199] + "…"
+        return self._answer().strip()
 
     def _finish(self, t: float, outcome: Outcome, detail: str) -> None:
         if self._outcome is not None:
             return
         self._points.t_close = t
         self._outcome = outcome
-        self._detail = detail[:200]
+        self._detail = shown(detail)

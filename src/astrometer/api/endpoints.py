@@ -1,8 +1,11 @@
 """The endpoint table: method, path, scope, and the AstrBot versions that have it. Data, not code."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 from urllib.parse import quote
+
+from astrometer.outside_text import shown
 
 # 4.18 to 4.25 know the first four; from 4.26 on the same keys open the dashboard's own API as well.
 Scope = Literal[
@@ -13,15 +16,17 @@ SCOPES: tuple[Scope, ...] = get_args(Scope)
 SUB_SCOPES = ("chat:admin", "config:edit_admin")
 Version = tuple[int, int, int]
 API = "/api/v1"
+# With what may follow, such as "-beta.1": it becomes an argument, a label and a part of sentences.
+VERSION = re.compile(r"v?([0-9]{1,5})\.([0-9]{1,5})\.([0-9]{1,5})(?:[-+][0-9A-Za-z.+-]{0,40})?")
 
 
 def parse_version(text: str) -> Version:
     """`"4.29.3"` or `"v4.29.3-beta.1"` -> `(4, 29, 3)`. Raises ValueError."""
-    parts = text.strip().removeprefix("v").split("-")[0].split("+")[0].split(".")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts):
-        raise ValueError(f"{text!r} is not an AstrBot version (like 4.29.3)")
-    major, minor, patch = (int(part) for part in parts)
-    return major, minor, patch
+    found = VERSION.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"{shown(text, 40)!r} is not an AstrBot version (like 4.29.3)")
+    major, minor, patch = found.groups()
+    return int(major), int(minor), int(patch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

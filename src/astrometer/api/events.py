@@ -1,11 +1,11 @@
 """SSE items -> the chat events of AstrBot 4.18 to 4.29: what each one means to a measurement."""
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
 from astrometer.api.sse import Comment, Item
+from astrometer.outside_text import read_json
 
 
 class EventKind(StrEnum):
@@ -87,30 +87,27 @@ class ChatEvent(NamedTuple):  # one is made per token: a frozen dataclass takes 
 # Python 3.11 looks enum members up by a function: those of the common case have names here.
 _TEXT, _NOTICE = EventKind.TEXT, EventKind.NOTICE
 _new = tuple.__new__  # a named tuple's own __new__ takes three times as long
-_raw_decode = json.JSONDecoder().raw_decode
+# What proxies and other servers send to keep a stream open, instead of a comment.
+_KEEP_ALIVE_EVENTS = frozenset({"ping", "heartbeat", "keepalive", "keep-alive"})
+_KEEP_ALIVE_DATA = frozenset({"", "[DONE]", "ping"})
 _HEARTBEAT = ChatEvent(kind=EventKind.HEARTBEAT, type="heartbeat")
 
 
 def parse_event(item: Item) -> ChatEvent:
-    """Return the chat event in `item`; what is no JSON object with a `type` is MALFORMED."""
+    """Return the chat event in `item`; anything but a JSON object with a `type` is MALFORMED."""
     if isinstance(item, Comment):
         return _HEARTBEAT
     try:
-        payload = _loads(item.data)
-    except (ValueError, RecursionError):
+        payload = read_json(item.data)
+    except ValueError:
+        if item.event in _KEEP_ALIVE_EVENTS or item.data.strip() in _KEEP_ALIVE_DATA:
+            return _HEARTBEAT
         return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=item.data[:200])
     if not isinstance(payload, dict) or not isinstance(payload.get("type"), str):
+        if item.event in _KEEP_ALIVE_EVENTS:
+            return _HEARTBEAT
         return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=item.data[:200])
     return _chat_event(payload)
-
-
-def _loads(text: str) -> Any:
-    """`json.loads`, which spends half of its time looking for white space around the value."""
-    try:
-        value, end = _raw_decode(text)
-    except ValueError:
-        return json.loads(text)
-    return value if end == len(text) else json.loads(text)
 
 
 def _chat_event(payload: dict[str, Any]) -> ChatEvent:

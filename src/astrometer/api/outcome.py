@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any
 
 from astrometer.api.sentences import find_sentence
+from astrometer.outside_text import read_json, shown
 
 
 class Layer(StrEnum):
@@ -167,7 +168,7 @@ class JsonVerdict:
 
     outcome: Outcome
     payload: Any = None  # the envelope's `data`
-    message: str = ""  # the server's own words, at most 200 characters
+    message: str = ""  # the server's own words, safe to show
 
 
 def classify_json(status: int, content_type: str, body: bytes) -> JsonVerdict:
@@ -179,8 +180,9 @@ def classify_json(status: int, content_type: str, body: bytes) -> JsonVerdict:
         return JsonVerdict(outcome=by_status, payload=envelope, message=message or f"HTTP {status}")
     if "json" not in content_type.lower() or envelope is None:
         # AstrBot up to 4.25 answers an unknown path with 200 text/html.
-        shown = content_type.split(";", maxsplit=1)[0] or "no content type"
-        return JsonVerdict(outcome=Outcome.MALFORMED, message=f"{shown}, not a JSON object")
+        return JsonVerdict(
+            outcome=Outcome.MALFORMED, message=f"{_media_type(content_type)}, not a JSON object"
+        )
     if envelope.get("status") == "error":
         return JsonVerdict(outcome=Outcome.API_ERROR, payload=envelope.get("data"), message=message)
     return JsonVerdict(outcome=Outcome.OK, payload=envelope.get("data"), message=message)
@@ -190,9 +192,13 @@ def classify_unstreamed(status: int, content_type: str, body: bytes) -> JsonVerd
     """Classify an answer to `/chat` that is no stream: an error by status or envelope, or NOT_SSE."""
     verdict = classify_json(status, content_type, body)
     if verdict.outcome in (Outcome.OK, Outcome.MALFORMED):
-        shown = content_type.split(";", maxsplit=1)[0] or "no content type"
-        return JsonVerdict(outcome=Outcome.NOT_SSE, message=f"{shown}, not text/event-stream")
+        message = f"{_media_type(content_type)}, not text/event-stream"
+        return JsonVerdict(outcome=Outcome.NOT_SSE, message=message)
     return verdict
+
+
+def _media_type(content_type: str) -> str:
+    return shown(content_type.partition(";")[0], 80) or "no content type"
 
 
 def is_event_stream(content_type: str) -> bool:
@@ -201,8 +207,8 @@ def is_event_stream(content_type: str) -> bool:
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
     try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
+        value = read_json(body)
+    except ValueError:
         return None
     return value if isinstance(value, dict) else None
 
@@ -213,5 +219,5 @@ def _message(envelope: dict[str, Any] | None) -> str:
     for name in ("message", "detail"):
         value = envelope.get(name)
         if value:
-            return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))[:200]
+            return shown(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     return ""

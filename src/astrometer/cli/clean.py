@@ -11,6 +11,7 @@ import click
 from astrometer.cli import exit_codes
 from astrometer.config.loader import load, target_from_options
 from astrometer.config.settings import ConfigError, Target
+from astrometer.outside_text import shown
 
 PREFIX = "astrometer"
 
@@ -126,7 +127,7 @@ async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s:
     )
     run = await Runner().run(Plan(target=target, probe=wanted, limits=Limits(total_s=timeout_s)))
     if not run.ok:
-        click.echo(f"Error: {target.url}: {run.reason}: {run.detail}", err=True)
+        click.echo(f"Error: {target.url}: {run.reason}: {shown(run.detail, 500)}", err=True)
         return exit_codes.UNREACHABLE if run.unreachable else exit_codes.FAILED
     found, deletion = state["found"], state.get("deletion")
     if deletion is None:
@@ -135,7 +136,7 @@ async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s:
         return exit_codes.PASS
     click.echo(f"Deleted {deletion.gone}, each seen to be gone.")
     if deletion.failed:
-        click.echo(f"Still there: {len(deletion.failed)}, such as {deletion.failed[0]}", err=True)
+        click.echo(f"Still there: {len(deletion.failed)}, such as {shown(deletion.failed[0], 100)}", err=True)
         return exit_codes.FAILED
     return exit_codes.PASS
 
@@ -145,11 +146,13 @@ def _show(target: Target, found: Any, runs: int) -> None:
     who = found.identity
     click.echo(f"{target.url}: {runs} earlier run(s) known by name")
     if who.can_delete:
-        click.echo(f"can be deleted: {len(found.ours)} session(s) of astrometer, made as {who.username}")
+        click.echo(
+            f"can be deleted: {len(found.ours)} session(s) of astrometer, made as {shown(who.username)}"
+        )
         if found.others:
             click.echo(f"not touched: {found.others} other session(s) of the same key, not ours by name")
     else:
-        click.echo(f"can be deleted: nothing. {who.why}")
+        click.echo(f"can be deleted: nothing. {shown(who.why)}")
     if found.stuck:
         total = sum(found.stuck.values())
         first = next(iter(found.stuck))

@@ -13,6 +13,7 @@ from astrometer.cli import exit_codes
 from astrometer.cli.probe_sources import load_and_tell
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Target
+from astrometer.outside_text import shown
 from astrometer.probing.diagnosis import Check, Examination, State
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
@@ -86,7 +87,12 @@ def _afterwards(run: Run) -> list[Check]:
 
 def _print_json(checks: list[Check]) -> None:
     rows = [
-        {"check": check.name, "state": check.state.value, "line": check.line, "cure": check.cure}
+        {
+            "check": check.name,
+            "state": check.state.value,
+            "line": shown(check.line, 500),
+            "cure": shown(check.cure, 500),
+        }
         for check in checks
     ]
     click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
@@ -104,8 +110,8 @@ def _print_table(target: Target, checks: list[Check]) -> None:
     table.add_column(overflow="fold")
     for check in checks:
         state = f"[{colours[check.state]}]{check.state.value}[/]"
-        cure = f"\n-> {escape(check.cure)}" if check.cure else ""
-        table.add_row(state, escape(check.name), escape(check.line) + cure)
+        cure = f"\n-> {escape(shown(check.cure, 500))}" if check.cure else ""
+        table.add_row(state, escape(check.name), escape(shown(check.line, 500)) + cure)
     console = Console()
     console.print(f"{target.name}: {target.url}", markup=False, highlight=False)
     console.print(table, highlight=False)

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from astrometer.cli import exit_codes
+from astrometer.outside_text import shown
 from astrometer.probing.exporter.history import utc
 from astrometer.probing.verdict import Run
 
@@ -76,9 +77,9 @@ def print_table(runs: list[Run]) -> None:
     for run in runs:
         verdict = "[green]PASS[/]" if run.ok else "[yellow]SKIP[/]" if run.skipped else "[red]FAIL[/]"
         times = (format_duration(run.duration_s), format_duration(run.ttft_s))
-        detail = escape(run.detail.replace("\n", " "))
+        detail = escape(shown(run.detail, 500))
         table.add_row(escape(run.target), escape(run.probe), verdict, run.reason, *times, detail)
     console = Console()
     console.print(table)
     for note in sorted({f"{run.target} {run.probe}: {run.note}" for run in runs if run.note}):
-        console.print(f"note: {note}", markup=False, highlight=False)
+        console.print(f"note: {shown(note, 1000)}", markup=False, highlight=False)

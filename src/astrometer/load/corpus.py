@@ -4,7 +4,6 @@ The built-in corpus has the spread of lengths that people type: most a line or t
 pasted document; English and Chinese.
 """
 
-import json
 import random
 import re
 import tomllib
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.api.commands import guard
+from astrometer.outside_text import read_json, shown
 
 _SLOT = re.compile(r"\{(\w+)(?::(\d+)-(\d+))?\}")
 _FRESH_TRIES = 20
@@ -55,7 +55,8 @@ class Corpus:
     def from_file(cls, path: Path, rng: random.Random | None = None) -> "Corpus":
         """Read `{"prompt": "..."}` lines; blank lines are skipped. Raises CorpusError."""
         try:
-            lines = path.read_text("utf-8").splitlines()
+            # Not `splitlines`, for which U+2028 and others end a line, too; a prompt may hold them.
+            lines = path.read_text("utf-8-sig").split("\n")
         except OSError as exc:
             raise CorpusError(f"{path}: cannot be read ({exc.strerror})") from exc
         except UnicodeDecodeError as exc:
@@ -97,9 +98,9 @@ class Corpus:
 
 def _prompt(path: Path, number: int, line: str) -> str:
     try:
-        item: Any = json.loads(line)
+        item: Any = read_json(line)
     except ValueError as exc:
-        raise CorpusError(f"{path}:{number}: is no JSON ({exc})") from exc
+        raise CorpusError(f"{path}:{number}: is not valid JSON ({shown(str(exc))})") from exc
     prompt = item.get("prompt") if isinstance(item, dict) else None
     if not isinstance(prompt, str) or not prompt.strip():
         raise CorpusError(f'{path}:{number}: write an object with a text: {{"prompt": "..."}}')

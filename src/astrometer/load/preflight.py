@@ -6,6 +6,7 @@ from typing import Any
 import httpx
 
 from astrometer.api import endpoints
+from astrometer.outside_text import shown
 
 _QUESTION = {"username": "astrometer", "page_size": "1"}
 
@@ -35,7 +36,7 @@ def knock(url: str, keys: Iterable[str], timeout_s: float = 5.0) -> None:
             raise KeyRefused(f"{url} refuses the key (HTTP 401): it is bad, revoked or expired")
         is_busy = answer.is_server_error or answer.status_code == httpx.codes.TOO_MANY_REQUESTS
         if not (is_busy or _is_envelope(answer)):
-            kind = answer.headers.get("content-type", "no content type").partition(";")[0]
+            kind = shown(answer.headers.get("content-type", "no content type").partition(";")[0], 80)
             raise NotAstrBot(f"{url} answers, but not like an AstrBot (HTTP {answer.status_code}, {kind})")
 
 

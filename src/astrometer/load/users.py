@@ -322,7 +322,8 @@ class ReadsUser(AstrBotUser):
         query = {"username": username or self.username, "page": page, "page_size": page_size}
         result = self.call(endpoints.SESSIONS, query=query)
         payload = result.payload if isinstance(result.payload, dict) else {}
-        return list(payload.get("sessions") or [])
+        listed = payload.get("sessions")
+        return listed if isinstance(listed, list) else []
 
     def configs(self) -> CallResult:
         return self.call(endpoints.CONFIGS)

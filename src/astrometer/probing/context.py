@@ -21,6 +21,7 @@ from astrometer.api.messages import Message, chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Target
 from astrometer.masking import mask
+from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Identity, Memory, learn, server_of
 from astrometer.probing.cleanup.leak_journal import Journal
@@ -62,6 +63,7 @@ ABANDONED = frozenset(
     {Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL, Outcome.CLIENT_CANCEL}
     | {Outcome.MALFORMED, Outcome.RESET}
 )
+LOG_CHARS = 500
 RESET_S = 5.0  # for clearing a fixed session; a server that takes longer will not answer the question either
 # The server made nothing of these.
 NEVER_BEGAN = UNREACHABLE | {Outcome.UNAUTHORIZED, Outcome.FORBIDDEN}
@@ -108,12 +110,13 @@ class Context:
         """A line for the debug page, with its time (`perf_counter`; now by default). Keys are masked."""
         if len(self.record.log) < MAX_LOG_LINES:
             t_s = (perf_counter() if t is None else t) - self._started
-            self.record.log.append(LogLine(t_s=t_s, text=self.mask(text)[:500]))
+            self.record.log.append(LogLine(t_s=t_s, text=shown(self.mask(text), LOG_CHARS)))
 
     def note(self, text: str) -> None:
         """What an operator should know of this run, such as what stays on the server."""
-        if text not in self.record.notes:
-            self.record.notes.append(self.mask(text))
+        line = shown(self.mask(text), LOG_CHARS)
+        if line not in self.record.notes:
+            self.record.notes.append(line)
 
     def mask(self, text: str) -> str:
         """`text` without any key of the target."""

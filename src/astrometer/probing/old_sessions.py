@@ -119,7 +119,8 @@ async def _sessions(ctx: Context, key: Key, username: str) -> list[str]:
         if not answer.outcome.is_ok:
             raise ProbeFailed(answer.outcome, answer.detail)
         payload = answer.payload if isinstance(answer.payload, dict) else {}
-        rows = payload.get("sessions") or []
+        listed = payload.get("sessions")
+        rows = listed if isinstance(listed, list) else []
         # Whatever the server lists for a name: only the sessions of exactly that user.
         ids += [
             str(row["session_id"])

@@ -12,6 +12,7 @@ import httpx
 
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Target
+from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Memory, server_of
 from astrometer.probing.cleanup.leak_journal import Journal
@@ -23,6 +24,7 @@ from astrometer.probing.verdict import NotApplicable, Own, ProbeFailed, Run, Ver
 __all__ = ["Plan", "Runner", "make_plans", "run_once"]
 
 # The chat's own deadline comes first and knows better what was missing; this is for a probe that hangs.
+DETAIL_CHARS = 500
 GRACE_S = 0.5
 # For the same reason an answer waits this much longer than the run that it started; a scrape leaves more.
 ANSWER_GRACE_S = 0.2
@@ -285,7 +287,7 @@ class Runner:
                 return verdict, ""
             return _verdict(question, context), ""
         except NotApplicable as exc:
-            return None, context.mask(str(exc))
+            return None, shown(context.mask(str(exc)), DETAIL_CHARS)
         finally:
             cut.cancel()
             question.cancel()
@@ -365,7 +367,9 @@ def _report(
         target=context.target.name,
         url=context.target.url,
         probe=context.probe,
-        verdict=replace(verdict, detail=context.mask(verdict.detail)) if verdict else None,
+        verdict=replace(verdict, detail=shown(context.mask(verdict.detail), DETAIL_CHARS))
+        if verdict
+        else None,
         started_at=started_at,
         duration_s=duration_s,
         turns=tuple(record.turns),

@@ -2,6 +2,7 @@
 
 import re
 
+from astrometer.api.endpoints import VERSION
 from astrometer.config.settings import Target
 from astrometer.probing.context import Context
 from astrometer.probing.plan import Plan
@@ -10,14 +11,14 @@ from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import Verdict
 
-_LINE = re.compile(r"AstrBot v(\d+\.\d+\.\d+[^\s(]*)")
+_LINE = re.compile(rf"AstrBot ({VERSION.pattern})")
 
 
 async def ask(ctx: Context) -> str | None:
     """The version as /help says it, such as "4.29.3"; None when it does not."""
     turn = await ctx.chat("/help")
     found = _LINE.search(turn.text)
-    return found[1] if found else None
+    return found[1].removeprefix("v") if found else None
 
 
 async def version_of(target: Target, timeout_s: float) -> str | None:

@@ -4,6 +4,7 @@ AstrBot lets a key delete a session only if the session's creator is `api_key:<i
 4.29 tells a key its own id; 4.26 to 4.28 do not (the config must); 4.18 to 4.25 delete nothing.
 """
 
+import re
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from astrometer.probing.verdict import ProbeFailed
 
 GUEST = "astrometer-probe"
 FIXED_SESSIONS = 8
+# What a server may call a key or a session: it goes into arguments, paths and journals.
+_NAME = re.compile(r"[!-~]{1,200}")
 RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
 Version: TypeAlias = tuple[int, int, int]
 Server: TypeAlias = tuple[str, str]  # a target's name and its URL, which a reload may change
@@ -113,4 +116,4 @@ async def _creator(ask: Ask, session_id: str) -> str | None:
 
 def _text(payload: object, name: str) -> str | None:
     value = payload.get(name) if isinstance(payload, dict) else None
-    return value if isinstance(value, str) and value else None
+    return value if isinstance(value, str) and _NAME.fullmatch(value) else None

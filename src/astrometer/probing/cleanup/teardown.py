@@ -22,7 +22,7 @@ from astrometer.probing.cleanup.leak_journal import Entry, Journal
 from astrometer.probing.run_record import Cleanup
 
 STOP_MESSAGE_SINCE = (4, 20, 1)  # "/stop" is a command from here on; before, the model would be asked it
-VERSION_LINE = re.compile(r"AstrBot v(\d+\.\d+\.\d+)")
+VERSION_LINE = re.compile(r"AstrBot (v[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5})")
 MOST_SWEPT = 3  # leftovers of earlier runs that one run takes along
 
 
