@@ -184,6 +184,22 @@ def test_no_page_names_a_place_on_the_machine_it_was_written_on(page):
         assert (page.parent / up).exists(), up
 
 
+def wide(text: str) -> list[str]:
+    """Prose and typed lines that are too long to read as text; tables and output cannot be wrapped."""
+    shown = {line for _, _, block in FENCED.findall(text) for line in block.splitlines()}
+    told = [line for line in text.splitlines() if line not in shown or line.lstrip().startswith("$ ")]
+    return [line for line in told if len(line) > 120 and not line.startswith("|")]
+
+
+@pytest.mark.parametrize(
+    "page",
+    [page for page in PAGES if page.is_relative_to(ROOT / "docs") and "zh-CN" not in page.parts],
+    ids=name,
+)
+def test_lines_are_at_most_120_characters_long(page):
+    assert wide(page.read_text("utf-8")) == []
+
+
 def test_the_index_of_the_docs_lists_every_page():
     index = ROOT / "docs" / "README.md"
     listed = {link.partition("#")[0] for link in links(index)}

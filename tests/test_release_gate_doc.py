@@ -17,7 +17,7 @@ BLOCKS = re.findall(
 CONSOLE = [
     line[2:]
     for page in ("how-to/release-gate.md", "how-to/compare.md")
-    for line in (DOCS / page).read_text("utf-8").splitlines()
+    for line in (DOCS / page).read_text("utf-8").replace("\\\n", " ").splitlines()
     if line.startswith("$ astrometer")
 ]
 
