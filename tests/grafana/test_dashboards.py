@@ -20,8 +20,7 @@ from dashboard_files import (
 )
 from prometheus_client import CollectorRegistry
 
-from astrometer.probing.exporter.metrics import ProbeMetrics
-from astrometer.probing.exporter.self_metrics import SelfMetrics
+from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 
 ROOT = GRAFANA.parent
 OF_PROMETHEUS = {"up", "ALERTS", "ALERTS_FOR_STATE"}

@@ -12,8 +12,7 @@ import yaml
 from prometheus_client import CollectorRegistry
 from required import needs
 
-from astrometer.probing.exporter.metrics import ProbeMetrics
-from astrometer.probing.exporter.self_metrics import SelfMetrics
+from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "grafana/rules"

@@ -18,7 +18,7 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.verdict import ProbeRun, Verdict
 from astrometer.targets.sandbox import faults
 from astrometer.targets.sandbox.box import Box
 from astrometer.targets.serving import serve
@@ -150,9 +150,9 @@ class SimulatedStage:
 class Played:
     """The three runs, and what was still on the server afterwards for want of a successful deletion."""
 
-    before: Run
-    during: Run
-    after: Run
+    before: ProbeRun
+    during: ProbeRun
+    after: ProbeRun
     left: int
 
     @property
@@ -187,7 +187,7 @@ async def _play(stage: Stage, fault: Fault) -> Played:
         finally:
             await asyncio.to_thread(act.__exit__, None, None, None)
     after = await runner.run(_plan(stage, fault, "hi"))
-    return Played(before=before, during=during, after=after, left=len(runner.leftovers))
+    return Played(before=before, during=during, after=after, left=len(runner.orphans))
 
 
 def _plan(stage: Stage, fault: Fault, message: str, **limits: float) -> Plan:

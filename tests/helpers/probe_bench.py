@@ -12,7 +12,7 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.verdict import ProbeRun, Verdict
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
@@ -52,12 +52,12 @@ class Bench:
             target=target, probe=made, limits=limits or Limits(total_s=20), interval_s=made.interval_s
         )
 
-    def run(self, target: Target, function: Function, **limits: float) -> Run:
+    def run(self, target: Target, function: Function, **limits: float) -> ProbeRun:
         """Run one probe function once, cleanup included."""
         plan = self.plan(target, function, limits=Limits(**{"total_s": 20.0, **limits}))
         return asyncio.run(Runner().run(plan))
 
-    def ask(self, message: str, target: Target | None = None, **limits: float) -> Run:
+    def ask(self, message: str, target: Target | None = None, **limits: float) -> ProbeRun:
         """Ask one question, as a probe whose nonce must come back."""
 
         async def probe(ctx: Context) -> Verdict:

@@ -12,12 +12,12 @@ from astrometer.config.settings import Key, Secret, Target
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.runner import Runner
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 OURS = load_folder(bundled.folder("probes")).probes
 
 
-def run(name: str, target: Target, **options: object) -> Run:
+def run(name: str, target: Target, **options: object) -> ProbeRun:
     return asyncio.run(Runner().run(Plan(target=target, probe=OURS[name], options=options)))
 
 
@@ -81,10 +81,10 @@ def test_im_pushes_only_where_it_is_told_to(bench):
 
 
 @pytest.mark.parametrize("which", ["bench", "old_bench"])
-def test_auth_knocks_six_ways_and_every_header_lets_a_good_key_in(which, request):
+def test_auth_makes_six_checks_and_every_header_lets_a_good_key_in(which, request):
     one = request.getfixturevalue(which)
     passed = run("auth", one.target("all", "revoked"), revoked=["revoked"])
-    assert (passed.reason, passed.detail, len(passed.calls)) == ("ok", "6 ways to knock", 6)
+    assert (passed.reason, passed.detail, len(passed.calls)) == ("ok", "6 credential checks", 6)
     assert [call.status for call in passed.calls] == [401, 401, 401, 200, 200, 200]
     assert one.store.counters["model_asked"] == 0
 
@@ -101,7 +101,7 @@ def test_auth_with_a_good_key_that_is_refused_names_the_key(bench):
 
 def test_auth_that_reaches_nobody_does_not_say_that_a_key_is_missing(bench):
     nobody = run("auth", bench.target("all", url="http://127.0.0.1:9"))
-    assert (nobody.reason, nobody.detail) == ("connect", "could not ask (knocking with no key)")
+    assert (nobody.reason, nobody.detail) == ("connect", "could not ask (with no key)")
 
 
 def test_auth_does_not_take_a_server_error_for_a_closed_door(bench):
@@ -109,7 +109,7 @@ def test_auth_does_not_take_a_server_error_for_a_closed_door(bench):
     broken = run("auth", bench.target("all"))
     assert (broken.reason, broken.detail) == (
         "server_error",
-        "inconclusive (knocking with key all in X-API-Key)",
+        "inconclusive (with key all in X-API-Key)",
     )
 
 
@@ -118,7 +118,7 @@ FINE = (200, "application/json", b'{"status": "ok", "data": {}}')
 Canned = tuple[int, str, bytes]
 
 
-def ask_canned(name: str, answer: Callable[[httpx.Request], Canned], stated: str | None = None) -> Run:
+def ask_canned(name: str, answer: Callable[[httpx.Request], Canned], stated: str | None = None) -> ProbeRun:
     """A probe with one key, against a server of canned answers."""
 
     async def respond(request: httpx.Request) -> httpx.Response:
@@ -172,7 +172,7 @@ def test_the_page_of_a_proxy_opens_no_door():
     assert ask_canned("auth", lambda _: PAGE).reason == "leak"
     kept_out = (401, "application/json", b"{}")
     let_in = ask_canned("auth", lambda asked: PAGE if "abk_secret" in str(asked.headers.raw) else kept_out)
-    assert (let_in.reason, let_in.detail) == ("malformed", "inconclusive (knocking with key k in X-API-Key)")
+    assert (let_in.reason, let_in.detail) == ("malformed", "inconclusive (with key k in X-API-Key)")
 
 
 def test_scopes_leave_out_the_keys_they_are_told_to(bench):

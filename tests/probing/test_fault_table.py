@@ -21,7 +21,7 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.verdict import ProbeRun, Verdict
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.script import ModelScript
 from astrometer.targets.simulator.simulator_app import Simulator
@@ -60,9 +60,9 @@ class Notes:
     """The schedule's book: each run with the time it began."""
 
     def __init__(self) -> None:
-        self.runs: list[tuple[float, Run]] = []
+        self.runs: list[tuple[float, ProbeRun]] = []
 
-    def record(self, run: Run) -> None:
+    def record(self, run: ProbeRun) -> None:
         self.runs.append((run.started_at, run))
 
     def skip(self, _plan: Plan, _cause: str) -> None:
@@ -76,7 +76,7 @@ def test_recovery_is_seen_within_one_interval(simulated, act):
     async def ask(ctx: Context) -> Verdict:
         return Verdict.of(await ctx.chat(f"hi {ctx.nonce}", canary=ctx.nonce))
 
-    async def go() -> tuple[list[tuple[float, Run]], float]:
+    async def go() -> tuple[list[tuple[float, ProbeRun]], float]:
         notes = Notes()
         probe = Probe(name="p", function=ask, interval_s=1.0, scopes=("chat",), costs_tokens=True, summary="")
         plan = Plan(target=simulated.target(), probe=probe, interval_s=1.0)

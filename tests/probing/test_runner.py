@@ -398,7 +398,7 @@ def test_what_asking_for_the_version_made_is_removed_also_when_that_breaks(bench
     with pytest.raises(OSError, match="closed"):
         asyncio.run(runner.run(bench.plan(bench.target("all"), probe)))
     assert bench.store.counters["requests_session_new"] == 1
-    assert (bench.sessions(), len(runner.leftovers)) == ([], 0)
+    assert (bench.sessions(), len(runner.orphans)) == ([], 0)
 
 
 def test_a_deletion_is_believed_only_when_the_session_is_seen_to_be_gone(bench):
@@ -417,7 +417,7 @@ def test_a_deletion_is_believed_only_when_the_session_is_seen_to_be_gone(bench):
     runner = Runner(http=Liar)
     run = asyncio.run(runner.run(bench.plan(bench.target("all"), probe, costs_tokens=False)))
     assert (run.reason, run.cleanup_failures) == ("cleanup", ("session",))
-    assert len(runner.leftovers) == len(bench.sessions()) == 1
+    assert len(runner.orphans) == len(bench.sessions()) == 1
 
 
 def test_a_version_that_deletes_nothing_keeps_one_session_with_a_short_memory(old_bench):

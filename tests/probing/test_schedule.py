@@ -10,7 +10,7 @@ from random import Random
 from astrometer.probing.context import Context
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule, spread
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.verdict import ProbeRun, Verdict
 
 
 class Notes:
@@ -18,7 +18,7 @@ class Notes:
         self.runs: list[object] = []
         self.skips: Counter[str] = Counter()
 
-    def record(self, run: Run) -> None:
+    def record(self, run: ProbeRun) -> None:
         if run.skipped:
             self.skips[run.skipped] += 1
         else:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from astrometer.api.outcome import Layer, Outcome
-from astrometer.probing.verdict import REASONS, Own, Reason
+from astrometer.probing.verdict import REASONS, ProbeReason, Reason
 
 # A reason that no exchange has is the probe's own.
 PROBE_LAYER = "probe"
@@ -17,7 +17,7 @@ _SIDE_OF_LAYER = {
 # A probe's requests are good ones: a 404 or a 405 says that the server changed, or what stands before it.
 _SERVER_TO_A_PROBE = frozenset({Outcome.CLIENT_ERROR})
 # The server did what was asked; what went wrong has alerts of its own.
-_ANSWERED = frozenset({Own.CLEANUP, Own.LEAK})
+_ANSWERED = frozenset({ProbeReason.CLEANUP, ProbeReason.LEAK})
 
 
 def layer_of(reason: Reason) -> str:

@@ -75,7 +75,7 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
     """Their names, from results files or from the journal. Raises click.UsageError."""
     from astrometer.load import run_journal
     from astrometer.measure.results import document
-    from astrometer.probing.old_sessions import Names
+    from astrometer.probing.old_sessions import RunNames
 
     runs, prefixes = [], {prefix}
     for folder in folders:
@@ -91,24 +91,21 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
         prefixes.add(names["prefix"])
         if names["username"] is None:
             users = [(count, first) for count, first in names["users"]]
-            runs.append(Names(run_id=names["run_id"], prefix=names["prefix"], users=users))
+            runs.append(RunNames(run_id=names["run_id"], prefix=names["prefix"], users=users))
     if not folders:
         for entry in run_journal.read(run_journal.path()):
             if entry.url.rstrip("/") == target.url:
                 prefixes.add(entry.prefix)
                 if entry.username is None:
                     pairs = [(pair[0], pair[1]) for pair in entry.users]
-                    runs.append(Names(run_id=entry.run_id, prefix=entry.prefix, users=pairs))
+                    runs.append(RunNames(run_id=entry.run_id, prefix=entry.prefix, users=pairs))
     return runs, prefixes
 
 
 async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s: float, *, yes: bool) -> int:
     from astrometer.probing import old_sessions
     from astrometer.probing.context import Context
-    from astrometer.probing.plan import Plan
-    from astrometer.probing.probe_files import Probe
-    from astrometer.probing.run_record import Limits
-    from astrometer.probing.runner import Runner
+    from astrometer.probing.one_off import run_once_off
     from astrometer.probing.verdict import Verdict
 
     state: dict[str, Any] = {}
@@ -122,10 +119,7 @@ async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s:
             )
         return Verdict.passed()
 
-    wanted = Probe(
-        name="clean", function=probe, interval_s=timeout_s, scopes=(), costs_tokens=False, summary=""
-    )
-    run = await Runner().run(Plan(target=target, probe=wanted, limits=Limits(total_s=timeout_s)))
+    run = await run_once_off(target, "clean", probe, timeout_s)
     if not run.ok:
         click.echo(f"Error: {target.url}: {run.reason}: {shown(run.detail, 500)}", err=True)
         return exit_codes.UNREACHABLE if run.unreachable else exit_codes.FAILED

@@ -30,21 +30,21 @@ def must_be_able_to_ask(url: str, *, yes: bool) -> None:
 
 def look_at_server(plan: "LoadPlan", *, deletable: bool) -> tuple["LoadPlan", str | None]:
     """The plan with what only the server knows, and its version. Raises click.UsageError."""
-    from astrometer.probing.server_info import standing_of
+    from astrometer.probing.server_info import ask_server_info
 
     if KIND_FLAG not in plan.extra:
         plan = replace(plan, extra=(KIND_FLAG, kind_of(plan.target.url), *plan.extra))
     given = _given_version(plan.extra)
     if given is not None and not deletable:
         return plan, given
-    standing = asyncio.run(standing_of(plan.target, TIMEOUT_S, ask_version=given is None))
-    version = given or standing.version
+    info = asyncio.run(ask_server_info(plan.target, TIMEOUT_S, with_version=given is None))
+    version = given or info.version
     if given is None and version is not None:
         plan = replace(plan, extra=(VERSION_FLAG, version, *plan.extra))
     if deletable:
-        who = standing.identity
+        who = info.identity
         if who is None or not who.can_delete:
-            why = who.why if who is not None else standing.trouble or "the server did not say who we are"
+            why = who.why if who is not None else info.trouble or "the server did not say who we are"
             raise click.UsageError(f"--deletable: {why}")
         plan = replace(plan, username=who.username)
     return plan, version

@@ -14,12 +14,10 @@ from astrometer.cli.probe_sources import load_and_tell
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
-from astrometer.probing.diagnosis import Check, Examination, State
-from astrometer.probing.plan import Plan
-from astrometer.probing.probe_files import Probe
-from astrometer.probing.run_record import Limits
+from astrometer.probing.doctor import CheckState, DoctorCheck, Examination
+from astrometer.probing.one_off import run_once_off
 from astrometer.probing.runner import Runner
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 
 @click.command("doctor")
@@ -53,39 +51,36 @@ def command(
     _print_json(checks) if as_json else _print_table(target, checks)
     if any(check.unreachable for check in checks):
         sys.exit(exit_codes.UNREACHABLE)
-    sys.exit(exit_codes.FAILED if any(check.state is State.FAIL for check in checks) else exit_codes.PASS)
+    sys.exit(
+        exit_codes.FAILED if any(check.state is CheckState.FAIL for check in checks) else exit_codes.PASS
+    )
 
 
-async def examine(target: Target, timeout_s: float) -> list[Check]:
+async def examine(target: Target, timeout_s: float) -> list[DoctorCheck]:
     """All checks of one target, nothing left behind that can be removed."""
     examination = Examination()
-    probe = Probe(
-        name="doctor",
-        function=examination.probe,
-        interval_s=timeout_s,
-        scopes=(),
-        costs_tokens=True,
-        summary="",
-    )
     runner = Runner()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, runner.cut)
-    plan = Plan(target=target, probe=probe, limits=Limits(total_s=timeout_s))
-    run = await runner.run(plan)
+    run = await run_once_off(target, "doctor", examination.probe, timeout_s, costs_tokens=True, runner=runner)
     return [*examination.checks, *_afterwards(run)]
 
 
-def _afterwards(run: Run) -> list[Check]:
+def _afterwards(run: ProbeRun) -> list[DoctorCheck]:
     if run.cleanup_failures:
         line = f"could not remove: {', '.join(run.cleanup_failures)}"
-        return [Check(name="cleanup", state=State.FAIL, line=line, cure="remove it in AstrBot's dashboard")]
+        return [
+            DoctorCheck(
+                name="cleanup", state=CheckState.FAIL, line=line, cure="remove it in AstrBot's dashboard"
+            )
+        ]
     if not run.ok and not run.unreachable and run.detail:
-        return [Check(name="examination", state=State.FAIL, line=f"{run.reason}: {run.detail}")]
+        return [DoctorCheck(name="examination", state=CheckState.FAIL, line=f"{run.reason}: {run.detail}")]
     return []
 
 
-def _print_json(checks: list[Check]) -> None:
+def _print_json(checks: list[DoctorCheck]) -> None:
     rows = [
         {
             "check": check.name,
@@ -98,12 +93,12 @@ def _print_json(checks: list[Check]) -> None:
     click.echo(json.dumps(rows, indent=2, ensure_ascii=False))
 
 
-def _print_table(target: Target, checks: list[Check]) -> None:
+def _print_table(target: Target, checks: list[DoctorCheck]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
-    colours = {State.OK: "green", State.WARN: "yellow", State.FAIL: "red"}
+    colours = {CheckState.OK: "green", CheckState.WARN: "yellow", CheckState.FAIL: "red"}
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)

@@ -14,10 +14,10 @@ from astrometer.cli.probe_output import exit_code, print_json, print_table, unre
 from astrometer.cli.probe_sources import Sources
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
-from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner, run_once
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 from astrometer.units import parse_duration
 
 OURS = "ours"
@@ -164,12 +164,12 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float) -> None:
     sys.exit(exit_code(runs))
 
 
-async def _ask(runner: Runner, plans: list[Plan], wait_s: float) -> list[Run]:
+async def _ask(runner: Runner, plans: list[Plan], wait_s: float) -> list[ProbeRun]:
     loop = asyncio.get_running_loop()
     # The first Ctrl-C gives up the questions and still cleans up after them.
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, runner.cut)
-    await runner.leftovers.sweep({plan.target.name: plan.target for plan in plans}.values())
+    await runner.orphans.sweep({plan.target.name: plan.target for plan in plans}.values())
     give_up = perf_counter() + wait_s
     runs = {(run.target, run.probe): run for run in await run_once(runner, plans)}
     while (down := unreachable_targets([*runs.values()])) and perf_counter() + RETRY_S < give_up:
@@ -184,7 +184,7 @@ def _runner(config: Config) -> Runner:
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    return Runner(ledger=Ledger(config.state_dir, say=say), journal=Journal(config.state_dir, say=say))
+    return Runner(ledger=Ledger(config.state_dir, say=say), journal=LeakJournal(config.state_dir, say=say))
 
 
 def _folders(given: tuple[str, ...]) -> tuple[Path, ...]:

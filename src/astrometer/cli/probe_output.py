@@ -8,10 +8,10 @@ import click
 from astrometer.cli import exit_codes
 from astrometer.outside_text import shown
 from astrometer.probing.exporter.history import utc
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 
-def exit_code(runs: list[Run]) -> int:
+def exit_code(runs: list[ProbeRun]) -> int:
     """By the worst that was found; a target that no probe reached comes first.
 
     A probe that was skipped proves nothing: without it the others' success is not a pass.
@@ -23,20 +23,20 @@ def exit_code(runs: list[Run]) -> int:
     return exit_codes.INVALID if any(run.skipped for run in runs) else exit_codes.PASS
 
 
-def unreachable_targets(runs: list[Run]) -> set[str]:
+def unreachable_targets(runs: list[ProbeRun]) -> set[str]:
     """Targets that no probe reached."""
-    asked: dict[str, list[Run]] = {}
+    asked: dict[str, list[ProbeRun]] = {}
     for run in runs:
         if run.verdict is not None:
             asked.setdefault(run.target, []).append(run)
     return {target for target, its in asked.items() if all(run.unreachable for run in its)}
 
 
-def print_json(runs: list[Run]) -> None:
+def print_json(runs: list[ProbeRun]) -> None:
     click.echo(json.dumps([as_object(run) for run in runs], indent=2, ensure_ascii=False))
 
 
-def as_object(run: Run) -> dict[str, Any]:
+def as_object(run: ProbeRun) -> dict[str, Any]:
     """One verdict as `--json` prints it. Times in seconds; null is what was not measured or not reached."""
     return {
         "target": run.target,
@@ -61,7 +61,7 @@ def as_object(run: Run) -> dict[str, Any]:
     }
 
 
-def print_table(runs: list[Run]) -> None:
+def print_table(runs: list[ProbeRun]) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table

@@ -17,18 +17,9 @@ if TYPE_CHECKING:
     from astrometer.api.messages import Reply as Reply
     from astrometer.api.messages import im_body as im_body
     from astrometer.api.outcome import Outcome as Outcome
-    from astrometer.config.settings import Key as Key
-    from astrometer.config.settings import Secret as Secret
     from astrometer.probing.context import Context as Context
-    from astrometer.probing.scopes import MATRIX as MATRIX
-    from astrometer.probing.scopes import Seen as Seen
-    from astrometer.probing.scopes import allows as allows
-    from astrometer.probing.scopes import judge as judge
-    from astrometer.probing.scopes import judge_doors as judge_doors
-    from astrometer.probing.scopes import look_at_all as look_at_all
-    from astrometer.probing.scopes import rows_of as rows_of
-    from astrometer.probing.scopes import try_door as try_door
-    from astrometer.probing.transport.probe_client import HeaderStyle as HeaderStyle
+    from astrometer.probing.credentials import check_credentials as check_credentials
+    from astrometer.probing.scopes import check_scopes as check_scopes
     from astrometer.probing.transport.probe_client import Upload as Upload
     from astrometer.probing.verdict import NotApplicable as NotApplicable
     from astrometer.probing.verdict import Verdict as Verdict
@@ -37,19 +28,10 @@ _HOMES = {
     "astrometer.api.endpoints": ("CONFIGS", "IM_BOTS", "IM_MESSAGE", "SESSIONS"),
     "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
     "astrometer.api.outcome": ("Outcome",),
-    "astrometer.config.settings": ("Key", "Secret"),
     "astrometer.probing.context": ("Context",),
-    "astrometer.probing.scopes": (
-        "MATRIX",
-        "Seen",
-        "allows",
-        "judge",
-        "judge_doors",
-        "look_at_all",
-        "rows_of",
-        "try_door",
-    ),
-    "astrometer.probing.transport.probe_client": ("HeaderStyle", "Upload"),
+    "astrometer.probing.credentials": ("check_credentials",),
+    "astrometer.probing.scopes": ("check_scopes",),
+    "astrometer.probing.transport.probe_client": ("Upload",),
     "astrometer.probing.verdict": ("NotApplicable", "Verdict"),
 }
 

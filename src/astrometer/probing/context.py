@@ -24,7 +24,7 @@ from astrometer.masking import mask
 from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Identity, Memory, learn, server_of
-from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.cleanup.teardown import (
     ask_version,
     delete_session,
@@ -40,8 +40,8 @@ from astrometer.probing.verdict import (
     UNREACHABLE,
     LogLine,
     NotApplicable,
-    Own,
     ProbeFailed,
+    ProbeReason,
     ScopeCheck,
     Verdict,
 )
@@ -80,7 +80,7 @@ class Context:
         limits: Limits,
         options: Mapping[str, Any] | None = None,
         memory: Memory | None = None,
-        journal: Journal | None = None,
+        journal: LeakJournal | None = None,
         ledger: Ledger | None = None,
         http: httpx.AsyncBaseTransport | None = None,
     ) -> None:
@@ -92,7 +92,7 @@ class Context:
         self.record = Record()
         self.cleanups: list[Cleanup] = []
         self.memory = memory or Memory()
-        self.journal = journal if journal is not None else Journal()
+        self.journal = journal if journal is not None else LeakJournal()
         self.ledger = ledger or Ledger()
         self._transport = Transport(target.url, http=http)
         self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
@@ -220,7 +220,9 @@ class Context:
         """The turn's own verdict; `slow` for a good one whose first token came after `after_s` (0: any)."""
         ttft_s = (turn.timings.ttft_s if turn.streaming else turn.timings.e2e_s) or 0.0
         if turn.outcome.is_ok and 0 < after_s < ttft_s:
-            return Verdict.failed(Own.SLOW, f"first token after {ttft_s:.2f} s, later than {after_s:g} s")
+            return Verdict.failed(
+                ProbeReason.SLOW, f"first token after {ttft_s:.2f} s, later than {after_s:g} s"
+            )
         return Verdict.of(turn)
 
     async def get(self, endpoint: ep.Endpoint, key: Key | None, **params: str) -> CallResult:

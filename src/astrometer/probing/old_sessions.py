@@ -23,7 +23,7 @@ _UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class RunNames:
     """The users of one earlier run. `users`: (how many, the number before the first); empty: not noted."""
 
     run_id: str
@@ -35,7 +35,7 @@ class Names:
 
 
 @dataclass(slots=True, kw_only=True)
-class Leftovers:
+class OldSessions:
     """What was found. `ours` can be deleted; `stuck` (user name -> sessions) cannot."""
 
     identity: Identity
@@ -63,10 +63,10 @@ def is_ours(session_id: str, prefixes: Iterable[str]) -> bool:
     )
 
 
-async def survey(ctx: Context, runs: Sequence[Names], prefixes: Iterable[str]) -> Leftovers:
+async def survey(ctx: Context, runs: Sequence[RunNames], prefixes: Iterable[str]) -> OldSessions:
     """Look, and change nothing. Raises ProbeFailed when the server does not answer."""
     key = ctx.key("chat")
-    found = Leftovers(identity=await ctx.identity(key))
+    found = OldSessions(identity=await ctx.identity(key))
     known = tuple(prefixes)
     if found.identity.can_delete:
         for session_id in await _sessions(ctx, key, found.identity.username):
@@ -92,7 +92,7 @@ async def survey(ctx: Context, runs: Sequence[Names], prefixes: Iterable[str]) -
     return found
 
 
-async def delete(ctx: Context, found: Leftovers, tell: Callable[[int], None]) -> Deletion:
+async def delete(ctx: Context, found: OldSessions, tell: Callable[[int], None]) -> Deletion:
     """Delete what is ours, one after the other, each seen to be gone. `tell(number)` after each."""
     key = ctx.key("chat")
     failed = []
@@ -103,7 +103,7 @@ async def delete(ctx: Context, found: Leftovers, tell: Callable[[int], None]) ->
     return Deletion(gone=len(found.ours) - len(failed), failed=tuple(failed))
 
 
-def _names(run: Names) -> Iterable[str]:
+def _names(run: RunNames) -> Iterable[str]:
     """All that were used; of a run that did not note them, as many as anyone would look for."""
     for count, first in run.users or ((MAX_NAMES, 0),):
         for number in range(first + 1, first + count + 1):

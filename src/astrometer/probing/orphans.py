@@ -12,21 +12,21 @@ import httpx
 from astrometer.config.settings import Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Memory, Server, server_of
-from astrometer.probing.cleanup.leak_journal import Entry, Journal
+from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
 from astrometer.probing.cleanup.teardown import MOST_SWEPT, cleanup_of, undo
 from astrometer.probing.context import Context
 from astrometer.probing.run_record import Limits
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 MOST_KEPT = 500  # of one target: a server that deletes nothing any more would make the list grow for ever
 
 
-class Leftovers:
+class Orphans:
     """Keeps a list for each target, and removes a few at a time."""
 
     def __init__(
         self,
-        journal: Journal,
+        journal: LeakJournal,
         memory: Memory,
         ledger: Ledger,
         http: Callable[[], httpx.AsyncBaseTransport] | None = None,
@@ -35,7 +35,9 @@ class Leftovers:
         self._memory = memory
         self._ledger = ledger
         self._http = http
-        self._left: defaultdict[Server, dict[str, Entry]] = defaultdict(dict)  # by id, the next to try first
+        self._left: defaultdict[Server, dict[str, LeakEntry]] = defaultdict(
+            dict
+        )  # by id, the next to try first
         self._tried: set[str] = set()  # ids that a run tries right now: they stay in the list meanwhile
         self._too_many: set[Server] = set()  # of which that was said
 
@@ -59,7 +61,7 @@ class Leftovers:
         mine = [*self._left[server_of(context.target)].values()]
         return await self._try(context, mine, MOST_SWEPT)
 
-    async def _try(self, context: Context, mine: list[Entry], most: int) -> list[tuple[str, str]]:
+    async def _try(self, context: Context, mine: list[LeakEntry], most: int) -> list[tuple[str, str]]:
         gone, left, keys = [], self._left[server_of(context.target)], context.target.keys
         for entry in mine:
             if self._journal.forgets(entry):
@@ -80,14 +82,14 @@ class Leftovers:
                 self._tried.discard(entry.id)
         return gone
 
-    async def sweep(self, targets: Iterable[Target], limit_s: float = 15.0) -> list[Run]:
+    async def sweep(self, targets: Iterable[Target], limit_s: float = 15.0) -> list[ProbeRun]:
         """At the start: adopt what dead processes left and remove it. A run, without a verdict, for each."""
         for entry in self._journal.adopt():
             self._keep(entry)
         runs = await asyncio.gather(*(self._sweep_target(target, limit_s) for target in targets))
         return [run for some in runs for run in some]
 
-    def _keep(self, entry: Entry) -> bool:
+    def _keep(self, entry: LeakEntry) -> bool:
         """False: it is there already, from an earlier try to make it and remove it."""
         mine = self._left[entry.server]
         if entry.id in mine:
@@ -104,7 +106,7 @@ class Leftovers:
             self._journal.say(f"{entry.target}: {said}")
         return True
 
-    async def _sweep_target(self, target: Target, limit_s: float) -> list[Run]:
+    async def _sweep_target(self, target: Target, limit_s: float) -> list[ProbeRun]:
         left = [*self._left[server_of(target)].values()]
         probes = dict.fromkeys(entry.probe for entry in left)
         return [
@@ -114,7 +116,9 @@ class Leftovers:
             for probe in probes
         ]
 
-    async def _sweep_probe(self, target: Target, probe: str, mine: list[Entry], limit_s: float) -> Run:
+    async def _sweep_probe(
+        self, target: Target, probe: str, mine: list[LeakEntry], limit_s: float
+    ) -> ProbeRun:
         context = Context(
             target=target,
             probe=probe,
@@ -131,7 +135,7 @@ class Leftovers:
         finally:
             await context.close()
         left = self._left[server_of(target)]
-        return Run(
+        return ProbeRun(
             target=target.name,
             url=target.url,
             probe=probe,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.timings import Timings
-from astrometer.probing.cleanup.leak_journal import Entry
+from astrometer.probing.cleanup.leak_journal import LeakEntry
 from astrometer.probing.verdict import LogLine, ScopeCheck
 
 MAX_LOG_LINES = 500
@@ -26,7 +26,7 @@ class Limits:
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """Everything that a run did, as it happens; the runner makes a `Run` of it."""
+    """Everything that a run did, as it happens; the runner makes a `ProbeRun` of it."""
 
     turns: list[ChatTurn] = field(default_factory=list)
     calls: list[CallResult] = field(default_factory=list)
@@ -44,7 +44,7 @@ class Cleanup:
 
     resource: str
     delete: Callable[[], Awaitable[bool]]
-    entry: Entry | None = None  # in the journal, until it is gone
+    entry: LeakEntry | None = None  # in the journal, until it is gone
 
 
 def question_phases(times: Timings, connecting: Mapping[str, float]) -> dict[str, float]:

@@ -15,11 +15,11 @@ from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Memory, server_of
-from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.context import Context
-from astrometer.probing.orphans import Leftovers
+from astrometer.probing.orphans import Orphans
 from astrometer.probing.plan import Plan, make_plans
-from astrometer.probing.verdict import NotApplicable, Own, ProbeFailed, Run, Verdict
+from astrometer.probing.verdict import NotApplicable, ProbeFailed, ProbeReason, ProbeRun, Verdict
 
 __all__ = ["Plan", "Runner", "make_plans", "run_once"]
 
@@ -33,7 +33,7 @@ DEADLINES = frozenset(
     {Outcome.TIMEOUT_CONNECT, Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL}
 )
 BUSY = "schedule"  # why a run did not start whose turn did not come in time
-Finished = Callable[[Run], None]
+Finished = Callable[[ProbeRun], None]
 
 
 @dataclass(slots=True)
@@ -41,14 +41,14 @@ class _Flight:
     """A run in flight: `decided` comes before the cleanup, `task` ends after it."""
 
     plan: Plan
-    decided: asyncio.Future[Run]
+    decided: asyncio.Future[ProbeRun]
     lowered: bool  # by whoever started it: its patience or its deadline is not the plan's
-    task: asyncio.Task[Run] = field(init=False)
+    task: asyncio.Task[ProbeRun] = field(init=False)
     awaited: bool = False  # somebody gets the whole run from `Runner.run`
     waiting: bool = True  # for its turn: as many runs of the target as its config allows are under way
     withdrawn: bool = False  # when its turn comes, it is not wanted any more
 
-    def satisfies(self, run: Run) -> bool:
+    def satisfies(self, run: ProbeRun) -> bool:
         """Whether `run` would have ended like this under the plan's own deadline."""
         cause = run.skipped if run.verdict is None else run.verdict.reason
         return not (self.lowered and (cause in DEADLINES or cause == BUSY))
@@ -62,15 +62,15 @@ class Runner:
         *,
         memory: Memory | None = None,
         ledger: Ledger | None = None,
-        journal: Journal | None = None,
+        journal: LeakJournal | None = None,
         http: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
         self._http = http
         self._memory = memory or Memory()
         self.ledger = ledger or Ledger()
-        self.journal = journal if journal is not None else Journal()
+        self.journal = journal if journal is not None else LeakJournal()
         self._memory.instance = self._memory.instance or self.journal.instance
-        self.leftovers = Leftovers(self.journal, self._memory, self.ledger, http)
+        self.orphans = Orphans(self.journal, self._memory, self.ledger, http)
         self._flying: dict[tuple[str, str, str], _Flight] = {}  # by target, probe and URL
         self._gates: dict[str, tuple[int, asyncio.Semaphore]] = {}  # by target, each with its width
         self._cut = asyncio.Event()
@@ -80,7 +80,7 @@ class Runner:
         return sum(not flight.waiting for flight in self._flying.values())
 
     @property
-    def tasks(self) -> list[asyncio.Task[Run]]:
+    def tasks(self) -> list[asyncio.Task[ProbeRun]]:
         """The runs in flight, each until its cleanup is over."""
         return [flight.task for flight in self._flying.values()]
 
@@ -111,7 +111,7 @@ class Runner:
         """Give up all runs, now and later; their cleanup still happens."""
         self._cut.set()
 
-    async def run(self, plan: Plan, total_s: float | None = None) -> Run:
+    async def run(self, plan: Plan, total_s: float | None = None) -> ProbeRun:
         """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.
 
         No more runs of a target at a time than its config allows: one whose turn does not come within the
@@ -136,7 +136,7 @@ class Runner:
         finished: Finished | None = None,
         *,
         whole: bool = False,
-    ) -> Run:
+    ) -> ProbeRun:
         """Like `run`, for a caller that cannot wait: the verdict once it is decided, the cleanup goes on.
 
         After `limit_s` without one, whoever started the run, the answer is `timeout_total`. `finished` gets
@@ -151,7 +151,7 @@ class Runner:
             patience_s = None if limit_s is None else limit_s + ANSWER_GRACE_S
         if whole:
             return await asyncio.shield(flight.task)
-        waiting: set[asyncio.Future[Run]] = {flight.decided, flight.task}
+        waiting: set[asyncio.Future[ProbeRun]] = {flight.decided, flight.task}
         await asyncio.wait(waiting, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
         if flight.decided.done():
             return flight.decided.result()
@@ -159,7 +159,7 @@ class Runner:
             return flight.task.result()
         if flight.waiting:
             return _skipped(plan, BUSY, f"its turn did not come in {limit_s:g} s")
-        return Run(
+        return ProbeRun(
             target=plan.target.name,
             url=plan.target.url,
             probe=plan.probe.name,
@@ -171,7 +171,7 @@ class Runner:
     def _start(self, plan: Plan, total_s: float | None, finished: Finished | None = None) -> _Flight:
         flight = _Flight(plan, asyncio.get_running_loop().create_future(), lowered=total_s is not None)
 
-        async def fly() -> Run:
+        async def fly() -> ProbeRun:
             try:
                 run = await self._run_in_turn(flight, total_s)
                 if finished is not None and not (flight.awaited and flight.satisfies(run)):
@@ -186,7 +186,7 @@ class Runner:
         self._flying[_route(plan)] = flight
         return flight
 
-    async def _run_in_turn(self, flight: _Flight, total_s: float | None) -> Run:
+    async def _run_in_turn(self, flight: _Flight, total_s: float | None) -> ProbeRun:
         plan, began = flight.plan, perf_counter()
         patience_s = plan.interval_s if total_s is None else min(plan.interval_s, total_s / 2)
         gate = self._gate(plan.target)
@@ -215,7 +215,7 @@ class Runner:
             self._gates[target.name] = (target.concurrency, gate)
         return gate
 
-    async def _run(self, plan: Plan, decided: Finished) -> Run:
+    async def _run(self, plan: Plan, decided: Finished) -> ProbeRun:
         started_at, started = time.time(), perf_counter()
         refusal = self._refusal(plan)
         if refusal is not None:
@@ -235,7 +235,7 @@ class Runner:
                 verdict, note = await self._ask(plan, context)
                 duration_s = perf_counter() - started - context.aside_s
 
-                def so_far(failed: list[str], swept: list[tuple[str, str]]) -> Run:
+                def so_far(failed: list[str], swept: list[tuple[str, str]]) -> ProbeRun:
                     run = _report(
                         context, verdict, note, failed, started_at=started_at, duration_s=duration_s
                     )
@@ -244,15 +244,15 @@ class Runner:
                 decided(so_far([], []))
             finally:
                 context.grant_cleanup_time()
-                failed = await self.leftovers.clean(context)
+                failed = await self.orphans.clean(context)
             try:
                 reached = verdict is not None and not so_far([], []).unreachable
-                swept = await self.leftovers.take_along(context) if reached else []
+                swept = await self.orphans.take_along(context) if reached else []
                 context.grant_cleanup_time()
                 if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
                     await context.learn_version()
             finally:
-                failed += await self.leftovers.clean(context)
+                failed += await self.orphans.clean(context)
         finally:
             await context.close()
         return so_far(failed, swept)
@@ -298,8 +298,8 @@ def _route(plan: Plan) -> tuple[str, str, str]:
     return (*plan.place, plan.target.url)
 
 
-def _skipped(plan: Plan, cause: str, why: str) -> Run:
-    return Run(
+def _skipped(plan: Plan, cause: str, why: str) -> ProbeRun:
+    return ProbeRun(
         target=plan.target.name,
         url=plan.target.url,
         probe=plan.probe.name,
@@ -315,7 +315,7 @@ async def _asked(plan: Plan, context: Context) -> Verdict:
     try:
         return await plan.probe.function(context)
     except SystemExit as exc:  # out of a task it would end the exporter at once
-        return Verdict.failed(Own.INTERNAL, where(exc))
+        return Verdict.failed(ProbeReason.INTERNAL, where(exc))
 
 
 def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
@@ -328,16 +328,16 @@ def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
     except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 (a probe file may raise anything)
         # The exception's own text may hold anything, so only the debug log gets it, masked.
         context.log("".join(traceback.format_exception_only(exc)).strip())
-        return Verdict.failed(Own.INTERNAL, where(exc))
+        return Verdict.failed(ProbeReason.INTERNAL, where(exc))
     wrong = _wrong_with(verdict)
-    return verdict if wrong is None else Verdict.failed(Own.INTERNAL, f"the probe {wrong}")
+    return verdict if wrong is None else Verdict.failed(ProbeReason.INTERNAL, f"the probe {wrong}")
 
 
 def _wrong_with(verdict: object) -> str | None:
     """What the author of a probe has to change; None when there is nothing."""
     if not isinstance(verdict, Verdict):
         return f"returned {type(verdict).__name__}, not a Verdict"
-    if not isinstance(verdict.reason, Outcome | Own):
+    if not isinstance(verdict.reason, Outcome | ProbeReason):
         return f"failed for {verdict.reason!r:.50}, which is no Outcome: own words go into `detail`"
     if not isinstance(verdict.detail, str):
         return f"gave {type(verdict.detail).__name__} as `detail`, which must be a str"
@@ -358,12 +358,12 @@ def _report(
     *,
     started_at: float,
     duration_s: float,
-) -> Run:
+) -> ProbeRun:
     """What is known of a run; `failed` are the kinds of what its cleanup could not remove."""
     if failed and verdict is not None and verdict.ok:
-        verdict = Verdict.failed(Own.CLEANUP, f"not removed: {', '.join(failed)}")
+        verdict = Verdict.failed(ProbeReason.CLEANUP, f"not removed: {', '.join(failed)}")
     record = context.record
-    return Run(
+    return ProbeRun(
         target=context.target.name,
         url=context.target.url,
         probe=context.probe,
@@ -385,12 +385,12 @@ def _report(
     )
 
 
-async def run_once(runner: Runner, plans: Iterable[Plan]) -> list[Run]:
+async def run_once(runner: Runner, plans: Iterable[Plan]) -> list[ProbeRun]:
     """Every plan once, in order: targets side by side, one probe of a target at a time."""
     plans = list(plans)
     gates = {plan.target.name: asyncio.Semaphore(1) for plan in plans}
 
-    async def one(plan: Plan) -> Run:
+    async def one(plan: Plan) -> ProbeRun:
         async with gates[plan.target.name]:
             return await runner.run(plan)
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import BUSY, Runner, where
-from astrometer.probing.verdict import Own, Run, Verdict
+from astrometer.probing.verdict import ProbeReason, ProbeRun, Verdict
 
 JITTER = 0.05  # share of the interval
 MOST_STAGGER_S = 2.0  # between the first runs of neighbours
@@ -20,7 +20,7 @@ MOST_STAGGER_S = 2.0  # between the first runs of neighbours
 class Book(Protocol):
     """Where the schedule writes down what happened."""
 
-    def record(self, run: Run) -> None: ...
+    def record(self, run: ProbeRun) -> None: ...
 
     def skip(self, plan: Plan, cause: str) -> None: ...
 
@@ -147,15 +147,15 @@ class Schedule:
                 self._book.skip(plan, "overlap")
             index += 1 + missed
 
-    async def _run(self, plan: Plan) -> Run:
+    async def _run(self, plan: Plan) -> ProbeRun:
         """One run. Whatever goes wrong in it is said and counted, and the next one comes."""
         began_at, began = time.time(), self._clock()
         try:
             run = await self._runner.run(plan)
             self._book.record(run)
         except Exception as exc:  # noqa: BLE001
-            verdict = Verdict.failed(Own.INTERNAL, where(exc))
-            run = Run(
+            verdict = Verdict.failed(ProbeReason.INTERNAL, where(exc))
+            run = ProbeRun(
                 target=plan.target.name,
                 url=plan.target.url,
                 probe=plan.probe.name,

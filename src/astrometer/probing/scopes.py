@@ -1,6 +1,6 @@
 """Keys x endpoints -> what each key may do, read off answers that cost no token and send nothing.
 
-A key with the scope gets past the door and is refused by the endpoint itself (a chat without `username`, an
+A key with the scope is let in and is refused by the endpoint itself (a chat without `username`, an
 upload without a file, a push to a platform that does not exist); a key without it is answered 403, a bad one
 401. Whatever is neither (5xx, a timeout, a page of a proxy) proves nothing and is never a pass.
 """
@@ -19,8 +19,13 @@ from astrometer.api.outcome import Outcome
 from astrometer.config.settings import ALL_SCOPES, Key
 from astrometer.probing.cleanup.identity import absent
 from astrometer.probing.context import Context
-from astrometer.probing.transport.probe_client import HeaderStyle
-from astrometer.probing.verdict import UNREACHABLE, NotApplicable, Own, ProbeFailed, ScopeCheck, Verdict
+from astrometer.probing.verdict import (
+    NotApplicable,
+    ProbeFailed,
+    ProbeReason,
+    ScopeCheck,
+    Verdict,
+)
 
 # A scope opens what it includes. Up to 4.25 there is nothing to include.
 INCLUDES: Mapping[str, frozenset[str]] = {"config": frozenset({"bot", "provider"})}
@@ -29,8 +34,8 @@ INCLUDES: Mapping[str, frozenset[str]] = {"config": frozenset({"bot", "provider"
 AT_A_TIME = 4
 
 
-class Seen(StrEnum):
-    """What an answer says of the door, whatever the endpoint thought of the request."""
+class Admission(StrEnum):
+    """Whether the key was let in, whatever the endpoint thought of the request."""
 
     ALLOWED = "allowed"
     DENIED = "denied"  # 403
@@ -39,7 +44,7 @@ class Seen(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ScopeRow:
     """One endpoint and a request to it that does nothing."""
 
     endpoint: Endpoint
@@ -49,24 +54,24 @@ class Row:
 
 
 MATRIX = (
-    Row(endpoint=CHAT, request={"json": {}}),
-    Row(endpoint=SESSIONS, request={"params": {"username": "astrometer-probe", "page_size": "1"}}),
-    Row(endpoint=CONFIGS),
-    Row(endpoint=UPLOAD, refusals=frozenset({422})),
-    Row(
+    ScopeRow(endpoint=CHAT, request={"json": {}}),
+    ScopeRow(endpoint=SESSIONS, request={"params": {"username": "astrometer-probe", "page_size": "1"}}),
+    ScopeRow(endpoint=CONFIGS),
+    ScopeRow(endpoint=UPLOAD, refusals=frozenset({422})),
+    ScopeRow(
         endpoint=IM_MESSAGE,
         request={"json": im_body(umo="astrometer-nowhere:FriendMessage:probe", message="probe")},
         refusals=frozenset({400}),
     ),
-    Row(endpoint=IM_BOTS),
-    *(Row(endpoint=endpoint, refusals=frozenset({422})) for endpoint in ep.MANAGED),
+    ScopeRow(endpoint=IM_BOTS),
+    *(ScopeRow(endpoint=endpoint, refusals=frozenset({422})) for endpoint in ep.MANAGED),
 )
 
 
 ROWS_BEFORE_4_26 = tuple(row for row in MATRIX if row.endpoint not in ep.MANAGED)
 
 
-async def rows_of(ctx: Context) -> tuple[Row, ...]:
+async def rows_of(ctx: Context) -> tuple[ScopeRow, ...]:
     """The rows that this server has. Only 4.26 and later have an openapi.json, which needs no key.
 
     Raises ProbeFailed when the server answers neither like the one nor like the other.
@@ -83,33 +88,43 @@ async def rows_of(ctx: Context) -> tuple[Row, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class ScopeCell:
     """One key at one endpoint. `expected` None: the config states no scopes for the key."""
 
     key: str
     endpoint: str
     expected: bool | None
-    seen: Seen
+    seen: Admission
     outcome: Outcome
 
     @property
     def violation(self) -> str | None:
         """`leak`: reaches what it must not. `rejected`: kept from what it may do."""
-        if self.expected is False and self.seen is Seen.ALLOWED:
+        if self.expected is False and self.seen is Admission.ALLOWED:
             return "leak"
-        if self.expected and self.seen in (Seen.DENIED, Seen.UNKNOWN_KEY):
+        if self.expected and self.seen in (Admission.DENIED, Admission.UNKNOWN_KEY):
             return "rejected"
         # Nothing is stated, but a key that is in the config is meant to be a good one.
-        if self.expected is None and self.seen is Seen.UNKNOWN_KEY:
+        if self.expected is None and self.seen is Admission.UNKNOWN_KEY:
             return "rejected"
         return None
 
 
-async def look_at_all(ctx: Context, keys: Collection[Key], rows: Collection[Row]) -> list[Cell]:
+async def check_scopes(ctx: Context, *, skip_keys: Collection[str] = ()) -> Verdict:
+    """May each key of the target, but those named, do what its scopes say, and nothing else?
+
+    Every key, every endpoint; no token is spent and nothing is sent. Raises NotApplicable without keys, and
+    ProbeFailed when the server does not tell its version.
+    """
+    keys = [key for key in ctx.target.keys.values() if key.name not in skip_keys]
+    return judge(ctx, await look_at_all(ctx, keys, await rows_of(ctx)))
+
+
+async def look_at_all(ctx: Context, keys: Collection[Key], rows: Collection[ScopeRow]) -> list[ScopeCell]:
     """Try every cell, a few at a time; in the order of the keys, then of the rows."""
     free = asyncio.Semaphore(AT_A_TIME)
 
-    async def cell(key: Key, row: Row) -> Cell:
+    async def cell(key: Key, row: ScopeRow) -> ScopeCell:
         async with free:
             return await look(ctx, key, row)
 
@@ -118,18 +133,18 @@ async def look_at_all(ctx: Context, keys: Collection[Key], rows: Collection[Row]
     return [task.result() for task in tasks]
 
 
-async def look(ctx: Context, key: Key, row: Row) -> Cell:
+async def look(ctx: Context, key: Key, row: ScopeRow) -> ScopeCell:
     """Try one cell."""
     result = await ctx.call(row.endpoint, key, **row.request)
     expected = None if key.scopes is None else allows(key.scopes, row.endpoint)
-    cell = Cell(
+    cell = ScopeCell(
         key=key.name,
         endpoint=row.endpoint.name,
         expected=expected,
         seen=read(result, row, may_pass=expected is not False),
         outcome=result.outcome,
     )
-    if cell.expected is not None and cell.seen is not Seen.INCONCLUSIVE:
+    if cell.expected is not None and cell.seen is not Admission.INCONCLUSIVE:
         stated = "allowed" if cell.expected else "denied"
         check = ScopeCheck(key=cell.key, endpoint=cell.endpoint, expected=stated, violation=cell.violation)
         ctx.record.scope_checks.append(check)
@@ -143,33 +158,33 @@ def allows(scopes: frozenset[str], endpoint: Endpoint) -> bool:
     return any(endpoint.scope in INCLUDES.get(scope, ()) for scope in scopes)
 
 
-def read(result: CallResult, row: Row, *, may_pass: bool) -> Seen:
-    """What the answer says of the door. A 2xx that is not AstrBot's may be a proxy's page: it proves no pass,
+def read(result: CallResult, row: ScopeRow, *, may_pass: bool) -> Admission:
+    """Whether the key was let in. A 2xx that is not AstrBot's may be a proxy's page: it proves no pass,
     but raises the alarm where nobody may pass.
     """
     if result.outcome is Outcome.UNAUTHORIZED:
-        return Seen.UNKNOWN_KEY
+        return Admission.UNKNOWN_KEY
     if result.outcome is Outcome.FORBIDDEN:
-        return Seen.DENIED
+        return Admission.DENIED
     if may_pass and result.outcome is Outcome.MALFORMED:
-        return Seen.INCONCLUSIVE
+        return Admission.INCONCLUSIVE
     if result.status is not None and (200 <= result.status < 300 or result.status in row.refusals):
         # `status: error` in HTTP 200 is the endpoint speaking: the key was let in.
-        return Seen.ALLOWED
-    return Seen.INCONCLUSIVE
+        return Admission.ALLOWED
+    return Admission.INCONCLUSIVE
 
 
-def judge(ctx: Context, cells: list[Cell]) -> Verdict:
+def judge(ctx: Context, cells: list[ScopeCell]) -> Verdict:
     """A leak outweighs a rejection, a rejection what could not be found out. Raises NotApplicable."""
     if not cells:
         raise NotApplicable(f"target {ctx.target.name} has no keys")
     leaks = [cell for cell in cells if cell.violation == "leak"]
     if leaks:
-        return Verdict.failed(Own.LEAK, f"allowed, but not in its scopes: {_list(leaks)}")
+        return Verdict.failed(ProbeReason.LEAK, f"allowed, but not in its scopes: {_list(leaks)}")
     rejected = [cell for cell in cells if cell.violation == "rejected"]
     if rejected:
         return Verdict.failed(rejected[0].outcome, f"rejected: {_list(rejected)}")
-    unclear = [cell for cell in cells if cell.seen is Seen.INCONCLUSIVE]
+    unclear = [cell for cell in cells if cell.seen is Admission.INCONCLUSIVE]
     if unclear:
         bad = unclear[0].outcome
         outcome = Outcome.MALFORMED if bad.is_ok else bad
@@ -177,51 +192,10 @@ def judge(ctx: Context, cells: list[Cell]) -> Verdict:
     stated = sum(cell.expected is not None for cell in cells)
     if stated:
         return Verdict.passed(f"{stated} of {len(cells)} cells as stated")
-    allowed = sorted({cell.endpoint for cell in cells if cell.seen is Seen.ALLOWED})
+    allowed = sorted({cell.endpoint for cell in cells if cell.seen is Admission.ALLOWED})
     return Verdict.passed(f"no scopes stated; allowed: {', '.join(allowed) or 'nothing'}")
 
 
-def _list(cells: list[Cell]) -> str:
+def _list(cells: list[ScopeCell]) -> str:
     shown = ", ".join(f"{cell.key} -> {cell.endpoint} ({cell.outcome.value})" for cell in cells[:6])
     return shown if len(cells) <= 6 else f"{shown} and {len(cells) - 6} more"
-
-
-# --- the door itself, for the probe `auth`
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
-    """One way to knock. `expected` and `seen` say whether it opened."""
-
-    how: str
-    expected: Seen
-    seen: Seen
-    outcome: Outcome
-
-
-async def try_door(ctx: Context, row: Row, key: Key | None, style: HeaderStyle, expected: Seen) -> Door:
-    """Ask `row` with `key` (None: with none) shown in `style`."""
-    result = await ctx.call(row.endpoint, key, style=style, **row.request)
-    how = "no key" if key is None else f"key {key.name} in {style.value}"
-    return Door(
-        how=how,
-        expected=expected,
-        seen=read(result, row, may_pass=expected is Seen.ALLOWED),
-        outcome=result.outcome,
-    )
-
-
-def judge_doors(doors: list[Door]) -> Verdict:
-    """A door that should be shut and is open is a leak; what could not be found out is never a pass."""
-    for door in doors:
-        if door.expected is not Seen.ALLOWED and door.seen is Seen.ALLOWED:
-            return Verdict.failed(Own.LEAK, f"let in: {door.how}")
-    for door in doors:
-        if door.expected is Seen.ALLOWED and door.seen in (Seen.DENIED, Seen.UNKNOWN_KEY):
-            return Verdict.failed(door.outcome, f"kept out: {door.how}")
-    for door in doors:
-        if door.seen is not door.expected:
-            outcome = Outcome.MALFORMED if door.outcome.is_ok else door.outcome
-            told = "could not ask" if outcome in UNREACHABLE else "inconclusive"
-            return Verdict.failed(outcome, f"{told} (knocking with {door.how})")
-    return Verdict.passed(f"{len(doors)} ways to knock")

@@ -1,23 +1,24 @@
 """A target -> what to know before a run: its AstrBot version, and whom its chat key may chat as and delete.
 
-Costs no tokens. What asking makes is removed where this AstrBot can.
+Costs no tokens: the command /help, which tells the version, does not reach the model. What asking makes is
+removed where this AstrBot can.
 """
 
+import re
 from dataclasses import dataclass
 
+from astrometer.api.endpoints import VERSION
 from astrometer.config.settings import Target
-from astrometer.probing import version
 from astrometer.probing.cleanup.identity import Identity
 from astrometer.probing.context import Context
-from astrometer.probing.plan import Plan
-from astrometer.probing.probe_files import Probe
-from astrometer.probing.run_record import Limits
-from astrometer.probing.runner import Runner
+from astrometer.probing.one_off import run_once_off
 from astrometer.probing.verdict import ProbeFailed, Verdict
+
+_VERSION_LINE = re.compile(rf"AstrBot ({VERSION.pattern})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class ServerInfo:
     """None: the server did not say. `trouble`: why not."""
 
     version: str | None = None
@@ -25,22 +26,26 @@ class Standing:
     trouble: str = ""
 
 
-async def standing_of(target: Target, timeout_s: float, *, ask_version: bool = True) -> Standing:
+async def ask_version(ctx: Context) -> str | None:
+    """The version as /help gives it, such as "4.29.3"; None when it does not."""
+    turn = await ctx.chat("/help")
+    found = _VERSION_LINE.search(turn.text)
+    return found[1].removeprefix("v") if found else None
+
+
+async def ask_server_info(target: Target, timeout_s: float, *, with_version: bool = True) -> ServerInfo:
     """Ask once; never raises for a server that does not answer."""
-    found: list[Standing] = []
+    found: list[ServerInfo] = []
 
     async def probe(ctx: Context) -> Verdict:
         try:
             who = await ctx.identity(ctx.key("chat"))
         except ProbeFailed as exc:
-            found.append(Standing(trouble=str(exc)))
+            found.append(ServerInfo(trouble=str(exc)))
             return Verdict.passed()
-        said = await version.ask(ctx) if ask_version else None
-        found.append(Standing(version=said, identity=who))
+        version = await ask_version(ctx) if with_version else None
+        found.append(ServerInfo(version=version, identity=who))
         return Verdict.passed()
 
-    wanted = Probe(
-        name="standing", function=probe, interval_s=timeout_s, scopes=(), costs_tokens=False, summary=""
-    )
-    run = await Runner().run(Plan(target=target, probe=wanted, limits=Limits(total_s=timeout_s)))
-    return found[0] if found else Standing(trouble=run.detail or run.note)
+    run = await run_once_off(target, "server_info", probe, timeout_s)
+    return found[0] if found else ServerInfo(trouble=run.detail or run.note)

@@ -10,7 +10,7 @@ from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
 
 
-class Own(StrEnum):
+class ProbeReason(StrEnum):
     """Reasons that no single exchange has."""
 
     CLEANUP = "cleanup"  # the question went well; what it made could not be removed
@@ -19,8 +19,8 @@ class Own(StrEnum):
     SLOW = "slow"  # it went well, but later than the probe's settings allow
 
 
-Reason: TypeAlias = Outcome | Own
-REASONS: tuple[Reason, ...] = (*(outcome for outcome in Outcome if not outcome.is_ok), *Own)
+Reason: TypeAlias = Outcome | ProbeReason
+REASONS: tuple[Reason, ...] = (*(outcome for outcome in Outcome if not outcome.is_ok), *ProbeReason)
 UNREACHABLE = frozenset({Outcome.DNS, Outcome.CONNECT, Outcome.TLS, Outcome.TIMEOUT_CONNECT})
 
 
@@ -82,7 +82,7 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class ProbeRun:
     """One finished run of one probe against one target. `verdict` None: it did not apply."""
 
     target: str

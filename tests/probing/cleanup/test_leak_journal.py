@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 
 from astrometer.api.messages import Attachment, Plain
 from astrometer.api.outcome import Outcome
-from astrometer.probing.cleanup.leak_journal import FOLDER, FORGET_AFTER_S, Journal
+from astrometer.probing.cleanup.leak_journal import FOLDER, FORGET_AFTER_S, LeakJournal
 from astrometer.probing.context import Context
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.orphans import MOST_KEPT
@@ -35,8 +35,8 @@ def journal(tmp_path):
     """Makes journals in one folder, as several processes would."""
     made = []
 
-    def make(**more) -> Journal:
-        made.append(Journal(tmp_path, **more))
+    def make(**more) -> LeakJournal:
+        made.append(LeakJournal(tmp_path, **more))
         return made[-1]
 
     yield make
@@ -44,7 +44,7 @@ def journal(tmp_path):
         one.close()
 
 
-def die(journal: Journal) -> None:
+def die(journal: LeakJournal) -> None:
     """What the end of a process does: the lock is gone, the file stays."""
     assert journal._file is not None
     journal._file.close()
@@ -92,7 +92,7 @@ CRASHER = """
 import asyncio, sys
 from astrometer.config.settings import Key, Secret, Target
 from astrometer.probing.probe_files import Probe
-from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.plan import Plan
 from astrometer.probing.run_record import Limits
 from astrometer.probing.transport.probe_client import Upload
@@ -107,7 +107,7 @@ async def probe(ctx):
 url, secret, folder = sys.argv[1:]
 target = Target(name="sim", url=url, keys={"all": Key(name="all", secret=Secret(secret))})
 asked = Probe(name="p", function=probe, interval_s=60, scopes=(), costs_tokens=True, summary="")
-asyncio.run(Runner(journal=Journal(Path(folder))).run(Plan(target=target, probe=asked)))
+asyncio.run(Runner(journal=LeakJournal(Path(folder))).run(Plan(target=target, probe=asked)))
 """
 
 
@@ -128,7 +128,7 @@ def test_the_next_start_removes_what_a_killed_process_left_uploads_too(bench, tm
     crash(bench, tmp_path)
     assert (len(bench.sessions()), len(bench.store.attachments)) == (1, 1)
     ours = journal()
-    runs = asyncio.run(Runner(journal=ours).leftovers.sweep([bench.target("all")]))
+    runs = asyncio.run(Runner(journal=ours).orphans.sweep([bench.target("all")]))
     assert (bench.sessions(), list(bench.store.attachments)) == ([], [])
     assert [(run.probe, run.verdict, run.cleanup_failures) for run in runs] == [("p", None, ())]
     assert len(ours) == 0
@@ -160,7 +160,7 @@ def test_entries_of_an_unknown_target_are_kept_and_forgotten_after_a_month(bench
     first.note("session", target, target.keys["all"], "chat", "lost")
     die(first)
     second = journal(clock=lambda: now)
-    assert asyncio.run(Runner(journal=second).leftovers.sweep([replace(target, name="other")])) == []
+    assert asyncio.run(Runner(journal=second).orphans.sweep([replace(target, name="other")])) == []
     assert len(second) == 1
     die(second)
     said: list[str] = []
@@ -262,7 +262,7 @@ def test_a_journal_that_begins_is_not_taken_for_a_dead_one(bench, tmp_path, jour
     adopting.start()
     try:
         for number in range(300):
-            ours = Journal(tmp_path)
+            ours = LeakJournal(tmp_path)
             entry = ours.note("session", target, target.keys["all"], "chat", f"s{number}")
             assert f"s{number}" in lines(tmp_path)
             ours.done(entry)
@@ -291,7 +291,7 @@ def test_leftovers_of_a_key_that_the_config_has_lost_block_no_others(bench):
         runner = Runner()
         await runner.run(bench.plan(target, leave))
         after = await runner.run(bench.plan(target, reach, name="q"))
-        assert (after.reason, after.swept, len(runner.leftovers)) == ("ok", (("p", "session"),), 5)
+        assert (after.reason, after.swept, len(runner.orphans)) == ("ok", (("p", "session"),), 5)
 
     asyncio.run(go())
 
@@ -315,7 +315,7 @@ def test_leftovers_are_given_up_after_a_month_also_while_the_exporter_runs(bench
         await runner.run(bench.plan(target, leave))
         now += FORGET_AFTER_S + 1
         after = await runner.run(bench.plan(target, reach, name="q"))
-        assert (after.reason, after.swept, len(runner.leftovers), len(ours)) == ("ok", (), 0, 0)
+        assert (after.reason, after.swept, len(runner.orphans), len(ours)) == ("ok", (), 0, 0)
 
     asyncio.run(go())
     assert said == ["sim: session old: given up after 30 days"]
@@ -336,7 +336,7 @@ def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(
     ProbeMetrics(registry).record(run)
     place = {"target": "sim", "probe": "p", "resource": "session"}
     assert registry.get_sample_value("astrbot_probe_leaked_resources", place) == MOST_KEPT + 10
-    assert (len(runner.leftovers), len(ours)) == (MOST_KEPT, MOST_KEPT)
+    assert (len(runner.orphans), len(ours)) == (MOST_KEPT, MOST_KEPT)
     assert said == [f"sim: more than {MOST_KEPT} things could not be deleted: the oldest are not tried again"]
 
 
@@ -369,17 +369,17 @@ def test_a_leftover_that_one_run_tries_is_neither_tried_nor_kept_by_another_mean
         await runner.run(bench.plan(target, passing))  # learns who the key is, and the version
         httpx.post(f"{bench.url}/sim/faults", json=fault)
         assert (await runner.run(bench.plan(target, leave))).cleanup_failures == ("session",)
-        assert len(runner.leftovers) == 1
+        assert len(runner.orphans) == 1
         began.clear()
         goes_on.clear()
         deletions.clear()
         trying = asyncio.create_task(runner.run(bench.plan(target, passing, name="q", costs_tokens=False)))
         await began.wait()
         other = await runner.run(bench.plan(target, leave_again, name="r", costs_tokens=False))
-        assert (other.cleanup_failures, other.swept, len(runner.leftovers)) == ((), (), 1)
+        assert (other.cleanup_failures, other.swept, len(runner.orphans)) == ((), (), 1)
         goes_on.set()
         assert (await trying).swept == ()
-        assert (len(deletions), len(runner.leftovers), len(bench.sessions())) == (1, 1, 1)
+        assert (len(deletions), len(runner.orphans), len(bench.sessions())) == (1, 1, 1)
 
     asyncio.run(go())
 
@@ -404,10 +404,10 @@ def test_an_upload_that_cannot_be_removed_is_tried_in_one_session_only_which_is_
         for _ in range(3):
             assert (await runner.run(free)).cleanup_failures == ()
         # The upload, and the session that should take it along.
-        assert (len(ours), len(runner.leftovers), len(bench.sessions())) == (2, 2, 1)
+        assert (len(ours), len(runner.orphans), len(bench.sessions())) == (2, 2, 1)
         httpx.delete(f"{bench.url}/sim/faults")
         assert (await runner.run(free)).swept == (("p", "upload"), ("p", "session"))
-        assert (len(ours), len(runner.leftovers), bench.sessions()) == (0, 0, [])
+        assert (len(ours), len(runner.orphans), bench.sessions()) == (0, 0, [])
 
     asyncio.run(go())
 
@@ -427,9 +427,9 @@ def test_a_sweep_counts_the_session_that_it_made_for_an_upload_and_could_not_rem
         f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 100, "endpoint": "session_delete"}
     )
     runner = Runner(journal=journal())
-    (run,) = asyncio.run(runner.leftovers.sweep([target]))
+    (run,) = asyncio.run(runner.orphans.sweep([target]))
     assert (run.probe, sorted(set(run.cleanup_failures))) == ("p", ["session", "upload"])
-    assert len(runner.leftovers) == len(run.cleanup_failures)
+    assert len(runner.orphans) == len(run.cleanup_failures)
 
 
 async def passing(_ctx: Context) -> Verdict:
@@ -452,10 +452,10 @@ def test_what_a_dead_server_kept_is_removed_when_it_is_back(bench):
     async def go() -> None:
         runner = Runner()
         broken = await runner.run(bench.plan(bench.target("all"), break_it))
-        assert (broken.reason, broken.cleanup_failures, len(runner.leftovers)) == ("reset", ("session",), 1)
+        assert (broken.reason, broken.cleanup_failures, len(runner.orphans)) == ("reset", ("session",), 1)
         httpx.delete(f"{bench.url}/sim/faults")
         after = await runner.run(bench.plan(bench.target("all"), fine, name="q"))
-        assert (after.reason, after.swept, len(runner.leftovers)) == ("ok", (("p", "session"),), 0)
+        assert (after.reason, after.swept, len(runner.orphans)) == ("ok", (("p", "session"),), 0)
 
     asyncio.run(go())
     assert bench.sessions() == []
@@ -497,7 +497,7 @@ def test_two_exporters_with_a_state_each_have_fixed_sessions_of_their_own_where_
     async def go() -> None:
         plan = old_bench.plan(old_bench.target("all"), probe)
         for _ in range(2):  # and the same ones after a restart
-            journals = [Journal(tmp_path / name) for name in ("one", "two")]
+            journals = [LeakJournal(tmp_path / name) for name in ("one", "two")]
             runs = await asyncio.gather(*(Runner(journal=journal).run(plan) for journal in journals))
             assert [run.reason for run in runs] == ["ok", "ok"]
             for journal in journals:

@@ -21,7 +21,7 @@ from astrometer.probing.context import Context
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.plan import make_plans
 from astrometer.probing.probe_files import load_folder
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.verdict import ProbeRun, Verdict
 
 OURS = load_folder(bundled.folder("probes")).probes
 
@@ -199,7 +199,7 @@ def test_the_history_keeps_times_and_forgets_answers(bench, exporter):
 
 def test_the_newest_of_the_history_is_the_last_that_ended_also_when_the_clock_was_set_back(bench, exporter):
     for detail, started_at in (("first", 2e9), ("second", 1e9)):
-        run = Run(
+        run = ProbeRun(
             target="sim",
             url=bench.url,
             probe="chat",

@@ -10,10 +10,9 @@ from pydantic import BaseModel
 from astrometer.config import exporter_settings, loader, tables
 from astrometer.measure import buckets
 from astrometer.probing.exporter.exporter_app import Exporter
-from astrometer.probing.exporter.metrics import ProbeMetrics
-from astrometer.probing.exporter.on_demand import Answer, one_run_registry
-from astrometer.probing.exporter.self_metrics import SelfMetrics
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
+from astrometer.probing.exporter.on_demand import ScrapeAnswer, one_run_registry
+from astrometer.probing.verdict import ProbeRun, Verdict
 
 DOCS = Path(__file__).parents[3] / "docs"
 METRICS = (DOCS / "reference" / "metrics.md").read_text("utf-8")
@@ -53,9 +52,9 @@ def test_every_metric_is_documented_with_its_type_labels_and_help():
 
 def test_every_metric_of_a_run_on_demand_is_documented(bench):
     plan = bench.plan(bench.target("all"), None)
-    run = Run(target="sim", url="", probe="p", verdict=Verdict.passed(), started_at=0.0, duration_s=1.0)
+    run = ProbeRun(target="sim", url="", probe="p", verdict=Verdict.passed(), started_at=0.0, duration_s=1.0)
     settings = exporter_settings.ExporterSettings()
-    registry = one_run_registry(plan, Answer(run=run), None, settings)
+    registry = one_run_registry(plan, ScrapeAnswer(run=run), None, settings)
     shared = CollectorRegistry()
     ProbeMetrics(shared)
     assert documented("`/probe`") == described(registry) - described(shared)

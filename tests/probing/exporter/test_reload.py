@@ -12,7 +12,7 @@ from astrometer.cli.probe_sources import Sources
 from astrometer.config.settings import Config, Target
 from astrometer.probing.cleanup.identity import server_of
 from astrometer.probing.context import Context
-from astrometer.probing.exporter.access import Guard
+from astrometer.probing.exporter.access import WebAccess
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.reload import Reloader
 from astrometer.probing.plan import Plan
@@ -67,7 +67,7 @@ class Stage:
             state_dir=None,
         )
         loaded = sources.read()
-        self.exporter = Exporter(loaded.config, loaded.plans, guard=Guard(loaded.web))
+        self.exporter = Exporter(loaded.config, loaded.plans, guard=WebAccess(loaded.web))
         self.schedule = Schedule(self.exporter.runner, loaded.plans, self.exporter)
         self.exporter.reload = Reloader(self.exporter, self.schedule, sources.read, self.said.append).reload
 

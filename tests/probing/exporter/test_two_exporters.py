@@ -7,7 +7,7 @@ import pytest
 from astrometer import bundled
 from astrometer.config.settings import Config
 from astrometer.probing.budget import Ledger
-from astrometer.probing.cleanup.leak_journal import Journal
+from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.plan import make_plans
 from astrometer.probing.probe_files import load_folder
@@ -24,7 +24,7 @@ def test_they_ask_at_the_same_time_and_neither_spoils_the_other_s_answers(which,
     config = Config(source="test", targets={"sim": target})
     plans = make_plans(config, {name: OURS[name] for name in NAMES})
     exporters = [
-        Exporter(config, plans, Runner(ledger=Ledger(tmp_path / name), journal=Journal(tmp_path / name)))
+        Exporter(config, plans, Runner(ledger=Ledger(tmp_path / name), journal=LeakJournal(tmp_path / name)))
         for name in ("one", "two")
     ]
 

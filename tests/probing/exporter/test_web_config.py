@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from astrometer.config.settings import ConfigError
-from astrometer.probing.exporter.access import Guard
+from astrometer.probing.exporter.access import WebAccess
 from astrometer.probing.exporter.web_config import WebConfig, load_web_config
 from astrometer.probing.transport.certificates import BadCertificate, earliest_expiry, not_after
 
@@ -106,7 +106,7 @@ def test_a_client_ca_needs_a_policy_that_uses_it(tmp_path):
 )
 def test_only_a_user_with_the_right_password_is_let_in(header, fine):
     async def go() -> list[bool]:
-        guard = Guard(WebConfig(users={"ann": hashed("right").encode()}))
+        guard = WebAccess(WebConfig(users={"ann": hashed("right").encode()}))
         return [await guard.lets_in(header), await guard.lets_in(header)]
 
     assert asyncio.run(go()) == [fine, fine]
@@ -116,7 +116,7 @@ def test_a_password_is_hashed_once_for_all_scrapes():
     slow = bcrypt.hashpw(b"right", bcrypt.gensalt(9)).decode()
 
     async def go() -> tuple[float, float]:
-        guard = Guard(WebConfig(users={"ann": slow.encode()}))
+        guard = WebAccess(WebConfig(users={"ann": slow.encode()}))
         began = time.process_time()
         await guard.lets_in(basic("ann", "right"))
         first_s = time.process_time() - began
@@ -131,7 +131,7 @@ def test_a_password_is_hashed_once_for_all_scrapes():
 
 def test_a_reload_forgets_old_passwords_and_cannot_switch_tls():
     async def go() -> list[bool]:
-        guard = Guard(WebConfig(users={"ann": hashed("old").encode()}))
+        guard = WebAccess(WebConfig(users={"ann": hashed("old").encode()}))
         before = await guard.lets_in(basic("ann", "old"))
         guard.take(WebConfig(users={"ann": hashed("new").encode()}))
         return [before, await guard.lets_in(basic("ann", "old")), await guard.lets_in(basic("ann", "new"))]
@@ -139,7 +139,7 @@ def test_a_reload_forgets_old_passwords_and_cannot_switch_tls():
     assert asyncio.run(go()) == [True, False, True]
     tls = WebConfig(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     with pytest.raises(ConfigError, match="restart"):
-        Guard().check(tls)
+        WebAccess().check(tls)
 
 
 def test_not_after_of_a_certificate(tmp_path):

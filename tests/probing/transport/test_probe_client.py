@@ -15,7 +15,7 @@ from astrometer.probing.context import Context
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
 from astrometer.probing.transport.probe_client import Transport
-from astrometer.probing.verdict import Run, Verdict
+from astrometer.probing.verdict import ProbeRun, Verdict
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -72,7 +72,7 @@ def chat_at(bench):
     """Chat with any server, as if the key's identity were known."""
     who = Identity(username="u", can_delete=True, why="", learnt_at=perf_counter())
 
-    def chat(url: str, **limits: float) -> Run:
+    def chat(url: str, **limits: float) -> ProbeRun:
         plan = bench.plan(
             bench.target("all", url=url), only_chat, limits=Limits(**{"total_s": 20.0, **limits})
         )

@@ -24,7 +24,7 @@ COMPACT_AFTER_LINES = 1000  # and two more for each open entry: else many open o
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class LeakEntry:
     """One thing that was, or was about to be, made. `item` is its id on the server; no secret is in here."""
 
     resource: str  # session | upload
@@ -41,7 +41,7 @@ class Entry:
         return self.target, self.url
 
 
-class Journal:
+class LeakJournal:
     """The open entries of this process, and those that dead processes left. Without a folder: nothing."""
 
     def __init__(
@@ -58,16 +58,16 @@ class Journal:
         self._clock = clock
         self._file: IO[str] | None = None
         self._path: Path | None = None
-        self._open: dict[str, Entry] = {}
+        self._open: dict[str, LeakEntry] = {}
         self._lines = 0
         self._failed = False
 
     def __len__(self) -> int:
         return len(self._open)
 
-    def note(self, resource: str, target: Target, key: Key, probe: str, item: str) -> Entry:
+    def note(self, resource: str, target: Target, key: Key, probe: str, item: str) -> LeakEntry:
         """Call before it is made, or as soon as its id is known."""
-        entry = Entry(
+        entry = LeakEntry(
             resource=resource,
             target=target.name,
             url=target.url,
@@ -81,12 +81,12 @@ class Journal:
         self._keep(entry)
         return entry
 
-    def done(self, entry: Entry) -> None:
+    def done(self, entry: LeakEntry) -> None:
         """It is surely gone, or was never made."""
         if self._open.pop(entry.id, None) is not None:
             self._write({"done": entry.id})
 
-    def forgets(self, entry: Entry) -> bool:
+    def forgets(self, entry: LeakEntry) -> bool:
         """Whether `entry` is too old to be tried again; then it is said, and done with."""
         if self._clock() - entry.made_at <= FORGET_AFTER_S:
             return False
@@ -94,11 +94,11 @@ class Journal:
         self.done(entry)
         return True
 
-    def adopt(self) -> list[Entry]:
+    def adopt(self) -> list[LeakEntry]:
         """The open entries of processes that are no more; from now on they are ours."""
         if self._folder is None or not self._folder.is_dir():
             return []
-        adopted: dict[str, Entry] = {}
+        adopted: dict[str, LeakEntry] = {}
         for path in sorted(self._folder.glob("*.jsonl")):
             if path == self._path:
                 continue
@@ -128,7 +128,7 @@ class Journal:
             self._file.close()
         self._file = self._path = None
 
-    def _keep(self, entry: Entry) -> bool:
+    def _keep(self, entry: LeakEntry) -> bool:
         self._open[entry.id] = entry
         return self._write({"made": asdict(entry)})
 
@@ -181,16 +181,16 @@ class Journal:
                 old_file.close()
 
 
-def read_entries(lines: Iterator[str] | IO[str], path: Path, say: Say) -> list[Entry]:
+def read_entries(lines: Iterator[str] | IO[str], path: Path, say: Say) -> list[LeakEntry]:
     """The entries without a `done`. A damaged line, such as a torn last one, is named and left out."""
-    found: dict[str, Entry] = {}
+    found: dict[str, LeakEntry] = {}
     for number, text in enumerate(lines, start=1):
         try:
             line = json.loads(text.encode("ascii"))  # as it was written
             if "done" in line:
                 found.pop(line["done"], None)
             else:
-                entry = Entry(**{**line["made"], "made_at": float(line["made"]["made_at"])})
+                entry = LeakEntry(**{**line["made"], "made_at": float(line["made"]["made_at"])})
                 found[entry.id] = entry
         except (ValueError, TypeError, KeyError):
             say(f"{path}:{number}: is damaged, left out")

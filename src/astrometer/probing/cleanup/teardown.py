@@ -18,7 +18,7 @@ from astrometer.api.messages import Attachment, Message, Plain
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Target
 from astrometer.probing.cleanup.identity import Identity, Memory, Version, absent, server_of
-from astrometer.probing.cleanup.leak_journal import Entry, Journal
+from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
 from astrometer.probing.run_record import Cleanup
 
 STOP_MESSAGE_SINCE = (4, 20, 1)  # "/stop" is a command from here on; before, the model would be asked it
@@ -32,7 +32,7 @@ class Caller(Protocol):
     target: Target
     probe: str
     memory: Memory
-    journal: Journal
+    journal: LeakJournal
 
     @property
     def left_s(self) -> float: ...
@@ -138,7 +138,7 @@ async def undo(item: Cleanup, ctx: Caller) -> bool:
     return gone
 
 
-def cleanup_of(ctx: Caller, entry: Entry, key: Key) -> Cleanup:
+def cleanup_of(ctx: Caller, entry: LeakEntry, key: Key) -> Cleanup:
     """How to remove what an earlier run, or an earlier process, left."""
     if entry.resource == "upload":
         return Cleanup(resource="upload", delete=lambda: remove_upload(ctx, entry.item), entry=entry)

@@ -32,7 +32,7 @@ SECURITY_HEADERS = (
 )
 
 
-class Guard:
+class WebAccess:
     """The web config in force."""
 
     def __init__(self, web: WebConfig | None = None) -> None:
@@ -76,10 +76,10 @@ class Guard:
         return known and matches
 
 
-class Guarded:
+class AccessCheck:
     """ASGI: only who is let in gets further; every answer tells the browser to be careful."""
 
-    def __init__(self, app: ASGIApp, guard: Guard) -> None:
+    def __init__(self, app: ASGIApp, guard: WebAccess) -> None:
         self._app = app
         self._guard = guard
 

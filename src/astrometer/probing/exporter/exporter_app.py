@@ -17,17 +17,16 @@ from starlette.routing import Route
 
 from astrometer.config.settings import Config
 from astrometer.probing.exporter import config_page
-from astrometer.probing.exporter.access import Guard, Guarded
+from astrometer.probing.exporter.access import AccessCheck, WebAccess
 from astrometer.probing.exporter.encoded import Encoded
 from astrometer.probing.exporter.history import History, debug_text
-from astrometer.probing.exporter.metrics import ProbeMetrics
+from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
 from astrometer.probing.exporter.pages import history_page, landing
-from astrometer.probing.exporter.self_metrics import SelfMetrics
 from astrometer.probing.exporter.series import Series
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 LAG_EVERY_S = 0.5
 BUDGET_EVERY = 20  # looks at the loop's lag
@@ -44,7 +43,7 @@ class Exporter:
         config: Config,
         plans: Iterable[Plan],
         runner: Runner | None = None,
-        guard: Guard | None = None,
+        guard: WebAccess | None = None,
     ) -> None:
         self.runner = runner or Runner()
         self.registry = CollectorRegistry()
@@ -73,8 +72,8 @@ class Exporter:
             Route("/-/ready", self._ready),
             Route("/-/reload", self._reload, methods=["POST"]),
         ]
-        self.guard = guard or Guard()
-        self.app = Guarded(Starlette(routes=routes), self.guard)
+        self.guard = guard or WebAccess()
+        self.app = AccessCheck(Starlette(routes=routes), self.guard)
 
     def take(self, config: Config, plans: Iterable[Plan]) -> None:
         """The settings from now on. What did not change keeps its series, its history and its last result."""
@@ -93,7 +92,7 @@ class Exporter:
         self.history.keep_only(self.plans)
         self._refresh()
 
-    def record(self, run: Run) -> None:
+    def record(self, run: ProbeRun) -> None:
         """A run of the schedule. Of a plan that is asked on demand only by now, just the leaks count."""
         plan = self._plan_of(run)
         if plan is None:
@@ -104,7 +103,7 @@ class Exporter:
             self.metrics.record_leaks(run)
         self._remember(plan, run)
 
-    def record_on_demand(self, run: Run) -> None:
+    def record_on_demand(self, run: ProbeRun) -> None:
         """A run that `/probe` answered before its cleanup: its series are the scraper's, its leaks ours."""
         plan = self._plan_of(run)
         if plan is not None:
@@ -129,12 +128,12 @@ class Exporter:
             if turn % BUDGET_EVERY == 0:
                 self._refresh()
 
-    def _plan_of(self, run: Run) -> Plan | None:
+    def _plan_of(self, run: ProbeRun) -> Plan | None:
         """The plan in force; None when a reload took it away, or gave its name to another server."""
         plan = self.plans.get((run.target, run.probe))
         return plan if plan is not None and plan.target.url == run.url and not plan.missing_scope else None
 
-    def _remember(self, plan: Plan, run: Run) -> None:
+    def _remember(self, plan: Plan, run: ProbeRun) -> None:
         if run.verdict is not None:
             self.history.add(run)
             if plan.has_price:

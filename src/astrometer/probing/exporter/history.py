@@ -5,7 +5,7 @@ from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 # Of each target and probe: one that fails all the time pushes nobody else's failures out.
 KEPT_PASSED = 5
@@ -17,11 +17,11 @@ LOG_LINES = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kept:
+class KeptRun:
     """A run of the history, with the number its log is found by."""
 
     number: int
-    run: Run
+    run: ProbeRun
 
 
 class History:
@@ -29,20 +29,20 @@ class History:
 
     def __init__(self) -> None:
         self._number = 0
-        self._passed: dict[tuple[str, str], deque[Kept]] = {}
-        self._failed: dict[tuple[str, str], deque[Kept]] = {}
+        self._passed: dict[tuple[str, str], deque[KeptRun]] = {}
+        self._failed: dict[tuple[str, str], deque[KeptRun]] = {}
         self._logs_passed: OrderedDict[int, str] = OrderedDict()
         self._logs_failed: OrderedDict[int, str] = OrderedDict()
-        self.last: dict[tuple[str, str], Run] = {}
+        self.last: dict[tuple[str, str], ProbeRun] = {}
 
-    def add(self, run: Run) -> None:
+    def add(self, run: ProbeRun) -> None:
         self._number += 1
         logs, most = (self._logs_passed, LOGS_PASSED) if run.ok else (self._logs_failed, LOGS_FAILED)
         logs[self._number] = log_text(run)
         if len(logs) > most:
             logs.popitem(last=False)
         place = (run.target, run.probe)
-        kept = Kept(number=self._number, run=slim(run))
+        kept = KeptRun(number=self._number, run=slim(run))
         if run.ok:
             self._passed.setdefault(place, deque(maxlen=KEPT_PASSED)).append(kept)
         else:
@@ -51,7 +51,7 @@ class History:
 
     def newest_first(
         self, *, target: str | None = None, probe: str | None = None, failed: bool = False
-    ) -> list[Kept]:
+    ) -> list[KeptRun]:
         """All that is kept, or of one target, of one probe, or the failures only."""
         shelves = [*self._failed.values(), *([] if failed else self._passed.values())]
         found = [
@@ -74,12 +74,12 @@ class History:
             self._passed.pop(place, None)
 
 
-def slim(run: Run) -> Run:
+def slim(run: ProbeRun) -> ProbeRun:
     """`run` without what may be large: answers, bodies, logs and gaps of many runs would add up."""
     return replace(without_bodies(run, gaps=False), log=())
 
 
-def without_bodies(run: Run, *, gaps: bool = True) -> Run:
+def without_bodies(run: ProbeRun, *, gaps: bool = True) -> ProbeRun:
     """`run` without answers and bodies, but with its log, and its gaps unless told otherwise."""
     turns = tuple(
         replace(
@@ -93,7 +93,7 @@ def without_bodies(run: Run, *, gaps: bool = True) -> Run:
     return replace(run, turns=turns, calls=())
 
 
-def log_text(run: Run) -> str:
+def log_text(run: ProbeRun) -> str:
     """What happened in one run, line by line, the middle left out when it is long."""
     lines = [f"  {line.t_s:9.4f} s  {line.text}" for line in run.log]
     if len(lines) > LOG_LINES:
@@ -105,7 +105,7 @@ def log_text(run: Run) -> str:
     return "\n".join([*lines, *([f"  note: {run.note}"] if run.note else [])]) + "\n"
 
 
-def debug_text(run: Run, metrics: str, settings: str, *, cached: bool = False) -> str:
+def debug_text(run: ProbeRun, metrics: str, settings: str, *, cached: bool = False) -> str:
     """The log of one run, its metrics, and the settings it ran under, for `/probe?debug=true`."""
     why = (
         "This is the result of an earlier run: the probe costs tokens or messages, too soon for another.\n\n"

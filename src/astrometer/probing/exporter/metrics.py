@@ -1,21 +1,24 @@
-"""Runs -> Prometheus series. Every metric name of the probes is here and nowhere else.
+"""Runs -> Prometheus series. Every metric name of the exporter is here and nowhere else.
 
 Labels are bounded: names out of the config, the closed list of reasons, the known event types. A gauge of the
 last run is absent when the run did not get that far: missing is not zero.
 """
 
+import platform
 import re
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
+from astrometer import __version__
 from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.events import KNOWN_TYPES
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.plan import Plan
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 PHASES = ("resolve", "connect", "tls", "headers", "first_event", "first_token", "generation", "tail")
 SKIP_CAUSES = ("budget", "overlap", "schedule")
@@ -147,7 +150,7 @@ class ProbeMetrics:
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
 
-    def record(self, run: Run) -> None:
+    def record(self, run: ProbeRun) -> None:
         """Add one finished run. A probe that did not apply leaves no trace."""
         if run.skipped is not None:
             self.skipped.labels(run.target, run.probe, run.skipped).inc()
@@ -203,7 +206,7 @@ class ProbeMetrics:
         """A run that was due and did not start."""
         self.skipped.labels(plan.target.name, plan.probe.name, cause).inc()
 
-    def _record_turns(self, run: Run, place: tuple[str, str]) -> None:
+    def _record_turns(self, run: ProbeRun, place: tuple[str, str]) -> None:
         for turn in run.turns:
             times = turn.timings
             if times.accept_time_s is not None:
@@ -226,7 +229,7 @@ class ProbeMetrics:
         _set(self.max_stall, place, max(silences_s, default=None))
         _set(self.server_ttft, place, run.turns[-1].timings.server_ttft_s if run.turns else None)
 
-    def record_leaks(self, run: Run) -> None:
+    def record_leaks(self, run: ProbeRun) -> None:
         """Only what `run` left on the server: for a run that is nobody's sample."""
         place = (run.target, run.probe)
         for resource in run.cleanup_failures:
@@ -239,6 +242,36 @@ class ProbeMetrics:
             self.leaks[left] = max(0, self.leaks[left] - 1)
         for labels, count in self.leaks.items():
             self.leaked.labels(*labels).set(count)
+
+
+class SelfMetrics:
+    """The exporter about itself."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        p = "astrbot_probe_exporter_"
+        info = Gauge(f"{p}build_info", "Always 1.", ("version", "python"), registry=registry)
+        info.labels(__version__, platform.python_version()).set(1)
+        self._reload_ok = Gauge(
+            f"{p}config_last_reload_successful",
+            "1 if the config in force is the last one read.",
+            registry=registry,
+        )
+        self._reload_at = Gauge(
+            f"{p}config_last_reload_success_timestamp_seconds",
+            "When a config was last read and taken.",
+            registry=registry,
+        )
+        self.reloaded(ok=True)
+        self.in_flight = Gauge(f"{p}runs_in_flight", "Runs that are going on.", registry=registry)
+        self.loop_lag = Gauge(
+            f"{p}event_loop_lag_seconds", "Worst lateness of a timer in the last 15 s.", registry=registry
+        )
+
+    def reloaded(self, *, ok: bool) -> None:
+        """The config was read: and taken, or refused."""
+        self._reload_ok.set(1 if ok else 0)
+        if ok:
+            self._reload_at.set(time.time())
 
 
 def _silences_s(times: Timings) -> Iterator[float]:

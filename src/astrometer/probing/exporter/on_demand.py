@@ -11,17 +11,17 @@ from astrometer.probing.exporter.history import without_bodies
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner
-from astrometer.probing.verdict import Run
+from astrometer.probing.verdict import ProbeRun
 
 # Prometheus gives up at its scrape timeout: answer before it.
 SCRAPE_OFFSET_S = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ScrapeAnswer:
     """A run, and whether it is an earlier one's result."""
 
-    run: Run
+    run: ProbeRun
     cached: bool = False
 
 
@@ -34,9 +34,9 @@ class OnDemand:
         self._runner = runner
         self.settings = settings
         self._clock = clock
-        self._last: dict[tuple[str, str], tuple[float, Run]] = {}
+        self._last: dict[tuple[str, str], tuple[float, ProbeRun]] = {}
 
-    def remember(self, run: Run) -> None:
+    def remember(self, run: ProbeRun) -> None:
         """A run that is over, of a plan that has a price. It counts from its start, as an interval does."""
         if run.verdict is not None:
             self._last[(run.target, run.probe)] = (self._clock() - run.duration_s, without_bodies(run))
@@ -46,18 +46,18 @@ class OnDemand:
         self._last.pop((target, probe), None)
 
     async def answer(
-        self, plan: Plan, limit_s: float | None, finished: Callable[[Run], None], *, whole: bool = False
-    ) -> Answer:
+        self, plan: Plan, limit_s: float | None, finished: Callable[[ProbeRun], None], *, whole: bool = False
+    ) -> ScrapeAnswer:
         """`finished` gets a run that was started here after its cleanup; `whole` waits for that."""
         if plan.has_price and not self._runner.is_running(plan):
             at, run = self._last.get(plan.place, (0.0, None))
             if run is not None and self._clock() - at < self.settings.reuse_s(plan.interval_s):
-                return Answer(run=run, cached=True)
-        return Answer(run=await self._runner.answer(plan, limit_s, finished, whole=whole))
+                return ScrapeAnswer(run=run, cached=True)
+        return ScrapeAnswer(run=await self._runner.answer(plan, limit_s, finished, whole=whole))
 
 
 def one_run_registry(
-    plan: Plan, answer: Answer, limit_s: float | None, settings: ExporterSettings
+    plan: Plan, answer: ScrapeAnswer, limit_s: float | None, settings: ExporterSettings
 ) -> CollectorRegistry:
     """What blackbox_exporter's users know, and the metrics of this run alone.
 

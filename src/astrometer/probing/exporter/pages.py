@@ -6,7 +6,7 @@ from jinja2 import Environment
 
 from astrometer import __version__
 from astrometer.config.settings import Config
-from astrometer.probing.exporter.history import History, Kept, utc
+from astrometer.probing.exporter.history import History, KeptRun, utc
 from astrometer.probing.plan import Plan
 from astrometer.units import format_duration
 
@@ -82,7 +82,7 @@ def landing(config: Config, plans: Iterable[Plan], history: History) -> str:
     return _LANDING.render(title="AstrBot probes", version=__version__, source=config.source, rows=rows)
 
 
-def history_page(runs: Iterable[Kept], target: str | None, probe: str | None, *, failed: bool) -> str:
+def history_page(runs: Iterable[KeptRun], target: str | None, probe: str | None, *, failed: bool) -> str:
     """The last runs, newest first; `target`, `probe` and `failed` say what was asked for."""
     runs = list(runs)
     filters = [f"{name} {wanted}" for name, wanted in (("target", target), ("probe", probe)) if wanted]

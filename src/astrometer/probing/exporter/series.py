@@ -6,8 +6,14 @@ from prometheus_client import CollectorRegistry
 
 from astrometer.config.exporter_settings import Buckets
 from astrometer.config.settings import Config, ConfigError
-from astrometer.probing.exporter.metrics import EVENT_TYPES, PHASES, RESOURCES, SKIP_CAUSES, ProbeMetrics
-from astrometer.probing.exporter.self_metrics import SelfMetrics
+from astrometer.probing.exporter.metrics import (
+    EVENT_TYPES,
+    PHASES,
+    RESOURCES,
+    SKIP_CAUSES,
+    ProbeMetrics,
+    SelfMetrics,
+)
 from astrometer.probing.plan import Plan
 from astrometer.probing.scopes import MATRIX, allows
 from astrometer.probing.verdict import REASONS

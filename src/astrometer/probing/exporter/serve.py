@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 import uvicorn
 
-from astrometer.probing.exporter.access import Guard
+from astrometer.probing.exporter.access import WebAccess
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.reload import Loaded, Read, Reloader
 from astrometer.probing.runner import Runner
@@ -56,7 +56,7 @@ async def serve(
         listener = socket.create_server((address, port), family=family, backlog=512)
     except OSError as exc:
         raise ListenError(f"cannot listen on {address}:{port}: {_why_not(exc)}") from exc
-    guard = Guard(loaded.web)
+    guard = WebAccess(loaded.web)
     exporter = Exporter(loaded.config, loaded.plans, runner, guard)
     schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)
     reloader = Reloader(exporter, schedule, read, say)
@@ -92,11 +92,11 @@ async def serve(
 async def _sweep(exporter: Exporter) -> None:
     """What a crash left on the servers: removed, or counted as a leak."""
     targets = [*exporter.config.targets.values()]
-    for run in await exporter.runner.leftovers.sweep(targets):
+    for run in await exporter.runner.orphans.sweep(targets):
         exporter.record_on_demand(run)
 
 
-def _server(exporter: Exporter, guard: Guard) -> _Server:
+def _server(exporter: Exporter, guard: WebAccess) -> _Server:
     settings = uvicorn.Config(
         exporter.app,
         log_level="warning",

@@ -11,9 +11,9 @@ from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
-from astrometer.probing import version
 from astrometer.probing.context import Context
-from astrometer.probing.scopes import ROWS_BEFORE_4_26, Cell, Seen, look, rows_of
+from astrometer.probing.scopes import ROWS_BEFORE_4_26, Admission, ScopeCell, look, rows_of
+from astrometer.probing.server_info import ask_version
 from astrometer.probing.verdict import UNREACHABLE, ProbeFailed, Verdict
 from astrometer.units import format_duration
 
@@ -37,18 +37,18 @@ CURES = {
 }
 
 
-class State(StrEnum):
+class CheckState(StrEnum):
     OK = "ok"
     WARN = "warn"
     FAIL = "fail"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class DoctorCheck:
     """One answer of the doctor. `cure` is empty when there is nothing to do."""
 
     name: str
-    state: State
+    state: CheckState
     line: str
     cure: str = ""
     outcome: Outcome | None = None
@@ -62,7 +62,7 @@ class Examination:
     """Fills `checks`. `probe` has the shape of a probe, so the runner gives it deadline and cleanup."""
 
     def __init__(self) -> None:
-        self.checks: list[Check] = []
+        self.checks: list[DoctorCheck] = []
 
     async def probe(self, ctx: Context) -> Verdict:
         if not await self._reachable(ctx):
@@ -70,7 +70,9 @@ class Examination:
         chat_key = await self._keys(ctx)
         await self._version(ctx, chat_key)
         if chat_key is None:
-            self._add("model", State.WARN, "not asked: no key with scope chat", "add a key with scope chat")
+            self._add(
+                "model", CheckState.WARN, "not asked: no key with scope chat", "add a key with scope chat"
+            )
         else:
             turn = await self._model(ctx)
             self._rate_limit(turn)
@@ -80,9 +82,9 @@ class Examination:
         return Verdict.passed()
 
     def _add(
-        self, name: str, state: State, line: str, cure: str = "", outcome: Outcome | None = None
+        self, name: str, state: CheckState, line: str, cure: str = "", outcome: Outcome | None = None
     ) -> None:
-        self.checks.append(Check(name=name, state=state, line=line, cure=cure, outcome=outcome))
+        self.checks.append(DoctorCheck(name=name, state=state, line=line, cure=cure, outcome=outcome))
 
     async def _reachable(self, ctx: Context) -> bool:
         answer = await ctx.call(START_TIME, None, timeout_s=ctx.limits.connect_s)
@@ -92,21 +94,21 @@ class Examination:
             up_for = format_duration(max(0.0, time.time() - started))
             steps = ", ".join(f"{name} {format_duration(s)}" for name, s in ctx.record.phases.items())
             line = f"answers in {format_duration(answer.duration_s)} ({steps}); up for {up_for}"
-            self._add("reachable", State.OK, line)
+            self._add("reachable", CheckState.OK, line)
             return True
         if answer.status is not None:
             line = f"something answers (HTTP {answer.status}), but not like AstrBot: {answer.detail}"
-            self._add("reachable", State.FAIL, line, "check URL and port", answer.outcome)
+            self._add("reachable", CheckState.FAIL, line, "check URL and port", answer.outcome)
             return False
         cure = CURES.get(answer.outcome, "is AstrBot frozen or overloaded?")
-        self._add("reachable", State.FAIL, f"{answer.outcome}: {answer.detail}", cure, answer.outcome)
+        self._add("reachable", CheckState.FAIL, f"{answer.outcome}: {answer.detail}", cure, answer.outcome)
         return False
 
     async def _keys(self, ctx: Context) -> Key | None:
         """One line a key. Returns the key that may chat, if one may."""
         if not ctx.target.keys:
             self._add(
-                "keys", State.FAIL, "no key", "set ASTRBOT_API_KEY, or [targets.NAME.keys] in the config"
+                "keys", CheckState.FAIL, "no key", "set ASTRBOT_API_KEY, or [targets.NAME.keys] in the config"
             )
         may_chat: list[Key] = []
         try:
@@ -115,7 +117,7 @@ class Examination:
             rows = ROWS_BEFORE_4_26  # those that every version has
         for key in ctx.target.keys.values():
             cells = [await look(ctx, key, row) for row in rows]
-            if any(cell.endpoint == CHAT.name and cell.seen is Seen.ALLOWED for cell in cells):
+            if any(cell.endpoint == CHAT.name and cell.seen is Admission.ALLOWED for cell in cells):
                 may_chat.append(key)
             self.checks.append(check_of_key(key, cells))
         preferred = ctx.target.key_for("chat")
@@ -124,17 +126,17 @@ class Examination:
     async def _version(self, ctx: Context, key: Key | None) -> None:
         document = await ctx.call(OPENAPI, None, raw=True)
         family = "4.26 or newer" if document.outcome.is_ok else "4.18 to 4.25"
-        found = await version.ask(ctx) if key is not None else None
+        found = await ask_version(ctx) if key is not None else None
         if found is None:
             line = f"{family}, by {'its' if document.outcome.is_ok else 'the lack of an'} openapi.json"
-            self._add("version", State.WARN, line, "exactly only with a key that may chat (/help tells)")
+            self._add("version", CheckState.WARN, line, "exactly only with a key that may chat (/help tells)")
             return
         try:
             known = MEASURED[0] <= parse_version(found) < MEASURED[1]
         except ValueError:
             known = False
         cure = "" if known else "astrometer was measured against 4.18 to 4.29: take its findings with care"
-        self._add("version", State.OK if known else State.WARN, f"{found}, as /help says", cure)
+        self._add("version", CheckState.OK if known else CheckState.WARN, f"{found}, as /help says", cure)
 
     async def _model(self, ctx: Context) -> ChatTurn:
         question = f"[doctor] Answer with exactly this word and nothing else: {ctx.nonce}"
@@ -145,11 +147,11 @@ class Examination:
             if times.server_ttft_s is not None:
                 own, rest = format_duration(times.server_ttft_s), format_duration(times.overhead_s)
                 line += f", of which the model took {own} and everything around it {rest}"
-            self._add("model", State.OK, line)
+            self._add("model", CheckState.OK, line)
         else:
             cure = CURES.get(turn.outcome, "look at AstrBot's log")
             line = f"{turn.outcome}: {turn.detail}".rstrip(": ")
-            self._add("model", State.FAIL, line, cure, turn.outcome)
+            self._add("model", CheckState.FAIL, line, cure, turn.outcome)
         return turn
 
     def _rate_limit(self, turn: ChatTurn) -> None:
@@ -157,57 +159,57 @@ class Examination:
         rule = "AstrBot's default: 30 messages a minute per session, more wait silently; no key can read it"
         if waited_s is not None and waited_s > GATE_IS_SLOW_S:
             line = f"a new session waited {format_duration(waited_s)} before the model was asked"
-            self._add("rate limit", State.WARN, line, "look at platform_settings.rate_limit in AstrBot")
+            self._add("rate limit", CheckState.WARN, line, "look at platform_settings.rate_limit in AstrBot")
         elif turn.outcome is Outcome.NOT_ASKED:
             line = f"the question vanished, as with the strategy discard. {rule}"
-            self._add("rate limit", State.WARN, line, "look at platform_settings.rate_limit in AstrBot")
+            self._add("rate limit", CheckState.WARN, line, "look at platform_settings.rate_limit in AstrBot")
         else:
             gate = "" if waited_s is None else f" (waited {format_duration(waited_s)} at the gate)"
-            self._add("rate limit", State.OK, f"not in the way of a new session per chat{gate}. {rule}")
+            self._add("rate limit", CheckState.OK, f"not in the way of a new session per chat{gate}. {rule}")
 
     async def _clocks(self, ctx: Context) -> None:
         before = time.time()
         try:
             response = await ctx.probe_head(START_TIME)
         except (httpx.TransportError, TimeoutError) as exc:
-            self._add("clocks", State.WARN, f"could not be compared ({type(exc).__name__})")
+            self._add("clocks", CheckState.WARN, f"could not be compared ({type(exc).__name__})")
             return
         after = time.time()
         try:
             server = parsedate_to_datetime(response.headers.get("date", "")).timestamp()
         except ValueError:
-            self._add("clocks", State.WARN, "the server sends no Date: its clock is unknown")
+            self._add("clocks", CheckState.WARN, "the server sends no Date: its clock is unknown")
             return
         offset_s, either_way_s = clock_offset(server, before, after)
         line = f"the server's is {offset_s:+.1f} s from ours, give or take {either_way_s:.1f} s"
         apart = abs(offset_s) - either_way_s > CLOCKS_APART_S
         cure = "durations do not suffer; logs of both sides will not line up: check NTP" if apart else ""
-        self._add("clocks", State.WARN if apart else State.OK, line, cure)
+        self._add("clocks", CheckState.WARN if apart else CheckState.OK, line, cure)
 
     async def _left_behind(self, ctx: Context, key: Key) -> None:
         try:
             who = await ctx.identity(key)
         except ProbeFailed as exc:
             line = f"cannot be told: {exc.verdict.reason}"
-            self._add("leaves behind", State.WARN, line)
+            self._add("leaves behind", CheckState.WARN, line)
             return
         if who.can_delete:
             line = "nothing from probes: sessions are deleted with their history and attachments"
-            self._add("leaves behind", State.OK, f"{line}; a load test's own sessions stay")
+            self._add("leaves behind", CheckState.OK, f"{line}; a load test's own sessions stay")
             return
         cure = who.why if "id" in who.why.split() else "remove them in AstrBot's dashboard"
         line = "every session, its history and every upload stay: this key cannot delete them"
-        self._add("leaves behind", State.WARN, line, cure)
+        self._add("leaves behind", CheckState.WARN, line, cure)
 
 
-def check_of_key(key: Key, cells: list[Cell]) -> Check:
+def check_of_key(key: Key, cells: list[ScopeCell]) -> DoctorCheck:
     """One key's row of the scope matrix in one line."""
     name = f"key {key.name}"
-    allowed = ", ".join(cell.endpoint for cell in cells if cell.seen is Seen.ALLOWED) or "nothing"
-    if all(cell.seen is Seen.UNKNOWN_KEY for cell in cells):
+    allowed = ", ".join(cell.endpoint for cell in cells if cell.seen is Admission.ALLOWED) or "nothing"
+    if all(cell.seen is Admission.UNKNOWN_KEY for cell in cells):
         cure = CURES[Outcome.UNAUTHORIZED]
-        return Check(
-            name=name, state=State.FAIL, line="refused (401)", cure=cure, outcome=Outcome.UNAUTHORIZED
+        return DoctorCheck(
+            name=name, state=CheckState.FAIL, line="refused (401)", cure=cure, outcome=Outcome.UNAUTHORIZED
         )
     for kind, cure in (
         ("leak", "it may do more than its stated scopes: correct the config or the key"),
@@ -215,11 +217,15 @@ def check_of_key(key: Key, cells: list[Cell]) -> Check:
     ):
         wrong = ", ".join(cell.endpoint for cell in cells if cell.violation == kind)
         if wrong:
-            return Check(name=name, state=State.FAIL, line=f"{kind}: {wrong}; allowed: {allowed}", cure=cure)
-    unclear = ", ".join(cell.endpoint for cell in cells if cell.seen is Seen.INCONCLUSIVE)
+            return DoctorCheck(
+                name=name, state=CheckState.FAIL, line=f"{kind}: {wrong}; allowed: {allowed}", cure=cure
+            )
+    unclear = ", ".join(cell.endpoint for cell in cells if cell.seen is Admission.INCONCLUSIVE)
     if unclear:
-        return Check(name=name, state=State.WARN, line=f"allowed: {allowed}; inconclusive: {unclear}")
-    return Check(name=name, state=State.OK, line=f"allowed: {allowed}")
+        return DoctorCheck(
+            name=name, state=CheckState.WARN, line=f"allowed: {allowed}; inconclusive: {unclear}"
+        )
+    return DoctorCheck(name=name, state=CheckState.OK, line=f"allowed: {allowed}")
 
 
 def clock_offset(server_date: float, before: float, after: float) -> tuple[float, float]:
