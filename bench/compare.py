@@ -21,8 +21,8 @@ from pathlib import Path
 from statistics import fmean
 
 from astrometer.compare.bootstrap import Ecdf, Sample, log_change
-from astrometer.compare.change_verdict import Row, judged
-from astrometer.compare.comparable import Run
+from astrometer.compare.change_verdict import ChangeRow, judged
+from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, compare
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
@@ -100,7 +100,7 @@ def _sample(rng, factor, samples, jitter, noise):
 
 def _row(percent, value, belief):
     low, high = (math.expm1(belief.quantile(share)) for share in (0.025, 0.975))
-    return Row(
+    return ChangeRow(
         scope="all", metric="ttft", percent=percent, base=0.3, cand=0.3, base_n=1, cand_n=1, base_runs=(),
         cand_runs=(), margin=MARGIN, change=math.expm1(value), interval=Interval(low, high), belief=belief,
     )  # fmt: skip
@@ -127,7 +127,9 @@ def simulator(repeats, out):
                         break
             print(f"repeat {number + 1} of {repeats}, {time.monotonic() - began:.0f} s", flush=True)
     kept = {
-        kind: [Run(name=path.name, results=document.read(path)) for path in sorted(out.glob(f"*-{kind}"))]
+        kind: [
+            ComparedRun(name=path.name, results=document.read(path)) for path in sorted(out.glob(f"*-{kind}"))
+        ]
         for kind in kinds
     }
     runs = [run for side in kept.values() for run in side]

@@ -103,7 +103,7 @@ def judge(minutes: list[float], measured: dict) -> int:
     turns = measured["turns"]
     print(
         f"{turns['started']} exchanges, {json.dumps(turns['outcomes'])}, "
-        f"load verdict {measured['verdict']} {measured['causes']}"
+        f"load verdict {measured['verdict']} {[cause['sentence'] for cause in measured['causes']]}"
     )
     growth = minutes[-1] / minutes[1] - 1
     passed = abs(growth) <= LIMIT and sum(turns["outcomes"].values()) == turns["started"]

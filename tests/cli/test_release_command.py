@@ -12,7 +12,7 @@ from astrometer import bundled
 from astrometer.cli import main, release
 from astrometer.compare.gates import parse_gate
 from astrometer.release.release_plan import Role
-from astrometer.release.session import Session
+from astrometer.release.session import ReleaseSession
 
 
 @pytest.fixture(autouse=True)
@@ -73,8 +73,8 @@ def measured(monkeypatch, **cand):
         Role.BASELINE: make_side("baseline", seed=1),
         Role.CANDIDATE: make_side("candidate", seed=11, version="4.30.0", **cand),
     }
-    monkeypatch.setattr(Session, "prepare", lambda _: {})
-    monkeypatch.setattr(Session, "execute", lambda *_: sides)
+    monkeypatch.setattr(ReleaseSession, "prepare", lambda _: {})
+    monkeypatch.setattr(ReleaseSession, "execute", lambda *_: sides)
 
 
 def test_the_directory_has_every_form_of_the_verdict(tmp_path, monkeypatch):
@@ -107,7 +107,7 @@ def test_ctrl_c_has_the_exit_code_of_a_shell(tmp_path, monkeypatch):
     def interrupted(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Session, "prepare", interrupted)
+    monkeypatch.setattr(ReleaseSession, "prepare", interrupted)
     code, said = invoke("--out", "out")
     assert code == 130
     assert "what was measured is in out" in said

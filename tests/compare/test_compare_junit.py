@@ -6,17 +6,19 @@ import pytest
 from synthetic_runs import make_run
 
 from astrometer.compare.compare_junit import render_junit
-from astrometer.compare.compare_view import Check, page
+from astrometer.compare.compare_view import ConditionView, page
 from astrometer.compare.comparison import compare
-from astrometer.compare.gates import judge, parse_gate
+from astrometer.compare.gates import evaluate_gates, parse_gate
 
 GATES = [parse_gate("ttft_p50 worse by 10%"), parse_gate("ttft_p50 worse by 0.1%")]
 
 
 def suite(base, cand, **options):
     compared = compare([base], [cand])
-    met = Check(text="candidate: errors < 2%", verdict="PASS", why="met in 1 of 1 runs (0.0 %)")
-    return ET.fromstring(render_junit(page(compared, judge(GATES, compared), checks=[met]), **options))
+    met = ConditionView(text="candidate: errors < 2%", verdict="PASS", why="met in 1 of 1 runs (0.0 %)")
+    return ET.fromstring(
+        render_junit(page(compared, evaluate_gates(GATES, compared), checks=[met]), **options)
+    )
 
 
 def cases(root):

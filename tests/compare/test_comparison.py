@@ -3,11 +3,11 @@ import math
 import pytest
 from synthetic_runs import make_run, make_side
 
-from astrometer.compare.change_verdict import Verdict, holm
-from astrometer.compare.comparable import Run, check
+from astrometer.compare.change_verdict import ChangeVerdict, holm
+from astrometer.compare.comparable import ComparedRun, check
 from astrometer.compare.comparison import compare
-from astrometer.compare.gates import GateError, GateVerdict, check_scopes, judge, overall, parse_gate
-from astrometer.measure.results.run_info import GeneratorHealth, OpenArrivals
+from astrometer.compare.gates import GateError, GateVerdict, check_scopes, evaluate_gates, overall, parse_gate
+from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
 
 
 def verdict(comparison, name, scope="all"):
@@ -30,36 +30,36 @@ def alike(base):
 
 
 def test_fifteen_percent_slower_is_worse_and_the_other_way_round_better(base, slower):
-    assert verdict(slower, "ttft_p50") is verdict(slower, "ttft_p95") is Verdict.WORSE
+    assert verdict(slower, "ttft_p50") is verdict(slower, "ttft_p95") is ChangeVerdict.WORSE
     row = slower.row("all", "ttft_p50")
     assert row.change == pytest.approx(0.15, abs=0.03)
     assert row.interval.low < 0.15 < row.interval.high
     assert row.superiority > 0.75
-    assert verdict(compare(slower.cand, base), "ttft_p50") is Verdict.BETTER
+    assert verdict(compare(slower.cand, base), "ttft_p50") is ChangeVerdict.BETTER
 
 
 def test_the_same_is_called_the_same(alike):
-    assert verdict(alike, "ttft_p50") is verdict(alike, "errors") is Verdict.SAME
-    assert verdict(alike, "chunk_gap_p50") is Verdict.SAME
+    assert verdict(alike, "ttft_p50") is verdict(alike, "errors") is ChangeVerdict.SAME
+    assert verdict(alike, "chunk_gap_p50") is ChangeVerdict.SAME
 
 
 def test_a_small_change_is_the_same_only_within_the_margin():
     little = make_side("cand", seed=31, ttft_s=0.306, jitter=0.02)
     steady = make_side("base", seed=71, jitter=0.02)
-    assert verdict(compare(steady, little), "ttft_p50") is Verdict.SAME
-    assert verdict(compare(steady, little, margin=0.005), "ttft_p50") is not Verdict.SAME
+    assert verdict(compare(steady, little), "ttft_p50") is ChangeVerdict.SAME
+    assert verdict(compare(steady, little, margin=0.005), "ttft_p50") is not ChangeVerdict.SAME
 
 
 def test_what_spans_the_margin_cannot_be_told(base):
     row = compare(base, make_side("cand", seed=41, ttft_s=0.318)).row("all", "ttft_p95")
-    assert row.verdict is Verdict.CANNOT_TELL
+    assert row.verdict is ChangeVerdict.CANNOT_TELL
     assert "same or worse" in row.why
 
 
 def test_a_percentile_of_too_few_samples_is_withheld_with_the_reason():
     compared = compare([make_run(chats=100)], [make_run(chats=100, seed=2)])
     row = compared.row("all", "ttft_p95")
-    assert (row.base, row.change, row.verdict) == (None, None, Verdict.CANNOT_TELL)
+    assert (row.base, row.change, row.verdict) == (None, None, ChangeVerdict.CANNOT_TELL)
     assert "needs 200" in row.why
     assert compared.row("all", "ttft_p50").base is not None
 
@@ -69,15 +69,15 @@ def test_runs_are_pooled_by_run_and_not_by_sample():
     side = [make_run("a", seed=1), make_run("b", seed=2), make_run("c", seed=3, chats=3000, ttft_s=0.6)]
     row = compare(side, make_side("cand", seed=11)).row("all", "ttft_p50")
     assert row.base == pytest.approx((0.3 * 0.3 * 0.6) ** (1 / 3), rel=0.03)
-    assert row.verdict is Verdict.CANNOT_TELL  # such runs say little
+    assert row.verdict is ChangeVerdict.CANNOT_TELL  # such runs say little
 
 
 def test_a_candidate_that_fails_is_worse_and_never_faster(base):
     """Failing turns are infinitely slow: one in ten takes the p95 away."""
     broken = compare(base, make_side("cand", seed=51, failures=30, ttft_s=0.2))
     row = broken.row("all", "ttft_p95")
-    assert (row.cand, row.verdict) == (math.inf, Verdict.WORSE)
-    assert verdict(broken, "errors") is Verdict.WORSE
+    assert (row.cand, row.verdict) == (math.inf, ChangeVerdict.WORSE)
+    assert verdict(broken, "errors") is ChangeVerdict.WORSE
     assert {row.outcome for row in broken.outcomes} == {"ok", "stalled"}
 
 
@@ -92,7 +92,7 @@ def test_goodput_is_compared_only_when_both_had_the_same_objectives(base):
 def test_scenarios_are_compared_one_by_one_when_there_are_several():
     kinds = {"scenarios": ("chat", "sessions"), "chats": 600}
     compared = compare([make_run(seed=1, **kinds)], [make_run(seed=2, ttft_s=0.6, **kinds)])
-    assert verdict(compared, "ttft_p50", "sessions") is Verdict.WORSE
+    assert verdict(compared, "ttft_p50", "sessions") is ChangeVerdict.WORSE
 
 
 def test_holm_rejects_in_order_and_stops_at_the_first_that_holds():
@@ -126,7 +126,7 @@ def test_runs_of_different_kinds_are_not_compared_and_the_reason_is_said(other, 
 def test_a_search_for_the_capacity_is_not_compared():
     """Its numbers are of every load that it tried, overload included."""
     search = make_run("b", seed=2)
-    search = Run(name="b", results={**search.results, "capacity": {"end": "converged"}})
+    search = ComparedRun(name="b", results={**search.results, "capacity": {"end": "converged"}})
     (reason,) = check([make_run("a")], [search]).reasons
     assert reason == "b is a search for the capacity: its numbers are of many loads together"
 
@@ -158,7 +158,7 @@ def test_only_the_arguments_that_differ_are_told_and_never_the_journal():
 
 def test_a_gate_fails_passes_or_is_undecided(slower, alike):
     def ask(text, comparison):
-        return judge([parse_gate(text)], comparison)[0].verdict
+        return evaluate_gates([parse_gate(text)], comparison)[0].verdict
 
     assert ask("ttft_p50 worse by 10%", slower) is GateVerdict.FAIL
     assert ask("ttft_p50 worse by 30ms", slower) is GateVerdict.FAIL
@@ -173,7 +173,7 @@ def test_a_gate_fails_passes_or_is_undecided(slower, alike):
 
 
 def test_the_whole_fails_before_it_is_undecided_and_nothing_counts_of_what_cannot_be_compared(slower):
-    both = judge([parse_gate("ttft_p50 worse by 10%"), parse_gate("e2e_p99 worse by 1%")], slower)
+    both = evaluate_gates([parse_gate("ttft_p50 worse by 10%"), parse_gate("e2e_p99 worse by 1%")], slower)
     assert overall(both, comparable=True) == "FAIL"
     assert overall(both[1:], comparable=True) == "CANNOT TELL"
     assert overall(both, comparable=False) == "NOT COMPARABLE"
@@ -207,4 +207,4 @@ def test_a_gate_on_a_scenario_that_did_not_run_names_those_that_did(slower):
 def test_a_run_that_measured_nothing_is_no_crash(empty_first):
     empty, whole = make_side("empty", runs=1, seed=1, chats=0), make_side("whole", runs=1, seed=9)
     comparison = compare(*((empty, whole) if empty_first else (whole, empty)))
-    assert {row.verdict for row in comparison.rows} == {Verdict.CANNOT_TELL}
+    assert {row.verdict for row in comparison.rows} == {ChangeVerdict.CANNOT_TELL}

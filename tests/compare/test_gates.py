@@ -6,14 +6,14 @@ import pytest
 from rich.console import Console
 from synthetic_runs import make_run, make_side
 
-from astrometer.compare.change_verdict import Verdict
+from astrometer.compare.change_verdict import ChangeVerdict
 from astrometer.compare.compare_html import render_html
 from astrometer.compare.compare_json import to_json
 from astrometer.compare.compare_summary import render_summary
 from astrometer.compare.compare_table import render
 from astrometer.compare.compare_view import page
 from astrometer.compare.comparison import compare
-from astrometer.compare.gates import GateVerdict, check_scopes, judge, parse_gate
+from astrometer.compare.gates import GateVerdict, check_scopes, evaluate_gates, parse_gate
 
 BOTH = ("chat", "sessions")
 
@@ -23,7 +23,7 @@ def asked(text, base, cand):
     more = [] if gate.percent is None else [(gate.scope, gate.metric, gate.percent)]
     compared = compare(base, cand, more=more)
     check_scopes([gate], compared)
-    return judge([gate], compared)[0], compared
+    return evaluate_gates([gate], compared)[0], compared
 
 
 def any_worse(base, cand):
@@ -36,7 +36,7 @@ def test_a_headline_percentile_that_looks_much_worse_is_undecided_and_no_pass():
     cand = [make_run(seed=3, ttft_s=0.34), make_run(seed=4, ttft_s=0.54)]
     told, compared = asked("any worse", base, cand)
     assert compared.row("all", "ttft_p50").change > 0.4
-    assert Verdict.WORSE not in {row.verdict for row in compared.rows}
+    assert ChangeVerdict.WORSE not in {row.verdict for row in compared.rows}
     assert told.verdict is GateVerdict.UNDECIDED
     assert "may be worse" in told.why
     assert "ttft_p50" in told.why
@@ -78,8 +78,8 @@ def test_a_metric_that_the_candidate_no_longer_has_is_undecided_and_has_its_row(
     told, compared = silenced
     row = compared.row("all", "ttft_p50")
     assert (row.change, row.base_n, row.cand_n) == (None, 900, 0)
-    assert (row.verdict, row.why) == (Verdict.CANNOT_TELL, "not measured in the candidate")
-    assert compared.row("all", "e2e_p50").verdict is not Verdict.WORSE
+    assert (row.verdict, row.why) == (ChangeVerdict.CANNOT_TELL, "not measured in the candidate")
+    assert compared.row("all", "e2e_p50").verdict is not ChangeVerdict.WORSE
     assert (told.verdict, told.why) == (GateVerdict.UNDECIDED, "no longer measured: ttft, chunk_gap")
     assert "ttft is not measured in the candidate" in compared.comparability.notes
 

@@ -9,7 +9,7 @@ from astrometer.compare import student
 from astrometer.compare.bootstrap import Ecdf, Sample, design_effect, log_change, superiority
 from astrometer.compare.proportions import difference
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.wilson import Share
+from astrometer.measure.wilson import Proportion
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ def test_students_t_has_the_quantiles_of_the_printed_table(degrees, critical):
 
 
 def test_wilsons_interval_is_that_of_newcombe_1998():
-    low, high = Share(value=81 / 263, n=263).wilson(1.959964)
+    low, high = Proportion(value=81 / 263, n=263).wilson(1.959964)
     assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
 
 

@@ -20,7 +20,7 @@ from own_master import free_port
 from astrometer import bundled
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
 
 SPEC = yaml.safe_load((Path(__file__).parents[2] / "deploy/kubernetes/locusttest.yaml").read_text())["spec"]
 WORKERS = 2
@@ -49,7 +49,7 @@ def metrics(url):
 
 
 def test_the_operators_commands_run_a_distributed_test_to_its_verdict(tmp_path):
-    simulator = Simulator(SimulatorConfig(rate_limit=RateLimit(strategy="off")))
+    simulator = Simulator(SimulatorConfig(rate_limit=SimulatedRateLimit(strategy="off")))
     secret = simulator.config.keys["all"].secret
     port, web = str(free_port()), str(free_port())
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ASTR", "LOCUST"))}

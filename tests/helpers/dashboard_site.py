@@ -20,9 +20,9 @@ from starlette.routing import Route
 from astrometer import bundled
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.faults import Planned, fault_kind
+from astrometer.targets.simulator.simulated_faults import Planned, fault_kind
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
 
 SCRAPE_S = 1
 QUICK = {"ttft_s": 0.02, "gap_s": 0.002, "tokens": 30}
@@ -44,7 +44,7 @@ class World(ExitStack):
         app = Simulator(
             SimulatorConfig(
                 model=ModelScript(**{**QUICK, **(model or {})}),
-                rate_limit=RateLimit(strategy="off"),
+                rate_limit=SimulatedRateLimit(strategy="off"),
                 faults=tuple(Planned(**fault) for fault in faults),
             )
         )

@@ -22,7 +22,7 @@ from astrometer.probing.verdict import ProbeRun, Verdict
 from astrometer.targets.sandbox import faults
 from astrometer.targets.sandbox.box import Box
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.faults import FaultKind, Planned
+from astrometer.targets.simulator.simulated_faults import FaultKind, Planned
 from astrometer.targets.simulator.simulator_app import Simulator
 
 STREAMING_AFTER_S = 4.0

@@ -13,7 +13,7 @@ from own_master import own_master
 from astrometer import bundled
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
 
 LOCUST = [sys.executable, "-m", "locust"]
 EXIT_CODES = {"PASS": 0, "FAIL": 1, "INVALID": 3}  # NONE: as Locust says
@@ -68,7 +68,7 @@ def make_sim():
     with ExitStack() as stack:
 
         def start(version="4.29.3"):
-            app = Simulator(SimulatorConfig(version=version, rate_limit=RateLimit(strategy="off")))
+            app = Simulator(SimulatorConfig(version=version, rate_limit=SimulatedRateLimit(strategy="off")))
             return Sim(url=stack.enter_context(serve(app)), app=app)
 
         yield start

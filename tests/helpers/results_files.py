@@ -8,15 +8,16 @@ from functools import cache
 
 import pytest
 
-from astrometer.api.call_exchange import CallResult, Upload
+from astrometer.api.call_exchange import CallResult, UploadTimes
 from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.results import document as results_file
-from astrometer.measure.results.run_info import Names, OpenArrivals
+from astrometer.measure.results.run_info import RunNames
 from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import parse_objectives
+from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
 
@@ -78,7 +79,7 @@ class Speaker:
         upload = None
         if file_bytes is not None:
             took_s, accept_s = (None, None) if fails else (duration_s * 0.9, duration_s * 0.3)
-            upload = Upload(file_bytes=file_bytes, transfer_s=took_s, accept_s=accept_s)
+            upload = UploadTimes(file_bytes=file_bytes, transfer_s=took_s, accept_s=accept_s)
         return CallResult(
             outcome=fails or Outcome.OK, duration_s=duration_s, bytes_sent=2048, status=200, upload=upload
         )
@@ -123,7 +124,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     url: str = "http://127.0.0.1:6185",
     version: str | None = "4.29.3",
     slowness: float = 1.0,
-    generator: results_file.GeneratorHealth | None = None,
+    generator: GeneratorHealth | None = None,
     im_delivery: Observed | None = None,
     arrivals: OpenArrivals | None = None,
     stages: tuple[results_file.LoadStage, ...] = (),
@@ -155,9 +156,9 @@ def make_results(  # the knobs of a run, as a test thinks of them
         profile="10:10s,40:20s" if stages else None,
         stages=stages,
         stop=stop,
-        names=Names(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
+        names=RunNames(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
         generator=generator
-        or results_file.GeneratorHealth(
+        or GeneratorHealth(
             loop_lag_p99_s=0.0042, loop_lag_max_s=0.0113, cpu_max=0.41, schedule_lag_p99_s=0.0009
         ),
     )
@@ -219,7 +220,7 @@ def failed() -> dict:
 @pytest.fixture(scope="session")
 def invalid() -> dict:
     return make_results(
-        generator=results_file.GeneratorHealth(
+        generator=GeneratorHealth(
             loop_lag_p99_s=0.084, loop_lag_max_s=0.4, cpu_max=0.97, schedule_lag_p99_s=0.2, lost_workers=1
         )
     )

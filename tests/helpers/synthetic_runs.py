@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from astrometer.api.outcome import Outcome
-from astrometer.compare.comparable import Run
+from astrometer.compare.comparable import ComparedRun
 from astrometer.measure.results import document
 from astrometer.measure.slo.objectives import goals
 from astrometer.measure.slo.slo_parser import parse_objectives
@@ -44,7 +44,7 @@ def make_run(
     kind: str | None = "astrbot",
     streams: bool = True,
     **info: object,
-) -> Run:
+) -> ComparedRun:
     rng = random.Random(seed)
     objectives = parse_objectives(slos)
     tally = Tally(goals(objectives))
@@ -64,8 +64,8 @@ def make_run(
     facts = document.RunInfo(
         start=start, duration_s=duration_s, objectives=objectives, kind=kind, **{**known, **info}
     )
-    return Run(name=name, results=document.build(tally, facts))
+    return ComparedRun(name=name, results=document.build(tally, facts))
 
 
-def make_side(name: str, *, runs: int = 3, seed: int, **known: object) -> list[Run]:
+def make_side(name: str, *, runs: int = 3, seed: int, **known: object) -> list[ComparedRun]:
     return [make_run(f"{name} {i + 1}", seed=seed + i, **known) for i in range(runs)]

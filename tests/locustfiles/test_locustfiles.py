@@ -6,6 +6,7 @@ import time
 
 import httpx
 import pytest
+from causes import only_generator, sentences
 from own_master import free_port
 
 from astrometer import bundled
@@ -60,7 +61,7 @@ def test_the_verdict_is_the_exit_code_and_is_said(sim, tmp_path, objective, verd
     assert set(outcomes(results)) == {"unauthorized"}  # Locust itself would say 1
     told = results["verdict"]
     assert (told, done.returncode) in ((verdict, code), ("INVALID", 3))
-    assert f"verdict {told}: {objective if told == verdict else results['causes'][0]}" in done.stderr
+    assert f"verdict {told}: {objective if told == verdict else sentences(results)[0]}" in done.stderr
 
 
 @pytest.mark.parametrize(("version", "downloads"), [("4.29.3", True), ("4.18.0", False)])
@@ -253,7 +254,7 @@ def test_the_web_ui_shows_ttft_rows_and_never_the_key(sim, tmp_path):
     measured = document.read(tmp_path)
     # On a machine that is too busy to load a server no objective is met.
     assert measured["objectives"][0]["verdict"] == ("INVALID" if measured["causes"] else "PASS")
-    assert all("lag" in cause or "CPU" in cause for cause in measured["causes"])
+    assert only_generator(measured)
 
 
 def _get_when_up(base, process):

@@ -2,10 +2,10 @@ import pytest
 
 from astrometer.api.timings import Timings
 from astrometer.measure.accuracy import (
+    CalibrationStep,
     ErrorSummary,
     Samples,
     ServerAccount,
-    Step,
     most_streams,
     too_many,
     workers_for,
@@ -19,7 +19,7 @@ def summary(p99, n=1000):
 def step(streams=50, *, p99=0.001, processes=1, gap_s=0.02, server=None, **kwargs):
     account = {"events": 1000, "lateness_p99_s": 0.001, "cpu_share": 0.5} | (server or {})
     values = {"ttft": summary(p99), "gap": summary(p99), "delay": summary(p99)} | kwargs
-    return Step(
+    return CalibrationStep(
         streams=streams, processes=processes, gap_s=gap_s, duration_s=2.0, cpu_s=0.1, cpu_max=0.5,
         loop_lag_p99_s=0.001, server=ServerAccount(**account), **values,
     )  # fmt: skip

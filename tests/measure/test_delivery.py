@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.measure.delivery import Arrival, Push, match, record, token_in
-from astrometer.measure.tally import Key, Tally
+from astrometer.measure.tally import StatsKey, Tally
 from astrometer.measure.windows import Window
 
 UMOS = ("onebot:FriendMessage:1", "onebot:FriendMessage:2", "onebot:GroupMessage:1")
@@ -148,7 +148,7 @@ def test_the_token_is_found_in_the_text(text, token):
 
 
 def test_what_was_not_delivered_counts_as_infinitely_slow():
-    tally, key = Tally(), Key("im", "im")
+    tally, key = Tally(), StatsKey("im", "im")
     pushes = [push(number, accepted=number != 2) for number in range(4)]
     for sent in pushes:
         tally.started("im", "im", 0.0)

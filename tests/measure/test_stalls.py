@@ -12,7 +12,7 @@ from astrometer.api.timings import Timings
 from astrometer.measure.capacity.search_window import evidence
 from astrometer.measure.results.document import build
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.slo.objectives import Verdict, evaluate
+from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate
 from astrometer.measure.slo.slo_parser import parse_objective
 from astrometer.measure.stalls import Stalls
 from astrometer.measure.tally import Tally
@@ -67,9 +67,9 @@ def test_stalls_of_two_processes_add_up_over_the_wire(streams, cut):
 def test_an_objective_is_about_the_share_of_streams_with_a_stall():
     cell = tally_of(*[turn(0.1)] * 97, *[turn(1.1, 1.1)] * 3, turn()).total()
     judged = evaluate(parse_objective("stalls < 3%"), cell)
-    assert (judged.verdict, judged.value, judged.n) == (Verdict.FAIL, 0.03, 100)
-    assert evaluate(parse_objective("chat: stalls <= 3%"), cell).verdict is Verdict.PASS
-    assert evaluate(parse_objective("stalls < 3%"), Tally().total()).verdict is Verdict.NO_DATA
+    assert (judged.verdict, judged.value, judged.n) == (ObjectiveVerdict.FAIL, 0.03, 100)
+    assert evaluate(parse_objective("chat: stalls <= 3%"), cell).verdict is ObjectiveVerdict.PASS
+    assert evaluate(parse_objective("stalls < 3%"), Tally().total()).verdict is ObjectiveVerdict.NO_DATA
     found = evidence(parse_objective("stalls < 10%"), cell)
     assert (found.bad, found.n, found.allowed) == (3, 100, 0.1)
 

@@ -7,12 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 from astrometer.measure.timeline import MAX_OPEN, MAX_STEPS, STEP_S, Steps
 
 
 def new():
-    return Steps(Cell, Cell.from_wire)
+    return Steps(Stats, Stats.from_wire)
 
 
 def filled(times):

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrometer.api.call_exchange import KIB, CallResult, Upload
+from astrometer.api.call_exchange import KIB, CallResult, UploadTimes
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results.document import build
@@ -15,7 +15,7 @@ NOW = 1_700_000_000.0
 
 
 def sent(file_bytes, *, outcome=Outcome.OK, transfer_s=0.5, accept_s=0.1):
-    upload = Upload(file_bytes=file_bytes, transfer_s=transfer_s, accept_s=accept_s)
+    upload = UploadTimes(file_bytes=file_bytes, transfer_s=transfer_s, accept_s=accept_s)
     return CallResult(outcome=outcome, duration_s=0.6, bytes_sent=(file_bytes or 0) + 250, upload=upload)
 
 
@@ -43,7 +43,7 @@ def built(tally):
     ],
 )
 def test_a_file_belongs_to_the_smallest_class_that_holds_it(file_bytes, name):
-    number = Upload(file_bytes=file_bytes).size_class
+    number = UploadTimes(file_bytes=file_bytes).size_class
     assert NAMES[number] == name
     limit = up_to_bytes(number)
     assert limit is None or file_bytes <= limit

@@ -4,19 +4,22 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+from causes import LAG_JSON
 from synthetic_runs import make_run
 
 from astrometer.config import loader
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
+from astrometer.measure.slo.cause_sentences import cause_json
+from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.release.release_plan import ReleasePlan, Role
-from astrometer.release.session import Interrupted, Means, ReleaseError, Session
+from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.install import Installation
 from astrometer.targets.script import ModelScript
 
-LAG = "the event loop lagged by 2.1 s"
-THIN = "objective 'ttft_p99 < 2s' has too few samples (n=80)"
+THIN = cause_json(Cause(kind=CauseKind.TOO_FEW_SAMPLES, objective="ttft_p99 < 2s", value=80))
+LAG = LAG_JSON
 
 
 class Machine:
@@ -77,7 +80,7 @@ def session(tmp_path, machine, *, repeat=1, tries=2, candidate="./AstrBot", base
         specs={Role.BASELINE: baseline, Role.CANDIDATE: candidate}, repeat=repeat, load=load,
         model=ModelScript(), out=tmp_path / "out", tries=tries,
     )  # fmt: skip
-    return Session(plan, machine.said.append, machine.means)
+    return ReleaseSession(plan, machine.said.append, machine.means)
 
 
 def run(tmp_path, machine, **options):

@@ -3,18 +3,20 @@
 import random
 
 import pytest
+from causes import LAG, sentences
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from test_results_are_documented import CELL, documented, paths
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
-from astrometer.measure.capacity.search import Answer, End, Told
+from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_step import Step, StepHealth
+from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Cell, Key, Tally
+from astrometer.measure.slo.validity import Cause, CauseKind, GeneratorHealth
+from astrometer.measure.tally import Stats, StatsKey, Tally
 from astrometer.report.html import render_html
 from astrometer.report.junit import cases_of
 from astrometer.report.summary import render_summary
@@ -23,48 +25,50 @@ from astrometer.report.table import render
 OBJECTIVES = parse_objectives(["ttft_p90 < 1s", "errors < 2%"])
 
 
-def window(level, told, *, slow=0.0, failed=0, n=240, start=0.0, causes=()):
+def window(level, verdict, *, slow=0.0, failed=0, n=240, start=0.0, causes=()):
     """`slow`: the share of answers beyond a second."""
     rng = random.Random(level)
-    cell = Cell(started=n)
+    cell = Stats(started=n)
     cell.outcomes.update({"ok": n - failed, "server_error": failed})
     cell.missed["ttft"] = failed
     for number in range(n - failed):
         ttft_s = rng.uniform(1.2, 2) if number < slow * n else rng.uniform(0.2, 0.8)
         cell.ok["ttft"].record(ttft_s)
         cell.good += ttft_s < 1
-    health = StepHealth(loop_lag_p99_s=0.03 if causes else 0.004, cpu_max=0.2, schedule_lag_p99_s=0.001)
-    return Step(
-        level=level, start_s=start, end_s=start + 30, told=told, cells={None: cell}, completed=n - failed,
-        causes=causes, health=health,
+    health = GeneratorHealth(loop_lag_p99_s=0.03 if causes else 0.004, cpu_max=0.2, schedule_lag_p99_s=0.001)
+    return SearchStep(
+        level=level, start_s=start, end_s=start + 30, verdict=verdict, cells={None: cell},
+        completed=n - failed, causes=causes, health=health,
     )  # fmt: skip
 
 
 STEPS = (
-    window(4, Told.PASS),
-    window(8, Told.INVALID, causes=["event-loop lag p99 30 ms is above 20 ms"], start=40),
-    window(8, Told.PASS, start=80),
-    window(16, Told.FAIL, slow=0.6, failed=30, start=120),
-    window(9, Told.FAIL, slow=0.3, start=160),
-    window(8, Told.PASS, start=200),
-    window(9, Told.FAIL, slow=0.25, start=240),
+    window(4, StepVerdict.PASS),
+    window(8, StepVerdict.INVALID, causes=[LAG], start=40),
+    window(8, StepVerdict.PASS, start=80),
+    window(16, StepVerdict.FAIL, slow=0.6, failed=30, start=120),
+    window(9, StepVerdict.FAIL, slow=0.3, start=160),
+    window(8, StepVerdict.PASS, start=200),
+    window(9, StepVerdict.FAIL, slow=0.25, start=240),
 )
 
 
-def made(*, steps=STEPS, end=End.CONVERGED, passing=8, failing=9, reason=None, search="1..500", problems=()):
+def made(
+    *, steps=STEPS, end=SearchEnd.CONVERGED, passing=8, failing=9, reason=None, search="1..500", causes=()
+):
     run = CapacityRun(
         settings=SearchSettings.parse(search),
         objectives=OBJECTIVES,
         steps=steps,
-        answer=Answer(end=end, passing=passing, failing=failing),
+        answer=SearchAnswer(end=end, passing=passing, failing=failing),
         reason=reason,
     )
     tally = Tally()
-    tally.cells[Key("chat", "chat")].merge(STEPS[0].cells[None])
+    tally.cells[StatsKey("chat", "chat")].merge(STEPS[0].cells[None])
     info = results_file.RunInfo(
         scenario="chat", url="http://127.0.0.1:6185", start=1_700_000_000, duration_s=280, users=16,
-        objectives=OBJECTIVES, capacity=run, problems=problems,
-        generator=results_file.GeneratorHealth(loop_lag_p99_s=0.5),  # of the whole run: no cause
+        objectives=OBJECTIVES, capacity=run, causes=causes,
+        generator=GeneratorHealth(loop_lag_p99_s=0.5),  # of the whole run: no cause
     )  # fmt: skip
     return results_file.build(tally, info)
 
@@ -83,7 +87,9 @@ def searched():
 
 def test_every_field_is_documented_and_every_documented_field_exists(searched):
     capacity = searched["capacity"]
-    steps = [{k: v for k, v in step.items() if k not in CELL} for step in capacity["steps"]]
+    steps = [
+        {k: v for k, v in step.items() if k not in CELL} | {"causes": []} for step in capacity["steps"]
+    ]  # as those of the whole file
     there = {k: v for k, v in capacity["at_highest_passing"].items() if k not in CELL}
     for step in (*capacity["steps"], capacity["at_highest_passing"]):
         assert set(step) >= CELL
@@ -106,18 +112,18 @@ def test_the_answer_is_in_numbers(searched):
 
 
 def test_an_edge_without_warning_is_a_cliff():
-    steps = (window(8, Told.PASS), window(9, Told.FAIL, slow=0.9))
+    steps = (window(8, StepVerdict.PASS), window(9, StepVerdict.FAIL, slow=0.9))
     assert made(steps=steps)["capacity"]["decline"] == "cliff"
 
 
 def test_contradicting_windows_widen_the_interval():
-    steps = (window(7, Told.PASS), window(8, Told.FAIL, slow=0.12), *STEPS)
+    steps = (window(7, StepVerdict.PASS), window(8, StepVerdict.FAIL, slow=0.12), *STEPS)
     interval = made(steps=steps)["capacity"]["interval"]
     assert (interval["low"], interval["high"]) == (7, 9)
 
 
 def test_few_samples_leave_the_interval_open():
-    steps = (window(8, Told.PASS, slow=0.09, n=110), window(9, Told.FAIL, slow=0.12, n=110))
+    steps = (window(8, StepVerdict.PASS, slow=0.09, n=110), window(9, StepVerdict.FAIL, slow=0.12, n=110))
     capacity = made(steps=steps)["capacity"]
     assert (capacity["interval"]["low"], capacity["interval"]["high"]) == (None, None)
 
@@ -125,13 +131,13 @@ def test_few_samples_leave_the_interval_open():
 @pytest.mark.parametrize(
     ("end", "passing", "failing", "verdict", "words"),
     [
-        (End.CONVERGED, 8, 9, "PASS", "It holds 8 users and breaks at 9 users (ttft_p90 < 1s)."),
-        (End.MAXIMUM, 8, None, "PASS", "It holds 8 users, the most that was to be tried."),
-        (End.SATURATED, 8, None, "PASS", "It holds 8 users, and more load brings no more answers."),
-        (End.MINIMUM, None, 9, "FAIL", "It breaks at 9 users already (ttft_p90 < 1s)."),
-        (End.GENERATOR, 8, None, "INVALID", "So far 8 users passed"),
-        (End.BUDGET, 8, 16, "INVALID", "so far 8 users passed, 16 users failed"),
-        (End.NO_DATA, None, None, "INVALID", "nothing passed"),
+        (SearchEnd.CONVERGED, 8, 9, "PASS", "It holds 8 users and breaks at 9 users (ttft_p90 < 1s)."),
+        (SearchEnd.MAXIMUM, 8, None, "PASS", "It holds 8 users, the most that was to be tried."),
+        (SearchEnd.SATURATED, 8, None, "PASS", "It holds 8 users, and more load brings no more answers."),
+        (SearchEnd.MINIMUM, None, 9, "FAIL", "It breaks at 9 users already (ttft_p90 < 1s)."),
+        (SearchEnd.GENERATOR, 8, None, "INVALID", "So far 8 users passed"),
+        (SearchEnd.BUDGET, 8, 16, "INVALID", "so far 8 users passed, 16 users failed"),
+        (SearchEnd.NO_DATA, None, None, "INVALID", "nothing passed"),
     ],
 )
 def test_every_end_has_its_verdict_and_its_words(end, passing, failing, verdict, words):
@@ -143,8 +149,8 @@ def test_every_end_has_its_verdict_and_its_words(end, passing, failing, verdict,
 
 
 def test_a_generator_that_was_held_up_is_said_to_tell_nothing_of_the_server_at_that_load():
-    late = window(64, Told.INVALID, causes=["event-loop lag p99 30 ms is above 20 ms"])
-    (cause,) = made(steps=(*STEPS, late), end=End.GENERATOR, passing=16, failing=None)["causes"]
+    late = window(64, StepVerdict.INVALID, causes=[LAG])
+    (cause,) = sentences(made(steps=(*STEPS, late), end=SearchEnd.GENERATOR, passing=16, failing=None))
     assert cause.endswith("the load generator was held up, so nothing is known about the server at 64 users")
 
 
@@ -153,39 +159,45 @@ def verdicts(results):
 
 
 def test_a_window_that_the_majority_outvotes_is_not_among_those_that_objectives_are_judged_on():
-    outvoted = window(8, Told.FAIL, slow=0.9, failed=30)
+    outvoted = window(8, StepVerdict.FAIL, slow=0.9, failed=30)
     results = made(steps=(*STEPS, outvoted))
     assert results["verdict"] == "PASS"
     assert verdicts(results) == ["PASS", "PASS"]
     assert [item["n"] for item in results["objectives"]] == [480, 480]
     assert not [case for case in cases_of(results) if case.problem]
-    steps = (window(1, Told.FAIL, slow=0.2), window(1, Told.PASS, n=4000), window(1, Told.FAIL, slow=0.2))
-    broken = made(steps=steps, end=End.MINIMUM, passing=None, failing=1)
+    steps = (
+        window(1, StepVerdict.FAIL, slow=0.2),
+        window(1, StepVerdict.PASS, n=4000),
+        window(1, StepVerdict.FAIL, slow=0.2),
+    )
+    broken = made(steps=steps, end=SearchEnd.MINIMUM, passing=None, failing=1)
     assert (broken["verdict"], verdicts(broken)) == ("FAIL", ["FAIL", "PASS"])
 
 
 def test_what_turns_that_ended_late_decided_stays_decided():
     """They counted as bad when the window was judged, and have ended well since."""
-    late = window(1, Told.FAIL, failed=4)
-    results = made(steps=(late, late), end=End.MINIMUM, passing=None, failing=1)
+    late = window(1, StepVerdict.FAIL, failed=4)
+    results = made(steps=(late, late), end=SearchEnd.MINIMUM, passing=None, failing=1)
     assert (results["verdict"], verdicts(results)) == ("FAIL", ["PASS", "FAIL"])
     step = results["capacity"]["steps"][0]
     assert [item["verdict"] for item in step["objectives"]] == ["PASS", "FAIL"]
 
 
 def test_nothing_passes_in_a_search_that_cannot_be_trusted():
-    results = made(problems=["a worker was lost"])
+    results = made(causes=[Cause(kind=CauseKind.WORKERS_LOST, value=1)])
     assert (results["verdict"], verdicts(results)) == ("INVALID", ["INVALID", "INVALID"])
     assert {case.problem for case in cases_of(results)} == {"error"}
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([1, 2]), st.sampled_from(list(Told)), st.integers(0, 20)), max_size=6),
-    st.sampled_from(list(End)),
+    st.lists(
+        st.tuples(st.sampled_from([1, 2]), st.sampled_from(list(StepVerdict)), st.integers(0, 20)), max_size=6
+    ),
+    st.sampled_from(list(SearchEnd)),
 )
 def test_verdict_and_objectives_agree_whatever_the_windows_were(windows, end):
     steps = [window(level, said, slow=bad / 20, failed=bad, n=200) for level, said, bad in windows]
-    passing = None if end is End.MINIMUM else 1
+    passing = None if end is SearchEnd.MINIMUM else 1
     results = made(steps=steps, end=end, passing=passing, failing=2)
     match results["verdict"]:
         case "PASS":
@@ -215,7 +227,7 @@ def test_the_page_shows_the_steps_and_charts_against_load(searched, visible):
 
 
 def test_a_search_without_a_step_is_shown_too():
-    results = made(steps=(), end=End.STOPPED, passing=None, failing=None)
+    results = made(steps=(), end=SearchEnd.STOPPED, passing=None, failing=None)
     assert results["verdict"] == "INVALID"
     assert "nothing passed" in told(results)
     render_html(results)

@@ -128,7 +128,7 @@ def test_hostile_text_stays_text(make):
     results = copy.deepcopy(results)
     results["scenarios"] = {evil: results["scenarios"]["chat"]}
     results["operations"][0]["operation"] = evil
-    results["causes"] = [evil]
+    results["causes"] = [{"kind": evil, "sentence": evil}]
     results["environment"] = {evil: evil}
     results["turns"]["outcomes"][evil] = 4
     results["timeline"]["steps"][0]["turns"]["outcomes"][evil] = 4

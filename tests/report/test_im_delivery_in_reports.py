@@ -3,6 +3,7 @@
 import io
 
 import pytest
+from causes import sentences
 from rich.console import Console
 
 from astrometer.measure.results.document import write
@@ -49,7 +50,7 @@ def test_without_a_common_clock_there_are_counts_and_no_times(make, watched, tmp
 def test_messages_that_the_sink_forgot_make_the_run_invalid(make, watched):
     results = make(im_delivery=watched(forgotten=7))
     assert results["verdict"] == "INVALID"
-    assert "the IM sink forgot 7 message(s) before they were read" in results["causes"]
+    assert "the IM sink forgot 7 message(s) before they were read" in sentences(results)
 
 
 @pytest.mark.parametrize("operation", ["im", "push"])

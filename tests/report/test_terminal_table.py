@@ -4,7 +4,7 @@ import re
 import pytest
 from rich.console import Console
 
-from astrometer.measure.results.run_info import OpenArrivals
+from astrometer.measure.slo.validity import OpenArrivals
 from astrometer.report.table import render
 
 

@@ -20,7 +20,7 @@ UPLOAD_LIMITS_BYTES = (64 * KIB, 1024 * KIB, 16 * 1024 * KIB)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Upload:
+class UploadTimes:
     """One upload: the bytes of its file, None for one that never began; times None where unknown."""
 
     file_bytes: int | None = None
@@ -55,7 +55,7 @@ class CallResult:
     bytes_sent: int = 0
     bytes_received: int = 0
     detail: str = ""
-    upload: Upload | None = None  # None: it was none
+    upload: UploadTimes | None = None  # None: it was none
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -95,7 +95,7 @@ class CallExchange:
         bytes_sent: int = 0,
         expect_sha256: str | None = None,
         t_intended: float | None = None,
-        upload: Upload | None = None,
+        upload: UploadTimes | None = None,
     ) -> None:
         self._timeout_s = timeout_s
         self._upload = upload
@@ -190,9 +190,11 @@ class CallExchange:
             upload=self._timed_upload(),
         )
 
-    def _timed_upload(self) -> Upload | None:
+    def _timed_upload(self) -> UploadTimes | None:
         """An answer that came before the whole body was sent says nothing of how fast the body went."""
         upload, began, sent, head = self._upload, self._t_body_began, self._t_body_sent, self._t_headers
         if upload is None or began is None or sent is None or head is None:
             return upload
-        return Upload(file_bytes=upload.file_bytes, transfer_s=head - began, accept_s=max(0.0, head - sent))
+        return UploadTimes(
+            file_bytes=upload.file_bytes, transfer_s=head - began, accept_s=max(0.0, head - sent)
+        )

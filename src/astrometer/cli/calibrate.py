@@ -14,7 +14,7 @@ from astrometer.units import parse_duration
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from astrometer.measure.accuracy import ErrorSummary, Step
+    from astrometer.measure.accuracy import CalibrationStep, ErrorSummary
 
 STREAM_S = 4.0  # how long one stream of the golden server lasts, at most
 TTFT_S = 0.1
@@ -99,7 +99,7 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
 
 def measure_step(
     streams: int, *, gap_s: float, duration_s: float, processes: int = 1, handicap_s: float = 0.0
-) -> "Step":
+) -> "CalibrationStep":
     """One step against a golden server of its own; `handicap_s` makes that a bad one. Raises StepFailed."""
     from astrometer.load.calibrate.calibration_run import StepFailed, StepPlan, run_step
     from astrometer.targets.golden.golden_process import GoldenError, golden
@@ -134,7 +134,7 @@ def _cpus() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
-def as_dict(step: "Step") -> dict[str, Any]:
+def as_dict(step: "CalibrationStep") -> dict[str, Any]:
     """A step for programs; times in seconds, null where there were no samples."""
 
     def errors(summary: "ErrorSummary") -> dict[str, float | int | None]:
@@ -158,7 +158,7 @@ def as_dict(step: "Step") -> dict[str, Any]:
     }
 
 
-def table(steps: Sequence["Step"]) -> "Table":
+def table(steps: Sequence["CalibrationStep"]) -> "Table":
     """Errors in milliseconds."""
     from rich.table import Table
 

@@ -29,7 +29,7 @@ class Load(click.ParamType[float]):
         return float(text)
 
 
-class Share(click.ParamType[float]):
+class Percent(click.ParamType[float]):
     """`5%`."""
 
     name = "percent"
@@ -88,7 +88,7 @@ class Share(click.ParamType[float]):
 )
 @click.option(
     "--precision",
-    type=Share(),
+    type=Percent(),
     default="5%",
     show_default=True,
     help="Narrow down until the lowest failing load is at most this much above the highest passing one.",

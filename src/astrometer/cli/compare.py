@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from astrometer.cli import exit_codes
-from astrometer.compare.comparable import Run
+from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import Gate, GateError, parse_gate
 from astrometer.measure.results import document
@@ -117,7 +117,7 @@ def command(
     """
     from astrometer.compare.compare_view import page
     from astrometer.compare.comparison import compare
-    from astrometer.compare.gates import check_scopes, judge
+    from astrometer.compare.gates import check_scopes, evaluate_gates
 
     try:
         sides = find_runs(base), find_runs(cand)
@@ -125,7 +125,7 @@ def command(
             wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
             compared = compare(*sides, margin=margin, share_margin=share_margin, more=wanted)
             check_scopes(gates, compared)
-            shown = page(compared, judge(gates, compared), forced=force)
+            shown = page(compared, evaluate_gates(gates, compared), forced=force)
             conclude(shown, out, as_json=as_json)
     except (document.ResultsError, GateError) as exc:
         raise click.UsageError(str(exc)) from exc
@@ -133,7 +133,7 @@ def command(
 
 
 @contextmanager
-def naming_the_damaged(runs: Sequence[Run]) -> Iterator[None]:
+def naming_the_damaged(runs: Sequence[ComparedRun]) -> Iterator[None]:
     """What a damaged or hand-made file breaks (JSON and a version, but not the schema) -> ResultsError.
 
     The file to blame is the one that cannot even be compared with itself: only then is it looked for.
@@ -156,14 +156,14 @@ def naming_the_damaged(runs: Sequence[Run]) -> Iterator[None]:
         ) from exc
 
 
-def find_runs(text: str) -> list[Run]:
+def find_runs(text: str) -> list[ComparedRun]:
     """The runs that an argument names. Raises ResultsError."""
     paths = [Path(text)] if Path(text).exists() else [Path(part) for part in text.split(",") if part.strip()]
     if not paths:
         raise document.ResultsError(f"{text!r}: names no run")
     runs = [run for path in paths for run in _runs_at(path)]
     return [
-        Run(name=name, results=read)
+        ComparedRun(name=name, results=read)
         for name, read in zip(_names([p for p, _ in runs]), (r for _, r in runs), strict=True)
     ]
 

@@ -113,7 +113,7 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
         return INTERRUPTED
     _conclude(out)
     if load_code == exit_codes.INVALID and (out / document.FILE_NAME).exists():
-        causes = "; ".join(document.read(out)["causes"])
+        causes = "; ".join(cause["sentence"] for cause in document.read(out)["causes"])
         _say(f"\nThe verdict of the load is INVALID ({causes}): a real run would exit 3.")
         return probe_code
     return load_code or probe_code

@@ -25,8 +25,8 @@ from astrometer.compare.gates import Gate, parse_gate
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
 
 if TYPE_CHECKING:
-    from astrometer.compare.comparable import Run
-    from astrometer.compare.compare_view import Check, Page
+    from astrometer.compare.comparable import ComparedRun
+    from astrometer.compare.compare_view import ConditionView, Page
     from astrometer.load.launch import LoadPlan
     from astrometer.release.release_plan import ReleasePlan, Role
 
@@ -181,11 +181,11 @@ def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
         raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 
 
-def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
+def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
     """All runs; whatever ends this process leaves no server behind."""
     from httpx import HTTPError
 
-    from astrometer.release.session import Interrupted, ReleaseError, Session
+    from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession
     from astrometer.targets.sandbox.database import DatabaseError
     from astrometer.targets.sandbox.find_python import NoPythonError
     from astrometer.targets.sandbox.install import InstallError
@@ -195,7 +195,7 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[Run]]":
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup is obeyed
             signal.signal(number, _leave)
-    session = Session(plan, _say)
+    session = ReleaseSession(plan, _say)
     try:
         return session.execute(session.prepare())
     except (KeyboardInterrupt, Interrupted) as exc:
@@ -221,22 +221,24 @@ def _leave(number: int, _: FrameType | None) -> NoReturn:
     raise SystemExit(128 + number)
 
 
-def judged(runs: "dict[Role, list[Run]]", gates: list[Gate], margin: float, share_margin: float) -> "Page":
+def judged(
+    runs: "dict[Role, list[ComparedRun]]", gates: list[Gate], margin: float, share_margin: float
+) -> "Page":
     """What every report says. A condition on a scenario of which nothing ran is undecided."""
     from astrometer.compare.compare_view import page
     from astrometer.compare.comparison import compare
-    from astrometer.compare.gates import judge
+    from astrometer.compare.gates import evaluate_gates
     from astrometer.release.release_plan import Role
 
     base, cand = runs[Role.BASELINE], runs[Role.CANDIDATE]
     wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
     compared = compare(base, cand, margin=margin, share_margin=share_margin, more=wanted)
-    return page(compared, judge(gates, compared), checks=objective_checks(cand))
+    return page(compared, evaluate_gates(gates, compared), checks=objective_checks(cand))
 
 
-def objective_checks(runs: "Sequence[Run]") -> "list[Check]":
+def objective_checks(runs: "Sequence[ComparedRun]") -> "list[ConditionView]":
     """Each objective: every run of the candidate has to meet it."""
-    from astrometer.compare.compare_view import Check
+    from astrometer.compare.compare_view import ConditionView
     from astrometer.report import view
 
     checks = []
@@ -246,7 +248,7 @@ def objective_checks(runs: "Sequence[Run]") -> "list[Check]":
         values = ", ".join(item.value for item in judged)
         verdict = "PASS" if met == len(judged) else "FAIL" if "FAIL" in verdicts else "UNDECIDED"
         checks.append(
-            Check(
+            ConditionView(
                 text=f"candidate: {judged[0].text}",
                 verdict=verdict,
                 why=f"met in {met} of {len(judged)} runs ({values})",

@@ -18,8 +18,8 @@ from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.database import DatabaseError
 from astrometer.targets.sandbox.find_python import NoPythonError
 from astrometer.targets.sandbox.install import InstallError
-from astrometer.targets.sandbox.provision import ProvisionError, RateLimit, Settings, Strategy
-from astrometer.targets.sandbox.sandbox_state import State, states, stop
+from astrometer.targets.sandbox.provision import ProvisionError, ProvisionSettings, RateLimit, Strategy
+from astrometer.targets.sandbox.sandbox_state import SandboxState, states, stop
 from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
 
@@ -116,7 +116,9 @@ def up(
     options = SandboxOptions(
         version=version,
         port=port,
-        settings=Settings(rate_limit=rate_limit, model_timeout_s=model_timeout, model_enabled=not no_model),
+        settings=ProvisionSettings(
+            rate_limit=rate_limit, model_timeout_s=model_timeout, model_enabled=not no_model
+        ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
         im_sink=im_sink,
     )
@@ -173,7 +175,7 @@ def list_(as_json: bool) -> None:
         click.echo("no sandbox is running")
 
 
-def _word(state: State) -> str:
+def _word(state: SandboxState) -> str:
     if state.owner is None:
         return "left behind"
     return "running" if state.url else "starting"

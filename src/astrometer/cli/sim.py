@@ -10,15 +10,15 @@ import click
 
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
-from astrometer.targets.simulator.faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.simulator.simulated_faults import FaultError, FaultPlan, Planned, fault_kind
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import (
     NEWEST_VERSION,
     SCOPES,
     Concurrency,
     ConcurrencyError,
-    RateLimit,
     RateLimitError,
+    SimulatedRateLimit,
     SimulatorConfig,
     default_keys,
 )
@@ -46,9 +46,9 @@ def _version(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
         raise click.BadParameter(str(exc)) from exc
 
 
-def _rate_limit(_ctx: click.Context, _param: click.Parameter, value: str) -> RateLimit:
+def _rate_limit(_ctx: click.Context, _param: click.Parameter, value: str) -> SimulatedRateLimit:
     try:
-        return RateLimit.parse(value)
+        return SimulatedRateLimit.parse(value)
     except RateLimitError as exc:
         raise click.BadParameter(str(exc)) from exc
 
@@ -142,7 +142,7 @@ def command(
     gap: float,
     tokens: int,
     keys: dict[str, SimKey],
-    rate_limit: RateLimit,
+    rate_limit: SimulatedRateLimit,
     faults: tuple[Planned, ...],
     auth_cost: float,
     concurrency: Concurrency | None,

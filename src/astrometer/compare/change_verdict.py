@@ -18,7 +18,7 @@ CONFIDENCE = 0.95
 ALPHA = (1 - CONFIDENCE) / 2  # beyond either end of an interval
 
 
-class Verdict(StrEnum):
+class ChangeVerdict(StrEnum):
     BETTER = "better"
     SAME = "same"
     WORSE = "worse"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ChangeRow:
     """One percentile, or one share, of both sides. Durations in seconds.
 
     `change` and its interval: relative for durations (0.1: 10 % more), a difference of shares for `errors`
@@ -49,7 +49,7 @@ class Row:
     base_interval: Interval | None = None  # shares only
     cand_interval: Interval | None = None
     superiority: float | None = None  # chance that a sample of the candidate is above one of the baseline
-    verdict: Verdict = Verdict.CANNOT_TELL
+    verdict: ChangeVerdict = ChangeVerdict.CANNOT_TELL
     why: str = ""
     belief: Distribution | None = None
     is_unmeasured: bool = False
@@ -95,7 +95,7 @@ class OutcomeRow:
     interval: Interval
 
 
-def judged(rows: Sequence[Row]) -> list[Row]:
+def judged(rows: Sequence[ChangeRow]) -> list[ChangeRow]:
     """Give every row its verdict."""
     chances = {index: _chance_of_error(row) for index, row in enumerate(rows) if row.interval is not None}
     survived = holm(chances, ALPHA)
@@ -115,22 +115,24 @@ def holm(chances: Mapping[int, float], alpha: float) -> set[int]:
     return kept
 
 
-def _chance_of_error(row: Row) -> float:
+def _chance_of_error(row: ChangeRow) -> float:
     """How likely such data are although nothing changed, or the other way."""
     return min(row.belief_below(0.0), 1 - row.belief_below(0.0))
 
 
-def _verdict(row: Row, *, survives: bool) -> Row:
+def _verdict(row: ChangeRow, *, survives: bool) -> ChangeRow:
     if row.interval is None:
         return row
     low, high = row.interval
     if -row.margin <= low and high <= row.margin:
-        return replace(row, verdict=Verdict.SAME)
+        return replace(row, verdict=ChangeVerdict.SAME)
     if low > row.margin or high < -row.margin:
         if not survives:
             return replace(row, why="not sure enough among so many metrics")
         grew = low > row.margin
-        return replace(row, verdict=Verdict.BETTER if grew == row.more_is_better else Verdict.WORSE)
+        return replace(
+            row, verdict=ChangeVerdict.BETTER if grew == row.more_is_better else ChangeVerdict.WORSE
+        )
     if low < -row.margin and high > row.margin:
         return replace(row, why="better, same or worse")
     up = high > row.margin

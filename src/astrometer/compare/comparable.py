@@ -21,7 +21,7 @@ _OWN_FLAGS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
+class ComparedRun:
     """One results file. `name` is what a reader calls it, such as its directory."""
 
     name: str
@@ -36,7 +36,7 @@ class Comparability:
     notes: tuple[str, ...]
 
 
-def check(base: Sequence[Run], cand: Sequence[Run]) -> Comparability:
+def check(base: Sequence[ComparedRun], cand: Sequence[ComparedRun]) -> Comparability:
     """Compare each run with the first of the baseline: all must be of one kind."""
     runs = [*base, *cand]
     reasons = [reason for run in runs for reason in _unfit(run)]
@@ -56,16 +56,17 @@ def check(base: Sequence[Run], cand: Sequence[Run]) -> Comparability:
     return Comparability(reasons=tuple(reasons), notes=tuple(notes))
 
 
-def _unfit(run: Run) -> list[str]:
+def _unfit(run: ComparedRun) -> list[str]:
     if run.results.get("capacity"):  # not in older files
         return [f"{run.name} is a search for the capacity: its numbers are of many loads together"]
     if run.results["verdict"] != "INVALID":
         return []
-    return [f"{run.name} is INVALID: {'; '.join(run.results['causes']) or 'no cause given'}"]
+    causes = "; ".join(cause["sentence"] for cause in run.results["causes"])
+    return [f"{run.name} is INVALID: {causes or 'no cause given'}"]
 
 
-def _same_run_twice(runs: Sequence[Run]) -> list[str]:
-    def identity(run: Run) -> tuple[Any, ...]:
+def _same_run_twice(runs: Sequence[ComparedRun]) -> list[str]:
+    def identity(run: ComparedRun) -> tuple[Any, ...]:
         return run.results["window"]["start"], run.results["target"]["url"], run.results["turns"]["started"]
 
     return [
@@ -76,7 +77,10 @@ def _same_run_twice(runs: Sequence[Run]) -> list[str]:
 
 
 def _disagreement(
-    what: str, read: Callable[[Mapping[str, Any]], str | None], first: Run, others: Sequence[Run]
+    what: str,
+    read: Callable[[Mapping[str, Any]], str | None],
+    first: ComparedRun,
+    others: Sequence[ComparedRun],
 ) -> list[str]:
     """One sentence for the first run that differs; one of them not knowing is no difference."""
     for run in others:
@@ -86,7 +90,7 @@ def _disagreement(
     return []
 
 
-def _windows(first: Run, others: Sequence[Run]) -> list[str]:
+def _windows(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
     for run in others:
         one, two = first.results["window"], run.results["window"]
         for key, what, slack_s in (
@@ -123,7 +127,7 @@ def _arguments(results: Mapping[str, Any]) -> dict[str, str]:
     return {option: " ".join(words) for option, words in found.items() if option not in _OWN_FLAGS}
 
 
-def _arguments_differ(first: Run, others: Sequence[Run]) -> list[str]:
+def _arguments_differ(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
     """One sentence for the first run whose arguments differ, with those that do: `--users 3 / 20`."""
     ours = _arguments(first.results)
     for run in others:

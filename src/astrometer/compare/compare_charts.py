@@ -6,7 +6,7 @@ from html import escape
 
 from markupsafe import Markup
 
-from astrometer.compare.comparable import Run
+from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.compare_view import Line
 from astrometer.compare.comparison import Comparison
 from astrometer.measure.histogram import Histogram
@@ -110,7 +110,7 @@ def over_time(comparison: Comparison) -> Chart | None:
     return None
 
 
-def _histograms(runs: Sequence[Run], metric: str) -> list[Histogram]:
+def _histograms(runs: Sequence[ComparedRun], metric: str) -> list[Histogram]:
     found = []
     for run in runs:
         summary = run.results["metrics"].get(metric)
@@ -145,7 +145,7 @@ def _curves(metric: str, sides: Sequence[Sequence[Histogram]]) -> Chart:
     )
 
 
-def _medians(run: Run, metric: str) -> list[tuple[float, float | None]]:
+def _medians(run: ComparedRun, metric: str) -> list[tuple[float, float | None]]:
     found = []
     for column in columns(run.results):
         value = column.histogram(metric).quantile_or_none(50)

@@ -5,8 +5,8 @@ import math
 from pathlib import Path
 from typing import Any
 
-from astrometer.compare.change_verdict import Row
-from astrometer.compare.comparable import Run
+from astrometer.compare.change_verdict import ChangeRow
+from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.compare_view import Page
 from astrometer.measure.wilson import Interval
 from astrometer.report.atomic import write_whole
@@ -52,7 +52,7 @@ def to_json(page: Page) -> dict[str, Any]:
     }
 
 
-def _run(run: Run) -> dict[str, Any]:
+def _run(run: ComparedRun) -> dict[str, Any]:
     results = run.results
     return {
         "name": run.name,
@@ -63,7 +63,7 @@ def _run(run: Run) -> dict[str, Any]:
     }
 
 
-def _row(row: Row) -> dict[str, Any]:
+def _row(row: ChangeRow) -> dict[str, Any]:
     return {
         "scenario": row.scope,
         "name": row.name,

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.compare.compare_view import FORCED, Line, Page, Side
+from astrometer.compare.compare_view import FORCED, Line, Page, SideView
 
 STYLES = {
     "PASS": "bold green",
@@ -42,7 +42,7 @@ def refusal(page: Page) -> str:
     return "\n".join(f"  {reason}" for reason in page.reasons)
 
 
-def _side(side: Side) -> Table:
+def _side(side: SideView) -> Table:
     facts = dict(side.facts)
     grid = Table.grid()
     grid.add_row(

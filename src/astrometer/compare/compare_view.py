@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.compare.change_verdict import CONFIDENCE, Row, Verdict
-from astrometer.compare.comparable import Run
+from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeVerdict
+from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import GateResult, overall
 from astrometer.measure.wilson import Interval
@@ -28,11 +28,11 @@ _WORDS = {
     "errors": ("errors", "exchanges that did not end ok"),
     "goodput": ("goodput", "ok and within goals"),
 }
-ORDER = (Verdict.WORSE, Verdict.BETTER, Verdict.SAME, Verdict.CANNOT_TELL)
+ORDER = (ChangeVerdict.WORSE, ChangeVerdict.BETTER, ChangeVerdict.SAME, ChangeVerdict.CANNOT_TELL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
+class ConditionView:
     """A condition of the whole and its verdict: PASS, FAIL, UNDECIDED."""
 
     text: str
@@ -58,7 +58,7 @@ class Line:
     slower: str
     verdict: str
     why: str
-    row: Row
+    row: ChangeRow
 
     @property
     def css(self) -> str:
@@ -66,7 +66,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class SideView:
     """The baseline or the candidate in short."""
 
     role: str
@@ -75,7 +75,7 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class OutcomeView:
     """How often exchanges ended in one way."""
 
     name: str
@@ -95,10 +95,10 @@ class Page:
     sentence: str
     reasons: tuple[str, ...]
     notes: tuple[str, ...]
-    checks: tuple[Check, ...]
-    sides: tuple[Side, Side]
+    checks: tuple[ConditionView, ...]
+    sides: tuple[SideView, SideView]
     groups: tuple[tuple[str, tuple[Line, ...]], ...]  # by scenario; the first is of everything
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[OutcomeView, ...]
     counts: str
     subject: str
     method: str
@@ -112,7 +112,7 @@ def page(
     gates: Sequence[GateResult],
     *,
     forced: bool = False,
-    checks: Sequence[Check] = (),
+    checks: Sequence[ConditionView] = (),
     notes: Sequence[str] = (),
 ) -> Page:
     """`checks` besides the gates count for the verdict as these do."""
@@ -120,7 +120,10 @@ def page(
     verdict = overall(gates, comparable=comparable)
     all_checks = [
         *checks,
-        *(Check(text=f"fail if {item.gate.text}", verdict=item.verdict, why=item.why) for item in gates),
+        *(
+            ConditionView(text=f"fail if {item.gate.text}", verdict=item.verdict, why=item.why)
+            for item in gates
+        ),
     ]
     if comparable:
         verdict = _with(verdict, checks)
@@ -148,7 +151,7 @@ def page(
     )
 
 
-def _with(verdict: str, checks: Sequence[Check]) -> str:
+def _with(verdict: str, checks: Sequence[ConditionView]) -> str:
     found = {check.verdict for check in checks}
     if "FAIL" in found:
         return "FAIL"
@@ -177,13 +180,13 @@ def interval(limits: Interval | None, *, is_share: bool) -> str:
     return f"{low} … {high}"
 
 
-def _value(row: Row, value: float | None) -> str:
+def _value(row: ChangeRow, value: float | None) -> str:
     if value is None:
         return formatting.WITHHELD
     return formatting.share(value) if row.is_share else formatting.duration(value)
 
 
-def _line(row: Row) -> Line:
+def _line(row: ChangeRow) -> Line:
     title, meaning = _WORDS.get(row.metric) or glossary.metric(row.metric)
 
     def runs(values: Sequence[float]) -> str:
@@ -211,7 +214,7 @@ def _line(row: Row) -> Line:
     )
 
 
-def _side(role: str, runs: Sequence[Run]) -> Side:
+def _side(role: str, runs: Sequence[ComparedRun]) -> SideView:
     results = [run.results for run in runs]
     versions = dict.fromkeys(formatting.plain(item["target"].get("version") or "unknown") for item in results)
     started = sum(item["turns"]["started"] for item in results)
@@ -225,15 +228,15 @@ def _side(role: str, runs: Sequence[Run]) -> Side:
         ("ok per second", " · ".join(formatting.rate(value) for value in rate) or formatting.WITHHELD),
         ("target", ", ".join(dict.fromkeys(formatting.plain(item["target"]["url"]) for item in results))),
     )
-    return Side(role=role, version=f"AstrBot {', '.join(versions)}", facts=facts)
+    return SideView(role=role, version=f"AstrBot {', '.join(versions)}", facts=facts)
 
 
-def _outcomes(comparison: Comparison) -> list[Outcome]:
+def _outcomes(comparison: Comparison) -> list[OutcomeView]:
     def share(value: float, limits: Interval) -> str:
         return f"{formatting.share(value)} ({limits.low * 100:.1f}–{limits.high * 100:.1f})"
 
     return [
-        Outcome(
+        OutcomeView(
             name=formatting.plain(row.outcome),
             layer=glossary.layer(row.outcome),
             base=formatting.count(row.base),
@@ -247,7 +250,7 @@ def _outcomes(comparison: Comparison) -> list[Outcome]:
     ]
 
 
-def _counts(rows: Sequence[Row]) -> str:
+def _counts(rows: Sequence[ChangeRow]) -> str:
     """`2 worse, 9 same, 3 cannot tell`."""
     found = [(verdict.value, sum(row.verdict is verdict for row in rows)) for verdict in ORDER]
     return ", ".join(f"{n} {name}" for name, n in found if n)

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from astrometer.compare.change_verdict import OutcomeRow, Row, judged
-from astrometer.compare.comparable import Comparability, Run, check
+from astrometer.compare.change_verdict import ChangeRow, OutcomeRow, judged
+from astrometer.compare.comparable import Comparability, ComparedRun, check
 from astrometer.compare.rows import errors_row, goodput_row, latency_row, outcome_rows, unmeasured_row
 from astrometer.compare.samples import ALL, Cells, Effects
 
@@ -33,16 +33,16 @@ class Comparison:
     `sole`: the only scenario that ran, on either side; its rows are those of everything.
     """
 
-    base: tuple[Run, ...]
-    cand: tuple[Run, ...]
+    base: tuple[ComparedRun, ...]
+    cand: tuple[ComparedRun, ...]
     comparability: Comparability
-    rows: tuple[Row, ...]
+    rows: tuple[ChangeRow, ...]
     outcomes: tuple[OutcomeRow, ...]
     margin: float
     share_margin: float
     sole: str | None = None
 
-    def row(self, scope: str, name: str) -> Row | None:
+    def row(self, scope: str, name: str) -> ChangeRow | None:
         where = ALL if scope == self.sole else scope
         return next((row for row in self.rows if (row.scope, row.name) == (where, name)), None)
 
@@ -52,8 +52,8 @@ class Comparison:
 
 
 def compare(
-    base: Sequence[Run],
-    cand: Sequence[Run],
+    base: Sequence[ComparedRun],
+    cand: Sequence[ComparedRun],
     *,
     margin: float = MARGIN,
     share_margin: float = SHARE_MARGIN,
@@ -114,7 +114,7 @@ def _wanted(scope: str, asked: Iterable[tuple[str, int]], *, is_open: bool) -> l
     return sorted({*usual, *asked}, key=lambda item: (order.get(item[0], len(order)), *item))
 
 
-def _gaps(rows: Iterable[Row]) -> list[str]:
+def _gaps(rows: Iterable[ChangeRow]) -> list[str]:
     """A note for each metric that not every run has; of a scenario only when it is not so of everything."""
     found = dict.fromkeys((row.scope, row.metric, row.why) for row in rows if row.is_unmeasured)
     return [

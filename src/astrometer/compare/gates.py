@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from astrometer.compare.change_verdict import ALPHA, Row, Verdict
+from astrometer.compare.change_verdict import ALPHA, ChangeRow, ChangeVerdict
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.samples import ALL
 from astrometer.measure.histogram import MIN_SAMPLES
@@ -119,7 +119,7 @@ def check_scopes(gates: Sequence[Gate], comparison: Comparison) -> None:
             )
 
 
-def judge(gates: Sequence[Gate], comparison: Comparison) -> list[GateResult]:
+def evaluate_gates(gates: Sequence[Gate], comparison: Comparison) -> list[GateResult]:
     """Each gate's verdict. Of several gates each one has to be surer (Bonferroni)."""
     named = sum(not gate.is_any for gate in gates)
     return [_any(gate, comparison) if gate.is_any else _one(gate, comparison, named) for gate in gates]
@@ -132,17 +132,17 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
         return GateResult(gate=gate, verdict=verdict, why=why)
 
     rows = comparison.rows
-    unknown = [row for row in rows if row.verdict is Verdict.CANNOT_TELL]
+    unknown = [row for row in rows if row.verdict is ChangeVerdict.CANNOT_TELL]
     told = f"cannot tell of {len(unknown)} of {len(rows)}"
-    if worse := [row for row in rows if row.verdict is Verdict.WORSE]:
+    if worse := [row for row in rows if row.verdict is ChangeVerdict.WORSE]:
         return result(GateVerdict.FAIL, f"worse: {_names(worse)}")
     if lost := [row for row in rows if row.lost]:
         metrics = dict.fromkeys(_full(row.scope, row.metric) for row in lost)
         return result(GateVerdict.UNDECIDED, f"no longer measured: {', '.join(metrics)}")
     headline = [row for row in rows if row.scope == ALL and row.name in HEADLINE]
-    if doubtful := [row for row in headline if row.verdict is Verdict.CANNOT_TELL and row.looks_worse]:
+    if doubtful := [row for row in headline if row.verdict is ChangeVerdict.CANNOT_TELL and row.looks_worse]:
         return result(GateVerdict.UNDECIDED, f"may be worse: {_names(doubtful)}; {told}")
-    if all(row.is_share or row.verdict is Verdict.CANNOT_TELL for row in headline):
+    if all(row.is_share or row.verdict is ChangeVerdict.CANNOT_TELL for row in headline):
         return result(GateVerdict.UNDECIDED, f"no duration can be told; {told}")
     return result(GateVerdict.PASS, f"none is shown to be worse; {told}")
 
@@ -169,13 +169,13 @@ def _one(gate: Gate, comparison: Comparison, gates: int) -> GateResult:
     return GateResult(gate=gate, verdict=GateVerdict.UNDECIDED, why="the interval reaches the limit")
 
 
-def _chance_below(row: Row, change: float, sign: int) -> float:
+def _chance_below(row: ChangeRow, change: float, sign: int) -> float:
     """How surely it got worse by less than `change`."""
     below = row.belief_below(sign * change)
     return below if sign > 0 else 1 - below
 
 
-def _names(rows: Sequence[Row]) -> str:
+def _names(rows: Sequence[ChangeRow]) -> str:
     return ", ".join(_full(row.scope, row.name) for row in rows)
 
 

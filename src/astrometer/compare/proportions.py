@@ -7,7 +7,7 @@ from statistics import NormalDist, fmean
 
 from astrometer.compare import student
 from astrometer.compare.bootstrap import between_variance
-from astrometer.measure.wilson import Share
+from astrometer.measure.wilson import Proportion
 
 _NORMAL = NormalDist()
 _Z = _NORMAL.inv_cdf(0.975)
@@ -17,8 +17,8 @@ _Z = _NORMAL.inv_cdf(0.975)
 class Difference:
     """Candidate minus baseline, by Newcombe's hybrid score method (1998, method 10)."""
 
-    base: Share
-    cand: Share
+    base: Proportion
+    cand: Proportion
 
     @property
     def value(self) -> float:
@@ -57,6 +57,7 @@ def difference(base: Sequence[tuple[int, int]], cand: Sequence[tuple[int, int]])
         if effect > 1:
             deflation = effect * (student.quantile(0.975, degrees) / _Z) ** 2
     shares = [
-        Share(value=fmean(side), n=max(1.0, n / deflation)) for side, n in zip(sides, numbers, strict=True)
+        Proportion(value=fmean(side), n=max(1.0, n / deflation))
+        for side, n in zip(sides, numbers, strict=True)
     ]
     return Difference(base=shares[0], cand=shares[1])

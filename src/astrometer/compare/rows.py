@@ -8,11 +8,11 @@ from statistics import NormalDist, fmean
 from typing import Any
 
 from astrometer.compare.bootstrap import Distribution, Sample, Student, log_change, superiority
-from astrometer.compare.change_verdict import ALPHA, OutcomeRow, Row
+from astrometer.compare.change_verdict import ALPHA, ChangeRow, OutcomeRow
 from astrometer.compare.proportions import difference
 from astrometer.compare.samples import Cells, Effects, Side
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.wilson import Interval, Share
+from astrometer.measure.wilson import Interval, Proportion
 
 # Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
 LEAST_MARGIN_S = 0.001
@@ -20,14 +20,14 @@ LEAST_RUN = 20  # samples of a single run, whatever the pool has
 _Z = NormalDist().inv_cdf(1 - ALPHA)
 
 
-def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects: Effects) -> Row:
+def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects: Effects) -> ChangeRow:
     """A percentile of what every run measured."""
     base, cand = cells.samples(metric, percent, effects)
     numbers = [sum(sample.ecdf.n for sample in side) for side in (base, cand)]
     enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= LEAST_RUN for s in (*base, *cand))
     values = [[sample.percentile(percent) for sample in side] for side in (base, cand)]
     typical = [_geometric_mean(side) for side in values]
-    row = Row(
+    row = ChangeRow(
         scope=cells.scope,
         metric=metric,
         percent=percent,
@@ -68,7 +68,7 @@ def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects:
 
 def unmeasured_row(
     cells: Cells, metric: str, percent: int, margin: float, lacking: Mapping[Side, str]
-) -> Row:
+) -> ChangeRow:
     """A percentile of what a side has no longer, or not yet: that is no reason to be silent about it."""
     numbers = [sum(cells.counts(metric, side)) for side in Side]
     return replace(
@@ -80,9 +80,9 @@ def unmeasured_row(
     )
 
 
-def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int], margin: float) -> Row:
+def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int], margin: float) -> ChangeRow:
     """What nothing is known of yet but how many samples there are."""
-    return Row(
+    return ChangeRow(
         scope=cells.scope,
         metric=metric,
         percent=percent,
@@ -96,7 +96,7 @@ def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int]
     )
 
 
-def errors_row(cells: Cells, margin: float) -> Row:
+def errors_row(cells: Cells, margin: float) -> ChangeRow:
     """Of everything that ended, the ramp included."""
 
     def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
@@ -107,7 +107,7 @@ def errors_row(cells: Cells, margin: float) -> Row:
     return _share("errors", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
 
 
-def goodput_row(cells: Cells, margin: float) -> Row:
+def goodput_row(cells: Cells, margin: float) -> ChangeRow:
     def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
         good, share = cell["goodput"]["good"], cell["goodput"]["share"]
         total = round(good / share) if share else cell["turns"]["started"] - cell["turns"]["excluded"]
@@ -116,7 +116,7 @@ def goodput_row(cells: Cells, margin: float) -> Row:
     return _share("goodput", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
 
 
-def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margin: float) -> Row:
+def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margin: float) -> ChangeRow:
     numbers = [sum(total for _, total in side) for side in counts]
     row = _bare(cells, metric, None, numbers, margin)
     if any(total == 0 for side in counts for _, total in side):
@@ -164,7 +164,7 @@ def _lost(side: Sequence[Sample], percent: int) -> bool | None:
     """Whether the percentile is one of the failures; None when chance alone might have decided it."""
     allowed = 1 - percent / 100
     shares = [sample.failed for sample in side]
-    low, high = Share(value=fmean(shares), n=sum(sample.n for sample in side)).wilson(_Z)
+    low, high = Proportion(value=fmean(shares), n=sum(sample.n for sample in side)).wilson(_Z)
     if low > allowed and min(shares) > allowed:
         return True
     return False if high < allowed and max(shares) < allowed else None

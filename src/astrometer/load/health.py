@@ -11,8 +11,7 @@ import gevent
 
 from astrometer.load.calibrate import calibration_limit
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.results.run_info import GeneratorHealth
-from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S
+from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, GeneratorHealth
 from astrometer.measure.tally import Tally
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test

@@ -9,6 +9,8 @@ from typing import Any
 
 import gevent
 
+from astrometer.measure.slo.validity import Cause, users_not_reached
+
 STEP_S = 0.2
 ALL_SPAWNED = "running"  # a state of Locust's runner
 PATIENCE_S = 5.0  # longer than workers take to report their users
@@ -55,14 +57,14 @@ class Demand:
             self._waited_s += STEP_S
             self._was_met = self._was_met or users >= target
 
-    def shortfall(self, began: int) -> str | None:
+    def shortfall(self, began: int) -> Cause | None:
         """A cause, when all had been spawned and there were never as many as asked for.
 
         `began`: users that ever did; those that are done may leave.
         """
         if self._was_met or self._waited_s < PATIENCE_S or began >= self.peak:
             return None
-        return f"{self._most} users instead of {self.peak}: there were never as many as requested"
+        return users_not_reached(self._most, self.peak)
 
     def _follow(self) -> None:
         while True:

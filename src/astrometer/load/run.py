@@ -36,11 +36,12 @@ from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.delivery import Observed, record
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
-from astrometer.measure.results.run_info import Names, OpenArrivals, RunInfo
+from astrometer.measure.results.run_info import RunInfo, RunNames
+from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.stages import LoadStage, stage_at
-from astrometer.measure.slo.validity import schedule_lag_limit_s
+from astrometer.measure.slo.validity import Cause, CauseKind, OpenArrivals, schedule_lag_limit_s
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
 
@@ -100,7 +101,7 @@ class Run:
         self.facts: dict[str, Any] = {}  # what users of this process learnt of the server
         self._watch = Watch(settings.im_sink) if settings.im_sink else None
         self._delivery: Observed | None = None
-        self._problems: list[str] = []
+        self._causes: list[Cause] = []
         self._environment = environment
         self.open_model = self._make_open_model(environment)
         self._lead_s = LEAD_S if isinstance(environment.runner, MasterRunner) else 0.0
@@ -133,12 +134,12 @@ class Run:
     def note_names(self, process: str, used: Sequence[int]) -> None:
         self._names[process] = (used[0], used[1])
 
-    def names(self) -> Names:
+    def names(self) -> RunNames:
         """Of all processes."""
         own = self.used_names()
         users = [*self._names.values(), *([own] if own[0] else [])]
         username = self.settings.username
-        return Names(run_id=self.id, prefix=self.settings.user_prefix, username=username, users=users)
+        return RunNames(run_id=self.id, prefix=self.settings.user_prefix, username=username, users=users)
 
     def write_journal(self, *, ended: bool) -> None:
         """Once at the start, should it not come to its end, and once with all names."""
@@ -194,10 +195,10 @@ class Run:
     def note_intended(self, arrivals: int) -> None:
         self._intended += arrivals
 
-    def note_problem(self, problem: str) -> None:
+    def note_cause(self, cause: Cause) -> None:
         """Something that makes the run INVALID."""
-        if problem not in self._problems:
-            self._problems.append(problem)
+        if cause not in self._causes:
+            self._causes.append(cause)
 
     def note_health(self, process: str, wire: Mapping[str, Any]) -> None:
         self.processes.setdefault(process, ProcessHealth(Histogram())).add(wire)
@@ -222,9 +223,9 @@ class Run:
         try:
             yield
         except SinkError as exc:
-            problem = f"IM delivery was not measured: {exc}"
-            log.error("%s", problem)  # noqa: TRY400 (the reason is in the text)
-            self.note_problem(problem)
+            cause = Cause(kind=CauseKind.IM_NOT_MEASURED, detail=str(exc))
+            log.error("%s", sentence(cause))  # noqa: TRY400 (the reason is in the text)
+            self.note_cause(cause)
 
     def results(self) -> dict[str, Any]:
         """The whole content of `results.json`."""
@@ -249,7 +250,7 @@ class Run:
                 "platform": platform.platform(),
             },
             objectives=self.settings.objectives,
-            problems=[*self._problems, *self._shortfall()],
+            causes=[*self._causes, *self._shortfall()],
             stop=self.stop,
             capacity=searched,
             names=self.names(),
@@ -356,7 +357,7 @@ class Run:
         self._intended += self.take_intended()
         return self._intended
 
-    def _shortfall(self) -> list[str]:
+    def _shortfall(self) -> list[Cause]:
         """Of the users of a closed model. Whoever shapes the load is not told how many there are at once."""
         if self.settings.rate_unit > 0 or self._environment.shape_class is not None:
             return []

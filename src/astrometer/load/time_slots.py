@@ -10,9 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.measure.capacity.search_step import StepHealth
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.slo.validity import GeneratorHealth
+from astrometer.measure.tally import Stats, Tally
 
 SLOT_S = 0.5
 LONGEST_S = 12 * 3600.0
@@ -103,7 +103,7 @@ class Slots:
         """Good answers that came back in the window `first` <= slot < `end`."""
         return sum(self._completed[slot] for slot in range(first, end))
 
-    def health(self, first: int, end: int) -> StepHealth:
+    def health(self, first: int, end: int) -> GeneratorHealth:
         """The worst process in the window."""
         lags, cpus = [], []
         for process in self._processes.values():
@@ -113,19 +113,19 @@ class Slots:
                     lag.merge(process.lag[slot])
             lags.append(lag.percentile(99))
             cpus.append(sum(process.cpu_s[slot] for slot in range(first, end)) / ((end - first) * SLOT_S))
-        return StepHealth(
+        return GeneratorHealth(
             loop_lag_p99_s=max((lag for lag in lags if lag is not None), default=None),
             cpu_max=max(cpus, default=None),
         )
 
 
-def cells(tally: Tally, first: int, end: int, only: Collection[str] | None = None) -> dict[str | None, Cell]:
+def cells(tally: Tally, first: int, end: int, only: Collection[str] | None = None) -> dict[str | None, Stats]:
     """The turns that were intended in the window: all, and of the scenarios that are judged on their own."""
-    found: dict[str | None, Cell] = {None: Cell()}
+    found: dict[str | None, Stats] = {None: Stats()}
     for slot in range(first, end):
         if slot in tally.stages:
             found[None].merge(tally.stages[slot], only)
     for key, cell in tally.stage_scenarios.items():
         if first <= key.stage < end:
-            found.setdefault(key.scenario, Cell()).merge(cell, only)
+            found.setdefault(key.scenario, Stats()).merge(cell, only)
     return found

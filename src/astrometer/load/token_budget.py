@@ -8,7 +8,7 @@ report it: the second model call that names a new session.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.tally import Stats, Tally
 
 # So many answered chats without a single token reported: the server counts none, and a budget would be blind.
 BLIND_AFTER = 20
@@ -62,10 +62,10 @@ class TokenBudget:
         return None
 
 
-def _cells(tally: Tally) -> Iterator[Cell]:
+def _cells(tally: Tally) -> Iterator[Stats]:
     yield from list(tally.cells.values())
     yield from list(tally.excluded.values())
 
 
-def _tokens(cell: Cell) -> int:
+def _tokens(cell: Stats) -> int:
     return cell.tokens["input_tokens"] + cell.tokens["output_tokens"]

@@ -22,7 +22,7 @@ from locust import User
 from locust.exception import StopUser
 
 from astrometer.api import endpoints
-from astrometer.api.call_exchange import CallExchange, CallResult, Upload
+from astrometer.api.call_exchange import CallExchange, CallResult, UploadTimes
 from astrometer.api.chat_exchange import ChatExchange, ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, Plain, chat_body, im_body
@@ -99,7 +99,7 @@ class AstrBotUser(User):
             exchange = CallExchange(
                 timeout_s=self.settings.call_timeout_s,
                 t_intended=t_intended,
-                upload=Upload() if self.first_operation == UPLOAD else None,
+                upload=UploadTimes() if self.first_operation == UPLOAD else None,
             )
         exchange.sent(t_intended)
         exchange.abort(t_intended, Outcome.DROPPED)
@@ -172,7 +172,7 @@ class AstrBotUser(User):
             bytes_sent=request.length,
             expect_sha256=expect_sha256,
             t_intended=t_intended,
-            upload=Upload(file_bytes=body.file_bytes) if isinstance(body, Multipart) else None,
+            upload=UploadTimes(file_bytes=body.file_bytes) if isinstance(body, Multipart) else None,
         )
         name = operation or endpoint.name
         wall_s = self.run_info.recorder.began(self.scenario, name, t_intended)

@@ -74,7 +74,7 @@ class ServerAccount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class CalibrationStep:
     """One number of streams, measured."""
 
     streams: int
@@ -129,7 +129,7 @@ class Step:
         return self.problem() is None and self.within(LIMIT_S)
 
 
-def most_streams(steps: Sequence[Step]) -> int | None:
+def most_streams(steps: Sequence[CalibrationStep]) -> int | None:
     """The most streams of ONE process within 5 ms; None when no step was trustworthy.
 
     Steps above the first one that was measured too badly do not count: that one did well by luck.
@@ -143,7 +143,7 @@ def most_streams(steps: Sequence[Step]) -> int | None:
     return best
 
 
-def too_many(steps: Sequence[Step]) -> bool:
+def too_many(steps: Sequence[CalibrationStep]) -> bool:
     """Whether a number of streams was found that is measured too badly: only then is there a limit."""
     return any(step.problem() is None and not step.within(LIMIT_S) for step in steps)
 

@@ -21,6 +21,10 @@ _BLOCK = 256  # counts looked at together when decoding; most of them are zero
 SUB_BUCKET_BITS = 11  # 2 * 10**3 rounded up to a power of two, as HdrHistogram does
 # A percentile is withheld below this many samples.
 MIN_SAMPLES = {50: 20, 90: 100, 95: 200, 99: 1000}
+# Boundaries of the classic Prometheus histograms, of probes and load runs alike.
+TTFT_BUCKETS_S = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2.5, 3, 5, 7.5, 10, 15, 20, 40, 80, 160)
+GAP_BUCKETS_S = (0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2.5, 5, 10, 20, 40)
+DURATION_BUCKETS_S = (0.1, 0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 60, 120, 240)
 
 
 class Histogram:

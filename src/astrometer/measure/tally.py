@@ -35,7 +35,7 @@ class Finished(Protocol):
     def metrics(self) -> Mapping[str, tuple[float, ...]]: ...
 
 
-class Key(NamedTuple):
+class StatsKey(NamedTuple):
     """Where a measurement belongs: the scenario that was run and the operation it made."""
 
     scenario: str
@@ -50,7 +50,7 @@ class StageKey(NamedTuple):
 
 
 @dataclass(slots=True)
-class Cell:
+class Stats:
     """Counts and histograms of one operation, or of one step of the timeline."""
 
     started: int = 0
@@ -89,7 +89,7 @@ class Cell:
             if name in buckets:
                 histograms[name].add_buckets(buckets[name])
 
-    def merge(self, other: "Cell", only: Collection[str] | None = None) -> None:
+    def merge(self, other: "Stats", only: Collection[str] | None = None) -> None:
         """Add what `other` counted; `only` limits which metrics are added."""
         self.started += other.started
         self.good += other.good
@@ -137,7 +137,7 @@ class Cell:
         }
 
     @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> "Cell":
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Stats":
         cell = cls(
             started=wire["started"],
             good=wire["good"],
@@ -180,13 +180,13 @@ class Tally:
         self._stall_s = stall_s
         self._stages = tuple(stages)
         self._stage_metrics = tuple(dict.fromkeys((*STAGE_METRICS, *judged)))
-        self.stages: dict[int, Cell] = defaultdict(Cell)  # by the number of the stage, from 0
-        self.stage_scenarios: dict[StageKey, Cell] = defaultdict(Cell)
-        self.excluded: dict[Key, Cell] = defaultdict(Cell)
-        self.cells: dict[Key, Cell] = defaultdict(Cell)
-        self.timeline = Steps(Cell, Cell.from_wire)
-        self.sizes: dict[int, Cell] = defaultdict(
-            Cell
+        self.stages: dict[int, Stats] = defaultdict(Stats)  # by the number of the stage, from 0
+        self.stage_scenarios: dict[StageKey, Stats] = defaultdict(Stats)
+        self.excluded: dict[StatsKey, Stats] = defaultdict(Stats)
+        self.cells: dict[StatsKey, Stats] = defaultdict(Stats)
+        self.timeline = Steps(Stats, Stats.from_wire)
+        self.sizes: dict[int, Stats] = defaultdict(
+            Stats
         )  # uploads of the window that ended, by their size class
 
     def started(self, scenario: str, operation: str, wall_s: float) -> None:
@@ -219,7 +219,7 @@ class Tally:
             size.finish(turn, good=good, buckets=buckets, only=SIZE_METRICS)
             size.bytes["bytes_sent"] += getattr(turn, "bytes_sent", 0)
 
-    def _stages_of(self, scenario: str, wall_s: float) -> list[Cell]:
+    def _stages_of(self, scenario: str, wall_s: float) -> list[Stats]:
         """Nothing falls between: before the first stage is in the first, after the last in the last."""
         if not self._stages or not self._window.holds(wall_s):
             return []
@@ -227,10 +227,10 @@ class Tally:
         own = [self.stage_scenarios[StageKey(number, scenario)]] if scenario in self._scenario_goals else []
         return [self.stages[number], *own]
 
-    def cell(self, scenario: str, operation: str, wall_s: float) -> Cell:
+    def cell(self, scenario: str, operation: str, wall_s: float) -> Stats:
         """Where an exchange that was intended at `wall_s` is counted."""
         cells = self.cells if self._window.holds(wall_s) else self.excluded
-        return cells[Key(scenario, operation)]
+        return cells[StatsKey(scenario, operation)]
 
     def _is_good(self, scenario: str, turn: Finished, metrics: Mapping[str, Sequence[float]]) -> bool:
         if not turn.outcome.is_ok:
@@ -254,19 +254,19 @@ class Tally:
     def take(self) -> "Tally":
         """Return what was collected since the last call, and begin anew."""
         taken = Tally()
-        taken.cells, self.cells = self.cells, defaultdict(Cell)
-        taken.excluded, self.excluded = self.excluded, defaultdict(Cell)
+        taken.cells, self.cells = self.cells, defaultdict(Stats)
+        taken.excluded, self.excluded = self.excluded, defaultdict(Stats)
         taken.timeline = self.timeline.take()
-        taken.stages, self.stages = self.stages, defaultdict(Cell)
-        taken.sizes, self.sizes = self.sizes, defaultdict(Cell)
-        taken.stage_scenarios, self.stage_scenarios = self.stage_scenarios, defaultdict(Cell)
+        taken.stages, self.stages = self.stages, defaultdict(Stats)
+        taken.sizes, self.sizes = self.sizes, defaultdict(Stats)
+        taken.stage_scenarios, self.stage_scenarios = self.stage_scenarios, defaultdict(Stats)
         return taken
 
-    def total(self, scenario: str | None = None, *, only: Collection[str] | None = None) -> Cell:
+    def total(self, scenario: str | None = None, *, only: Collection[str] | None = None) -> Stats:
         """All operations together, or those of one scenario; the window only. `only`: these metrics."""
         return _sum(self.cells, scenario, only)
 
-    def total_excluded(self, scenario: str | None = None) -> Cell:
+    def total_excluded(self, scenario: str | None = None) -> Stats:
         """The same for what began in the ramp or the warm-up."""
         return _sum(self.excluded, scenario)
 
@@ -290,13 +290,13 @@ class Tally:
     def decode(cls, wire: Mapping[str, Any]) -> "Tally":
         tally = cls()
         for mine, theirs in ((tally.cells, wire["cells"]), (tally.excluded, wire["excluded"])):
-            mine.update({Key(scn, op): Cell.from_wire(cell) for scn, op, cell in theirs})
+            mine.update({StatsKey(scn, op): Stats.from_wire(cell) for scn, op, cell in theirs})
         tally.timeline.add_wire(wire["timeline"])
-        tally.stages.update({int(number): Cell.from_wire(cell) for number, cell in wire["stages"]})
-        tally.sizes.update({int(number): Cell.from_wire(cell) for number, cell in wire["sizes"]})
+        tally.stages.update({int(number): Stats.from_wire(cell) for number, cell in wire["stages"]})
+        tally.sizes.update({int(number): Stats.from_wire(cell) for number, cell in wire["sizes"]})
         tally.stage_scenarios.update(
             {
-                StageKey(int(number), scn): Cell.from_wire(cell)
+                StageKey(int(number), scn): Stats.from_wire(cell)
                 for number, scn, cell in wire["stage_scenarios"]
             }
         )
@@ -307,8 +307,8 @@ def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[
     return {name: buckets_of(values) for name, values in metrics.items()}
 
 
-def _sum(cells: Mapping[Key, Cell], scenario: str | None, only: Collection[str] | None = None) -> Cell:
-    total = Cell()
+def _sum(cells: Mapping[StatsKey, Stats], scenario: str | None, only: Collection[str] | None = None) -> Stats:
+    total = Stats()
     for key, cell in cells.items():
         if scenario is None or key.scenario == scenario:
             total.merge(cell, only)

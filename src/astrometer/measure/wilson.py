@@ -11,7 +11,7 @@ class Interval(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Proportion:
     """`value` of some `n` exchanges; `n` may be an effective number and no whole one."""
 
     value: float

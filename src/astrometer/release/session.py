@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from astrometer.compare.comparable import Run
+from astrometer.compare.comparable import ComparedRun
 from astrometer.config import loader
 from astrometer.load import launch
 from astrometer.measure.results import document
+from astrometer.measure.slo.validity import CauseKind
 from astrometer.release.release_plan import ReleasePlan, Role, Turn, order, with_extra
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
@@ -44,7 +45,7 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Side:
+class InstalledSide:
     """One of the two, installed."""
 
     label: str
@@ -52,44 +53,44 @@ class Side:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class ReleaseSession:
     """A release test."""
 
     plan: ReleasePlan
     say: Say
     means: Means = Means()
 
-    def prepare(self) -> dict[Role, Side]:
+    def prepare(self) -> dict[Role, InstalledSide]:
         """Install both before anything runs. Raises InstallError, NoPythonError."""
         sides = {}
         # A path that leads nowhere is told before minutes of installing the other one.
         for role, spec in sorted(self.plan.specs.items(), key=lambda item: not is_local(item[1])):
             wanted = self.means.latest_version(self.say) if spec == "latest" else spec
             installation = self.means.install(wanted, self.say)
-            sides[role] = Side(label=_label(spec, installation.version), installation=installation)
+            sides[role] = InstalledSide(label=_label(spec, installation.version), installation=installation)
             self.say(f"{role}: AstrBot {sides[role].label}")
         return sides
 
-    def execute(self, sides: Mapping[Role, Side]) -> dict[Role, list[Run]]:
+    def execute(self, sides: Mapping[Role, InstalledSide]) -> dict[Role, list[ComparedRun]]:
         """Make all runs. Raises ReleaseError, Interrupted, and what `sandbox` raises."""
         turns = order(self.plan.repeat)
-        found: dict[Role, list[Run]] = {Role.BASELINE: [], Role.CANDIDATE: []}
+        found: dict[Role, list[ComparedRun]] = {Role.BASELINE: [], Role.CANDIDATE: []}
         for place, turn in enumerate(turns, 1):
             side = sides[turn.role]
             self.say(f"run {place} of {len(turns)}: {turn.role} {turn.number}, AstrBot {side.label}")
             measured = self._measure_with_tries(turn, side)
-            found[turn.role].append(Run(name=f"{turn.role} {turn.number}", results=measured))
+            found[turn.role].append(ComparedRun(name=f"{turn.role} {turn.number}", results=measured))
         return found
 
-    def _measure_with_tries(self, turn: Turn, side: Side) -> dict[str, Any]:
+    def _measure_with_tries(self, turn: Turn, side: InstalledSide) -> dict[str, Any]:
         directory = self.plan.directory(turn)
         for attempt in range(1, self.plan.tries + 1):
             measured = self._measure(side, directory)
             if measured["verdict"] != "INVALID":
                 break
             causes = measured["causes"]
-            self.say(f"INVALID: {'; '.join(causes)}")
-            if all("too few samples" in cause for cause in causes):
+            self.say(f"INVALID: {'; '.join(cause['sentence'] for cause in causes)}")
+            if all(cause["kind"] == CauseKind.TOO_FEW_SAMPLES for cause in causes):
                 self.say("another run like it would have no more; longer ones have (--duration)")
                 break
             if attempt < self.plan.tries:
@@ -99,7 +100,7 @@ class Session:
                 self.say(f"once more; this one is kept in {spoilt}")
         return measured
 
-    def _measure(self, side: Side, directory: Path) -> dict[str, Any]:
+    def _measure(self, side: InstalledSide, directory: Path) -> dict[str, Any]:
         plan, signals = self.plan, list[bool]()
         options = SandboxOptions(installation=side.installation, model=plan.model, im_sink=plan.im_sink)
         with self.means.sandbox(options, self.say) as box:

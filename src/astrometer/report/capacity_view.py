@@ -211,7 +211,7 @@ def _row(searched: Mapping[str, Any], number: int, step: Mapping[str, Any]) -> S
         ),
         answers=formatting.rate(step["completed_per_s"]),
         goodput=formatting.rate(goodput["per_s"]),
-        note="; ".join(formatting.plain(cause) for cause in step["causes"]),
+        note="; ".join(formatting.plain(cause["sentence"]) for cause in step["causes"]),
     )
 
 

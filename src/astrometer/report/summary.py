@@ -63,7 +63,7 @@ def text(value: str) -> str:
     return _SPECIAL.sub(r"\\\1", formatting.plain(value))
 
 
-def _table(rows: list[view.Row], first: str) -> list[str]:
+def _table(rows: list[view.ReportRow], first: str) -> list[str]:
     lines = [
         f"| {first} | turns | outcomes | TTFT p50 | TTFT p95 | chunk gap p95 | e2e p95 | goodput |",
         "|---|--:|---|--:|--:|--:|--:|--:|",

@@ -54,7 +54,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     return Group(*parts, Text(), *_verdict(view.headline(results)))
 
 
-def _table(rows: list[view.Row], first: str, *, last_is_all: bool = False) -> Table:
+def _table(rows: list[view.ReportRow], first: str, *, last_is_all: bool = False) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(first, overflow="fold", min_width=6)
     table.add_column("turns", justify="right", no_wrap=True)
@@ -110,7 +110,7 @@ def _stage_objectives(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> Tabl
     return table
 
 
-def _outcomes(row: view.Row) -> Text:
+def _outcomes(row: view.ReportRow) -> Text:
     text = Text()
     if row.ok:
         text.append(f"ok {formatting.count(row.ok)}", style="green")
@@ -130,7 +130,7 @@ def _cell(cell: view.Shown | None, mark: str = "") -> Text:
     return Text.assemble(cell.text, mark, "\n", (f"n {formatting.brief_count(cell.n)}", "dim"))
 
 
-def _whole(row: view.Row) -> Text:
+def _whole(row: view.ReportRow) -> Text:
     """End to end of the chats; of plain calls their duration, marked."""
     cells = [_cell(row.e2e_p95)] if row.e2e_p95 else []
     if row.duration_p95:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astrometer.report import formatting, view
-from astrometer.report.view import Row, Shown
+from astrometer.report.view import ReportRow, Shown
 
 NOTE = (
     "Throughput is from the first byte of an upload to the head of its answer. "
@@ -18,7 +18,7 @@ class UploadRow:
     """One size of file. A percentile is None where no such thing exists."""
 
     size: str
-    counts: Row
+    counts: ReportRow
     throughput_p50: Shown | None  # half of them were at least this fast
     throughput_p5: Shown | None  # 95 % of them were
     accept_p50: Shown | None

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from astrometer.api.outcome import Outcome
 from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.slo.validity import CauseKind
 from astrometer.report import capacity_view, formatting
 
 SENTENCES = {
@@ -15,7 +16,7 @@ SENTENCES = {
     "INVALID": "These numbers cannot be trusted.",
     "NONE": "No objectives were set, so nothing was judged.",
 }
-_HELD_UP = ("event-loop lag", "schedule lag", "CPU of a load process")  # in causes
+_GENERATOR = {kind.value for kind in CauseKind if kind.is_generator}
 NO_STREAM_NOTE = "duration of plain calls, which have no stream"
 ACCEPTANCE_ONLY = (
     "IM pushes: acceptance only. What AstrBot accepted may still be lost; --im-sink shows what arrived."
@@ -54,7 +55,7 @@ class HasPercentiles(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class ReportRow:
     """One scenario (or all of them, or one operation). A percentile is None where no such thing exists."""
 
     name: str
@@ -124,7 +125,7 @@ def headline(results: Mapping[str, Any]) -> Headline:
     return Headline(
         verdict=formatting.plain(results["verdict"]),
         sentence=capacity_view.sentence(results) or SENTENCES.get(results["verdict"], ""),
-        causes=tuple(formatting.plain(cause) for cause in results["causes"]),
+        causes=tuple(formatting.plain(cause["sentence"]) for cause in results["causes"]),
         stopped=_stopped(results.get("stopped")),
         objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
@@ -134,19 +135,19 @@ def headline(results: Mapping[str, Any]) -> Headline:
 
 def _cure(results: Mapping[str, Any]) -> list[str]:
     """What makes a run that the load generator spoilt a better one."""
-    held_up = any(name in cause for name in _HELD_UP for cause in results["causes"])
-    if results["verdict"] != "INVALID" or not held_up:
+    strained = any(cause["kind"] in _GENERATOR for cause in results["causes"])
+    if results["verdict"] != "INVALID" or not strained:
         return []
     return ["What helps: a machine that does nothing else, fewer users, more load processes (--processes 2)"]
 
 
-def scenario_rows(results: Mapping[str, Any]) -> list[Row]:
+def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each scenario, and one for all together when there are several."""
     rows = [row(name, cell) for name, cell in results["scenarios"].items()]
     return [*rows, row(_ALL, results)] if len(rows) > 1 else rows
 
 
-def stage_rows(results: Mapping[str, Any]) -> list[Row]:
+def stage_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each stage of the load's profile; empty without one."""
     stages = results.get("stages", ())  # not in older files
     return [row(f"{item['name']}: {_load(item)}, {_span(item)}", item) for item in stages]
@@ -163,11 +164,11 @@ def _span(stage: Mapping[str, Any]) -> str:
     return "–".join("{}:{:02d}".format(*divmod(round(stage[key]), 60)) for key in ("start_s", "end_s"))
 
 
-def row(name: str, cell: Mapping[str, Any]) -> Row:
+def row(name: str, cell: Mapping[str, Any]) -> ReportRow:
     outcomes = dict(cell["turns"]["outcomes"])
     ok = outcomes.pop(Outcome.OK.value, 0)
     failures = sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))
-    return Row(
+    return ReportRow(
         name=formatting.plain(name),
         started=cell["turns"]["started"],
         ok=ok,

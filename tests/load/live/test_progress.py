@@ -7,7 +7,7 @@ import pytest
 
 from astrometer.load.live.progress import Live
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 
 
 class Terminal(io.StringIO):
@@ -16,7 +16,7 @@ class Terminal(io.StringIO):
 
 
 def live(users=20):
-    cell = Cell()
+    cell = Stats()
     cell.started = 118_000
     cell.outcomes["ok"] = 97_000
     cell.ok["ttft"] = Histogram()

@@ -1,36 +1,44 @@
 """The line of progress that a measured step leaves."""
 
 import pytest
+from causes import LAG
 
 from astrometer.load.locust_plugin.capacity_progress import progress_line
-from astrometer.measure.capacity.search import MAX_INVALID, Told
+from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_step import Step
+from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 
 OBJECTIVES = parse_objectives(["ttft_p50 < 1s"])
 
 
-def line(told, *, causes=(), invalid=0, slow=0, fast=0):
-    cell = Cell(started=slow + fast)
+def line(verdict, *, causes=(), invalid=0, slow=0, fast=0):
+    cell = Stats(started=slow + fast)
     cell.outcomes["ok"] = slow + fast
     cell.ok["ttft"].record_all([0.1] * fast + [3.0] * slow)
-    step = Step(
-        level=2, start_s=0, end_s=10, told=told, cells={None: cell}, completed=slow + fast, causes=causes
+    step = SearchStep(
+        level=2,
+        start_s=0,
+        end_s=10,
+        verdict=verdict,
+        cells={None: cell},
+        completed=slow + fast,
+        causes=causes,
     )
     return progress_line(SearchSettings.parse("1..50"), OBJECTIVES, 3, step, invalid)
 
 
 def test_an_objective_that_failed_on_few_samples_is_out_of_reach():
-    shown = line(Told.FAIL, slow=15)
+    shown = line(StepVerdict.FAIL, slow=15)
     assert "FAIL     ttft_p50 not reachable any more ✗ (n=15)" in shown
     assert "too few samples" not in shown
-    assert "ttft_p50 too few samples (n=15)" in line(Told.THIN, fast=15)
+    assert "ttft_p50 too few samples (n=15)" in line(StepVerdict.THIN, fast=15)
 
 
 @pytest.mark.parametrize(
-    ("invalid", "end"), [(1, "; measuring again (2 of 5)"), (MAX_INVALID, "(the lag is above)")]
+    ("invalid", "end"),
+    [(1, "; measuring again (2 of 5)"), (MAX_INVALID, "event-loop lag p99 30 ms is above 20 ms)")],
 )
 def test_a_window_that_is_measured_again_says_so(invalid, end):
-    assert line(Told.INVALID, causes=["the lag is above"], invalid=invalid, fast=20).endswith(end)
+    assert line(StepVerdict.INVALID, causes=[LAG], invalid=invalid, fast=20).endswith(end)

@@ -7,6 +7,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from causes import sentences
 from one_question import ONE_QUESTION
 from own_master import free_port
 
@@ -83,9 +84,8 @@ def test_a_worker_that_cannot_begin_makes_the_run_invalid_and_says_why(cluster, 
         results = cluster.results(running)
     assert results["turns"]["started"] > 0  # of the other one
     assert results["verdict"] == "INVALID"
-    assert any(
-        "could not begin" in cause and "prompts.jsonl: cannot be read" in cause for cause in results["causes"]
-    )
+    (cause,) = [cause for cause in results["causes"] if cause["kind"] == "worker_did_not_begin"]
+    assert "prompts.jsonl: cannot be read" in cause["detail"]
 
 
 def test_users_that_never_came_make_the_run_invalid(cluster):
@@ -98,8 +98,8 @@ def test_users_that_never_came_make_the_run_invalid(cluster):
         )
     )
     with cluster.master(seconds=9, users=6, expect=1) as running, cluster.worker():
-        causes = cluster.results(running)["causes"]
-    assert "2 users instead of 6: there were never as many as requested" in causes
+        results = cluster.results(running)
+    assert "2 users instead of 6: there were never as many as requested" in sentences(results)
 
 
 def test_a_worker_that_joins_later_counts_in_the_stage_that_goes_on(cluster):

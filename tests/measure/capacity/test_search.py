@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from astrometer.measure.capacity.search import (
     MAX_INVALID,
     MAX_TRIALS,
-    Answer,
     Ask,
-    End,
+    SearchAnswer,
+    SearchEnd,
     SearchPlan,
-    Told,
+    StepVerdict,
     Trial,
     decide,
 )
@@ -34,8 +34,8 @@ def run(plan, server):
 
 
 def trial(level, passes, margin=None, completed=None):
-    told = Told.PASS if passes else Told.FAIL
-    return Trial(level=level, told=told, margin=margin, completed_per_s=completed)
+    verdict = StepVerdict.PASS if passes else StepVerdict.FAIL
+    return Trial(level=level, verdict=verdict, margin=margin, completed_per_s=completed)
 
 
 def cliff(capacity):
@@ -68,16 +68,16 @@ plans = st.builds(
 def test_a_steady_server_is_bracketed_as_precisely_as_asked(plan, capacity, kind):
     answer, trials = run(plan, kind(capacity))
     if capacity < 1:
-        assert answer == Answer(end=End.MINIMUM, passing=None, failing=1)
+        assert answer == SearchAnswer(end=SearchEnd.MINIMUM, passing=None, failing=1)
     elif capacity >= plan.maximum:
-        assert answer == Answer(end=End.MAXIMUM, passing=plan.maximum, failing=None)
+        assert answer == SearchAnswer(end=SearchEnd.MAXIMUM, passing=plan.maximum, failing=None)
     else:
-        assert answer.end is End.CONVERGED
+        assert answer.end is SearchEnd.CONVERGED
         assert answer.passing <= capacity < answer.failing
         assert plan.is_narrow(answer.passing, answer.failing)
     for level in (answer.passing, answer.failing):
-        told = [item.told for item in trials if item.level == level]
-        assert level is None or len(told) == plan.majority
+        verdict = [item.verdict for item in trials if item.level == level]
+        assert level is None or len(verdict) == plan.majority
     assert len(trials) <= 40
 
 
@@ -99,28 +99,28 @@ def test_noise_moves_the_answer_by_little(seed, capacity, spread):
         return trial(level, value < 1, value)
 
     answer, _ = run(plan, noisy)
-    assert answer.end in {End.CONVERGED, End.TRIALS}
-    if answer.end is End.CONVERGED:
+    assert answer.end in {SearchEnd.CONVERGED, SearchEnd.TRIALS}
+    if answer.end is SearchEnd.CONVERGED:
         assert answer.passing < answer.failing
         assert (1 - 4 * spread) * capacity - 2 <= answer.passing <= (1 + 4 * spread) * capacity + 2
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(Told)), st.booleans()), max_size=80), plans)
+@given(st.lists(st.tuples(st.sampled_from(list(StepVerdict)), st.booleans()), max_size=80), plans)
 def test_whatever_a_server_says_the_search_ends(says, plan):
     answers = iter(says)
 
     def server(level, _):
-        told, at_length = next(answers, (Told.PASS, False))
-        return Trial(level=level, told=told, at_length=at_length)
+        verdict, at_length = next(answers, (StepVerdict.PASS, False))
+        return Trial(level=level, verdict=verdict, at_length=at_length)
 
     run(plan, server)
 
 
 def test_one_fluke_does_not_end_the_doubling():
-    told = iter([True, True, False])  # at level 4, once
+    verdict = iter([True, True, False])  # at level 4, once
 
     def server(level, _):
-        return trial(level, next(told, level <= 40))
+        return trial(level, next(verdict, level <= 40))
 
     answer, trials = run(SearchPlan(start=1, maximum=1000), server)
     assert (answer.passing, answer.failing) == (40, 41) or answer.passing in {38, 39, 40}
@@ -129,7 +129,7 @@ def test_one_fluke_does_not_end_the_doubling():
 
 def test_a_start_that_fails_is_halved():
     answer, _ = run(SearchPlan(start=64, maximum=1000), cliff(5))
-    assert answer == Answer(end=End.CONVERGED, passing=5, failing=6)
+    assert answer == SearchAnswer(end=SearchEnd.CONVERGED, passing=5, failing=6)
 
 
 def test_more_load_without_more_answers_ends_the_search_before_the_maximum():
@@ -137,16 +137,16 @@ def test_more_load_without_more_answers_ends_the_search_before_the_maximum():
         return trial(level, True, 0.1, completed=min(level, 10) * 2.0)
 
     answer, trials = run(SearchPlan(start=1, maximum=100_000), server)
-    assert answer == Answer(end=End.SATURATED, passing=64, failing=None)
+    assert answer == SearchAnswer(end=SearchEnd.SATURATED, passing=64, failing=None)
     assert len(trials) < 12
 
 
 def test_a_generator_that_is_the_bottleneck_is_no_limit_of_the_server():
     def server(level, _):
-        return Trial(level=level, told=Told.INVALID) if level > 30 else trial(level, True)
+        return Trial(level=level, verdict=StepVerdict.INVALID) if level > 30 else trial(level, True)
 
     answer, trials = run(SearchPlan(start=1, maximum=1000), server)
-    assert answer == Answer(end=End.GENERATOR, passing=16, failing=None)
+    assert answer == SearchAnswer(end=SearchEnd.GENERATOR, passing=16, failing=None)
     assert [item.level for item in trials[-MAX_INVALID:]] == [32] * MAX_INVALID
 
 
@@ -155,7 +155,7 @@ def test_a_window_that_is_invalid_once_is_measured_again():
 
     def server(level, _):
         if level == 8 and next(spoilt, False):
-            return Trial(level=8, told=Told.INVALID)
+            return Trial(level=8, verdict=StepVerdict.INVALID)
         return trial(level, level <= 10)
 
     assert run(SearchPlan(start=1, maximum=100), server)[0].passing == 10
@@ -168,19 +168,19 @@ def test_thin_evidence_lets_the_load_grow_but_confirms_nothing():
         asked.append((level, thorough))
         if thorough:
             return trial(level, level <= 12)
-        return Trial(level=level, told=Told.THIN if level <= 12 else Told.FAIL)
+        return Trial(level=level, verdict=StepVerdict.THIN if level <= 12 else StepVerdict.FAIL)
 
     answer, _ = run(SearchPlan(start=1, maximum=100), server)
-    assert (answer.end, answer.passing, answer.failing) == (End.CONVERGED, 12, 13)
+    assert (answer.end, answer.passing, answer.failing) == (SearchEnd.CONVERGED, 12, 13)
     assert asked.count((12, True)) == 2
 
 
 def test_too_few_samples_in_the_longest_window_end_the_search():
     answer, _ = run(
         SearchPlan(start=1, maximum=2),
-        lambda level, thorough: Trial(level=level, told=Told.THIN, at_length=thorough),
+        lambda level, thorough: Trial(level=level, verdict=StepVerdict.THIN, at_length=thorough),
     )
-    assert answer.end is End.NO_DATA
+    assert answer.end is SearchEnd.NO_DATA
 
 
 def test_the_boundary_is_confirmed_in_turns():

@@ -5,11 +5,11 @@ import math
 import pytest
 from queue_model import Bounded, Queue, capacity
 
-from astrometer.measure.capacity.search import Ask, End, Trial, decide
+from astrometer.measure.capacity.search import Ask, SearchEnd, Trial, decide
 from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_window import Next, judge, margin
+from astrometer.measure.capacity.search_window import Next, judge_window, margin
 from astrometer.measure.slo.slo_parser import parse_objective
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 
 
 def searched(server, settings, objective):
@@ -20,7 +20,7 @@ def searched(server, settings, objective):
             server.clear()
         if step.level != before:
             server.run(load, settings.settle_s)
-        cell, length_s, told = Cell(), 0.0, Next.EXTEND
+        cell, length_s, told = Stats(), 0.0, Next.EXTEND
         while told is Next.EXTEND:
             part_s = settings.step_s if not length_s else 1.0
             taken = server.run(load, part_s)
@@ -31,12 +31,12 @@ def searched(server, settings, objective):
             cell.outcomes.update({"ok": len(answered), "rate_limited": refused})
             cell.missed["e2e"] += refused
             cell.ok["e2e"].record_all(answered)
-            told = judge(
+            told = judge_window(
                 [objective], lambda _, cell=cell: cell,
                 thorough=step.thorough, may_wait=False, may_extend=length_s < settings.longest_s,
             )  # fmt: skip
         found = margin([objective], lambda _, cell=cell: cell)
-        trials.append(Trial(level=step.level, told=told, margin=found))
+        trials.append(Trial(level=step.level, verdict=told, margin=found))
         before = step.level
     return step, len(trials)
 
@@ -55,7 +55,7 @@ def test_the_capacity_of_a_queue_is_erlangs(servers, service_s, slo, limit_s, sh
     for seed in range(10):
         queue = Queue(servers=servers, service_s=service_s, seed=seed)
         answer, steps = searched(queue, settings, parse_objective(slo))
-        assert answer.end is End.CONVERGED
+        assert answer.end is SearchEnd.CONVERGED
         assert settings.load(answer.passing) == pytest.approx(truth, rel=0.1)
         assert steps <= 25
 
@@ -67,7 +67,7 @@ def test_a_hard_limit_of_concurrency_is_found(limit):
     for seed in range(10):
         server = Bounded(limit=limit, service_s=0.4, seed=seed)
         answer, steps = searched(server, settings, parse_objective("errors < 1%"))
-        assert answer.end is End.CONVERGED
+        assert answer.end is SearchEnd.CONVERGED
         assert answer.passing <= limit < answer.failing
         assert answer.passing == pytest.approx(limit, rel=0.1)
         assert steps <= 25
@@ -83,6 +83,6 @@ def test_the_capacity_of_a_serial_cost_is_erlangs(slo, limit_s, share):
     for seed in range(10):
         server = Queue(servers=1, service_s=0.1, seed=seed, steady=True)
         answer, steps = searched(server, settings, parse_objective(slo))
-        assert answer.end is End.CONVERGED
+        assert answer.end is SearchEnd.CONVERGED
         assert settings.load(answer.passing) == pytest.approx(truth, rel=0.1)
         assert steps <= 25

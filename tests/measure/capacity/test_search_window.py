@@ -2,16 +2,16 @@
 
 import pytest
 
-from astrometer.measure.capacity.search import Told
-from astrometer.measure.capacity.search_window import Next, is_searchable, judge, margin
+from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.capacity.search_window import Next, is_searchable, judge_window, margin
 from astrometer.measure.slo.slo_parser import parse_objective
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 
 P90 = "ttft_p90 < 1s"
 
 
 def window(*, fast=0, slow=0, failed=0, running=0):
-    cell = Cell(started=fast + slow + failed + running)
+    cell = Stats(started=fast + slow + failed + running)
     cell.outcomes.update({"ok": fast + slow, "timeout_total": failed})
     cell.missed["ttft"] = failed
     cell.ok["ttft"].record_all([0.1] * fast + [2.0] * slow)
@@ -20,7 +20,7 @@ def window(*, fast=0, slow=0, failed=0, running=0):
 
 
 def said(cell, *slos, thorough=False, may_wait=True, may_extend=True):
-    return judge(
+    return judge_window(
         [parse_objective(slo) for slo in slos or (P90,)], lambda _: cell,
         thorough=thorough, may_wait=may_wait, may_extend=may_extend,
     )  # fmt: skip
@@ -29,14 +29,14 @@ def said(cell, *slos, thorough=False, may_wait=True, may_extend=True):
 @pytest.mark.parametrize(
     ("cell", "verdict"),
     [
-        (window(fast=180, slow=20), Told.PASS),
-        (window(fast=179, slow=21), Told.FAIL),
-        (window(fast=180, failed=21), Told.FAIL),  # a failure is infinitely slow
-        (window(fast=190, running=10), Told.PASS),  # were all of them slow, it would still pass
+        (window(fast=180, slow=20), StepVerdict.PASS),
+        (window(fast=179, slow=21), StepVerdict.FAIL),
+        (window(fast=180, failed=21), StepVerdict.FAIL),  # a failure is infinitely slow
+        (window(fast=190, running=10), StepVerdict.PASS),  # were all of them slow, it would still pass
         (window(fast=190, running=40), Next.WAIT),
-        (window(fast=100, slow=60, running=400), Told.FAIL),
-        (window(slow=11), Told.FAIL),  # 89 good ones more, and still it fails
-        (window(fast=30), Told.THIN),
+        (window(fast=100, slow=60, running=400), StepVerdict.FAIL),
+        (window(slow=11), StepVerdict.FAIL),  # 89 good ones more, and still it fails
+        (window(fast=30), StepVerdict.THIN),
         (window(fast=30, slow=5), Next.EXTEND),  # suspicious, and too little to say it
         (window(), Next.EXTEND),
     ],
@@ -47,32 +47,32 @@ def test_a_window_is_judged_as_soon_as_nothing_can_change_it(cell, verdict):
 
 def test_a_boundary_is_measured_until_there_are_samples_enough():
     assert said(window(fast=30), thorough=True) is Next.EXTEND
-    assert said(window(fast=30), thorough=True, may_extend=False) is Told.THIN
-    assert said(window(fast=100), thorough=True) is Told.PASS
+    assert said(window(fast=30), thorough=True, may_extend=False) is StepVerdict.THIN
+    assert said(window(fast=100), thorough=True) is StepVerdict.PASS
 
 
 def test_turns_that_never_end_count_as_bad_at_last():
-    assert said(window(fast=190, running=40), may_wait=False) is Told.FAIL
+    assert said(window(fast=190, running=40), may_wait=False) is StepVerdict.FAIL
 
 
 def test_the_worst_objective_decides():
     cell = window(fast=200, failed=3)
-    assert said(cell, P90) is Told.PASS
-    assert said(cell, P90, "errors < 1%") is Told.FAIL
-    assert said(cell, P90, "goodput > 98%") is Told.PASS
-    assert said(cell, "timeout_total <= 1%") is Told.FAIL
+    assert said(cell, P90) is StepVerdict.PASS
+    assert said(cell, P90, "errors < 1%") is StepVerdict.FAIL
+    assert said(cell, P90, "goodput > 98%") is StepVerdict.PASS
+    assert said(cell, "timeout_total <= 1%") is StepVerdict.FAIL
 
 
 def test_a_maximum_allows_nothing():
-    assert said(window(fast=50), "ttft_max < 1s") is Told.PASS
-    assert said(window(fast=50, slow=1), "ttft_max < 1s") is Told.FAIL
+    assert said(window(fast=50), "ttft_max < 1s") is StepVerdict.PASS
+    assert said(window(fast=50, slow=1), "ttft_max < 1s") is StepVerdict.FAIL
 
 
 def test_the_margin_is_that_of_the_worst_objective():
     slos = [parse_objective(slo) for slo in (P90, "errors < 2%", "goodput > 90%")]
     assert margin(slos, lambda _: window(fast=99, failed=1)) == pytest.approx(0.5)
     assert margin(slos, lambda _: window(fast=80, slow=20)) == pytest.approx(2, rel=0.01)
-    assert margin(slos, lambda _: Cell()) is None
+    assert margin(slos, lambda _: Stats()) is None
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import math
 
 import msgpack
 import pytest
+from causes import kinds, sentences
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_exchange import ChatTurn
@@ -13,8 +14,9 @@ from astrometer.api.timings import Timings
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
 from astrometer.measure.results.document import ResultsError, build
-from astrometer.measure.results.run_info import GeneratorHealth, RunInfo
+from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.slo_parser import parse_objectives
+from astrometer.measure.slo.validity import GeneratorHealth
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
 
@@ -60,7 +62,7 @@ def test_an_exchange_that_was_never_accounted_for_makes_the_run_invalid():
     tally.started("mixed", "chat", NOW)
     content = build(tally, INFO)
     assert content["verdict"] == "INVALID"
-    assert content["causes"] == ["1 exchange(s) started and never accounted for"]
+    assert sentences(content) == ["1 exchange(s) started and never accounted for"]
 
 
 def test_shipping_in_parts_loses_nothing_and_order_does_not_matter():
@@ -130,7 +132,7 @@ def test_a_generator_that_was_the_bottleneck_makes_the_run_invalid(health, cause
     info = RunInfo(scenario="s", url="u", start=NOW, duration_s=1.0, generator=GeneratorHealth(**health))
     content = build(tally_of(turn()), info)
     assert content["verdict"] == "INVALID"
-    assert content["causes"] == [cause]
+    assert sentences(content) == [cause]
 
 
 @pytest.mark.parametrize(
@@ -210,4 +212,4 @@ def test_a_dropped_call_has_measured_nothing_and_owes_no_ttft():
 
 
 def test_a_run_that_measured_nothing_is_invalid():
-    assert build(Tally(), INFO)["causes"] == ["nothing was measured: no exchange began in the window"]
+    assert kinds(build(Tally(), INFO)) == ["nothing_measured"]

@@ -4,9 +4,9 @@ import pytest
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.measure.slo.objectives import Verdict, evaluate, goals, scenario_goals
+from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate, goals, scenario_goals
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective, parse_objectives
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_the_scenario_of_an_objective_stands_before_a_colon():
 
 
 def cell(ok, failed=0):
-    made = Cell()
+    made = Stats()
     for index in range(ok + failed):
         outcome = Outcome.OK if index < ok else Outcome.RESET
         made.finish(CallResult(outcome=outcome, duration_s=0.1), good=index < ok)
@@ -94,19 +94,19 @@ def cell(ok, failed=0):
 @pytest.mark.parametrize(
     ("text", "ok", "failed", "verdict"),
     [
-        ("duration_p50 < 200ms", 20, 0, Verdict.PASS),
-        ("duration_p50 < 50ms", 20, 0, Verdict.FAIL),
-        ("duration_p50 < 200ms", 19, 0, Verdict.NO_DATA),
-        ("ttft_p50 < 1s", 100, 0, Verdict.NO_DATA),
+        ("duration_p50 < 200ms", 20, 0, ObjectiveVerdict.PASS),
+        ("duration_p50 < 50ms", 20, 0, ObjectiveVerdict.FAIL),
+        ("duration_p50 < 200ms", 19, 0, ObjectiveVerdict.NO_DATA),
+        ("ttft_p50 < 1s", 100, 0, ObjectiveVerdict.NO_DATA),
         # Failing cannot improve a percentile: 60 % of the attempts are infinitely slow.
-        ("duration_p50 < 200ms", 8, 12, Verdict.FAIL),
-        ("errors < 1%", 100, 0, Verdict.PASS),
-        ("errors <= 1%", 99, 1, Verdict.PASS),
-        ("errors < 1%", 99, 1, Verdict.FAIL),
-        ("errors < 1%", 0, 0, Verdict.NO_DATA),
-        ("goodput > 95%", 100, 0, Verdict.PASS),
-        ("goodput >= 95%", 95, 5, Verdict.PASS),
-        ("goodput > 95%", 95, 5, Verdict.FAIL),
+        ("duration_p50 < 200ms", 8, 12, ObjectiveVerdict.FAIL),
+        ("errors < 1%", 100, 0, ObjectiveVerdict.PASS),
+        ("errors <= 1%", 99, 1, ObjectiveVerdict.PASS),
+        ("errors < 1%", 99, 1, ObjectiveVerdict.FAIL),
+        ("errors < 1%", 0, 0, ObjectiveVerdict.NO_DATA),
+        ("goodput > 95%", 100, 0, ObjectiveVerdict.PASS),
+        ("goodput >= 95%", 95, 5, ObjectiveVerdict.PASS),
+        ("goodput > 95%", 95, 5, ObjectiveVerdict.FAIL),
     ],
 )
 def test_an_objective_is_judged_on_all_attempts(text, ok, failed, verdict):
@@ -128,6 +128,6 @@ def test_a_rate_needs_a_window_and_an_outcome_is_a_share():
     counted = cell(90, 10)
     counted.started = 100
     assert evaluate(parse_objective("throughput > 5/s"), counted, 10.0).value == 9.0
-    assert evaluate(parse_objective("throughput > 5/s"), counted).verdict is Verdict.NO_DATA
-    assert evaluate(parse_objective("reset < 5%"), counted).verdict is Verdict.FAIL
+    assert evaluate(parse_objective("throughput > 5/s"), counted).verdict is ObjectiveVerdict.NO_DATA
+    assert evaluate(parse_objective("reset < 5%"), counted).verdict is ObjectiveVerdict.FAIL
     assert evaluate(parse_objective("reset < 5%"), counted).value == 0.1

@@ -1,8 +1,11 @@
 """How a run is judged: by scenario, by stage, ended early, not to be trusted."""
 
+from causes import LAG
+
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.measure.slo.objectives import Verdict, scenario_goals
+from astrometer.measure.slo.cause_sentences import sentence
+from astrometer.measure.slo.objectives import ObjectiveVerdict, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop, StopReason, conclude, judge_stage
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
@@ -27,7 +30,7 @@ def verdicts(conclusion):
 def test_an_objective_of_a_scenario_is_judged_on_that_scenario_alone():
     objectives = parse_objectives(["fast: duration_p90 < 1s", "slow: duration_p90 < 1s", "duration_p50 < 1s"])
     end = conclude(tally(), objectives, 20.0)
-    assert verdicts(end) == [Verdict.PASS, Verdict.FAIL, Verdict.PASS]
+    assert verdicts(end) == [ObjectiveVerdict.PASS, ObjectiveVerdict.FAIL, ObjectiveVerdict.PASS]
     assert [item.n for item in end.objectives] == [100, 100, 200]
     assert end.verdict == "FAIL"
 
@@ -35,15 +38,15 @@ def test_an_objective_of_a_scenario_is_judged_on_that_scenario_alone():
 def test_a_scenario_that_did_not_run_is_named_with_those_that_did():
     end = conclude(tally(), parse_objectives(["fsat: duration_p50 < 1s"]), 20.0)
     assert end.verdict == "INVALID"
-    assert end.causes == (
+    assert [sentence(cause) for cause in end.causes] == [
         "objective 'fsat: duration_p50 < 1s': no scenario 'fsat' ran; there were fast, slow",
-    )
+    ]
 
 
 def test_nothing_passes_or_fails_in_a_run_that_cannot_be_trusted():
     objectives = parse_objectives(["errors < 1%", "duration_max < 1s", "ttft_p50 < 1s"])
-    end = conclude(tally(), objectives, 20.0, untrusted=["event-loop lag"])
-    assert verdicts(end) == [Verdict.INVALID, Verdict.INVALID, Verdict.NO_DATA]
+    end = conclude(tally(), objectives, 20.0, untrusted=[LAG])
+    assert verdicts(end) == [ObjectiveVerdict.INVALID, ObjectiveVerdict.INVALID, ObjectiveVerdict.NO_DATA]
     assert end.verdict == "INVALID"
     assert end.objectives[1].value > 1.9
 
@@ -53,7 +56,7 @@ def test_a_run_that_an_objective_ended_has_failed_even_if_the_drain_made_it_good
     stop = Stop(by=StopReason.OBJECTIVE, sentence="errors", at_s=9.0, objective="errors < 1%")
     end = conclude(tally(), objectives, 20.0, stop=stop)
     assert (end.verdict, end.causes) == ("FAIL", ())
-    assert verdicts(end) == [Verdict.FAIL, Verdict.NO_DATA]
+    assert verdicts(end) == [ObjectiveVerdict.FAIL, ObjectiveVerdict.NO_DATA]
 
 
 def test_a_run_that_its_budget_ended_is_judged_on_what_was_measured():
@@ -66,7 +69,13 @@ def test_a_stage_is_judged_on_what_began_in_it():
     objectives = parse_objectives(["throughput > 6/s", "slow: duration_p50 < 1s"])
     staged = tally(objectives, stages=(START, START + 15))
     first = judge_stage(objectives, staged, 0, 15.0, trusted=True)
-    assert [(item.verdict, item.n) for item in first] == [(Verdict.PASS, 150), (Verdict.FAIL, 75)]
+    assert [(item.verdict, item.n) for item in first] == [
+        (ObjectiveVerdict.PASS, 150),
+        (ObjectiveVerdict.FAIL, 75),
+    ]
     second = judge_stage(objectives, staged, 1, 5.0, trusted=True)
-    assert [(item.verdict, item.n) for item in second] == [(Verdict.PASS, 50), (Verdict.FAIL, 25)]
-    assert judge_stage(objectives, staged, 1, 5.0, trusted=False)[0].verdict is Verdict.INVALID
+    assert [(item.verdict, item.n) for item in second] == [
+        (ObjectiveVerdict.PASS, 50),
+        (ObjectiveVerdict.FAIL, 25),
+    ]
+    assert judge_stage(objectives, staged, 1, 5.0, trusted=False)[0].verdict is ObjectiveVerdict.INVALID

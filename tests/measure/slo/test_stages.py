@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from causes import sentences
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,9 +11,10 @@ from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results.document import build
-from astrometer.measure.results.run_info import OpenArrivals, RunInfo
+from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.stages import LoadStage
+from astrometer.measure.slo.validity import OpenArrivals
 from astrometer.measure.tally import STAGE_METRICS, Tally
 from astrometer.measure.windows import Window
 
@@ -106,8 +108,8 @@ def test_a_stage_in_which_the_generator_was_the_bottleneck_makes_the_run_invalid
     # Long enough around it that nothing of it shows in the whole run.
     found = arrived(10_100, 100, 10_100, late_s=late, **spoilt)
     assert found["verdict"] == "INVALID"
-    assert found["causes"] == [f"stage 'step 2': {cause}"]
-    assert [stage["causes"] for stage in found["stages"]] == [[], [cause], []]
+    assert sentences(found) == [f"stage 'step 2': {cause}"]
+    assert [sentences(stage) for stage in found["stages"]] == [[], [cause], []]
     assert [stage["objectives"][0]["verdict"] for stage in found["stages"]] == ["PASS", "INVALID", "PASS"]
 
 

@@ -1,17 +1,26 @@
+"""Why a run, a window or a stage is INVALID: the limits, the kinds, and a sentence for each kind."""
+
 from dataclasses import replace
 
 import pytest
+from causes import sentences
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.measure.capacity.search import Told
-from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_step import Step, StepHealth, spoilt
 from astrometer.measure.results.document import build
-from astrometer.measure.results.run_info import GeneratorHealth, OpenArrivals, RunInfo
+from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.slo.cause_sentences import cause_json, sentence
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, schedule_lag_limit_s
-from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.slo.validity import (
+    MAX_SCHEDULE_LAG_S,
+    Cause,
+    CauseKind,
+    GeneratorHealth,
+    OpenArrivals,
+    part_causes,
+    schedule_lag_limit_s,
+)
+from astrometer.measure.tally import Tally
 
 NOW = 1_700_000_000.0
 
@@ -23,7 +32,7 @@ NOW = 1_700_000_000.0
         (["ttft_p95 < 200ms"], 0.02),
         (["ttft_p95 < 2s", "e2e_effective_p99 < 100ms"], 0.01),
         (["ttft_effective_max < 10s"], MAX_SCHEDULE_LAG_S),
-        (["chunk_gap_p99 < 100ms", "errors < 1%"], MAX_SCHEDULE_LAG_S),  # lateness spoils neither
+        (["chunk_gap_p99 < 100ms", "errors < 1%"], MAX_SCHEDULE_LAG_S),  # lateness changes neither
         (["ttft_p50 > 10ms"], MAX_SCHEDULE_LAG_S),  # no upper limit
     ],
 )
@@ -31,18 +40,19 @@ def test_the_generator_may_be_late_by_a_tenth_of_the_strictest_objective(texts, 
     assert schedule_lag_limit_s(parse_objectives(texts)) == pytest.approx(limit_s)
 
 
-def causes(health):
+def run(health):
     tally = Tally()
     tally.started("s", "op", NOW)
     tally.finished("s", "op", NOW, CallResult(outcome=Outcome.OK, duration_s=0.1))
-    return build(tally, RunInfo(scenario="s", url="u", start=NOW, duration_s=1.0, generator=health))["causes"]
+    return build(tally, RunInfo(scenario="s", url="u", start=NOW, duration_s=1.0, generator=health))
 
 
 def test_a_lag_that_is_harmless_otherwise_makes_a_run_with_a_strict_objective_invalid():
     late = {"schedule_lag_p99_s": 0.03}
-    assert not [cause for cause in causes(GeneratorHealth(**late)) if "schedule lag" in cause]
-    (cause,) = [c for c in causes(GeneratorHealth(**late, schedule_lag_limit_s=0.02)) if "schedule lag" in c]
-    assert cause == "schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"
+    assert sentences(run(GeneratorHealth(**late))) == []
+    assert sentences(run(GeneratorHealth(**late, schedule_lag_limit_s=0.02))) == [
+        "schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"
+    ]
 
 
 CHANCES = [
@@ -60,46 +70,56 @@ def test_each_kind_of_users_may_have_an_arrival_to_come():
     assert not replace(even, kinds=4).fell_short
 
 
-@pytest.mark.parametrize(
-    ("process", "expected", "intended", "short"),
-    CHANCES,
-)
+@pytest.mark.parametrize(("process", "expected", "intended", "short"), CHANCES)
 def test_chance_excuses_missing_arrivals_only_where_there_is_chance(process, expected, intended, short):
     arrivals = OpenArrivals(process=process, seed=1, rate_per_s=1.0, expected=expected, intended=intended)
     assert arrivals.fell_short is short
 
 
-def test_a_window_of_a_search_is_held_against_its_rate_in_the_same_way():
-    search = SearchSettings.parse("1/s..20/s step 10s")
-    cell = Cell(started=90)  # of 100, at 10/s
-    step = Step(level=200, start_s=0.0, end_s=10.0, told=Told.PASS, cells={None: cell}, completed=0)
-    assert spoilt(step, search, [], by_chance=True) == []
-    assert "the rate was not reached" in spoilt(step, search, [], by_chance=False)[0]
+@pytest.mark.parametrize(("by_chance", "found"), [(True, []), (False, [CauseKind.RATE_NOT_REACHED])])
+def test_a_window_of_a_search_is_held_against_its_rate_in_the_same_way(by_chance, found):
+    causes = part_causes(GeneratorHealth(), [], arrived=90, due=100, by_chance=by_chance)
+    assert [cause.kind for cause in causes] == found
 
 
 def test_a_lost_worker_is_reported_with_the_time_from_which_on_it_is_missing():
-    found = causes(GeneratorHealth(lost_workers=1, lost_from_s=3.24))
+    found = sentences(run(GeneratorHealth(lost_workers=1, lost_from_s=3.24)))
     assert "1 worker(s) lost, and what they had not yet reported: all from 3.2 s of the run on" in found
 
 
 @pytest.mark.parametrize(
-    ("search", "slo", "started", "words"),
+    ("slo", "arrived", "due", "said"),
     [
-        ("1..9", "e2e_p95 < 200ms", 1, []),  # the lag is not inside of it
+        ("e2e_p95 < 200ms", 1, None, []),  # the lag is not inside of it
         (
-            "1..9",
             "ttft_p95 < 200ms",
             1,
+            None,
             ["schedule lag p99 30 ms is above 20 ms, a tenth of an objective's limit"],
         ),
-        ("5/s..9/s", "errors < 1%", 90, ["90 arrivals instead of about 150: the rate was not reached"]),
-        ("5/s..9/s", "errors < 1%", 140, []),
+        ("errors < 1%", 90, 150, ["90 arrivals instead of about 150: the rate was not reached"]),
+        ("errors < 1%", 140, 150, []),
     ],
 )
-def test_a_window_of_a_search_has_the_same_limits_as_a_run(search, slo, started, words):
-    settings = SearchSettings.parse(search)
-    step = Step(
-        level=settings.plan.start, start_s=0, end_s=30, told=Told.PASS, cells={None: Cell(started=started)},
-        completed=1, health=StepHealth(loop_lag_p99_s=0.004, schedule_lag_p99_s=0.03, cpu_max=0.4),
+def test_a_window_of_a_search_has_the_same_limits_as_a_run(slo, arrived, due, said):
+    health = GeneratorHealth(loop_lag_p99_s=0.004, schedule_lag_p99_s=0.03, cpu_max=0.4)
+    causes = part_causes(health, parse_objectives([slo]), arrived=arrived, due=due, by_chance=True)
+    assert [sentence(cause) for cause in causes] == said
+
+
+@pytest.mark.parametrize("kind", list(CauseKind))
+def test_every_kind_has_a_sentence_and_says_all_its_values(kind):
+    full = Cause(
+        kind=kind, value=0.5, limit=0.25, at_s=1.0, stage="peak", objective="errors < 1%", scenario="chat",
+        detail="files",
     )  # fmt: skip
-    assert spoilt(step, settings, parse_objectives([slo])) == words
+    for cause in (full, Cause(kind=kind)):
+        said = sentence(cause)
+        assert "{" not in said
+    assert sentence(full).startswith("stage 'peak': ")
+    assert cause_json(full)["kind"] == kind.value
+
+
+def test_only_what_the_generator_could_not_bear_is_cured_by_a_better_one():
+    cured = {kind.value for kind in CauseKind if kind.is_generator}
+    assert cured == {"loop_lag", "schedule_lag", "cpu", "exhausted"}

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
 from astrometer.config import exporter_settings, loader, tables
-from astrometer.measure import buckets
+from astrometer.measure import histogram
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import ScrapeAnswer, one_run_registry
@@ -63,9 +63,9 @@ def test_every_metric_of_a_run_on_demand_is_documented(bench):
 @pytest.mark.parametrize(
     ("name", "bounds"),
     [
-        ("ttft", buckets.TTFT_BUCKETS_S),
-        ("gap", buckets.GAP_BUCKETS_S),
-        ("duration", buckets.DURATION_BUCKETS_S),
+        ("ttft", histogram.TTFT_BUCKETS_S),
+        ("gap", histogram.GAP_BUCKETS_S),
+        ("duration", histogram.DURATION_BUCKETS_S),
     ],
 )
 def test_the_boundaries_are_documented(name, bounds):

@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from astrometer.targets.model.call_log import Journal
+from astrometer.targets.model.call_log import CallLog
 from astrometer.targets.model.completions import Prompt
 from astrometer.targets.model.model_app import build_app
 from astrometer.targets.script import ModelScript
@@ -230,7 +230,7 @@ def test_the_record_can_be_cleared(client):
 
 
 def test_the_record_is_bounded_but_its_counts_are_exact():
-    journal = Journal(kept=3)
+    journal = CallLog(kept=3)
     prompt = Prompt(
         text="x" * 9999, model="m", streaming=True, wants_usage=False, is_title=False, characters=1
     )

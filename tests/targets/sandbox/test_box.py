@@ -7,7 +7,7 @@ import time
 import httpx
 import pytest
 
-from astrometer.targets.sandbox.provision import RateLimit, Settings, Strategy
+from astrometer.targets.sandbox.provision import ProvisionSettings, RateLimit, Strategy
 
 pytestmark = [pytest.mark.astrbot, pytest.mark.timeout(600)]
 
@@ -106,35 +106,37 @@ def test_a_killed_server_comes_back_with_its_keys_and_its_model(box):
 
 def test_settings_can_be_changed_and_put_back(box):
     try:
-        box.configure(Settings(rate_limit=RateLimit(messages=1, seconds=60, strategy=Strategy.DISCARD)))
+        box.configure(
+            ProvisionSettings(rate_limit=RateLimit(messages=1, seconds=60, strategy=Strategy.DISCARD))
+        )
         session = {"session_id": f"limited-{time.monotonic_ns()}"}
         assert text_of(chat(box, "[t] [[tokens=1]]", **session)) == "w0 "
         assert text_of(chat(box, "[t] [[tokens=1]]", **session)) == ""
     finally:
-        box.configure(Settings())
+        box.configure(ProvisionSettings())
     for _ in range(2):
         assert text_of(chat(box, "[t] [[tokens=1]]", session_id="unlimited")) == "w0 "
 
 
 def test_the_model_can_be_switched_off(box):
     try:
-        box.configure(Settings(model_enabled=False))
+        box.configure(ProvisionSettings(model_enabled=False))
         events = chat(box, "[t] [[tokens=1]]")
         assert text_of(events) == ""
         assert "agent_stats" not in [event["type"] for event in events]
     finally:
-        box.configure(Settings())
+        box.configure(ProvisionSettings())
 
 
 def test_another_model_timeout_is_obeyed(box):
-    box.configure(Settings(model_timeout_s=2))
+    box.configure(ProvisionSettings(model_timeout_s=2))
     try:
         started = time.perf_counter()
         events = chat(box, "[t] [[tokens=5 stall=2 ttft=0]]")
         assert text_of(events).startswith("w0 w1 ")
         assert 2 <= time.perf_counter() - started < 10
     finally:
-        box.configure(Settings())
+        box.configure(ProvisionSettings())
 
 
 def test_a_model_that_is_gone_and_comes_back(box):

@@ -4,8 +4,8 @@ import pytest
 
 from astrometer.targets.sandbox.provision import (
     ApiKey,
+    ProvisionSettings,
     RateLimit,
-    Settings,
     Strategy,
     apply_settings,
     new_password,
@@ -19,7 +19,7 @@ def written(folder, settings, password="first"):
 
 
 def test_the_first_settings_name_the_stub_model_and_astrbots_own_rate_limit(tmp_path):
-    config = written(tmp_path, Settings(model_timeout_s=7))
+    config = written(tmp_path, ProvisionSettings(model_timeout_s=7))
     (source,) = config["provider_sources"]
     assert (source["api_base"], source["timeout"]) == ("http://127.0.0.1:1/v1", 7)
     assert config["provider"][0]["id"] == config["provider_settings"]["default_provider_id"]
@@ -29,12 +29,14 @@ def test_the_first_settings_name_the_stub_model_and_astrbots_own_rate_limit(tmp_
 
 
 def test_what_a_server_wrote_into_its_settings_stays(tmp_path):
-    config = written(tmp_path, Settings())
+    config = written(tmp_path, ProvisionSettings())
     config["dashboard"] |= {"password": "changed by the server", "jwt_secret": "x"}
     config["other"] = {"kept": True}
     # AstrBot writes its settings with a byte order mark.
     (tmp_path / "cmd_config.json").write_text(json.dumps(config), encoding="utf-8-sig")
-    again = written(tmp_path, Settings(rate_limit=RateLimit(messages=2, strategy=Strategy.DISCARD)), "second")
+    again = written(
+        tmp_path, ProvisionSettings(rate_limit=RateLimit(messages=2, strategy=Strategy.DISCARD)), "second"
+    )
     assert again["dashboard"] == config["dashboard"]
     assert again["other"] == {"kept": True}
     assert again["platform_settings"]["rate_limit"] == {"time": 60, "count": 2, "strategy": "discard"}
@@ -42,9 +44,11 @@ def test_what_a_server_wrote_into_its_settings_stays(tmp_path):
 
 def test_settings_can_be_put_back():
     config = {}
-    apply_settings(config, Settings(rate_limit=RateLimit(messages=1, seconds=2), model_enabled=False))
+    apply_settings(
+        config, ProvisionSettings(rate_limit=RateLimit(messages=1, seconds=2), model_enabled=False)
+    )
     assert config["provider_settings"]["enable"] is False
-    apply_settings(config, Settings())
+    apply_settings(config, ProvisionSettings())
     assert config["provider_settings"]["enable"] is True
     assert config["platform_settings"]["rate_limit"]["count"] == 30
 

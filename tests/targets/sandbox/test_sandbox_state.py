@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from astrometer.targets.sandbox.sandbox_state import MARK, State, read_state, reap, states, stop
+from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, read_state, reap, states, stop
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def state(tmp_path, monkeypatch):
     monkeypatch.setenv("ASTROMETER_CACHE", str(tmp_path / "cache"))
     (tmp_path / "box").mkdir()
     (tmp_path / "box" / "file").touch()
-    return State(
+    return SandboxState(
         id=f"test{os.getpid()}{time.monotonic_ns()}",
         directory=str(tmp_path / "box"),
         owner_pid=os.getpid(),
@@ -47,7 +47,7 @@ def test_a_file_that_is_none_of_ours_is_no_state(tmp_path, content):
 
 def test_an_owner_whose_number_was_given_to_another_process_is_gone(state):
     assert state.owner is not None
-    assert State(**{**vars_of(state), "owner_started": 1.0}).owner is None
+    assert SandboxState(**{**vars_of(state), "owner_started": 1.0}).owner is None
 
 
 def vars_of(state):
@@ -59,7 +59,7 @@ def test_reaping_ends_marked_processes_even_those_that_ignore_signals_and_no_oth
     stubborn = sleeper(
         state, "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     )
-    bystander = sleeper(State(**{**vars_of(state), "id": f"{state.id}0"}))
+    bystander = sleeper(SandboxState(**{**vars_of(state), "id": f"{state.id}0"}))
     try:
         time.sleep(0.1)
         reap(state)
@@ -76,7 +76,7 @@ def test_stopping_what_a_killed_owner_left_behind(state):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     started = psutil.Process(gone.pid).create_time()
     gone.wait()
-    orphaned = State(**{**vars_of(state), "owner_pid": gone.pid, "owner_started": started})
+    orphaned = SandboxState(**{**vars_of(state), "owner_pid": gone.pid, "owner_started": started})
     orphaned.write()
     left = sleeper(state)
     time.sleep(0.1)
@@ -95,7 +95,7 @@ def test_an_owner_that_does_not_answer_is_killed(state):
         stdout=subprocess.PIPE,
     )
     deaf.stdout.readline()
-    owned = State(
+    owned = SandboxState(
         **{**vars_of(state), "owner_pid": deaf.pid, "owner_started": psutil.Process(deaf.pid).create_time()}
     )
     owned.write()

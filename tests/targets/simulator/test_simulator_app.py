@@ -15,13 +15,13 @@ from click.testing import CliRunner
 from astrometer.cli.sim import command
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimit, RateLimitError, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import RateLimitError, SimulatedRateLimit, SimulatorConfig
 from astrometer.targets.simulator.version_traits import UnknownVersion, Wire
 
 
 @pytest.fixture(scope="module")
 def simulator() -> Simulator:
-    return Simulator(SimulatorConfig(rate_limit=RateLimit(strategy="off")))
+    return Simulator(SimulatorConfig(rate_limit=SimulatedRateLimit(strategy="off")))
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +103,7 @@ def test_a_version_that_was_not_measured_is_refused(text: str) -> None:
 @pytest.mark.parametrize("text", ["30", "0/60", "30/60:wait", "x/y", "30/0"])
 def test_a_rate_limit_of_another_form_is_refused(text: str) -> None:
     with pytest.raises(RateLimitError, match=r"COUNT/SECONDS\[:stall\|discard\] or off expected"):
-        RateLimit.parse(text)
+        SimulatedRateLimit.parse(text)
 
 
 def test_two_starts_have_different_keys() -> None:

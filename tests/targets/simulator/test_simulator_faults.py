@@ -11,9 +11,9 @@ from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
 from astrometer.api.messages import chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.targets.serving import serve
-from astrometer.targets.simulator.faults import FaultError, FaultKind, FaultPlan, Planned
+from astrometer.targets.simulator.simulated_faults import FaultError, FaultKind, FaultPlan, Planned
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
 
 QUICK = "[[ttft=0.02 gap=0.01 tokens=8]]"
 
@@ -157,14 +157,14 @@ def test_a_freeze_stops_everybody() -> None:
 
 
 def test_a_rate_limit_that_discards_leaves_an_empty_stream() -> None:
-    for server in running(rate_limit=RateLimit(count=1, window_s=60, strategy="discard")):
+    for server in running(rate_limit=SimulatedRateLimit(count=1, window_s=60, strategy="discard")):
         assert server.chat(QUICK, session_id="s").outcome is Outcome.OK
         assert server.chat(QUICK, session_id="s").outcome is Outcome.NOT_ASKED
         assert server.chat(QUICK).outcome is Outcome.OK
 
 
 def test_a_rate_limit_that_stalls_answers_late_and_beats_meanwhile() -> None:
-    for server in running(rate_limit=RateLimit(count=1, window_s=0.8), heartbeat_s=0.2):
+    for server in running(rate_limit=SimulatedRateLimit(count=1, window_s=0.8), heartbeat_s=0.2):
         server.chat(QUICK, session_id="s")
         turn = server.chat(QUICK, session_id="s")
         assert turn.outcome is Outcome.OK

@@ -20,7 +20,7 @@ import psutil
 
 from astrometer.clock import same_clock
 from astrometer.load.launch import KEY_VARIABLES
-from astrometer.measure.accuracy import ErrorSummary, ServerAccount, Step
+from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, ServerAccount
 from astrometer.measure.histogram import Histogram
 
 RAMP_S = 2.0
@@ -64,7 +64,7 @@ class StepPlan:
         ]
 
 
-def run_step(plan: StepPlan, url: str) -> Step:
+def run_step(plan: StepPlan, url: str) -> CalibrationStep:
     """Load the golden server at `url` and compare. Raises StepFailed."""
     with tempfile.TemporaryDirectory(prefix="astrometer-calibrate-") as folder:
         out = Path(folder)
@@ -92,11 +92,11 @@ def server_account(url: str, start_s: float, end_s: float) -> dict[str, Any]:
     return account
 
 
-def assemble(plan: StepPlan, reports: Sequence[dict[str, Any]], server: dict[str, Any]) -> Step:
+def assemble(plan: StepPlan, reports: Sequence[dict[str, Any]], server: dict[str, Any]) -> CalibrationStep:
     """What each load process and the server reported -> one step."""
     lags = [Histogram.from_wire(part["health"]["lag"]).percentile(99) for part in reports]
     cpus = [part["cpu_s"] / (part["end_s"] - part["start_s"]) for part in reports]
-    return Step(
+    return CalibrationStep(
         streams=plan.streams,
         processes=plan.processes,
         gap_s=plan.gap_s,

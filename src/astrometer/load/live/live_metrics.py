@@ -15,9 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.load.live.live_state import LiveState, breathe
-from astrometer.measure.buckets import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Cell
+from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
+from astrometer.measure.tally import Stats
 
 PREFIX = "astrbot_load_"
 # name -> (the tally's metric, buckets, help)
@@ -174,7 +173,7 @@ def add_route(web_ui: Any, base_path: str, app: Callable[..., Any]) -> None:
     )
 
 
-def _counters(cells: dict[str, Cell]) -> Iterator[Metric]:
+def _counters(cells: dict[str, Stats]) -> Iterator[Metric]:
     started = CounterMetricFamily(
         f"{PREFIX}started", "Exchanges begun: turns and plain calls.", labels=["scenario"]
     )

@@ -16,9 +16,8 @@ from locust.runners import MasterRunner
 from astrometer.load.health import ProcessHealth, worst
 from astrometer.load.run import Run
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.results.run_info import GeneratorHealth
-from astrometer.measure.slo.validity import schedule_lag_limit_s
-from astrometer.measure.tally import Cell
+from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
+from astrometer.measure.tally import Stats
 
 
 def breathe() -> None:
@@ -67,9 +66,9 @@ class LiveState:
             known |= {key.scenario for key in (*run.tally.cells, *run.tally.excluded)}
         return sorted(known)
 
-    def counts(self, scenario: str) -> Cell:
+    def counts(self, scenario: str) -> Stats:
         """Of whatever began; without its histograms."""
-        total, run = Cell(), self.run
+        total, run = Stats(), self.run
         if run is not None:
             for cells in (run.tally.cells, run.tally.excluded):
                 for key, cell in cells.items():

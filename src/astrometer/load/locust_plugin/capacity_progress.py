@@ -2,37 +2,43 @@
 
 from collections.abc import Sequence
 
-from astrometer.measure.capacity.search import MAX_INVALID, Told
+from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_step import Step
+from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.capacity.search_window import results
-from astrometer.measure.slo.objectives import ObjectiveResult, Verdict
+from astrometer.measure.slo.cause_sentences import sentence
+from astrometer.measure.slo.objectives import ObjectiveResult, ObjectiveVerdict
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.units import format_duration
 
-WORDS = {Told.PASS: "PASS", Told.FAIL: "FAIL", Told.THIN: "pass?", Told.INVALID: "INVALID"}
+WORDS = {
+    StepVerdict.PASS: "PASS",
+    StepVerdict.FAIL: "FAIL",
+    StepVerdict.THIN: "pass?",
+    StepVerdict.INVALID: "INVALID",
+}
 
 
 def progress_line(
-    settings: SearchSettings, objectives: Sequence[Objective], number: int, step: Step, invalid: int = 0
+    settings: SearchSettings, objectives: Sequence[Objective], number: int, step: SearchStep, invalid: int = 0
 ) -> str:
     """`step 3   8 users  PASS   ttft_p95 312 ms (n=240)  7.9 answers/s`.
 
     `invalid`: so many windows at this level in a row, this one too, were INVALID.
     """
-    judged = [result for result, _ in results(objectives, step.cell_of, step.told)]
+    judged = [result for result, _ in results(objectives, step.cell_of, step.verdict)]
     said = "  ".join(_shown(item) for item in judged)
-    why = f"  ({'; '.join(step.causes)})" if step.causes else ""
+    why = f"  ({'; '.join(map(sentence, step.causes))})" if step.causes else ""
     load = settings.load_text(step.level)
     rate = f"{step.completed_per_s:.1f} answers/s"
     again = f"; measuring again ({invalid + 1} of {MAX_INVALID})" if 0 < invalid < MAX_INVALID else ""
-    return f"step {number:<3} {load:>11}  {WORDS[step.told]:<7}  {said}  {rate}{why}{again}"
+    return f"step {number:<3} {load:>11}  {WORDS[step.verdict]:<7}  {said}  {rate}{why}{again}"
 
 
 def _shown(item: ObjectiveResult) -> str:
     objective = item.objective
     name = objective.text.split("<")[0].split(">")[0].strip()
-    if item.value is None and item.verdict is Verdict.FAIL:
+    if item.value is None and item.verdict is ObjectiveVerdict.FAIL:
         # Whatever the answers that are missing would bring, it is lost.
         return f"{name} not reachable any more ✗ (n={item.n})"
     if item.value is None:
@@ -41,5 +47,5 @@ def _shown(item: ObjectiveResult) -> str:
         value = f"{item.value * 100:.3g} %"
     else:
         value = format_duration(item.value)
-    mark = " ✗" if item.verdict is Verdict.FAIL else ""
+    mark = " ✗" if item.verdict is ObjectiveVerdict.FAIL else ""
     return f"{name} {value}{mark} (n={item.n})"

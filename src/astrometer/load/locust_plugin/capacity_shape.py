@@ -19,11 +19,21 @@ from astrometer.load.run import Run
 from astrometer.load.schedule.arrivals import Process
 from astrometer.load.time_slots import LONGEST_S, SLOT_S, Slots, cells, slot_of
 from astrometer.measure.capacity.capacity_result import CapacityRun
-from astrometer.measure.capacity.search import Answer, Ask, End, Told, Trial, answer, decide, invalid_in_a_row
+from astrometer.measure.capacity.search import (
+    Ask,
+    SearchAnswer,
+    SearchEnd,
+    StepVerdict,
+    Trial,
+    answer,
+    decide,
+    invalid_in_a_row,
+)
 from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_step import NOTHING, Step, spoilt
-from astrometer.measure.capacity.search_window import Next, judge, margin
+from astrometer.measure.capacity.search_step import NOTHING, SearchStep
+from astrometer.measure.capacity.search_window import Next, judge_window, margin
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.slo.validity import Cause, part_causes, users_not_reached
 
 LOCAL = "local"
 PATIENCE_S = 30.0  # for turns that still run, unless --stop-timeout says otherwise
@@ -56,10 +66,10 @@ class CapacityShape(LoadTestShape):
     def _begin_anew(self) -> None:
         self._run: Run | None = None
         self._slots = Slots()
-        self._steps: list[Step] = []  # without their cells until the end
+        self._steps: list[SearchStep] = []  # without their cells until the end
         self._trials: list[Trial] = []
         self._window: _Window | None = None
-        self._answer: Answer | None = None
+        self._answer: SearchAnswer | None = None
         self._reason: str | None = None
         self._turn_s = 0.0  # how long a turn took in the last window
         self._nudges = 0
@@ -83,7 +93,7 @@ class CapacityShape(LoadTestShape):
         if window.first is not None and (step := self._look(window)) is not None:
             self._tell(step)
             following = decide(self.settings.plan, self._trials)
-            if isinstance(following, Answer):
+            if isinstance(following, SearchAnswer):
                 self._answer = following
                 return None
             self._move(following, fresh=following.level != window.ask.level)
@@ -111,7 +121,8 @@ class CapacityShape(LoadTestShape):
             settings=self.settings,
             objectives=self._run.settings.objectives,
             steps=full,
-            answer=self._answer or answer(End.STOPPED if stop is None else End.BUDGET, self._trials),
+            answer=self._answer
+            or answer(SearchEnd.STOPPED if stop is None else SearchEnd.BUDGET, self._trials),
             reason=self._reason or (None if stop is None else stop.sentence),
         )
 
@@ -131,7 +142,7 @@ class CapacityShape(LoadTestShape):
         rate = max(1.0, level / spread_s) if not self.settings.is_rate else float(max(1, level))
         return level, rate + self._nudges / 1000
 
-    def _move(self, following: Ask | Answer, *, fresh: bool) -> None:
+    def _move(self, following: Ask | SearchAnswer, *, fresh: bool) -> None:
         assert isinstance(following, Ask)
         assert self._run is not None
         now = self._run.elapsed_s
@@ -184,7 +195,7 @@ class CapacityShape(LoadTestShape):
             return [LOCAL]
         return [name for name, node in self.runner.clients.items() if node.state in LIVE]
 
-    def _look(self, window: _Window) -> Step | None:
+    def _look(self, window: _Window) -> SearchStep | None:
         """The window as a step, when it can be judged; its `cells` are those that judging needs."""
         run = self._run
         assert run is not None
@@ -200,7 +211,7 @@ class CapacityShape(LoadTestShape):
         whole = found[None]
         in_flight = max(0, whole.started - whole.outcomes.total())
         can_grow = (end - window.first) * SLOT_S < self.settings.longest_s - SLOT_S
-        said = judge(
+        said = judge_window(
             objectives,
             lambda objective: found.get(objective.scenario, NOTHING),
             thorough=window.ask.thorough,
@@ -213,11 +224,11 @@ class CapacityShape(LoadTestShape):
         window.end = end
         if said is Next.WAIT:
             return None
-        step = Step(
+        step = SearchStep(
             level=window.ask.level,
             start_s=window.first * SLOT_S,
             end_s=end * SLOT_S,
-            told=said,
+            verdict=said,
             cells=found,
             completed=self._slots.completed(window.first, end),
             unfinished=in_flight if run.elapsed_s - end * SLOT_S >= self._patience_s else 0,
@@ -226,25 +237,32 @@ class CapacityShape(LoadTestShape):
             ),
         )
         causes = self._causes(step)
-        return replace(step, told=Told.INVALID, causes=causes) if causes else step
+        return replace(step, verdict=StepVerdict.INVALID, causes=causes) if causes else step
 
-    def _causes(self, step: Step) -> list[str]:
+    def _causes(self, step: SearchStep) -> list[Cause]:
         """Why this window says nothing of the server: the generator did not do what it was asked to."""
         assert self._run is not None
         settings = self._run.settings
         by_chance = settings.arrivals is Process.POISSON
-        causes = spoilt(step, self.settings, settings.objectives, by_chance=by_chance, kinds=self._run.kinds)
+        causes = part_causes(
+            step.health,
+            settings.objectives,
+            arrived=step.cells[None].started,
+            due=self.settings.arrivals_due(step.level, step.length_s),
+            by_chance=by_chance,
+            kinds=self._run.kinds,
+        )
         if not self.settings.is_rate and self.runner is not None and not self._are_there(step.level):
-            causes.append(f"{self.runner.user_count} users instead of {step.level}")
+            causes.append(users_not_reached(self.runner.user_count, step.level))
         return causes
 
-    def _tell(self, step: Step) -> None:
+    def _tell(self, step: SearchStep) -> None:
         """The search hears of it, and people."""
         assert self._run is not None
         objectives = self._run.settings.objectives
         trial = Trial(
             level=step.level,
-            told=step.told,
+            verdict=step.verdict,
             margin=margin(objectives, step.cell_of),
             completed_per_s=step.completed_per_s,
             at_length=step.length_s >= self.settings.longest_s - SLOT_S,
@@ -265,14 +283,14 @@ class CapacityShape(LoadTestShape):
             sys.stderr.write(f"{rewrite}{line}\n")
             sys.stderr.flush()
 
-    def _why_stop(self) -> tuple[End, str | None] | None:
+    def _why_stop(self) -> tuple[SearchEnd, str | None] | None:
         assert self._run is not None
         if isinstance(self.runner, MasterRunner):
             here = {name for name, node in self.runner.clients.items() if node.state in LIVE}
             if lost := set(self._slots.processes) - here:
-                return End.WORKER_LOST, f"{len(lost)} worker(s) lost, and what they had not reported"
+                return SearchEnd.WORKER_LOST, f"{len(lost)} worker(s) lost, and what they had not reported"
         if self._run.elapsed_s > LONGEST_S - 60:
-            return End.STOPPED, f"it took longer than {LONGEST_S / 3600:.0f} hours"
+            return SearchEnd.STOPPED, f"it took longer than {LONGEST_S / 3600:.0f} hours"
         return None
 
 

@@ -19,6 +19,7 @@ from astrometer.load.locust_plugin import capacity_shape, locust_patches
 from astrometer.load.locust_plugin.web_form import USER_FIELDS
 from astrometer.load.options import OF_ONE_PROCESS
 from astrometer.load.run import ELAPSED_OPTION, Run
+from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.measure.tally import Tally
 
 DRAIN = "astrometer_drain"
@@ -183,7 +184,8 @@ class MasterSide:
         run, worker, reason = self._current(), msg.node_id, msg.data["reason"]
         self._note_workers()
         if run is not None and worker not in self._final and (reason is not None or worker in self._seen):
-            run.note_problem(f"worker {worker} could not begin: {reason or 'it does not know why'}")
+            why = f"{worker}: {reason or 'it does not know why'}"
+            run.note_cause(Cause(kind=CauseKind.WORKER_DID_NOT_BEGIN, detail=why))
         self._final.add(worker)
 
     def _tell_time(self) -> None:

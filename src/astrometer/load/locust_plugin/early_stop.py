@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from astrometer.measure.slo.objectives import Verdict, judge
+from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate_objectives
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.slo_parser import Unit
 from astrometer.units import format_duration
@@ -65,8 +65,8 @@ class Guard:
         window_s = elapsed_s - settings.warmup_s
         if settings.abort_after_s is None or window_s < max(STEP_S, settings.abort_after_s):
             return None
-        for item in judge(settings.objectives, self._run.tally, window_s):
-            if item.verdict is Verdict.FAIL:
+        for item in evaluate_objectives(settings.objectives, self._run.tally, window_s):
+            if item.verdict is ObjectiveVerdict.FAIL:
                 text = item.objective.text
                 sentence = f"objective {text!r} was not met: {_shown(item)}, n={item.n}"
                 return Stop(by=StopReason.OBJECTIVE, sentence=sentence, at_s=elapsed_s, objective=text)

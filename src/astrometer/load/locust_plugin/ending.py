@@ -20,7 +20,7 @@ def announce(measured: Mapping[str, Any]) -> None:
     verdict = measured["verdict"]
     if verdict == "NONE":
         return
-    why = measured["causes"] or [
+    why = [cause["sentence"] for cause in measured["causes"]] or [
         item["text"] for item in measured["objectives"] if item["verdict"] == verdict
     ]
     level = logging.INFO if verdict == "PASS" else logging.WARNING

@@ -13,7 +13,7 @@ from typing import Any
 from astrometer.load.live.live_state import LiveState, breathe
 from astrometer.measure.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 from astrometer.units import format_duration
 
 KEY = "streams"
@@ -104,9 +104,9 @@ def rows(state: LiveState, columns: dict[str, str]) -> list[Row]:
     return table
 
 
-def _counts(state: LiveState, columns: dict[str, str]) -> dict[str, Cell]:
+def _counts(state: LiveState, columns: dict[str, str]) -> dict[str, Stats]:
     """By column; a scenario that appeared later than the page is in "all" alone."""
-    cells: dict[str, Cell] = {title: Cell() for title in columns}
+    cells: dict[str, Stats] = {title: Stats() for title in columns}
     for scenario in state.scenarios():
         cell = state.counts(scenario)
         for title in (scenario, ALL):

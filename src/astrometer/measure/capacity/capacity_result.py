@@ -12,24 +12,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from astrometer.measure.capacity.search import Answer, End, Told
+from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
-from astrometer.measure.capacity.search_step import NOTHING, Step
+from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Evidence, evidence, results
+from astrometer.measure.slo.cause_sentences import cause_json, sentence
 from astrometer.measure.slo.objectives import ObjectiveResult, distrust
 from astrometer.measure.slo.run_verdict import Conclusion
 from astrometer.measure.slo.slo_parser import Objective
-from astrometer.measure.tally import Cell
-from astrometer.measure.wilson import Share
+from astrometer.measure.slo.validity import Cause, CauseKind
+from astrometer.measure.tally import Stats
+from astrometer.measure.wilson import Proportion
 
 CONFIDENCE = 0.95
 _Z = 1.959964
 _AT_EASE, _BROKEN = 0.5, 4.0  # of what an objective allows: a cliff is between them
 _NEAR_PEAK = 0.95
 # The answer is of the server only when the search ended in one of these ways.
-ANSWERED = frozenset({End.CONVERGED, End.MAXIMUM, End.SATURATED, End.MINIMUM})
+ANSWERED = frozenset({SearchEnd.CONVERGED, SearchEnd.MAXIMUM, SearchEnd.SATURATED, SearchEnd.MINIMUM})
 
-CellWriter = Callable[[Cell, Cell, float], dict[str, Any]]
+CellWriter = Callable[[Stats, Stats, float], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,23 +40,24 @@ class CapacityRun:
 
     settings: SearchSettings
     objectives: Sequence[Objective]
-    steps: Sequence[Step]
-    answer: Answer
+    steps: Sequence[SearchStep]
+    answer: SearchAnswer
     reason: str | None = None
 
     @property
-    def causes(self) -> list[str]:
+    def causes(self) -> list[Cause]:
         """Why the answer cannot be trusted; empty when it can."""
         if self.answer.end in ANSWERED:
             return []
         known = "nothing passed" if self.answer.passing is None else "not confirmed"
-        return [f"the search ended before its answer ({known}): {self.reason or self._reason()}"]
+        reason = f"({known}): {self.reason or self._reason()}"
+        return [Cause(kind=CauseKind.SEARCH_UNFINISHED, detail=reason)]
 
     def _reason(self) -> str:
-        if self.answer.end is not End.GENERATOR or not self.steps:
+        if self.answer.end is not SearchEnd.GENERATOR or not self.steps:
             return _REASONS[self.answer.end]
         at = self.settings.load_text(self.steps[-1].level)
-        return f"{_REASONS[End.GENERATOR]}, so nothing is known about the server at {at}"
+        return f"{_REASONS[SearchEnd.GENERATOR]}, so nothing is known about the server at {at}"
 
     @property
     def verdict(self) -> str:
@@ -68,24 +71,24 @@ class CapacityRun:
         Of the windows there those that were outvoted are left out: the rest says what the answer says.
         """
         passed = self.answer.passing is not None
-        agreeing = (Told.PASS, Told.THIN) if passed else (Told.FAIL,)
+        agreeing = (StepVerdict.PASS, StepVerdict.THIN) if passed else (StepVerdict.FAIL,)
         level = self.answer.passing if passed else self.answer.failing
-        there = pooled([step for step in self.steps if step.told in agreeing], level)
+        there = pooled([step for step in self.steps if step.verdict in agreeing], level)
         return [item for item, _ in results(self.objectives, _picker(there), agreeing[0])]
 
 
 _REASONS = {
-    End.GENERATOR: "the load generator was held up",
-    End.NO_DATA: "an objective has too few samples even in the longest window; "
+    SearchEnd.GENERATOR: "the load generator was held up",
+    SearchEnd.NO_DATA: "an objective has too few samples even in the longest window; "
     "use longer steps, or a percentile that needs fewer",
-    End.TRIALS: "the windows contradict each other; use longer steps",
-    End.BUDGET: "the token budget was spent",
-    End.STOPPED: "it was stopped",
-    End.WORKER_LOST: "a worker was lost, and what it had not reported",
+    SearchEnd.TRIALS: "the windows contradict each other; use longer steps",
+    SearchEnd.BUDGET: "the token budget was spent",
+    SearchEnd.STOPPED: "it was stopped",
+    SearchEnd.WORKER_LOST: "a worker was lost, and what it had not reported",
 }
 
 
-def conclude_search(run: CapacityRun, untrusted: Sequence[str]) -> Conclusion:
+def conclude_search(run: CapacityRun, untrusted: Sequence[Cause]) -> Conclusion:
     """The verdict of the whole run: PASS when there is an answer. `untrusted`: what else is wrong with it."""
     causes, judged = (*untrusted, *run.causes), run.judged()
     if causes:
@@ -93,11 +96,11 @@ def conclude_search(run: CapacityRun, untrusted: Sequence[str]) -> Conclusion:
     return Conclusion(verdict=run.verdict, causes=(), objectives=tuple(judged))
 
 
-def pooled(steps: Iterable[Step], level: int | None) -> dict[str | None, Cell]:
+def pooled(steps: Iterable[SearchStep], level: int | None) -> dict[str | None, Stats]:
     """All windows at a level together, those that cannot be trusted left out."""
-    cells: dict[str | None, Cell] = defaultdict(Cell)
+    cells: dict[str | None, Stats] = defaultdict(Stats)
     for step in steps:
-        if step.level == level and step.told is not Told.INVALID:
+        if step.level == level and step.verdict is not StepVerdict.INVALID:
             for name, cell in step.cells.items():
                 cells[name].merge(cell)
     return cells
@@ -105,10 +108,10 @@ def pooled(steps: Iterable[Step], level: int | None) -> dict[str | None, Cell]:
 
 def interval(run: CapacityRun) -> tuple[int | None, int | None]:
     """The lowest and the highest level that may be the capacity; None where the evidence has no end."""
-    valid = [step for step in run.steps if step.told is not Told.INVALID]
+    valid = [step for step in run.steps if step.verdict is not StepVerdict.INVALID]
     levels = sorted({step.level for step in valid})
-    failed = [step.level for step in valid if step.told is Told.FAIL]
-    passed = [step.level for step in valid if step.told is Told.PASS]
+    failed = [step.level for step in valid if step.verdict is StepVerdict.FAIL]
+    passed = [step.level for step in valid if step.verdict is StepVerdict.PASS]
     low = high = None
     for level in levels:
         found = [evidence(item, _picker(pooled(valid, level))(item)) for item in run.objectives]
@@ -123,7 +126,7 @@ def binding(run: CapacityRun) -> Objective | None:
     """The objective that breaks at the lowest failing load: the one furthest beyond what it allows."""
     if run.answer.failing is None:
         return None
-    cells = pooled([step for step in run.steps if step.told is Told.FAIL], run.answer.failing)
+    cells = pooled([step for step in run.steps if step.verdict is StepVerdict.FAIL], run.answer.failing)
     found = [evidence(item, _picker(cells)(item)) for item in run.objectives]
     broken = [item for item in found if item.n and not item.is_met(item.bad, item.n)]
     worst = max(broken or found, key=lambda item: item.use, default=None)
@@ -133,7 +136,7 @@ def binding(run: CapacityRun) -> Objective | None:
 def decline(run: CapacityRun) -> str | None:
     """`cliff`: from at ease to broken between the two loads of the answer; else `smooth`."""
     answer, objective = run.answer, binding(run)
-    if objective is None or answer.passing is None or answer.end is not End.CONVERGED:
+    if objective is None or answer.passing is None or answer.end is not SearchEnd.CONVERGED:
         return None
     below, above = (
         evidence(objective, _picker(pooled(run.steps, level))(objective)).use
@@ -146,7 +149,7 @@ def peak(run: CapacityRun) -> tuple[float, int] | None:
     """The most answers per second, and the least load that brings (nearly) as many."""
     rates: dict[int, tuple[int, float]] = {}
     for step in run.steps:
-        if step.told is not Told.INVALID:
+        if step.verdict is not StepVerdict.INVALID:
             completed, length_s = rates.get(step.level, (0, 0.0))
             rates[step.level] = completed + step.completed, length_s + step.length_s
     by_level = {level: completed / length_s for level, (completed, length_s) in rates.items()}
@@ -167,13 +170,13 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
 
     low, high = interval(run)
     bound, most = binding(run), peak(run)
-    at_passing = [s for s in run.steps if s.level == answer.passing and s.told is not Told.INVALID]
+    at_passing = [s for s in run.steps if s.level == answer.passing and s.verdict is not StepVerdict.INVALID]
     there_s = sum(step.length_s for step in at_passing)
     return {
         "search": str(settings),
         "unit": "per_s" if settings.is_rate else "users",
         "end": answer.end.value,
-        "reason": run.causes[0] if run.causes else None,
+        "reason": sentence(run.causes[0]) if run.causes else None,
         "highest_passing": load(answer.passing),
         "lowest_failing": load(answer.failing),
         "binding": None if bound is None else bound.text,
@@ -183,7 +186,7 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
         "at_highest_passing": (
             {
                 "duration_s": there_s,
-                **write(pooled(run.steps, answer.passing)[None], Cell(), there_s),
+                **write(pooled(run.steps, answer.passing)[None], Stats(), there_s),
             }
             if at_passing
             else None
@@ -193,8 +196,8 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
                 "load": load(step.level),
                 "start_s": step.start_s,
                 "end_s": step.end_s,
-                "verdict": step.told.value,
-                "causes": list(step.causes),
+                "verdict": step.verdict.value,
+                "causes": [cause_json(cause) for cause in step.causes],
                 "objectives": [_objective(*pair) for pair in _results(run, step)],
                 "unfinished": step.unfinished,
                 "completed_per_s": step.completed_per_s,
@@ -203,15 +206,15 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
                     "cpu_max": step.health.cpu_max,
                     "schedule_lag_p99_s": step.health.schedule_lag_p99_s,
                 },
-                **write(step.cells.get(None, NOTHING), Cell(), step.length_s),
+                **write(step.cells.get(None, NOTHING), Stats(), step.length_s),
             }
             for step in run.steps
         ],
     }
 
 
-def _results(run: CapacityRun, step: Step) -> list[tuple[ObjectiveResult, Evidence]]:
-    return results(run.objectives, step.cell_of, step.told)
+def _results(run: CapacityRun, step: SearchStep) -> list[tuple[ObjectiveResult, Evidence]]:
+    return results(run.objectives, step.cell_of, step.verdict)
 
 
 def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:
@@ -226,7 +229,7 @@ def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:
     }
 
 
-def _picker(cells: Mapping[str | None, Cell]) -> Callable[[Objective], Cell]:
+def _picker(cells: Mapping[str | None, Stats]) -> Callable[[Objective], Stats]:
     return lambda objective: cells.get(objective.scenario, NOTHING)
 
 
@@ -234,10 +237,10 @@ def _is_cleared(item: Evidence) -> bool:
     if item.n < item.needed or not item.is_met(item.bad, item.n):
         return False
     # A maximum, or "no errors at all", is never proven by samples: there the verdicts alone must do.
-    return item.allowed <= 0 or Share(value=item.bad / item.n, n=item.n).wilson(_Z).high < item.allowed
+    return item.allowed <= 0 or Proportion(value=item.bad / item.n, n=item.n).wilson(_Z).high < item.allowed
 
 
 def _is_condemned(item: Evidence) -> bool:
     if not item.n or item.is_met(item.bad, item.n):
         return False
-    return Share(value=item.bad / item.n, n=item.n).wilson(_Z).low > item.allowed
+    return Proportion(value=item.bad / item.n, n=item.n).wilson(_Z).low > item.allowed

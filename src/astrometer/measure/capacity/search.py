@@ -18,7 +18,7 @@ _MARGINS = (0.02, 50.0)
 _EDGE = 0.15  # of a bracket: no nearer to its ends
 
 
-class Told(StrEnum):
+class StepVerdict(StrEnum):
     """What one window said. THIN: nothing against the level, but too few samples to say PASS."""
 
     PASS = "PASS"  # noqa: S105 (a verdict, no password)
@@ -27,7 +27,7 @@ class Told(StrEnum):
     INVALID = "INVALID"
 
 
-class End(StrEnum):
+class SearchEnd(StrEnum):
     """Why a search ended."""
 
     CONVERGED = "converged"
@@ -69,7 +69,7 @@ class Trial:
     """
 
     level: int
-    told: Told
+    verdict: StepVerdict
     margin: float | None = None
     completed_per_s: float | None = None
     at_length: bool = False
@@ -84,23 +84,23 @@ class Ask:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class SearchAnswer:
     """The end. Either level is None when there is none."""
 
-    end: End
+    end: SearchEnd
     passing: int | None
     failing: int | None
 
 
-def decide(plan: SearchPlan, trials: Sequence[Trial]) -> Ask | Answer:
+def decide(plan: SearchPlan, trials: Sequence[Trial]) -> Ask | SearchAnswer:
     """The next step of a search."""
     if not trials:
         return Ask(level=plan.start, thorough=False)
     if (early := _cannot_go_on(trials)) is not None:
         return early
     last = trials[-1]
-    if last.told is Told.INVALID or _is_tied(trials, last.level):
-        return Ask(level=last.level, thorough=last.told is not Told.INVALID)
+    if last.verdict is StepVerdict.INVALID or _is_tied(trials, last.level):
+        return Ask(level=last.level, thorough=last.verdict is not StepVerdict.INVALID)
     passing, failing = bracket(trials)
     if failing is None:
         assert passing is not None  # a last trial that neither failed nor is tied
@@ -108,16 +108,16 @@ def decide(plan: SearchPlan, trials: Sequence[Trial]) -> Ask | Answer:
     if passing is None:
         if failing > plan.minimum:
             return Ask(level=max(plan.minimum, failing // 2), thorough=False)
-        return _confirm(plan, trials, (failing,)) or answer(End.MINIMUM, trials)
+        return _confirm(plan, trials, (failing,)) or answer(SearchEnd.MINIMUM, trials)
     if plan.is_narrow(passing, failing):
-        return _confirm(plan, trials, (passing, failing)) or answer(End.CONVERGED, trials)
+        return _confirm(plan, trials, (passing, failing)) or answer(SearchEnd.CONVERGED, trials)
     return Ask(level=_between(trials, passing, failing), thorough=False)
 
 
-def answer(end: End, trials: Sequence[Trial]) -> Answer:
+def answer(end: SearchEnd, trials: Sequence[Trial]) -> SearchAnswer:
     """What is known when a search ends here."""
     passing, failing = bracket(trials)
-    return Answer(end=end, passing=passing, failing=failing)
+    return SearchAnswer(end=end, passing=passing, failing=failing)
 
 
 def bracket(trials: Sequence[Trial]) -> tuple[int | None, int | None]:
@@ -134,7 +134,7 @@ def is_saturated(trials: Sequence[Trial]) -> bool:
     """Whether the last two times that the load doubled brought hardly more answers."""
     rates: dict[int, list[float]] = {}
     for trial in trials:
-        if trial.told in {Told.PASS, Told.THIN} and trial.completed_per_s is not None:
+        if trial.verdict in {StepVerdict.PASS, StepVerdict.THIN} and trial.completed_per_s is not None:
             rates.setdefault(trial.level, []).append(trial.completed_per_s)
     if not rates:
         return False
@@ -150,24 +150,28 @@ def invalid_in_a_row(trials: Sequence[Trial]) -> int:
     """How many of the last windows, all at one level, were INVALID."""
     level = trials[-1].level if trials else None
     return len(
-        list(takewhile(lambda trial: trial.told is Told.INVALID and trial.level == level, reversed(trials)))
+        list(
+            takewhile(
+                lambda trial: trial.verdict is StepVerdict.INVALID and trial.level == level, reversed(trials)
+            )
+        )
     )
 
 
-def _cannot_go_on(trials: Sequence[Trial]) -> Answer | None:
+def _cannot_go_on(trials: Sequence[Trial]) -> SearchAnswer | None:
     last = trials[-1]
     if invalid_in_a_row(trials) >= MAX_INVALID:
-        return answer(End.GENERATOR, trials)
-    if last.told is Told.THIN and last.at_length:
-        return answer(End.NO_DATA, trials)
-    return answer(End.TRIALS, trials) if len(trials) >= MAX_TRIALS else None
+        return answer(SearchEnd.GENERATOR, trials)
+    if last.verdict is StepVerdict.THIN and last.at_length:
+        return answer(SearchEnd.NO_DATA, trials)
+    return answer(SearchEnd.TRIALS, trials) if len(trials) >= MAX_TRIALS else None
 
 
-def _upwards(plan: SearchPlan, trials: Sequence[Trial], passing: int) -> Ask | Answer:
+def _upwards(plan: SearchPlan, trials: Sequence[Trial], passing: int) -> Ask | SearchAnswer:
     if passing >= plan.maximum:
-        return _confirm(plan, trials, (passing,)) or answer(End.MAXIMUM, trials)
+        return _confirm(plan, trials, (passing,)) or answer(SearchEnd.MAXIMUM, trials)
     if is_saturated(trials):
-        return _confirm(plan, trials, (passing,)) or answer(End.SATURATED, trials)
+        return _confirm(plan, trials, (passing,)) or answer(SearchEnd.SATURATED, trials)
     return Ask(level=min(2 * passing, plan.maximum), thorough=False)
 
 
@@ -175,9 +179,10 @@ def _confirm(plan: SearchPlan, trials: Sequence[Trial], levels: Sequence[int]) -
     """A window for the level with the fewest of them: taken in turns, one's backlog is not the other's."""
     missing = []
     for level in levels:
-        told = [trial.told for trial in trials if trial.level == level]
-        if max(told.count(Told.PASS), told.count(Told.FAIL)) < plan.majority:
-            missing.append((len(told) - told.count(Told.INVALID) - told.count(Told.THIN), level))
+        verdicts = [trial.verdict for trial in trials if trial.level == level]
+        if max(verdicts.count(StepVerdict.PASS), verdicts.count(StepVerdict.FAIL)) < plan.majority:
+            unsaid = verdicts.count(StepVerdict.INVALID) + verdicts.count(StepVerdict.THIN)
+            missing.append((len(verdicts) - unsaid, level))
     return Ask(level=min(missing)[1], thorough=True) if missing else None
 
 
@@ -204,10 +209,12 @@ def _margin(trials: Sequence[Trial], level: int) -> float | None:
 
 
 def _balance(trials: Sequence[Trial], level: int) -> int:
-    told = [trial.told for trial in trials if trial.level == level]
-    return told.count(Told.PASS) + told.count(Told.THIN) - told.count(Told.FAIL)
+    verdicts = [trial.verdict for trial in trials if trial.level == level]
+    return (
+        verdicts.count(StepVerdict.PASS) + verdicts.count(StepVerdict.THIN) - verdicts.count(StepVerdict.FAIL)
+    )
 
 
 def _is_tied(trials: Sequence[Trial], level: int) -> bool:
-    judged = any(trial.level == level and trial.told is not Told.INVALID for trial in trials)
+    judged = any(trial.level == level and trial.verdict is not StepVerdict.INVALID for trial in trials)
     return judged and _balance(trials, level) == 0

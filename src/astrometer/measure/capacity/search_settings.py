@@ -92,6 +92,10 @@ class SearchSettings:
         """Users, or arrivals per second."""
         return round(level * self.unit, 9) if self.is_rate else float(level)
 
+    def arrivals_due(self, level: int, length_s: float) -> float | None:
+        """In a window; None of users, of whom no rate is asked."""
+        return self.load(level) * length_s if self.is_rate else None
+
     def load_text(self, level: int) -> str:
         if self.is_rate:
             return f"{self.load(level):.4g}/s"

@@ -9,11 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from astrometer.measure.capacity.search import Told
+from astrometer.measure.capacity.search import StepVerdict
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.slo.objectives import ObjectiveResult, Verdict, evaluate, share_of
+from astrometer.measure.slo.objectives import ObjectiveResult, ObjectiveVerdict, evaluate, share_of
 from astrometer.measure.slo.slo_parser import Objective, Unit
-from astrometer.measure.tally import Cell
+from astrometer.measure.tally import Stats
 
 
 class Next(StrEnum):
@@ -68,7 +68,7 @@ class Evidence:
         return self.n >= self.needed and self.is_met(self.bad + self.in_flight, self.n + self.in_flight)
 
 
-def evidence(objective: Objective, cell: Cell) -> Evidence:
+def evidence(objective: Objective, cell: Stats) -> Evidence:
     """Count for and against. Only objectives that load can break: see `is_searchable`."""
     in_flight = max(0, cell.started - cell.outcomes.total())
     if objective.unit is Unit.SHARE:
@@ -89,18 +89,18 @@ def is_searchable(objective: Objective) -> bool:
     return objective.unit is Unit.SECONDS and objective.operator.startswith("<")
 
 
-def judge(
+def judge_window(
     objectives: Sequence[Objective],
-    cell_of: Callable[[Objective], Cell],
+    cell_of: Callable[[Objective], Stats],
     *,
     thorough: bool,
     may_wait: bool,
     may_extend: bool,
-) -> Told | Next:
+) -> StepVerdict | Next:
     """`may_wait` False: turns that still run count as bad. `may_extend` False: the window is long enough."""
     found = [evidence(objective, cell_of(objective)) for objective in objectives]
     if any(item.surely_fails for item in found):
-        return Told.FAIL
+        return StepVerdict.FAIL
     open_ = [item for item in found if not item.surely_passes]
     scarce = [item for item in open_ if item.n + item.in_flight < item.needed]
     if may_extend and any(thorough or not item.n or not item.is_met(item.bad, item.n) for item in scarce):
@@ -110,11 +110,13 @@ def judge(
     for item in open_:
         n = item.n + item.in_flight
         if n >= item.needed and not item.is_met(item.bad + item.in_flight, n):
-            return Told.FAIL
-    return Told.THIN if any(item.n + item.in_flight < item.needed for item in open_) else Told.PASS
+            return StepVerdict.FAIL
+    return (
+        StepVerdict.THIN if any(item.n + item.in_flight < item.needed for item in open_) else StepVerdict.PASS
+    )
 
 
-def margin(objectives: Sequence[Objective], cell_of: Callable[[Objective], Cell]) -> float | None:
+def margin(objectives: Sequence[Objective], cell_of: Callable[[Objective], Stats]) -> float | None:
     """The worst objective's value over its limit (of a lower limit: what it lacks over what it may lack)."""
     known = []
     for objective in objectives:
@@ -133,26 +135,27 @@ def margin(objectives: Sequence[Objective], cell_of: Callable[[Objective], Cell]
 
 
 def results(
-    objectives: Sequence[Objective], cell_of: Callable[[Objective], Cell], told: Told
+    objectives: Sequence[Objective], cell_of: Callable[[Objective], Stats], verdict: StepVerdict
 ) -> list[tuple[ObjectiveResult, Evidence]]:
-    """Each objective as it came out, for the report, and never another verdict than `told`.
+    """Each objective as it came out, for the report, and never against `verdict`.
 
-    What was told while turns still ran counted some of them as bad that have ended well since: then the
+    What was said while turns still ran counted some of them as bad that have ended well since: then the
     objective that was nearest to its limit is the one that failed. A window that is not trusted passes or
     fails nothing.
     """
     found = [(evaluate(item, cell_of(item)), evidence(item, cell_of(item))) for item in objectives]
-    if told is Told.THIN:
+    if verdict is StepVerdict.THIN:
         return found
     verdicts = [
-        _SAID.get(told, Verdict.FAIL if item.surely_fails else result.verdict) for result, item in found
+        _SAID.get(verdict, ObjectiveVerdict.FAIL if item.surely_fails else result.verdict)
+        for result, item in found
     ]
-    if told is Told.FAIL and Verdict.FAIL not in verdicts:
-        verdicts[max(range(len(found)), key=lambda number: found[number][1].use)] = Verdict.FAIL
-    return [
-        (replace(result, verdict=verdict), item)
-        for (result, item), verdict in zip(found, verdicts, strict=True)
-    ]
+    if verdict is StepVerdict.FAIL and ObjectiveVerdict.FAIL not in verdicts:
+        verdicts[max(range(len(found)), key=lambda number: found[number][1].use)] = ObjectiveVerdict.FAIL
+    return [(replace(result, verdict=own), item) for (result, item), own in zip(found, verdicts, strict=True)]
 
 
-_SAID = {Told.PASS: Verdict.PASS, Told.INVALID: Verdict.INVALID}  # of each and every objective
+_SAID = {
+    StepVerdict.PASS: ObjectiveVerdict.PASS,
+    StepVerdict.INVALID: ObjectiveVerdict.INVALID,
+}  # of each and every objective

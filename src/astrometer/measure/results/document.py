@@ -8,44 +8,30 @@ import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from astrometer.measure.capacity.capacity_result import conclude_search, describe
 from astrometer.measure.delivery import Observed
-from astrometer.measure.results.run_info import GeneratorHealth, RunInfo
-from astrometer.measure.results.schema import SCHEMA_VERSION, upgrade
-from astrometer.measure.results.stats import cell_json, delivery_json, objective_json, uploads_json
+from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.results.stats import delivery_json, objective_json, stats_json, uploads_json
+from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
-from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage, spoilt
-from astrometer.measure.slo.validity import strained
-from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
+from astrometer.measure.slo.validity import Cause, GeneratorHealth, run_causes, stage_causes
+from astrometer.measure.tally import Stats, Tally
 from astrometer.measure.windows import Window
 
 FILE_NAME = "results.json"
+SCHEMA_VERSION = 2
 # What code that reads a file stumbles over when the file does not follow the schema.
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
 class ResultsError(ValueError):
     """A results file that cannot be read, with the file and the reason."""
-
-
-def invalid_causes(generator: GeneratorHealth, tally: Tally) -> list[str]:
-    """Return why the run cannot be trusted; empty when it can."""
-    causes = strained(generator, generator.schedule_lag_limit_s)
-    if generator.lost_workers:
-        since = (
-            "" if generator.lost_from_s is None else f": all from {generator.lost_from_s:.1f} s of the run on"
-        )
-        causes.append(f"{generator.lost_workers} worker(s) lost, and what they had not yet reported{since}")
-    if not tally.cells:
-        causes.append("nothing was measured: no exchange began in the window")
-    if tally.in_flight:
-        causes.append(f"{tally.in_flight} exchange(s) started and never accounted for")
-    return causes
 
 
 def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> dict[str, Any]:
@@ -56,25 +42,21 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     generator = info.generator
     if info.capacity is not None:
         generator = GeneratorHealth(lost_workers=generator.lost_workers)
-    causes = [*invalid_causes(generator, tally), *info.problems]
-    if im_delivery is not None and im_delivery.forgotten:
-        causes.append(f"the IM sink forgot {im_delivery.forgotten} message(s) before they were read")
-    if info.arrivals is not None and info.arrivals.fell_short:
-        causes.append(
-            f"{info.arrivals.intended} arrivals instead of about {info.arrivals.expected:.0f}: "
-            "the requested rate was not reached"
-        )
+    forgotten = 0 if im_delivery is None else im_delivery.forgotten
+    causes = [*run_causes(generator, tally, info.arrivals, forgotten), *info.causes]
     trusted = not causes
     reached = [stage for stage in info.stages if stage.start_s < info.duration_s]
     by_chance = info.arrivals is not None and info.arrivals.by_chance
     kinds = info.arrivals.kinds if info.arrivals is not None else 1
     badly = [
-        spoilt(stage, tally.stages.get(number, Cell()), info.objectives, by_chance=by_chance, kinds=kinds)
+        stage_causes(
+            stage, tally.stages.get(number, Stats()), info.objectives, by_chance=by_chance, kinds=kinds
+        )
         for number, stage in enumerate(reached)
     ]
     if trusted:
         causes += [
-            f"stage {stage.name!r}: {cause}"
+            replace(cause, stage=stage.name)
             for stage, found in zip(reached, badly, strict=True)
             if min(stage.end_s, info.duration_s) - stage.start_s >= LONG_ENOUGH_S
             for cause in found
@@ -85,11 +67,11 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop)
     keys = sorted({*tally.cells, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
-    nothing = Cell()
+    nothing = Stats()
     return {
         "schema_version": SCHEMA_VERSION,
         "verdict": end.verdict,
-        "causes": list(end.causes),
+        "causes": [cause_json(cause) for cause in end.causes],
         "stopped": None if info.stop is None else info.stop.to_json(),
         "scenario": info.scenario,
         "target": {"url": info.url, "version": info.version, "kind": info.kind},
@@ -104,19 +86,19 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "command": list(info.command),
         "environment": dict(info.environment),
         "stall_threshold_s": info.stall_threshold_s,
-        **cell_json(total, tally.total_excluded(), window_s),
+        **stats_json(total, tally.total_excluded(), window_s),
         "objectives": [objective_json(item) for item in end.objectives],
         "generator": asdict(info.generator),
         "im_delivery": None if im_delivery is None else delivery_json(im_delivery),
         "uploads": uploads_json(tally, window_s),
         "scenarios": {
-            name: cell_json(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
+            name: stats_json(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios
         },
         "operations": [
             {
                 "scenario": key.scenario,
                 "operation": key.operation,
-                **cell_json(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
+                **stats_json(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
             }
             for key in keys
         ],
@@ -125,11 +107,11 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             _stage(stage, number, tally, info, causes=found, trusted=trusted and not found)
             for number, (stage, found) in enumerate(zip(reached, badly, strict=True))
         ],
-        "capacity": None if info.capacity is None else describe(info.capacity, cell_json),
+        "capacity": None if info.capacity is None else describe(info.capacity, stats_json),
         "timeline": {
             "step_s": tally.timeline.step_s,
             "steps": [
-                {"t_s": step - info.start, **cell_json(cell, nothing, tally.timeline.step_s)}
+                {"t_s": step - info.start, **stats_json(cell, nothing, tally.timeline.step_s)}
                 for step, cell in tally.timeline.items()
             ],
         },
@@ -150,7 +132,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a results file, or that of a directory, of this schema or an older one. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        results = json.loads(file.read_text("utf-8"))
+        results: dict[str, Any] = json.loads(file.read_text("utf-8"))
     except OSError as exc:
         raise ResultsError(f"{file}: cannot be read ({exc.strerror})") from exc
     except ValueError as exc:
@@ -163,7 +145,7 @@ def read(path: Path) -> dict[str, Any]:
             f"{file}: schema_version {version} is newer than this astrometer ({SCHEMA_VERSION})"
         )
     with following_schema(file):
-        return upgrade(results)
+        return results
 
 
 @contextmanager
@@ -177,7 +159,7 @@ def following_schema(file: Path) -> Iterator[None]:
 
 
 def _stage(
-    stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, causes: Sequence[str], trusted: bool
+    stage: LoadStage, number: int, tally: Tally, info: RunInfo, *, causes: Sequence[Cause], trusted: bool
 ) -> dict[str, Any]:
     """Its rates divide by the part of it that was in the window."""
     end_s = min(stage.end_s, info.duration_s)
@@ -191,7 +173,7 @@ def _stage(
         "rate_per_s": stage.peak if stage.is_rate else None,
         "loop_lag_p99_s": stage.loop_lag_p99_s,
         "arrivals_due": stage.due,
-        "causes": list(causes),
+        "causes": [cause_json(cause) for cause in causes],
         "objectives": [objective_json(item) for item in judged],
-        **cell_json(tally.stages.get(number, Cell()), Cell(), length_s),
+        **stats_json(tally.stages.get(number, Stats()), Stats(), length_s),
     }

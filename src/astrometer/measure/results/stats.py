@@ -9,11 +9,11 @@ from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import METRICS
-from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.tally import Stats, Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 
 
-def cell_json(cell: Cell, excluded: Cell, duration_s: float) -> dict[str, Any]:
+def stats_json(cell: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
     """`turns` accounts for everything; all else is of the window alone."""
     ended = cell.outcomes.total()
     return {
@@ -55,7 +55,7 @@ def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:
                 "name": NAMES[number],
                 "up_to_bytes": up_to_bytes(number),
                 "throughput_bytes_per_s": throughput(cell.ok["upload_pace"]),
-                **cell_json(cell, Cell(), window_s),
+                **stats_json(cell, Stats(), window_s),
             }
             for number, cell in sorted(tally.sizes.items())
         ],

@@ -12,10 +12,10 @@ from astrometer.measure.slo.slo_parser import (
     Objective,
     Unit,
 )
-from astrometer.measure.tally import Cell, Tally
+from astrometer.measure.tally import Stats, Tally
 
 
-class Verdict(StrEnum):
+class ObjectiveVerdict(StrEnum):
     """INVALID: it was measured, but the run cannot be trusted."""
 
     PASS = "PASS"  # noqa: S105 (a verdict, no password)
@@ -29,12 +29,12 @@ class ObjectiveResult:
     """How an objective came out; `value` in the objective's unit, None without enough samples."""
 
     objective: Objective
-    verdict: Verdict
+    verdict: ObjectiveVerdict
     value: float | None
     n: int
 
 
-def evaluate(objective: Objective, cell: Cell, window_s: float | None = None) -> ObjectiveResult:
+def evaluate(objective: Objective, cell: Stats, window_s: float | None = None) -> ObjectiveResult:
     """Judge one objective on merged measurements. `window_s`: what a rate divides by.
 
     Latency is judged on all attempts, in which a failure is infinitely slow.
@@ -50,11 +50,9 @@ def evaluate(objective: Objective, cell: Cell, window_s: float | None = None) ->
     return _result(objective, value, histogram.n)
 
 
-def evaluate_all(objectives: Sequence[Objective], cell: Cell) -> list[ObjectiveResult]:
-    return [evaluate(objective, cell) for objective in objectives]
-
-
-def judge(objectives: Sequence[Objective], tally: Tally, window_s: float) -> list[ObjectiveResult]:
+def evaluate_objectives(
+    objectives: Sequence[Objective], tally: Tally, window_s: float
+) -> list[ObjectiveResult]:
     """All of them on a whole tally, each on its scenario. Cheap enough to be asked while a test runs."""
     results = []
     for objective in objectives:
@@ -66,7 +64,8 @@ def judge(objectives: Sequence[Objective], tally: Tally, window_s: float) -> lis
 def distrust(judged: Iterable[ObjectiveResult]) -> list[ObjectiveResult]:
     """The same of a run that cannot be trusted: nothing that was measured passes or fails."""
     return [
-        item if item.verdict is Verdict.NO_DATA else replace(item, verdict=Verdict.INVALID) for item in judged
+        item if item.verdict is ObjectiveVerdict.NO_DATA else replace(item, verdict=ObjectiveVerdict.INVALID)
+        for item in judged
     ]
 
 
@@ -89,7 +88,7 @@ def scenario_goals(objectives: Sequence[Objective]) -> Mapping[str, Mapping[str,
     return {name: goals(objectives, name) for name in names}
 
 
-def share_of(metric: str, cell: Cell) -> tuple[int, int]:
+def share_of(metric: str, cell: Stats) -> tuple[int, int]:
     """What a share counts, and of how many."""
     ended = cell.outcomes.total()
     if metric == "stalls":
@@ -101,6 +100,6 @@ def share_of(metric: str, cell: Cell) -> tuple[int, int]:
 
 def _result(objective: Objective, value: float | None, n: int) -> ObjectiveResult:
     if value is None or math.isnan(value):
-        return ObjectiveResult(objective=objective, verdict=Verdict.NO_DATA, value=None, n=n)
-    verdict = Verdict.PASS if objective.met_by(value) else Verdict.FAIL
+        return ObjectiveResult(objective=objective, verdict=ObjectiveVerdict.NO_DATA, value=None, n=n)
+    verdict = ObjectiveVerdict.PASS if objective.met_by(value) else ObjectiveVerdict.FAIL
     return ObjectiveResult(objective=objective, verdict=verdict, value=value, n=n)

@@ -5,9 +5,16 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from astrometer.measure.slo.objectives import ObjectiveResult, Verdict, distrust, evaluate, judge
+from astrometer.measure.slo.objectives import (
+    ObjectiveResult,
+    ObjectiveVerdict,
+    distrust,
+    evaluate,
+    evaluate_objectives,
+)
 from astrometer.measure.slo.slo_parser import Objective
-from astrometer.measure.tally import Cell, StageKey, Tally
+from astrometer.measure.slo.validity import Cause, no_data
+from astrometer.measure.tally import StageKey, Stats, Tally
 
 
 class StopReason(StrEnum):
@@ -43,7 +50,7 @@ class Conclusion:
     """The end of it. `causes`: why it is INVALID, empty when it is not."""
 
     verdict: str
-    causes: tuple[str, ...]
+    causes: tuple[Cause, ...]
     objectives: tuple[ObjectiveResult, ...]
 
 
@@ -52,14 +59,14 @@ def conclude(
     objectives: Sequence[Objective],
     window_s: float,
     *,
-    untrusted: Iterable[str] = (),
+    untrusted: Iterable[Cause] = (),
     stop: Stop | None = None,
 ) -> Conclusion:
     """Judge a run. `untrusted`: what else makes it INVALID.
 
     A run that an objective ended has failed, whether or not the others had enough samples by then.
     """
-    judged = judge(objectives, tally, window_s)
+    judged = evaluate_objectives(objectives, tally, window_s)
     causes = list(untrusted)
     if causes:
         judged = distrust(judged)
@@ -67,19 +74,19 @@ def conclude(
     if stop is not None and failed_early and not causes:
         # What was drained afterwards cannot make good why it was ended.
         judged = [
-            replace(item, verdict=Verdict.FAIL) if item.objective.text == stop.objective else item
+            replace(item, verdict=ObjectiveVerdict.FAIL) if item.objective.text == stop.objective else item
             for item in judged
         ]
     if not failed_early:
-        causes += [_no_data(item, tally) for item in judged if item.verdict is Verdict.NO_DATA]
+        causes += [no_data(item, tally) for item in judged if item.verdict is ObjectiveVerdict.NO_DATA]
     if causes:
         verdict = "INVALID"
     elif failed_early:
-        verdict = Verdict.FAIL.value
+        verdict = ObjectiveVerdict.FAIL.value
     elif not judged:
         verdict = "NONE"
     else:
-        verdict = "PASS" if all(item.verdict is Verdict.PASS for item in judged) else "FAIL"
+        verdict = "PASS" if all(item.verdict is ObjectiveVerdict.PASS for item in judged) else "FAIL"
     return Conclusion(verdict=verdict, causes=tuple(causes), objectives=tuple(judged))
 
 
@@ -87,7 +94,7 @@ def judge_stage(
     objectives: Sequence[Objective], tally: Tally, number: int, length_s: float, *, trusted: bool
 ) -> list[ObjectiveResult]:
     """The same objectives on what began in one stage. `trusted` False: the stage is not, or the whole run."""
-    nothing = Cell()
+    nothing = Stats()
     whole = tally.stages.get(number, nothing)
     judged = []
     for objective in objectives:
@@ -95,12 +102,3 @@ def judge_stage(
         cell = whole if own is None else tally.stage_scenarios.get(StageKey(number, own), nothing)
         judged.append(evaluate(objective, cell, length_s))
     return judged if trusted else distrust(judged)
-
-
-def _no_data(item: ObjectiveResult, tally: Tally) -> str:
-    objective = item.objective
-    ran = {key.scenario for key in (*tally.cells, *tally.excluded)}
-    if objective.scenario is not None and objective.scenario not in ran:
-        there = f"; there were {', '.join(sorted(ran))}" if ran else ""
-        return f"objective {objective.text!r}: no scenario {objective.scenario!r} ran{there}"
-    return f"objective {objective.text!r} has too few samples (n={item.n})"

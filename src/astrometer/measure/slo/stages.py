@@ -1,13 +1,8 @@
-"""One stage of a load's profile: what was asked of the load generator in it, and did it do that? Pure."""
+"""The stages of a load's profile: what was asked of the load generator in each. Pure."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-from astrometer.measure.capacity.search_step import StepHealth
-from astrometer.measure.slo.slo_parser import Objective
-from astrometer.measure.slo.validity import held_up
-from astrometer.measure.tally import Cell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,22 +29,3 @@ LONG_ENOUGH_S = 10.0
 def stage_at(starts_s: Sequence[float], elapsed_s: float) -> int:
     """The number of the stage that goes on then; the first and the last have no end."""
     return max(0, bisect_right(starts_s, elapsed_s) - 1)
-
-
-def spoilt(
-    stage: LoadStage, cell: Cell, objectives: Sequence[Objective], *, by_chance: bool, kinds: int = 1
-) -> list[str]:
-    """What the load generator could not bear in this stage, and a rate that it did not reach, in words.
-
-    `by_chance`: arrivals are Poisson's; `kinds`: of users, each with a schedule of its own.
-    """
-    lag = cell.schedule_lag()
-    health = StepHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99))
-    return held_up(
-        health,
-        objectives,
-        arrived=lag.n + cell.outcomes["dropped"],
-        due=stage.due,
-        by_chance=by_chance,
-        kinds=kinds,
-    )

@@ -1,39 +1,126 @@
-"""How late, busy and short of arrivals may the load generator be before its numbers say nothing? Pure."""
+"""Evidence about the load generator and the samples -> why a run, a stage or a window is INVALID. Pure.
+
+The one answer to that question: the limits, the kinds of causes, and what each is found by. A cause is a kind
+and its values; `cause_sentences` makes the sentence for people.
+"""
 
 import math
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from enum import StrEnum
+from typing import Any
 
+from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Objective, Unit
-from astrometer.units import told_apart
+from astrometer.measure.slo.stages import LoadStage
+from astrometer.measure.tally import Stats, Tally
 
 MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that was asked for
 OBJECTIVE_SHARE = 0.1
-LAG_BY_OBJECTIVE = ", a tenth of an objective's limit"
 MAX_LOOP_LAG_S = 0.020  # p99
 MAX_CPU = 0.90
 ENOUGH = 0.95  # of the arrivals that were asked for
 # The lag is inside of the effective ones; and a server that is asked in clumps has another TTFT.
-SPOILT = ("ttft", "ttft_text", "ttft_effective", "e2e_effective", "duration_effective")
+LAG_SENSITIVE = ("ttft", "ttft_text", "ttft_effective", "e2e_effective", "duration_effective")
 
 
-class Health(Protocol):
-    """How the load generator did, in a run or in a window of it. None: not known."""
+class CauseKind(StrEnum):
+    """The closed list; values of `causes[].kind` in `results.json`."""
+
+    LOOP_LAG = "loop_lag"  # p99 in seconds
+    SCHEDULE_LAG = "schedule_lag"  # p99 in seconds
+    CPU = "cpu"  # the busiest process's share of one core
+    EXHAUSTED = "exhausted"  # the generator's own files, ports, memory or threads; `detail` says which
+    WORKERS_LOST = "workers_lost"  # how many, and since when
+    WORKER_DID_NOT_BEGIN = "worker_did_not_begin"
+    RATE_NOT_REACHED = "rate_not_reached"  # arrivals, of those that were due
+    USERS_NOT_REACHED = "users_not_reached"  # most users at once, of those requested
+    NOTHING_MEASURED = "nothing_measured"
+    UNACCOUNTED = "unaccounted"  # exchanges that began and of which nothing more is known
+    TOO_FEW_SAMPLES = "too_few_samples"  # samples of an objective
+    NO_SUCH_SCENARIO = "no_such_scenario"  # an objective of a scenario that did not run
+    IM_FORGOTTEN = "im_forgotten"  # messages that the sink no longer had
+    IM_NOT_MEASURED = "im_not_measured"
+    SEARCH_UNFINISHED = "search_unfinished"  # a capacity search without an answer
 
     @property
-    def loop_lag_p99_s(self) -> float | None: ...
+    def is_generator(self) -> bool:
+        """Whether a better load generator would have measured well."""
+        return self in _GENERATOR
+
+
+_GENERATOR = {CauseKind.LOOP_LAG, CauseKind.SCHEDULE_LAG, CauseKind.CPU, CauseKind.EXHAUSTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cause:
+    """One reason. `value` is what was found and `limit` what should have been, in the unit of the kind.
+
+    `at_s`: since the run's start. `stage`: when it concerns one stage only. `detail`: text from outside.
+    """
+
+    kind: CauseKind
+    value: float | None = None
+    limit: float | None = None
+    at_s: float | None = None
+    stage: str | None = None
+    objective: str | None = None
+    scenario: str | None = None
+    detail: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """All but the sentence."""
+        return {**asdict(self), "kind": self.kind.value}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratorHealth:
+    """How well the load generator itself did: the worst of its processes. CPU is a share of one core.
+
+    Of a run, a stage or a window; None: not known.
+    """
+
+    processes: int = 1
+    loop_lag_p99_s: float | None = None
+    loop_lag_max_s: float | None = None
+    cpu_max: float | None = None
+    schedule_lag_p99_s: float | None = None
+    schedule_lag_limit_s: float = MAX_SCHEDULE_LAG_S
+    streams_peak: int | None = None  # most chats under way at once, of the process nearest to its limit
+    streams_calibrated: int | None = None  # as many as it measures well; None: never calibrated
+    lost_workers: int = 0
+    lost_from_s: float | None = None  # since the run's start: from when on a lost worker is not known of
+    user_errors: int = 0  # exceptions of the locustfile's own code, of all processes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenArrivals:
+    """The arrivals of an open model in the whole run: how many there should have been, and were."""
+
+    process: str
+    seed: int
+    rate_per_s: float
+    expected: float
+    intended: int
+    kinds: int = 1  # of users, each with a schedule of its own
+
     @property
-    def schedule_lag_p99_s(self) -> float | None: ...
+    def fell_short(self) -> bool:
+        """Far too few."""
+        return fell_short(self.intended, self.expected, by_chance=self.by_chance, kinds=self.kinds)
+
     @property
-    def cpu_max(self) -> float | None: ...
+    def by_chance(self) -> bool:
+        """Of `constant` arrivals chance explains nothing."""
+        return self.process != "constant"
 
 
 def schedule_lag_limit_s(objectives: Iterable[Objective] = ()) -> float:
-    """50 ms, or a tenth of the strictest limit on a metric that lateness spoils."""
+    """50 ms, or a tenth of the strictest limit on a metric that lateness changes."""
     limits = (
         objective.limit * OBJECTIVE_SHARE
         for objective in objectives
-        if objective.metric in SPOILT
+        if objective.metric in LAG_SENSITIVE
         and objective.unit is Unit.SECONDS
         and objective.operator.startswith("<")
     )
@@ -50,38 +137,95 @@ def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int 
     return arrivals < ENOUGH * expected - slack
 
 
-def strained(health: Health, lag_limit_s: float) -> list[str]:
-    """What it could not bear, in words. `lag_limit_s`: of `schedule_lag_limit_s`."""
-    causes = [
-        "{name} {} ms is above {} ms{why}".format(*told_apart(value * 1e3, limit_s * 1e3), name=name, why=why)
-        for name, value, limit_s, why in (
-            ("event-loop lag p99", health.loop_lag_p99_s, MAX_LOOP_LAG_S, ""),
-            (
-                "schedule lag p99",
-                health.schedule_lag_p99_s,
-                lag_limit_s,
-                LAG_BY_OBJECTIVE if lag_limit_s < MAX_SCHEDULE_LAG_S else "",
-            ),
-        )
-        if value is not None and value > limit_s
+def generator_causes(health: GeneratorHealth) -> list[Cause]:
+    """Limits that the load generator was beyond."""
+    found = (
+        (CauseKind.LOOP_LAG, health.loop_lag_p99_s, MAX_LOOP_LAG_S),
+        (CauseKind.SCHEDULE_LAG, health.schedule_lag_p99_s, health.schedule_lag_limit_s),
+        (CauseKind.CPU, health.cpu_max, MAX_CPU),
+    )
+    return [
+        Cause(kind=kind, value=value, limit=limit)
+        for kind, value, limit in found
+        if value is not None and value > limit
     ]
-    if health.cpu_max is not None and health.cpu_max > MAX_CPU:
-        share, limit = told_apart(health.cpu_max * 100, MAX_CPU * 100)
-        causes.append(f"CPU of a load process {share}% is above {limit}%")
+
+
+def run_causes(
+    health: GeneratorHealth, tally: Tally, arrivals: OpenArrivals | None = None, im_forgotten: int = 0
+) -> list[Cause]:
+    """Of a whole run. `arrivals` None: closed model."""
+    causes = generator_causes(health)
+    if health.lost_workers:
+        causes.append(lost_workers(health.lost_workers, health.lost_from_s))
+    if not tally.cells:
+        causes.append(Cause(kind=CauseKind.NOTHING_MEASURED))
+    if tally.in_flight:
+        causes.append(Cause(kind=CauseKind.UNACCOUNTED, value=tally.in_flight))
+    if im_forgotten:
+        causes.append(Cause(kind=CauseKind.IM_FORGOTTEN, value=im_forgotten))
+    if arrivals is not None and arrivals.fell_short:
+        causes.append(rate_not_reached(arrivals.intended, arrivals.expected))
     return causes
 
 
-def held_up(
-    health: Health,
+def part_causes(
+    health: GeneratorHealth,
     objectives: Iterable[Objective],
     *,
     arrived: int,
     due: float | None,
     by_chance: bool,
-    kinds: int,
-) -> list[str]:
-    """What it could not bear, and a rate that it did not reach. `due` None: no rate was asked for."""
-    causes = strained(health, schedule_lag_limit_s(objectives))
+    kinds: int = 1,
+) -> list[Cause]:
+    """Of a part of a run, a window of a search for instance. `due` None: no rate was asked for.
+
+    `by_chance`: arrivals are Poisson's; `kinds`: of users, each with a schedule of its own.
+    """
+    causes = generator_causes(replace(health, schedule_lag_limit_s=schedule_lag_limit_s(objectives)))
     if due is not None and fell_short(arrived, due, by_chance=by_chance, kinds=kinds):
-        causes.append(f"{arrived} arrivals instead of about {due:.0f}: the rate was not reached")
+        causes.append(rate_not_reached(arrived, due))
     return causes
+
+
+def stage_causes(
+    stage: LoadStage, stats: Stats, objectives: Sequence[Objective], *, by_chance: bool, kinds: int = 1
+) -> list[Cause]:
+    """Of one stage of the load's profile."""
+    lag = stats.schedule_lag()
+    return part_causes(
+        GeneratorHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99)),
+        objectives,
+        arrived=lag.n + stats.outcomes["dropped"],
+        due=stage.due,
+        by_chance=by_chance,
+        kinds=kinds,
+    )
+
+
+def no_data(item: ObjectiveResult, tally: Tally) -> Cause:
+    """Of an objective that could not be judged."""
+    objective = item.objective
+    ran = {key.scenario for key in (*tally.cells, *tally.excluded)}
+    if objective.scenario is not None and objective.scenario not in ran:
+        return Cause(
+            kind=CauseKind.NO_SUCH_SCENARIO,
+            objective=objective.text,
+            scenario=objective.scenario,
+            detail=", ".join(sorted(ran)) or None,
+        )
+    return Cause(
+        kind=CauseKind.TOO_FEW_SAMPLES, objective=objective.text, scenario=objective.scenario, value=item.n
+    )
+
+
+def rate_not_reached(arrived: int, due: float) -> Cause:
+    return Cause(kind=CauseKind.RATE_NOT_REACHED, value=arrived, limit=due)
+
+
+def users_not_reached(users: int, requested: int) -> Cause:
+    return Cause(kind=CauseKind.USERS_NOT_REACHED, value=users, limit=requested)
+
+
+def lost_workers(count: int, from_s: float | None = None) -> Cause:
+    return Cause(kind=CauseKind.WORKERS_LOST, value=count, at_s=from_s)

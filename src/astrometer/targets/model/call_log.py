@@ -12,7 +12,7 @@ KEPT = 10_000
 LONGEST_PROMPT = 2_000
 
 
-class End(StrEnum):
+class CallEnd(StrEnum):
     """How the stub ended a request."""
 
     FINISHED = "finished"
@@ -23,7 +23,7 @@ class End(StrEnum):
 
 
 @dataclass(slots=True, kw_only=True)
-class Entry:
+class ModelCall:
     """One request. Times are `perf_counter` seconds of the machine; None when it has not happened."""
 
     number: int
@@ -37,7 +37,7 @@ class Entry:
     first_token_time: float | None = None
     last_token_time: float | None = None
     tokens_sent: int = 0
-    end: End | None = None
+    end: CallEnd | None = None
     end_time: float | None = None
 
     def token(self, now_s: float, count: int = 1) -> None:
@@ -47,22 +47,22 @@ class Entry:
         self.tokens_sent += count
 
 
-class Journal:
+class CallLog:
     """The last `kept` requests, and counts of all of them."""
 
     def __init__(self, kept: int = KEPT) -> None:
-        self._entries: deque[Entry] = deque(maxlen=kept)
+        self._entries: deque[ModelCall] = deque(maxlen=kept)
         self._received = 0
-        self._ends: Counter[End] = Counter()
+        self._ends: Counter[CallEnd] = Counter()
         self._titles = 0
         self._in_flight = 0
         self._numbers = 0
         self._rejected = 0
 
-    def received(self, now_s: float, prompt: Prompt, script: ModelScript) -> Entry:
+    def received(self, now_s: float, prompt: Prompt, script: ModelScript) -> ModelCall:
         """Begin an entry. Title requests are listed, but counted apart."""
         self._numbers += 1
-        entry = Entry(
+        entry = ModelCall(
             number=self._numbers,
             time=now_s,
             prompt=prompt.text[-LONGEST_PROMPT:],
@@ -83,7 +83,7 @@ class Journal:
         """A request that could not be read, or whose directive is malformed: counted, not listed."""
         self._rejected += 1
 
-    def ended(self, entry: Entry, end: End, now_s: float) -> None:
+    def ended(self, entry: ModelCall, end: CallEnd, now_s: float) -> None:
         entry.end = end
         entry.end_time = now_s
         self._in_flight -= 1
@@ -95,7 +95,7 @@ class Journal:
 
     def stats(self) -> dict[str, int]:
         """`received` is the sum of the five ends and of what still runs; titles and rejected are apart."""
-        ends = {end.value: self._ends[end] for end in End}
+        ends = {end.value: self._ends[end] for end in CallEnd}
         return {
             "received": self._received,
             **ends,

@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 
 from astrometer.targets.cutting import cut
 from astrometer.targets.messenger.sink import Sink, answer_sink
-from astrometer.targets.model.call_log import End, Entry, Journal
+from astrometer.targets.model.call_log import CallEnd, CallLog, ModelCall
 from astrometer.targets.model.completions import DONE, Completion, Prompt, error_body, read_prompt, usage_of
 from astrometer.targets.script import Fail, ModelScript, script_for
 
@@ -27,10 +27,10 @@ TITLE = ModelScript(ttft_s=0, gap_s=0, say="Stub title")
 GARBAGE = b'data: {"choices": [{"delta": {"content": "\xff\xfe\x00}}\n\n'
 
 
-class Answer(Response):
+class ModelAnswer(Response):
     """One completion as it goes out: notices when its client leaves, can cut, can fall silent."""
 
-    def __init__(self, prompt: Prompt, script: ModelScript, entry: Entry, journal: Journal) -> None:
+    def __init__(self, prompt: Prompt, script: ModelScript, entry: ModelCall, journal: CallLog) -> None:
         self.prompt = prompt
         self.script = script
         self.entry = entry
@@ -43,14 +43,14 @@ class Answer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         leaving = asyncio.create_task(_left(receive))
         answering = asyncio.create_task(self._answer(send))
-        end = End.ABORTED
+        end = CallEnd.ABORTED
         try:
             await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if answering.done():
                 end = answering.result()
-                if end is End.DROPPED:
+                if end is CallEnd.DROPPED:
                     await cut(scope, receive)
-                elif end is End.STALLED:
+                elif end is CallEnd.STALLED:
                     await leaving
         finally:
             for task in (answering, leaving):
@@ -58,38 +58,38 @@ class Answer(Response):
             await asyncio.gather(answering, leaving, return_exceptions=True)
             self.journal.ended(self.entry, end, perf_counter())
 
-    async def _answer(self, send: Send) -> End:
+    async def _answer(self, send: Send) -> CallEnd:
         fail = self.script.fail
         if fail is Fail.REFUSE:
-            return End.DROPPED
+            return CallEnd.DROPPED
         if fail and fail.status:
             status = self.entry.status = fail.status
             await self._send_json(send, status, error_body(status, f"scripted failure {status}"))
-            return End.FAILED
+            return CallEnd.FAILED
         self.entry.status = 200
         return await (self._stream(send) if self.prompt.streaming else self._whole(send))
 
-    async def _stream(self, send: Send) -> End:
+    async def _stream(self, send: Send) -> CallEnd:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-cache")]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         script = self.script
         for number, delta in enumerate(self._deltas()):
             if script.drop_after == number:
-                return End.DROPPED
+                return CallEnd.DROPPED
             if script.stall_after == number:
-                return End.STALLED
+                return CallEnd.STALLED
             await self._until_due(number)
             if script.fail is Fail.GARBAGE:
                 await _part(send, GARBAGE, more=False)
-                return End.FAILED
+                return CallEnd.FAILED
             await _part(send, self.completion.chunk(delta))
             self.entry.token(perf_counter())
         if script.drop_after is not None:
-            return End.DROPPED
+            return CallEnd.DROPPED
         if script.stall_after is not None:
-            return End.STALLED
+            return CallEnd.STALLED
         await _part(send, self._tail() + DONE, more=False)
-        return End.FAILED if script.fail else End.FINISHED
+        return CallEnd.FAILED if script.fail else CallEnd.FINISHED
 
     def _tail(self) -> bytes:
         if not self.script.report_usage:
@@ -99,24 +99,24 @@ class Answer(Response):
         # Unasked, as DeepSeek and others do: AstrBot before 4.20 does not ask, yet counts it.
         return self.completion.chunk({}, "stop", self._usage())
 
-    async def _whole(self, send: Send) -> End:
+    async def _whole(self, send: Send) -> CallEnd:
         script = self.script
         deltas = self._deltas()
         last = max(len(deltas) - 1, 0)
-        for limit, end in ((script.drop_after, End.DROPPED), (script.stall_after, End.STALLED)):
+        for limit, end in ((script.drop_after, CallEnd.DROPPED), (script.stall_after, CallEnd.STALLED)):
             if limit is not None:
                 await self._until_due(min(limit, last))
                 return end
         await self._until_due(last)
         if script.fail is Fail.GARBAGE:
             await _send_bytes(send, 200, GARBAGE)
-            return End.FAILED
+            return CallEnd.FAILED
         text = "".join(delta.get("content", "") for delta in deltas)
         usage = self._usage() if script.report_usage else None
         await self._send_json(send, 200, self.completion.whole(text, "".join(self.thoughts), usage))
         if deltas:
             self.entry.token(perf_counter(), len(deltas))
-        return End.FAILED if script.fail else End.FINISHED
+        return CallEnd.FAILED if script.fail else CallEnd.FINISHED
 
     def _deltas(self) -> list[dict[str, str]]:
         if self.script.fail is Fail.EMPTY:
@@ -158,14 +158,14 @@ async def _send_bytes(send: Send, status: int, body: bytes) -> None:
 
 
 def build_app(
-    defaults: ModelScript | None = None, journal: Journal | None = None, sink: Sink | None = None
+    defaults: ModelScript | None = None, journal: CallLog | None = None, sink: Sink | None = None
 ) -> Starlette:
     """The stub model; `defaults` is what it does with a prompt that carries no directive.
 
     With a `sink` it also serves what the messenger was given (`im_sink.py`).
     """
     usual = defaults or ModelScript()
-    log = journal or Journal()
+    log = journal or CallLog()
 
     async def complete(request: Request) -> Response:
         arrived_s = perf_counter()
@@ -176,7 +176,7 @@ def build_app(
             log.rejected()
             return JSONResponse(error_body(400, str(exc)), 400)
         entry = log.received(arrived_s, prompt, script)
-        return Answer(prompt, script, entry, log)
+        return ModelAnswer(prompt, script, entry, log)
 
     async def models(_: Request) -> Response:
         return JSONResponse(

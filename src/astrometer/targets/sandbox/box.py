@@ -28,14 +28,14 @@ from astrometer.targets.sandbox.provision import (
     USERNAME,
     ApiKey,
     Dashboard,
-    Settings,
+    ProvisionSettings,
     make_keys,
     messenger_connected,
     messenger_listed,
     new_password,
     write_settings,
 )
-from astrometer.targets.sandbox.sandbox_state import MARK, State, reap
+from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, reap
 from astrometer.targets.sandbox.server_process import Child, answers_json, free_port, wait_until
 from astrometer.targets.script import ModelScript
 
@@ -52,7 +52,7 @@ class SandboxOptions:
     version: str = "latest"
     installation: Installation | None = None
     port: int = 0
-    settings: Settings = field(default_factory=Settings)
+    settings: ProvisionSettings = field(default_factory=ProvisionSettings)
     model: ModelScript = field(default_factory=ModelScript)
     im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
     blockable: bool = False  # a plugin whose command blocks the event loop (`faults.py`)
@@ -62,7 +62,7 @@ class SandboxOptions:
 class Box:
     """A running sandbox."""
 
-    def __init__(self, options: SandboxOptions, state: State, say: Say) -> None:
+    def __init__(self, options: SandboxOptions, state: SandboxState, say: Say) -> None:
         self.options = options
         self.state = state
         self.say = say
@@ -136,7 +136,7 @@ class Box:
         """Start the stub model, on the port it had before. Its record begins anew."""
         port = (httpx.URL(self.stub_url).port if self.stub_url else None) or free_port()
         model = self.options.model
-        command = [sys.executable, "-m", "astrometer.targets.model.runner", "--port", str(port)]
+        command = [sys.executable, "-m", "astrometer.targets.model.model_process", "--port", str(port)]
         command += ["--ttft", str(model.ttft_s), "--gap", str(model.gap_s), "--tokens", str(model.tokens)]
         if self.im_port is not None:
             command += ["--onebot", f"ws://127.0.0.1:{self.im_port}/ws"]
@@ -194,7 +194,7 @@ class Box:
         if self.im_port is not None:
             self.wait_for_messenger()
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: ProvisionSettings) -> None:
         """Other settings, at once; another model timeout restarts the server (some 10 s)."""
         restarts = settings.model_timeout_s != self.settings.model_timeout_s
         self.settings = settings
@@ -295,7 +295,7 @@ def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) ->
     elif wanted.version == "latest":
         wanted = replace(wanted, version=latest_version(say))
     identity = secrets.token_hex(4)
-    state = State(
+    state = SandboxState(
         id=identity,
         directory=str(Path(tempfile.gettempdir()) / f"astrometer-sandbox-{identity}"),
         owner_pid=os.getpid(),
@@ -317,7 +317,7 @@ def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) ->
 
 
 @contextmanager
-def _kept(state: State) -> Iterator[None]:
+def _kept(state: SandboxState) -> Iterator[None]:
     command = [sys.executable, "-m", "astrometer.targets.sandbox.keeper", str(state.file)]
     with subprocess.Popen(  # noqa: S603
         command,

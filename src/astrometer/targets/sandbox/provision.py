@@ -43,7 +43,7 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class ProvisionSettings:
     """What a sandboxed server is told. `rate_limit` None is AstrBot's default."""
 
     rate_limit: RateLimit | None = None
@@ -57,7 +57,7 @@ def new_password() -> str:
 
 
 def write_settings(
-    data: Path, settings: Settings, *, stub_url: str, password: str, im_port: int | None = None
+    data: Path, settings: ProvisionSettings, *, stub_url: str, password: str, im_port: int | None = None
 ) -> None:
     """Put the settings into `data/cmd_config.json`; what is already there and not named stays.
 
@@ -111,7 +111,7 @@ def write_settings(
     part.replace(file)
 
 
-def apply_settings(config: dict[str, Any], settings: Settings) -> None:
+def apply_settings(config: dict[str, Any], settings: ProvisionSettings) -> None:
     """Write what AstrBot can also take over while it runs into its configuration."""
     limit = settings.rate_limit or RateLimit()
     config.setdefault("provider_settings", {})["enable"] = settings.model_enabled
@@ -183,7 +183,7 @@ class Dashboard:
         keys: list[dict[str, Any]] = self.call("GET", "/api/apikey/list")
         return keys
 
-    def apply(self, settings: Settings) -> None:
+    def apply(self, settings: ProvisionSettings) -> None:
         """Change the settings of the running server; its rate limit counts from zero again."""
         config = self.call("GET", "/api/config/abconf", id="default")["config"]
         apply_settings(config, settings)

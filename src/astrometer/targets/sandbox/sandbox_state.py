@@ -23,7 +23,7 @@ MARK = "ASTROMETER_SANDBOX_ID"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class State:
+class SandboxState:
     """What is written about a running sandbox. No secret."""
 
     id: str
@@ -58,21 +58,21 @@ def states_directory() -> Path:
     return cache_root() / "sandboxes"
 
 
-def states() -> list[State]:
+def states() -> list[SandboxState]:
     """All sandboxes that run, or were left behind by a crash."""
     files = sorted(states_directory().glob("*.json"))
     return [state for file in files if (state := read_state(file)) is not None]
 
 
-def read_state(file: Path) -> State | None:
+def read_state(file: Path) -> SandboxState | None:
     """None when the file is gone or is not one of ours."""
     try:
-        return State(**json.loads(file.read_text(encoding="utf-8")))
+        return SandboxState(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def reap(state: State, *, give_up_s: float = 10.0) -> None:
+def reap(state: SandboxState, *, give_up_s: float = 10.0) -> None:
     """Kill every process of this sandbox, remove its folder and its state file.
 
     Raises TimeoutError when a process does not die.
@@ -89,7 +89,7 @@ def reap(state: State, *, give_up_s: float = 10.0) -> None:
     state.file.unlink(missing_ok=True)
 
 
-def stop(state: State, *, patience_s: float = 20.0) -> None:
+def stop(state: SandboxState, *, patience_s: float = 20.0) -> None:
     """Ask the owner to end its sandbox; kill the owner when it does not; then see that nothing is left.
 
     A sandbox of this very process is only reaped. Raises TimeoutError.

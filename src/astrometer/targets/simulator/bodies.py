@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, Response
 from astrometer.targets.simulator.chat_run import Payload
 
 
-class Refused(Exception):
+class BodyRefused(Exception):
     """The request ends here, with this response."""
 
     def __init__(self, response: Response) -> None:
@@ -46,11 +46,11 @@ class BatchDeleteBody(BaseModel):
 def checked(model: type[BaseModel], raw: Any) -> Payload:
     """The F family's first look at a body. Raises Refused with its 422."""
     if raw is None:
-        raise Refused(JSONResponse({"detail": [missing("body")]}, status_code=422))
+        raise BodyRefused(JSONResponse({"detail": [missing("body")]}, status_code=422))
     if not isinstance(raw, dict):
         msg = "Input should be a valid dictionary or object to extract fields from"
         problem = {"type": "model_attributes_type", "loc": ["body"], "msg": msg, "input": raw}
-        raise Refused(JSONResponse({"detail": [problem]}, status_code=422))
+        raise BodyRefused(JSONResponse({"detail": [problem]}, status_code=422))
     try:
         return model.model_validate(raw).model_dump(exclude_unset=True)
     except ValidationError as exc:
@@ -59,7 +59,7 @@ def checked(model: type[BaseModel], raw: Any) -> Payload:
             {"type": p["type"], "loc": ["body", *p["loc"]], "msg": p["msg"], "input": p["input"]}
             for p in problems
         ]
-        raise Refused(JSONResponse({"detail": detail}, status_code=422)) from exc
+        raise BodyRefused(JSONResponse({"detail": detail}, status_code=422)) from exc
 
 
 def missing(*loc: str, value: Any = None) -> Payload:

@@ -9,9 +9,7 @@ from time import perf_counter, time
 from typing import Any
 
 from astrometer.targets.script import DirectiveError, ModelScript, script_for
-from astrometer.targets.simulator.chat_run import Payload, Run
-from astrometer.targets.simulator.commands import command_answer, command_of
-from astrometer.targets.simulator.faults import Fault, FaultKind
+from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
 from astrometer.targets.simulator.model_answers import (
     UpstreamFailed,
     UpstreamSilent,
@@ -19,6 +17,8 @@ from astrometer.targets.simulator.model_answers import (
     fail_at_once,
     tokens,
 )
+from astrometer.targets.simulator.simulated_commands import command_answer, command_of
+from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 from astrometer.targets.simulator.store import Store
 
@@ -40,7 +40,7 @@ class Pipeline:
         self.store = store
         self.wire = store.wire
         self.settings = settings
-        self.running: dict[str, list[Run]] = {}
+        self.running: dict[str, list[SimulatedRun]] = {}
         self._arrivals: dict[str, deque[float]] = {}
         self._gates: dict[str, asyncio.Lock] = {}
         self._turns: dict[str, asyncio.Lock] = {}
@@ -52,7 +52,7 @@ class Pipeline:
         self._random = random.Random(1)  # noqa: S311 (reproducible, no secret)
         self._said: dict[str, deque[str]] = {}  # what the model would be shown of a conversation
 
-    def start(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
+    def start(self, run: SimulatedRun, prompt: str, body: Payload, fault: Fault | None) -> None:
         """Answer `prompt` in the background, whether or not the client stays."""
         self.running.setdefault(run.session_id, []).append(run)
         self.store.counters["chats_started"] += 1
@@ -66,14 +66,14 @@ class Pipeline:
         limit = self.settings.concurrency
         return limit is not None and limit.strategy == "refuse" and len(self._tasks) >= limit.limit
 
-    def stop(self, session_id: str, besides: Run | None = None) -> int:
+    def stop(self, session_id: str, besides: SimulatedRun | None = None) -> int:
         """End the running turns of a session; how many there were."""
         runs = [run for run in self.running.get(session_id, []) if run is not besides]
         for run in runs:
             run.stop()
         return len(runs)
 
-    async def _perform(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
+    async def _perform(self, run: SimulatedRun, prompt: str, body: Payload, fault: Fault | None) -> None:
         try:
             if await self._pass_gate(run.umo):
                 await self._process(run, prompt, body, fault)
@@ -108,7 +108,7 @@ class Pipeline:
                     return False
                 await asyncio.sleep(arrivals[0] + limit.window_s - now + 0.3)
 
-    async def _process(self, run: Run, prompt: str, body: Payload, fault: Fault | None) -> None:
+    async def _process(self, run: SimulatedRun, prompt: str, body: Payload, fault: Fault | None) -> None:
         if not prompt.strip() and not body["_attachments"]:
             return
         kind = fault.kind if fault else None
@@ -129,14 +129,14 @@ class Pipeline:
                 run.run_started()
                 await self._ask_provider(run, prompt, body.get("selected_provider"))
 
-    async def _ask_provider(self, run: Run, prompt: str, provider: Any) -> None:
+    async def _ask_provider(self, run: SimulatedRun, prompt: str, provider: Any) -> None:
         if not provider or provider in self.settings.providers:
             async with self._places:
                 await self._ask_model(run, prompt)
         elif self.wire.provider_sentence:
             run.whole(NO_PROVIDER.format(provider))
 
-    async def _ask_model(self, run: Run, prompt: str) -> None:
+    async def _ask_model(self, run: SimulatedRun, prompt: str) -> None:
         self.store.counters["model_asked"] += 1
         said = self._said.setdefault(run.umo, deque(maxlen=REMEMBERED))
         turn = _Turn(run, prompt, self.settings, before="\n".join(said))
@@ -159,7 +159,7 @@ class Pipeline:
 class _Turn:
     """One question to the model and what of its answer, or of its failure, the client gets to see."""
 
-    def __init__(self, run: Run, prompt: str, settings: SimulatorConfig, before: str) -> None:
+    def __init__(self, run: SimulatedRun, prompt: str, settings: SimulatorConfig, before: str) -> None:
         self.run = run
         self.wire = run.wire
         self.prompt = prompt

@@ -83,7 +83,7 @@ class Channel:
             self._waiter.set_result(None)
 
 
-class Run:
+class SimulatedRun:
     """One chat being answered."""
 
     def __init__(self, store: Store, *, session_id: str, username: str, streaming: bool) -> None:

@@ -12,8 +12,8 @@ from time import perf_counter_ns
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from astrometer.targets.simulator.chat_run import Item, Run
-from astrometer.targets.simulator.faults import Fault, FaultKind
+from astrometer.targets.simulator.chat_run import Item, SimulatedRun
+from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 
 HEARTBEAT = b": heartbeat\n\n"
 BROKEN_EVENT = b'data: {"type": "plain", "data": "w\n\n'
@@ -25,7 +25,7 @@ TRANSPORT = "astrometer.transport"
 class EventStream(Response):
     """The response to a chat. The run goes on when the client leaves."""
 
-    def __init__(self, run: Run, *, heartbeat_s: float, stamp: bool, fault: Fault | None) -> None:
+    def __init__(self, run: SimulatedRun, *, heartbeat_s: float, stamp: bool, fault: Fault | None) -> None:
         super().__init__()
         self.run = run
         self.wire = run.wire

@@ -8,11 +8,10 @@ from starlette.responses import Response
 
 from astrometer.targets.messenger import sink as im_sink
 from astrometer.targets.messenger.sink import Sink
-from astrometer.targets.simulator.bodies import Refused, missing
+from astrometer.targets.simulator.bodies import BodyRefused, missing
 from astrometer.targets.simulator.chat import Pipeline
-from astrometer.targets.simulator.chat_run import Payload, Run
+from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
 from astrometer.targets.simulator.event_stream import EventStream
-from astrometer.targets.simulator.faults import Fault, FaultKind
 from astrometer.targets.simulator.im_push import deliver
 from astrometer.targets.simulator.parts import (
     MEDIA,
@@ -22,6 +21,7 @@ from astrometer.targets.simulator.parts import (
     im_text,
     old_chat_parts,
 )
+from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 from astrometer.targets.simulator.store import SimKey, Store
 
 ADMINS = frozenset({"astrbot"})
@@ -55,22 +55,22 @@ class Api:
         """The stream of a new run, or the refusal that this version answers (HTTP 200, JSON)."""
         username = self._username(body.get("username"))
         if self.wire.reserves_admin_names and username in ADMINS:
-            raise Refused(self.wire.error("username is reserved for an AstrBot administrator"))
+            raise BodyRefused(self.wire.error("username is reserved for an AstrBot administrator"))
         if self.pipeline.refuses:
-            raise Refused(self.wire.error("Too many requests", 429))
+            raise BodyRefused(self.wire.error("Too many requests", 429))
         asked = body.get("session_id", body.get("conversation_id"))
         session_id = str(asked).strip() if asked is not None else ""
         # The session is made before the message is looked at: a refused message leaves a row.
         session = self.store.open_session(username, session_id or str(uuid.uuid4()))
         if session is None:
-            raise Refused(self.wire.error("session_id belongs to another username"))
+            raise BodyRefused(self.wire.error("session_id belongs to another username"))
         self._check_config(body)
         parts = self._chat_parts(body)
         if fault is not None and fault.kind is FaultKind.NOT_SSE:
             return Response("<html><body>proxy: try again</body></html>", media_type="text/html")
         flag = body.get("enable_streaming")
         streaming = True if flag is None else bool(flag)
-        run = Run(self.store, session_id=session.session_id, username=username, streaming=streaming)
+        run = SimulatedRun(self.store, session_id=session.session_id, username=username, streaming=streaming)
         run.open([part for part in parts if part.get("text") or part["type"] != "plain"])
         prompt = "".join(part.get("text", "") for part in parts if part["type"] == "plain")
         attachments = [part for part in parts if part["type"] in MEDIA]
@@ -81,32 +81,32 @@ class Api:
 
     def _username(self, raw: Any) -> str:
         if raw is None:
-            raise Refused(self.wire.error("Missing key: username"))
+            raise BodyRefused(self.wire.error("Missing key: username"))
         username = str(raw).strip()
         if not username:
-            raise Refused(self.wire.error("username is empty"))
+            raise BodyRefused(self.wire.error("username is empty"))
         return username
 
     def _check_config(self, body: Payload) -> None:
         config_id = str(body.get("config_id") or "").strip()
         config_name = str(body.get("config_name") or "").strip()
         if config_id and config_id not in {str(config["id"]) for config in CONFIGS}:
-            raise Refused(self.wire.error(f"config_id not found: {config_id}"))
+            raise BodyRefused(self.wire.error(f"config_id not found: {config_id}"))
         if not config_id and config_name and config_name not in {str(config["name"]) for config in CONFIGS}:
-            raise Refused(self.wire.error(f"config_name not found: {config_name}"))
+            raise BodyRefused(self.wire.error(f"config_name not found: {config_name}"))
 
     def _chat_parts(self, body: Payload) -> list[Payload]:
         if "message" not in body and "files" not in body:
-            raise Refused(self.wire.error("Missing key: message or files"))
+            raise BodyRefused(self.wire.error("Missing key: message or files"))
         message = body.get("message", [])
         try:
             if not self.wire.refuses_empty_messages:
                 return old_chat_parts(message, self.store.attachments)
         except PartsError as exc:
-            raise Refused(self.wire.error(str(exc))) from exc
+            raise BodyRefused(self.wire.error(str(exc))) from exc
         parts = chat_parts(message, self.store.attachments)
         if not has_content(parts):
-            raise Refused(self.wire.error("Message content is empty (reply only is not allowed)"))
+            raise BodyRefused(self.wire.error("Message content is empty (reply only is not allowed)"))
         return parts
 
     # --- sessions
@@ -175,9 +175,9 @@ class Api:
     def _own_session(self, session_id: str, key: SimKey) -> None:
         session = self.store.sessions.get(session_id)
         if session is None:
-            raise Refused(self.wire.error(f"Session {session_id} not found"))
+            raise BodyRefused(self.wire.error(f"Session {session_id} not found"))
         if session.creator != key.username:
-            raise Refused(self.wire.error("Permission denied"))
+            raise BodyRefused(self.wire.error("Permission denied"))
 
     # --- files and configs
 

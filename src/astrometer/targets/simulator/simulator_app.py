@@ -21,12 +21,19 @@ from starlette.types import Receive, Scope, Send
 from astrometer.api import endpoints as ep
 from astrometer.targets.messenger.sink import Sink, SinkFaults, answer_sink
 from astrometer.targets.simulator.admin import answer_admin
-from astrometer.targets.simulator.bodies import BatchDeleteBody, ChatBody, ImBody, Refused, checked, missing
+from astrometer.targets.simulator.bodies import (
+    BatchDeleteBody,
+    BodyRefused,
+    ChatBody,
+    ImBody,
+    checked,
+    missing,
+)
 from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.event_stream import remember_transport
-from astrometer.targets.simulator.faults import STATUS, Fault, FaultError, FaultPlan
 from astrometer.targets.simulator.key_check import authenticate
 from astrometer.targets.simulator.routes import FORMS, Api
+from astrometer.targets.simulator.simulated_faults import STATUS, Fault, FaultError, FaultPlan
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 from astrometer.targets.simulator.store import SimKey, Store
 from astrometer.targets.simulator.version_traits import Wire
@@ -112,7 +119,7 @@ class Simulator:
     async def _answer(self, request: Request) -> Response:
         try:
             return await (self._answer_f(request) if self.wire.fastapi else self._answer_q(request))
-        except Refused as refused:
+        except BodyRefused as refused:
             return refused.response
         except FaultError as exc:
             return self.wire.error(str(exc), 400)
@@ -165,7 +172,7 @@ class Simulator:
         key = authenticate(self.store, request, scope, self.config.auth_cost_s)
         if isinstance(key, Response):
             self.store.counters["requests_refused"] += 1
-            raise Refused(key)
+            raise BodyRefused(key)
         return key
 
     async def _json(self, request: Request) -> Any:

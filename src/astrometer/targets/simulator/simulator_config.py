@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from astrometer.targets.script import ModelScript
-from astrometer.targets.simulator.faults import Planned
+from astrometer.targets.simulator.simulated_faults import Planned
 from astrometer.targets.simulator.store import SimKey, new_key
 
 SCOPES = ("chat", "config", "file", "im")
@@ -18,7 +18,7 @@ class RateLimitError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RateLimit:
+class SimulatedRateLimit:
     """AstrBot's gate before everything else, per session: `count` messages in `window_s`.
 
     The default is the real one's: the 31st message of a minute waits, silently, and is then answered.
@@ -29,7 +29,7 @@ class RateLimit:
     strategy: Strategy = "stall"
 
     @classmethod
-    def parse(cls, text: str) -> "RateLimit":
+    def parse(cls, text: str) -> "SimulatedRateLimit":
         """`30/60:stall`, `5/10:discard`, `off`. Raises RateLimitError."""
         if text == "off":
             return cls(strategy="off")
@@ -87,7 +87,7 @@ class SimulatorConfig:
     version: str = NEWEST_VERSION
     keys: Mapping[str, SimKey] = field(default_factory=default_keys)
     model: ModelScript = field(default_factory=ModelScript)
-    rate_limit: RateLimit = field(default_factory=RateLimit)
+    rate_limit: SimulatedRateLimit = field(default_factory=SimulatedRateLimit)
     # Every keyed request blocks the whole server this long; the real one hashes keys for about 0.035 s.
     auth_cost_s: float = 0.0
     heartbeat_s: float = 1.0

@@ -49,7 +49,7 @@ def new_key(*scopes: str, revoked: bool = False, expired: bool = False) -> SimKe
 
 
 @dataclass(slots=True, kw_only=True)
-class Session:
+class SimulatedSession:
     """A row of `GET /chat/sessions`."""
 
     session_id: str
@@ -114,7 +114,7 @@ class Store:
         self.wire = wire
         self.keys = keys
         self.by_secret = {key.secret: key for key in keys.values()}
-        self.sessions: dict[str, Session] = {}
+        self.sessions: dict[str, SimulatedSession] = {}
         self.messages: dict[str, list[StoredMessage]] = {}
         self.attachments: dict[str, StoredFile] = {}
         self.files: dict[str, bytes] = {}
@@ -124,16 +124,16 @@ class Store:
 
     # --- sessions
 
-    def open_session(self, creator: str, session_id: str | None = None) -> Session | None:
+    def open_session(self, creator: str, session_id: str | None = None) -> SimulatedSession | None:
         """Return the creator's session, made if it is new; None when it is somebody else's."""
         known = self.sessions.get(session_id) if session_id else None
         if known is not None:
             return known if known.creator == creator else None
-        made = Session(session_id=session_id or str(uuid.uuid4()), creator=creator)
+        made = SimulatedSession(session_id=session_id or str(uuid.uuid4()), creator=creator)
         self.sessions[made.session_id] = made
         return made
 
-    def sessions_of(self, creator: str, platform_id: str | None) -> list[Session]:
+    def sessions_of(self, creator: str, platform_id: str | None) -> list[SimulatedSession]:
         """The creator's sessions, the most recently used first."""
         rows = [
             session

@@ -3,7 +3,7 @@
 Unlike `api.commands`, which guards against every version at once, this is what one version does.
 """
 
-from astrometer.targets.simulator.chat_run import Run
+from astrometer.targets.simulator.chat_run import SimulatedRun
 from astrometer.targets.simulator.version_traits import Wire
 
 # A command swallows every sentence that begins with its word. The version that brought it:
@@ -31,7 +31,7 @@ def command_of(wire: Wire, text: str) -> str | None:
     return first if known or (first in _EARLY and wire.version < _EARLY_UNTIL) else None
 
 
-def command_answer(wire: Wire, command: str, run: Run, stopped: int) -> str:
+def command_answer(wire: Wire, command: str, run: SimulatedRun, stopped: int) -> str:
     """What the command says. `stopped`: how many running turns `stop` has ended."""
     if command in _ADMIN:
         return f"您(ID: {run.username})的权限不足以使用此指令。通过 /sid 获取 ID 并请管理员添加。"

@@ -1,4 +1,4 @@
-"""`python -m astrometer.targets.model.runner`: the stub model as a process of its own, for the sandbox.
+"""`python -m astrometer.targets.model.model_process`: the stub model as a process of its own for the sandbox.
 
 With `--onebot` it is also the instant messenger that AstrBot pushes into, and serves what arrived there.
 Prints one JSON line with its URL when it listens.
