@@ -13,7 +13,7 @@ from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.results import document as results_file
-from astrometer.measure.results.run_info import RunNames
+from astrometer.measure.results.run_info import Usernames
 from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import parse_objectives
@@ -156,7 +156,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         profile="10:10s,40:20s" if stages else None,
         stages=stages,
         stop=stop,
-        names=RunNames(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
+        names=Usernames(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
         generator=generator
         or GeneratorHealth(
             loop_lag_p99_s=0.0042, loop_lag_max_s=0.0113, cpu_max=0.41, schedule_lag_p99_s=0.0009

@@ -36,7 +36,7 @@ from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.delivery import Observed, record
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
-from astrometer.measure.results.run_info import RunInfo, RunNames
+from astrometer.measure.results.run_info import RunInfo, Usernames
 from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
@@ -134,12 +134,12 @@ class Run:
     def note_names(self, process: str, used: Sequence[int]) -> None:
         self._names[process] = (used[0], used[1])
 
-    def names(self) -> RunNames:
+    def names(self) -> Usernames:
         """Of all processes."""
         own = self.used_names()
         users = [*self._names.values(), *([own] if own[0] else [])]
         username = self.settings.username
-        return RunNames(run_id=self.id, prefix=self.settings.user_prefix, username=username, users=users)
+        return Usernames(run_id=self.id, prefix=self.settings.user_prefix, username=username, users=users)
 
     def write_journal(self, *, ended: bool) -> None:
         """Once at the start, should it not come to its end, and once with all names."""

@@ -12,7 +12,7 @@ from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RunNames:
+class Usernames:
     """Whom a run chatted as: `PREFIX-ID-<number>`, or `username` for all. What `astrometer clean` looks for.
 
     `users`: (numbers used, the number before the first) of each process.
@@ -46,5 +46,5 @@ class RunInfo:
     stages: Sequence[LoadStage] = ()  # those of the profile, in the order of the tally's
     stop: Stop | None = None  # ended before its time
     capacity: CapacityRun | None = None  # a search, whose windows are judged one by one
-    names: RunNames | None = None
+    names: Usernames | None = None
     stall_threshold_s: float = STALL_THRESHOLD_S
