@@ -1,40 +1,17 @@
-"""`capacity` of a results file -> sentences and rows that every report shows."""
+"""`capacity` of a results file -> the answer in sentences and figures, the same in every report."""
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
-
-from rich import box
-from rich.table import Table
-from rich.text import Text
 
 from astrometer.report import formatting, glossary
 
 LATENCIES = ("ttft", "e2e", "duration")
 PERCENTS = ((50, "p50"), (95, "p95"))
-_WORDS = {"THIN": "pass?"}
-_STYLES = {"PASS": "green", "FAIL": "red", "THIN": "dim green", "INVALID": "yellow"}
-_SHOWN_OBJECTIVES = 3
-NOTE = (
-    "A step is a window of its own; pass? is nothing against this load, yet too few samples to say more; "
-    "answers: those that came back in the window, per second; the other numbers are of what began in it, "
-    "also of turns that ended after it."
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRow:
-    """One window of the search."""
-
-    number: int
-    load: str
-    verdict: str  # of the file
-    word: str  # what people read
-    n: int
-    objectives: tuple[tuple[str, str, str], ...]  # (verdict, value, n) in the order of `titles`
-    answers: str
-    goodput: str
-    note: str
+_MOST_FIGURES = 6
+_ONE_EACH = 1.05  # exchanges per arrival: no more than chance
+LONG_WINDOW = 100  # times an answer: docs/explanation/how-capacity-is-searched.md says what shorter ones do
+ALL_LOADS = "The whole search: all loads together, overload included"
 
 
 def found(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
@@ -44,14 +21,19 @@ def found(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def load_text(searched: Mapping[str, Any], load: float) -> str:
-    """`6 users`, `4.5/s`."""
+    """`6 users`, `4.5 arrivals/s`: an arrival may be a conversation of several chats."""
     if searched["unit"] == "per_s":
-        return f"{load:.4g}/s"
-    return f"{formatting.count(round(load))} user" + ("" if load == 1 else "s")
+        return f"{number(load)} arrivals/s"
+    return formatting.plural(round(load), "user")
+
+
+def number(load: float) -> str:
+    """Three digits of a rate, all of a number of users."""
+    return f"{load:,.0f}" if load >= 100 or load == int(load) else f"{load:.3g}"
 
 
 def subject(results: Mapping[str, Any]) -> str | None:
-    """The loads that were tried: `1 to 8 users`."""
+    """The loads that were tried: `search at 1 to 8 users`."""
     searched = found(results)
     if searched is None:
         return None
@@ -60,7 +42,7 @@ def subject(results: Mapping[str, Any]) -> str | None:
         return "a search without a step"
     low, high = min(loads), max(loads)
     ends = load_text(searched, high)
-    return f"search at {low:.4g} to {ends}" if low < high else f"search at {ends}"
+    return f"search at {number(low)} to {ends}" if low < high else f"search at {ends}"
 
 
 def sentence(results: Mapping[str, Any]) -> str | None:
@@ -71,18 +53,20 @@ def sentence(results: Mapping[str, Any]) -> str | None:
     passing, failing = searched["highest_passing"], searched["lowest_failing"]
     holds = None if passing is None else load_text(searched, passing)
     breaks = None if failing is None else load_text(searched, failing)
-    because = f" ({formatting.plain(searched['binding'])})" if searched["binding"] else ""
+    broken = f"; {formatting.plain(searched['binding'])} breaks first" if searched["binding"] else ""
     if results["verdict"] == "INVALID":
         known = [f"{holds} passed" if holds else "nothing passed", f"{breaks} failed" if breaks else ""]
         return f"No answer that can be trusted: so far {', '.join(part for part in known if part)}."
+    limits = f" ({text})" if (text := _interval(searched)) else ""
     match searched["end"]:
         case "maximum":
-            return f"It holds {holds}, the most that was to be tried."
+            return f"The server holds {holds}, the highest load that was tried{limits}."
         case "saturated":
-            return f"It holds {holds}, and more load brings no more answers."
+            return f"The server holds {holds}{limits}; more load brings no more answers."
         case "minimum":
-            return f"It breaks at {breaks} already{because}."
-    return f"It holds {holds} and breaks at {breaks}{because}."
+            return f"The server does not hold {breaks}, the lowest load{broken}."
+    about = load_text(searched, searched.get("estimate") or passing)  # no estimate in older files
+    return f"The server holds about {about}{limits}{broken}."
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
@@ -91,6 +75,9 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     if searched is None:
         return []
     said = []
+    windows = [_windows(searched, searched[key]) for key in ("highest_passing", "lowest_failing")]
+    if any(windows):
+        said.append(", ".join(part for part in windows if part))
     there = searched["at_highest_passing"]
     if there is not None and searched["highest_passing"] is not None:
         goodput = there["goodput"]
@@ -98,6 +85,8 @@ def lines(results: Mapping[str, Any]) -> list[str]:
             f"{formatting.rate(there['throughput_per_s'])} answers",
             f"goodput {formatting.rate(goodput['per_s'])} ({formatting.share(goodput['share'])})",
         ]
+        if (chats := _chats_per_arrival(searched, there)) is not None:
+            parts.insert(0, f"{chats:.2f} exchanges per arrival")
         for metric in LATENCIES:
             summary = there["metrics"].get(metric)
             if summary is not None:
@@ -108,126 +97,138 @@ def lines(results: Mapping[str, Any]) -> list[str]:
                     if summary[f"p{percent}"] is not None
                 ]
         said.append(f"at {load_text(searched, searched['highest_passing'])}: {', '.join(parts)}")
-    if searched["steps"]:
-        said.append(_interval(searched))
-    if searched["decline"] is not None:
-        said.append(
-            "a cliff: just below the edge nothing warns of it"
-            if searched["decline"] == "cliff"
-            else "a smooth decline: the objective is worn down, not broken at once"
-        )
+        if (short := _short_windows(searched, there)) is not None:
+            said.append(short)
+    if (edge := _edge(searched)) is not None:
+        said.append(edge)
     peak = searched["peak"]
     if peak is not None:
-        said.append(
-            f"most answers: {formatting.rate(peak['completed_per_s'])}, "
-            f"nearly as many from {load_text(searched, peak['load'])} on"
+        most = (
+            f"most answers: {formatting.rate(peak['completed_per_s'])} at {load_text(searched, peak['load'])}"
         )
+        plateau = peak.get("plateau_from")
+        if plateau is not None and plateau < peak["load"]:
+            most += f", and nearly as many at every load from {load_text(searched, plateau)} on"
+        said.append(most)
     return said
 
 
-def titles(searched: Mapping[str, Any]) -> list[str]:
-    """The objectives that a table of steps has columns for."""
-    steps = searched["steps"]
-    return (
-        [formatting.plain(item["text"]) for item in steps[0]["objectives"][:_SHOWN_OBJECTIVES]]
-        if steps
-        else []
-    )
-
-
-def rows(results: Mapping[str, Any]) -> list[StepRow]:
-    """A row for each step, in the order of time."""
-    searched = found(results)
-    return (
-        [_row(searched, number, step) for number, step in enumerate(searched["steps"], 1)] if searched else []
-    )
-
-
-def table(results: Mapping[str, Any]) -> Table | None:
-    """The steps, for the terminal."""
-    searched = found(results)
-    if searched is None or not searched["steps"]:
-        return None
-    made = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    made.add_column("step", justify="right", no_wrap=True)
-    made.add_column("load", justify="right", no_wrap=True)
-    made.add_column("verdict", no_wrap=True)
-    for title in titles(searched):
-        made.add_column(Text(title), justify="right", overflow="fold")
-    made.add_column("answers", justify="right", no_wrap=True)
-    made.add_column("goodput", justify="right", no_wrap=True)
-    for row in rows(results):
-        cells = [
-            Text.assemble((value, "red" if verdict == "FAIL" else ""), "\n", (f"n {n}", "dim"))
-            for verdict, value, n in row.objectives
-        ]
-        made.add_row(
-            str(row.number),
-            Text(row.load, style="bold"),
-            Text(row.word, style=_STYLES.get(row.verdict, "")),
-            *cells,
-            row.answers,
-            row.goodput,
-        )
-    return made
-
-
-def markdown(results: Mapping[str, Any], escape: Any) -> list[str]:
-    """The lines of summary.md; `escape` makes text literal."""
+def figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The numbers to take home from a search, all of its answer: (name, value, what is behind it)."""
     searched = found(results)
     if searched is None:
         return []
-    said = [f"- {escape(line)}" for line in lines(results)]
-    heads = titles(searched)
-    by_load: dict[float, list[StepRow]] = {}
-    for step, row in zip(searched["steps"], rows(results), strict=True):
-        by_load.setdefault(step["load"], []).append(row)
-    body = [
-        f"| load | windows | {' | '.join(escape(title) for title in heads)} | answers | goodput |",
-        f"|--:|---|{'--:|' * len(heads)}--:|--:|",
-    ]
-    for load in sorted(by_load):
-        windows = by_load[load]
-        last = windows[-1]
-        values = " | ".join(f"{value} <sub>n {n}</sub>" for _, value, n in last.objectives)
-        words = ", ".join(row.word for row in windows)
-        body.append(
-            f"| {load_text(searched, load)} | {escape(words)} | {values} | {last.answers} | {last.goodput} |"
-        )
-    return [*said, "", *(body if by_load else []), ""]
-
-
-def _row(searched: Mapping[str, Any], number: int, step: Mapping[str, Any]) -> StepRow:
-    goodput = step["goodput"]
-    return StepRow(
-        number=number,
-        load=load_text(searched, step["load"]),
-        verdict=step["verdict"],
-        word=_WORDS.get(step["verdict"], step["verdict"]),
-        n=step["turns"]["started"],
-        objectives=tuple(
-            (item["verdict"], _value(item), formatting.count(item["n"]))
-            for item in step["objectives"][:_SHOWN_OBJECTIVES]
-        ),
-        answers=formatting.rate(step["completed_per_s"]),
-        goodput=formatting.rate(goodput["per_s"]),
-        note="; ".join(formatting.plain(cause["sentence"]) for cause in step["causes"]),
-    )
-
-
-def _value(item: Mapping[str, Any]) -> str:
-    if "%" in item["text"] and item["value"] is not None:
-        return formatting.share(item["value"])
-    return formatting.duration(item["value"])
+    taken = []
+    held = searched.get("estimate") or searched["highest_passing"]
+    if held is not None and results["verdict"] == "PASS":
+        taken.append(("capacity", load_text(searched, held), _interval(searched)))
+    there = searched["at_highest_passing"]
+    if there is None:
+        return taken
+    at = f"at {load_text(searched, searched['highest_passing'])}"
+    taken.append(("answers", formatting.rate(there["throughput_per_s"]), at))
+    taken.append(("goodput", formatting.share(there["goodput"]["share"]), at))
+    for metric in LATENCIES:
+        for percent, key in PERCENTS:
+            summary = there["metrics"].get(metric)
+            if summary is not None and summary[key] is not None and len(taken) < _MOST_FIGURES:
+                name = f"{glossary.metric(metric).title} p{percent}"
+                taken.append((name, formatting.duration(summary[key]), at))
+    return taken
 
 
 def _interval(searched: Mapping[str, Any]) -> str:
-    low, high = searched["interval"]["low"], searched["interval"]["high"]
-    name = f"{searched['interval']['confidence']:.0%} interval"
+    """`95 %: 28 to 37`; empty where no end is known."""
+    low, high = (searched["interval"][key] for key in ("low", "high"))
+    name = f"{searched['interval']['confidence'] * 100:.0f} %"
     if low is None and high is None:
-        return f"{name}: open at both ends, the samples are too few"
+        return f"{name}: too few windows to say" if searched["end"] == "converged" else ""
     if high is None:
-        return f"{name}: {load_text(searched, low)} or more"
+        return f"{name}: at least {number(low)}"
     if low is None:
-        return f"{name}: below {load_text(searched, high)}"
-    return f"{name}: from {load_text(searched, low)} to below {load_text(searched, high)}"
+        return f"{name}: at most {number(high)}"
+    return f"{name}: {number(low)} to {number(high)}"
+
+
+def _trusted(searched: Mapping[str, Any], load: float | None) -> list[Mapping[str, Any]]:
+    return [step for step in searched["steps"] if step["load"] == load and step["verdict"] != "INVALID"]
+
+
+def _windows(searched: Mapping[str, Any], load: float | None) -> str:
+    """`36 users passed in 2 of 3 windows`."""
+    steps = _trusted(searched, load)
+    if load is None or not steps:
+        return ""
+    failed = sum(step["verdict"] == "FAIL" for step in steps)
+    passes = load == searched["highest_passing"]
+    n = len(steps) - failed if passes else failed
+    word = "passed" if passes else "failed"
+    return f"{load_text(searched, load)} {word} in {n} of {formatting.plural(len(steps), 'window')}"
+
+
+def _chats_per_arrival(searched: Mapping[str, Any], there: Mapping[str, Any]) -> float | None:
+    """None where an arrival is one exchange, give or take chance, and of users."""
+    arrivals = searched["highest_passing"] * there["duration_s"]
+    if searched["unit"] != "per_s" or not arrivals:
+        return None
+    chats: float = there["turns"]["started"] / arrivals
+    return chats if chats > _ONE_EACH else None
+
+
+def _short_windows(searched: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
+    """A queue that starts empty takes time to build up: short windows flatter a server."""
+    halves = [formatting.seconds(there["metrics"].get(name, {}).get("p50")) for name in ("e2e", "duration")]
+    turn_s = max((value for value in halves if value is not None), default=0.0)
+    steps = _trusted(searched, searched["highest_passing"])
+    window_s = sum(step["end_s"] - step["start_s"] for step in steps) / len(steps) if steps else math.inf
+    if window_s >= LONG_WINDOW * turn_s:
+        return None
+    window, turn = formatting.duration(window_s), formatting.duration(turn_s)
+    better = float(f"{LONG_WINDOW * turn_s:.2g}")
+    return (
+        f"windows of {window} are short beside answers of {turn} and may flatter the server: "
+        f"--step-time {better:.0f}s is better"
+    )
+
+
+def _edge(searched: Mapping[str, Any]) -> str | None:
+    """What changed between the two loads of the answer, in figures."""
+    loads = [searched[key] for key in ("highest_passing", "lowest_failing")]
+    if None in loads:
+        return None
+    words = {"cliff": "a cliff: ", "smooth": "a smooth decline: "}.get(searched["decline"] or "", "")
+    parts = []
+    bad = [_bad_share(searched, load) for load in loads]
+    if None not in bad:
+        shares = " to ".join(formatting.share(share) for share in bad)
+        parts.append(f"bad exchanges {shares} ({_allowance(searched)})")
+    steps = [_trusted(searched, load) for load in loads]
+    if all(steps):
+        rates = [sum(s["completed_per_s"] for s in at) / len(at) for at in steps]
+        parts.append(f"{' to '.join(formatting.rate(rate) for rate in rates)} answers")
+    return (
+        f"{words}from {number(loads[0])} to {load_text(searched, loads[1])}: {', '.join(parts)}"
+        if parts
+        else None
+    )
+
+
+def _allowance(searched: Mapping[str, Any]) -> str:
+    allowed = next(
+        item["allowed"]
+        for step in searched["steps"]
+        for item in step["objectives"]
+        if item["text"] == searched["binding"]
+    )
+    return f"{formatting.plain(searched['binding'])} allows {formatting.share(allowed)}"
+
+
+def _bad_share(searched: Mapping[str, Any], load: float) -> float | None:
+    items = [
+        item
+        for step in _trusted(searched, load)
+        for item in step["objectives"]
+        if item["text"] == searched["binding"]
+    ]
+    n = sum(item["n"] for item in items)
+    return sum(item["bad"] for item in items) / n if n else None

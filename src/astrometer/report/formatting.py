@@ -25,6 +25,11 @@ def count(value: int) -> str:
     return f"{value:,}"
 
 
+def plural(value: int, noun: str, nouns: str = "") -> str:
+    """`1 user`, `1,234 users`; `nouns` where it does not only take an s."""
+    return f"{count(value)} {noun if value == 1 else nouns or noun + 's'}"
+
+
 def brief_count(value: int) -> str:
     """For narrow columns: exact up to 9,999, then "33.8k", "4.1M". Cut, not rounded: n is never flattered."""
     if value < 10_000:

@@ -16,7 +16,7 @@ from markupsafe import Markup
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
-from astrometer.report import capacity_view, formatting, glossary, uploads_view, view
+from astrometer.report import capacity_steps, capacity_view, formatting, glossary, uploads_view, view
 from astrometer.report.atomic import write_whole
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
@@ -56,16 +56,17 @@ def render_html(results: Mapping[str, Any]) -> str:
             astrometer_version=__version__,
             head=view.headline(results),
             started=_date(results["window"]["start"]),
-            figures=_figures(results),
+            figures=capacity_view.figures(results) or _figures(results),
+            all_loads=capacity_view.ALL_LOADS if capacity_view.found(results) else "",
             rows=rows,
             stages=stages,
             stage_objectives=view.stage_objectives(results),
             by_stage=by_stage,
-            search_rows=capacity_view.rows(results),
-            search_titles=capacity_view.titles(searched)
+            search_rows=capacity_steps.rows(results),
+            search_titles=capacity_steps.titles(searched)
             if (searched := capacity_view.found(results))
             else [],
-            search_note=capacity_view.NOTE,
+            search_note=capacity_steps.NOTE,
             by_load=capacity_charts.charts(results),
             profile=formatting.plain(results.get("profile") or ""),
             uploads=(by_size := uploads_view.rows(results)),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from astrometer.report import capacity_view, formatting, uploads_view, view
+from astrometer.report import capacity_steps, formatting, uploads_view, view
 from astrometer.report.atomic import write_whole
 
 FILE_NAME = "summary.md"
@@ -37,7 +37,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
             for item in head.objectives
         ]
         lines.append("")
-    lines += capacity_view.markdown(results, text)
+    lines += capacity_steps.markdown(results, text)
     lines += _table(rows, "scenario") if rows else ["Nothing was started.", ""]
     stages = view.stage_rows(results)
     lines += _table(stages, "stage") if stages else []

@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.report import capacity_view, formatting, uploads_view, view
+from astrometer.report import capacity_steps, formatting, uploads_view, view
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
@@ -49,8 +49,8 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     ]
     if not rows:
         parts = [Text("Nothing was started.", style="yellow")]
-    if (searched := capacity_view.table(results)) is not None:
-        parts = [searched, Text(capacity_view.NOTE, style="dim")]
+    if (searched := capacity_steps.table(results)) is not None:
+        parts = [searched, Text(capacity_steps.NOTE, style="dim")]
     return Group(*parts, Text(), *_verdict(view.headline(results)))
 
 

@@ -234,4 +234,4 @@ def test_a_rate_is_searched_in_parts_as_fine_as_the_precision():
     assert found.plan.start == 25
     assert found.load(found.plan.start) == 2.0
     assert found.load(found.plan.maximum) == 50.0
-    assert found.load_text(3) == "0.24/s"
+    assert found.load_text(3) == "0.24 arrivals/s"

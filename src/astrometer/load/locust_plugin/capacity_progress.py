@@ -22,7 +22,7 @@ WORDS = {
 def progress_line(
     settings: SearchSettings, objectives: Sequence[Objective], number: int, step: SearchStep, invalid: int = 0
 ) -> str:
-    """`step 3   8 users  PASS   ttft_p95 312 ms (n=240)  7.9 answers/s`.
+    """`step 3          8 users  PASS     ttft_p95 312 ms (n=240)  7.9 answers/s`.
 
     `invalid`: so many windows at this level in a row, this one too, were INVALID.
     """
@@ -32,7 +32,7 @@ def progress_line(
     load = settings.load_text(step.level)
     rate = f"{step.completed_per_s:.1f} answers/s"
     again = f"; measuring again ({invalid + 1} of {MAX_INVALID})" if 0 < invalid < MAX_INVALID else ""
-    return f"step {number:<3} {load:>11}  {WORDS[step.verdict]:<7}  {said}  {rate}{why}{again}"
+    return f"step {number:<3} {load:>14}  {WORDS[step.verdict]:<7}  {said}  {rate}{why}{again}"
 
 
 def _shown(item: ObjectiveResult) -> str:

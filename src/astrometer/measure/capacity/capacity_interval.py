@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 CONFIDENCE = 0.95
-# How blurred the edge may be, as a standard deviation of the logarithm of a load: 0.5 % to 50 %, evenly in
-# its logarithm. The finest is below every `precision`, the widest a server without any edge.
-_BLURS = tuple(0.005 * 100 ** (step / 9) for step in range(10))
+# How blurred the edge may be, as a standard deviation of the logarithm of a load: 1 % to 50 %, evenly in its
+# logarithm. At the finest a level of a usual search beside the edge is decided, the widest is hardly an edge.
+_BLURS = tuple(0.01 * 50 ** (step / 9) for step in range(10))
 _LAPSE = 0.01  # of windows say the wrong thing whatever the load: one stray window must not decide
 _STEP = 0.01  # of the grid, in the logarithm of a load
 _BEYOND = math.log(2)  # as far as the grid goes past the loads that were measured
@@ -43,9 +43,9 @@ def estimate(windows: Iterable[tuple[float, bool]]) -> CapacityEstimate | None:
     low, middle, high = (posterior.quantile(share) for share in (beyond, 0.5, 1 - beyond))
     passed, failed = (any(count[side] for count in counted.values()) for side in (0, 1))
     return CapacityEstimate(
-        low=low if passed and low >= lowest else None,
+        low=min(low, highest) if passed and low >= lowest else None,
         middle=middle if passed and failed else None,
-        high=high if failed and high <= highest else None,
+        high=max(high, lowest) if failed and high <= highest else None,
     )
 
 

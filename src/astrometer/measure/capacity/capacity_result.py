@@ -1,10 +1,4 @@
-"""The steps of a capacity search and its answer -> `capacity` of `results.json`. Pure.
-
-The interval is a test turned round: it holds every load that the evidence, at 95 %, neither clears nor
-condemns. A load is cleared when no window there or below failed and the share of bad exchanges, all its
-windows together, is below what each objective allows (Wilson's score interval); condemned when it is above,
-and no window there or higher passed.
-"""
+"""The steps of a capacity search and its answer -> `capacity` of `results.json`. Pure."""
 
 import math
 from collections import defaultdict
@@ -12,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from astrometer.measure.capacity.capacity_interval import CONFIDENCE, CapacityEstimate, estimate
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
@@ -22,14 +17,15 @@ from astrometer.measure.slo.run_verdict import Conclusion
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.measure.tally import Stats
-from astrometer.measure.wilson import Proportion
 
-CONFIDENCE = 0.95
-_Z = 1.959964
-_AT_EASE, _BROKEN = 0.5, 4.0  # of what an objective allows: a cliff is between them
+# Of the odds of a bad exchange that an objective allows: a cliff leads from below the one to above the other.
+_AT_EASE, _BROKEN = 0.5, 4.0
+_COLLAPSED, _KEPT = 2 / 3, 0.9  # of the answers per second: a cliff as well, whatever the objective says
 _NEAR_PEAK = 0.95
 # The answer is of the server only when the search ended in one of these ways.
 ANSWERED = frozenset({SearchEnd.CONVERGED, SearchEnd.MAXIMUM, SearchEnd.SATURATED, SearchEnd.MINIMUM})
+
+_DECIDED = frozenset({StepVerdict.PASS, StepVerdict.FAIL})
 
 CellWriter = Callable[[Stats, Stats, float], dict[str, Any]]
 
@@ -58,6 +54,11 @@ class CapacityRun:
             return _REASONS[self.answer.end]
         at = self.settings.load_text(self.steps[-1].level)
         return f"{_REASONS[SearchEnd.GENERATOR]}, so nothing is known about the server at {at}"
+
+    @property
+    def edges(self) -> tuple[int | None, int | None]:
+        """The highest level that passed, the lowest that failed."""
+        return self.answer.passing, self.answer.failing
 
     @property
     def verdict(self) -> str:
@@ -106,20 +107,15 @@ def pooled(steps: Iterable[SearchStep], level: int | None) -> dict[str | None, S
     return cells
 
 
-def interval(run: CapacityRun) -> tuple[int | None, int | None]:
-    """The lowest and the highest level that may be the capacity; None where the evidence has no end."""
-    valid = [step for step in run.steps if step.verdict is not StepVerdict.INVALID]
-    levels = sorted({step.level for step in valid})
-    failed = [step.level for step in valid if step.verdict is StepVerdict.FAIL]
-    passed = [step.level for step in valid if step.verdict is StepVerdict.PASS]
-    low = high = None
-    for level in levels:
-        found = [evidence(item, _picker(pooled(valid, level))(item)) for item in run.objectives]
-        if level < min(failed, default=math.inf) and all(_is_cleared(item) for item in found):
-            low = level
-        if high is None and level > max(passed, default=0) and any(_is_condemned(item) for item in found):
-            high = level
-    return low, high
+def believed(run: CapacityRun) -> CapacityEstimate:
+    """The capacity in levels, as far as the windows tell; nothing where the search has no answer."""
+    told = [
+        (float(step.level), step.verdict is StepVerdict.PASS)
+        for step in run.steps
+        if step.verdict in _DECIDED
+    ]
+    found = estimate(told) if run.answer.end in ANSWERED else None
+    return found or CapacityEstimate(low=None, middle=None, high=None)
 
 
 def binding(run: CapacityRun) -> Objective | None:
@@ -134,29 +130,59 @@ def binding(run: CapacityRun) -> Objective | None:
 
 
 def decline(run: CapacityRun) -> str | None:
-    """`cliff`: from at ease to broken between the two loads of the answer; else `smooth`."""
-    answer, objective = run.answer, binding(run)
-    if objective is None or answer.passing is None or answer.end is not SearchEnd.CONVERGED:
+    """What happens between the two loads of the answer, by the binding objective and by the answers.
+
+    `cliff`: from at ease to broken, or a third of the answers is lost. `smooth`: hardly any is lost, and the
+    objective is only just missed. None: neither, or the search has not both loads.
+    """
+    objective = binding(run)
+    if objective is None or run.answer.passing is None or run.answer.end is not SearchEnd.CONVERGED:
         return None
     below, above = (
-        evidence(objective, _picker(pooled(run.steps, level))(objective)).use
-        for level in (answer.passing, answer.failing)
+        _odds(evidence(objective, _picker(pooled(run.steps, level))(objective))) for level in run.edges
     )
-    return "cliff" if below < _AT_EASE and above > _BROKEN else "smooth"
+    rates = answers_per_s(run)
+    before, after = (rates.get(level, 0.0) for level in run.edges if level is not None)
+    if after < _COLLAPSED * before or (below < _AT_EASE and above > _BROKEN):
+        return "cliff"
+    return "smooth" if after > _KEPT * before and above < _BROKEN / 2 else None
 
 
-def peak(run: CapacityRun) -> tuple[float, int] | None:
-    """The most answers per second, and the least load that brings (nearly) as many."""
-    rates: dict[int, tuple[int, float]] = {}
+def answers_per_s(run: CapacityRun) -> dict[int, float]:
+    """Good answers that came back per second, by level."""
+    counted: dict[int, tuple[int, float]] = {}
     for step in run.steps:
         if step.verdict is not StepVerdict.INVALID:
-            completed, length_s = rates.get(step.level, (0, 0.0))
-            rates[step.level] = completed + step.completed, length_s + step.length_s
-    by_level = {level: completed / length_s for level, (completed, length_s) in rates.items()}
-    if not by_level or max(by_level.values()) <= 0:
+            completed, length_s = counted.get(step.level, (0, 0.0))
+            counted[step.level] = completed + step.completed, length_s + step.length_s
+    return {level: completed / length_s for level, (completed, length_s) in sorted(counted.items())}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Peak:
+    """The most answers per second, and at which level.
+
+    `plateau_from`: from this level on every higher one brought nearly as many; None when answers fell again.
+    """
+
+    completed_per_s: float
+    level: int
+    plateau_from: int | None
+
+
+def peak(run: CapacityRun) -> Peak | None:
+    """None when nothing was answered."""
+    rates = answers_per_s(run)
+    most = max(rates.values(), default=0.0)
+    if most <= 0:
         return None
-    most = max(by_level.values())
-    return most, min(level for level, rate in by_level.items() if rate >= _NEAR_PEAK * most)
+    level = min(level for level, rate in rates.items() if rate == most)
+    plateau = None
+    for other in sorted(rates, reverse=True):
+        if rates[other] < _NEAR_PEAK * most:
+            break
+        plateau = other
+    return Peak(completed_per_s=most, level=level, plateau_from=plateau)
 
 
 def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
@@ -168,8 +194,13 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
             return None
         return settings.load(level) if settings.is_rate else level
 
-    low, high = interval(run)
-    bound, most = binding(run), peak(run)
+    def held(level: float | None) -> float | int | None:
+        """A user is whole: of 6.9 users the server holds six."""
+        if level is None:
+            return None
+        return float(f"{level * settings.unit:.4g}") if settings.is_rate else math.floor(level)
+
+    capacity, bound, most = believed(run), binding(run), peak(run)
     at_passing = [s for s in run.steps if s.level == answer.passing and s.verdict is not StepVerdict.INVALID]
     there_s = sum(step.length_s for step in at_passing)
     return {
@@ -181,8 +212,15 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
         "lowest_failing": load(answer.failing),
         "binding": None if bound is None else bound.text,
         "decline": decline(run),
-        "interval": {"low": load(low), "high": load(high), "confidence": CONFIDENCE},
-        "peak": None if most is None else {"completed_per_s": most[0], "load": load(most[1])},
+        "estimate": held(capacity.middle),
+        "interval": {"low": held(capacity.low), "high": held(capacity.high), "confidence": CONFIDENCE},
+        "peak": None
+        if most is None
+        else {
+            "completed_per_s": most.completed_per_s,
+            "load": load(most.level),
+            "plateau_from": load(most.plateau_from),
+        },
         "at_highest_passing": (
             {
                 "duration_s": there_s,
@@ -233,14 +271,11 @@ def _picker(cells: Mapping[str | None, Stats]) -> Callable[[Objective], Stats]:
     return lambda objective: cells.get(objective.scenario, NOTHING)
 
 
-def _is_cleared(item: Evidence) -> bool:
-    if item.n < item.needed or not item.is_met(item.bad, item.n):
-        return False
-    # A maximum, or "no errors at all", is never proven by samples: there the verdicts alone must do.
-    return item.allowed <= 0 or Proportion(value=item.bad / item.n, n=item.n).wilson(_Z).high < item.allowed
-
-
-def _is_condemned(item: Evidence) -> bool:
-    if not item.n or item.is_met(item.bad, item.n):
-        return False
-    return Proportion(value=item.bad / item.n, n=item.n).wilson(_Z).low > item.allowed
+def _odds(item: Evidence) -> float:
+    """Of a bad exchange, in units of the odds that the objective allows."""
+    share = item.bad / item.n if item.n else 0.0
+    if item.allowed >= 1:
+        return 0.0
+    if share >= 1 or item.allowed <= 0:
+        return math.inf if share else 0.0
+    return share / (1 - share) / (item.allowed / (1 - item.allowed))

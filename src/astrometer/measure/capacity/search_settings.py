@@ -98,7 +98,7 @@ class SearchSettings:
 
     def load_text(self, level: int) -> str:
         if self.is_rate:
-            return f"{self.load(level):.4g}/s"
+            return f"{self.load(level):.4g} arrivals/s"
         return f"{level} user" if level == 1 else f"{level} users"
 
 

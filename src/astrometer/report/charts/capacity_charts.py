@@ -1,11 +1,12 @@
 """`capacity` of a results file -> latency and goodput against load, drawn."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from astrometer.measure.histogram import Histogram
-from astrometer.report import glossary
+from astrometer.report import formatting, glossary
 from astrometer.report.capacity_view import LATENCIES, PERCENTS, found, load_text
 from astrometer.report.charts.run_charts import Chart, tick_label
 from astrometer.report.charts.svg import Plot, Scale, Tick, linear_ticks, log_ticks
@@ -39,13 +40,33 @@ def _load_ticks(searched: Mapping[str, Any], scale: Scale) -> list[Tick]:
 
 
 def _edges(searched: Mapping[str, Any], plot: Plot) -> None:
-    """Where it held and where it broke."""
+    """The loads that passed and failed."""
     marks = [
-        (searched[key], f"{word} {load_text(searched, searched[key])}")
-        for key, word in (("highest_passing", "holds"), ("lowest_failing", "breaks at"))
+        (searched[key], f"{load_text(searched, searched[key])} {word}")
+        for key, word in (("highest_passing", "passed"), ("lowest_failing", "failed"))
         if searched[key] is not None
     ]
     plot.markers(marks, "marker")
+
+
+def _interval(searched: Mapping[str, Any], plot: Plot, scale: Scale) -> None:
+    """The loads that may be the capacity, as a band behind everything else."""
+    low, high = searched["interval"]["low"], searched["interval"]["high"]
+    if low is None and high is None:
+        return
+    left, right = (end if end is not None else edge for end, edge in ((low, scale.low), (high, scale.high)))
+    tip = f"{searched['interval']['confidence'] * 100:.0f} % interval of the capacity"
+    plot.rect(left, right, plot.y.low, plot.y.high, "likely", tip=tip)
+
+
+def _limits(searched: Mapping[str, Any], metric: str) -> list[tuple[float, str]]:
+    """The objectives' limits on this metric, as they were written."""
+    items = searched["steps"][0]["objectives"]
+    return [
+        (item["limit"], formatting.plain(item["text"]))
+        for item in items
+        if re.match(rf"([\w.-]+:\s*)?{metric}_(p\d+|max)\b", item["text"])
+    ]
 
 
 def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping[str, Any]]]) -> Chart:
@@ -68,12 +89,14 @@ def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping
         height_px=220,
         head_px=38,
     )
+    _interval(searched, plot, scale)
     plot.line(answers, "p95")
     plot.line(good, "p50")
     _edges(searched, plot)
     return Chart(
         title="Goodput against load",
-        caption="Good answers per second and, dashed, all ok answers that came back.",
+        caption="Good answers per second and, dashed, all successful answers. "
+        "Shaded: the 95 % interval of the capacity.",
         drawing=plot.render(_load_ticks(searched, scale), ticks),
     )
 
@@ -89,20 +112,26 @@ def _latency(
                 histogram.merge(Histogram.decode(step["metrics"][metric]["histogram"]))
         for percent, line in points.items():
             line.append((load, histogram.quantile_or_none(percent)))
+    limits = _limits(searched, metric)
     known = [value for line in points.values() for _, value in line if value]
     if not known:
         return None
+    known += [limit for limit, _ in limits]
     low, high = min(known) / 1.3, max(known) * 1.3
     spare = math.sqrt(max(1.0, _MIN_FACTOR / (high / low)))
     y = Scale(low=low / spare, high=high * spare, log=True)
     scale = _load_scale(list(by_load))
     word = glossary.metric(metric)
     plot = Plot(title=f"{word.title} against load", x=scale, y=y, height_px=220, head_px=38)
+    _interval(searched, plot, scale)
     for percent, css in PERCENTS:
         plot.line(points[percent], css)
+    for limit, text in limits:
+        plot.level(scale.low, scale.high, limit, "limit", label=text)
     _edges(searched, plot)
     return Chart(
         title=f"{word.title} against load",
-        caption="p50 and, dashed, p95 of the ok turns of all windows at a load, where n allows.",
+        caption="p50 and, dashed, p95 of successful turns of all windows at a load, where n allows. "
+        "Shaded: the 95 % interval of the capacity." + (" Red: the objective." if limits else ""),
         drawing=plot.render(_load_ticks(searched, scale), log_ticks(y.low, y.high, tick_label)),
     )

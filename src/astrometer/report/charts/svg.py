@@ -109,13 +109,18 @@ class Plot:
                     f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="2.2"/>'
                 )
 
-    def level(self, x0: float, x1: float, y: float, css: str, *, tip: str = "") -> None:
-        """A horizontal line."""
+    def level(self, x0: float, x1: float, y: float, css: str, *, tip: str = "", label: str = "") -> None:
+        """A horizontal line; its label stands on its left end."""
         at = f"{self.y_px(y):.1f}"
         self._shapes.append(
             f'<line class="{css}" x1="{self.x(x0) * 100:.3f}%" x2="{self.x(x1) * 100:.3f}%" '
             f'y1="{at}" y2="{at}">{_tip(tip)}</line>'
         )
+        if label:
+            x = f"{self.x(x0) * 100:.3f}%"
+            self._labels.append(
+                f'<text class="mark" x="{x}" dx="5" y="{self.y_px(y) - 4:.1f}">{escape(label)}</text>'
+            )
 
     def markers(self, marks: Sequence[tuple[float, str]], css: str) -> None:
         """Vertical lines, ascending, each with its label in a row of its own, so that no two collide.
