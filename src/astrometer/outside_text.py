@@ -26,7 +26,7 @@ def valid(text: str) -> str:
 def shown(text: str, limit: int = SHOWN_CHARS) -> str:
     """One line of at most `limit` characters that changes nothing around it on a terminal or a page.
 
-    Line breaks and tabs become blanks; other control characters, and those that turn the direction of what follows,
+    Line breaks and tabs become blanks; other control characters, and those that change the direction of text,
     are written out (`\\x1b`, `\\u202e`).
     """
     # Far more than is shown needs no looking at.

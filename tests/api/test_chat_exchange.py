@@ -319,3 +319,79 @@ def test_an_error_body_without_an_end_is_judged_as_soon_as_enough_of_it_is_there
     exchange.feed(0.3, b"x" * 60_000)
     assert exchange.done
     assert exchange.result().outcome is Outcome.SERVER_ERROR
+
+
+TOOL = line(type="plain", data='{"name": "search"}', streaming=True, chain_type="tool_call")
+
+
+def test_what_comes_after_the_end_is_no_part_of_the_answer():
+    late = (
+        text("more")
+        + line(type="error", data="late")
+        + b"data: {broken\n\n"
+        + line(type="image", data="[IMAGE]x")
+    )
+    turn = played(
+        (0.1, SESSION), (0.5, text("w0 ")), (0.6, text("w1")), (1.0, STATS), (1.1, END), (5.0, late)
+    )
+    assert (turn.outcome, turn.text) == (Outcome.OK, "w0 w1")
+    assert turn.timings.e2e_s == pytest.approx(0.6)
+    assert turn.timings.tail_s == pytest.approx(0.5)
+    assert turn.timings.chunk_gaps_s == pytest.approx((0.1,))
+    assert turn.events["malformed"] == 1  # seen, and counted
+
+
+def test_the_time_of_a_tool_is_in_no_time_per_token():
+    turn = played(
+        (0.1, SESSION),
+        (0.5, text("let me see")),
+        (0.6, TOOL),
+        (9.0, text("w0 ")),
+        (9.1, text("w1")),
+        (9.2, STATS),
+        (9.3, END),
+    )
+    assert turn.outcome is Outcome.OK
+    assert turn.timings.tpot_s is None
+    assert "tpot" not in turn.expected  # so an objective on it does not speak against such a turn
+    assert full_turn().timings.tpot_s == pytest.approx(0.2)
+
+
+SENTENCE = "LLM 响应错误: All chat models failed: BadRequestError: no"
+
+
+@pytest.mark.parametrize(
+    ("steps", "outcome", "detail"),
+    [
+        (
+            [text("a good answer"), line(type="error", data="WebChat run failed"), END],
+            Outcome.STREAM_ERROR,
+            "WebChat run failed",
+        ),
+        (
+            [text("a good answer"), b'data: {"type": plain}\n\n', STATS, END],
+            Outcome.MALFORMED,
+            'an event that is not a JSON object with a type: {"type": plain}',
+        ),
+        (
+            [text("half an "), text("answ")],
+            Outcome.TRUNCATED,
+            "the body ended without `end`; until then: half an answ",
+        ),
+        ([SESSION], Outcome.TRUNCATED, "the body ended without `end`"),
+        ([text("word " * 100 + SENTENCE), STATS, END], Outcome.LLM_ERROR, SENTENCE),
+        ([SESSION, END], Outcome.NOT_ASKED, "no agent_stats: the model was not asked"),
+    ],
+)
+def test_the_detail_of_a_failure_shows_the_cause(steps, outcome, detail):
+    turn = played(*((0.1 * number, step) for number, step in enumerate(steps)))
+    assert (turn.outcome, turn.detail) == (outcome, detail)
+
+
+def test_a_redirect_says_where_it_leads():
+    made = exchange()
+    made.headers(100.1, 302, "text/html", "https://login.example/sso")
+    made.eof(100.2)
+    turn = made.result()
+    assert turn.outcome is Outcome.CLIENT_ERROR
+    assert turn.detail == "HTTP 302: a redirect to https://login.example/sso, which is not followed"

@@ -109,6 +109,7 @@ class CallExchange:
         self._t_send = 0.0
         self._status: int | None = None
         self._content_type = ""
+        self._location = ""
         self._body = bytearray()
         self._bytes = 0
         self._result: CallResult | None = None
@@ -124,7 +125,8 @@ class CallExchange:
         """The socket has taken the last byte of the body."""
         self._t_body_sent = t
 
-    def headers(self, t: float, status: int, content_type: str) -> None:
+    def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
+        self._location = location
         self._t_headers = t
         self._status = status
         self._content_type = content_type
@@ -163,7 +165,7 @@ class CallExchange:
         return self._result
 
     def _judge(self) -> JsonVerdict:
-        return classify_json(self._status or 0, self._content_type, bytes(self._body))
+        return classify_json(self._status or 0, self._content_type, bytes(self._body), self._location)
 
     def _judge_download(self) -> JsonVerdict:
         verdict = self._judge()

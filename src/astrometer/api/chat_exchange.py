@@ -10,7 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from astrometer.api.events import AgentStats, ChatEvent, EventKind, parse_event
-from astrometer.api.outcome import Outcome, StreamFacts, classify_stream, classify_unstreamed, is_event_stream
+from astrometer.api.outcome import (
+    Outcome,
+    StreamFacts,
+    classify_stream,
+    classify_unstreamed,
+    explain_stream,
+    is_event_stream,
+)
 from astrometer.api.sse import LineTooLong, SSEDecoder
 from astrometer.api.timings import Timeline, Timings
 from astrometer.outside_text import shown
@@ -59,7 +66,11 @@ class ChatTurn:
 
     @property
     def expected(self) -> tuple[str, ...]:
-        return STREAMED_METRICS if self.streaming else WHOLE_METRICS
+        if not self.streaming:
+            return WHOLE_METRICS
+        if self.timings.used_tools:
+            return tuple(name for name in STREAMED_METRICS if name != "tpot")
+        return STREAMED_METRICS
 
     @property
     def input_tokens(self) -> int:
@@ -101,6 +112,7 @@ class ChatExchange:
         self._decoder = SSEDecoder()
         self._status: int | None = None
         self._content_type = ""
+        self._location = ""
         self._stream = False
         self._body = bytearray()
         self._counts: Counter[str] = Counter()
@@ -111,6 +123,8 @@ class ChatExchange:
         self._complete = ""
         self._media = False
         self._seen: set[EventKind] = set()
+        self._ended = False
+        self._said: dict[EventKind, str] = {}  # by the first event of a kind that spoils the answer
         self._session_id: str | None = None
         self._run_id: str | None = None
         self._bytes = 0
@@ -131,11 +145,12 @@ class ChatExchange:
     def body_sent(self, t: float) -> None:
         """The same."""
 
-    def headers(self, t: float, status: int, content_type: str) -> None:
+    def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
         """The response head is complete. Status before stream: a body that is no stream is kept as one."""
         self._points.t_headers = t
         self._status = status
         self._content_type = content_type
+        self._location = location
         self._stream = 200 <= status < 300 and is_event_stream(content_type)
 
     def feed(self, t: float, chunk: bytes) -> list[ChatEvent]:
@@ -166,14 +181,18 @@ class ChatExchange:
     def eof(self, t: float) -> None:
         """The response body is complete."""
         if self._stream:
-            self._finish(t, classify_stream(self._facts()), self._describe())
+            facts = self._facts()
+            outcome = classify_stream(facts)
+            self._finish(t, outcome, explain_stream(facts, outcome))
         else:
-            verdict = classify_unstreamed(self._status or 0, self._content_type, bytes(self._body))
+            verdict = classify_unstreamed(
+                self._status or 0, self._content_type, bytes(self._body), self._location
+            )
             self._finish(t, verdict.outcome, verdict.message)
 
     def lost(self, t: float, outcome: Outcome, detail: str = "") -> None:
         """The connection failed or broke. After `end` the answer was whole, so that spoils nothing."""
-        if EventKind.END in self._seen:
+        if self._ended:
             self.eof(t)
             return
         self._finish(t, outcome, detail)
@@ -242,12 +261,17 @@ class ChatExchange:
 
     def _note(self, event: ChatEvent) -> None:
         self._counts[event.type] += 1
+        if self._ended:
+            return  # the answer is whole: what follows is none of it, and breaks none
         if event.kind is _TEXT:  # most events, and there is nothing else in them
             if self._text_chars < MAX_ANSWER_CHARS:
                 self._text.append(event.text)
                 self._text_chars += len(event.text)
             return
         self._seen.add(event.kind)
+        self._ended = event.kind is EventKind.END
+        if event.kind in (EventKind.ERROR, EventKind.MALFORMED):
+            self._said.setdefault(event.kind, event.text)
         self._session_id = event.session_id or self._session_id
         self._run_id = event.run_id or self._run_id
         self._media = self._media or event.kind is EventKind.MEDIA
@@ -260,7 +284,6 @@ class ChatExchange:
         kept = {
             EventKind.REASONING: self._reasoning,
             EventKind.NOTICE: self._notices,
-            EventKind.ERROR: self._notices,
         }.get(event.kind)
         if kept is not None:
             kept.append(event.text)
@@ -273,20 +296,19 @@ class ChatExchange:
         stats = self._points.stats
         return StreamFacts(
             streaming=self._streaming,
-            ended=EventKind.END in self._seen,
+            ended=self._ended,
             text="".join(self._text) or self._complete,
             notices="".join(self._notices),
-            stats_seen=EventKind.STATS in self._seen,
+            stats_seen=stats is not None or EventKind.STATS in self._seen,
             tokens_counted=stats is not None and not stats.asked_nothing,
             follow_up=EventKind.FOLLOW_UP in self._seen,
             error_event=EventKind.ERROR in self._seen,
             malformed=EventKind.MALFORMED in self._seen,
             media=self._media,
             canary=self._canary,
+            error_text=self._said.get(EventKind.ERROR, ""),
+            malformed_text=self._said.get(EventKind.MALFORMED, ""),
         )
-
-    def _describe(self) -> str:
-        return self._answer().strip()
 
     def _finish(self, t: float, outcome: Outcome, detail: str) -> None:
         if self._outcome is not None:

@@ -121,6 +121,8 @@ class StreamFacts:
     malformed: bool = False
     media: bool = False  # the answer had an image, a record, a file or a video
     canary: str | None = None
+    error_text: str = ""  # what the first `error` event said
+    malformed_text: str = ""  # the first event that could not be read
 
 
 def classify_stream(facts: StreamFacts) -> Outcome:
@@ -139,6 +141,25 @@ def classify_stream(facts: StreamFacts) -> Outcome:
     if not facts.stats_seen:
         return Outcome.NOT_ASKED
     return _classify_answer(facts)
+
+
+def explain_stream(facts: StreamFacts, outcome: Outcome) -> str:
+    """What a person needs to see of such an end: what was wrong, and the answer only where that is it."""
+    answer = (facts.text or facts.notices).strip()
+    if outcome is Outcome.STREAM_ERROR:
+        return facts.error_text or "an error event without a text"
+    if outcome is Outcome.MALFORMED:
+        return f"an event that is not a JSON object with a type: {facts.malformed_text}"
+    if outcome is Outcome.TRUNCATED:
+        return f"the body ended without `end`{'; until then: ' * bool(answer)}{answer}"
+    for text in (facts.text, facts.notices):
+        if (sentence := find_sentence(text)) is not None:  # it may stand behind a long part of an answer
+            return text[text.index(sentence.text) :].strip()
+    if outcome is Outcome.NOT_ASKED:
+        return answer or "no agent_stats: the model was not asked"
+    if outcome is Outcome.CANARY_MISMATCH:
+        return f"expected {facts.canary}, got: {answer}"
+    return answer
 
 
 def _classify_answer(facts: StreamFacts) -> Outcome:
@@ -171,12 +192,14 @@ class JsonVerdict:
     message: str = ""  # the server's own words, safe to show
 
 
-def classify_json(status: int, content_type: str, body: bytes) -> JsonVerdict:
-    """Classify an answer that should be `{"status": "ok", "data": ...}`."""
+def classify_json(status: int, content_type: str, body: bytes, location: str = "") -> JsonVerdict:
+    """Classify an answer that should be `{"status": "ok", "data": ...}`. `location`: a redirect's."""
     envelope = _json_object(body)
     message = _message(envelope)
     by_status = classify_status(status)
     if by_status is not None:
+        if location and 300 <= status < 400:
+            message = f"HTTP {status}: a redirect to {location}, which is not followed"
         return JsonVerdict(outcome=by_status, payload=envelope, message=message or f"HTTP {status}")
     if "json" not in content_type.lower() or envelope is None:
         # AstrBot up to 4.25 answers an unknown path with 200 text/html.
@@ -188,9 +211,9 @@ def classify_json(status: int, content_type: str, body: bytes) -> JsonVerdict:
     return JsonVerdict(outcome=Outcome.OK, payload=envelope.get("data"), message=message)
 
 
-def classify_unstreamed(status: int, content_type: str, body: bytes) -> JsonVerdict:
+def classify_unstreamed(status: int, content_type: str, body: bytes, location: str = "") -> JsonVerdict:
     """Classify an answer to `/chat` that is no stream: an error by status or envelope, or NOT_SSE."""
-    verdict = classify_json(status, content_type, body)
+    verdict = classify_json(status, content_type, body, location)
     if verdict.outcome in (Outcome.OK, Outcome.MALFORMED):
         message = f"{_media_type(content_type)}, not text/event-stream"
         return JsonVerdict(outcome=Outcome.NOT_SSE, message=message)

@@ -31,6 +31,7 @@ class Timings:
     server_ttft_s: float | None = None
     output_tokens: int | None = None
     streamed: bool = False
+    used_tools: bool = False
 
     @property
     def accept_time_s(self) -> float | None:
@@ -80,8 +81,11 @@ class Timings:
 
     @property
     def tpot_s(self) -> float | None:
-        """Time per output token after the first, by the server's own token count."""
-        if not self.streamed or self.output_tokens is None or self.output_tokens < 2:
+        """Time per output token after the first, by the server's own token count.
+
+        None with tool calls: the count holds the calls' own tokens, the time that of the tools.
+        """
+        if not self.streamed or self.used_tools or self.output_tokens is None or self.output_tokens < 2:
             return None
         generation_s = _minus(self.t_tokenN, self.t_token1)
         return None if generation_s is None else generation_s / (self.output_tokens - 1)
@@ -141,10 +145,15 @@ class Timeline:
     _gaps: list[float] = field(default_factory=list)
     _gap_open: bool = False
     _deltas: int = 0
+    _used_tools: bool = False
 
     def event(self, t: float, event: ChatEvent) -> None:
         """Note `event`, whose last byte left the socket at `t`."""
         kind = event.kind
+        if self.t_terminal is not None:  # the answer is whole
+            if kind is EventKind.STATS:
+                self.stats = event.stats or self.stats
+            return
         if kind is _TEXT or kind is _REASONING:
             if not self._points:
                 self._points["t_event1"] = t
@@ -161,6 +170,7 @@ class Timeline:
             if not self.streaming and event.text:
                 self._whole_answer(t)
         elif kind is EventKind.TOOL:
+            self._used_tools = True
             self._gap_open = False
         elif kind is EventKind.MEDIA:
             self._whole_answer(t)
@@ -171,7 +181,7 @@ class Timeline:
             self._points.setdefault("t_run_started", t)
         elif kind is EventKind.STATS:
             self.stats = event.stats or self.stats
-        elif kind is EventKind.END and self.t_terminal is None:
+        elif kind is EventKind.END:
             self.t_terminal = t
 
     def _content(self, t: float, *, is_text: bool) -> None:
@@ -209,5 +219,6 @@ class Timeline:
             server_ttft_s=self.stats.server_ttft_s if self.stats else None,
             output_tokens=self.stats.output_tokens if self.stats else None,
             streamed=self._was_streamed(),
+            used_tools=self._used_tools,
             **self._points,
         )

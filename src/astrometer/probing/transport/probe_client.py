@@ -219,7 +219,8 @@ async def _stream(
         async with asyncio.timeout_at(next_deadline()) as clock:
             async with _opened(client, request) as response:
                 now = perf_counter()
-                exchange.headers(now, response.status_code, response.headers.get("content-type", ""))
+                kind, to = (response.headers.get(name, "") for name in ("content-type", "location"))
+                exchange.headers(now, response.status_code, kind, to)
                 async for chunk in response.aiter_raw():
                     now = perf_counter()
                     for event in exchange.feed(now, chunk):
