@@ -4,6 +4,7 @@ from html.parser import HTMLParser
 
 import pytest
 
+from astrometer.report import formatting
 from astrometer.report.html import render_html, write_html
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "line", "circle"}
@@ -116,8 +117,10 @@ def test_every_percentile_has_its_n(passed, visible):
     assert f"n {chat['n']:,}" in text
 
 
-def test_too_few_samples_are_dashes_with_the_reason(tiny, visible):
-    assert "withheld, too few samples" in visible(render_html(tiny))
+def test_too_few_samples_show_the_worst_with_the_reason(tiny, visible):
+    text = visible(render_html(tiny))
+    assert "≤ the maximum; withheld, too few samples" in text
+    assert f"≤ {formatting.duration(tiny['metrics']['ttft']['max'])}" in text
 
 
 def test_hostile_text_stays_text(make):

@@ -5,6 +5,7 @@ import pytest
 from rich.console import Console
 
 from astrometer.measure.slo.validity import OpenArrivals
+from astrometer.report import formatting
 from astrometer.report.table import render
 
 
@@ -54,10 +55,12 @@ def test_an_invalid_run_says_why_and_what_helps(invalid, passed):
     assert "1 worker(s) lost" in text
 
 
-def test_a_withheld_percentile_is_a_dash_with_the_reason(tiny):
+def test_where_a_percentile_is_withheld_the_worst_sample_is_shown_with_the_reason(tiny):
     text = shown(tiny)
-    assert "–" in text
-    assert "withheld, too few samples: p50 needs n ≥ 20, p95 needs n ≥ 200" in text
+    worst = tiny["metrics"]["ttft"]
+    assert f"≤ {formatting.duration(worst['max'])}" in text
+    assert f"n {worst['n']}" in text
+    assert "≤ the maximum; withheld, too few samples: p50 needs n ≥ 20, p95 needs n ≥ 200" in text
 
 
 def test_no_reason_is_given_when_nothing_is_withheld(make):

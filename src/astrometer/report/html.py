@@ -20,6 +20,7 @@ from astrometer.report import capacity_steps, capacity_view, formatting, glossar
 from astrometer.report.atomic import write_whole
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
+from astrometer.report.worst_lines import worst_lines
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
@@ -75,7 +76,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
-            stall_lines=view.stall_lines(results),
+            stall_lines=[*worst_lines(results), *view.stall_lines(results)],
             im_lines=view.im_lines(results),
             operations=[
                 (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]

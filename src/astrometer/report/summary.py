@@ -7,6 +7,7 @@ from typing import Any
 
 from astrometer.report import capacity_steps, formatting, uploads_view, view
 from astrometer.report.atomic import write_whole
+from astrometer.report.worst_lines import worst_lines
 
 FILE_NAME = "summary.md"
 # GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
@@ -45,6 +46,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
     by_size = uploads_view.rows(results)
     lines += _upload_table(by_size) if by_size else []
     facts = [
+        *worst_lines(results),
         *view.stall_lines(results),
         *uploads_view.lines(results),
         *view.im_lines(results),

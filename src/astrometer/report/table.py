@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, uploads_view, view
+from astrometer.report.worst_lines import worst_lines
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
@@ -40,6 +41,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     parts += [
         Text(line)
         for line in (
+            *worst_lines(results),
             *view.stall_lines(results),
             *uploads_view.lines(results),
             *view.im_lines(results),

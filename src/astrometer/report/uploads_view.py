@@ -67,5 +67,8 @@ def _speed(speed: Mapping[str, Any], percent: int) -> Shown | None:
     if not speed["n"]:
         return None
     value = speed[f"p{100 - percent}"]
-    text = formatting.WITHHELD if value is None else f"{formatting.size(round(value))}/s"
-    return Shown(text=text, n=speed["n"], percent=percent)
+    text = f"{formatting.size(round(speed['min'] if value is None else value))}/s"
+    is_withheld = value is None
+    return Shown(
+        text=f"≥ {text}" if is_withheld else text, n=speed["n"], percent=percent, withheld=is_withheld
+    )

@@ -1,6 +1,6 @@
 """A results file -> the rows and sentences that every report shows: terminal, HTML and Markdown."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -35,16 +35,15 @@ _ALL = "all"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """One percentile with the number of samples behind it. `text` is "–" where it is withheld."""
+    """One percentile with the number of samples behind it.
+
+    `withheld`: there are too few samples to say it, so `text` is what the worst one says: "≤ 50.3 s".
+    """
 
     text: str
     n: int
     percent: int
-
-    @property
-    def withheld(self) -> bool:
-        """There are samples, but too few to say it."""
-        return self.text == formatting.WITHHELD and self.n > 0
+    withheld: bool = False
 
 
 class HasPercentiles(Protocol):
@@ -261,12 +260,12 @@ def excluded_note(results: Mapping[str, Any]) -> str | None:
     )
 
 
-def withheld_note(rows: Iterable[HasPercentiles]) -> str | None:
-    """Why some percentiles are dashes, naming only the kinds that are."""
+def withheld_note(rows: Sequence[HasPercentiles]) -> str | None:
+    """Why some cells show the worst sample, naming only the percentiles that are missing."""
     percents = sorted({cell.percent for row in rows for cell in row.percentiles if cell.withheld})
     if not percents:
         return None
-    return "– withheld, too few samples: " + ", ".join(
+    return "≤ the maximum; withheld, too few samples: " + ", ".join(
         f"p{percent} needs n ≥ {formatting.count(MIN_SAMPLES[percent])}" for percent in percents
     )
 
@@ -276,7 +275,10 @@ def percentile(cell: Mapping[str, Any], metric: str, percent: int) -> Shown | No
     summary = cell["metrics"].get(metric)
     if summary is None:
         return None
-    return Shown(text=formatting.duration(summary[f"p{percent}"]), n=summary["n"], percent=percent)
+    value, n = summary[f"p{percent}"], summary["n"]
+    if value is None and n:
+        return Shown(text=f"≤ {formatting.duration(summary['max'])}", n=n, percent=percent, withheld=True)
+    return Shown(text=formatting.duration(value), n=n, percent=percent)
 
 
 def judged(item: Mapping[str, Any]) -> Judged:
