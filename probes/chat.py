@@ -5,7 +5,7 @@ from typing import Any
 
 from astrometer.probing import Context, Verdict
 
-INTERVAL = 60
+INTERVAL = 1800
 SCOPES = ("chat",)
 COSTS_TOKENS = True
 OPTIONS = {

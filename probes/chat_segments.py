@@ -4,7 +4,7 @@ import base64
 
 from astrometer.probing import Attachment, Context, Plain, Upload, Verdict
 
-INTERVAL = 900
+INTERVAL = 43200
 SCOPES = ("file", "chat")
 COSTS_TOKENS = True
 OPTIONS = {"question": "[probe] Do not look at the attachments. Answer with exactly this word: {nonce}"}

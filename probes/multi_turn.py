@@ -2,9 +2,10 @@
 
 from astrometer.probing import Context, Verdict
 
-INTERVAL = 900
+INTERVAL = 43200
 SCOPES = ("chat",)
 COSTS_TOKENS = True
+TURNS = 2
 OPTIONS = {
     "tell": "[probe] Remember this word, and answer with it alone: {nonce}",
     "ask": "[probe] Which word did I ask you to remember? Answer with that word alone.",

@@ -5,7 +5,7 @@ The chat is what makes it removable: AstrBot deletes an attachment only with the
 
 from astrometer.probing import Attachment, Context, Outcome, Plain, Upload, Verdict
 
-INTERVAL = 300
+INTERVAL = 43200
 SCOPES = ("file", "chat")
 COSTS_TOKENS = True
 OPTIONS = {

@@ -167,8 +167,13 @@ def test_a_folder_of_ones_own_probes(astrometer, tmp_path):
 def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
     result = astrometer("probe", "--check")
     assert result.returncode == 0
+    cost, summary = result.stdout.splitlines()
+    assert cost == (
+        "default: about 98,000 tokens a day (56 turns of 1,750 tokens, assumed); "
+        "no budget limits it (targets.default.budget.tokens_per_day)"
+    )
     runs = f"environment: 1 target, {len(OURS)} probe runs each round"
-    assert re.fullmatch(runs + r", at most \d+ series: fine\n", result.stdout)
+    assert re.fullmatch(runs + r", at most \d+ series, about 98,000 tokens a day: fine", summary)
     (tmp_path / "astrometer.toml").write_text(
         '[targets.a]\nurl = "http://x"\n[probes.chta]\ninterval = "5s"\n'
     )

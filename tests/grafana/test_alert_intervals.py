@@ -11,6 +11,8 @@ from dashboard_files import GRAFANA
 from astrometer import bundled
 from astrometer.config import loader
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.probing.budget import Ledger
+from astrometer.probing.daily_cost import daily_costs
 from astrometer.probing.plan import make_plans
 from astrometer.probing.probe_files import load_folder
 from astrometer.units import parse_duration
@@ -27,13 +29,16 @@ def slowest() -> dict[str, list[float]]:
     burns = [parse_duration(burn["long"]) / failures for burn in t["burn"]]
     pages = [limit for limit, burn in zip(burns, t["burn"], strict=True) if burn["severity"] == "page"]
     rejected = t["key_rejected"]
-    still = [parse_duration(rejected["window"]) / rejected["count"], parse_duration(rejected["still"])]
+    cells = [parse_duration(rejected["window"]) / rejected["count"], parse_duration(rejected["still"])]
+    runs = parse_duration(rejected["probe_window"]) / rejected["count"]
     found = {
         "Down": [parse_duration(t["down"]["window"]) / failures],
         "AvailabilityBurn": burns,
         "TTFTBurn": burns,
         "UpstreamLLMFailing": pages,
-        "KeyRejected": [min(still)],
+        "KeyRejected": [min(cells), runs],
+        "BudgetExhausted": [parse_duration(t["budget_exhausted"]["window"])],
+        "ProbeStale": [parse_duration(t["stale"]["skipped_within"])],
         "TTFTDegraded": [parse_duration(t["degraded"]["window"]) / MIN_SAMPLES[50]],
         **{alert: [parse_duration(t[key]["window"]) / t[key]["count"]] for alert, key in COUNTED.items()},
     }
@@ -75,7 +80,17 @@ def test_what_we_ship_and_document_probes_often_enough_for_its_alerts(name, tmp_
     for plan in plans:
         every["asks" if plan.probe.costs_tokens else "reads"].append(plan.interval_s)
     limits = slowest()
+    scopes, probes_of_keys = limits["AstrBotKeyRejected"]
     assert min(every["asks"] + every["reads"]) <= limits["AstrBotDown"][0]
-    assert min(every["asks"]) <= limits["AstrBotTTFTDegraded"][0]
-    assert max(every["asks"] + every["reads"]) <= limits["AstrBotKeyRejected"][0]
-    assert max(every["asks"]) <= limits["AstrBotTruncated"][0]
+    assert max(every["reads"]) <= scopes
+    assert max(every["asks"] + every["reads"]) <= probes_of_keys
+    assert max(every["asks"] + every["reads"]) <= limits["AstrBotProbeStale"][0]
+    # The chat, which has the model asked most often, tells soon; every other one within days.
+    for alert in ("TTFTDegraded", "CanaryMismatch", "Truncated", "Stalled", "CleanupFailing"):
+        assert min(every["asks"]) <= limits[f"AstrBot{alert}"][0], alert
+    assert min(every["asks"]) <= max(limits["AstrBotUpstreamLLMFailing"])
+    assert min(every["asks"]) <= limits["AstrBotBudgetExhausted"][0]
+    assert max(every["asks"]) <= max(limits["AstrBotAvailabilityBurn"])
+    (cost,) = daily_costs(plans, Ledger())
+    assert cost.wanted < 100_000
+    assert cost.wanted <= (cost.target.budget.tokens_per_day or cost.wanted)

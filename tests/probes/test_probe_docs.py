@@ -8,6 +8,7 @@ from astrometer import bundled
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.runner import Runner
+from astrometer.units import parse_duration
 
 DOCS = Path(__file__).parents[2] / "docs"
 OURS = load_folder(bundled.folder("probes")).probes
@@ -39,11 +40,11 @@ def test_what_the_guide_says_of_ctx_is_there():
 
 def test_every_probe_is_documented_with_its_interval_and_scopes():
     text = (DOCS / "reference" / "probes.md").read_text("utf-8")
-    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+) s \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \|.*\| (\d+ (?:s|min|h)) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     assert {name for name, *_ in rows} == set(OURS)
     for name, interval, scopes, tokens in rows:
         probe = OURS[name]
-        assert float(interval) == probe.interval_s, name
+        assert parse_duration(interval.replace(" ", "").replace("min", "m")) == probe.interval_s, name
         assert scopes.startswith("any") or tuple(scopes.split(", ")) == probe.scopes, name
         assert (tokens != "none") == probe.costs_tokens, name
 

@@ -8,13 +8,14 @@ import multiprocessing
 import os
 import stat
 from dataclasses import replace
+from itertools import pairwise
 
 import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
 from astrometer.config.settings import Budget
-from astrometer.probing.budget import FILE, Ledger, Spent
+from astrometer.probing.budget import FILE, MOST_AHEAD, Ledger
 from astrometer.probing.context import Context
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.runner import Runner
@@ -184,7 +185,8 @@ def test_a_budget_is_kept_while_its_file_cannot_be_written_and_is_whole_once_it_
     assert ["cannot be written" in text for text in said] == [True]
     unblock()
     ledger.book(target, runs=1)
-    assert Ledger(folder).spent(target) == Spent(tokens=before + 80, runs=1)
+    spent = Ledger(folder).spent(target)
+    assert (spent.tokens, spent.runs) == (before + 80, 1)
 
 
 def test_days_of_a_clock_that_was_in_the_future_do_not_push_today_out(bench, tmp_path):
@@ -228,3 +230,84 @@ def test_what_is_on_disk_belongs_to_its_owner_and_holds_no_key(bench, tmp_path):
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
     assert bench.store.keys["all"].secret not in file.read_text()
+
+
+# --- spread over the day
+
+MIDNIGHT = NOON - 43200
+
+
+def a_day_of_chats(ledger: Ledger, target, clock: list[float], *, every_s: float, tokens: int) -> list[float]:
+    """The hours at which a chat that costs `tokens` was let through."""
+    asked = []
+    while clock[0] < MIDNIGHT + 86400:
+        if ledger.refusal(target) is None:
+            ledger.book(target, runs=1)
+            ledger.book(target, tokens=tokens)
+            asked.append((clock[0] - MIDNIGHT) / 3600)
+        clock[0] += every_s
+    return asked
+
+
+def test_a_budget_that_was_spent_by_breakfast_lasts_the_whole_day(bench, tmp_path):
+    """The README's first example: 50,000 tokens a day, a chat every 60 s."""
+    target = limited(bench, tokens_per_day=50_000)
+    clock = [MIDNIGHT]
+    ledger = Ledger(tmp_path, paced=True, clock=lambda: clock[0])
+    asked = a_day_of_chats(ledger, target, clock, every_s=60, tokens=1750)
+    gaps = [later - earlier for earlier, later in pairwise(asked)]
+    assert len(asked) * 1750 <= 50_000 + 1750
+    assert len(asked) >= 28
+    assert sum(hour < 1 for hour in asked) <= 1 + MOST_AHEAD * 50_000 / 1750 + 2  # what may be spent ahead
+    assert max(gaps) < 1.2
+    assert asked[-1] > 23
+
+
+def test_without_pace_the_same_budget_is_spent_within_the_hour(bench):
+    clock = [MIDNIGHT]
+    target = limited(bench, tokens_per_day=50_000)
+    asked = a_day_of_chats(Ledger(clock=lambda: clock[0]), target, clock, every_s=60, tokens=1750)
+    assert (len(asked), max(asked) < 0.5) == (29, True)
+
+
+def test_runs_are_spread_too_and_a_restart_does_not_forget_the_pace(bench, tmp_path):
+    target = limited(bench, runs_per_day=4)
+    clock = [MIDNIGHT]
+    asked = []
+    for _ in range(96):
+        ledger = Ledger(tmp_path, paced=True, clock=lambda: clock[0])  # a restart each time
+        if ledger.refusal(target) is None:
+            ledger.book(target, runs=1)
+            asked.append((clock[0] - MIDNIGHT) / 3600)
+        clock[0] += 900
+    assert asked == [0.0, 6.75, 13.5, 20.25]
+
+
+def test_a_probe_that_needs_less_than_its_budget_is_never_held_back(bench):
+    clock = [MIDNIGHT]
+    target = limited(bench, tokens_per_day=100_000)
+    ledger = Ledger(paced=True, clock=lambda: clock[0])
+    assert len(a_day_of_chats(ledger, target, clock, every_s=1800, tokens=1750)) == 48
+
+
+def test_a_clock_set_back_or_far_ahead_neither_blocks_nor_unlocks_the_day(bench):
+    clock = [NOON]
+    target = limited(bench, tokens_per_day=10_000)
+    ledger = Ledger(paced=True, clock=lambda: clock[0])
+    ledger.book(target, tokens=1200)
+    clock[0] -= 3600
+    assert ledger.refusal(target).cause == "pace"
+    clock[0] += 3600 + 86400 * 0.03
+    assert ledger.refusal(target) is None
+    ledger.book(target, tokens=9000)
+    assert ledger.refusal(target).cause == "budget"
+
+
+def test_what_a_turn_cost_here_is_known_after_three(bench):
+    target = limited(bench, tokens_per_day=10**6)
+    ledger = Ledger()
+    for tokens in (1000, 2000):
+        ledger.book(target, tokens=tokens)
+    assert ledger.tokens_per_turn(target) is None
+    ledger.book(target, tokens=3000)
+    assert ledger.tokens_per_turn(target) == 2000

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+from astrometer.config.settings import Budget
+from astrometer.probing.budget import Ledger
 from astrometer.probing.context import Context
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule, spread
@@ -239,3 +241,58 @@ def test_a_plan_without_its_key_is_not_scheduled(bench):
     plan = bench.plan(bench.target(file="file"), probe, scopes=("chat",), interval_s=0.1)
     notes = keep([plan], lambda notes, _: notes.runs, give_up_s=0.5)
     assert notes.runs == []
+
+
+def test_a_run_that_the_pace_holds_back_is_tried_again_before_the_next_is_due(bench):
+    now = 1_800_000_000.0 // 86400 * 86400
+    target = replace(bench.target("all"), budget=Budget(tokens_per_day=10_000))
+    ledger = Ledger(paced=True, clock=lambda: now)
+    ledger.book(target, tokens=1000)
+
+    async def probe(_ctx: Context) -> Verdict:
+        return Verdict.passed()
+
+    async def go() -> Notes:
+        nonlocal now
+        notes, runner = Notes(), Runner(ledger=ledger)
+        schedule = Schedule(runner, [bench.plan(target, probe)], notes, pace_retry_s=0.02)
+        schedule.start()
+        await asyncio.sleep(0.2)
+        assert (notes.runs, notes.skips) == ([], Counter())
+        now += 3600
+        async with asyncio.timeout(10):
+            while not notes.runs:
+                await asyncio.sleep(0.01)
+        await schedule.stop(finish_s=1, give_up_s=1)
+        return notes
+
+    notes = asyncio.run(go())
+    assert ([run.ok for run in notes.runs], notes.skips) == ([True], Counter())
+
+
+def test_a_run_that_is_held_back_for_its_whole_interval_is_one_skip(bench):
+    target = replace(bench.target("all"), budget=Budget(tokens_per_day=10_000))
+    ledger = Ledger(paced=True)
+    ledger.book(target, tokens=9_000)
+    plan = bench.plan(target, passes, interval_s=0.2)
+    notes = keep_with(Runner(ledger=ledger), [plan], lambda notes: notes.skips["pace"] >= 2)
+    assert notes.runs == []
+    assert set(notes.skips) == {"pace"}
+
+
+async def passes(_ctx: Context) -> Verdict:
+    return Verdict.passed()
+
+
+def keep_with(runner: Runner, plans, until: Callable[[Notes], object]) -> Notes:
+    async def go() -> Notes:
+        notes = Notes()
+        schedule = Schedule(runner, plans, notes, random=Random(1), pace_retry_s=0.05)
+        schedule.start()
+        async with asyncio.timeout(10):
+            while not until(notes):
+                await asyncio.sleep(0.01)
+        await schedule.stop(finish_s=1, give_up_s=1)
+        return notes
+
+    return asyncio.run(go())

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from rulebook.recording import P
-from rulebook.thresholds import Thresholds, seconds
+from rulebook.thresholds import Thresholds
 
 Rule = dict[str, Any]
 TARGET = "{{ $labels.target }}"
@@ -43,9 +42,3 @@ def alert(
 def at_least(count: int) -> str:
     """`increase` extrapolates: 3 events may count as 2.9 or 3.2."""
     return f"> {count - 0.5:g}"
-
-
-def last_run(t: Thresholds, compared: str) -> str:
-    """Probes, by the seconds since their last run: `>` those that do not run any more, `<=` those that do."""
-    limit = f"{t.stale.intervals:g} * {P}interval_seconds + {seconds(t.stale.grace):g}"
-    return f"time() - {P}last_run_timestamp_seconds {compared} {limit}"

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from rulebook.alert import COUNT, DURATION, INSTANCE, PROBE, TARGET, Rule, alert, at_least, last_run
-from rulebook.recording import P
+from rulebook.alert import COUNT, DURATION, INSTANCE, PROBE, TARGET, Rule, alert, at_least
+from rulebook.recording import P, last_run
 from rulebook.thresholds import Thresholds
 
 
@@ -40,7 +40,7 @@ def budget_exhausted(t: Thresholds) -> Iterator[Rule]:
 
 def stale(t: Thresholds) -> Iterator[Rule]:
     by = t.by("target", "probe")
-    skipped = f'{P}skipped_total{{cause="budget"}}'
+    skipped = f'{P}skipped_total{{cause=~"budget|pace"}}'
     yield alert(
         t,
         "AstrBotProbeStale",

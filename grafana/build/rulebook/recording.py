@@ -7,6 +7,7 @@ Names are `level:metric:operations`. Counters are added up per exporter first, w
 from collections.abc import Iterator
 from typing import Any
 
+from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import MIN_SAMPLES
 from rulebook import reasons
 from rulebook.thresholds import Thresholds, seconds
@@ -20,9 +21,16 @@ ASKS_THE_MODEL = f"{P}tokens_total"
 LAYER_COUNTER = f"instance_target_probe_layer:{P}failures_total:sum"
 SIDE_COUNTER = f"instance_target_probe_side:{P}failures_total:sum"
 JUDGED_COUNTER = f"instance_target_probe:{P}judged_runs_total:sum"
+# Probes that run, of each target those with the shortest interval.
+MOST_FREQUENT = f"instance_target_probe:{P}interval_seconds:most_frequent"
+# Probes whose last run failed on the server's side, or without as much as a status line.
+SERVER_FAILED = f"instance_target_probe:{P}last_run_info:server_failed"
 ANSWERS_COUNTER = f"instance_target_probe:{P}first_tokens_total:sum"
 SLOW_COUNTER = f"instance_target_probe:{P}slow_first_tokens_total:sum"
 DAY_S = 86400
+# Deadlines that are also met by a server which says nothing at all: a frozen one looks to a chat like a model
+# that hangs.
+SILENCES = reasons.one_of(reason.value for reason in (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL))
 
 
 def failures(window: str) -> str:
@@ -68,7 +76,7 @@ def groups(t: Thresholds) -> list[dict[str, Any]]:
     short = [rule for window in t.windows if not is_long(window) for rule in _window(t, window)]
     long = [rule for window in t.windows if is_long(window) for rule in _window(t, window)]
     groups = [
-        _group("astrbot-probe-counters", now, [*_counters(t), *_by_layer(t)]),
+        _group("astrbot-probe-counters", now, [*_counters(t), *_by_layer(t), *_last_runs(t)]),
         _group("astrbot-probe-short-windows", now, [*short, *_first_token(t, long=False)]),
         _group("astrbot-probe-long-windows", later, [*long, *_first_token(t, long=True)]),
         _group("astrbot-probe-budget", later, list(_budget(t))),
@@ -104,6 +112,37 @@ def _counters(t: Thresholds) -> Iterator[Rule]:
     yield _rule(ANSWERS_COUNTER, f"sum by ({by}) ({TTFT}_count)")
     yield _rule(
         SLOW_COUNTER, f'sum by ({by}) ({TTFT}_count)\n  - sum by ({by}) ({TTFT}_bucket{{le="{limit}"}})'
+    )
+
+
+def unanswered(t: Thresholds, series: str) -> str:
+    """`series` of chats that missed their deadline and did not get as much as a status line."""
+    on = f"on ({t.by('instance', 'target', 'probe')})"
+    return f'{series} and {on} {ASKS_THE_MODEL} unless {on} {P}phase_duration_seconds{{phase="headers"}}'
+
+
+def last_run(t: Thresholds, compared: str) -> str:
+    """Probes, by the seconds since their last run: `>` those that do not run any more, `<=` those that do."""
+    limit = f"{t.stale.intervals:g} * {P}interval_seconds + {seconds(t.stale.grace):g}"
+    return f"time() - {P}last_run_timestamp_seconds {compared} {limit}"
+
+
+def ended(matcher: str) -> str:
+    """Probes whose last run ended so."""
+    return f"{P}last_run_info{{{matcher}}}"
+
+
+def _last_runs(t: Thresholds) -> Iterator[Rule]:
+    target, on = t.by("target"), f"on ({t.by('instance', 'target', 'probe')})"
+    # One that is skipped or hangs has nothing to say, and the most frequent of the others takes its place.
+    running = f"({P}interval_seconds and {on} {last_run(t, '<=')})"
+    yield _rule(MOST_FREQUENT, f"{running}\n  <= on ({target}) group_left () min by ({target}) {running}")
+    server, llm = (ended(reasons.one_of(reasons.side(side))) for side in reasons.SIDES)
+    yield _rule(
+        SERVER_FAILED,
+        f"group by ({t.by('instance', 'target', 'probe')}) (\n    {server}\n"
+        f"  or\n    ({llm} unless {on} {ASKS_THE_MODEL})\n"
+        f"  or\n    ({unanswered(t, ended(SILENCES))})\n)",
     )
 
 

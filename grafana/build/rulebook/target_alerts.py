@@ -4,47 +4,35 @@ from collections.abc import Iterator
 
 from astrometer.api.outcome import Layer, Outcome
 from rulebook import reasons
-from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, alert, at_least, last_run
-from rulebook.recording import SIDE_COUNTER, P
+from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, alert, at_least
+from rulebook.recording import MOST_FREQUENT, SERVER_FAILED, SIDE_COUNTER, SILENCES, P, ended, unanswered
 from rulebook.thresholds import Thresholds
 
 KEY = "{{ $labels.key }}"
-# Deadlines that are also met by a server which says nothing at all.
-SILENCES = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL)
 
 
 def down(t: Thresholds) -> Iterator[Rule]:
-    target, place = t.by("target"), t.by("instance", "target", "probe")
-    # One that is skipped or hangs has nothing to say, and the most frequent of the others takes its place.
-    running = f"({P}interval_seconds and on ({place}) {last_run(t, '<=')})"
-    silences = reasons.one_of(reason.value for reason in SILENCES)
-    enough, window = at_least(t.guard.min_failures), t.down.window
+    target, on = t.by("target"), f"on ({t.by('instance', 'target', 'probe')})"
+    window = t.down.window
+    failures = f'increase({SIDE_COUNTER}{{side="server"}}[{window}])'
+    silences = unanswered(t, f"increase({P}failures_total{{{SILENCES}}}[{window}])")
+    # All three parts are about the same probes: their last runs, and how often they failed. A run that ends
+    # with a rejected key is an answer of the server.
     yield alert(
         t,
         "AstrBotDown",
-        f"max by ({target}) (\n"
-        f"    {P}success\n"
-        f"  and on ({place})\n"
-        f"    {running}\n"
-        f"      <= on ({target}) group_left () min by ({target}) {running}\n"
-        f") == 0\n"
-        f"and on ({target}) (\n"
-        f'    sum by ({target}) (increase({SIDE_COUNTER}{{side="server"}}[{window}])) {enough}\n'
-        f"  or\n"
-        # Not even a status line: a frozen server looks to a chat like a model that hangs.
-        f"    sum by ({target}) (\n"
-        f"        increase({P}failures_total{{{silences}}}[{window}])\n"
-        f"      unless on ({place})\n"
-        f'        {P}phase_duration_seconds{{phase="headers"}}\n'
-        f"    ) {enough}\n"
-        f")",
+        f"group by ({target}) ({MOST_FREQUENT} and {on} {SERVER_FAILED})\n"
+        f"unless on ({target})\n  ({MOST_FREQUENT} unless {on} {SERVER_FAILED})\n"
+        f"and on ({target}) (\n  sum by ({target}) (\n"
+        f"      ({failures} or ({silences}))\n    and {on}\n      {MOST_FREQUENT}\n"
+        f"  ) {at_least(t.guard.min_failures)}\n)",
         lasting=t.down.for_,
         severity="page",
         route="server",
         summary=f"AstrBot {TARGET} is down",
         description=(
-            "Every one of its most frequent probes failed in its last run, "
-            f"{t.guard.min_failures} or more times in {t.down.window} without a usable answer of the server."
+            "Every one of its most frequent probes failed on the server's side in its last run, and they "
+            f"did so {t.guard.min_failures} or more times in {window}."
         ),
     )
 
@@ -143,29 +131,35 @@ def scope_leak(t: Thresholds) -> Iterator[Rule]:
 def key_rejected(t: Thresholds) -> Iterator[Rule]:
     s = t.key_rejected
     rejected = f'{P}scope_violations_total{{kind="rejected"}}'
-    failed = f"{P}failures_total{{{reasons.one_of(reasons.layers()[Layer.AUTH.value])}}}"
-    by_key, by_probe = t.by("target", "key"), t.by("target", "probe")
+    auth = reasons.one_of(reasons.layers()[Layer.AUTH.value])
+    place, by_key, by_probe = (
+        t.by("instance", "target", "probe"),
+        t.by("target", "key"),
+        t.by("target", "probe"),
+    )
     # The same cell again, or the same probe again: one odd answer wakes nobody.
+    count = f"sum by ({place}) (increase({P}failures_total{{{auth}}}[{s.probe_window}]))"
+    by_cell = (
+        f"max by ({by_key}) (\n  increase({rejected}[{s.window}]) {at_least(s.count)}\n"
+        f"  and increase({rejected}[{s.still}]) > 0\n)"
+    )
+    by_last_run = f"max by ({by_probe}) (\n  {count} {at_least(s.count)}\n  and on ({place}) {ended(auth)}\n)"
     seen = {
-        "key": (f"key {KEY}", lambda window: f"max by ({by_key}) (increase({rejected}[{window}]))"),
-        "probe": (
-            "the key of probe {{ $labels.probe }}",
-            lambda window: f"sum by ({by_probe}) (increase({failed}[{window}]))",
-        ),
+        "key": (f"key {KEY}", s.window, by_cell),
+        "probe": ("the key of probe {{ $labels.probe }}", s.probe_window, by_last_run),
     }
-    for about, (whose, count) in seen.items():
+    for about, (whose, window, expr) in seen.items():
         yield alert(
             t,
             "AstrBotKeyRejected",
-            f"{count(s.window)} {at_least(s.count)}\nand\n  {count(s.still)} > 0",
+            expr,
             lasting=s.for_,
             severity="page",
             route="server",
-            symptom=True,
             about=about,
             summary=f"AstrBot {TARGET} rejects {whose}",
             description=(
-                f"401 or 403 at least {s.count} times in {s.window} where the config says that it may. "
+                f"401 or 403 at least {s.count} times in {window} where the config says that it may. "
                 "Such runs are not judged: what they watch has no known availability as long as this lasts."
             ),
         )

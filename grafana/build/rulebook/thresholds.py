@@ -112,6 +112,7 @@ class CountedFor(Counted, _Lasting):
 
 class KeyRejected(CountedFor):
     still: Duration
+    probe_window: Duration
 
 
 class Degraded(WindowFor):

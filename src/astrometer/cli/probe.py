@@ -120,6 +120,8 @@ def _check(sources: Sources) -> None:
             click.echo(
                 f"{plan.target.name}: {plan.probe.name} needs a key with the scope {plan.missing_scope}"
             )
+    for cost in loaded.costs:
+        click.echo(cost.sentence)
     if loaded.broken:
         raise click.UsageError("\n".join(loaded.broken))
     click.echo(f"{loaded.summary}: fine")
@@ -136,7 +138,14 @@ def _serve(sources: Sources, address: str, port: int) -> None:
         say(broken)
     try:
         asyncio.run(
-            serve(loaded, sources.read, address=address, port=port, runner=_runner(loaded.config), say=say)
+            serve(
+                loaded,
+                sources.read,
+                address=address,
+                port=port,
+                runner=_runner(loaded.config, paced=True),
+                say=say,
+            )
         )
     except ListenError as exc:
         click.echo(f"Error: {exc}", err=True)
@@ -180,11 +189,15 @@ async def _ask(runner: Runner, plans: list[Plan], wait_s: float) -> list[ProbeRu
     return [*runs.values()]
 
 
-def _runner(config: Config) -> Runner:
+def _runner(config: Config, *, paced: bool = False) -> Runner:
+    """`paced`: spread budgets over the day. Who asks once wants the answer now."""
+
     def say(text: str) -> None:
         click.echo(text, err=True)
 
-    return Runner(ledger=Ledger(config.state_dir, say=say), journal=LeakJournal(config.state_dir, say=say))
+    return Runner(
+        ledger=Ledger(config.state_dir, paced=paced, say=say), journal=LeakJournal(config.state_dir, say=say)
+    )
 
 
 def _folders(given: tuple[str, ...]) -> tuple[Path, ...]:

@@ -10,6 +10,7 @@ import click
 
 from astrometer.config.loader import DEFAULT_FILE, load, target_from_options
 from astrometer.config.settings import Config, ConfigError
+from astrometer.probing.budget import Ledger
 from astrometer.probing.plan import Plan, make_plans
 from astrometer.probing.probe_files import Folder, load_folders
 
@@ -86,6 +87,7 @@ class Sources:
 
     def read(self) -> "Loaded":
         """Everything for the exporter. Raises ConfigError."""
+        from astrometer.probing.daily_cost import daily_costs
         from astrometer.probing.exporter.reload import Loaded
         from astrometer.probing.exporter.series import check_limit
         from astrometer.probing.exporter.web_config import WebConfig, load_web_config
@@ -99,6 +101,7 @@ class Sources:
             web=load_web_config(self.web_file) if self.web_file else WebConfig(),
             broken=tuple(f"not a probe, left out: {item.problem}" for item in found.broken),
             series=check_limit(config, plans),
+            costs=tuple(daily_costs(plans, Ledger(config.state_dir))),
         )
 
     @property

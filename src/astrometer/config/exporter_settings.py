@@ -15,7 +15,8 @@ from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.units import parse_duration
 
-MAX_SERIES = 3000
+# Fifty targets with all bundled probes and some keys each have some 60,000.
+MAX_SERIES = 100_000
 MOST_BUCKETS = 60
 # Which histogram shows what an objective is about.
 HISTOGRAM_OF = {

@@ -2,9 +2,10 @@
 
 A probe asks through `ctx`, which records every exchange, masks keys, keeps to the run's deadline, and
 removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
-`SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model), `OPTIONS` (names and
-defaults of its settings), `PRICED_BY` (those of them that make a run cost something else, such as a
-message), and `def check(options)`, which raises ValueError for settings that cannot work.
+`SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model), `TURNS` (how often, in
+one run), `OPTIONS` (names and defaults of its settings), `PRICED_BY` (those of them that make a run cost
+something else, such as a message), and `def check(options)`, which raises ValueError for settings that
+cannot work.
 """
 
 import secrets

@@ -34,6 +34,7 @@ class Probe:
     scopes: tuple[str, ...]
     costs_tokens: bool
     summary: str
+    turns: int = 1  # how often a run asks the model, if it costs tokens
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     priced_by: tuple[str, ...] = ()
     check: Check = no_check
@@ -104,6 +105,9 @@ def load_probe(path: Path) -> Probe:
     priced_by = getattr(module, "PRICED_BY", ())
     if not isinstance(priced_by, tuple | list) or not all(name in options for name in priced_by):
         raise InvalidProbe(f'{path}: PRICED_BY must be a tuple of names out of OPTIONS, like ("umo",)')
+    turns = getattr(module, "TURNS", 1)
+    if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
+        raise InvalidProbe(f"{path}: TURNS must be a whole number from 1, not {turns!r}")
     check = getattr(module, "check", no_check)
     if not inspect.isfunction(check):
         raise InvalidProbe(f"{path}: check must be a function: `def check(options)`")
@@ -114,6 +118,7 @@ def load_probe(path: Path) -> Probe:
         scopes=tuple(scopes),
         costs_tokens=bool(getattr(module, "COSTS_TOKENS", False)),
         summary=(inspect.getdoc(module) or "").split("\n", maxsplit=1)[0],
+        turns=turns,
         options=MappingProxyType(dict(options)),
         priced_by=tuple(priced_by),
         check=check,

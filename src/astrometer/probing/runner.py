@@ -13,7 +13,7 @@ import httpx
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
-from astrometer.probing.budget import Ledger
+from astrometer.probing.budget import Ledger, Refusal
 from astrometer.probing.cleanup.identity import Memory, server_of
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.context import Context
@@ -32,6 +32,7 @@ ANSWER_GRACE_S = 0.2
 DEADLINES = frozenset(
     {Outcome.TIMEOUT_CONNECT, Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL}
 )
+PACE = "pace"  # why a run was held back: the budget is to last the day
 BUSY = "schedule"  # why a run did not start whose turn did not come in time
 Finished = Callable[[ProbeRun], None]
 
@@ -219,7 +220,7 @@ class Runner:
         started_at, started = time.time(), perf_counter()
         refusal = self._refusal(plan)
         if refusal is not None:
-            return _skipped(plan, "budget", refusal)
+            return _skipped(plan, refusal.cause, refusal.why)
         context = Context(
             target=plan.target,
             probe=plan.probe.name,
@@ -257,7 +258,7 @@ class Runner:
             await context.close()
         return so_far(failed, swept)
 
-    def _refusal(self, plan: Plan) -> str | None:
+    def _refusal(self, plan: Plan) -> Refusal | None:
         """Why the budget forbids this run, which is booked at once when it does not."""
         if not plan.probe.costs_tokens or plan.missing_scope is not None:
             return None

@@ -10,11 +10,12 @@ from time import perf_counter
 from typing import Protocol
 
 from astrometer.probing.plan import Plan
-from astrometer.probing.runner import BUSY, Runner, where
+from astrometer.probing.runner import BUSY, PACE, Runner, where
 from astrometer.probing.verdict import ProbeReason, ProbeRun, Verdict
 
 JITTER = 0.05  # share of the interval
 MOST_STAGGER_S = 2.0  # between the first runs of neighbours
+PACE_RETRY_S = 60.0  # until a run that was held back is tried again
 
 
 class Book(Protocol):
@@ -67,8 +68,10 @@ class Schedule:
         *,
         random: Random | None = None,
         clock: Callable[[], float] = perf_counter,
+        pace_retry_s: float = PACE_RETRY_S,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._pace_retry_s = pace_retry_s
         self._runner = runner
         self._plans = [plan for plan in plans if plan.is_scheduled]
         self._book = book
@@ -139,19 +142,27 @@ class Schedule:
         while await self._wait_until(
             began + due.at(index) + self._random.random() * JITTER * due.interval_s, kept.ending
         ):
-            plan = kept.plan
-            run = await self._run(plan)
+            run = await self._run(kept, began + due.at(index + 1))
             # One that waited for its turn in vain was skipped for the whole interval already.
             missed = 0 if run.skipped == BUSY else due.missed(index, self._clock() - began)
             for _ in range(missed):
-                self._book.skip(plan, "overlap")
+                self._book.skip(kept.plan, "overlap")
             index += 1 + missed
 
-    async def _run(self, plan: Plan) -> ProbeRun:
-        """One run. Whatever goes wrong in it is said and counted, and the next one comes."""
+    async def _run(self, kept: _Kept, next_due: float) -> ProbeRun:
+        """One run. Whatever goes wrong in it is said and counted, and the next one comes.
+
+        A run that the budget's pace holds back is tried again until the next one is due.
+        """
         began_at, began = time.time(), self._clock()
+        plan = kept.plan
         try:
             run = await self._runner.run(plan)
+            while run.skipped == PACE and self._clock() + self._pace_retry_s < next_due:
+                if not await self._wait_until(self._clock() + self._pace_retry_s, kept.ending):
+                    break
+                plan = kept.plan
+                run = await self._runner.run(plan)
             self._book.record(run)
         except Exception as exc:  # noqa: BLE001
             verdict = Verdict.failed(ProbeReason.INTERNAL, where(exc))

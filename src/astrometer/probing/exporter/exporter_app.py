@@ -18,7 +18,7 @@ from starlette.routing import Route
 from astrometer.config.settings import Config
 from astrometer.probing.exporter import config_page
 from astrometer.probing.exporter.access import AccessCheck, WebAccess
-from astrometer.probing.exporter.encoded import Encoded
+from astrometer.probing.exporter.exposition import Encoded
 from astrometer.probing.exporter.history import History, debug_text
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s

@@ -20,8 +20,9 @@ from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.plan import Plan
 from astrometer.probing.verdict import ProbeRun
 
-PHASES = ("resolve", "connect", "tls", "headers", "first_event", "first_token", "generation", "tail")
-SKIP_CAUSES = ("budget", "overlap", "schedule")
+CONNECTING = ("resolve", "connect", "tls")
+PHASES = (*CONNECTING, "headers", "first_event", "first_token", "generation", "tail")
+SKIP_CAUSES = ("budget", "pace", "overlap", "schedule")
 RESOURCES = ("session", "upload")
 EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
 BY_PROBE = ("target", "probe")
@@ -115,6 +116,12 @@ class ProbeMetrics:
         self.last_run = Gauge(
             f"{p}last_run_timestamp_seconds", "When the last run ended.", BY_PROBE, registry=registry
         )
+        self.last_run_info = Gauge(
+            f"{p}last_run_info",
+            "Always 1; how the last run ended: ok, or the reason of its failure.",
+            (*BY_PROBE, "reason"),
+            registry=registry,
+        )
         self.interval = Gauge(f"{p}interval_seconds", "Seconds between runs.", BY_PROBE, registry=registry)
         self.budget = Gauge(
             f"{p}budget_tokens_remaining",
@@ -145,10 +152,12 @@ class ProbeMetrics:
                 self.server_ttft,
                 self.events,
             ),
-            *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run, self.interval),
+            *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run),
+            *(self.last_run_info, self.interval),
         )
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
+        self._reasons: dict[tuple[str, str], str] = {}  # of the last runs
 
     def record(self, run: ProbeRun) -> None:
         """Add one finished run. A probe that did not apply leaves no trace."""
@@ -163,6 +172,7 @@ class ProbeMetrics:
             self.failures.labels(*place, run.reason).inc()
         self.duration.labels(*place).observe(run.duration_s)
         self.last_run.labels(*place).set(run.started_at + run.duration_s)
+        self._record_reason(place, run.reason)
         for phase in PHASES:
             _set(self.phase, (*place, phase), run.phases.get(phase))
         self._record_turns(run, place)
@@ -205,6 +215,13 @@ class ProbeMetrics:
     def skip(self, plan: Plan, cause: str) -> None:
         """A run that was due and did not start."""
         self.skipped.labels(plan.target.name, plan.probe.name, cause).inc()
+
+    def _record_reason(self, place: tuple[str, str], reason: str) -> None:
+        before = self._reasons.get(place)
+        if before not in (None, reason):
+            _set(self.last_run_info, (*place, before), None)
+        self._reasons[place] = reason
+        self.last_run_info.labels(*place, reason).set(1)
 
     def _record_turns(self, run: ProbeRun, place: tuple[str, str]) -> None:
         for turn in run.turns:

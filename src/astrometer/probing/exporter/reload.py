@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from astrometer.config.settings import Config, ConfigError
+from astrometer.probing.daily_cost import DailyCost
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.web_config import WebConfig
 from astrometer.probing.plan import Plan
@@ -19,6 +20,7 @@ class Loaded:
     web: WebConfig = field(default_factory=WebConfig)
     broken: tuple[str, ...] = ()
     series: int = 0
+    costs: tuple[DailyCost, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -26,9 +28,11 @@ class Loaded:
         asked = sum(plan.is_scheduled for plan in self.plans)
         text = (
             f"{self.config.source}: {targets} target{'s' * (targets != 1)}, "
-            f"{plans} probe run{'s' * (plans != 1)} each round, at most {self.series} series"
+            f"{plans} probe run{'s' * (plans != 1)} each round, at most {self.series:,} series"
         )
-        return text if asked == plans else f"{text}; {plans - asked} without the key they need"
+        if self.costs:
+            text += f", about {sum(cost.tokens for cost in self.costs):,} tokens a day"
+        return text if asked == plans else f"{text}; {plans - asked} without a key"
 
 
 Read = Callable[[], Loaded]

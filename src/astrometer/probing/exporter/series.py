@@ -5,8 +5,9 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry
 
 from astrometer.config.exporter_settings import Buckets
-from astrometer.config.settings import Config, ConfigError
+from astrometer.config.settings import Config, ConfigError, Target
 from astrometer.probing.exporter.metrics import (
+    CONNECTING,
     EVENT_TYPES,
     PHASES,
     RESOURCES,
@@ -113,6 +114,10 @@ def _cells(plan: Plan) -> Iterable[Labels]:
                 yield plan.target.name, key.name, row.endpoint.name, expected
 
 
+def _has_tls(target: Target) -> bool:
+    return target.url.lower().startswith("https:")
+
+
 def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     """How many series these plans can have at most, with the exporter's own."""
     plans = list(plans)
@@ -123,14 +128,20 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     for plan in plans:
         if not plan.is_scheduled:
             continue
-        place = plan.place
-        for gauge in (metrics.success, metrics.last_run, metrics.max_stall, metrics.server_ttft):
+        place, asks = plan.place, plan.probe.costs_tokens
+        for gauge in (metrics.success, metrics.last_run):
             gauge.labels(*place)
-        for phase in PHASES:
-            metrics.phase.labels(*place, phase)
-    for target in {plan.target.name for plan in plans if plan.missing_scope is None}:
-        metrics.budget.labels(target)
-        metrics.cert_expiry.labels(target)
+        metrics.last_run_info.labels(*place, "ok")
+        for gauge in (metrics.max_stall, metrics.server_ttft) if asks else ():
+            gauge.labels(*place)
+        for phase in PHASES if asks else CONNECTING:
+            if phase != "tls" or _has_tls(plan.target):
+                metrics.phase.labels(*place, phase)
+    for target in {plan.target.name: plan.target for plan in plans if plan.missing_scope is None}.values():
+        if target.budget.tokens_per_day is not None:
+            metrics.budget.labels(target.name)
+        if _has_tls(target):
+            metrics.cert_expiry.labels(target.name)
     return PROCESS_SERIES + sum(len(family.samples) for family in registry.collect())
 
 
@@ -141,7 +152,7 @@ def check_limit(config: Config, plans: Iterable[Plan]) -> int:
     if found > most:
         raise ConfigError(
             f"{config.source}: {len(config.targets)} targets and {len(plans)} probes on them make {found} "
-            f"series, more than {most}: leave probes out (probes.NAME.enabled = false or "
+            f"series, more than {most:,}: leave probes out (probes.NAME.enabled = false or "
             f"probes.NAME.targets), or say that Prometheus can take it: exporter.max_series = {found}"
         )
     return found

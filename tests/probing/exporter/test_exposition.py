@@ -17,7 +17,7 @@ from prometheus_client import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily
 
-from astrometer.probing.exporter.encoded import FRESH_S, MOST_FORMATS, Encoded
+from astrometer.probing.exporter.exposition import FRESH_S, MOST_FORMATS, Encoded
 
 FORMATS = [
     "",

@@ -1,0 +1,70 @@
+"""Plans -> how many tokens a day of them costs, by target. Asks nobody."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from astrometer.config.settings import Target
+from astrometer.measure.token_cost import TOKENS_PER_TURN
+from astrometer.probing.budget import DAY_S, Ledger
+from astrometer.probing.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyCost:
+    """What the scheduled probes of one target cost a day. `measured`: from the target's own turns."""
+
+    target: Target
+    turns: float
+    tokens_per_turn: float
+    measured: bool
+
+    @property
+    def wanted(self) -> int:
+        """Tokens a day if no budget held the probes back."""
+        return round(self.turns * self.tokens_per_turn)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens a day within the target's budget."""
+        most = self.target.budget.tokens_per_day
+        return self.wanted if most is None else min(self.wanted, most)
+
+    @property
+    def sentence(self) -> str:
+        source = "measured here" if self.measured else "assumed"
+        text = (
+            f"{self.target.name}: about {self.wanted:,} tokens a day "
+            f"({self.turns:,.0f} turns of {self.tokens_per_turn:,.0f} tokens, {source})"
+        )
+        most = self.target.budget.tokens_per_day
+        if most is None:
+            return f"{text}; no budget limits it (targets.{self.target.name}.budget.tokens_per_day)"
+        if self.wanted <= most:
+            return f"{text}, within its budget of {most:,}"
+        return (
+            f"{text}, more than its budget of {most:,}: runs will be held back to spread it over the day; "
+            "raise intervals or the budget"
+        )
+
+
+def daily_costs(plans: Iterable[Plan], ledger: Ledger) -> list[DailyCost]:
+    """Of each target that is asked something that costs tokens, in the order of the plans."""
+    turns: dict[str, float] = {}
+    targets: dict[str, Target] = {}
+    for plan in plans:
+        if plan.is_scheduled and plan.probe.costs_tokens:
+            name = plan.target.name
+            targets[name] = plan.target
+            turns[name] = turns.get(name, 0.0) + plan.probe.turns * DAY_S / plan.interval_s
+    costs = []
+    for name, target in targets.items():
+        measured = ledger.tokens_per_turn(target)
+        costs.append(
+            DailyCost(
+                target=target,
+                turns=turns[name],
+                tokens_per_turn=TOKENS_PER_TURN if measured is None else measured,
+                measured=measured is not None,
+            )
+        )
+    return costs
