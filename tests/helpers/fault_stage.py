@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 import httpx
+import server_faults
 from fault_table import Fault
 
 from astrometer.api.endpoints import parse_version
@@ -19,7 +20,6 @@ from astrometer.probing.probe_files import Probe
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import ProbeRun, Verdict
-from astrometer.targets.sandbox import faults
 from astrometer.targets.sandbox.box import Box
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulated_faults import FaultKind, Planned
@@ -74,12 +74,12 @@ class RealStage:
             "kill": lambda: self._down(9),
             "restart": self._restarting,
             "black_hole": self._swallowed,
-            "freeze": lambda: faults.frozen(box),
-            "fill_disk": lambda: faults.full_disk(box),
-            "block": lambda: faults.blocked_loop(box, 12),
-            "expire": lambda: faults.expired_key(box, "all"),
-            "revoke": lambda: faults.revoked_key(box, "all"),
-            "remove_scope": lambda: faults.lost_scope(box, "all", "chat"),
+            "freeze": lambda: server_faults.frozen(box),
+            "fill_disk": lambda: server_faults.full_disk(box),
+            "block": lambda: server_faults.blocked_loop(box, 12),
+            "expire": lambda: server_faults.expired_key(box, "all"),
+            "revoke": lambda: server_faults.revoked_key(box, "all"),
+            "remove_scope": lambda: server_faults.lost_scope(box, "all", "chat"),
         }
         return acts[name]()
 

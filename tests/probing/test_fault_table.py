@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from fault_stage import RealStage, SimulatedStage, play
 from fault_table import FAULTS
+from server_faults import BLOCKER
 
 from astrometer.probing.context import Context
 from astrometer.probing.plan import Plan
@@ -114,7 +115,7 @@ def stages(real_astrbot):
         def stage(version: str) -> RealStage:
             if version not in found:
                 if WHOLE:
-                    options = SandboxOptions(version=version, blockable=True)
+                    options = SandboxOptions(version=version, plugins=[BLOCKER])
                     found[version] = RealStage(stack.enter_context(sandbox(options)))
                 else:
                     found[version] = RealStage(real_astrbot(version))

@@ -7,12 +7,13 @@ state file. A keeper process sees to that even when this process is killed.
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,7 +22,6 @@ from typing import Any
 import httpx
 import psutil
 
-from astrometer.targets.sandbox.blocker import install_blocker
 from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
 from astrometer.targets.sandbox.install import Installation, install, latest_version
 from astrometer.targets.sandbox.provision import (
@@ -55,7 +55,7 @@ class SandboxOptions:
     settings: ProvisionSettings = field(default_factory=ProvisionSettings)
     model: ModelScript = field(default_factory=ModelScript)
     im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
-    blockable: bool = False  # a plugin whose command blocks the event loop (`faults.py`)
+    plugins: Sequence[Path] = ()  # folders of AstrBot plugins that it starts with
     start_timeout_s: float = 180.0
 
 
@@ -120,8 +120,8 @@ class Box:
         assets = self.data_dir / "dist" / "assets"
         assets.mkdir(parents=True)
         (assets / "version").write_text(f"v{installed.version}", encoding="utf-8")
-        if self.options.blockable:
-            install_blocker(self.data_dir)
+        for plugin in self.options.plugins:
+            shutil.copytree(plugin, self.data_dir / "plugins" / plugin.name)
         self.start_model()
         self._write_settings()
         self._start_server()

@@ -179,10 +179,6 @@ class Dashboard:
     def revoke_key(self, key_id: str) -> None:
         self.call("POST", "/api/apikey/revoke", {"key_id": key_id})
 
-    def list_keys(self) -> list[dict[str, Any]]:
-        keys: list[dict[str, Any]] = self.call("GET", "/api/apikey/list")
-        return keys
-
     def apply(self, settings: ProvisionSettings) -> None:
         """Change the settings of the running server; its rate limit counts from zero again."""
         config = self.call("GET", "/api/config/abconf", id="default")["config"]

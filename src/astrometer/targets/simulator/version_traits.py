@@ -126,10 +126,6 @@ class Wire:
             return 250
         return 500 if self.version < (4, 28, 0) else 1660
 
-    @property
-    def stop_command(self) -> bool:
-        return self.version >= (4, 20, 1)
-
     # --- the upstream fails
 
     @property

@@ -6,16 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import psutil
 
 from astrometer.api.endpoints import CHAT
 from astrometer.api.messages import chat_body
-from astrometer.targets.sandbox.blocker import COMMAND
 from astrometer.targets.sandbox.box import Box
 from astrometer.targets.sandbox.database import StoredKey, store_key, stored_key
 
+BLOCKER = Path(__file__).parent / "astrometer_block"  # an AstrBot plugin; its command has its name
 LONG_AGO = "2020-01-01 00:00:00.000000"
 
 
@@ -66,11 +67,11 @@ def lost_scope(box: Box, name: str, scope: str) -> Iterator[None]:
 
 @contextmanager
 def blocked_loop(box: Box, seconds: int) -> Iterator[None]:
-    """The event loop is blocked from now on, for `seconds`. Needs `SandboxOptions(blockable=True)`.
+    """The event loop is blocked from now on, for `seconds`. Needs `SandboxOptions(plugins=[BLOCKER])`.
 
     Leaving waits for the end of it.
     """
-    body = chat_body(username="sandbox-blocker", message=f"/{COMMAND} {seconds}", streaming=False)
+    body = chat_body(username="sandbox-blocker", message=f"/{BLOCKER.name} {seconds}", streaming=False)
     headers = {"X-API-Key": box.keys["chat"]}
     asked = threading.Event()
 
