@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # The versions of AstrBot that `make test-faults` tries.
 FAULTS ?= 4.18.0 4.25.6 4.26.8 latest
 
-.PHONY: help demo test test-whole test-faults generated lint lock clean
+.PHONY: help demo check test test-whole test-faults generated lint lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,8 +26,13 @@ $(READY): requirements/dev.txt pyproject.toml
 demo: $(READY) ## set up, then load and probe the embedded simulator (one to three minutes)
 	$(BIN)/astrometer demo --out demo-report
 
+check: lint ## set up, then lint, types and the tests that start no process (about a minute)
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not process" $(ARGS)
+
+# What loads the machine by itself runs last and alone; the rest runs side by side, since it mostly waits.
 test: lint ## set up, then lint, types and all tests
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadgroup -m "not alone" $(ARGS)
+	$(BIN)/pytest -m alone $(ARGS)
 
 test-whole: $(READY) ## also the dashboards against a real AstrBot (some minutes more)
 	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana $(ARGS)

@@ -1,6 +1,7 @@
 """Shared by all tests: real AstrBot servers, each version started once a session and only when asked for."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
@@ -61,3 +62,44 @@ def skip_without_python() -> None:
         if "astrbot" in os.environ.get(REQUIRED, "").replace(",", " ").split():
             pytest.fail(f"{REQUIRED} asks for astrbot: {exc}")
         pytest.skip(str(exc))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Side by side (`pytest -n`), the tests of a file stay together, and those of one real AstrBot."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+
+def _group(item: pytest.Item) -> str:
+    if "real_astrbot" not in getattr(item, "fixturenames", ()):
+        return str(item.path)
+    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    words = [word for value in given for word in (value if isinstance(value, tuple) else (value,))]
+    if "simulated" in words:
+        return str(item.path)
+    version = next((word for word in words if isinstance(word, str) and word.startswith("4.")), "latest")
+    return f"astrbot {version}"
+
+
+_running: list[pytest.Item] = []  # the one test that this process runs, if any
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    _running[:] = [item]
+    try:
+        return (yield)
+    finally:
+        _running.clear()
+
+
+def _started(event: str, _arguments: object) -> None:
+    """`make check` runs what needs no process: a test that starts one says so."""
+    if event != "subprocess.Popen" or not _running:
+        return
+    if _running[0].get_closest_marker("process") is None:
+        raise RuntimeError(f"{_running[0].nodeid} starts a process: mark it @pytest.mark.process")
+
+
+sys.addaudithook(_started)

@@ -150,6 +150,7 @@ def test_the_pages_show_commands_and_a_wrong_one_would_be_found():
     assert complaint(["sandbox", "--astrobot", "4.29.3"]) is not None
 
 
+@pytest.mark.process
 def test_every_locust_option_in_the_pages_exists():
     """Ours and Locust's own. In a process of its own: Locust patches the one it is in."""
     said = subprocess.run(

@@ -20,6 +20,7 @@ def run(*args):
     return CliRunner().invoke(main, ["calibrate", *args])
 
 
+@pytest.mark.process
 def test_a_step_compares_what_a_real_run_measures_with_what_was_sent():
     done = run("--streams", "5", "--duration", "2s", "--json")
     assert done.exit_code in (0, 3), done.output  # a busy machine measures badly, and says so
@@ -38,12 +39,14 @@ def test_a_step_compares_what_a_real_run_measures_with_what_was_sent():
     assert (kept() is not None) == step["trustworthy"] == (done.exit_code == 0)
 
 
+@pytest.mark.process
 def test_workers_share_the_streams_and_all_of_them_report():
     step = calibrate.measure_step(6, gap_s=0.05, duration_s=2.0, processes=2)
     assert step.lost_processes == 0
     assert 60 < step.events_per_s < 130
 
 
+@pytest.mark.process
 def test_a_golden_server_that_is_too_slow_is_named_and_its_step_is_not_counted():
     step = calibrate.measure_step(5, gap_s=0.02, duration_s=2.0, handicap_s=0.01)
     assert "the golden server was the bottleneck" in step.problem()
@@ -79,6 +82,7 @@ def failed(done):
     return done.exit_code == 3 and isinstance(done.exception, SystemExit)
 
 
+@pytest.mark.process
 def test_a_calibration_that_measured_nothing_takes_nothing_back(monkeypatch):
     Allowance(streams=200, gap_s=0.02).keep()
     monkeypatch.setenv("PYTHONHOME", "/nonexistent")  # no Python starts with this
@@ -88,6 +92,7 @@ def test_a_calibration_that_measured_nothing_takes_nothing_back(monkeypatch):
     assert kept() == Allowance(streams=200, gap_s=0.02)
 
 
+@pytest.mark.process
 def test_what_was_kept_is_forgotten_when_a_step_was_measured_and_none_can_be_trusted():
     Allowance(streams=200, gap_s=0.02).keep()
     done = run("--streams", "2", "--gap", "5s", "--duration", "1s", "--json")
@@ -99,6 +104,7 @@ def test_what_was_kept_is_forgotten_when_a_step_was_measured_and_none_can_be_tru
     assert kept() is None
 
 
+@pytest.mark.process
 def test_a_load_that_does_not_end_is_a_failed_step_and_is_ended():
     plan = StepPlan(streams=1, gap_s=0.02, duration_s=1.0, stream_s=0.5, patience_s=-1.5)
     with pytest.raises(StepFailed, match="did not end within 0 s"):

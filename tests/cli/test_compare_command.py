@@ -167,6 +167,7 @@ def test_a_release_test_that_measures_nothing_is_refused(tmp_path):
     assert "nothing would be measured" in done.output
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("spec", ["4.1.0", "nonsense", "./nowhere", "./astrbot-4.29.3-py3-none-any.whl"])
 def test_a_server_that_cannot_be_had_is_an_error_before_anything_runs(spec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

@@ -71,6 +71,7 @@ def assert_all_gone(processes):
     assert alive == []
 
 
+@pytest.mark.process
 def test_the_demo_measures_probes_and_reports(tmp_path):
     folder = tmp_path / "demo-report"
     child = start(folder, "--duration", "8s", "--users", "40")
@@ -94,6 +95,7 @@ def test_the_demo_measures_probes_and_reports(tmp_path):
     assert not secret.search(out + err + json.dumps(results))
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("number", "reached"),
     [(signal.SIGINT, under_load), (signal.SIGTERM, under_load), (signal.SIGINT, first_child)],

@@ -14,6 +14,8 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
+pytestmark = pytest.mark.process
+
 MODEL = ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5)
 
 

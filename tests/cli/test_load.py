@@ -40,6 +40,7 @@ def trusted(done, out):
     return done.returncode
 
 
+@pytest.mark.process
 def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
     url, app = target
     key = app.config.keys["chat"].secret
@@ -61,6 +62,7 @@ def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
     assert key not in done.stdout + done.stderr + log + (out / "results.json").read_text()
 
 
+@pytest.mark.process
 def test_an_objective_that_is_not_met_is_exit_code_1(target, tmp_path):
     url, app = target
     done = astrometer(
@@ -72,6 +74,7 @@ def test_an_objective_that_is_not_met_is_exit_code_1(target, tmp_path):
     assert "unauthorized" in done.stdout
 
 
+@pytest.mark.process
 def test_a_target_of_the_configuration_brings_a_key_for_each_scope(target, tmp_path):
     url, app = target
     (tmp_path / "astrometer.toml").write_text(

@@ -11,6 +11,8 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(scope="module")
 def target():

@@ -14,6 +14,8 @@ from astrometer.compare.gates import parse_gate
 from astrometer.release.release_plan import Role
 from astrometer.release.session import ReleaseSession
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):

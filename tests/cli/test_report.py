@@ -58,6 +58,7 @@ def test_the_results_file_itself_may_be_named(folder):
     assert (folder / "report.html").is_file()
 
 
+@pytest.mark.process
 def test_piped_output_has_no_colour_and_fits_80_columns(folder):
     code = "from astrometer.cli import main; main()"
     done = subprocess.run(

@@ -14,6 +14,8 @@ import pytest
 
 from astrometer.targets.sandbox.sandbox_state import MARK
 
+pytestmark = pytest.mark.process
+
 PROGRAM = [sys.executable, "-c", "from astrometer.cli import main; main(prog_name='astrometer')", "sandbox"]
 
 

@@ -20,7 +20,12 @@ SIMULATED = list(dict.fromkeys([OLDEST_VERSION, NEWEST_VERSION, *NAMED]))
 REAL = list(dict.fromkeys([OLDEST_VERSION, "latest", *NAMED]))
 SERVERS = [
     *(pytest.param(("simulated", version), id=f"simulated-{version}") for version in SIMULATED),
-    *(pytest.param(("real", version), id=f"real-{version}", marks=pytest.mark.astrbot) for version in REAL),
+    *(
+        pytest.param(
+            ("real", version), id=f"real-{version}", marks=[pytest.mark.astrbot, pytest.mark.process]
+        )
+        for version in REAL
+    ),
 ]
 
 

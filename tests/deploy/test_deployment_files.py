@@ -122,6 +122,7 @@ def test_the_image_has_what_the_wheel_needs_and_its_ports_are_the_exporters():
     assert "EXPOSE 16185" in text
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("text", [
     (GRAFANA / "astrometer.example.toml").read_text(),
     manifest("ConfigMap")["data"]["astrometer.toml"],
@@ -167,6 +168,7 @@ def test_the_locust_master_waits_until_its_workers_can_hear_it_quit():
     assert master["autoquit"]["timeout"] > stop_timeout
 
 
+@pytest.mark.process
 def test_the_unit_starts_the_exporter_and_systemd_finds_no_fault_in_it():
     path = ROOT / "deploy/systemd/astrometer-probe.service"
     text = path.read_text()
@@ -187,6 +189,7 @@ def test_the_unit_starts_the_exporter_and_systemd_finds_no_fault_in_it():
     assert complaints == []
 
 
+@pytest.mark.process
 @pytest.mark.promtool
 def test_prometheus_takes_its_configuration():
     needs("promtool", "promtool")
@@ -197,6 +200,7 @@ def test_prometheus_takes_its_configuration():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.process
 def test_rules_and_dashboards_become_manifests_with_nothing_left_out():
     made = subprocess.run(
         [sys.executable, str(GRAFANA / "build/kubernetes.py"), "--namespace", "monitoring"],

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import httpx
+import pytest
 import yaml
 from own_master import free_port
 
@@ -21,6 +22,8 @@ from astrometer import bundled
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
+
+pytestmark = pytest.mark.process
 
 SPEC = yaml.safe_load((Path(__file__).parents[2] / "deploy/kubernetes/locusttest.yaml").read_text())["spec"]
 WORKERS = 2

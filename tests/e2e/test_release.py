@@ -11,6 +11,8 @@ import pytest
 
 from astrometer.targets.sandbox.install import latest_version
 
+pytestmark = pytest.mark.process
+
 
 def wheel_of(version, folder):
     """The wheel of a release, as one would build it from a checkout."""

@@ -13,6 +13,8 @@ import pytest
 from astrometer import bundled
 from astrometer.measure.results import document as results_file
 
+pytestmark = pytest.mark.process
+
 # In a network of its own, the simulator has to be there too; TEST-NET-1 (RFC 5737) is nobody's.
 MASTER, FAR = "192.0.2.1", "192.0.2.2"
 SERVER = """

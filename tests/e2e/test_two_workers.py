@@ -13,6 +13,8 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
+pytestmark = pytest.mark.process
+
 LOCUSTFILE = """
 from locust import task
 

@@ -11,7 +11,7 @@ from required import needs
 
 from astrometer.targets.serving import serve
 
-pytestmark = [pytest.mark.promtool, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.promtool, pytest.mark.timeout(300), pytest.mark.process]
 GIVE_UP_S = 120
 WHOLE = "ASTROMETER_WHOLE"
 WELL, BROKEN = ("probes", "load"), ("broken_probes", "broken_load")

@@ -97,6 +97,7 @@ def test_thresholds_that_cannot_be_used_are_refused_with_place_and_cure(
 # --- promtool
 
 
+@pytest.mark.process
 @pytest.mark.promtool
 def test_promtool_finds_nothing_to_say_about_the_rules():
     needs("promtool", "promtool")
@@ -106,6 +107,7 @@ def test_promtool_finds_nothing_to_say_about_the_rules():
     assert "duplicate" not in checked.stdout
 
 
+@pytest.mark.process
 @pytest.mark.promtool
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
 def test_promtool_passes(file):
@@ -269,11 +271,13 @@ def amtool(*arguments: str) -> subprocess.CompletedProcess:
     return subprocess.run(["amtool", *arguments], check=False, capture_output=True, text=True)
 
 
+@pytest.mark.process
 def test_amtool_accepts_the_example():
     checked = amtool("check-config", str(ALERTMANAGER))
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("alert", "severity", "receiver"),
     [

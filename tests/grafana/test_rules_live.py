@@ -17,7 +17,7 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
-pytestmark = [pytest.mark.promtool, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.promtool, pytest.mark.timeout(120), pytest.mark.process]
 GRAFANA = Path(__file__).parents[2] / "grafana"
 # The same rules, with windows of seconds: probes ask every second here, not every minute.
 QUICK = (

@@ -7,7 +7,7 @@ import yaml
 from dashboard_files import queries
 from required import needs
 
-pytestmark = pytest.mark.promtool
+pytestmark = [pytest.mark.promtool, pytest.mark.process]
 QUERIES = {(q.panel, q.ref): q.expr for q in queries() if q.dashboard == "overview"}
 DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
 EVERYTHING = {"job": ".+", "instance": ".+", "target": ".+", "probe": ".+"}

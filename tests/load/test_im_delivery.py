@@ -65,6 +65,7 @@ def locustfile(tmp_path):
     return file
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
 def test_a_sink_that_loses_every_fifth_is_reported_exactly(sim, tmp_path, locustfile, processes):
     httpx.post(f"{sim.sink_url}/faults", json={"lose_every": 5, "delivery_delay_s": 0.02})
@@ -85,6 +86,7 @@ def test_a_sink_that_loses_every_fifth_is_reported_exactly(sim, tmp_path, locust
     assert results["metrics_all_attempts"]["delivery"]["max"] == "inf"
 
 
+@pytest.mark.process
 def test_users_who_share_one_name_have_tokens_of_their_own(sim, tmp_path, locustfile):
     options = ("--im-sink", sim.sink_url, "--run-username", "api_key:abk-1", "--processes", "2")
     results, done = locust(sim, *options, out=tmp_path, locustfile=locustfile, seconds=2)
@@ -94,6 +96,7 @@ def test_users_who_share_one_name_have_tokens_of_their_own(sim, tmp_path, locust
     assert (seen["duplicates"], seen["bursts"]["n"] >= 4) == (0, True)
 
 
+@pytest.mark.process
 def test_a_good_sink_loses_nothing_and_old_messages_are_not_of_this_run(sim, tmp_path, locustfile):
     for number in range(7):
         sim.sink.arrived(0.0, "onebot:FriendMessage:11001", f"[im-old-1-1-{number}] from before")
@@ -112,6 +115,7 @@ def test_a_good_sink_loses_nothing_and_old_messages_are_not_of_this_run(sim, tmp
     assert seen["latency"]["max"] <= results["metrics"]["duration"]["max"] + 0.005
 
 
+@pytest.mark.process
 def test_copies_are_counted(sim, tmp_path, locustfile):
     httpx.post(f"{sim.sink_url}/faults", json={"duplicate_every": 4})
     results, _ = locust(sim, "--im-sink", sim.sink_url, out=tmp_path, locustfile=locustfile, seconds=2)
@@ -120,6 +124,7 @@ def test_copies_are_counted(sim, tmp_path, locustfile):
     assert seen["lost"] == 0
 
 
+@pytest.mark.process
 def test_a_push_that_is_never_acknowledged_failed_and_yet_arrived(sim, tmp_path, locustfile):
     httpx.post(f"{sim.sink_url}/faults", json={"drop_ack_every": 10})
     options = ("--im-sink", sim.sink_url, "--call-timeout", "0.5")
@@ -130,6 +135,7 @@ def test_a_push_that_is_never_acknowledged_failed_and_yet_arrived(sim, tmp_path,
     assert (seen["delivered"], seen["lost"]) == (seen["sent"], 0)
 
 
+@pytest.mark.process
 def test_without_a_sink_only_the_acceptance_is_known(sim, tmp_path):
     file = bundled.find("locustfiles", "im_bursts")
     results, done = locust(sim, out=tmp_path, locustfile=file, seconds=2)
@@ -138,6 +144,7 @@ def test_without_a_sink_only_the_acceptance_is_known(sim, tmp_path):
     assert sim.sink.status()["cursor"] == 0
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("url", "complaint"),
     [

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import httpx
+import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "write-a-locustfile.md"
 
@@ -17,6 +18,7 @@ def test_the_example_is_short():
     assert len([line for line in example().splitlines() if line.strip()]) <= 15
 
 
+@pytest.mark.process
 def test_the_example_asks_twice_in_one_session_and_names_its_scenario(sim, tmp_path):
     file = tmp_path / "support.py"
     file.write_text(example(), "utf-8")

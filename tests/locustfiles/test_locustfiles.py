@@ -11,6 +11,8 @@ from own_master import free_port
 
 from astrometer import bundled
 
+pytestmark = pytest.mark.process
+
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]")
 
 

@@ -106,6 +106,7 @@ def test_a_wrong_key_fails_every_probe_as_unauthorized(simulated):
     assert {run.reason for run in runs.values()} == {"unauthorized"}
 
 
+@pytest.mark.process
 @pytest.mark.astrbot
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", ["4.18.0", "latest"])
@@ -116,6 +117,7 @@ def test_all_pass_on_real_astrbot(real_astrbot, version):
     assert runs["chat"].ttft_s > 0.1  # the stub model waits 0.2 s
 
 
+@pytest.mark.process
 @pytest.mark.astrbot
 @pytest.mark.timeout(300)
 def test_the_newest_astrbot_has_the_same_sessions_before_and_after(real_astrbot):

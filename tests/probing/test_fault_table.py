@@ -124,6 +124,7 @@ def stages(real_astrbot):
         yield stage
 
 
+@pytest.mark.process
 @pytest.mark.astrbot
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", REAL)

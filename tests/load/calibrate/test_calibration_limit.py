@@ -77,6 +77,7 @@ assert argument_parser.default_args_dict() is argument_parser.default_args_dict(
 """
 
 
+@pytest.mark.process
 def test_a_worker_does_not_build_locusts_parser_anew_for_every_option():
     """Half a second of standing still at each step of a ramp, on Locust 2.47."""
     subprocess.run([sys.executable, "-c", QUICK], check=True, timeout=60)

@@ -14,6 +14,8 @@ from web_locust import free_port, web_locust
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 
+pytestmark = pytest.mark.process
+
 METRICS = (Path(__file__).parents[3] / "docs" / "reference" / "metrics.md").read_text("utf-8")
 P = "astrbot_load_"
 HISTOGRAMS = {

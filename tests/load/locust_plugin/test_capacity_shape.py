@@ -22,6 +22,8 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import Concurrency, SimulatedRateLimit, SimulatorConfig
 
+pytestmark = pytest.mark.process
+
 ASKER = """
 from locust import constant, task
 from astrometer.load.users import ChatUser

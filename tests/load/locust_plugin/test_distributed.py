@@ -11,6 +11,8 @@ from causes import sentences
 from one_question import ONE_QUESTION
 from own_master import free_port
 
+pytestmark = pytest.mark.process
+
 FAST = ("--prompt-suffix", "[[ttft=0.02 gap=0 tokens=1]]", "--whole-answer-percent", "0")
 
 

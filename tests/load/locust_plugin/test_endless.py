@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.process
+
 THREE_HOURS = """
 import json, sys, time
 from types import SimpleNamespace

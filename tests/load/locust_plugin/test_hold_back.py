@@ -3,6 +3,10 @@
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.process
+
 TOO_EARLY = """
 import time
 from types import SimpleNamespace
@@ -52,5 +56,6 @@ def test_a_worker_keeps_its_own_files_and_keys_whatever_its_master_says():
     subprocess.run([sys.executable, "-c", THEIRS_AND_OURS], check=True, timeout=60)
 
 
+@pytest.mark.process
 def test_what_the_master_says_too_early_is_heard_when_the_worker_is_ready_and_keeps_its_time():
     subprocess.run([sys.executable, "-c", TOO_EARLY], check=True, timeout=60)

@@ -8,6 +8,8 @@ import subprocess
 import pytest
 from web_locust import web_locust
 
+pytestmark = pytest.mark.process
+
 CHROMIUM = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
 )

@@ -6,6 +6,8 @@ import socket
 import pytest
 from web_locust import web_locust
 
+pytestmark = pytest.mark.process
+
 PLAIN = {"user_count": "1", "spawn_rate": "1"}
 EVIL = {"Origin": "http://evil.example"}
 

@@ -8,6 +8,8 @@ import pytest
 from causes import kinds
 from web_locust import FAST, web_locust
 
+pytestmark = pytest.mark.process
+
 DRAIN = ("--stop-timeout", "10")
 OWN_SHAPE = """
 from locust import constant, task

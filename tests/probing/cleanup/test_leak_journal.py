@@ -124,6 +124,7 @@ def crash(bench, tmp_path) -> None:
         os.kill(process.pid, signal.SIGKILL)
 
 
+@pytest.mark.process
 def test_the_next_start_removes_what_a_killed_process_left_uploads_too(bench, tmp_path, journal):
     crash(bench, tmp_path)
     assert (len(bench.sessions()), len(bench.store.attachments)) == (1, 1)

@@ -237,6 +237,7 @@ def start(bench, *options: str) -> tuple[subprocess.Popen[str], str]:
     return process, found[0]
 
 
+@pytest.mark.process
 def test_sigterm_in_the_middle_of_a_run_cleans_up_and_exits_0(bench, tmp_path):
     (tmp_path / "slow.py").write_text(
         "from astrometer.probing import Verdict\n"
@@ -258,6 +259,7 @@ def test_sigterm_in_the_middle_of_a_run_cleans_up_and_exits_0(bench, tmp_path):
     assert bench.store.counters["requests_session_stop"] == 1
 
 
+@pytest.mark.process
 def test_sigterm_during_a_probe_on_demand_cleans_up_and_exits_0(bench, tmp_path):
     (tmp_path / "slow.py").write_text(
         "from astrometer.probing import Verdict\n"
@@ -281,6 +283,7 @@ def test_sigterm_during_a_probe_on_demand_cleans_up_and_exits_0(bench, tmp_path)
     assert bench.store.counters["requests_session_stop"] == 1
 
 
+@pytest.mark.process
 def test_a_taken_port_is_a_usage_error(bench):
     process, url = start(bench)
     with process:

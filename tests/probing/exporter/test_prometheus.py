@@ -11,7 +11,7 @@ import httpx
 import pytest
 from required import needs
 
-pytestmark = [pytest.mark.promtool, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.promtool, pytest.mark.timeout(240), pytest.mark.process]
 
 
 @pytest.fixture(autouse=True)

@@ -79,6 +79,7 @@ def test_a_web_config_that_cannot_be_used_names_place_and_cure(tmp_path, text, m
     assert "secret" not in str(refused.value)
 
 
+@pytest.mark.process
 def test_a_client_ca_needs_a_policy_that_uses_it(tmp_path):
     certificate(tmp_path, "a")
     text = "tls_server_config: {cert_file: a.pem, key_file: a.key, client_ca_file: a.pem"
@@ -142,6 +143,7 @@ def test_a_reload_forgets_old_passwords_and_cannot_switch_tls():
         WebAccess().check(tls)
 
 
+@pytest.mark.process
 def test_not_after_of_a_certificate(tmp_path):
     certificate(tmp_path, "a", days=10)
     der = ssl.PEM_cert_to_DER_cert((tmp_path / "a.pem").read_text())
@@ -152,6 +154,7 @@ def test_not_after_of_a_certificate(tmp_path):
             not_after(broken)
 
 
+@pytest.mark.process
 def test_tls_and_users_on_a_real_socket_and_a_sighup_that_exchanges_both(bench, tmp_path):
     for name in ("old", "new"):
         certificate(tmp_path, name)

@@ -118,6 +118,7 @@ def test_a_stopped_server_has_closed_its_port():
         httpx.get(url, trust_env=False)
 
 
+@pytest.mark.process
 def test_the_process_ends_with_its_context():
     children = set(psutil.Process().children())
     with golden(SCHEDULE) as url:

@@ -289,6 +289,7 @@ def arrived_after(sink_url, cursor):
     return httpx.get(f"{sink_url}/messages?since={cursor}").json()["messages"]
 
 
+@pytest.mark.process
 def test_a_push_arrives_between_its_send_and_its_answer(server):
     url, key, sink_url = server
     bots = httpx.get(f"{url}/api/v1/im/bots", headers={"X-API-Key": key}).json()["data"]["bot_ids"]
@@ -304,6 +305,7 @@ def test_a_push_arrives_between_its_send_and_its_answer(server):
         assert sent < message["t_s"] < answered
 
 
+@pytest.mark.process
 def test_astrbot_waits_for_the_acknowledgement(server):
     url, key, sink_url = server
     httpx.post(f"{sink_url}/faults", json={"delay_ack_s": 0.6})
@@ -315,6 +317,7 @@ def test_astrbot_waits_for_the_acknowledgement(server):
     assert took_s - (message["t_s"] - sent) >= 0.6
 
 
+@pytest.mark.process
 def test_an_address_that_is_no_number_is_refused_in_astrbots_words(server):
     url, key, _ = server
     answer = push(url, key, "onebot:FriendMessage:somebody", "hi")
@@ -322,6 +325,7 @@ def test_an_address_that_is_no_number_is_refused_in_astrbots_words(server):
     assert answer.json()["message"] == "无法发送消息：缺少有效的数字 session_id(somebody) 或 event(None)"
 
 
+@pytest.mark.process
 def test_pushes_one_after_the_other_keep_their_order(server):
     url, key, sink_url = server
     cursor = httpx.get(sink_url).json()["cursor"]
@@ -331,6 +335,7 @@ def test_pushes_one_after_the_other_keep_their_order(server):
     assert texts == [f"number {number}" for number in range(10)]
 
 
+@pytest.mark.process
 def test_after_a_restart_of_astrbot_pushes_arrive_again(box):
     cursor = httpx.get(box.sink_url).json()["cursor"]
     box.kill()
@@ -341,6 +346,7 @@ def test_after_a_restart_of_astrbot_pushes_arrive_again(box):
     assert [message["text"] for message in arrived_after(box.sink_url, cursor)] == ["back again"]
 
 
+@pytest.mark.process
 def test_the_sandbox_says_where_its_sink_is(box):
     assert box.describe()["sink_url"] == box.sink_url == f"{box.stub_url}/onebot"
 
@@ -354,6 +360,7 @@ def test_the_simulators_delivery_takes_as_long_as_it_is_told():
     assert 0.2 <= message["t_s"] - sent < 0.4
 
 
+@pytest.mark.process
 def test_the_sim_command_says_where_its_sink_is():
     command = [sys.executable, "-m", "astrometer", "sim", "--im-sink", "--im-delay", "50ms", "--json"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

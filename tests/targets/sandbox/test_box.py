@@ -9,7 +9,7 @@ import pytest
 
 from astrometer.targets.sandbox.provision import ProvisionSettings, RateLimit, Strategy
 
-pytestmark = [pytest.mark.astrbot, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.astrbot, pytest.mark.timeout(600), pytest.mark.process]
 
 
 @pytest.fixture(params=["4.18.0", "latest"])

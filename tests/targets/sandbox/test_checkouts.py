@@ -11,6 +11,8 @@ import uv
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.install import Installation, InstallError, install
 
+pytestmark = pytest.mark.process
+
 
 @pytest.fixture(autouse=True)
 def offline(tmp_path, monkeypatch):

@@ -15,6 +15,8 @@ from astrometer.targets.sandbox import install as sandbox_install
 from astrometer.targets.sandbox.find_python import NoPythonError, find_python, index_environment
 from astrometer.targets.sandbox.install import InstallError, cache_root, install, libraries_until
 
+pytestmark = pytest.mark.process
+
 
 def script(path: Path, text: str) -> Path:
     path.write_text(f"#!/bin/sh\n{text}\n")

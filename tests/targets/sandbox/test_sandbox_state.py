@@ -54,6 +54,7 @@ def vars_of(state):
     return {name: getattr(state, name) for name in state.__slots__}
 
 
+@pytest.mark.process
 def test_reaping_ends_marked_processes_even_those_that_ignore_signals_and_no_other(state):
     state.write()
     stubborn = sleeper(
@@ -72,6 +73,7 @@ def test_reaping_ends_marked_processes_even_those_that_ignore_signals_and_no_oth
     assert states() == []
 
 
+@pytest.mark.process
 def test_stopping_what_a_killed_owner_left_behind(state):
     gone = subprocess.Popen([sys.executable, "-c", ""])
     started = psutil.Process(gone.pid).create_time()
@@ -85,6 +87,7 @@ def test_stopping_what_a_killed_owner_left_behind(state):
     assert states() == []
 
 
+@pytest.mark.process
 def test_an_owner_that_does_not_answer_is_killed(state):
     deaf = subprocess.Popen(
         [
@@ -105,6 +108,7 @@ def test_an_owner_that_does_not_answer_is_killed(state):
     assert states() == []
 
 
+@pytest.mark.process
 def test_the_keeper_cleans_up_when_its_owner_goes_without_a_word(state):
     state.write()
     left = sleeper(state)

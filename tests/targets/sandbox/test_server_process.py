@@ -5,6 +5,8 @@ import pytest
 
 from astrometer.targets.sandbox.server_process import Child, ChildError, answers_json, free_port, wait_until
 
+pytestmark = pytest.mark.process
+
 
 def child(tmp_path, program, **environment):
     return Child(

@@ -112,6 +112,7 @@ def test_two_starts_have_different_keys() -> None:
     assert first.keys["all"].secret not in repr(first)
 
 
+@pytest.mark.process
 def test_the_command_prints_how_to_reach_it_and_ends_on_a_signal() -> None:
     argv = [
         "sim",
