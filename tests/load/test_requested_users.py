@@ -3,6 +3,7 @@
 import pytest
 
 from astrometer.load.requested_users import STEP_S, Demand
+from astrometer.measure.slo.validity import CauseKind
 
 
 class Runner:
@@ -43,7 +44,8 @@ def test_a_ramp_counts_as_far_as_it_has_come():
 def test_users_that_never_came_are_a_cause():
     runner = Runner()
     runner.go(6, target=20, users=12)
-    assert runner.demand.shortfall(12) == ("12 users instead of 20: there were never as many as requested")
+    cause = runner.demand.shortfall(12)
+    assert (cause.kind, cause.value, cause.limit) == (CauseKind.USERS_NOT_REACHED, 12, 20)
 
 
 def test_users_that_were_there_once_are_none():

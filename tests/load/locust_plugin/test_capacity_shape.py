@@ -22,7 +22,7 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import Concurrency, SimulatedRateLimit, SimulatorConfig
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 ASKER = """
 from locust import constant, task

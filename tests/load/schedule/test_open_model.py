@@ -19,7 +19,7 @@ from own_master import free_port
 
 from astrometer.measure.histogram import Histogram
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.alone]
 
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]", "--whole-answer-percent", "0")
 OPEN = ("--rate-unit", "1", "--arrivals", "constant", "--stop-timeout", "10", *FAST)
