@@ -6,7 +6,15 @@ from synthetic_runs import make_run, make_side
 from astrometer.compare.change_verdict import ChangeVerdict, holm
 from astrometer.compare.comparable import ComparedRun, check
 from astrometer.compare.comparison import compare
-from astrometer.compare.gates import GateError, GateVerdict, check_scopes, evaluate_gates, overall, parse_gate
+from astrometer.compare.gates import (
+    GateError,
+    GateVerdict,
+    check_scopes,
+    compare_for,
+    evaluate_gates,
+    overall,
+    parse_gate,
+)
 from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
 
 
@@ -170,6 +178,48 @@ def test_a_gate_fails_passes_or_is_undecided(slower, alike):
     assert ask("delivery_p50 worse by 1%", alike) is GateVerdict.UNDECIDED  # nobody measured it
     assert ask("any worse", slower) is GateVerdict.FAIL
     assert ask("any worse", alike) is GateVerdict.PASS
+
+
+def test_errors_are_those_of_the_window_as_in_the_objectives_of_a_run():
+    """Whatever failed in the ramp is neither in an objective nor in a comparison."""
+    ramp = {"excluded_s": 10.0, "duration_s": 40.0, "slos": ("errors < 1%",)}
+    base, cand = make_run(seed=1, **ramp), make_run(seed=2, ramp_failures=40, failures=8, **ramp)
+    compared = compare([base], [cand])
+    (objective,) = cand.results["objectives"]
+    assert compared.row("all", "errors").cand == objective["value"]
+    assert compared.row("all", "errors").cand_n == objective["n"]
+    failed = [row.cand_share for row in compared.outcomes if row.outcome != "ok"]
+    assert sum(failed) == pytest.approx(objective["value"])
+    assert compared.row("all", "goodput").cand_n == objective["n"]
+
+
+@pytest.mark.parametrize("seed", range(1, 41, 4))
+@pytest.mark.parametrize("limit", ["2%", "5%", "10%", "20ms"])
+def test_a_gate_and_its_row_never_contradict_each_other(seed, limit):
+    """`worse` and FAIL are one verdict, of one interval, one margin and one correction."""
+    gates = [parse_gate(f"ttft_p50 worse by {limit}"), parse_gate("ttft_p95 worse by 10%")]
+    compared = compare_for(gates, make_side("b", seed=seed), make_side("c", seed=seed + 50, ttft_s=0.318))
+    for result in evaluate_gates(gates, compared):
+        row = compared.row("all", result.gate.row_name)
+        at = result.gate.limit_of(row.base)
+        if result.verdict is GateVerdict.FAIL:
+            assert row.verdict is ChangeVerdict.WORSE
+            assert row.interval.low >= at
+        if result.verdict is GateVerdict.PASS:
+            assert row.interval.high < at
+        if row.verdict is ChangeVerdict.WORSE and row.margin == pytest.approx(at):
+            assert result.verdict is GateVerdict.FAIL
+        if row.verdict is ChangeVerdict.SAME:
+            assert result.verdict is not GateVerdict.FAIL
+
+
+def test_a_row_with_a_condition_has_its_limit_as_margin_where_that_is_narrower(base, slower):
+    gates = [parse_gate("ttft_p50 worse by 2%"), parse_gate("ttft_p95 worse by 30%")]
+    compared = compare_for(gates, base, slower.cand)
+    assert compared.row("all", "ttft_p50").margin == pytest.approx(0.02)
+    assert compared.row("all", "ttft_p95").margin == pytest.approx(0.05)
+    tight = compare_for([parse_gate("errors worse by 0.5pp")], base, slower.cand)
+    assert tight.row("all", "errors").margin == pytest.approx(0.005)
 
 
 def test_the_whole_fails_before_it_is_undecided_and_nothing_counts_of_what_cannot_be_compared(slower):

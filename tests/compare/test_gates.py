@@ -12,16 +12,14 @@ from astrometer.compare.compare_json import to_json
 from astrometer.compare.compare_summary import render_summary
 from astrometer.compare.compare_table import render
 from astrometer.compare.compare_view import page
-from astrometer.compare.comparison import compare
-from astrometer.compare.gates import GateVerdict, check_scopes, evaluate_gates, parse_gate
+from astrometer.compare.gates import GateVerdict, check_scopes, compare_for, evaluate_gates, parse_gate
 
 BOTH = ("chat", "sessions")
 
 
 def asked(text, base, cand):
     gate = parse_gate(text)
-    more = [] if gate.percent is None else [(gate.scope, gate.metric, gate.percent)]
-    compared = compare(base, cand, more=more)
+    compared = compare_for([gate], base, cand)
     check_scopes([gate], compared)
     return evaluate_gates([gate], compared)[0], compared
 

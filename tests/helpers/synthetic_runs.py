@@ -11,6 +11,7 @@ from astrometer.measure.results import document
 from astrometer.measure.slo.objectives import goals
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
+from astrometer.measure.windows import Window
 
 START = 1_700_000_003.2
 
@@ -37,6 +38,7 @@ def make_run(
     jitter: float = 0.1,
     chats: int = 300,
     failures: int = 0,
+    ramp_failures: int = 0,
     seed: int = 1,
     duration_s: float = 30.0,
     scenarios: tuple[str, ...] = ("chat",),
@@ -47,13 +49,14 @@ def make_run(
 ) -> ComparedRun:
     rng = random.Random(seed)
     objectives = parse_objectives(slos)
-    tally = Tally(goals(objectives))
     start = START + 1000 * seed
+    tally = Tally(goals(objectives), Window(start=start, excluded_s=info.get("excluded_s", 0.0)))
     expected = ("ttft", "chunk_gap", "e2e") if streams else ("e2e",)
     for index in range(chats):
         wall_s = start + duration_s * index / chats
         scenario = scenarios[index % len(scenarios)]
-        outcome = Outcome.STALLED if failures and index % (chats // failures) == 0 else Outcome.OK
+        is_failure = index < ramp_failures or (failures and index % (chats // failures) == 0)
+        outcome = Outcome.STALLED if is_failure else Outcome.OK
         tally.started(scenario, "stream", wall_s)
         turn = Turn(outcome, ttft_s * math.exp(rng.gauss(0, jitter)), expected)
         tally.finished(scenario, "stream", wall_s, turn)

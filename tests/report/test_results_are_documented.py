@@ -13,7 +13,7 @@ from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArri
 from astrometer.report import glossary
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
-FREE_NAMES = {"environment", "scenarios", "outcomes", "tokens", "bytes"}
+FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "tokens", "bytes"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
 CELL = {"turns", "throughput_per_s", "goodput", "stalls", "tokens", "bytes"} | SUMMARY_HOLDERS
 
@@ -36,7 +36,8 @@ def paths(value, prefix=""):
         if not value:
             yield f"{prefix}[]"
     else:
-        yield prefix
+        is_free = value == {} and prefix.rsplit(".", maxsplit=1)[-1] in FREE_NAMES
+        yield f"{prefix}.NAME" if is_free else prefix
 
 
 def cells(results):

@@ -116,14 +116,12 @@ def command(
     file, 3 the runs must not be compared, or a condition cannot be decided.
     """
     from astrometer.compare.compare_view import page
-    from astrometer.compare.comparison import compare
-    from astrometer.compare.gates import check_scopes, evaluate_gates
+    from astrometer.compare.gates import check_scopes, compare_for, evaluate_gates
 
     try:
         sides = find_runs(base), find_runs(cand)
         with naming_the_damaged([*sides[0], *sides[1]]):
-            wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
-            compared = compare(*sides, margin=margin, share_margin=share_margin, more=wanted)
+            compared = compare_for(gates, *sides, margin=margin, share_margin=share_margin)
             check_scopes(gates, compared)
             shown = page(compared, evaluate_gates(gates, compared), forced=force)
             conclude(shown, out, as_json=as_json)

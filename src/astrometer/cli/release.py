@@ -226,13 +226,11 @@ def judged(
 ) -> "Page":
     """What every report says. A condition on a scenario of which nothing ran is undecided."""
     from astrometer.compare.compare_view import page
-    from astrometer.compare.comparison import compare
-    from astrometer.compare.gates import evaluate_gates
+    from astrometer.compare.gates import compare_for, evaluate_gates
     from astrometer.release.release_plan import Role
 
     base, cand = runs[Role.BASELINE], runs[Role.CANDIDATE]
-    wanted = [(gate.scope, gate.metric, gate.percent) for gate in gates if gate.percent is not None]
-    compared = compare(base, cand, margin=margin, share_margin=share_margin, more=wanted)
+    compared = compare_for(gates, base, cand, margin=margin, share_margin=share_margin)
     return page(compared, evaluate_gates(gates, compared), checks=objective_checks(cand))
 
 

@@ -54,6 +54,7 @@ class ChangeRow:
     belief: Distribution | None = None
     is_unmeasured: bool = False
     lost: bool = False
+    is_sure: bool = False  # "nothing changed" is rejected, also among so many rows
 
     @property
     def name(self) -> str:
@@ -66,6 +67,14 @@ class ChangeRow:
     @property
     def more_is_better(self) -> bool:
         return self.metric == "goodput"
+
+    @property
+    def worsening(self) -> Interval | None:
+        """The interval of the change for the worse: above 0 the row is worse, whatever it measures."""
+        if self.interval is None:
+            return None
+        low, high = self.interval
+        return Interval(-high, -low) if self.more_is_better else self.interval
 
     @property
     def looks_worse(self) -> bool:
@@ -96,7 +105,7 @@ class OutcomeRow:
 
 
 def judged(rows: Sequence[ChangeRow]) -> list[ChangeRow]:
-    """Give every row its verdict."""
+    """Give every row of one family its verdict."""
     chances = {index: _chance_of_error(row) for index, row in enumerate(rows) if row.interval is not None}
     survived = holm(chances, ALPHA)
     return [
@@ -124,11 +133,12 @@ def _verdict(row: ChangeRow, *, survives: bool) -> ChangeRow:
     if row.interval is None:
         return row
     low, high = row.interval
+    row = replace(row, is_sure=survives)
     if -row.margin <= low and high <= row.margin:
         return replace(row, verdict=ChangeVerdict.SAME)
     if low > row.margin or high < -row.margin:
         if not survives:
-            return replace(row, why="not sure enough among so many metrics")
+            return replace(row, why="may be chance among so many metrics")
         grew = low > row.margin
         return replace(
             row, verdict=ChangeVerdict.BETTER if grew == row.more_is_better else ChangeVerdict.WORSE

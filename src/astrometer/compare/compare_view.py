@@ -9,6 +9,7 @@ from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeVerdi
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import GateResult, overall
+from astrometer.measure.results.stats import window_outcomes
 from astrometer.measure.wilson import Interval
 from astrometer.report import formatting, glossary
 
@@ -217,14 +218,14 @@ def _line(row: ChangeRow) -> Line:
 def _side(role: str, runs: Sequence[ComparedRun]) -> SideView:
     results = [run.results for run in runs]
     versions = dict.fromkeys(formatting.plain(item["target"].get("version") or "unknown") for item in results)
-    started = sum(item["turns"]["started"] for item in results)
-    ok = sum(item["turns"]["outcomes"].get("ok", 0) for item in results)
+    ended = [window_outcomes(item) for item in results]
+    total, ok = sum(sum(item.values()) for item in ended), sum(item.get("ok", 0) for item in ended)
     rate = [item["throughput_per_s"] for item in results if item["throughput_per_s"] is not None]
     facts = (
         ("runs", ", ".join(formatting.plain(run.name) for run in runs)),
         ("window", ", ".join(dict.fromkeys(formatting.duration(r["window"]["duration_s"]) for r in results))),
         ("load", ", ".join(dict.fromkeys(formatting.load(item) for item in results))),
-        ("exchanges", f"{formatting.count(started)} started, {formatting.count(ok)} ok"),
+        ("exchanges", f"{formatting.count(ok)} of {formatting.count(total)} ok, after the ramp"),
         ("ok per second", " · ".join(formatting.rate(value) for value in rate) or formatting.WITHHELD),
         ("target", ", ".join(dict.fromkeys(formatting.plain(item["target"]["url"]) for item in results))),
     )

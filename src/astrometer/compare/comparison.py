@@ -1,11 +1,19 @@
 """Runs of a baseline and of a candidate -> what changed, how surely, and in whose favour. Numbers only."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from astrometer.compare.change_verdict import ChangeRow, OutcomeRow, judged
 from astrometer.compare.comparable import Comparability, ComparedRun, check
-from astrometer.compare.rows import errors_row, goodput_row, latency_row, outcome_rows, unmeasured_row
+from astrometer.compare.rows import (
+    LEAST_MARGIN_S,
+    errors_row,
+    goodput_row,
+    latency_row,
+    outcome_rows,
+    unmeasured_row,
+)
 from astrometer.compare.samples import ALL, Cells, Effects
 
 MARGIN = 0.05  # of the baseline's value
@@ -23,6 +31,9 @@ COMPARED = {
     "delivery": (50, 95),
 }
 COMPARED_IN_SCENARIOS = {"ttft": (50, 95), "e2e": (50, 95), "duration": (50, 95), "delivery": (50, 95)}
+# Of a row, from the baseline's value to the smallest change that a condition is about.
+Limit = Callable[[float], float]
+Limits = Mapping[tuple[str, str, int | None], Sequence[Limit]]  # by scope, metric, percent
 _ONLY_OPEN = {"ttft_effective", "e2e_effective", "duration_effective"}
 
 
@@ -57,11 +68,12 @@ def compare(
     *,
     margin: float = MARGIN,
     share_margin: float = SHARE_MARGIN,
-    more: Iterable[tuple[str, str, int]] = (),
+    limits: Limits = MappingProxyType({}),
 ) -> Comparison:
     """Compare whatever the runs are; `comparability` says whether that means anything.
 
-    `more`: (scope, metric, percent) that are wanted besides the usual ones.
+    `limits`: rows that somebody sets conditions on. They are there besides the usual ones, their margins are
+    no wider than the limits, and they are a family of their own for the correction.
     """
     comparability = check(base, cand)
     sides = ([run.results for run in base], [run.results for run in cand])
@@ -70,36 +82,67 @@ def compare(
     sole = next(iter(every)) if len(every) == 1 else None
     scopes = [ALL] if sole else [ALL, *sorted(set.intersection(*ran))]
     effects = Effects()
-    rows = []
+    rows: list[ChangeRow] = []
+    primary: list[ChangeRow] = []
     for scope in scopes:
         cells = Cells.of(scope, *sides)
-        asked = [(name, percent) for at, name, percent in more if (ALL if at == sole else at) == scope]
-        for name, percent in _wanted(scope, asked, is_open=sides[0][0].get("arrivals") is not None):
+        asked = {
+            (name, percent): limit
+            for (at, name, percent), limit in limits.items()
+            if (ALL if at == sole else at) == scope
+        }
+        extra = [(name, percent) for name, percent in asked if percent is not None]
+        made = []
+        for name, percent in _wanted(scope, extra, is_open=sides[0][0].get("arrivals") is not None):
             lacking = cells.lacking(name)
             if lacking is None:
                 continue  # nobody ever measured it
-            rows.append(
+            made.append(
                 unmeasured_row(cells, name, percent, margin, lacking)
                 if lacking
                 else latency_row(cells, name, percent, margin, effects)
             )
-        rows.append(errors_row(cells, share_margin))
+        made.append(errors_row(cells, share_margin))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
-            rows.append(goodput_row(cells, share_margin))
+            made.append(goodput_row(cells, share_margin))
+        named = {
+            (row.metric, row.percent): _within(row, asked.get((row.metric, row.percent), ())) for row in made
+        }
+        primary += [row for key, row in named.items() if key in asked]
+        rows += named.values()
+    told = _judged_by_family(rows, primary)
     return Comparison(
         base=tuple(base),
         cand=tuple(cand),
         comparability=replace(comparability, notes=(*comparability.notes, *_gaps(rows))),
-        rows=(
-            # Each scenario repeats what the whole says: a family of its own for the correction.
-            *judged([row for row in rows if row.scope == ALL]),
-            *judged([row for row in rows if row.scope != ALL]),
-        ),
+        rows=tuple(told),
         outcomes=tuple(outcome_rows(*sides)),
         margin=margin,
         share_margin=share_margin,
         sole=sole,
     )
+
+
+def _within(row: ChangeRow, limits: Sequence[Limit]) -> ChangeRow:
+    """The row with a margin no wider than its limits, and never below what the load generator may be off."""
+    if row.base is None or not limits:
+        return row
+    least = 0.0 if row.is_share else LEAST_MARGIN_S / row.base
+    return replace(row, margin=min(row.margin, max(least, min(limit(row.base) for limit in limits))))
+
+
+def _judged_by_family(rows: Sequence[ChangeRow], primary: Sequence[ChangeRow]) -> list[ChangeRow]:
+    """Rows with a condition, the others of everything, and those of single scenarios, which repeat it."""
+    first = {id(row) for row in primary}
+    families = (
+        [row for row in rows if id(row) in first],
+        [row for row in rows if id(row) not in first and row.scope == ALL],
+        [row for row in rows if id(row) not in first and row.scope != ALL],
+    )
+    told = {
+        id(row): verdict for family in families for row, verdict in zip(family, judged(family), strict=True)
+    }
+    return [told[id(row)] for row in rows]
 
 
 def _wanted(scope: str, asked: Iterable[tuple[str, int]], *, is_open: bool) -> list[tuple[str, int]]:

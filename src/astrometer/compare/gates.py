@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from astrometer.compare.change_verdict import ALPHA, ChangeRow, ChangeVerdict
-from astrometer.compare.comparison import Comparison
+from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict
+from astrometer.compare.comparable import ComparedRun
+from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
 from astrometer.compare.samples import ALL
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.slo.slo_parser import METRICS
@@ -56,6 +57,10 @@ class Gate:
     @property
     def is_any(self) -> bool:
         return not self.metric
+
+    def limit_of(self, base: float) -> float:
+        """The limit in units of a row's change, where the baseline is `base`."""
+        return self.limit / base if self.absolute else self.limit
 
     @property
     def row_name(self) -> str:
@@ -120,9 +125,41 @@ def check_scopes(gates: Sequence[Gate], comparison: Comparison) -> None:
 
 
 def evaluate_gates(gates: Sequence[Gate], comparison: Comparison) -> list[GateResult]:
-    """Each gate's verdict. Of several gates each one has to be surer (Bonferroni)."""
-    named = sum(not gate.is_any for gate in gates)
-    return [_any(gate, comparison) if gate.is_any else _one(gate, comparison, named) for gate in gates]
+    """Each gate's verdict.
+
+    That all of several gates pass needs no correction: whatever is worse must slip through its own gate
+    (Berger 1982). That one fails has it: rows with a gate are a family of their own (`compare`).
+    """
+    return [_any(gate, comparison) if gate.is_any else _one(gate, comparison) for gate in gates]
+
+
+def compare_for(
+    gates: Sequence[Gate],
+    base: Sequence[ComparedRun],
+    cand: Sequence[ComparedRun],
+    *,
+    margin: float = MARGIN,
+    share_margin: float = SHARE_MARGIN,
+) -> Comparison:
+    """Compare with the gates' limits in mind: a row's margin is never wider than a limit on it.
+
+    So a row says `worse` wherever one of its gates fails.
+    """
+    named = [gate for gate in gates if not gate.is_any]
+    return compare(
+        base,
+        cand,
+        margin=margin,
+        share_margin=share_margin,
+        limits={
+            (gate.scope, gate.metric, gate.percent): [
+                other.limit_of
+                for other in named
+                if (other.scope, other.row_name) == (gate.scope, gate.row_name)
+            ]
+            for gate in named
+        },
+    )
 
 
 def _any(gate: Gate, comparison: Comparison) -> GateResult:
@@ -147,32 +184,22 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
     return result(GateVerdict.PASS, f"none is shown to be worse; {told}")
 
 
-def _one(gate: Gate, comparison: Comparison, gates: int) -> GateResult:
-    """FAIL: at or above the limit, and surely not without change. PASS: surely below the limit."""
-    alpha = ALPHA / gates
+def _one(gate: Gate, comparison: Comparison) -> GateResult:
+    """By the interval that its row shows. FAIL: all of it is beyond the limit; PASS: nothing of it is."""
+
+    def result(verdict: GateVerdict, why: str) -> GateResult:
+        return GateResult(gate=gate, verdict=verdict, why=why)
+
     row = comparison.row(gate.scope, gate.row_name)
-    if row is None or row.change is None or row.base is None:
+    if row is None or row.worsening is None or row.base is None:
         why = row.why if row is not None and row.why else "not measured on both sides"
-        return GateResult(gate=gate, verdict=GateVerdict.UNDECIDED, why=why)
-    sign = -1 if row.more_is_better else 1
-    limit = gate.limit / row.base if gate.absolute else gate.limit
-    if sign * row.change >= limit and _chance_below(row, 0.0, sign) <= alpha:
-        return GateResult(gate=gate, verdict=GateVerdict.FAIL, why="that much worse, and not by chance")
-    if sign * row.change >= limit:
-        return GateResult(
-            gate=gate,
-            verdict=GateVerdict.UNDECIDED,
-            why=f"that much worse, but at {1 - 2 * alpha:.1%} confidence it may be chance",
-        )
-    if 1 - _chance_below(row, limit, sign) <= alpha:
-        return GateResult(gate=gate, verdict=GateVerdict.PASS, why="surely not that much worse")
-    return GateResult(gate=gate, verdict=GateVerdict.UNDECIDED, why="the interval reaches the limit")
-
-
-def _chance_below(row: ChangeRow, change: float, sign: int) -> float:
-    """How surely it got worse by less than `change`."""
-    below = row.belief_below(sign * change)
-    return below if sign > 0 else 1 - below
+        return result(GateVerdict.UNDECIDED, why)
+    limit, (low, high) = gate.limit_of(row.base), row.worsening
+    if high < limit:
+        return result(GateVerdict.PASS, "surely not that much worse")
+    if low >= limit and row.verdict is ChangeVerdict.WORSE:
+        return result(GateVerdict.FAIL, "that much worse, and not by chance")
+    return result(GateVerdict.UNDECIDED, "the interval reaches the limit" if low < limit else row.why)
 
 
 def _names(rows: Sequence[ChangeRow]) -> str:

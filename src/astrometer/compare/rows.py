@@ -12,6 +12,7 @@ from astrometer.compare.change_verdict import ALPHA, ChangeRow, OutcomeRow
 from astrometer.compare.proportions import difference
 from astrometer.compare.samples import Cells, Effects, Side
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.results.stats import window_outcomes
 from astrometer.measure.wilson import Interval, Proportion
 
 # Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
@@ -97,10 +98,10 @@ def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int]
 
 
 def errors_row(cells: Cells, margin: float) -> ChangeRow:
-    """Of everything that ended, the ramp included."""
+    """Of what began in the window, as the objectives of a run count it."""
 
     def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
-        outcomes = cell["turns"]["outcomes"]
+        outcomes = window_outcomes(cell)
         total = sum(outcomes.values())
         return total - outcomes.get("ok", 0), total
 
@@ -108,10 +109,10 @@ def errors_row(cells: Cells, margin: float) -> ChangeRow:
 
 
 def goodput_row(cells: Cells, margin: float) -> ChangeRow:
+    """Of the same exchanges as the errors."""
+
     def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
-        good, share = cell["goodput"]["good"], cell["goodput"]["share"]
-        total = round(good / share) if share else cell["turns"]["started"] - cell["turns"]["excluded"]
-        return good, total
+        return cell["goodput"]["good"], sum(window_outcomes(cell).values())
 
     return _share("goodput", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
 
@@ -137,13 +138,15 @@ def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margi
 
 
 def outcome_rows(base: list[Mapping[str, Any]], cand: list[Mapping[str, Any]]) -> list[OutcomeRow]:
-    totals = [[sum(run["turns"]["outcomes"].values()) for run in side] for side in (base, cand)]
+    """How what began in the window ended: the shares of failures add up to that of the errors."""
+    ended = [[window_outcomes(run) for run in side] for side in (base, cand)]
+    totals = [[sum(outcomes.values()) for outcomes in side] for side in ended]
     if any(total == 0 for side in totals for total in side):
         return []
-    names = {name for run in (*base, *cand) for name, n in run["turns"]["outcomes"].items() if n}
+    names = {name for side in ended for outcomes in side for name in outcomes}
     rows = []
     for name in sorted(names, key=lambda name: (name != "ok", name)):
-        counts = [[run["turns"]["outcomes"].get(name, 0) for run in side] for side in (base, cand)]
+        counts = [[outcomes.get(name, 0) for outcomes in side] for side in ended]
         change = difference(*([*zip(side, of, strict=True)] for side, of in zip(counts, totals, strict=True)))
         rows.append(
             OutcomeRow(

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -21,6 +22,7 @@ def stats_json(cell: Stats, excluded: Stats, duration_s: float) -> dict[str, Any
             "started": cell.started + excluded.started,
             "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
             "excluded": excluded.started,
+            "excluded_outcomes": dict(sorted(excluded.outcomes.items())),
         },
         "throughput_per_s": cell.outcomes["ok"] / duration_s if duration_s else None,
         "goodput": {
@@ -37,6 +39,16 @@ def stats_json(cell: Stats, excluded: Stats, duration_s: float) -> dict[str, Any
         },
         "metrics_failed": {name: summary_json(cell.failed[name]) for name in METRICS if name in cell.failed},
     }
+
+
+def window_outcomes(cell: Mapping[str, Any]) -> dict[str, int]:
+    """How what began in the window ended, as objectives count it: without the ramp and the warm-up.
+
+    A file from before `excluded_outcomes` has only all of them.
+    """
+    excluded = cell["turns"].get("excluded_outcomes", {})
+    counted = {name: n - excluded.get(name, 0) for name, n in cell["turns"]["outcomes"].items()}
+    return {name: n for name, n in counted.items() if n}
 
 
 def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:
