@@ -13,6 +13,7 @@ from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
 from astrometer.outside_text import shown
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
+MAX_DOWNLOAD_BYTES = 1024 * 1024 * 1024  # of which nothing is kept but the hash
 UPLOAD_METRICS = ("upload_accept", "upload_pace")
 MEGABYTE = 1_000_000
 KIB = 1024
@@ -56,6 +57,7 @@ class CallResult:
     bytes_received: int = 0
     detail: str = ""
     upload: UploadTimes | None = None  # None: it was none
+    resent: int = 0  # times that the request went out again, on a fresh connection
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -85,6 +87,7 @@ class CallExchange:
     """The state of one call in flight. Times are absolute `time.perf_counter` seconds.
 
     `expect_sha256` makes it a download: the answer is bytes, and other bytes are a CANARY_MISMATCH.
+    `raw` keeps whatever bytes come: only the server's own JSON envelope or a web page can be an error.
     `upload` makes it one, of a file of that size; its times are filled in.
     """
 
@@ -94,6 +97,8 @@ class CallExchange:
         timeout_s: float,
         bytes_sent: int = 0,
         expect_sha256: str | None = None,
+        raw: bool = False,
+        max_bytes: int | None = None,
         t_intended: float | None = None,
         upload: UploadTimes | None = None,
     ) -> None:
@@ -105,11 +110,15 @@ class CallExchange:
         self._t_intended = t_intended
         self._bytes_sent = bytes_sent
         self._expected = expect_sha256
+        self._raw = raw
+        default = MAX_BODY_BYTES if expect_sha256 is None else MAX_DOWNLOAD_BYTES
+        self._max_bytes = default if max_bytes is None else max_bytes
         self._digest = hashlib.sha256()
         self._t_send = 0.0
         self._status: int | None = None
         self._content_type = ""
         self._location = ""
+        self._resent = 0
         self._body = bytearray()
         self._bytes = 0
         self._result: CallResult | None = None
@@ -125,21 +134,33 @@ class CallExchange:
         """The socket has taken the last byte of the body."""
         self._t_body_sent = t
 
+    def sent_again(self) -> None:
+        """The server had closed the kept connection; the times run on from the first send."""
+        self._resent += 1
+
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
-        self._location = location
         self._t_headers = t
         self._status = status
         self._content_type = content_type
+        self._location = location
 
-    def feed(self, t: float, chunk: bytes) -> None:  # noqa: ARG002
+    def feed(self, t: float, chunk: bytes) -> tuple[()]:
+        """No events, but as `ChatExchange.feed` a sequence of them."""
         self._bytes += len(chunk)
+        if self._bytes > self._max_bytes:
+            self.lost(t, Outcome.MALFORMED, f"the answer is longer than {self._max_bytes} bytes")
+            return ()
         if self._expected is not None:
             self._digest.update(chunk)
         if len(self._body) < MAX_BODY_BYTES:
             self._body += chunk
+        return ()
 
     def eof(self, t: float) -> None:
-        verdict = self._judge_download() if self._expected is not None else self._judge()
+        if self._expected is not None:
+            verdict = self._judge_download()
+        else:
+            verdict = self._judge_raw() if self._raw else self._judge()
         self._finish(t, verdict)
 
     def lost(self, t: float, outcome: Outcome, detail: str = "") -> None:
@@ -167,6 +188,14 @@ class CallExchange:
     def _judge(self) -> JsonVerdict:
         return classify_json(self._status or 0, self._content_type, bytes(self._body), self._location)
 
+    def _judge_raw(self) -> JsonVerdict:
+        verdict = self._judge()
+        # A file may be JSON itself. A web page is how AstrBot up to 4.25 answers an unknown path.
+        is_page = "html" in self._content_type.lower()
+        if verdict.outcome is Outcome.MALFORMED and not is_page:
+            return JsonVerdict(outcome=Outcome.OK)
+        return verdict
+
     def _judge_download(self) -> JsonVerdict:
         verdict = self._judge()
         # A missing file is a JSON envelope with status 200; other JSON may be the file itself.
@@ -186,10 +215,12 @@ class CallExchange:
             t_intended=self._t_intended,
             status=self._status,
             payload=verdict.payload,
+            body=bytes(self._body) if self._raw else b"",
             bytes_sent=self._bytes_sent,
             bytes_received=self._bytes,
             detail=shown(verdict.message),
             upload=self._timed_upload(),
+            resent=self._resent,
         )
 
     def _timed_upload(self) -> UploadTimes | None:

@@ -63,6 +63,7 @@ class ChatTurn:
     bytes_received: int = 0
     detail: str = ""
     streaming: bool = True  # as asked for
+    resent: int = 0  # times that the request went out again, on a fresh connection
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -113,6 +114,7 @@ class ChatExchange:
         self._status: int | None = None
         self._content_type = ""
         self._location = ""
+        self._resent = 0
         self._stream = False
         self._body = bytearray()
         self._counts: Counter[str] = Counter()
@@ -143,7 +145,11 @@ class ChatExchange:
         """A question is one packet: there is nothing to learn from how it went out."""
 
     def body_sent(self, t: float) -> None:
-        """The same."""
+        """Nor from when the last of it went."""
+
+    def sent_again(self) -> None:
+        """The server had closed the kept connection; the times run on from the first send."""
+        self._resent += 1
 
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
         """The response head is complete. Status before stream: a body that is no stream is kept as one."""
@@ -251,6 +257,7 @@ class ChatExchange:
             bytes_received=self._bytes,
             detail=self._detail,
             streaming=self._streaming,
+            resent=self._resent,
         )
 
     @property

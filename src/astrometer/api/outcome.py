@@ -5,12 +5,16 @@ that text is none of the sentences in `sentences.py`.
 """
 
 import json
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from astrometer.api.sentences import find_sentence
 from astrometer.outside_text import read_json, shown
+
+# Also of a path that begins with two slashes, and with more than one "@".
+_USERINFO = re.compile(r"(?<=//)[^/]*@")
 
 
 class Layer(StrEnum):
@@ -38,6 +42,7 @@ class Outcome(StrEnum):
     CONNECT = "connect"
     TLS = "tls"
     RESET = "reset"  # the connection broke
+    KEEPALIVE_RACE = "keepalive_race"  # the server closed an idle connection as the request went out
     TRUNCATED = "truncated"  # the body ended without `end`
     # deadlines
     TIMEOUT_CONNECT = "timeout_connect"
@@ -82,6 +87,7 @@ LAYERS = {
     Outcome.CONNECT: Layer.NETWORK,
     Outcome.TLS: Layer.NETWORK,
     Outcome.RESET: Layer.NETWORK,
+    Outcome.KEEPALIVE_RACE: Layer.NETWORK,
     Outcome.TRUNCATED: Layer.SERVER,
     Outcome.TIMEOUT_CONNECT: Layer.NETWORK,
     Outcome.TIMEOUT_FIRST_TOKEN: Layer.UPSTREAM,
@@ -199,7 +205,7 @@ def classify_json(status: int, content_type: str, body: bytes, location: str = "
     by_status = classify_status(status)
     if by_status is not None:
         if location and 300 <= status < 400:
-            message = f"HTTP {status}: a redirect to {location}, which is not followed"
+            message = f"HTTP {status}: a redirect to {_place(location)}, which is not followed"
         return JsonVerdict(outcome=by_status, payload=envelope, message=message or f"HTTP {status}")
     if "json" not in content_type.lower() or envelope is None:
         # AstrBot up to 4.25 answers an unknown path with 200 text/html.
@@ -218,6 +224,11 @@ def classify_unstreamed(status: int, content_type: str, body: bytes, location: s
         message = f"{_media_type(content_type)}, not text/event-stream"
         return JsonVerdict(outcome=Outcome.NOT_SSE, message=message)
     return verdict
+
+
+def _place(location: str) -> str:
+    """Where a redirect leads, without what may be a secret there: user, password and query."""
+    return shown(_USERINFO.sub("", re.split(r"[?#]", location, maxsplit=1)[0]), 120)
 
 
 def _media_type(content_type: str) -> str:

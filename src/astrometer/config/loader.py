@@ -5,14 +5,17 @@ Every error names the file, the place in it and the cure.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from pydantic import ValidationError
 
+from astrometer import tls
 from astrometer.api.endpoints import SCOPES, SUB_SCOPES
 from astrometer.config.exporter_settings import build as build_exporter
 from astrometer.config.settings import (
@@ -28,8 +31,14 @@ from astrometer.config.settings import (
 )
 from astrometer.config.tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective
+from astrometer.outside_text import shown
 
 DEFAULT_FILE = "astrometer.toml"
+# Names of containers may have underscores, which DNS has not.
+_HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
+_ZONE = re.compile(r"[A-Za-z0-9._~-]{1,32}")
+MOST_HOST_CHARS = 253
+_IN_PATHS = "/%:@!$&'()*+,;=~"  # RFC 3986, what need not be quoted, and what is already
 KNOWN_SCOPES = (*SCOPES, *SUB_SCOPES, ALL_SCOPES)
 
 
@@ -47,8 +56,10 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
         raw = tomllib.loads(path.read_text("utf-8"))
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read ({exc.strerror})") from exc
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ConfigError(f"{path}: is not valid TOML: {exc}") from exc
+    except RecursionError:
+        raise ConfigError(f"{path}: is not valid TOML: nested too deeply") from None
+    except ValueError as exc:  # not UTF-8, no TOML, or a number of thousands of digits
+        raise ConfigError(f"{path}: is not valid TOML: {shown(str(exc))}") from exc
     try:
         parsed = FileTable.model_validate(raw)
     except ValidationError as exc:
@@ -70,7 +81,14 @@ def target_from_options(url: str, environ: Mapping[str, str], place: str = "--ho
     elif file:
         secret = _read_secret(Path(file), "ASTRBOT_API_KEY_FILE")
         keys["default"] = Key(name="default", secret=secret, id=own_id)
-    return Target(name="default", url=_url(url, place), keys=MappingProxyType(keys))
+    checked = _url(url, place)
+    settings = tls.from_environment(environ)
+    return Target(
+        name="default",
+        url=checked,
+        keys=MappingProxyType(keys),
+        tls=_usable(settings, checked, "environment"),
+    )
 
 
 def _from_environment(environ: Mapping[str, str]) -> Config:
@@ -90,9 +108,17 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
         keys = {
             key: _key(f"{place}.keys.{key}", key, item, path, environ) for key, item in target.keys.items()
         }
+        url = _url(target.url, f"{place}.url")
+        files = {
+            setting: path.parent / file
+            for setting in ("ca_file", "client_cert", "client_key")
+            if (file := getattr(target, setting)) is not None
+        }
+        settings = tls.TlsSettings(insecure_skip_verify=target.insecure_skip_verify, **files)
         targets[name] = Target(
             name=name,
-            url=_url(target.url, f"{place}.url"),
+            url=url,
+            tls=_usable(settings, url, place),
             keys=MappingProxyType(keys),
             budget=Budget(**target.budget.model_dump()),
             concurrency=target.concurrency,
@@ -132,6 +158,21 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
         ),
         state_dir=path.parent / parsed.state_dir if parsed.state_dir is not None else None,
     )
+
+
+def _usable(settings: tls.TlsSettings, url: str, place: str) -> tls.TlsSettings:
+    """`settings`, tried before the first connection. Raises ConfigError."""
+    if not url.startswith("https:"):
+        if settings != tls.DEFAULT and place != "environment":
+            raise ConfigError(
+                f"{place}: ca_file, client_cert and insecure_skip_verify need a URL with https://"
+            )
+        return settings
+    try:
+        tls.context_of(settings)
+    except tls.TlsError as exc:
+        raise ConfigError(f"{place}: {exc}") from exc
+    return settings
 
 
 def _probe_settings(common: ProbeTable, own: TargetProbeTable | None = None) -> ProbeSettings:
@@ -195,17 +236,38 @@ def _url(url: str, place: str) -> str:
     if not _is_url(url):
         meant = f"http://{url}"
         like = meant if "://" not in url and _is_url(meant) else "http://127.0.0.1:6185"
-        raise ConfigError(f"{place}: {url!r} is not a URL like {like}")
+        raise ConfigError(f"{place}: {shown(url, 120)!r} is not a URL like {like}")
     parts = urlsplit(url)
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ConfigError(f"{place}: only scheme, host, port and path; keys go into [targets.NAME.keys]")
-    return url.rstrip("/")
+    host = _ascii_host(parts.hostname or "")
+    port = "" if parts.port is None else f":{parts.port}"
+    shown_host = f"[{host}]" if ":" in host else host
+    # Both transports write it into requests, where only ASCII may stand.
+    return f"{parts.scheme}://{shown_host}{port}{quote(parts.path, safe=_IN_PATHS)}".rstrip("/")
 
 
 def _is_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
         port_is_fine = parts.port is None or parts.port > 0
-    except ValueError:
+        _ascii_host(parts.hostname or "")
+        parts.path.encode()
+    except ValueError:  # a UnicodeError is one
         return False
-    return port_is_fine and parts.scheme in ("http", "https") and bool(parts.hostname)
+    whole = not any(char.isspace() or not char.isprintable() for char in url)
+    return whole and port_is_fine and parts.scheme in ("http", "https")
+
+
+def _ascii_host(host: str) -> str:
+    """As it is looked up and asked for. Raises ValueError."""
+    if ":" in host:
+        address, percent, zone = host.partition("%")
+        if percent and not _ZONE.fullmatch(zone.removeprefix("25")):
+            raise ValueError("not a zone of an address")
+        ip_address(address)
+        return host
+    name = host.removesuffix(".").encode("idna").decode("ascii").lower()
+    if not _HOST.fullmatch(name) or len(name) > MOST_HOST_CHARS:
+        raise ValueError("not a host name")
+    return name

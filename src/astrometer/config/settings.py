@@ -9,6 +9,7 @@ from typing import Any
 
 from astrometer.config.exporter_settings import ExporterSettings
 from astrometer.measure.slo.slo_parser import Objective
+from astrometer.tls import DEFAULT, TlsSettings
 
 ALL_SCOPES = "*"
 
@@ -75,6 +76,7 @@ class Target:
     budget: Budget = field(default_factory=Budget)
     # Every keyed request costs AstrBot some 40 ms of its only event loop.
     concurrency: int = 2
+    tls: TlsSettings = DEFAULT
 
     def key_for(self, scope: str) -> Key | None:
         """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""

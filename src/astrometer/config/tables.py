@@ -46,6 +46,10 @@ class ProbeTable(TargetProbeTable):
 
 class TargetTable(_Strict):
     url: str
+    ca_file: str | None = None
+    client_cert: str | None = None
+    client_key: str | None = None
+    insecure_skip_verify: bool = False
     keys: dict[str, KeyTable] = Field(default_factory=dict)
     budget: BudgetTable = Field(default_factory=BudgetTable)
     concurrency: int = Field(default=2, ge=1, le=100)

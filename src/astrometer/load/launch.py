@@ -18,6 +18,7 @@ from typing import Any, get_args
 
 import httpx
 
+from astrometer import tls
 from astrometer.api import endpoints
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Target
@@ -25,7 +26,11 @@ from astrometer.load.options import SCOPE_VARIABLES
 from astrometer.load.schedule.profile import Profile
 from astrometer.measure.capacity.search_settings import SearchSettings
 
-KEY_VARIABLES = ("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values())
+# What belongs to one target: a child gets its own target's and no others.
+KEY_VARIABLES = (
+    *("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values()),
+    *tls.VARIABLES.values(),
+)
 
 
 class Unreachable(Exception):
@@ -124,7 +129,8 @@ class LoadPlan:
         """The child's environment: the caller's, with the target's keys instead of any others."""
         keys = self.keys()
         kept = {name: value for name, value in environ.items() if name not in KEY_VARIABLES}
-        return {**kept, **{SCOPE_VARIABLES[scope]: secret for scope, secret in keys.items()}}
+        own = {SCOPE_VARIABLES[scope]: secret for scope, secret in keys.items()}
+        return {**kept, **own, **tls.to_environment(self.target.tls)}
 
     def keys(self) -> dict[Scope, str]:
         """The target's key for each scope that it has one for."""

@@ -95,7 +95,7 @@ class Context:
         self.memory = memory or Memory()
         self.journal = journal if journal is not None else LeakJournal()
         self.ledger = ledger or Ledger()
-        self._transport = Transport(target.url, http=http)
+        self._transport = Transport(target.url, tls=target.tls, http=http)
         self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
         self._started = perf_counter()
         self._end = self._started + limits.total_s

@@ -18,7 +18,6 @@ import pytest
 from astrometer.config.settings import ConfigError
 from astrometer.probing.exporter.access import WebAccess
 from astrometer.probing.exporter.web_config import WebConfig, load_web_config
-from astrometer.probing.transport.certificates import BadCertificate, earliest_expiry, not_after
 
 
 def hashed(password: str) -> str:
@@ -141,17 +140,6 @@ def test_a_reload_forgets_old_passwords_and_cannot_switch_tls():
     tls = WebConfig(tls=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
     with pytest.raises(ConfigError, match="restart"):
         WebAccess().check(tls)
-
-
-@pytest.mark.process
-def test_not_after_of_a_certificate(tmp_path):
-    certificate(tmp_path, "a", days=10)
-    der = ssl.PEM_cert_to_DER_cert((tmp_path / "a.pem").read_text())
-    assert not_after(der) == pytest.approx(time.time() + 10 * 86400, abs=300)
-    assert earliest_expiry(None) is None
-    for broken in (b"", b"\x30", der[:100], b"\x30\x03abc", b"\x30\x84\xff\xff\xff\xffx"):
-        with pytest.raises(BadCertificate):
-            not_after(broken)
 
 
 @pytest.mark.process

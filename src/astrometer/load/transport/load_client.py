@@ -1,10 +1,11 @@
 """A request -> chunks, each stamped as it leaves the socket -> an exchange. HTTP/1.1 on gevent sockets.
 
 The loop is: receive what is there, stamp, then parse. Nothing waits for a full buffer or a line. Every wait
-ends at the exchange's own deadline, so heartbeats extend nothing. No retries, no redirects, no gzip. One
-client is one user: it has one connection, kept alive.
+ends at the own deadline of the exchange, so heartbeats extend nothing. No redirects, no gzip, one retry: that
+of `api.keep_alive`, which is counted. One client is one user: it has one connection, kept alive.
 """
 
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -18,12 +19,16 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 
 from astrometer import __version__
 from astrometer.api.endpoints import Scope
+from astrometer.api.keep_alive import MAX_IDLE_S, idle_limit_s, may_repeat, outcome_of_closing
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Secret
 from astrometer.load.transport.deadline import Alarm, Expired, Ring, readable
-from astrometer.load.transport.load_connection import MAX_IDLE_S, Broken, Origin, dial, is_stale
+from astrometer.load.transport.load_connection import Broken, Origin, Resolve, dial, is_stale
+from astrometer.tls import DEFAULT, TlsSettings, reason_of
 
 BLOCK_BYTES = 64 * 1024
+# Heads, interim answers, chunk extensions, trailers: more in a row without a byte of an answer is a fault.
+MAX_SILENT_BYTES = 64 * 1024
 
 
 class Exchange(Protocol):
@@ -32,6 +37,7 @@ class Exchange(Protocol):
     def sent(self, t: float) -> None: ...
     def body_began(self, t: float) -> None: ...
     def body_sent(self, t: float) -> None: ...
+    def sent_again(self) -> None: ...
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None: ...
     def feed(self, t: float, chunk: bytes) -> object: ...
     def eof(self, t: float) -> None: ...
@@ -78,6 +84,11 @@ class _Parser(HTTPResponse):
         self._body_buffer.clear()
         return body
 
+    def field(self, name: str) -> str:
+        """A header's value, the first of several."""
+        value = self.get(name) or ""
+        return value if isinstance(value, str) else value[0]
+
     @property
     def head_is_complete(self) -> bool:
         # An interim answer (1xx) is followed by the real one.
@@ -97,14 +108,19 @@ class Client:
         key_for: Callable[[Scope], Secret | None],
         *,
         connect_timeout_s: float = 10.0,
+        tls: TlsSettings = DEFAULT,
+        resolve: Resolve | None = None,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._origin = Origin.of(base_url)
         self._key_for = key_for
         self._connect_timeout_s = connect_timeout_s
+        self._tls = tls
+        self._resolve = resolve
         self._now = now
         self._socket: Any = None
         self._idle_since = 0.0
+        self._max_idle_s = MAX_IDLE_S
 
     def run(self, request: Request, exchange: Exchange) -> None:
         """Drive `exchange` from its send to its end; afterwards it is done, whatever happened.
@@ -114,9 +130,7 @@ class Client:
         """
         exchange.sent(self._now())
         try:
-            self._connect(exchange)
-            self._send(request, exchange)
-            self._receive(request, exchange)
+            self._ask(request, exchange)
         except Expired:
             self.close()
             exchange.expire(self._now())
@@ -135,19 +149,40 @@ class Client:
                 self._socket.close()
             self._socket = None
 
-    def _connect(self, exchange: Exchange) -> None:
+    def _ask(self, request: Request, exchange: Exchange) -> None:
+        reused = self._connect(exchange)
+        try:
+            self._send_and_receive(request, exchange)
+        except Unanswered as exc:
+            if not (reused and may_repeat(request.method, unsent=exc.unsent)):
+                raise Broken(*outcome_of_closing(reused=reused)) from exc
+        else:
+            return
+        self.close()
+        exchange.sent_again()
+        self._connect(exchange)
+        try:
+            self._send_and_receive(request, exchange)
+        except Unanswered as exc:
+            raise Broken(*outcome_of_closing(reused=False)) from exc
+
+    def _connect(self, exchange: Exchange) -> bool:
+        """Whether the connection was used before."""
         if self._socket is not None and (
-            self._now() - self._idle_since > MAX_IDLE_S or is_stale(self._socket)
+            self._now() - self._idle_since > self._max_idle_s or is_stale(self._socket)
         ):
             self.close()
-        if self._socket is None:
-            left_s = self._left_s(exchange)
-            try:
-                self._socket = dial(self._origin, min(self._connect_timeout_s, left_s))
-            except Broken as exc:
-                if exc.outcome is Outcome.TIMEOUT_CONNECT and left_s < self._connect_timeout_s:
-                    raise Expired from exc
-                raise
+        if self._socket is not None:
+            return True
+        left_s = self._left_s(exchange)
+        timeout_s = min(self._connect_timeout_s, left_s)
+        try:
+            self._socket = dial(self._origin, timeout_s, self._tls, self._resolve)
+        except Broken as exc:
+            if exc.outcome is Outcome.TIMEOUT_CONNECT and left_s < self._connect_timeout_s:
+                raise Expired from exc
+            raise
+        return False
 
     def _left_s(self, exchange: Exchange) -> float:
         left_s = exchange.deadline()[0] - self._now()
@@ -174,33 +209,43 @@ class Client:
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def _send(self, request: Request, exchange: Exchange) -> None:
+    def _send_and_receive(self, request: Request, exchange: Exchange) -> None:
+        sent = self._send(request, exchange)
+        self._receive(request, exchange, unsent=not sent)
+
+    def _send(self, request: Request, exchange: Exchange) -> bool:
+        """Whether anything of it went out. The server may refuse early, and say why before it closes."""
         head = self._head(request)
-        try:
-            if isinstance(request.body, bytes):
-                self._send_all(head + request.body, exchange)
-                return
-            self._send_all(head, exchange)
-            exchange.body_began(self._now())
-            for block in request.body:
-                self._send_all(block, exchange)
-            exchange.body_sent(self._now())
-        except (BrokenPipeError, ConnectionResetError):
-            # The server may have refused early and said why before it closed: read that.
-            return
+        body = request.body
+        if isinstance(body, bytes):
+            return self._send_all(head + body, exchange) > 0
+        if self._send_all(head, exchange) < len(head):
+            return False  # of no use without the rest of it
+        exchange.body_began(self._now())
+        for block in body:
+            if self._send_all(block, exchange) < len(block):
+                return True
+        exchange.body_sent(self._now())
+        return True
 
-    def _send_all(self, data: bytes, exchange: Exchange) -> None:
+    def _send_all(self, data: bytes, exchange: Exchange) -> int:
+        """How many bytes the system took before the connection broke, if it did."""
         self._socket.settimeout(self._left_s(exchange))
+        sent = 0
+        view = memoryview(data)
         try:
-            self._socket.sendall(data)
+            while sent < len(data):
+                sent += self._socket.send(view[sent:])
         except (BrokenPipeError, ConnectionResetError):
-            raise
+            return sent
         except OSError as exc:
-            raise Expired if _is_timeout(exc) else Broken(Outcome.RESET, "connection reset") from exc
+            raise Expired if _is_timeout(exc) else _broken(exc) from exc
+        return sent
 
-    def _receive(self, request: Request, exchange: Exchange) -> None:
+    def _receive(self, request: Request, exchange: Exchange, *, unsent: bool) -> None:
         parser = _Parser(request.method)
-        announced = False
+        announced = answered = False
+        silent_bytes = 0
         self._socket.settimeout(None)
         with Alarm() as alarm, readable(self._socket) as wait:
             t = self._now()
@@ -214,14 +259,24 @@ class Client:
                     t = self._now()
                     continue
                 except OSError as exc:
-                    raise Broken(Outcome.RESET, "connection reset") from exc
+                    raise (
+                        _broken(exc)
+                        if answered or isinstance(exc, ssl.SSLError)
+                        else Unanswered(unsent=unsent)
+                    ) from exc
                 t = self._now()
+                if not (data or answered):
+                    raise Unanswered(unsent=unsent)
+                answered = True
                 problem = self._parse(parser, data)
+                silent_bytes += len(data)
                 if not announced and parser.head_is_complete:
                     announced = True
-                    kind, to = (str(parser.get(name, "")) for name in ("content-type", "location"))
-                    exchange.headers(t, parser.get_code(), kind, to)
+                    exchange.headers(
+                        t, parser.get_code(), parser.field("content-type"), parser.field("location")
+                    )
                 if announced and (chunk := parser.take()):
+                    silent_bytes = 0
                     exchange.feed(t, chunk)
                 if problem is not None:
                     raise problem
@@ -232,6 +287,8 @@ class Client:
                     self._keep(parser)
                     exchange.eof(t)
                     return
+                if silent_bytes > MAX_SILENT_BYTES:
+                    raise Broken(Outcome.MALFORMED, f"more than {MAX_SILENT_BYTES} bytes without an answer")
                 if not data:
                     raise Broken(Outcome.RESET, "closed before an answer")
 
@@ -250,6 +307,22 @@ class Client:
             self.close()
         else:
             self._idle_since = self._now()
+            self._max_idle_s = idle_limit_s(parser.field("keep-alive"))
+
+
+class Unanswered(Exception):
+    """The connection broke before any byte of an answer; `unsent`: and of the question."""
+
+    def __init__(self, *, unsent: bool) -> None:
+        super().__init__()
+        self.unsent = unsent
+
+
+def _broken(exc: OSError) -> Broken:
+    # A server that asks for a certificate says so only after the handshake (TLS 1.3).
+    if isinstance(exc, ssl.SSLError) and "ALERT" in str(exc.reason):
+        return Broken(Outcome.TLS, reason_of(exc))
+    return Broken(Outcome.RESET, "connection reset")
 
 
 def _is_timeout(exc: OSError) -> bool:

@@ -2,19 +2,18 @@
 
 import os
 import socket as std_socket
-import ssl as std_ssl
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 import gevent
 from gevent import monkey, socket, ssl
+from gevent.queue import Empty, SimpleQueue
 
 from astrometer.api.outcome import Outcome
-
-# A connection idle for longer is not used again: AstrBot's server closes after 5 s, and a request that
-# crosses the close would be counted as a reset that no browser would ever see.
-MAX_IDLE_S = 4.0
+from astrometer.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
+from astrometer.tls import DEFAULT, TlsSettings, context_of, reason_of
 
 # `select` cannot watch file numbers above 1,023, and gevent's poll would yield to other greenlets.
 _poll = monkey.get_original("select", "poll")
@@ -55,13 +54,20 @@ class Origin:
         )
 
 
-def dial(origin: Origin, timeout_s: float) -> Any:
-    """Return a connected socket within `timeout_s`, TLS included. Raises Broken."""
+Address: TypeAlias = tuple[int, Any]  # family, and what `connect` takes
+Resolve: TypeAlias = Callable[[Origin], list[Address]]
+
+
+def dial(origin: Origin, timeout_s: float, tls: TlsSettings = DEFAULT, resolve: Resolve | None = None) -> Any:
+    """Return a connected socket within `timeout_s`, TLS included. Raises Broken.
+
+    `resolve` stands in for the system's resolver in tests.
+    """
     gevent.get_hub().loop.update_now()  # or the timer starts at the beginning of the loop's round
     timer = gevent.Timeout.start_new(max(timeout_s, 0.0))
     try:
-        sock = _connect(_resolve(origin))
-        return _secured(sock, origin) if origin.tls else sock
+        sock = _first_to_connect((resolve or _resolve)(origin))
+        return _secured(sock, origin, tls) if origin.tls else sock
     except gevent.Timeout as exc:
         if exc is not timer:
             raise
@@ -80,56 +86,90 @@ def is_stale(sock: Any) -> bool:
     return bool(poll.poll(0))
 
 
-def _resolve(origin: Origin) -> list[Any]:
+def _resolve(origin: Origin) -> list[Address]:
     try:
         found = socket.getaddrinfo(origin.host, origin.port, 0, std_socket.SOCK_STREAM)
-    except (std_socket.gaierror, UnicodeError) as exc:
+    except (std_socket.gaierror, UnicodeError, ValueError) as exc:
         raise Broken(Outcome.DNS, "the host name does not resolve") from exc
-    return list(found)
+    return [(family, address) for family, _, _, _, address in found]
 
 
-def _connect(addresses: list[Any]) -> Any:
-    problem: OSError | None = None
-    for family, kind, protocol, _, address in addresses:
-        sock = socket.socket(family, kind, protocol)
-        try:
-            sock.connect(address)
-            sock.setsockopt(std_socket.IPPROTO_TCP, std_socket.TCP_NODELAY, 1)
-        except OSError as exc:
+def _first_to_connect(addresses: Iterable[Address]) -> Any:
+    """Race them as browsers do: the next begins when one has failed, or has not answered for a moment."""
+    waiting = in_turns(addresses, lambda address: address[0])
+    if len(waiting) == 1:
+        sock, problem = _attempt(waiting[0])
+        return sock if sock is not None else _refused(problem)
+    ended: Any = SimpleQueue()
+    racing: list[Any] = []
+    first_problem: OSError | None = None
+    running = 0
+    try:
+        while waiting or running:
+            if waiting:
+                racing.append(gevent.spawn(lambda address: ended.put(_attempt(address)), waiting.pop(0)))
+                running += 1
+            try:
+                sock, problem = ended.get(timeout=ATTEMPT_DELAY_S if waiting else None)
+            except Empty:
+                continue
+            if sock is not None:
+                return sock
+            running -= 1
+            first_problem = first_problem or problem
+    finally:
+        for attempt in racing:
+            attempt.kill(block=False)
+            # One that is just done must not leave its socket open.
+            attempt.link(lambda _: _close_all(ended))
+    return _refused(first_problem)
+
+
+def _attempt(address: Address) -> tuple[Any, OSError | None]:
+    family, place = address
+    sock = None
+    try:
+        sock = socket.socket(family, std_socket.SOCK_STREAM)
+        sock.connect(place)
+        sock.setsockopt(std_socket.IPPROTO_TCP, std_socket.TCP_NODELAY, 1)
+    except OSError as exc:
+        if sock is not None:
             sock.close()
-            problem = problem or exc
-        except BaseException:
+        return None, exc
+    except BaseException:
+        if sock is not None:
             sock.close()
-            raise
-        else:
-            return sock
+        raise
+    return sock, None
+
+
+def _close_all(ended: Any) -> None:
+    while not ended.empty():
+        sock, _ = ended.get_nowait()
+        if sock is not None:
+            sock.close()
+
+
+def _refused(problem: OSError | None) -> NoReturn:
     code = problem.errno if problem is not None else None
     raise Broken(Outcome.CONNECT, os.strerror(code) if code else "no connection") from problem
 
 
-def _secured(sock: Any, origin: Origin) -> Any:
-    # The handshake is a step of its own, so that there is something to close when it fails.
-    tls = _tls_context().wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
+def _secured(sock: Any, origin: Origin, settings: TlsSettings) -> Any:
+    try:
+        # gevent's own kind: the standard library's would block the whole loop.
+        context = context_of(settings, ssl.SSLContext)
+        # The handshake is a step of its own, so that there is something to close when it fails.
+        tls = context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
+    except (OSError, ValueError) as exc:
+        sock.close()
+        raise Broken(Outcome.TLS, str(exc)) from exc
     try:
         tls.do_handshake()
     except OSError as exc:  # certificate and protocol errors are OSErrors too
         tls.close()
-        reason = exc.reason if isinstance(exc, std_ssl.SSLError) else None
-        raise Broken(Outcome.TLS, str(reason or "the handshake failed")[:100]) from exc
+        raise Broken(Outcome.TLS, reason_of(exc)) from exc
     except BaseException:
         tls.close()
         raise
     return tls
-
-
-_contexts: list[Any] = []
-
-
-def _tls_context() -> Any:
-    """One context per process: making one reads all certificates, about 20 ms."""
-    if not _contexts:
-        # `create_default_context` would make the standard library's, which blocks the whole loop.
-        context = ssl.SSLContext(std_ssl.PROTOCOL_TLS_CLIENT)
-        context.load_default_certs()
-        _contexts.append(context)
-    return _contexts[0]

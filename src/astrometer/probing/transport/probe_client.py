@@ -1,14 +1,14 @@
 """Request -> raw chunks with the time each arrived -> one `ChatTurn`, or one `CallResult`.
 
-A chunk is stamped when httpx hands it over, before anything parses it. The deadlines are the exchange's
-own, so a heartbeat prolongs nothing. Redirects are not followed and no proxy is taken from the environment:
-a key goes to its target and nowhere else.
+A chunk is stamped when httpx hands it over, before anything parses it. Outcomes, limits and deadlines are the
+exchange's own, so a heartbeat prolongs nothing. Redirects are not followed and no proxy is taken from the
+environment: a key goes to its target and nowhere else.
 """
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from time import perf_counter
 from typing import Any
@@ -16,16 +16,17 @@ from typing import Any
 import httpx
 
 from astrometer import __version__
-from astrometer.api.call_exchange import CallResult
+from astrometer.api.call_exchange import MAX_BODY_BYTES, CallExchange, CallResult
 from astrometer.api.chat_exchange import ChatExchange, ChatTurn
 from astrometer.api.endpoints import CHAT, Endpoint
 from astrometer.api.events import ChatEvent
-from astrometer.api.outcome import Outcome, classify_json, classify_status
+from astrometer.api.keep_alive import may_repeat, outcome_of_closing
+from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
-from astrometer.probing.transport.network_backend import Phases, TimedTransport, outcome_of, said_of
+from astrometer.probing.transport.network_backend import Meter, Phases, TimedTransport, outcome_of, said_of
+from astrometer.tls import DEFAULT, TlsSettings
 
 Observer = Callable[[float, ChatEvent], None]
-MAX_BODY_BYTES = 4 * 1024 * 1024
 USER_AGENT = f"astrometer/{__version__}"
 # gzip would hide the arrival of the chunks.
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
@@ -55,15 +56,19 @@ class Upload:
 class Transport:
     """One target's HTTP connections for the length of one run. `http` stands in for the network in tests."""
 
-    def __init__(self, url: str, *, http: httpx.AsyncBaseTransport | None = None) -> None:
+    def __init__(
+        self, url: str, *, tls: TlsSettings = DEFAULT, http: httpx.AsyncBaseTransport | None = None
+    ) -> None:
         self.url = url
+        self._tls = tls
         self._http = http
         self.phases = Phases()  # of the connection of the plain calls
-        self._client = self._new_client(self.phases)
+        self._meter = Meter()
+        self._client = self._new_client(self.phases, self._meter)
 
-    def _new_client(self, phases: Phases) -> httpx.AsyncClient:
+    def _new_client(self, phases: Phases, meter: Meter) -> httpx.AsyncClient:
         return httpx.AsyncClient(
-            transport=self._http or TimedTransport(phases),
+            transport=self._http or TimedTransport(phases, meter, self._tls),
             timeout=None,  # noqa: S113 (the deadlines are ours)
             follow_redirects=False,
             trust_env=False,
@@ -88,7 +93,8 @@ class Transport:
         On a connection of its own, whose steps go to `phases`: if some TTFTs included connecting and some did
         not, no two would compare.
         """
-        async with self._new_client(phases or Phases()) as client:
+        meter = Meter()
+        async with self._new_client(phases or Phases(), meter) as client:
             request = self._request(
                 client,
                 CHAT,
@@ -98,7 +104,7 @@ class Transport:
                 json=dict(body),
                 headers={"Accept": "text/event-stream"},
             )
-            await _stream(client, request, exchange, observe)
+            await _drive(client, meter, request, exchange, observe)
         if phases is not None and phases.cert_expires_at is not None:
             self.phases.cert_expires_at = phases.cert_expires_at
         return exchange.result()
@@ -119,7 +125,6 @@ class Transport:
         style: HeaderStyle = HeaderStyle.X_API_KEY,
     ) -> CallResult:
         """One request whose answer is AstrBot's JSON envelope, or with `raw` any bytes."""
-        t_send = perf_counter()
         extra: dict[str, Any] = {}
         if json is not None:
             extra["json"] = json
@@ -127,44 +132,24 @@ class Transport:
             extra["files"] = {"file": (upload.name, upload.content, upload.content_type)}
         if params is not None:
             extra["params"] = dict(params)
-        request = self._request(
-            self._client, endpoint, key, connect_s=connect_s, path=path, style=style, **extra
-        )
-        status: int | None = None
-        body = bytearray()
-
-        def end(outcome: Outcome, detail: str = "", payload: Any = None) -> CallResult:
-            return CallResult(
-                outcome=outcome,
-                duration_s=perf_counter() - t_send,
-                t_send=t_send,
-                status=status,
-                payload=payload,
-                body=bytes(body),
-                bytes_sent=int(request.headers.get("content-length", 0)),
-                bytes_received=len(body),
-                detail=detail[:200],
-            )
-
+        began = perf_counter()
         try:
-            async with asyncio.timeout(timeout_s), _opened(self._client, request) as response:
-                status = response.status_code
-                content_type = response.headers.get("content-type", "")
-                async for chunk in response.aiter_raw():
-                    body += chunk
-                    if len(body) > max_bytes:
-                        return end(Outcome.MALFORMED, f"the answer is longer than {max_bytes} bytes")
-        except TimeoutError:
-            return end(Outcome.TIMEOUT_TOTAL, f"after {timeout_s:.1f} s")
-        except (httpx.TransportError, httpx.InvalidURL) as exc:
-            return end(outcome_of(exc), said_of(exc))
-        if raw and "json" not in content_type.lower() and "html" not in content_type.lower():
-            return end(classify_status(status) or Outcome.OK)
-        verdict = classify_json(status, content_type, bytes(body))
-        # A stored JSON or HTML file is an answer too; only the server's own error envelope is not.
-        if raw and verdict.outcome is Outcome.MALFORMED and "json" in content_type.lower():
-            return end(Outcome.OK)
-        return end(verdict.outcome, verdict.message, verdict.payload)
+            request = self._request(
+                self._client, endpoint, key, connect_s=connect_s, path=path, style=style, **extra
+            )
+        except httpx.InvalidURL as exc:  # with an id of the server's that is too long for one
+            unsent = CallExchange(timeout_s=timeout_s)
+            unsent.sent(began)
+            unsent.lost(perf_counter(), Outcome.MALFORMED, str(exc))
+            return unsent.result()
+        exchange = CallExchange(
+            timeout_s=timeout_s,
+            bytes_sent=int(request.headers.get("content-length", 0)),
+            raw=raw,
+            max_bytes=max_bytes,
+        )
+        await _drive(self._client, self._meter, request, exchange)
+        return exchange.result()
 
     async def head_of(self, endpoint: Endpoint, *, timeout_s: float) -> httpx.Response:
         """The head of an answer to a request without a key. Raises httpx.TransportError, TimeoutError."""
@@ -206,33 +191,51 @@ async def _opened(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIte
         await response.aclose()
 
 
-async def _stream(
-    client: httpx.AsyncClient, request: httpx.Request, exchange: ChatExchange, observe: Observer
+async def _drive(
+    client: httpx.AsyncClient,
+    meter: Meter,
+    request: httpx.Request,
+    exchange: ChatExchange | CallExchange,
+    observe: Observer = lambda _t, _event: None,
 ) -> None:
+    """Afterwards the exchange is done, whatever happened."""
     loop = asyncio.get_running_loop()
     exchange.sent(perf_counter())
 
     def next_deadline() -> float:
         return loop.time() + exchange.deadline()[0] - perf_counter()
 
+    async def attempt(clock: asyncio.Timeout) -> None:
+        async with _opened(client, request) as response:
+            now = perf_counter()
+            content_type, location = (response.headers.get(name, "") for name in ("content-type", "location"))
+            exchange.headers(now, response.status_code, content_type, location)
+            async for chunk in response.aiter_raw():
+                now = perf_counter()
+                meter.silent = 0
+                for event in exchange.feed(now, chunk):
+                    observe(now, event)
+                if exchange.done:
+                    return
+                clock.reschedule(next_deadline())
+            exchange.eof(perf_counter())
+
+    before = replace(meter)
     try:
         async with asyncio.timeout_at(next_deadline()) as clock:
-            async with _opened(client, request) as response:
-                now = perf_counter()
-                kind, to = (response.headers.get(name, "") for name in ("content-type", "location"))
-                exchange.headers(now, response.status_code, kind, to)
-                async for chunk in response.aiter_raw():
-                    now = perf_counter()
-                    for event in exchange.feed(now, chunk):
-                        observe(now, event)
-                    if exchange.done:
-                        break
-                    clock.reschedule(next_deadline())
-                else:
-                    exchange.eof(perf_counter())
+            try:
+                await attempt(clock)
+            except (httpx.NetworkError, httpx.RemoteProtocolError):
+                if not meter.broke_unanswered_since(before):
+                    raise
+                if not may_repeat(request.method, unsent=False):
+                    exchange.lost(perf_counter(), *outcome_of_closing(reused=True))
+                    return
+                exchange.sent_again()
+                await attempt(clock)
     except TimeoutError:
         exchange.expire(perf_counter())
-    except (httpx.TransportError, httpx.InvalidURL) as exc:
+    except httpx.TransportError as exc:
         exchange.lost(perf_counter(), outcome_of(exc), said_of(exc))
     except asyncio.CancelledError:
         exchange.abort(perf_counter(), Outcome.CLIENT_CANCEL)
