@@ -11,7 +11,12 @@ from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.find_python import NoPythonError, find_python
 from astrometer.targets.sandbox.install import latest_version
 
-pytest_plugins = ["locust_runs", "probe_bench", "results_files"]  # fixtures that several folders use
+pytest_plugins = [
+    "both_transports",
+    "locust_runs",
+    "probe_bench",
+    "results_files",
+]  # fixtures that several folders use
 
 REQUIRED = "ASTROMETER_REQUIRE"
 STATE = "ASTROMETER_STATE"

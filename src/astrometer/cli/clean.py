@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer.cli import exit_codes, tls_note
 from astrometer.config.loader import load, target_from_options
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
@@ -65,6 +65,7 @@ def command(
         target = target_from_options(host, os.environ) if host else load(config_file).target(target_name)
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc
+    tls_note.warn([target])
     if target.key_for("chat") is None:
         raise click.UsageError(f"no API key with the scope chat for {target.url}")
     runs, prefixes = _earlier_runs(target, folders, prefix)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer.cli import exit_codes, tls_note
 from astrometer.cli.probe_sources import load_and_tell
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Target
@@ -47,6 +47,7 @@ def command(
             target = load_and_tell(config_file).target(target_name)
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc
+    tls_note.warn([target])
     checks = asyncio.run(examine(target, timeout_s))
     _print_json(checks) if as_json else _print_table(target, checks)
     if any(check.unreachable for check in checks):

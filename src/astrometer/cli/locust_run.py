@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer.cli import exit_codes, tls_note
 from astrometer.config import loader
 from astrometer.config.settings import ConfigError, Target
 from astrometer.measure.results import document
@@ -99,6 +99,7 @@ def go(
             "or name keys in the configuration"
         )
     confirm.must_be_able_to_ask(plan.target.url, yes=yes)
+    tls_note.warn([plan.target])
     if warning:
         click.echo(f"Warning: {warning}", err=True)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astrometer.cli import tls_note
 from astrometer.config.loader import DEFAULT_FILE, load, target_from_options
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
@@ -63,6 +64,7 @@ class Sources:
             chosen = config.target(self.target)
             own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
             config = replace(config, targets={chosen.name: chosen}, target_probes=own)
+        tls_note.warn(config.targets.values())
         return replace(config, state_dir=self._state_dir(config))
 
     def _state_dir(self, config: Config) -> Path | None:

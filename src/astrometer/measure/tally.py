@@ -62,6 +62,7 @@ class Stats:
     tokens: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
     stalls: Stalls = field(default_factory=Stalls)
+    resent: int = 0  # requests that went out again, since the server had closed the kept connection
 
     def finish(
         self,
@@ -80,6 +81,7 @@ class Stats:
             buckets = buckets_by_metric(turn.metrics())
         self.outcomes[turn.outcome.value] += 1
         self.good += good
+        self.resent += getattr(turn, "resent", 0)
         if stalls is not None:
             self.stalls.add(stalls)
         if not turn.outcome.is_ok:
@@ -93,6 +95,7 @@ class Stats:
         """Add what `other` counted; `only` limits which metrics are added."""
         self.started += other.started
         self.good += other.good
+        self.resent += other.resent
         self.outcomes.update(other.outcomes)
         self.missed.update(other.missed)
         self.tokens.update(other.tokens)
@@ -127,6 +130,7 @@ class Stats:
         return {
             "started": self.started,
             "good": self.good,
+            "resent": self.resent,
             "outcomes": dict(self.outcomes),
             "missed": dict(self.missed),
             "ok": {name: histogram.to_wire() for name, histogram in self.ok.items()},
@@ -141,6 +145,7 @@ class Stats:
         cell = cls(
             started=wire["started"],
             good=wire["good"],
+            resent=wire["resent"],
             outcomes=Counter(wire["outcomes"]),
             missed=Counter(wire["missed"]),
             tokens=Counter(wire["tokens"]),

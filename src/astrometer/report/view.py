@@ -230,12 +230,19 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
 
 
 def error_lines(results: Mapping[str, Any]) -> list[str]:
-    """A warning when the locustfile's own code raised exceptions; empty otherwise."""
+    """Exceptions of the locustfile's own code, and requests that were sent a second time; mostly empty."""
+    lines = []
+    if resent := results["turns"].get("resent"):
+        requests = "1 request was" if resent == 1 else f"{formatting.count(resent)} requests were"
+        lines.append(f"{requests} sent a second time: the server had closed the idle connection")
     errors = results["generator"].get("user_errors")  # not in older files
     if not errors:
-        return []
+        return lines
     raised = f"{formatting.count(errors)} exception{'s' if errors > 1 else ''}"
-    return [f"Warning: code of the locustfile raised {raised} (see Locust's log), and asked no further there"]
+    lines.append(
+        f"Warning: code of the locustfile raised {raised} (see Locust's log), and asked no further there"
+    )
+    return lines
 
 
 def stall_lines(results: Mapping[str, Any]) -> list[str]:

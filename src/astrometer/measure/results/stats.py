@@ -23,6 +23,7 @@ def stats_json(cell: Stats, excluded: Stats, duration_s: float) -> dict[str, Any
             "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
             "excluded": excluded.started,
             "excluded_outcomes": dict(sorted(excluded.outcomes.items())),
+            "resent": cell.resent + excluded.resent,
         },
         "throughput_per_s": cell.outcomes["ok"] / duration_s if duration_s else None,
         "goodput": {

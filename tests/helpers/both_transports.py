@@ -1,0 +1,71 @@
+"""The same request over the load's transport and over the probes': what both must make of a server."""
+
+import asyncio
+import time
+from contextlib import closing
+
+import pytest
+
+from astrometer.api.call_exchange import CallExchange, CallResult
+from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
+from astrometer.api.endpoints import CONFIGS
+from astrometer.load.transport.load_client import Client, Request
+from astrometer.probing.transport.probe_client import Transport
+from astrometer.tls import DEFAULT, TlsSettings
+
+BOTH = ("load", "probe")
+
+
+class Asked:
+    """One client of one kind; `call` and `chat` may come one after the other."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+
+    def calls(self, url: str, count: int = 1, *, tls: TlsSettings = DEFAULT, pause_s: float = 0.0, **limits):
+        """`count` calls over one client."""
+        timeout_s = limits.get("timeout_s", 5.0)
+        if self.kind == "probe":
+            return asyncio.run(self._probe_calls(url, count, tls, pause_s, timeout_s))
+        results: list[CallResult] = []
+        with closing(Client(url, lambda _scope: None, tls=tls)) as client:
+            for number in range(count):
+                if number and pause_s:
+                    time.sleep(pause_s)
+                exchange = CallExchange(timeout_s=timeout_s)
+                client.run(Request(method="GET", path=CONFIGS.path, scope=None), exchange)
+                results.append(exchange.result())
+        return results
+
+    async def _probe_calls(self, url, count, tls, pause_s, timeout_s):
+        transport = Transport(url, tls=tls)
+        results = []
+        for number in range(count):
+            if number and pause_s:
+                await asyncio.sleep(pause_s)
+            results.append(await transport.call(CONFIGS, None, timeout_s=timeout_s, connect_s=timeout_s))
+        await transport.aclose()
+        return results
+
+    def call(self, url: str, **options) -> CallResult:
+        return self.calls(url, **options)[0]
+
+    def chat(self, url: str, **deadlines: float) -> ChatTurn:
+        exchange = ChatExchange(streaming=True, deadlines=Deadlines(**{"total_s": 5.0, **deadlines}))
+        if self.kind == "probe":
+            asyncio.run(self._probe_chat(url, exchange))
+        else:
+            with closing(Client(url, lambda _scope: None)) as client:
+                request = Request(method="POST", path="/api/v1/chat", scope=None, body=b"{}")
+                client.run(request, exchange)
+        return exchange.result()
+
+    async def _probe_chat(self, url: str, exchange: ChatExchange) -> None:
+        transport = Transport(url)
+        await transport.chat(exchange, None, {}, connect_s=5.0)
+        await transport.aclose()
+
+
+@pytest.fixture(params=BOTH)
+def asked(request) -> Asked:
+    return Asked(request.param)

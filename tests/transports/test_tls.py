@@ -1,0 +1,117 @@
+"""One trust for load and probes, and a reason that tells expired, wrong name and unknown issuer apart."""
+
+import time
+
+import pytest
+from tls_files import Authority, tls_server
+
+from astrometer.api.outcome import Outcome
+from astrometer.config.loader import load, target_from_options
+from astrometer.config.settings import ConfigError
+from astrometer.tls import TlsSettings, to_environment
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+
+
+def test_a_private_ca_is_trusted_by_ca_file_and_by_the_variable(asked, authority, monkeypatch):
+    with tls_server(*authority.issue("good")) as url:
+        unknown = asked.call(url)
+        assert unknown.outcome is Outcome.TLS
+        assert "issuer is unknown" in unknown.detail
+        assert "ca_file" in unknown.detail
+        assert asked.call(url, tls=TlsSettings(ca_file=authority.file)).outcome is Outcome.OK
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        assert asked.call(url).outcome is Outcome.OK
+
+
+@pytest.mark.parametrize(
+    ("issued", "reason"),
+    [
+        ({"days": -1}, "the certificate has expired"),
+        ({"host": "other.example"}, "the certificate is for another host name"),
+        ({"host": "10.0.0.1"}, "the certificate is for another host name"),
+    ],
+)
+def test_the_reason_is_told(asked, authority, issued, reason):
+    trusting = TlsSettings(ca_file=authority.file)
+    with tls_server(*authority.issue("odd", **issued)) as url:
+        told = asked.call(url, tls=trusting)
+        skipped = asked.call(url, tls=TlsSettings(insecure_skip_verify=True))
+    assert told.outcome is Outcome.TLS
+    assert told.detail.startswith(reason)
+    assert skipped.outcome is Outcome.OK
+
+
+def test_a_client_certificate_is_shown_and_a_missing_one_is_named(asked, authority):
+    cert, key = authority.issue("client")
+    server = authority.issue("server")
+    with tls_server(*server, client_ca=authority.file) as url:
+        known = TlsSettings(ca_file=authority.file, client_cert=cert, client_key=key)
+        assert asked.call(url, tls=known).outcome is Outcome.OK
+        refused = asked.call(url, tls=TlsSettings(ca_file=authority.file))
+    assert refused.outcome in (Outcome.TLS, Outcome.RESET)  # the alert may come after the reset
+    if refused.outcome is Outcome.TLS:
+        assert "client certificate" in refused.detail
+
+
+def test_a_ca_file_that_is_exchanged_is_read_again(asked, authority, tmp_path):
+    other = Authority(tmp_path, "other CA")
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(other.file.read_bytes())
+    settings = TlsSettings(ca_file=trusted)
+    with tls_server(*authority.issue("rotated")) as url:
+        assert asked.call(url, tls=settings).outcome is Outcome.TLS
+        time.sleep(0.01)
+        trusted.write_bytes(authority.file.read_bytes())
+        assert asked.call(url, tls=settings).outcome is Outcome.OK
+        trusted.write_text("half written")
+        assert asked.call(url, tls=settings).outcome is Outcome.OK  # the old one survives
+
+
+def config(tmp_path, text):
+    file = tmp_path / "astrometer.toml"
+    file.write_text(f'[targets.a]\nurl = "https://a"\n{text}\n')
+    return load(file, {})
+
+
+def test_a_target_has_its_own(tmp_path):
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("client")
+    names = f'ca_file = "{authority.file.name}"\nclient_cert = "{cert.name}"\nclient_key = "{key.name}"'
+    tls = config(tmp_path, names).target().tls
+    assert tls == TlsSettings(ca_file=authority.file, client_cert=cert, client_key=key)
+    assert target_from_options("https://a", to_environment(tls)).tls == tls
+    assert config(tmp_path, "insecure_skip_verify = true").target().tls.insecure_skip_verify
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('ca_file = "none.pem"', "targets.a: ca_file: {folder}/none.pem: cannot be read (No such file"),
+        ('ca_file = "astrometer.toml"', "targets.a: ca_file: {folder}/astrometer.toml: has no certificate"),
+        ('client_key = "x"', "targets.a: client_key needs client_cert"),
+        (
+            'client_cert = "astrometer.toml"',
+            "client_cert: {folder}/astrometer.toml: not a certificate and its key",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_before_anything_is_asked(tmp_path, text, message):
+    with pytest.raises(ConfigError) as error:
+        config(tmp_path, text)
+    assert message.format(folder=tmp_path) in str(error.value)
+
+
+def test_settings_of_tls_without_tls_are_refused(tmp_path):
+    file = tmp_path / "a.toml"
+    file.write_text('[targets.a]\nurl = "http://a"\ninsecure_skip_verify = true\n')
+    with pytest.raises(ConfigError, match="need a URL with https://"):
+        load(file, {})
