@@ -75,7 +75,7 @@ def test_a_redirect_tells_where_to_without_its_secrets(asked):
     finally:
         server.close()
     assert told.outcome is Outcome.CLIENT_ERROR
-    assert told.detail == "HTTP 302 to https://other.example/login (redirects are not followed)"
+    assert told.detail == "HTTP 302: a redirect to https://other.example/login, which is not followed"
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J\x1b]0;pwned\x07", "a\u202eb", "x\r\n\tfake: line", "\ud800"])

@@ -83,12 +83,18 @@ class MeteredStream(httpcore.AsyncNetworkStream):
         self._tls = tls
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ASYNC109 (httpcore's)
-        data = await self._stream.read(max_bytes, timeout)
+        try:
+            data = await self._stream.read(max_bytes, timeout)
+        except OSError as exc:  # an alert of TLS, which httpcore lets through
+            raise httpcore.ReadError(str(exc)) from exc
         self._meter.add(len(data))
         return data
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 (httpcore's)
-        await self._stream.write(buffer, timeout)
+        try:
+            await self._stream.write(buffer, timeout)
+        except OSError as exc:
+            raise httpcore.WriteError(str(exc)) from exc
 
     async def aclose(self) -> None:
         await self._stream.aclose()
