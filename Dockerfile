@@ -33,7 +33,8 @@ FROM base AS exporter
 # Budgets and the journal of what has to be cleaned up; mount a volume there.
 ENV STATE_DIRECTORY=/var/lib/astrometer
 EXPOSE 16185
-HEALTHCHECK --interval=30s --timeout=5s --start-period=20s CMD \
-  ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:16185/-/healthy', timeout=4)"]
+# With TLS (--web-config) and without.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=20s CMD \
+  ["python", "-m", "astrometer.probing.exporter.healthcheck"]
 ENTRYPOINT ["astrometer"]
 CMD ["probe", "--config", "/etc/astrometer/astrometer.toml", "--listen", "0.0.0.0:16185"]

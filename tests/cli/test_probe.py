@@ -122,7 +122,10 @@ def test_a_probe_that_the_budget_forbids_is_listed_and_the_others_success_is_no_
         (("--json",), "--json goes with --once"),
         (("--once", "--config", "missing.toml"), "missing.toml: cannot be read (No such file or directory)"),
         (("--once", "--target", "prod"), "environment: no target 'prod' (there are: default)"),
-        (("--listen", "everywhere"), "--listen everywhere: ADDRESS:PORT expected, like 127.0.0.1:16185"),
+        (
+            ("--listen", "everywhere"),
+            "--listen everywhere: ADDRESS:PORT or :PORT expected, like 127.0.0.1:16185",
+        ),
         (("--once", "--host", "ftp://x"), "'ftp://x' is not a URL like http://127.0.0.1:6185"),
     ],
 )

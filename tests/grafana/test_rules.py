@@ -235,7 +235,7 @@ def test_a_scope_leak_is_inhibited_by_nothing():
     leaks = [rule for rule in alerts() if rule["alert"] == "AstrBotScopeLeak"]
     assert leaks
     for leak in leaks:
-        assert "inhibited_by" not in leak["labels"]
+        assert "kind" not in leak["labels"]
         assert "for" not in leak
         assert leak["labels"]["severity"] == "page"
         labels = {**leak["labels"], "alertname": leak["alert"]}

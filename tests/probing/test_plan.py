@@ -6,7 +6,7 @@ import pytest
 
 from astrometer import bundled
 from astrometer.config.loader import load
-from astrometer.config.settings import ConfigError
+from astrometer.config.settings import Config, ConfigError, ProbeSettings, Target
 from astrometer.probing.plan import make_plans
 from astrometer.probing.probe_files import load_folder
 
@@ -108,3 +108,13 @@ def test_budget_and_state_folder_are_read_and_a_relative_one_is_beside_the_confi
     assert (budget.tokens_per_day, budget.runs_per_day) == (50_000, 100)
     assert config.targets["prod"].budget.is_endless
     assert config.state_dir == tmp_path / "state"
+
+
+def test_a_config_may_name_a_bundled_probe_that_is_not_among_the_folders_given():
+    config = Config(
+        source="astrometer.toml",
+        targets={"t": Target(name="t", url="http://x")},
+        probes={"chat": ProbeSettings(), "chta": ProbeSettings()},
+    )
+    with pytest.raises(ConfigError, match="chta: no such probe"):
+        make_plans(config, {}, also_known=("chat",))

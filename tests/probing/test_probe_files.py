@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from astrometer import bundled
-from astrometer.probing.probe_files import load_folder, load_folders
+from astrometer.probing.probe_files import InvalidProbe, load_folder, load_folders, load_probe
 
 GOOD = "async def probe(ctx):\n    return None\n"
 
@@ -132,3 +132,16 @@ def test_a_folder_of_ones_own_stands_beside_ours_and_replaces_what_has_the_same_
     folder = load_folders([bundled.folder("probes"), tmp_path])
     assert {"mine", "chat", "upload"} <= set(folder.probes)
     assert folder.probes["chat"].summary == "My own."
+
+
+@pytest.mark.parametrize(("costs", "interval_s"), [("", 60), ("COSTS_TOKENS = True\n", 1800)])
+def test_a_probe_that_does_not_say_how_often_is_affordable(tmp_path, costs, interval_s):
+    (tmp_path / "mine.py").write_text(f"{costs}async def probe(ctx):\n    return None\n")
+    assert load_probe(tmp_path / "mine.py").interval_s == interval_s
+
+
+@pytest.mark.parametrize("turns", ["0", "-1", "1.5", "True", "'2'"])
+def test_turns_that_are_no_number_are_refused(tmp_path, turns):
+    (tmp_path / "mine.py").write_text(f"TURNS = {turns}\nasync def probe(ctx):\n    return None\n")
+    with pytest.raises(InvalidProbe, match="TURNS must be a whole number from 1"):
+        load_probe(tmp_path / "mine.py")

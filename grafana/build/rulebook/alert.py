@@ -29,8 +29,8 @@ def alert(
     rule: Rule = {"alert": name, "expr": expr}
     if lasting is not None:
         rule["for"] = lasting
-    inhibited = {"inhibited_by": "down"} if symptom else {}
-    rule["labels"] = {"severity": severity, "route": route, **inhibited, **labels}
+    kind = {"kind": "symptom"} if symptom else {}
+    rule["labels"] = {"severity": severity, "route": route, **kind, **labels}
     rule["annotations"] = {
         "summary": summary,
         "description": description,

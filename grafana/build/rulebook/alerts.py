@@ -1,7 +1,7 @@
 """Settings -> alert rules, in groups.
 
 `route` says to whom an alert goes: `server` (AstrBot), `upstream` (the model behind it), `security` or
-`monitoring` (astrometer itself). `inhibited_by="down"` marks what is to be expected of a server that is down;
+`monitoring` (astrometer itself). `kind="symptom"` marks what is to be expected of a server that is down;
 a scope leak never has it.
 """
 

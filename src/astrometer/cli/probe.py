@@ -53,7 +53,14 @@ RETRY_S = 1.0
     default="127.0.0.1:16185",
     show_default=True,
     metavar="ADDR:PORT",
-    help="Where the exporter answers.",
+    help="Where the exporter answers. `:PORT` and `[::]:PORT` are all addresses, of IPv4 and IPv6.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    multiple=True,
+    metavar="NAME",
+    help="Another name by which browsers and scrapers call the exporter, such as a proxy's. Repeatable.",
 )
 @click.option(
     "--web-config",
@@ -78,6 +85,7 @@ def command(
     as_json: bool,
     wait: str | None,
     listen: str,
+    allowed_hosts: tuple[str, ...],
     web_file: Path | None,
     state_dir: Path | None,
     check: bool,
@@ -108,7 +116,7 @@ def command(
         elif once:
             _once(sources, as_json=as_json, wait_s=_wait(wait))
         else:
-            _serve(sources, address, port)
+            _serve(sources, address, port, allowed_hosts)
     except (ConfigError, bundled.NotBundled) as exc:
         raise click.UsageError(str(exc)) from exc
 
@@ -127,7 +135,7 @@ def _check(sources: Sources) -> None:
     click.echo(f"{loaded.summary}: fine")
 
 
-def _serve(sources: Sources, address: str, port: int) -> None:
+def _serve(sources: Sources, address: str, port: int, allowed_hosts: tuple[str, ...]) -> None:
     from astrometer.probing.exporter.serve import ListenError, serve
 
     def say(text: str) -> None:
@@ -143,6 +151,7 @@ def _serve(sources: Sources, address: str, port: int) -> None:
                 sources.read,
                 address=address,
                 port=port,
+                allowed_hosts=allowed_hosts,
                 runner=_runner(loaded.config, paced=True),
                 say=say,
             )
@@ -216,7 +225,10 @@ def _wait(text: str | None) -> float:
 
 
 def _listen(text: str) -> tuple[str, int]:
-    address, _, port = text.rpartition(":")
-    if not address or not port.isdecimal() or int(port) > 65535:
-        raise click.UsageError(f"--listen {text}: ADDRESS:PORT expected, like 127.0.0.1:16185")
+    address, colon, port = text.rpartition(":")
+    is_port = colon and port.isascii() and port.isdecimal() and len(port) <= 5 and int(port) <= 65535
+    if not is_port or (":" in address and not address.startswith("[")):
+        raise click.UsageError(
+            f"--listen {text}: ADDRESS:PORT or :PORT expected, like 127.0.0.1:16185 or [::1]:16185"
+        )
     return address.strip("[]"), int(port)

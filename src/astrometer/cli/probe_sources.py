@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from astrometer import bundled
 from astrometer.cli import tls_note
 from astrometer.config.loader import DEFAULT_FILE, load, target_from_options
 from astrometer.config.settings import Config, ConfigError
@@ -81,7 +82,7 @@ class Sources:
             if name not in found.probes:
                 known = ", ".join(found.probes) or "none"
                 raise ConfigError(f"--probe {name}: no such probe in {self._where} (there are: {known})")
-        plans = make_plans(config, found.probes)
+        plans = make_plans(config, found.probes, also_known=bundled.names("probes"))
         chosen = [plan for plan in plans if not self.names or plan.probe.name in self.names]
         if not chosen:
             raise ConfigError(f"nothing to probe: {config.source} leaves no probe of {self._where} enabled")

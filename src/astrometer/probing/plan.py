@@ -1,7 +1,7 @@
 """Config + probe files -> plans: which probe asks which target, how often, how long, with which options."""
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -41,14 +41,17 @@ class Plan:
         return next((scope for scope in self.probe.scopes if self.target.key_for(scope) is None), None)
 
 
-def make_plans(config: Config, probes: Mapping[str, Probe]) -> list[Plan]:
-    """Every enabled probe against every target it is meant for. Raises ConfigError."""
+def make_plans(config: Config, probes: Mapping[str, Probe], also_known: Collection[str] = ()) -> list[Plan]:
+    """Every enabled probe against every target it is meant for. Raises ConfigError.
+
+    `also_known`: names that the config may have although no such probe is among `probes`.
+    """
     known = ", ".join(probes)
     for name in config.probes:
-        if name not in probes:
+        if name not in probes and name not in also_known:
             raise ConfigError(f"{config.source}: probes.{name}: no such probe (there are: {known})")
     for owner, name in config.target_probes:
-        if name not in probes:
+        if name not in probes and name not in also_known:
             place = f"targets.{owner}.probes.{name}"
             raise ConfigError(f"{config.source}: {place}: no such probe (there are: {known})")
     plans = []

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from astrometer.probing.context import ProbeFunction
 
 DEFAULT_INTERVAL_S = 60.0
+PAID_INTERVAL_S = 1800.0  # of a probe that costs tokens
 OPTION_KINDS = (str, bool, int, float, list)
 Check: TypeAlias = Callable[[Mapping[str, Any]], None]
 
@@ -91,7 +92,8 @@ def load_probe(path: Path) -> Probe:
     function = getattr(module, "probe", None)
     if function is None or not inspect.iscoroutinefunction(function):
         raise InvalidProbe(f"{path}: has no `async def probe(ctx: Context) -> Verdict`")
-    interval = getattr(module, "INTERVAL", DEFAULT_INTERVAL_S)
+    costs_tokens = bool(getattr(module, "COSTS_TOKENS", False))
+    interval = getattr(module, "INTERVAL", PAID_INTERVAL_S if costs_tokens else DEFAULT_INTERVAL_S)
     if isinstance(interval, bool) or not isinstance(interval, int | float) or not 0 < interval < math.inf:
         raise InvalidProbe(f"{path}: INTERVAL must be a number of seconds above 0, not {interval!r}")
     scopes = getattr(module, "SCOPES", ())
@@ -116,7 +118,7 @@ def load_probe(path: Path) -> Probe:
         function=function,
         interval_s=float(interval),
         scopes=tuple(scopes),
-        costs_tokens=bool(getattr(module, "COSTS_TOKENS", False)),
+        costs_tokens=costs_tokens,
         summary=(inspect.getdoc(module) or "").split("\n", maxsplit=1)[0],
         turns=turns,
         options=MappingProxyType(dict(options)),

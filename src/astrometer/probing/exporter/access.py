@@ -1,4 +1,5 @@
-"""Requests -> those that may pass: TLS and basic auth of a web config, which a reload exchanges.
+"""Requests -> those that may pass: TLS and basic auth of a web config, which a reload exchanges, and no other
+site's pages.
 
 A scrape must cost nothing, and bcrypt is meant to be dear: what was checked once is remembered, by a keyed
 digest, and what was not is checked in a thread, one at a time.
@@ -12,10 +13,11 @@ import hmac
 import secrets
 import ssl
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import bcrypt
+from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from astrometer.config.settings import ConfigError
@@ -24,6 +26,7 @@ from astrometer.probing.exporter.web_config import WebConfig
 REMEMBERED = 100
 # Of these even a stranger learns only that the process runs: what asks them has no password.
 OPEN_PATHS = frozenset({"/-/healthy", "/-/ready"})
+MOST_SAID = 20  # refusals that are said once each
 SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -32,10 +35,23 @@ SECURITY_HEADERS = (
 )
 
 
+# Why a request with these headers, Host and Origin, is refused; None: it is not.
+Refuse = Callable[[str | None, str | None], str | None]
+
+
 class WebAccess:
     """The web config in force."""
 
-    def __init__(self, web: WebConfig | None = None) -> None:
+    def __init__(
+        self,
+        web: WebConfig | None = None,
+        *,
+        refuse: Refuse = lambda _host, _origin: None,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._refuse = refuse
+        self._say = say
+        self._said: set[str] = set()
         self._web = web or WebConfig()
         self.tls = None if self._web.tls is None else _CurrentContext.of(self._web.tls)
         self._digest_key = secrets.token_bytes(32)
@@ -53,6 +69,14 @@ class WebAccess:
         self._remembered.clear()
         if self.tls is not None and web.tls is not None:
             self.tls.current = web.tls
+
+    def refusal(self, host: str | None, origin: str | None) -> str | None:
+        """Why a request with these headers is refused; told once each, since a scraper shows no reason."""
+        why = self._refuse(host, origin)
+        if why is not None and why not in self._said and len(self._said) < MOST_SAID:
+            self._said.add(why)
+            self._say(f"refused: {why}")
+        return why
 
     async def lets_in(self, header: str | None) -> bool:
         """Whether an `Authorization` header is that of a user."""
@@ -93,14 +117,39 @@ class AccessCheck:
                 message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
             await send(message)
 
-        header = next((value for name, value in scope["headers"] if name == b"authorization"), None)
-        text = None if header is None else header.decode("latin-1")
-        if scope["path"] in OPEN_PATHS or await self._guard.lets_in(text):
+        if scope["path"] in OPEN_PATHS:
             await self._app(scope, receive, careful)
             return
-        headers = [(b"www-authenticate", b'Basic realm="astrometer"'), (b"content-type", b"text/plain")]
-        await careful({"type": "http.response.start", "status": 401, "headers": headers})
-        await send({"type": "http.response.body", "body": b"Unauthorized\n"})
+        why = _cross_site(scope) or self._guard.refusal(_header(scope, b"host"), _header(scope, b"origin"))
+        if why is not None:
+            answer = PlainTextResponse(f"{why}\n", 403)
+        elif await self._guard.lets_in(_header(scope, b"authorization")):
+            await self._app(scope, receive, careful)
+            return
+        else:
+            realm = {"WWW-Authenticate": 'Basic realm="astrometer"'}
+            answer = PlainTextResponse("Unauthorized\n", 401, headers=realm)
+        await answer(scope, receive, careful)
+
+
+def _cross_site(scope: Scope) -> str | None:
+    """Why a request is refused that a page of another site makes without an Origin, such as for an image.
+
+    To follow a link here is fine, but for one that starts a probe. Only browsers send these headers.
+    """
+    if _header(scope, b"sec-fetch-site") != "cross-site":
+        return None
+    follows = (
+        _header(scope, b"sec-fetch-mode") == "navigate" and _header(scope, b"sec-fetch-dest") == "document"
+    )
+    if follows and scope["method"] == "GET" and scope["path"] != "/probe":
+        return None
+    return "another site's page asks for this"
+
+
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    found = next((value for name, value in scope["headers"] if name == wanted), None)
+    return None if found is None else found.decode("latin-1")
 
 
 class _CurrentContext(ssl.SSLContext):

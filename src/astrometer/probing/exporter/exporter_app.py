@@ -29,6 +29,7 @@ from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import ProbeRun
 
 LAG_EVERY_S = 0.5
+MOST_DIGITS = 18  # of a run's number in a URL
 BUDGET_EVERY = 20  # looks at the loop's lag
 NO_CACHE = {"Cache-Control": "no-store"}
 # Reads the config again and takes it: whether that went well, and what to say about it.
@@ -66,7 +67,7 @@ class Exporter:
             Route("/metrics", self._metrics),
             Route("/probe", self._probe),
             Route("/history", self._history),
-            Route("/history/{number:int}", self._log),
+            Route("/history/{number}", self._log),
             Route("/config", self._config),
             Route("/-/healthy", self._healthy),
             Route("/-/ready", self._ready),
@@ -204,7 +205,9 @@ class Exporter:
         return HTMLResponse(history_page(runs, target, probe, failed=failed), headers=NO_CACHE)
 
     async def _log(self, request: Request) -> Response:
-        text = self.history.log_of(request.path_params["number"])
+        number = request.path_params["number"]
+        is_number = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
+        text = self.history.log_of(int(number)) if is_number else None
         if text is None:
             return PlainTextResponse("not kept any more\n", 404)
         return PlainTextResponse(text, headers=NO_CACHE)

@@ -29,7 +29,7 @@ BY_PROBE = ("target", "probe")
 BY_CELL = ("target", "key", "endpoint", "expected")
 UNKNOWN_VERSION = "unknown"
 # It comes from the server, and OpenMetrics allows 128 characters in all.
-_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}")
+_VERSION = re.compile(r"\d{1,4}\.\d{1,4}\.\d{1,4}", re.ASCII)
 _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 

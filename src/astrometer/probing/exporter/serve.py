@@ -5,7 +5,7 @@ import errno
 import os
 import signal
 import socket
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager, suppress
 
 import uvicorn
@@ -15,6 +15,7 @@ from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.reload import Loaded, Read, Reloader
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
+from astrometer.same_origin import refusal
 
 FINISH_S = 5.0
 # After the runs are given up: their cleanup has 15 s of its own.
@@ -41,22 +42,43 @@ class _Server(uvicorn.Server):
         yield
 
 
+def listen(address: str, port: int) -> socket.socket:
+    """Bind a socket. "" and "::" are all addresses, of IPv4 and IPv6 where there are both. Raises OSError."""
+    if address in ("", "::") and socket.has_dualstack_ipv6():
+        try:
+            return socket.create_server(
+                ("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=512
+            )
+        except OSError as exc:
+            if address or exc.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+                raise  # else: IPv6 is switched off
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    return socket.create_server((address, port), family=family, backlog=512)
+
+
 async def serve(
     loaded: Loaded,
     read: Read,
     *,
     address: str,
     port: int,
+    allowed_hosts: Collection[str] = (),
     runner: Runner | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> None:
-    """Export until SIGTERM or SIGINT; then stop, clean up and return. Raises ListenError."""
+    """Export until SIGTERM or SIGINT; then stop, clean up and return. Raises ListenError.
+
+    `allowed_hosts`: names beside `address` by which browsers and scrapers may call the exporter.
+    """
     try:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        listener = socket.create_server((address, port), family=family, backlog=512)
+        listener = listen(address, port)
     except OSError as exc:
         raise ListenError(f"cannot listen on {address}:{port}: {_why_not(exc)}") from exc
-    guard = WebAccess(loaded.web)
+
+    def refuse(host: str | None, origin: str | None) -> str | None:
+        return refusal(host=host, origin=origin, listens_on=address, allowed_hosts=allowed_hosts)
+
+    guard = WebAccess(loaded.web, refuse=refuse, say=say)
     exporter = Exporter(loaded.config, loaded.plans, runner, guard)
     schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)
     reloader = Reloader(exporter, schedule, read, say)
@@ -70,8 +92,8 @@ async def serve(
     schedule.start()
     exporter.ready = True
     scheme = "http" if guard.tls is None else "https"
-    shown = f"[{address}]" if family == socket.AF_INET6 else address
-    where = f"{scheme}://{shown}:{listener.getsockname()[1]}/metrics"
+    name, bound = listener.getsockname()[:2]
+    where = f"{scheme}://{f'[{name}]' if ':' in name else name}:{bound}/metrics"
     say(f"astrometer probes on {where} ({loaded.summary})")
     try:
         await stop.wait()
