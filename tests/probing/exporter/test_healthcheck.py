@@ -12,6 +12,9 @@ from test_web_config import certificate
 from astrometer.probing.exporter.healthcheck import is_healthy
 
 
+pytestmark = pytest.mark.process  # openssl
+
+
 class Answers(BaseHTTPRequestHandler):
     status = 200
 
