@@ -395,3 +395,28 @@ def test_a_redirect_says_where_it_leads():
     turn = made.result()
     assert turn.outcome is Outcome.CLIENT_ERROR
     assert turn.detail == "HTTP 302: a redirect to https://login.example/sso, which is not followed"
+
+
+def whole(*texts):
+    events = [line(type="plain", data=data, streaming=False) for data in texts]
+    steps = [
+        (0.1, SESSION),
+        *((1.0 + number, event) for number, event in enumerate(events)),
+        (5.0, STATS + END),
+    ]
+    return played(*steps, streaming=False)
+
+
+@pytest.mark.parametrize("end", ["\n", "\n\n────\n"])
+def test_a_whole_answer_that_is_only_reasoning_is_empty_as_a_streamed_one_is(end):
+    turn = whole(f"🤔 思考: let me see{end}")
+    assert (turn.outcome, turn.text, turn.reasoning) == (Outcome.EMPTY_ANSWER, "", "let me see")
+    thought = line(type="plain", data="let me see", streaming=True, chain_type="reasoning")
+    streamed = played((0.1, SESSION), (0.5, thought), (1.0, STATS + END))
+    assert (streamed.outcome, streamed.text, streamed.reasoning) == (Outcome.EMPTY_ANSWER, "", "let me see")
+
+
+@pytest.mark.parametrize("texts", [("🤔 思考: hm\n\n────\n", "w0 w1"), ("🤔 思考: hm\n\n────\nw0 w1",)])
+def test_reasoning_before_a_whole_answer_is_no_part_of_it(texts):
+    turn = whole(*texts)
+    assert (turn.outcome, turn.text, turn.reasoning) == (Outcome.OK, "w0 w1", "hm")

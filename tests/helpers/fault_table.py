@@ -6,9 +6,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-# Up to here a streaming client is not told that the model failed: the answer just ends.
-HIDES_UPSTREAM_UNTIL = (4, 26, 0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
@@ -16,7 +13,6 @@ class Fault:
 
     name: str
     reason: str
-    old_reason: str = ""  # on 4.18.0 to 4.26.0, where it differs
     message: str = "hi"
     act: str = ""
     in_flight: bool = False  # strikes while the answer streams
@@ -24,9 +20,6 @@ class Fault:
     slow_after_s: float = 0.0
     simulated: bool = True
     quick: bool = False  # also in the ordinary test run, on a real AstrBot
-
-    def reason_on(self, version: tuple[int, int, int]) -> str:
-        return self.old_reason if self.old_reason and version <= HIDES_UPSTREAM_UNTIL else self.reason
 
 
 LONG = "[[ttft=0.1 gap=0.2 tokens=60]]"
@@ -53,7 +46,6 @@ FAULTS = (
     Fault(
         name="model is cut off in mid-answer",
         reason="llm_error",
-        old_reason="canary_mismatch",
         message="[[canary=last tokens=10 drop=5]]",
     ),
     Fault(name="model answers nothing", reason="llm_error", message="[[fail=empty]]"),

@@ -45,7 +45,7 @@ def simulated(request):
 @pytest.mark.parametrize("fault", [row for row in FAULTS if row.simulated], ids=lambda row: row.name)
 def test_simulated(simulated, fault):
     played = play(simulated, fault)
-    assert played.reasons == ("ok", fault.reason_on(simulated.version), "ok"), played.during.detail
+    assert played.reasons == ("ok", fault.reason, "ok"), played.during.detail
     assert played.left == 0
     if simulated.simulator.wire.fastapi:
         assert list(simulated.simulator.store.sessions) == []
@@ -53,8 +53,8 @@ def test_simulated(simulated, fault):
 
 def test_the_documented_table_is_this_one():
     text = (Path(__file__).parents[2] / "docs" / "reference" / "faults.md").read_text("utf-8")
-    rows = re.findall(r"^\| ([^|`]+) \| `(\w+)` \| `(\w+)` \|", text, re.MULTILINE)
-    assert rows == [(row.name, row.old_reason or row.reason, row.reason) for row in FAULTS]
+    rows = re.findall(r"^\| ([^|`]+) \| `(\w+)` \|", text, re.MULTILINE)
+    assert rows == [(row.name, row.reason) for row in FAULTS]
 
 
 class Notes:
@@ -133,7 +133,7 @@ def test_real(stages, version, fault):
     stage = stages(version)
     played = play(stage, fault)
     _note(stage, fault, played)
-    assert played.reasons == ("ok", fault.reason_on(stage.version), "ok"), played.during.detail
+    assert played.reasons == ("ok", fault.reason, "ok"), played.during.detail
     assert played.left == 0
 
 
@@ -144,7 +144,7 @@ def _note(stage, fault, played) -> None:
     row = {
         "version": str(stage.box.version),
         "fault": fault.name,
-        "expected": fault.reason_on(stage.version),
+        "expected": fault.reason,
         "reasons": played.reasons,
         "duration_s": round(played.during.duration_s, 2),
         "left": played.left,

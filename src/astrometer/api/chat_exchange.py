@@ -18,6 +18,7 @@ from astrometer.api.outcome import (
     explain_stream,
     is_event_stream,
 )
+from astrometer.api.sentences import split_reasoning
 from astrometer.api.sse import LineTooLong, SSEDecoder
 from astrometer.api.timings import Timeline, Timings
 from astrometer.outside_text import shown
@@ -64,6 +65,7 @@ class ChatTurn:
     detail: str = ""
     streaming: bool = True  # as asked for
     resent: int = 0  # times that the request went out again, on a fresh connection
+    echoed: bool = False  # it was to repeat something, and did
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -80,6 +82,20 @@ class ChatTurn:
     @property
     def output_tokens(self) -> int:
         return self.stats.output_tokens if self.stats else 0
+
+    @property
+    def is_uncounted(self) -> bool:
+        """A streamed answer that counts no tokens: broken off, or of a model that reports no usage.
+
+        From 4.26.7 on, which says `run_started`, a broken answer carries the sentence of its failure.
+        """
+        return (
+            self.streaming
+            and self.outcome in (Outcome.OK, Outcome.CANARY_MISMATCH)
+            and self.stats is not None
+            and self.stats.asked_nothing
+            and self.timings.t_run_started is None
+        )
 
     @property
     def heartbeats(self) -> int:
@@ -258,6 +274,7 @@ class ChatExchange:
             detail=self._detail,
             streaming=self._streaming,
             resent=self._resent,
+            echoed=self._canary is not None and self._outcome is Outcome.OK,
         )
 
     @property
@@ -288,13 +305,15 @@ class ChatExchange:
             self._keep(event)
 
     def _keep(self, event: ChatEvent) -> None:
-        kept = {
-            EventKind.REASONING: self._reasoning,
-            EventKind.NOTICE: self._notices,
-        }.get(event.kind)
-        if kept is not None:
-            kept.append(event.text)
-            self._text_chars += len(event.text)
+        if event.kind is EventKind.REASONING:
+            self._reasoning.append(event.text)
+        elif event.kind is EventKind.NOTICE:
+            reasoning, answer = split_reasoning(event.text)
+            self._reasoning += [reasoning] if reasoning else []
+            self._notices.append(answer)
+        else:
+            return
+        self._text_chars += len(event.text)
 
     def _answer(self) -> str:
         return "".join(self._text) or "".join(self._notices) or self._complete

@@ -1,4 +1,4 @@
-"""The sentences in which AstrBot reports its own failures as if they were answers. Data in one place.
+"""What AstrBot says in the place of an answer, or before it: failures and reasoning. Data in one place.
 
 They classify a failure and never make a success. Recorded on 4.18.0, 4.20.1, 4.23.6, 4.25.6, 4.26.8 and
 4.29.3. They may be glued behind partial text without a break, so they are searched anywhere in a text.
@@ -38,3 +38,16 @@ def find_sentence(text: str) -> Sentence | None:
         if sentence.text in text:
             return sentence
     return None
+
+
+# What a model thought, before its answer, when the whole answer was asked for: up to 4.25 without the line.
+REASONING = "🤔 思考: "
+REASONING_END = "\n────\n"
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """A whole text -> what of it is reasoning, and what is answer."""
+    if not text.startswith(REASONING):
+        return "", text
+    reasoning, _, answer = text.removeprefix(REASONING).partition(REASONING_END)
+    return reasoning.strip(), answer

@@ -42,7 +42,7 @@ class Recorder:
         self, scenario: str, operation: str, wall_s: float, kind: str, done: ChatTurn | CallResult
     ) -> None:
         """Count its end. `kind` is Locust's request type: SSE, POST or GET."""
-        self.tally.finished(scenario, operation, wall_s, done)
+        done = self.tally.finished(scenario, operation, wall_s, done)
         if isinstance(done, ChatTurn):
             self._show_stream(operation, done)
         elif done.upload is not None and done.upload.accept_s is not None:

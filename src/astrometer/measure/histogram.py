@@ -65,6 +65,12 @@ class Histogram:
         self._n += other._n
         self._infinite += other._infinite
 
+    def subtract(self, other: "Histogram") -> None:
+        """Take the samples of `other` out again; all of them were added before."""
+        self._counts -= other._counts  # drops what reaches zero
+        self._n -= other._n
+        self._infinite -= other._infinite
+
     @property
     def n(self) -> int:
         return self._n + self._infinite

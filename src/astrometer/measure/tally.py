@@ -9,9 +9,11 @@ from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
+from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.api.usage_evidence import UsageEvidence, broken_off
 from astrometer.measure.histogram import Histogram, buckets_of
 from astrometer.measure.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.timeline import Steps
@@ -33,6 +35,9 @@ class Finished(Protocol):
         ...
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]: ...
+
+
+F = TypeVar("F", bound=Finished)
 
 
 class StatsKey(NamedTuple):
@@ -63,6 +68,8 @@ class Stats:
     bytes: Counter[str] = field(default_factory=Counter)
     stalls: Stalls = field(default_factory=Stalls)
     resent: int = 0  # requests that went out again, since the server had closed the kept connection
+    # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
+    uncounted: "Stats | None" = None
 
     def finish(
         self,
@@ -90,6 +97,23 @@ class Stats:
         for name in buckets if only is None else only:
             if name in buckets:
                 histograms[name].add_buckets(buckets[name])
+        if turn.outcome.is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
+            self.uncounted = self.uncounted or Stats()
+            self.uncounted.finish(broken_off(turn), good=good, buckets=buckets, only=only)
+
+    def fail_uncounted(self) -> None:
+        """The model does report usage: what counted none was broken off, and did not go well."""
+        broken, self.uncounted = self.uncounted, None
+        if broken is None:
+            return
+        self.outcomes -= Counter({"ok": broken.outcomes.total()})
+        self.good -= broken.good
+        broken.good = 0
+        for name, histogram in broken.failed.items():
+            self.ok[name].subtract(histogram)
+            if not self.ok[name].n:
+                del self.ok[name]
+        self.merge(broken)
 
     def merge(self, other: "Stats", only: Collection[str] | None = None) -> None:
         """Add what `other` counted; `only` limits which metrics are added."""
@@ -101,6 +125,9 @@ class Stats:
         self.tokens.update(other.tokens)
         self.bytes.update(other.bytes)
         self.stalls.add(other.stalls)
+        if other.uncounted is not None:
+            self.uncounted = self.uncounted or Stats()
+            self.uncounted.merge(other.uncounted, only)
         for mine, theirs in ((self.ok, other.ok), (self.failed, other.failed)):
             for name, histogram in theirs.items():
                 if only is None or name in only:
@@ -138,6 +165,7 @@ class Stats:
             "tokens": dict(self.tokens),
             "bytes": dict(self.bytes),
             "stalls": self.stalls.to_wire(),
+            "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
         }
 
     @classmethod
@@ -151,6 +179,7 @@ class Stats:
             tokens=Counter(wire["tokens"]),
             bytes=Counter(wire["bytes"]),
             stalls=Stalls.from_wire(wire["stalls"]),
+            uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
         )
         for mine, theirs in ((cell.ok, wire["ok"]), (cell.failed, wire["failed"])):
             mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
@@ -185,6 +214,7 @@ class Tally:
         self._stall_s = stall_s
         self._stages = tuple(stages)
         self._stage_metrics = tuple(dict.fromkeys((*STAGE_METRICS, *judged)))
+        self._usage = UsageEvidence()
         self.stages: dict[int, Stats] = defaultdict(Stats)  # by the number of the stage, from 0
         self.stage_scenarios: dict[StageKey, Stats] = defaultdict(Stats)
         self.excluded: dict[StatsKey, Stats] = defaultdict(Stats)
@@ -201,8 +231,13 @@ class Tally:
         for stage in self._stages_of(scenario, wall_s):
             stage.started += 1
 
-    def finished(self, scenario: str, operation: str, wall_s: float, turn: Finished) -> None:
-        """It ended, in whatever way. `wall_s` is that of its start: it counts where it began."""
+    def finished(self, scenario: str, operation: str, wall_s: float, turn: F) -> F:
+        """It ended, in whatever way. `wall_s` is that of its start: it counts where it began.
+
+        Returns the exchange as it was counted: an answer that counts no tokens fails as soon as others do.
+        """
+        if isinstance(turn, ChatTurn):
+            turn = cast("F", self._settled(turn))
         cell = self.cell(scenario, operation, wall_s)
         metrics = turn.metrics()
         good = self._is_good(scenario, turn, metrics)
@@ -223,6 +258,25 @@ class Tally:
             size.started += 1
             size.finish(turn, good=good, buckets=buckets, only=SIZE_METRICS)
             size.bytes["bytes_sent"] += getattr(turn, "bytes_sent", 0)
+        return turn
+
+    def _settled(self, turn: ChatTurn) -> ChatTurn:
+        known = self.counts_usage
+        turn = self._usage.settle(turn)
+        if self.counts_usage and not known:
+            self._fail_uncounted()
+        return turn
+
+    @property
+    def counts_usage(self) -> bool:
+        """Whether a chat was seen whose tokens were counted."""
+        return bool(self._usage.counted)
+
+    def _fail_uncounted(self) -> None:
+        for cells in (self.cells, self.excluded, self.stages, self.stage_scenarios):
+            for cell in cells.values():
+                cell.fail_uncounted()
+        self.timeline.change(Stats.fail_uncounted)
 
     def _stages_of(self, scenario: str, wall_s: float) -> list[Stats]:
         """Nothing falls between: before the first stage is in the first, after the last in the last."""
@@ -245,6 +299,8 @@ class Tally:
         return all(name in metrics and max(metrics[name]) <= goals[name] for name in owed)
 
     def merge(self, other: "Tally") -> None:
+        if self.counts_usage != other.counts_usage:
+            (self if other.counts_usage else other)._learn_of_usage()
         for mine, theirs in ((self.cells, other.cells), (self.excluded, other.excluded)):
             for key, cell in theirs.items():
                 mine[key].merge(cell)
@@ -256,9 +312,14 @@ class Tally:
         for stage, cell in other.stage_scenarios.items():
             self.stage_scenarios[stage].merge(cell)
 
+    def _learn_of_usage(self) -> None:
+        self._usage.counted = True
+        self._fail_uncounted()
+
     def take(self) -> "Tally":
         """Return what was collected since the last call, and begin anew."""
         taken = Tally()
+        taken._usage.counted = self._usage.counted
         taken.cells, self.cells = self.cells, defaultdict(Stats)
         taken.excluded, self.excluded = self.excluded, defaultdict(Stats)
         taken.timeline = self.timeline.take()
@@ -283,6 +344,7 @@ class Tally:
     def encode(self) -> dict[str, Any]:
         """Plain data for msgpack or JSON."""
         return {
+            "counts_usage": self.counts_usage,
             "cells": [[*key, cell.to_wire()] for key, cell in self.cells.items()],
             "excluded": [[*key, cell.to_wire()] for key, cell in self.excluded.items()],
             "timeline": self.timeline.to_wire(),
@@ -294,6 +356,7 @@ class Tally:
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> "Tally":
         tally = cls()
+        tally._usage.counted = wire["counts_usage"] or None
         for mine, theirs in ((tally.cells, wire["cells"]), (tally.excluded, wire["excluded"])):
             mine.update({StatsKey(scn, op): Stats.from_wire(cell) for scn, op, cell in theirs})
         tally.timeline.add_wire(wire["timeline"])

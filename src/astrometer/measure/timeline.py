@@ -50,6 +50,15 @@ class Steps(Generic[C]):
         for step in sorted([*self._open, *self._packed]):
             yield step, self._open[step] if step in self._open else self._unpack(self._packed[step])
 
+    def change(self, how: Callable[[C], None]) -> None:
+        """Change every step in place, packed ones too."""
+        for cell in self._open.values():
+            how(cell)
+        for step, packed in self._packed.items():
+            cell = self._unpack(packed)
+            how(cell)
+            self._packed[step] = _pack(cell)
+
     def merge(self, other: "Steps[C]") -> None:
         if other.step_s > self.step_s:
             self._coarsen(other.step_s)
@@ -81,7 +90,7 @@ class Steps(Generic[C]):
             cell = self._open[start] = self._make() if packed is None else self._unpack(packed)
             if len(self._open) > MAX_OPEN:  # one at a time: no pause that a stream would notice
                 oldest = next(iter(self._open))
-                self._packed[oldest] = zlib.compress(marshal.dumps(self._open.pop(oldest).to_wire()), 1)
+                self._packed[oldest] = _pack(self._open.pop(oldest))
         return cell
 
     def _unpack(self, packed: bytes) -> C:
@@ -93,3 +102,7 @@ class Steps(Generic[C]):
         self._open, self._packed, self.step_s = {}, {}, step_s
         for step, cell in finer:
             self._cell(step).merge(cell)
+
+
+def _pack(cell: Mergeable) -> bytes:
+    return zlib.compress(marshal.dumps(cell.to_wire()), 1)

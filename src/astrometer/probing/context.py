@@ -192,14 +192,15 @@ class Context:
             )
         finally:
             if exchange.done:
-                outcome = exchange.result().outcome
+                turn = self.memory.usage[server_of(self.target)].settle(exchange.result())
+                outcome = turn.outcome
                 if outcome in NEVER_BEGAN:
                     self._nothing_made(registered)
                 elif session_id is None and not who.can_delete:
                     self._keep(session, who.why)
                 if outcome in ABANDONED:
                     self.cleanup("run", lambda: self._stop(key, who, session))
-                self._note_turn(exchange.result(), phases)
+                self._note_turn(turn, phases)
         return turn
 
     async def command(

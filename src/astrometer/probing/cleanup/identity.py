@@ -5,7 +5,7 @@ AstrBot lets a key delete a session only if the session's creator is `api_key:<i
 """
 
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -13,6 +13,7 @@ from typing import TypeAlias
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.endpoints import SESSION_GET, SESSION_NEW, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
+from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.config.settings import Key, Target
 from astrometer.probing.verdict import ProbeFailed
 
@@ -52,6 +53,7 @@ class Memory:
     abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
     kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
     versions: dict[Server, Version] = field(default_factory=dict)
+    usage: dict[Server, UsageEvidence] = field(default_factory=lambda: defaultdict(UsageEvidence))
     asked_version: dict[Server, float] = field(default_factory=dict)  # when, perf_counter seconds
 
     def wants_version(self, server: Server, now: float) -> bool:
