@@ -1,10 +1,15 @@
+import base64
 import json
 import random
+import struct
 import subprocess
 import sys
+import tracemalloc
+import zlib
 
 import pytest
 from click.testing import CliRunner
+from hdrh.histogram import HdrHistogram
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
@@ -68,13 +73,45 @@ def test_piped_output_has_no_colour_and_fits_80_columns(folder):
     assert "\x1b" not in text
     table = text[: text.index("Wrote\n")]
     assert max(len(line) for line in table.splitlines()) <= 80
+    assert [line for line in text.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_hostile_histogram_takes_no_memory(folder):
+    """One that inflates to gigabytes, and one that claims a range of 2**62: neither is unpacked."""
+    file = folder / "results.json"
+    results = json.loads(file.read_text("utf-8"))
+    inflated = zlib.compress(bytes(100_000_000), 9)
+    wide = HdrHistogram(1, 2**53, 5)
+    wide.record_value(7)
+    for hostile in (
+        base64.b64encode(struct.pack(">ii", 0x1C849314, len(inflated)) + inflated),
+        wide.encode(),
+    ):
+        results["metrics"]["duration"]["histogram"] = f"0:{hostile.decode()}"
+        file.write_text(json.dumps(results), "utf-8")
+        tracemalloc.start()
+        done = CliRunner().invoke(main, ["report", str(folder)])
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert done.exit_code == 2
+        assert "does not follow the schema of results.json (not an encoded histogram" in done.output
+        assert most < 30_000_000
+
+
+def test_a_file_that_no_run_has_written_is_refused_before_it_fills_the_memory(folder, monkeypatch):
+    monkeypatch.setattr(results_file, "MOST_BYTES", 1000)
+    done = CliRunner().invoke(main, ["report", str(folder)])
+    assert done.exit_code == 2
+    assert "larger than" in done.output
 
 
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"schema_version": 2, "a": ' + "[" * 80 + "]" * 80 + "}", "nested too deeply"),
         (None, "cannot be read"),
-        ("{", "is no JSON"),
+        ("{", "not valid JSON"),
         ("[]", "no schema_version"),
         ('{"schema_version": 999}', "newer than this astrometer"),
         ('{"schema_version": 1}', "does not follow the schema"),

@@ -6,6 +6,8 @@ import pytest
 
 from astrometer.report import formatting
 from astrometer.report.html import render_html, write_html
+from astrometer.report.junit import render_junit
+from astrometer.report.summary import render_summary
 
 VOID = {"meta", "br", "link", "img", "input", "hr", "line", "circle"}
 # Everything that could make a browser fetch something.
@@ -165,3 +167,22 @@ def test_light_dark_phone_and_paper_are_all_styled(passed):
     page = render_html(passed)
     for rule in ("prefers-color-scheme: dark", "max-width: 560px", "@media print", 'name="viewport"'):
         assert rule in page
+
+
+@pytest.mark.parametrize("rendered", [render_html, render_summary, render_junit])
+def test_nothing_of_a_file_can_steer_a_page_or_a_terminal(rendered, passed):
+    """Wherever a text from outside stands in it: every string of the file is poisoned."""
+    bad = "\x1b[2J\x9b31m\u202egnp\u2066\x00\x7f"
+
+    def poisoned(value, key=""):
+        if isinstance(value, dict):
+            free = key in {"outcomes", "environment", "scenarios"}
+            return {(name + bad if free else name): poisoned(item, name) for name, item in value.items()}
+        if isinstance(value, list):
+            return [poisoned(item, key) for item in value]
+        kept = {"histogram", "unit", "verdict", "start", "metric", "operator", "kind"}
+        return value + bad if isinstance(value, str) and key not in kept and value != "inf" else value
+
+    page = rendered(poisoned(passed))
+    assert [char for char in bad if char in page and not char.isprintable()] == []
+    assert "\\x1b" in page.replace("\\\\", "\\")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer.cli import exit_codes
+from astrometer.cli.terminal import print_rich
 from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
@@ -65,7 +66,6 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
 
     Exit codes: 0, or 3 when no step could be trusted.
     """
-    from rich.console import Console
 
     from astrometer.load.calibrate import calibration_limit
     from astrometer.load.calibrate.calibration_run import StepFailed
@@ -89,7 +89,7 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
         shown = [as_dict(step) for step in steps]
         click.echo(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
     else:
-        Console().print(table(steps))
+        print_rich(table(steps))
         for step in steps:
             if (problem := step.problem()) is not None:
                 click.echo(f"{step.streams} streams are not counted: {problem}.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from astrometer.cli import exit_codes
+from astrometer.cli.terminal import print_rich
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import Gate, GateError, parse_gate
@@ -185,14 +186,12 @@ def conclude(shown: "Page", out: Path | None, *, as_json: bool) -> None:
     """Print the comparison and write its files."""
     import json
 
-    from rich.console import Console
-
     from astrometer.compare import compare_html, compare_json, compare_summary, compare_table
 
     if as_json:
         click.echo(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
     else:
-        Console().print(compare_table.render(shown))
+        print_rich(compare_table.render(shown))
     if out is None:
         return
     try:

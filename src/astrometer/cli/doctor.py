@@ -11,6 +11,7 @@ import click
 
 from astrometer.cli import exit_codes, tls_note
 from astrometer.cli.probe_sources import load_and_tell
+from astrometer.cli.terminal import print_rich
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
@@ -95,7 +96,6 @@ def _print_json(checks: list[DoctorCheck]) -> None:
 
 
 def _print_table(target: Target, checks: list[DoctorCheck]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -108,6 +108,5 @@ def _print_table(target: Target, checks: list[DoctorCheck]) -> None:
         state = f"[{colours[check.state]}]{check.state.value}[/]"
         cure = f"\n-> {escape(shown(check.cure, 500))}" if check.cure else ""
         table.add_row(state, escape(check.name), escape(shown(check.line, 500)) + cure)
-    console = Console()
-    console.print(f"{target.name}: {target.url}", markup=False, highlight=False)
-    console.print(table, highlight=False)
+    click.echo(f"{target.name}: {target.url}")
+    print_rich(table)

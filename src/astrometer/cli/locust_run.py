@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from astrometer.cli import exit_codes, tls_note
+from astrometer.cli.terminal import print_rich
 from astrometer.config import loader
 from astrometer.config.settings import ConfigError, Target
 from astrometer.measure.results import document
@@ -123,8 +124,6 @@ def go(
 
 def _conclude(out: Path, locust_exit_code: int) -> int:
     """Show and keep the results; the exit code."""
-    from rich.console import Console
-
     from astrometer.report.table import render
 
     try:
@@ -139,7 +138,7 @@ def _conclude(out: Path, locust_exit_code: int) -> int:
             f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True
         )
         return exit_codes.USAGE if usage else exit_codes.INVALID
-    Console().print(render(measured))
+    print_rich(render(measured))
     written = write_reports.write(measured, out)
     click.echo("\n".join(str(path) for path in (out / document.FILE_NAME, *written)))
     return EXIT_BY_VERDICT[measured["verdict"]]

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from astrometer.cli import exit_codes
+from astrometer.cli.terminal import print_rich
 from astrometer.outside_text import shown
 from astrometer.probing.exporter.history import utc
 from astrometer.probing.verdict import ProbeRun
@@ -62,7 +63,6 @@ def as_object(run: ProbeRun) -> dict[str, Any]:
 
 
 def print_table(runs: list[ProbeRun]) -> None:
-    from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
@@ -79,7 +79,6 @@ def print_table(runs: list[ProbeRun]) -> None:
         times = (format_duration(run.duration_s), format_duration(run.ttft_s))
         detail = escape(shown(run.detail, 500))
         table.add_row(escape(run.target), escape(run.probe), verdict, run.reason, *times, detail)
-    console = Console()
-    console.print(table)
+    print_rich(table)
     for note in sorted({f"{run.target} {run.probe}: {run.note}" for run in runs if run.note}):
-        console.print(f"note: {shown(note, 1000)}", markup=False, highlight=False)
+        click.echo(f"note: {shown(note, 1000)}")

@@ -55,7 +55,11 @@ def render_html(page: Page) -> str:
             charts=compare_charts.overlaid(page.comparison) if shows else [],
             over_time=over_time,
             commands=[
-                (role, formatting.plain(run.name), formatting.plain(shlex.join(run.results["command"])))
+                (
+                    role,
+                    formatting.plain(run.name),
+                    formatting.plain(shlex.join(run.results["command"]), 20_000),
+                )
                 for role, runs in (("baseline", page.comparison.base), ("candidate", page.comparison.cand))
                 for run in runs
             ],

@@ -5,7 +5,10 @@ seen, not what could be. `encode` writes the HdrHistogram V2 format, which other
 Percentiles of several processes come from merged histograms; percentiles are never averaged.
 """
 
+import base64
 import math
+import struct
+import zlib
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,6 +20,12 @@ from hdrh.histogram import HdrHistogram
 LOWEST_US = 1
 HIGHEST_US = 3600 * 1_000_000
 DIGITS = 3
+# HdrHistogram's V2 format: cookie and length; then, compressed, cookie, length and offset of 4 bytes each,
+# digits, lowest, highest and ratio, and up to 9 bytes for each of our 23,552 counts.
+_WRAPPER_BYTES = 8
+_RANGE_AT = 12
+_PAYLOAD_RANGE = struct.Struct(">iqq")
+_MOST_BYTES = 40 + 9 * 23_552
 _BLOCK = 256  # counts looked at together when decoding; most of them are zero
 SUB_BUCKET_BITS = 11  # 2 * 10**3 rounded up to a power of two, as HdrHistogram does
 # A percentile is withheld below this many samples.
@@ -170,8 +179,9 @@ class Histogram:
         if not colon or not infinite.isdecimal():
             raise ValueError("not an encoded histogram: no count of infinite samples before a colon")
         try:
+            _check_payload(base64.b64decode(body, validate=True))
             hdr = HdrHistogram.decode(body.encode("ascii"))
-        except Exception as exc:  # the codec lets out whatever zlib, base64 and ctypes raise
+        except Exception as exc:  # not ours, or the codec lets out whatever zlib, base64 and ctypes raise
             raise ValueError("not an encoded histogram: unreadable base64 part") from exc
         histogram = cls()
         # Not the codec's own iterator: it takes twenty times as long, and a report decodes hundreds.
@@ -194,6 +204,17 @@ class Histogram:
 
     def __repr__(self) -> str:
         return f"Histogram(n={self.n})"
+
+
+def _check_payload(wrapped: bytes) -> None:
+    """Raises for what would unpack to more than a histogram of ours can hold, or to one of another range.
+
+    The codec allocates whatever size the text asks for, and inflates without a limit.
+    """
+    inflated = zlib.decompressobj().decompress(wrapped[_WRAPPER_BYTES:], _MOST_BYTES + 1)
+    digits, lowest, highest = _PAYLOAD_RANGE.unpack_from(inflated, _RANGE_AT)
+    if len(inflated) > _MOST_BYTES or (digits, lowest, highest) != (DIGITS, LOWEST_US, HIGHEST_US):
+        raise ValueError("not the range of astrometer's histograms")
 
 
 def buckets_of(seconds: Iterable[float]) -> list[int]:

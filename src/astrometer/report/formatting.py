@@ -4,6 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.outside_text import shown
 from astrometer.units import format_duration
 
 WITHHELD = "–"
@@ -68,9 +69,9 @@ def size(value: int) -> str:
     return f"{amount:.1f} GB"
 
 
-def plain(text: Any) -> str:
-    """Text that came from outside, without control characters that a terminal would obey."""
-    return "".join(letter if letter.isprintable() else "�" for letter in str(text))
+def plain(text: Any, limit: int = 1000) -> str:
+    """Anything of a results file as one line that is safe to show, in a terminal and on a page."""
+    return shown(str(text), limit)
 
 
 def load(results: Mapping[str, Any]) -> str:

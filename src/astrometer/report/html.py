@@ -87,7 +87,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             distributions=[chart for chart in shapes if chart],
             generator=_generator(results["generator"]),
             target=_target(results),
-            command=formatting.plain(shlex.join(results["command"])),
+            command=formatting.plain(shlex.join(results["command"]), 20_000),
             environment=[
                 (formatting.plain(k), formatting.plain(v)) for k, v in results["environment"].items()
             ],
@@ -103,11 +103,17 @@ def environment(package: str = "astrometer.report") -> Environment:
         loader=PackageLoader(package),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=_shown,
         trim_blocks=True,
         lstrip_blocks=True,
     )
     made.filters["count"] = formatting.count
     return made
+
+
+def _shown(value: object) -> object:
+    """Whatever a template puts into a page: text is made safe to show here, and so never forgotten."""
+    return formatting.plain(value, 20_000) if type(value) is str else value
 
 
 def style() -> Markup:

@@ -147,5 +147,6 @@ def _write_case(suite: ET.Element, case: Case) -> None:
 
 
 def _text(value: object) -> str:
-    """XML 1.0 has no control characters, not even escaped ones."""
-    return _FORBIDDEN.sub("\ufffd", str(value))
+    """Line by line safe to show. XML 1.0 has no control characters, not even escaped ones."""
+    lines = (formatting.plain(line, 20_000) for line in str(value).split("\n"))
+    return _FORBIDDEN.sub("\ufffd", "\n".join(lines))

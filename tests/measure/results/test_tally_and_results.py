@@ -159,7 +159,7 @@ def test_the_file_is_json_that_comes_back_as_it_was(tmp_path):
     ("text", "reason"),
     [
         (None, "cannot be read"),
-        ("{", "is no JSON"),
+        ("{", "not valid JSON"),
         ("[]", "has no schema_version"),
         ('{"schema_version": 99}', "schema_version 99 is newer"),
     ],

@@ -23,8 +23,11 @@ from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
 from astrometer.measure.slo.validity import Cause, GeneratorHealth, run_causes, stage_causes
 from astrometer.measure.tally import Stats, Tally
 from astrometer.measure.windows import Window
+from astrometer.outside_text import read_json
 
 FILE_NAME = "results.json"
+MOST_BYTES = 64_000_000  # a run of many hours with a hundred scenarios has 5 MB
+_PART_BYTES = 1 << 20
 SCHEMA_VERSION = 2
 # What code that reads a file stumbles over when the file does not follow the schema.
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -132,11 +135,11 @@ def read(path: Path) -> dict[str, Any]:
     """Read a results file, or that of a directory, of this schema or an older one. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        results: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        results: dict[str, Any] = read_json(_bounded(file))
     except OSError as exc:
         raise ResultsError(f"{file}: cannot be read ({exc.strerror})") from exc
     except ValueError as exc:
-        raise ResultsError(f"{file}: is no JSON ({exc})") from exc
+        raise ResultsError(f"{file}: not valid JSON ({exc})") from exc
     version = results.get("schema_version") if isinstance(results, dict) else None
     if not isinstance(version, int):
         raise ResultsError(f"{file}: has no schema_version; is it a results file of astrometer?")
@@ -146,6 +149,19 @@ def read(path: Path) -> dict[str, Any]:
         )
     with following_schema(file):
         return results
+
+
+def _bounded(file: Path) -> bytes:
+    """The file's content. Raises ResultsError for one that no run has written, before it fills the memory."""
+    content = bytearray()
+    with file.open("rb") as opened:
+        while len(content) <= MOST_BYTES and (part := opened.read(_PART_BYTES)):
+            content += part
+    if len(content) > MOST_BYTES:
+        raise ResultsError(
+            f"{file}: larger than {MOST_BYTES // 1_000_000} MB, so not a results file of astrometer"
+        )
+    return bytes(content)
 
 
 @contextmanager

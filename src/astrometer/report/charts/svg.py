@@ -13,6 +13,8 @@ from itertools import pairwise
 
 from markupsafe import Markup
 
+from astrometer.outside_text import shown
+
 AXIS_WIDTH_PX = 54
 HEAD_PX = 8
 FOOT_PX = 22
@@ -119,7 +121,7 @@ class Plot:
         if label:
             x = f"{self.x(x0) * 100:.3f}%"
             self._labels.append(
-                f'<text class="mark" x="{x}" dx="5" y="{self.y_px(y) - 4:.1f}">{escape(label)}</text>'
+                f'<text class="mark" x="{x}" dx="5" y="{self.y_px(y) - 4:.1f}">{_text(label)}</text>'
             )
 
     def markers(self, marks: Sequence[tuple[float, str]], css: str) -> None:
@@ -141,7 +143,7 @@ class Plot:
             )
             self._labels.append(
                 f'<text class="mark" x="{at:.3f}%" y="{text_y}" dx="{shift}" text-anchor="{anchor}">'
-                f"{escape(label)}</text>"
+                f"{_text(label)}</text>"
             )
 
     def _segment(self, x0: float, x1: float, y0: float, y1: float, css: str) -> None:
@@ -161,7 +163,7 @@ class Plot:
             if tick.label:
                 axis.append(
                     f'<text x="{AXIS_WIDTH_PX - 6}" y="{y + 4:.1f}" text-anchor="end">'
-                    f"{escape(tick.label)}</text>"
+                    f"{_text(tick.label)}</text>"
                 )
         below = []
         for tick in x_ticks:
@@ -172,18 +174,22 @@ class Plot:
                 kind = ' class="minor"' if tick.minor else ""
                 below.append(
                     f'<text{kind} x="{at:.3f}%" y="{foot + 17}" text-anchor="{anchor}">'
-                    f"{escape(tick.label)}</text>"
+                    f"{_text(tick.label)}</text>"
                 )
         return Markup(  # noqa: S704 (every text above is escaped)
             '<div class="chart">'
             f'<svg class="axis" width="{AXIS_WIDTH_PX}" height="{self.height_px}" aria-hidden="true">'
             f"{''.join(axis)}</svg>"
             f'<svg class="plot" width="100%" height="{self.height_px}" role="img" '
-            f'aria-label="{escape(self.title)}">'
+            f'aria-label="{_text(self.title)}">'
             f'{"".join(grid)}{"".join(self._shapes)}<line class="base" x1="0" x2="100%" y1="{foot}" '
             f'y2="{foot}"/>{"".join(below)}{"".join(self._labels)}</svg></div>'
         )
 
 
 def _tip(text: str) -> str:
-    return f"<title>{escape(text)}</title>" if text else ""
+    return f"<title>{_text(text)}</title>" if text else ""
+
+
+def _text(text: str) -> str:
+    return escape(shown(text))
