@@ -11,7 +11,6 @@ from test_web_config import certificate
 
 from astrometer.probing.exporter.healthcheck import is_healthy
 
-
 pytestmark = pytest.mark.process  # openssl
 
 
