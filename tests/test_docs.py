@@ -17,11 +17,10 @@ from astrometer.cli import main
 from astrometer.config.loader import load
 
 ROOT = Path(__file__).parents[1]
-CHINESE = ROOT / "README.zh-CN.md"
 PAGES = sorted(
     [
         ROOT / "README.md",
-        CHINESE,
+        ROOT / "README.zh-CN.md",
         ROOT / "CHANGELOG.md",
         ROOT / "bench" / "RESULTS.md",
         *ROOT.glob("docs/**/*.md"),
@@ -217,20 +216,50 @@ def test_the_configuration_for_production_can_be_read(tmp_path):
     assert {key.name: key.scopes for key in target.keys.values()} == {"main": {"chat", "file"}}
 
 
-def commands(page: Path) -> list[str]:
-    """What the page tells people to type, without its comments."""
-    found = []
-    for _, language, block in FENCED.findall(page.read_text("utf-8")):
-        if language == "console":
-            found += [line.partition(" #")[0].strip() for line in block.splitlines() if line.startswith("$ ")]
+TRANSLATED = {  # Chinese -> English
+    ROOT / "README.zh-CN.md": ROOT / "README.md",
+    ROOT / "docs" / "zh-CN" / "tutorial.md": ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "zh-CN" / "watch-production.md": ROOT / "docs" / "how-to" / "watch-production.md",
+}
+
+
+def test_every_chinese_page_is_held_against_its_english_one():
+    assert set(TRANSLATED) == {page for page in PAGES if "zh-CN" in str(page.relative_to(ROOT))}
+
+
+def blocks(page: Path) -> list[str]:
+    """All blocks of code without their comments, which may be translated."""
+    return [re.sub(r" +#.*", "", block) for _, _, block in FENCED.findall(page.read_text("utf-8"))]
+
+
+def goals(page: Path) -> set[str]:
+    """What the page links to, by the English page; headings of its own are named in its own language."""
+    found = set()
+    for link in links(page):
+        path, _, anchor = unquote(link).partition("#")
+        goal = (page.parent / path).resolve()
+        if path and goal not in {*TRANSLATED, *TRANSLATED.values()}:
+            found.add(f"{goal.relative_to(ROOT)}#{anchor}")
+        elif path and TRANSLATED.get(goal, goal) != TRANSLATED.get(page, page):
+            found.add(str(TRANSLATED.get(goal, goal).relative_to(ROOT)))
     return found
 
 
-def test_the_chinese_readme_has_the_sections_commands_and_links_of_the_english_one():
-    english = ROOT / "README.md"
-    levels = {page: [mark for mark, _ in HEADING.findall(FENCED.sub("", page.read_text("utf-8")))]
-              for page in (english, CHINESE)}  # fmt: skip
-    assert levels[CHINESE] == levels[english]
-    assert commands(CHINESE) == commands(english)
-    own = {"README.md", CHINESE.name}
-    assert set(links(CHINESE)) - own == set(links(english)) - own
+@pytest.mark.parametrize("chinese", TRANSLATED, ids=name)
+def test_a_chinese_page_has_the_headings_the_code_and_the_links_of_the_english_one(chinese):
+    english = TRANSLATED[chinese]
+    levels = {
+        page: [mark for mark, _ in HEADING.findall(FENCED.sub("", page.read_text("utf-8")))]
+        for page in (english, chinese)
+    }
+    assert levels[chinese] == levels[english]
+    assert blocks(chinese) == blocks(english)
+    assert goals(chinese) == goals(english)
+
+
+@pytest.mark.parametrize("chinese", TRANSLATED, ids=name)
+def test_a_chinese_page_uses_one_word_for_one_thing(chinese):
+    """目标 alone could be an objective (指标目标) or a target (被测服务器)."""
+    text = prose(chinese.read_text("utf-8"))
+    assert re.findall(r".{0,8}(?<!指标)目标.{0,4}", text) == []
+    assert "离开套接字" not in text
