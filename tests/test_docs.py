@@ -22,6 +22,7 @@ PAGES = sorted(
         ROOT / "README.md",
         ROOT / "README.zh-CN.md",
         ROOT / "CHANGELOG.md",
+        ROOT / "SECURITY.md",
         ROOT / "bench" / "RESULTS.md",
         *ROOT.glob("docs/**/*.md"),
     ]
@@ -263,3 +264,19 @@ def test_a_chinese_page_uses_one_word_for_one_thing(chinese):
     text = prose(chinese.read_text("utf-8"))
     assert re.findall(r".{0,8}(?<!指标)目标.{0,4}", text) == []
     assert "离开套接字" not in text
+
+
+def test_every_test_that_the_security_page_names_exists():
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    files = re.findall(r"`(tests/[\w/.-]+)`", text)
+    assert [file for file in files if not (ROOT / file).exists()] == []
+    known = "".join((ROOT / file).read_text("utf-8") for file in files)
+    assert len(files) > 10
+    assert [test for test in re.findall(r"`(test_\w+)`", text) if f"def {test}(" not in known] == []
+
+
+def test_every_section_of_the_security_page_names_the_tests_of_its_promises():
+    text = (ROOT / "docs" / "security.md").read_text("utf-8")
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    without = [section.partition("\n")[0] for section in sections if "\nTests: `tests/" not in section]
+    assert without == ["Not promised"]
