@@ -32,10 +32,10 @@ import httpx
 import psutil
 from programs import astrometer, verdict
 
-INTERVALS_S = {
-    "chat": 60, "reads": 60, "auth": 300, "im": 300, "scopes": 300, "upload": 300, "chat_segments": 900,
-    "multi_turn": 900,
-}  # fmt: skip
+from astrometer import bundled
+from astrometer.probing.probe_files import load_folder
+
+INTERVALS_S = {name: probe.interval_s for name, probe in load_folder(bundled.folder("probes")).probes.items()}
 SIMULATOR = ["sim", "--json", "--rate-limit", "off", "--ttft", "2ms", "--gap", "1ms", "--tokens", "4"]
 TOKENS_PER_DAY = 1_000_000_000
 LIMIT = 0.05

@@ -26,10 +26,13 @@ from pathlib import Path
 import httpx
 from programs import astrometer, ended, verdict
 
+from astrometer import bundled
+from astrometer.probing.probe_files import load_folder
+
 INTERVALS_S = {
-    "chat": 10, "reads": 10, "upload": 30, "scopes": 60, "auth": 60, "im": 60, "chat_segments": 60,
-    "multi_turn": 60,
-}  # fmt: skip
+    name: min(60, probe.interval_s / 6)
+    for name, probe in load_folder(bundled.folder("probes")).probes.items()
+}
 BAD_KEYS = ["revoked", "expired"]
 SCOPES = {"all": ["chat", "config", "file", "im"], "revoked": [], "expired": []}  # of others: their own name
 PAGES = ("/", "/metrics", "/history", "/history?failed=true", "/config", "/-/ready", "/probe", "/nothing")

@@ -280,3 +280,19 @@ def test_every_section_of_the_security_page_names_the_tests_of_its_promises():
     sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
     without = [section.partition("\n")[0] for section in sections if "\nTests: `tests/" not in section]
     assert without == ["Not promised"]
+
+
+def first_cells(page: Path, heading: str) -> set[str]:
+    """What the table under a heading lists."""
+    section = re.search(rf"^#+ {heading}\n(.*?)(?=^#|\Z)", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)[
+        1
+    ]
+    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+
+
+@pytest.mark.parametrize(
+    ("page", "load", "monitor"), [("README.md", "Load", "Monitor"), ("README.zh-CN.md", "压测", "监控")]
+)
+def test_both_readmes_list_every_scenario_and_every_probe(page, load, monitor):
+    assert first_cells(ROOT / page, load) == {file.stem for file in ROOT.glob("locustfiles/[!_]*.py")}
+    assert first_cells(ROOT / page, monitor) == {file.stem for file in ROOT.glob("probes/[!_]*.py")}

@@ -202,3 +202,11 @@ def test_a_key_with_the_star_may_everything(bench):
     bench.store.by_secret[before.secret] = replace(before, scopes=frozenset({"*"}))
     star = Key(name="star", secret=Secret(before.secret), scopes=frozenset({"*"}))
     assert run("scopes", Target(name="t", url=bench.url, keys={"star": star})).ok
+
+
+@pytest.mark.parametrize("endpoint", ["sessions", "configs", "im_bots"])
+def test_reads_names_the_list_that_does_not_answer(bench, endpoint):
+    httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "rate": 1, "endpoint": endpoint})
+    failed = run("reads", bench.target("all"))
+    assert failed.reason == "server_error"
+    assert failed.detail.startswith("/api/v1/")

@@ -1,0 +1,81 @@
+"""CONTRIBUTING.md is true: its places exist, each is held by a test, and forgetting one is noticed."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from astrometer.api.outcome import Outcome
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+GUIDES = re.split(r"^### ", TEXT.partition("## To add ...")[2].partition("\n## ")[0], flags=re.MULTILINE)[1:]
+SOURCES = {path: path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")}
+
+
+def steps(guide: str) -> list[list[str]]:
+    """The numbered lists of a guide; a list begins at 1."""
+    lists: list[list[str]] = []
+    for number, step in re.findall(r"^(\d+)\. (.*?)(?=^\d+\. |^\S|\Z)", guide, re.MULTILINE | re.DOTALL):
+        if number == "1":
+            lists.append([])
+        lists[-1].append(step)
+    return lists
+
+
+def title(guide: str) -> str:
+    return guide.partition("\n")[0]
+
+
+def test_what_is_added_most_often_has_a_guide():
+    asked = ["outcome", "option", "probe", "scenario", "metric", "panel", "alert"]
+    assert [word for word in asked if word not in " ".join(map(title, GUIDES))] == []
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=title)
+def test_a_guide_is_at_most_five_places_long_and_each_is_held_by_a_test(guide):
+    assert steps(guide)
+    for places in steps(guide):
+        assert len(places) <= 5
+        for place in places:
+            (test,) = re.findall(r"Test:\s+`(tests/[\w/]+\.py)`", place)
+            assert (ROOT / test).exists(), test
+
+
+def test_every_place_exists():
+    named = re.findall(r"`([\w.-]+/[\w/.-]+|[A-Z][\w.-]+\.md)`", TEXT)
+    assert [place for place in named if "NAME" not in place and not (ROOT / place).exists()] == []
+
+
+def test_every_folder_on_the_map_exists_and_none_is_missing():
+    drawn = set(re.findall(r"^src/astrometer/(\w+)/", TEXT, re.MULTILINE))
+    packages = {path.parent.name for path in (ROOT / "src/astrometer").glob("*/__init__.py")}
+    assert packages - drawn <= {"config", "release"}
+    assert drawn <= packages
+
+
+def test_every_make_target_in_it_exists():
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"`make ([\w-]+)`|^\$ make ([\w-]+)", TEXT, re.MULTILINE):
+        assert re.search(rf"^{''.join(target)}:", makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize("outcome", Outcome, ids=lambda outcome: outcome.value)
+def test_every_outcome_is_given_by_some_rule_and_expected_by_some_test(outcome):
+    given = rf'Outcome\.{outcome.name}\b(?!: Layer)|, "{outcome.value}"\)'  # by a rule, or by a sentence
+    assert any(re.search(given, text) for text in SOURCES.values()), "no rule gives it"
+    expected = rf'Outcome\.{outcome.name}\b|"{outcome.value}"'
+    tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
+    assert any(re.search(expected, text) for text in tests), "no test expects it"
+
+
+@pytest.mark.parametrize("probe", sorted(file.stem for file in ROOT.glob("probes/[!_]*.py")))
+def test_every_probe_has_a_test_in_which_it_fails(probe):
+    texts = [path.read_text("utf-8") for path in (ROOT / "tests/probes").glob("test_*fail*.py")]
+    assert any(f'"{probe}"' in text for text in texts)
+
+
+@pytest.mark.parametrize("scenario", sorted(file.stem for file in ROOT.glob("locustfiles/[!_]*.py")))
+def test_every_scenario_is_run_by_a_test(scenario):
+    texts = [path.read_text("utf-8") for path in (ROOT / "tests/locustfiles").glob("test_*.py")]
+    assert any(f'"{scenario}"' in text for text in texts)
