@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from astrometer.api.call_exchange import UPLOAD_METRICS
+from astrometer.api.chat_exchange import STREAMED_METRICS
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.run_verdict import Stop, StopReason
@@ -94,6 +96,10 @@ def test_every_field_of_a_summary_is_documented_and_every_documented_field_exist
 
 def test_every_metric_is_documented_and_has_words_for_the_report():
     assert documented("Metrics") == set(METRICS) == set(glossary.METRICS)
+
+
+def test_every_metric_that_an_exchange_owes_has_an_objective_words_and_a_row():
+    assert {*STREAMED_METRICS, *UPLOAD_METRICS} <= set(METRICS)
 
 
 def test_every_kind_of_cause_is_documented():
