@@ -78,3 +78,10 @@ def test_a_run_that_was_aborted_says_by_what(make):
     text = render_junit(make(stop=stop))
     assert "Aborted after 9.00 s: objective 'errors &lt; 5%' was not met" in text
     assert ET.fromstring(text).get("failures") == "1"
+
+
+def test_a_run_without_objectives_in_which_nothing_succeeded_is_a_failed_case(empty):
+    turns = {**empty["turns"], "started": 3, "outcomes": {"unauthorized": 3}}
+    results = {**empty, "verdict": "FAIL", "causes": [], "objectives": [], "turns": turns}
+    assert cases(results)["something succeeded"] == ["failure"]
+    assert "No exchange succeeded. unauthorized 3" in render_junit(results)

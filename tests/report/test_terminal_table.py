@@ -122,3 +122,13 @@ def test_what_continues_on_a_second_line_is_indented_as_the_first(make):
     assert all(re.match(r" {6}\S", line) for line in subject)
     assert lines[-2].startswith("  judged on all attempts")
     assert re.match(r" {2}\S", lines[-1])
+
+
+def test_a_run_in_which_nothing_succeeded_says_so(passed):
+    assert "No exchange succeeded." in shown({**passed, "verdict": "FAIL", "objectives": []})
+
+
+def test_answers_without_any_token_count_have_a_note(passed):
+    note = "12 ok answers have no token count"
+    assert note not in shown(passed)
+    assert note in shown({**passed, "turns": {**passed["turns"], "uncounted": 12}})

@@ -163,6 +163,10 @@ def explain_stream(facts: StreamFacts, outcome: Outcome) -> str:
             return text[text.index(sentence.text) :].strip()
     if outcome is Outcome.NOT_ASKED:
         return answer or "no agent_stats: the model was not asked"
+    if not answer and outcome is Outcome.LLM_ERROR:
+        return "no text, and agent_stats count no tokens: the model failed"
+    if not answer and outcome is Outcome.EMPTY_ANSWER:
+        return "the model was asked, and the answer has no text"
     if outcome is Outcome.CANARY_MISMATCH:
         return f"expected {facts.canary}, got: {answer}"
     return answer

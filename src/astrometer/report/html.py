@@ -76,7 +76,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
-            stall_lines=[*worst_lines(results), *view.stall_lines(results)],
+            stall_lines=[*worst_lines(results), *view.stall_lines(results), *view.uncounted_lines(results)],
             im_lines=view.im_lines(results),
             operations=[
                 (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]

@@ -106,6 +106,10 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
         detail="\n".join([*causes, *([stopped] if stopped else [])]),
     )
     found = [valid]
+    if results["verdict"] == "FAIL" and not results["objectives"]:
+        said = f"{view.NOTHING_SUCCEEDED} {view.row('all', results).outcomes_text}"
+        name = "something succeeded"
+        found.append(Case(name=name, classname=valid.classname, message=said, problem="failure", detail=said))
     for item in results["objectives"]:
         judged = view.judged(item)
         of = f".{formatting.plain(item['scenario'])}" if item.get("scenario") else ""

@@ -48,6 +48,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
     facts = [
         *worst_lines(results),
         *view.stall_lines(results),
+        *view.uncounted_lines(results),
         *uploads_view.lines(results),
         *view.im_lines(results),
         *view.strain_lines(results),

@@ -43,6 +43,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
         for line in (
             *worst_lines(results),
             *view.stall_lines(results),
+            *view.uncounted_lines(results),
             *uploads_view.lines(results),
             *view.im_lines(results),
             *view.strain_lines(results),

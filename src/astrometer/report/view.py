@@ -16,6 +16,7 @@ SENTENCES = {
     "INVALID": "These numbers cannot be trusted.",
     "NONE": "No objectives were set, so nothing was judged.",
 }
+NOTHING_SUCCEEDED = "No exchange succeeded."
 _GENERATOR = {kind.value for kind in CauseKind if kind.is_generator}
 NO_STREAM_NOTE = "duration of plain calls, which have no stream"
 ACCEPTANCE_ONLY = (
@@ -123,13 +124,19 @@ def headline(results: Mapping[str, Any]) -> Headline:
     parts.append(capacity_view.subject(results) or formatting.load(results))
     return Headline(
         verdict=formatting.plain(results["verdict"]),
-        sentence=capacity_view.sentence(results) or SENTENCES.get(results["verdict"], ""),
+        sentence=capacity_view.sentence(results) or _sentence(results),
         causes=tuple(formatting.plain(cause["sentence"]) for cause in results["causes"]),
         stopped=_stopped(results.get("stopped")),
         objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
         lines=(*capacity_view.lines(results), *_cure(results)),
     )
+
+
+def _sentence(results: Mapping[str, Any]) -> str:
+    if results["verdict"] == "FAIL" and not results["objectives"]:
+        return NOTHING_SUCCEEDED
+    return SENTENCES.get(results["verdict"], "")
 
 
 def _cure(results: Mapping[str, Any]) -> list[str]:
@@ -243,6 +250,15 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
         f"Warning: code of the locustfile raised {raised} (see Locust's log), and asked no further there"
     )
     return lines
+
+
+def uncounted_lines(results: Mapping[str, Any]) -> list[str]:
+    """A note when an old AstrBot counted no tokens at all: then broken answers look like whole ones."""
+    uncounted = results["turns"]["uncounted"]
+    if not uncounted:
+        return []
+    count = f"{formatting.count(uncounted)} ok answers have no token count, and no other answer has one"
+    return [f"{count}: up to AstrBot 4.26.0 an answer that the model broke off looks the same"]
 
 
 def stall_lines(results: Mapping[str, Any]) -> list[str]:

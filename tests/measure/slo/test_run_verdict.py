@@ -1,5 +1,6 @@
 """How a run is judged: by scenario, by stage, ended early, not to be trusted."""
 
+import pytest
 from causes import LAG
 
 from astrometer.api.call_exchange import CallResult
@@ -79,3 +80,19 @@ def test_a_stage_is_judged_on_what_began_in_it():
         (ObjectiveVerdict.FAIL, 25),
     ]
     assert judge_stage(objectives, staged, 1, 5.0, trusted=False)[0].verdict is ObjectiveVerdict.INVALID
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "waived", "verdict"),
+    [
+        ([Outcome.UNAUTHORIZED] * 3, False, "FAIL"),
+        ([Outcome.UNAUTHORIZED] * 3, True, "NONE"),
+        ([Outcome.UNAUTHORIZED] * 3 + [Outcome.OK], False, "NONE"),
+    ],
+)
+def test_a_run_without_objectives_in_which_nothing_succeeded_has_failed(outcomes, waived, verdict):
+    made = Tally()
+    for outcome in outcomes:
+        made.started("s", "call", START)
+        made.finished("s", "call", START, CallResult(outcome=outcome, duration_s=0.1))
+    assert conclude(made, [], 20.0, waived=waived).verdict == verdict

@@ -23,5 +23,7 @@ def announce(measured: Mapping[str, Any]) -> None:
     why = [cause["sentence"] for cause in measured["causes"]] or [
         item["text"] for item in measured["objectives"] if item["verdict"] == verdict
     ]
+    if verdict == "FAIL" and not why:
+        why = ["no exchange succeeded"]
     level = logging.INFO if verdict == "PASS" else logging.WARNING
     log.log(level, "verdict %s%s%s", verdict, ": " if why else "", "; ".join(why))

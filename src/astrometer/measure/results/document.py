@@ -67,7 +67,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     if info.capacity is not None:
         end = conclude_search(info.capacity, causes)
     else:
-        end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop)
+        end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop, waived=info.waived)
     keys = sorted({*tally.cells, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
     nothing = Stats()

@@ -39,6 +39,7 @@ class RunInfo:
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     objectives: Sequence[Objective] = ()
+    waived: bool = False  # without objectives: do not even fail a run in which nothing succeeded
     causes: Sequence[Cause] = ()  # whatever else makes the run INVALID
     arrivals: OpenArrivals | None = None  # None: closed model
     generator: GeneratorHealth = field(default_factory=GeneratorHealth)

@@ -22,6 +22,7 @@ def stats_json(cell: Stats, excluded: Stats, duration_s: float) -> dict[str, Any
             "started": cell.started + excluded.started,
             "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
             "excluded": excluded.started,
+            "uncounted": 0 if cell.uncounted is None else cell.uncounted.outcomes.total(),
             "excluded_outcomes": dict(sorted(excluded.outcomes.items())),
             "resent": cell.resent + excluded.resent,
         },

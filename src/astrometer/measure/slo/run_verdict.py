@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from astrometer.api.outcome import Outcome
 from astrometer.measure.slo.objectives import (
     ObjectiveResult,
     ObjectiveVerdict,
@@ -61,8 +62,12 @@ def conclude(
     *,
     untrusted: Iterable[Cause] = (),
     stop: Stop | None = None,
+    waived: bool = False,
 ) -> Conclusion:
     """Judge a run. `untrusted`: what else makes it INVALID.
+
+    Without objectives nothing is judged (NONE), but a run in which no exchange succeeded has failed, unless
+    that is `waived`.
 
     A run that an objective ended has failed, whether or not the others had enough samples by then.
     """
@@ -84,10 +89,15 @@ def conclude(
     elif failed_early:
         verdict = ObjectiveVerdict.FAIL.value
     elif not judged:
-        verdict = "NONE"
+        verdict = "FAIL" if not waived and _nothing_succeeded(tally) else "NONE"
     else:
         verdict = "PASS" if all(item.verdict is ObjectiveVerdict.PASS for item in judged) else "FAIL"
     return Conclusion(verdict=verdict, causes=tuple(causes), objectives=tuple(judged))
+
+
+def _nothing_succeeded(tally: Tally) -> bool:
+    outcomes = tally.total().outcomes + tally.total_excluded().outcomes
+    return outcomes.total() > 0 and not outcomes[Outcome.OK.value]
 
 
 def judge_stage(
