@@ -78,13 +78,13 @@ def test_every_field_of_the_file_is_documented_and_every_documented_field_exists
     assert set(paths(own)) | {"im_delivery"} == documented("The file") - {"uploads"}
 
 
-def test_every_field_of_a_cell_is_documented_and_every_documented_field_exists(real):
+def test_every_field_of_the_statistics_is_documented_and_every_documented_field_exists(real):
     found = set()
     for cell in cells(real):
         assert set(cell) >= CELL
         own = {key: cell[key] for key in CELL - SUMMARY_HOLDERS}
         found |= set(paths(own)) | {f"{key}.NAME" for key in SUMMARY_HOLDERS if cell[key]}
-    assert found - {"tokens", "bytes"} == documented("A cell")
+    assert found - {"tokens", "bytes"} == documented("Statistics")
 
 
 def test_every_field_of_a_summary_is_documented_and_every_documented_field_exists(real):
