@@ -10,7 +10,6 @@ cannot work.
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
-from time import perf_counter
 from typing import Any, TypeAlias
 
 import httpx
@@ -21,57 +20,27 @@ from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
 from astrometer.api.messages import Message, chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Target
-from astrometer.masking import mask
-from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
-from astrometer.probing.cleanup.identity import Identity, Memory, learn, server_of
+from astrometer.probing.cleanup.identity import Identity, Memory, server_of
 from astrometer.probing.cleanup.leak_journal import LeakJournal
-from astrometer.probing.cleanup.teardown import (
-    ask_version,
-    delete_session,
-    new_session,
-    remove_upload,
-    stop_run,
-    undo,
-)
-from astrometer.probing.run_record import MAX_LOG_LINES, Cleanup, Limits, Record, question_phases
-from astrometer.probing.transport.network_backend import Phases
-from astrometer.probing.transport.probe_client import HeaderStyle, Transport, Upload
-from astrometer.probing.verdict import (
-    UNREACHABLE,
-    LogLine,
-    NotApplicable,
-    ProbeFailed,
-    ProbeReason,
-    ScopeCheck,
-    Verdict,
-)
-
-__all__ = [
-    "Context",
-    "HeaderStyle",
-    "Limits",
-    "NotApplicable",
-    "ProbeFailed",
-    "ProbeFunction",
-    "ScopeCheck",
-    "Upload",
-    "Verdict",
-]
+from astrometer.probing.cleanup.teardown import Teardown
+from astrometer.probing.exchanges import Exchanges
+from astrometer.probing.run_record import Cleanup, Limits, Record
+from astrometer.probing.transport.probe_client import Upload
+from astrometer.probing.verdict import UNREACHABLE, ProbeFailed, ProbeReason, Verdict
 
 # The server goes on spending tokens on these unless it is asked to stop.
 ABANDONED = frozenset(
     {Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL, Outcome.CLIENT_CANCEL}
     | {Outcome.MALFORMED, Outcome.RESET}
 )
-LOG_CHARS = 500
 RESET_S = 5.0  # for clearing a fixed session; a server that takes longer will not answer the question either
 # The server made nothing of these.
 NEVER_BEGAN = UNREACHABLE | {Outcome.UNAUTHORIZED, Outcome.FORBIDDEN}
 
 
 class Context:
-    """One run's way to its target. `left_s` is what remains of the run's deadline."""
+    """What a probe may use. `asks` and `made` are the runner's: its exchanges, and what it has to remove."""
 
     def __init__(
         self,
@@ -90,57 +59,47 @@ class Context:
         self.limits = limits
         self.options = options or {}
         self.nonce = f"am-{secrets.token_hex(8)}"
-        self.record = Record()
-        self.cleanups: list[Cleanup] = []
-        self.memory = memory or Memory()
-        self.journal = journal if journal is not None else LeakJournal()
-        self.ledger = ledger or Ledger()
-        self._transport = Transport(target.url, tls=target.tls, http=http)
-        self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
-        self._started = perf_counter()
-        self._end = self._started + limits.total_s
+        memory = memory or Memory()
+        settle = memory.usage[server_of(target)].settle
+        self.asks = Exchanges(target, limits, ledger or Ledger(), http, settle=settle)
+        self.made = Teardown(self.asks, probe, memory, journal if journal is not None else LeakJournal())
 
-    # --- what a probe may use
+    @property
+    def record(self) -> Record:
+        """Everything that the run did so far."""
+        return self.asks.record
 
     @property
     def left_s(self) -> float:
         """Seconds until the run's deadline, at least a millisecond."""
-        return max(0.001, self._end - perf_counter())
+        return self.asks.left_s
 
-    def log(self, text: str, t: float | None = None) -> None:
-        """A line for the debug page, with its time (`perf_counter`; now by default). Keys are masked."""
-        if len(self.record.log) < MAX_LOG_LINES:
-            t_s = (perf_counter() if t is None else t) - self._started
-            self.record.log.append(LogLine(t_s=t_s, text=shown(self.mask(text), LOG_CHARS)))
+    def log(self, text: str) -> None:
+        """A line for the debug page, with its time. Keys are masked."""
+        self.record.say(text)
 
     def note(self, text: str) -> None:
-        """What an operator should know of this run, such as what stays on the server."""
-        line = shown(self.mask(text), LOG_CHARS)
-        if line not in self.record.notes:
-            self.record.notes.append(line)
-
-    def mask(self, text: str) -> str:
-        """`text` without any key of the target."""
-        return mask(text, (key.secret.reveal() for key in self.target.keys.values()))
+        """What an operator should know of this run, such as what stays on the server. Keys are masked."""
+        self.record.note(text)
 
     def has_key(self, scope: str) -> bool:
         return self.target.key_for(scope) is not None
 
     def key(self, scope: str) -> Key:
         """The key to use for `scope`. Raises NotApplicable when the target has none."""
-        found = self.target.key_for(scope)
-        if found is None:
-            raise NotApplicable(f"no key of target {self.target.name} has the scope {scope}")
-        return found
+        return self.asks.key(scope)
 
     def cleanup(self, resource: str, delete: Callable[[], Awaitable[bool]]) -> None:
         """Run `delete` when the run is over, however it ends; the last registered goes first."""
-        self.cleanups.append(Cleanup(resource=resource, delete=delete))
+        self.made.items.append(Cleanup(resource=resource, delete=delete))
 
     def stays(self, resource: str, why: str) -> None:
         """Own up to something that was made and cannot be deleted on this version."""
-        self.record.stays.append(resource)
-        self.note(f"{resource} stays: {why}")
+        self.made.stays(resource, why)
+
+    async def identity(self, key: Key) -> Identity:
+        """Whom this key may chat as. Learnt once and remembered. Raises ProbeFailed."""
+        return await self.made.identity(key)
 
     async def chat(
         self,
@@ -159,20 +118,16 @@ class Context:
         ProbeFailed when the server cannot even tell who we are.
         """
         key = self.key("chat")
-        who = await self.identity(key)
-        limits = self.limits
-        registered = len(self.cleanups)
-        session = session_id or self._new_session(who, key)
+        made, limits = self.made, self.limits
+        who = await made.identity(key)
+        registered = len(made.items)
+        session = session_id or made.session_for(who, key)
         if session_id is None and not who.can_delete:
-            # Clear the model's memory of a session that is used again: or every run would cost more.
-            began = perf_counter()
-            forgot = await self.command("/reset", key, who, session, min(RESET_S, self.left_s))
-            self.aside_s += perf_counter() - began
-            self.log(f"/reset of session {session}: {forgot.detail or forgot.outcome}")
+            await self._clear(session, key, who)
         left_s = self.left_s
         first_token_s = min(first_token_s or limits.first_token_s, left_s)
         deadlines = Deadlines(
-            connect_s=self._connect_s(first_token_s),
+            connect_s=self.asks.connect_s(first_token_s),
             first_token_s=first_token_s,
             idle_s=idle_s or limits.idle_s,
             total_s=left_s,
@@ -180,43 +135,18 @@ class Context:
         body = chat_body(username=who.username, message=message, session_id=session, streaming=streaming)
         exchange = ChatExchange(streaming=streaming, deadlines=deadlines, canary=canary)
         self.log(f"POST /chat as {who.username}, session {session}")
-        phases = Phases()
         try:
-            turn = await self._transport.chat(
-                exchange,
-                key,
-                body,
-                connect_s=deadlines.connect_s,
-                phases=phases,
-                observe=lambda t, event: self.log(f"  event {event.type} {self.mask(event.text)[:60]!r}", t),
-            )
+            await self.asks.ask(exchange, key, body, deadlines.connect_s)
         finally:
             if exchange.done:
-                turn = self.memory.usage[server_of(self.target)].settle(exchange.result())
-                outcome = turn.outcome
+                outcome = self.record.turns[-1].outcome
                 if outcome in NEVER_BEGAN:
-                    self._nothing_made(registered)
+                    made.nothing_made_since(registered)
                 elif session_id is None and not who.can_delete:
-                    self._keep(session, who.why)
+                    made.session_stays(session, who.why)
                 if outcome in ABANDONED:
-                    self.cleanup("run", lambda: self._stop(key, who, session))
-                self._note_turn(turn, phases)
-        return turn
-
-    async def command(
-        self, message: Message, key: Key, who: Identity, session: str, limit_s: float
-    ) -> ChatTurn:
-        """Say `message`, which AstrBot takes for a command of its own; no part of what the probe measures."""
-        exchange = ChatExchange(streaming=False, deadlines=Deadlines(total_s=limit_s))
-        body = chat_body(username=who.username, message=message, session_id=session, streaming=False)
-        try:
-            return await self._transport.chat(exchange, key, body, connect_s=self._connect_s(limit_s))
-        finally:
-            if exchange.done:
-                turn = exchange.result()  # whose commands are switched off asks the model
-                self.record.command_tokens["input"] += turn.input_tokens
-                self.record.command_tokens["output"] += turn.output_tokens
-                self._book(turn)
+                    made.abandon(key, who, session)
+        return self.record.turns[-1]
 
     def not_slow(self, turn: ChatTurn, after_s: float) -> Verdict:
         """The turn's own verdict; `slow` for a good one whose first token came after `after_s` (0: any)."""
@@ -257,11 +187,7 @@ class Context:
         if not isinstance(attachment, str):
             raise ProbeFailed(Outcome.MALFORMED, "the upload was accepted without an attachment_id")
         if who.can_delete:
-            entry = self.journal.note("upload", self.target, chat_key, self.probe, attachment)
-            # Last registered goes first: the session, made later, takes the attachment along.
-            self.cleanups.append(
-                Cleanup(resource="upload", delete=lambda: remove_upload(self, attachment), entry=entry)
-            )
+            self.made.own_upload(chat_key, attachment)
         else:
             self.stays("upload", who.why)
         if kind is not None and sent.payload.get("type") != kind:
@@ -274,133 +200,16 @@ class Context:
         return await self.call(ep.DOWNLOAD, key or self.key("file"), params=params, raw=True)
 
     async def call(
-        self,
-        endpoint: ep.Endpoint,
-        key: Key | None,
-        *,
-        timeout_s: float | None = None,
-        **request: Any,
+        self, endpoint: ep.Endpoint, key: Key | None, *, timeout_s: float | None = None, **request: Any
     ) -> CallResult:
         """One plain request, within what is left of the run."""
-        limit_s = min(timeout_s or self.left_s, self.left_s)
-        result = await self._transport.call(
-            endpoint, key, timeout_s=limit_s, connect_s=self._connect_s(limit_s), **request
-        )
-        self.record.calls.append(result)
-        if not self.record.turns:
-            self.record.phases = dict(self._transport.phases.seconds)
-        used = f" with key {key.name}" if key else ""
-        self.log(
-            f"{endpoint.method} {endpoint.path}{used}: {result.status or '-'} {result.outcome.value} "
-            f"in {result.duration_s:.3f} s {result.detail}".rstrip()
-        )
-        return result
+        return await self.asks.call(endpoint, key, timeout_s=timeout_s, **request)
 
-    async def identity(self, key: Key) -> Identity:
-        """Whom this key may chat as. Learnt once and remembered. Raises ProbeFailed."""
-        place = (server_of(self.target), key.name)
-        known = self.memory.identities.get(place)
-        if known is not None and known.is_fresh(perf_counter()):
-            return known
-        began = perf_counter()
-
-        async def ask(endpoint: ep.Endpoint, path: dict[str, str]) -> CallResult:
-            return await self.call(endpoint, key, path=path)
-
-        try:
-            who = await learn(key, ask, lambda session_id: self.own(key, session_id), began)
-        finally:
-            self.aside_s += perf_counter() - began
-        self.memory.identities[place] = who
-        return who
-
-    async def probe_head(self, endpoint: ep.Endpoint) -> httpx.Response:
-        """The head of an answer to a request without a key. Raises httpx.TransportError, TimeoutError."""
-        return await self._transport.head_of(endpoint, timeout_s=min(self.limits.connect_s, self.left_s))
-
-    # --- for the runner
-
-    @property
-    def cert_expires_at(self) -> float | None:
-        """When the first certificate of the target's chain expires (epoch seconds); None without TLS."""
-        return self._transport.phases.cert_expires_at
-
-    async def close(self) -> None:
-        await self._transport.aclose()
-
-    async def learn_version(self) -> None:
-        """Ask for the server's version, if that is not known from the last hour. Costs no token."""
-        if self.has_key("chat") and self.memory.wants_version(server_of(self.target), perf_counter()):
-            key = self.key("chat")
-            try:
-                who = await self.identity(key)
-            except ProbeFailed:
-                return  # the run was fine a moment ago: the next one will say
-            await ask_version(self, key, who, self._new_session(who, key))
-
-    def grant_cleanup_time(self) -> None:
-        """From here the deadline is the cleanup's own."""
-        self._end = perf_counter() + self.limits.cleanup_s
-
-    def own(self, key: Key, session: str) -> Callable[[], Awaitable[None]]:
-        """A session that is made now, or will be: in the journal first, removed after the run, or by calling
-        what is returned, if that works.
-        """
-        entry = self.journal.note("session", self.target, key, self.probe, session)
-        item = Cleanup(resource="session", delete=lambda: delete_session(self, key, session), entry=entry)
-        self.cleanups.append(item)
-
-        async def remove() -> None:
-            if await undo(item, self):
-                self.cleanups.remove(item)
-
-        return remove
-
-    # --- inside
-
-    def _connect_s(self, limit_s: float) -> float:
-        """Sooner than what would end the request: a host that takes no connection is named so."""
-        return min(self.limits.connect_s, limit_s * 0.9)
-
-    def _new_session(self, who: Identity, key: Key) -> str:
-        if not who.can_delete:
-            return self.memory.fixed_session(self.target.name, self.probe)
-        session = new_session()
-        self.own(key, session)
-        return session
-
-    def _nothing_made(self, registered: int) -> None:
-        """The server never took the chat: what was registered for it since then is not there."""
-        for item in self.cleanups[registered:]:
-            if item.entry is not None:
-                self.journal.done(item.entry)
-        del self.cleanups[registered:]
-
-    async def _stop(self, key: Key, who: Identity, session: str) -> bool:
-        await stop_run(self, (self.target.name, self.probe), key, who, session)
-        return True  # nothing stays; not being able to stop is told, not counted as a leak
-
-    def _keep(self, session: str, why: str) -> None:
-        """A fixed session stays: counted once, told every time."""
-        place = (self.target.name, session)
-        if place in self.memory.kept:
-            self.note(f"session stays: {why}")
-        else:
-            self.memory.kept.add(place)
-            self.stays("session", why)
-
-    def _book(self, turn: ChatTurn) -> None:
-        self.ledger.book(self.target, tokens=turn.input_tokens + turn.output_tokens)
-
-    def _note_turn(self, turn: ChatTurn, phases: Phases) -> None:
-        self.record.turns.append(turn)
-        self._book(turn)
-        # The question's phases, and nothing of the calls around it.
-        self.record.phases = question_phases(turn.timings, phases.seconds)
-        events = " ".join(f"{name}={count}" for name, count in turn.events.items())
-        self.log(f"chat: {turn.outcome.value}; {events}; {turn.detail}")
-        for name, value in self.record.phases.items():
-            self.log(f"  {name} took {value:.4f} s")
+    async def _clear(self, session: str, key: Key, who: Identity) -> None:
+        """Clear the model's memory of a session that is used again: or every run would cost more."""
+        with self.record.preparing():
+            forgot = await self.asks.command("/reset", key, who.username, session, min(RESET_S, self.left_s))
+        self.log(f"/reset of session {session}: {forgot.detail or forgot.outcome}")
 
 
 ProbeFunction: TypeAlias = Callable[[Context], Awaitable[Verdict]]

@@ -170,7 +170,7 @@ class Examination:
     async def _clocks(self, ctx: Context) -> None:
         before = time.time()
         try:
-            response = await ctx.probe_head(START_TIME)
+            response = await ctx.asks.head_of(START_TIME)
         except (httpx.TransportError, TimeoutError) as exc:
             self._add("clocks", CheckState.WARN, f"could not be compared ({type(exc).__name__})")
             return

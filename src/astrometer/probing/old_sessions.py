@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from astrometer.api import endpoints as ep
 from astrometer.config.settings import Key
 from astrometer.probing.cleanup.identity import Identity
-from astrometer.probing.cleanup.teardown import delete_session
 from astrometer.probing.context import Context
 from astrometer.probing.verdict import ProbeFailed
 
@@ -97,7 +96,7 @@ async def delete(ctx: Context, found: OldSessions, tell: Callable[[int], None]) 
     key = ctx.key("chat")
     failed = []
     for number, session_id in enumerate(found.ours, 1):
-        if not await delete_session(ctx, key, session_id):
+        if not await ctx.made.delete_session(key, session_id):
             failed.append(session_id)
         tell(number)
     return Deletion(gone=len(found.ours) - len(failed), failed=tuple(failed))

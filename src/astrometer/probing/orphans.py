@@ -13,8 +13,8 @@ from astrometer.config.settings import Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Memory, Server, server_of
 from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
-from astrometer.probing.cleanup.teardown import MOST_SWEPT, cleanup_of, undo
-from astrometer.probing.context import Context
+from astrometer.probing.cleanup.teardown import MOST_SWEPT, Teardown
+from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Limits
 from astrometer.probing.verdict import ProbeRun
 
@@ -44,25 +44,26 @@ class Orphans:
     def __len__(self) -> int:
         return sum(map(len, self._left.values()))
 
-    async def clean(self, context: Context) -> list[str]:
+    async def clean(self, made: Teardown) -> list[str]:
         """Run every cleanup of a run, last made first. Returns the kinds of what is left by it."""
         failed = []
-        while context.cleanups:
-            item = context.cleanups.pop()
-            if not await undo(item, context) and (item.entry is None or self._keep(item.entry)):
+        while made.items:
+            item = made.items.pop()
+            if not await made.undo(item) and (item.entry is None or self._keep(item.entry)):
                 failed.append(item.resource)
         return failed
 
-    async def take_along(self, context: Context) -> list[tuple[str, str]]:
+    async def take_along(self, made: Teardown) -> list[tuple[str, str]]:
         """Try some of the target's leftovers again. Returns (probe, kind) of what is gone now.
 
-        What that makes, and cannot remove, is among the context's cleanups.
+        What that makes, and cannot remove, is among the run's own.
         """
-        mine = [*self._left[server_of(context.target)].values()]
-        return await self._try(context, mine, MOST_SWEPT)
+        mine = [*self._left[server_of(made.asks.target)].values()]
+        return await self._try(made, mine, MOST_SWEPT)
 
-    async def _try(self, context: Context, mine: list[LeakEntry], most: int) -> list[tuple[str, str]]:
-        gone, left, keys = [], self._left[server_of(context.target)], context.target.keys
+    async def _try(self, made: Teardown, mine: list[LeakEntry], most: int) -> list[tuple[str, str]]:
+        target = made.asks.target
+        gone, left, keys = [], self._left[server_of(target)], target.keys
         for entry in mine:
             if self._journal.forgets(entry):
                 left.pop(entry.id, None)
@@ -73,7 +74,7 @@ class Orphans:
         for entry in islice(open_ones, most):
             self._tried.add(entry.id)
             try:
-                if await undo(cleanup_of(context, entry, keys[entry.key]), context):
+                if await made.undo(made.cleanup_of(entry, keys[entry.key])):
                     gone.append((entry.probe, entry.resource))
                     left.pop(entry.id, None)
                 elif entry.id in left:
@@ -119,21 +120,15 @@ class Orphans:
     async def _sweep_probe(
         self, target: Target, probe: str, mine: list[LeakEntry], limit_s: float
     ) -> ProbeRun:
-        context = Context(
-            target=target,
-            probe=probe,
-            limits=Limits(total_s=limit_s, cleanup_s=limit_s),
-            memory=self._memory,
-            journal=self._journal,
-            ledger=self._ledger,
-            http=self._http() if self._http else None,
-        )
+        limits = Limits(total_s=limit_s, cleanup_s=limit_s)
+        asks = Exchanges(target, limits, self._ledger, self._http() if self._http else None)
+        made = Teardown(asks, probe, self._memory, self._journal)
         began_at, began = time.time(), perf_counter()
         try:
-            await self._try(context, mine, len(mine))
-            failed = await self.clean(context)
+            await self._try(made, mine, len(mine))
+            failed = await self.clean(made)
         finally:
-            await context.close()
+            await asks.close()
         left = self._left[server_of(target)]
         return ProbeRun(
             target=target.name,
@@ -144,5 +139,5 @@ class Orphans:
             duration_s=perf_counter() - began,
             cleanup_failures=(*(entry.resource for entry in mine if entry.id in left), *failed),
             note="what an earlier process left",
-            log=tuple(context.record.log),
+            log=tuple(asks.record.log),
         )

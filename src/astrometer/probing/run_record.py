@@ -1,16 +1,22 @@
 """What a run may take, what it does as it happens, and what it must undo. Values only."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.timings import Timings
+from astrometer.config.settings import Target
+from astrometer.masking import mask
+from astrometer.outside_text import shown
 from astrometer.probing.cleanup.leak_journal import LeakEntry
 from astrometer.probing.verdict import LogLine, ScopeCheck
 
 MAX_LOG_LINES = 500
+LOG_CHARS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,18 +30,46 @@ class Limits:
     cleanup_s: float = 15.0
 
 
-@dataclass(slots=True, kw_only=True)
 class Record:
-    """Everything that a run did, as it happens; the runner makes a `ProbeRun` of it."""
+    """Everything that a run did, as it happens, without keys; the runner makes a `ProbeRun` of it."""
 
-    turns: list[ChatTurn] = field(default_factory=list)
-    calls: list[CallResult] = field(default_factory=list)
-    command_tokens: Counter[str] = field(default_factory=Counter)  # by direction
-    phases: dict[str, float] = field(default_factory=dict)
-    scope_checks: list[ScopeCheck] = field(default_factory=list)
-    stays: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    log: list[LogLine] = field(default_factory=list)
+    def __init__(self, target: Target) -> None:
+        self._secrets = [key.secret.reveal() for key in target.keys.values()]
+        self.started = perf_counter()
+        self.turns: list[ChatTurn] = []
+        self.calls: list[CallResult] = []
+        self.command_tokens: Counter[str] = Counter()  # by direction
+        self.phases: dict[str, float] = {}
+        self.scope_checks: list[ScopeCheck] = []
+        self.stays: list[str] = []
+        self.notes: list[str] = []
+        self.log: list[LogLine] = []
+        self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
+
+    def mask(self, text: str) -> str:
+        """`text` without any key of the target."""
+        return mask(text, self._secrets)
+
+    def say(self, text: str, t: float | None = None) -> None:
+        """A line of the log, with its time (`perf_counter`; now by default)."""
+        if len(self.log) < MAX_LOG_LINES:
+            t_s = (perf_counter() if t is None else t) - self.started
+            self.log.append(LogLine(t_s=t_s, text=shown(self.mask(text), LOG_CHARS)))
+
+    def note(self, text: str) -> None:
+        """What an operator should know of this run."""
+        line = shown(self.mask(text), LOG_CHARS)
+        if line not in self.notes:
+            self.notes.append(line)
+
+    @contextmanager
+    def preparing(self) -> Iterator[None]:
+        """What happens within is no part of the probe's duration."""
+        began = perf_counter()
+        try:
+            yield
+        finally:
+            self.aside_s += perf_counter() - began
 
 
 @dataclass(slots=True, kw_only=True)

@@ -234,7 +234,7 @@ class Runner:
         try:
             try:
                 verdict, note = await self._ask(plan, context)
-                duration_s = perf_counter() - started - context.aside_s
+                duration_s = perf_counter() - started - context.record.aside_s
 
                 def so_far(failed: list[str], swept: list[tuple[str, str]]) -> ProbeRun:
                     run = _report(
@@ -244,18 +244,18 @@ class Runner:
 
                 decided(so_far([], []))
             finally:
-                context.grant_cleanup_time()
-                failed = await self.orphans.clean(context)
+                context.asks.extend(plan.limits.cleanup_s)
+                failed = await self.orphans.clean(context.made)
             try:
                 reached = verdict is not None and not so_far([], []).unreachable
-                swept = await self.orphans.take_along(context) if reached else []
-                context.grant_cleanup_time()
+                swept = await self.orphans.take_along(context.made) if reached else []
+                context.asks.extend(plan.limits.cleanup_s)
                 if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
-                    await context.learn_version()
+                    await context.made.learn_version()
             finally:
-                failed += await self.orphans.clean(context)
+                failed += await self.orphans.clean(context.made)
         finally:
-            await context.close()
+            await context.asks.close()
         return so_far(failed, swept)
 
     def _refusal(self, plan: Plan) -> Refusal | None:
@@ -288,7 +288,7 @@ class Runner:
                 return verdict, ""
             return _verdict(question, context), ""
         except NotApplicable as exc:
-            return None, shown(context.mask(str(exc)), DETAIL_CHARS)
+            return None, shown(context.record.mask(str(exc)), DETAIL_CHARS)
         finally:
             cut.cancel()
             question.cancel()
@@ -368,7 +368,7 @@ def _report(
         target=context.target.name,
         url=context.target.url,
         probe=context.probe,
-        verdict=replace(verdict, detail=shown(context.mask(verdict.detail), DETAIL_CHARS))
+        verdict=replace(verdict, detail=shown(context.record.mask(verdict.detail), DETAIL_CHARS))
         if verdict
         else None,
         started_at=started_at,
@@ -382,7 +382,7 @@ def _report(
         stays=tuple(record.stays),
         note="; ".join([*([note] if note else []), *record.notes]),
         log=tuple(record.log),
-        cert_expires_at=context.cert_expires_at,
+        cert_expires_at=context.asks.cert_expires_at,
     )
 
 

@@ -284,8 +284,8 @@ def test_leftovers_of_a_key_that_the_config_has_lost_block_no_others(bench):
 
     async def leave(ctx: Context) -> Verdict:
         for key, item in [*((lost, f"s{n}") for n in range(5)), (target.keys["all"], "ours")]:
-            entry = ctx.journal.note("session", target, key, "p", item)
-            ctx.cleanups.insert(0, Cleanup(resource="session", delete=cannot, entry=entry))
+            entry = ctx.made.journal.note("session", target, key, "p", item)
+            ctx.made.items.insert(0, Cleanup(resource="session", delete=cannot, entry=entry))
         return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
 
     async def go() -> None:
@@ -306,8 +306,8 @@ def test_leftovers_are_given_up_after_a_month_also_while_the_exporter_runs(bench
     ours = journal(clock=lambda: now, say=said.append)
 
     async def leave(ctx: Context) -> Verdict:
-        entry = ctx.journal.note("session", target, target.keys["all"], "p", "old")
-        ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        entry = ctx.made.journal.note("session", target, target.keys["all"], "p", "old")
+        ctx.made.items.append(Cleanup(resource="session", delete=cannot, entry=entry))
         return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
 
     async def go() -> None:
@@ -328,8 +328,8 @@ def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(
 
     async def leave(ctx: Context) -> Verdict:
         for number in range(MOST_KEPT + 10):
-            entry = ctx.journal.note("session", target, target.keys["all"], "p", f"s{number}")
-            ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+            entry = ctx.made.journal.note("session", target, target.keys["all"], "p", f"s{number}")
+            ctx.made.items.append(Cleanup(resource="session", delete=cannot, entry=entry))
         return Verdict.failed(Outcome.CONNECT)  # unreachable: nothing is taken along yet
 
     runner = Runner(journal=ours)
@@ -349,8 +349,8 @@ def test_a_leftover_that_one_run_tries_is_neither_tried_nor_kept_by_another_mean
         return Verdict.of(await ctx.chat("hi"))
 
     async def leave_again(ctx: Context) -> Verdict:
-        entry = ctx.journal.note("session", target, target.keys["all"], "p", bench.sessions()[0])
-        ctx.cleanups.append(Cleanup(resource="session", delete=cannot, entry=entry))
+        entry = ctx.made.journal.note("session", target, target.keys["all"], "p", bench.sessions()[0])
+        ctx.made.items.append(Cleanup(resource="session", delete=cannot, entry=entry))
         return Verdict.failed(Outcome.STALLED)
 
     async def go() -> None:
@@ -419,7 +419,7 @@ def test_a_sweep_counts_the_session_that_it_made_for_an_upload_and_could_not_rem
 
     async def lone(ctx: Context) -> Verdict:
         await ctx.attach(Upload(name="lone.txt", content=b"x"))
-        ctx.cleanups.clear()  # as if the process had died here
+        ctx.made.items.clear()  # as if the process had died here
         return Verdict.passed()
 
     asyncio.run(Runner(journal=first).run(bench.plan(target, lone)))

@@ -9,137 +9,218 @@ import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
-from typing import Any, Protocol
 
 from astrometer.api import endpoints as ep
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.messages import Attachment, Message, Plain
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Key, Target
-from astrometer.probing.cleanup.identity import Identity, Memory, Version, absent, server_of
+from astrometer.config.settings import Key
+from astrometer.probing.cleanup.identity import Identity, Memory, Version, absent, learn, server_of
 from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
+from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Cleanup
+from astrometer.probing.verdict import ProbeFailed
 
 STOP_MESSAGE_SINCE = (4, 20, 1)  # "/stop" is a command from here on; before, the model would be asked it
 VERSION_LINE = re.compile(r"AstrBot (v[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5})")
 MOST_SWEPT = 3  # leftovers of earlier runs that one run takes along
 
 
-class Caller(Protocol):
-    """What cleaning up needs of a run's context."""
+class Teardown:
+    """Everything that one run made. `items`: what is to be removed, the last one first."""
 
-    target: Target
-    probe: str
-    memory: Memory
-    journal: LeakJournal
+    def __init__(self, asks: Exchanges, probe: str, memory: Memory, journal: LeakJournal) -> None:
+        self.asks = asks
+        self.probe = probe
+        self.memory = memory
+        self.journal = journal
+        self.items: list[Cleanup] = []
 
-    @property
-    def left_s(self) -> float: ...
-    def note(self, text: str) -> None: ...
-    def log(self, text: str) -> None: ...
-    def key(self, scope: str) -> Key: ...
-    def call(self, endpoint: ep.Endpoint, key: Key | None, **request: Any) -> Awaitable[CallResult]: ...
-    def download(self, attachment_id: str) -> Awaitable[CallResult]: ...
-    def own(self, key: Key, session: str) -> Callable[[], Awaitable[None]]: ...
-    def identity(self, key: Key) -> Awaitable[Identity]: ...
-    def command(
-        self, message: Message, key: Key, who: Identity, session: str, limit_s: float
-    ) -> Awaitable[ChatTurn]: ...
+    # --- who may delete
 
+    async def identity(self, key: Key) -> Identity:
+        """Whom this key may chat as. Learnt once and remembered. Raises ProbeFailed."""
+        place = (server_of(self.asks.target), key.name)
+        known = self.memory.identities.get(place)
+        if known is not None and known.is_fresh(perf_counter()):
+            return known
 
-async def delete_session(ctx: Caller, key: Key, session_id: str) -> bool:
-    """Delete it with its history and attachments. True: the server does not know it any more."""
-    path = {"session_id": session_id}
-    await ctx.call(ep.SESSION_DELETE, key, path=path)
-    seen = await ctx.call(ep.SESSION_GET, key, path=path)
-    # "Session ... not found", whatever the deletion answered: a chat that never began made none.
-    return seen.outcome in (Outcome.API_ERROR, Outcome.CLIENT_ERROR) and "not found" in seen.detail.lower()
+        async def ask(endpoint: ep.Endpoint, path: dict[str, str]) -> CallResult:
+            return await self.asks.call(endpoint, key, path=path)
 
+        began = perf_counter()
+        with self.asks.record.preparing():
+            who = await learn(key, ask, lambda session_id: self.own(key, session_id), began)
+        self.memory.identities[place] = who
+        return who
 
-async def remove_upload(ctx: Caller, attachment_id: str) -> bool:
-    """True when it is gone, usually because the session that mentioned it is.
+    # --- what is made
 
-    A chat that never came leaves it without a session. AstrBot deletes an attachment only with one, so it is
-    sent along with a command, which costs no token, and that session is deleted.
-    """
-    if await _is_gone(ctx, attachment_id):
-        return True
-    key = ctx.key("chat")
-    # The same one however often it is tried: a server that deletes nothing would collect them.
-    session = f"astrometer-am-{hashlib.sha256(attachment_id.encode()).hexdigest()[:16]}"
-    who = await ctx.identity(key)
-    remove = ctx.own(key, session)
-    message: Message = [Attachment(kind="file", attachment_id=attachment_id), Plain(text="/reset")]
-    await ctx.command(message, key, who, session, ctx.left_s / 2)
-    await remove()
-    return await _is_gone(ctx, attachment_id)
+    def session_for(self, who: Identity, key: Key) -> str:
+        """A session of the run's own, or on versions that delete nothing the probe's fixed one."""
+        if not who.can_delete:
+            return self.memory.fixed_session(self.asks.target.name, self.probe)
+        session = f"astrometer-am-{secrets.token_hex(8)}"
+        self.own(key, session)
+        return session
 
+    def own(self, key: Key, session: str) -> Callable[[], Awaitable[None]]:
+        """A session that is made now, or will be: in the journal first, removed after the run, or by calling
+        what is returned, if that works.
+        """
+        entry = self.journal.note("session", self.asks.target, key, self.probe, session)
+        item = Cleanup(resource="session", delete=lambda: self.delete_session(key, session), entry=entry)
+        self.items.append(item)
 
-async def _is_gone(ctx: Caller, attachment_id: str) -> bool:
-    return (await ctx.download(attachment_id)).detail == "Attachment not found"
+        async def remove() -> None:
+            if await self.undo(item):
+                self.items.remove(item)
 
+        return remove
 
-async def stop_run(ctx: Caller, place: tuple[str, str], key: Key, who: Identity, session: str) -> None:
-    """Ask the server to end an answer that nobody waits for. `place`: target and probe."""
-    told = await ctx.call(
-        ep.SESSION_STOP, key, path={"session_id": session}, json={}, timeout_s=ctx.left_s / 3
-    )
-    if told.outcome.is_ok:
-        ctx.log("the server was asked to stop the run")
-        return
-    if not absent(told):
-        ctx.note("an abandoned answer may go on: the server could not be asked to stop it")
-        return
-    # An answer that goes on blocks its fixed session, and AstrBot looks at a request to stop only when its
-    # model says something: the next run takes another session.
-    ctx.memory.abandoned[place] += 1
-    version = await _version(ctx, key, who, session)
-    if version is not None and version >= STOP_MESSAGE_SINCE:
-        turn = await ctx.command("/stop", key, who, session, ctx.left_s / 2)
-        ctx.log(f"/stop: {turn.outcome.value} {turn.text.strip()[:100]}")
-        if "stop" in turn.text.lower() or "停止" in turn.text:
+    def own_upload(self, key: Key, attachment: str) -> None:
+        """An upload that was made: removed after the run."""
+        entry = self.journal.note("upload", self.asks.target, key, self.probe, attachment)
+        # Last registered goes first: the session, made later, takes the attachment along.
+        self.items.append(
+            Cleanup(resource="upload", delete=lambda: self.remove_upload(attachment), entry=entry)
+        )
+
+    def stays(self, resource: str, why: str) -> None:
+        """Something was made that this version cannot delete."""
+        self.asks.record.stays.append(resource)
+        self.asks.record.note(f"{resource} stays: {why}")
+
+    def session_stays(self, session: str, why: str) -> None:
+        """A fixed session stays: counted once, told every time."""
+        place = (self.asks.target.name, session)
+        if place in self.memory.kept:
+            self.asks.record.note(f"session stays: {why}")
+        else:
+            self.memory.kept.add(place)
+            self.stays("session", why)
+
+    def nothing_made_since(self, registered: int) -> None:
+        """The server never took the chat: what was registered for it since then is not there."""
+        for item in self.items[registered:]:
+            if item.entry is not None:
+                self.journal.done(item.entry)
+        del self.items[registered:]
+
+    # --- what is removed
+
+    async def undo(self, item: Cleanup) -> bool:
+        """Run one cleanup; the journal forgets what is surely gone."""
+        try:
+            async with asyncio.timeout(self.asks.left_s):
+                gone = await item.delete()
+        except Exception as exc:  # noqa: BLE001 (one cleanup must not keep the others from running)
+            self.asks.record.say(f"cleanup of {item.resource}: {type(exc).__name__}")
+            gone = False
+        if gone and item.entry is not None:
+            self.journal.done(item.entry)
+        return gone
+
+    def cleanup_of(self, entry: LeakEntry, key: Key) -> Cleanup:
+        """How to remove what an earlier run, or an earlier process, left."""
+        if entry.resource == "upload":
+            return Cleanup(resource="upload", delete=lambda: self.remove_upload(entry.item), entry=entry)
+        return Cleanup(resource="session", delete=lambda: self.delete_session(key, entry.item), entry=entry)
+
+    async def delete_session(self, key: Key, session_id: str) -> bool:
+        """Delete it with its history and attachments. True: the server does not know it any more."""
+        path = {"session_id": session_id}
+        await self.asks.call(ep.SESSION_DELETE, key, path=path)
+        seen = await self.asks.call(ep.SESSION_GET, key, path=path)
+        # "Session ... not found", whatever the deletion answered: a chat that never began made none.
+        return (
+            seen.outcome in (Outcome.API_ERROR, Outcome.CLIENT_ERROR) and "not found" in seen.detail.lower()
+        )
+
+    async def remove_upload(self, attachment_id: str) -> bool:
+        """True when it is gone, usually because the session that mentioned it is.
+
+        A chat that never came leaves it without a session. AstrBot deletes an attachment only with one, so it
+        is sent along with a command, which costs no token, and that session is deleted.
+        """
+        if await self._is_gone(attachment_id):
+            return True
+        key = self.asks.key("chat")
+        # The same one however often it is tried: a server that deletes nothing would collect them.
+        session = f"astrometer-am-{hashlib.sha256(attachment_id.encode()).hexdigest()[:16]}"
+        who = await self.identity(key)
+        remove = self.own(key, session)
+        message: Message = [Attachment(kind="file", attachment_id=attachment_id), Plain(text="/reset")]
+        await self.asks.command(message, key, who.username, session, self.asks.left_s / 2)
+        await remove()
+        return await self._is_gone(attachment_id)
+
+    async def _is_gone(self, attachment_id: str) -> bool:
+        asked = await self.asks.call(
+            ep.DOWNLOAD, self.asks.key("file"), params={"attachment_id": attachment_id}, raw=True
+        )
+        return asked.detail == "Attachment not found"
+
+    # --- what is stopped
+
+    def abandon(self, key: Key, who: Identity, session: str) -> None:
+        """An answer that nobody waits for any more: the server is asked to end it after the run."""
+
+        async def stop() -> bool:
+            await self._stop(key, who, session)
+            return True  # nothing stays; not being able to stop is told, not counted as a leak
+
+        self.items.append(Cleanup(resource="run", delete=stop))
+
+    async def _stop(self, key: Key, who: Identity, session: str) -> None:
+        asks, record = self.asks, self.asks.record
+        told = await asks.call(
+            ep.SESSION_STOP, key, path={"session_id": session}, json={}, timeout_s=asks.left_s / 3
+        )
+        if told.outcome.is_ok:
+            record.say("the server was asked to stop the run")
             return
-    ctx.note("an abandoned answer goes on spending tokens: this version cannot be asked to stop it")
+        if not absent(told):
+            record.note("an abandoned answer may go on: the server could not be asked to stop it")
+            return
+        # An answer that goes on blocks its fixed session, and AstrBot looks at a request to stop only when
+        # its model says something: the next run takes another session.
+        self.memory.abandoned[(asks.target.name, self.probe)] += 1
+        version = await self._version(key, who, session)
+        if version is not None and version >= STOP_MESSAGE_SINCE:
+            turn = await asks.command("/stop", key, who.username, session, asks.left_s / 2)
+            record.say(f"/stop: {turn.outcome.value} {turn.text.strip()[:100]}")
+            if "stop" in turn.text.lower() or "停止" in turn.text:
+                return
+        record.note("an abandoned answer goes on spending tokens: this version cannot be asked to stop it")
 
+    # --- which version this is
 
-async def _version(ctx: Caller, key: Key, who: Identity, session: str) -> Version | None:
-    server = server_of(ctx.target)
-    if server not in ctx.memory.versions:
-        await ask_version(ctx, key, who, session)
-    return ctx.memory.versions.get(server)
+    async def learn_version(self) -> None:
+        """Ask for the server's version, if that is not known from the last hour. Costs no token."""
+        target = self.asks.target
+        key = target.key_for("chat")
+        if key is None or not self.memory.wants_version(server_of(target), perf_counter()):
+            return
+        try:
+            who = await self.identity(key)
+        except ProbeFailed:
+            return  # the run was fine a moment ago: the next one will say
+        await self._ask_version(key, who, self.session_for(who, key))
 
+    async def _version(self, key: Key, who: Identity, session: str) -> Version | None:
+        server = server_of(self.asks.target)
+        if server not in self.memory.versions:
+            await self._ask_version(key, who, session)
+        return self.memory.versions.get(server)
 
-async def ask_version(ctx: Caller, key: Key, who: Identity, session: str) -> None:
-    """Remember what /help says; the model is not asked."""
-    server = server_of(ctx.target)
-    ctx.memory.asked_version[server] = perf_counter()
-    found = VERSION_LINE.search((await ctx.command("/help", key, who, session, ctx.left_s / 3)).text)
-    if found is None:
-        ctx.memory.versions.pop(server, None)
-    else:
-        ctx.memory.versions[server] = ep.parse_version(found[1])
-
-
-def new_session() -> str:
-    return f"astrometer-am-{secrets.token_hex(8)}"
-
-
-async def undo(item: Cleanup, ctx: Caller) -> bool:
-    """Run one cleanup; the journal forgets what is surely gone."""
-    try:
-        async with asyncio.timeout(ctx.left_s):
-            gone = await item.delete()
-    except Exception as exc:  # noqa: BLE001 (one cleanup must not keep the others from running)
-        ctx.log(f"cleanup of {item.resource}: {type(exc).__name__}")
-        gone = False
-    if gone and item.entry is not None:
-        ctx.journal.done(item.entry)
-    return gone
-
-
-def cleanup_of(ctx: Caller, entry: LeakEntry, key: Key) -> Cleanup:
-    """How to remove what an earlier run, or an earlier process, left."""
-    if entry.resource == "upload":
-        return Cleanup(resource="upload", delete=lambda: remove_upload(ctx, entry.item), entry=entry)
-    return Cleanup(resource="session", delete=lambda: delete_session(ctx, key, entry.item), entry=entry)
+    async def _ask_version(self, key: Key, who: Identity, session: str) -> None:
+        """Remember what /help says; the model is not asked."""
+        server = server_of(self.asks.target)
+        self.memory.asked_version[server] = perf_counter()
+        told = await self.asks.command("/help", key, who.username, session, self.asks.left_s / 3)
+        found = VERSION_LINE.search(told.text)
+        if found is None:
+            self.memory.versions.pop(server, None)
+        else:
+            self.memory.versions[server] = ep.parse_version(found[1])
