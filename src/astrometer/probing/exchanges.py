@@ -83,7 +83,7 @@ class Exchanges:
         return result
 
     async def ask(self, exchange: ChatExchange, key: Key, body: Mapping[str, Any], connect_s: float) -> None:
-        """A question of the probe. If `exchange` is done afterwards, its turn is the last one of the record."""
+        """A question of the probe. If `exchange` is done afterwards, its turn is the record's last one."""
         phases, record = Phases(), self.record
         try:
             await self._transport.chat(
