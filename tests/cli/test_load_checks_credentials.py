@@ -7,7 +7,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from astrometer.cli import main
-from astrometer.load.preflight import NotAstrBot, knock
+from astrometer.config.settings import Key, Secret, Target
+from astrometer.probing.preflight import NotAstrBot, check_credentials
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
@@ -18,6 +19,11 @@ def server(request):
     app = Simulator(SimulatorConfig(version=request.param))
     with serve(app) as url:
         yield url, app.config.keys
+
+
+def target(url, *secrets):
+    keys = {secret: Key(name=secret, secret=Secret(secret)) for secret in secrets}
+    return Target(name="t", url=url, keys=keys)
 
 
 def load(url, key, tmp_path, *more):
@@ -50,7 +56,7 @@ def test_a_key_that_the_server_refuses_is_a_usage_error(server, name, tmp_path):
 
 def test_a_good_key_is_let_through_also_without_the_scope_for_chats(server):
     url, keys = server
-    knock(url, [keys["all"].secret, keys["config"].secret])
+    check_credentials(target(url, keys["all"].secret, keys["config"].secret))
 
 
 def test_what_is_no_astrbot_is_not_loaded(tmp_path):
@@ -65,7 +71,7 @@ def test_a_server_in_trouble_may_pass(status, passes):
     app = Starlette(routes=[Route("/{rest:path}", lambda _: Response("busy", status))])
     with serve(app) as url:
         if passes:
-            knock(url, ["abk_any"])
+            check_credentials(target(url, "abk_any"))
         else:
             with pytest.raises(NotAstrBot):
-                knock(url, ["abk_any"])
+                check_credentials(target(url, "abk_any"))

@@ -51,6 +51,7 @@ class CallResult:
     t_send: float = 0.0
     t_intended: float | None = None
     status: int | None = None
+    content_type: str = ""  # without parameters, safe to show
     payload: Any = field(default=None, repr=False)
     body: bytes = field(default=b"", repr=False)
     bytes_sent: int = 0
@@ -214,6 +215,7 @@ class CallExchange:
             t_send=self._t_send,
             t_intended=self._t_intended,
             status=self._status,
+            content_type=shown(self._content_type.partition(";")[0], 80),
             payload=verdict.payload,
             body=bytes(self._body) if self._raw else b"",
             bytes_sent=self._bytes_sent,

@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
-import httpx
+
+from astrometer.outside_text import shown
 
 if TYPE_CHECKING:
     from astrometer.load.launch import LoadPlan
@@ -30,10 +31,11 @@ def must_be_able_to_ask(url: str, *, yes: bool) -> None:
 
 def look_at_server(plan: "LoadPlan", *, deletable: bool) -> tuple["LoadPlan", str | None]:
     """The plan with what only the server knows, and its version. Raises click.UsageError."""
+    from astrometer.probing import preflight
     from astrometer.probing.server_info import ask_server_info
 
     if KIND_FLAG not in plan.extra:
-        plan = replace(plan, extra=(KIND_FLAG, kind_of(plan.target.url), *plan.extra))
+        plan = replace(plan, extra=(KIND_FLAG, preflight.server_kind(plan.target), *plan.extra))
     given = _given_version(plan.extra)
     if given is not None and not deletable:
         return plan, given
@@ -45,18 +47,9 @@ def look_at_server(plan: "LoadPlan", *, deletable: bool) -> tuple["LoadPlan", st
         who = info.identity
         if who is None or not who.can_delete:
             why = who.why if who is not None else info.trouble or "the server did not say who we are"
-            raise click.UsageError(f"--deletable: {why}")
+            raise click.UsageError(f"--deletable: {shown(why)}")
         plan = replace(plan, username=who.username)
     return plan, version
-
-
-def kind_of(url: str) -> str:
-    """Only the simulator counts aloud; AstrBot has no such page."""
-    try:
-        answer = httpx.get(f"{url.rstrip('/')}/sim/stats", timeout=5, trust_env=False).json()
-    except (httpx.HTTPError, ValueError):
-        return "astrbot"
-    return "simulator" if isinstance(answer, dict) and "chats_started" in answer else "astrbot"
 
 
 def confirm(plan: "LoadPlan", version: str | None, *, yes: bool) -> None:

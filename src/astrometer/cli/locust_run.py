@@ -92,7 +92,8 @@ def go(
 ) -> NoReturn:
     """Ask where one must, run it, show and keep the results, exit by the verdict. Raises click.UsageError."""
     from astrometer.cli import confirm
-    from astrometer.load import launch, preflight
+    from astrometer.load import launch
+    from astrometer.probing import preflight
 
     if not plan.keys():
         raise click.UsageError(
@@ -104,12 +105,12 @@ def go(
     if warning:
         click.echo(f"Warning: {warning}", err=True)
     try:
-        launch.check_reachable(plan.target.url)
+        preflight.check_reachable(plan.target)
         if not no_check:
-            preflight.knock(plan.target.url, plan.keys().values())
+            preflight.check_credentials(plan.target)
     except preflight.KeyRefused as exc:
         raise click.UsageError(f"{exc}; --no-check loads it all the same") from exc
-    except (launch.Unreachable, preflight.NotAstrBot) as exc:
+    except (preflight.Unreachable, preflight.NotAstrBot) as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exit_codes.UNREACHABLE) from exc
     plan, version = confirm.look_at_server(plan, deletable=deletable)

@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-import httpx
-
 from astrometer import tls
-from astrometer.api import endpoints
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Target
 from astrometer.load.options import SCOPE_VARIABLES
@@ -31,10 +28,6 @@ KEY_VARIABLES = (
     *("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values()),
     *tls.VARIABLES.values(),
 )
-
-
-class Unreachable(Exception):
-    """The target does not answer; the text says how."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,15 +158,6 @@ def users_for(rate_per_s: float) -> tuple[int, float]:
             return round(users), unit
     users = max(10, round(rate_per_s))
     return users, rate_per_s / users
-
-
-def check_reachable(url: str, timeout_s: float = 5.0) -> None:
-    """Raises Unreachable. Sends no key; any HTTP answer will do."""
-    try:
-        httpx.get(endpoints.START_TIME.url(url), timeout=timeout_s, trust_env=False)
-    except httpx.HTTPError as exc:
-        reason = str(exc) or type(exc).__name__
-        raise Unreachable(f"{url} does not answer: {reason}") from exc
 
 
 def run(
