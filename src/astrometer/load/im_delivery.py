@@ -6,15 +6,17 @@ A sink is the far end of an IM push: `astrometer sandbox --im-sink` and `astrome
 
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from time import perf_counter
 from typing import Any
 
 import gevent
 
-import httpx
-
+from astrometer.api.call_exchange import CallExchange
 from astrometer.clock import TOLERANCE_S, same_clock, wall_minus_perf_s
+from astrometer.load.transport.load_client import Client, Request
 from astrometer.measure.delivery import Arrival, Observed, Push, match, token_in
+from astrometer.outside_text import read_json
 
 UMOS = (
     *(f"onebot:FriendMessage:{number}" for number in (11001, 11002, 11003)),
@@ -25,6 +27,8 @@ KEPT = 100_000  # pushes of one process
 BURST_PAUSE_S = 1.0
 GRACE_S = 3.0  # for messages on their way when the last push was answered
 POLL_S = 0.1
+TIMEOUT_S = 5.0
+MAX_PAGE_BYTES = 16 * 1024 * 1024
 
 
 class SinkError(Exception):
@@ -148,13 +152,16 @@ class Watch:
         return self._get("")
 
     def _get(self, path: str) -> dict[str, Any]:
+        exchange = CallExchange(timeout_s=TIMEOUT_S, raw=True, max_bytes=MAX_PAGE_BYTES)
+        with closing(Client(self._url, lambda _scope: None)) as client:
+            client.run(Request(method="GET", path=path, scope=None), exchange)
+        told = exchange.result()
+        if not told.outcome.is_ok:
+            raise SinkError(f"{self._url}: {told.detail or told.outcome.value}")
         try:
-            response = httpx.get(f"{self._url}{path}", timeout=5, trust_env=False)
-            response.raise_for_status()
-            answer = response.json()
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
-            reason = str(exc) or type(exc).__name__
-            raise SinkError(f"{self._url}: {reason.splitlines()[0]}") from exc
+            answer = read_json(told.body)
+        except ValueError:
+            answer = None
         if not isinstance(answer, dict) or "cursor" not in answer:
             raise SinkError(f"{self._url}: is no IM sink of astrometer (its sink_url ends in /onebot)")
         return answer

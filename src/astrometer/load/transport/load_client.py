@@ -205,7 +205,7 @@ class Client:
         key = self._key_for(request.scope) if request.scope is not None else None
         if key is not None:
             fields["Authorization"] = f"Bearer {key.reveal()}"
-        lines = [f"{request.method} {self._origin.prefix}{request.path} HTTP/1.1"]
+        lines = [f"{request.method} {self._origin.prefix + request.path or '/'} HTTP/1.1"]
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
