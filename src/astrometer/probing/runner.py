@@ -1,10 +1,10 @@
-"""Plan -> run: budget, deadline, cleanup that always happens, one verdict. One run at a time per plan."""
+"""Wanted runs -> runs: each plan once at a time, a few of a target at a time, shared by all who ask."""
 
 import asyncio
 import time
-import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from math import inf
 from time import perf_counter
 
@@ -12,21 +12,14 @@ import httpx
 
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Target
-from astrometer.outside_text import shown
-from astrometer.probing.budget import Ledger, Refusal
+from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Memory, server_of
 from astrometer.probing.cleanup.leak_journal import LeakJournal
-from astrometer.probing.context import Context
-from astrometer.probing.orphans import Orphans
-from astrometer.probing.plan import Plan, make_plans
-from astrometer.probing.verdict import NotApplicable, ProbeFailed, ProbeReason, ProbeRun, Verdict
+from astrometer.probing.execution import Executor, skipped_run
+from astrometer.probing.plan import Plan
+from astrometer.probing.verdict import ProbeRun, Verdict
 
-__all__ = ["Plan", "Runner", "make_plans", "run_once"]
-
-# The chat's own deadline comes first and knows better what was missing; this is for a probe that hangs.
-DETAIL_CHARS = 500
-GRACE_S = 0.5
-# For the same reason an answer waits this much longer than the run that it started; a scrape leaves more.
+# An answer waits this much longer than the run that it started, which knows better; a scrape leaves more.
 ANSWER_GRACE_S = 0.2
 # What a deadline that somebody else lowered may have been the cause of.
 DEADLINES = frozenset(
@@ -37,26 +30,35 @@ BUSY = "schedule"  # why a run did not start whose turn did not come in time
 Finished = Callable[[ProbeRun], None]
 
 
+class Stage(Enum):
+    """Of a run in flight. It waits while as many runs of its target as the config allows are under way."""
+
+    WAITING = auto()
+    WITHDRAWN = auto()  # and when its turn comes, it is not wanted any more
+    RUNNING = auto()
+
+
 @dataclass(slots=True)
 class _Flight:
     """A run in flight: `decided` comes before the cleanup, `task` ends after it."""
 
     plan: Plan
     decided: asyncio.Future[ProbeRun]
-    lowered: bool  # by whoever started it: its patience or its deadline is not the plan's
+    total_s: float  # what whoever started it gives it; while it waits, 0 for any limit of theirs
     task: asyncio.Task[ProbeRun] = field(init=False)
+    stage: Stage = Stage.WAITING
     awaited: bool = False  # somebody gets the whole run from `Runner.run`
-    waiting: bool = True  # for its turn: as many runs of the target as its config allows are under way
-    withdrawn: bool = False  # when its turn comes, it is not wanted any more
 
     def satisfies(self, run: ProbeRun) -> bool:
         """Whether `run` would have ended like this under the plan's own deadline."""
+        if self.total_s >= self.plan.limits.total_s:
+            return True
         cause = run.skipped if run.verdict is None else run.verdict.reason
-        return not (self.lowered and (cause in DEADLINES or cause == BUSY))
+        return cause not in DEADLINES and cause != BUSY
 
 
 class Runner:
-    """Runs plans. Remembers who each key is, what was spent and left, and which runs are in flight."""
+    """Runs plans, and knows which runs are in flight."""
 
     def __init__(
         self,
@@ -66,19 +68,17 @@ class Runner:
         journal: LeakJournal | None = None,
         http: Callable[[], httpx.AsyncBaseTransport] | None = None,
     ) -> None:
-        self._http = http
         self._memory = memory or Memory()
         self.ledger = ledger or Ledger()
         self.journal = journal if journal is not None else LeakJournal()
-        self._memory.instance = self._memory.instance or self.journal.instance
-        self.orphans = Orphans(self.journal, self._memory, self.ledger, http)
+        self._executor = Executor(self._memory, self.ledger, self.journal, http)
+        self.orphans = self._executor.orphans
         self._flying: dict[tuple[str, str, str], _Flight] = {}  # by target, probe and URL
         self._gates: dict[str, tuple[int, asyncio.Semaphore]] = {}  # by target, each with its width
-        self._cut = asyncio.Event()
 
     @property
     def in_flight(self) -> int:
-        return sum(not flight.waiting for flight in self._flying.values())
+        return sum(flight.stage is Stage.RUNNING for flight in self._flying.values())
 
     @property
     def tasks(self) -> list[asyncio.Task[ProbeRun]]:
@@ -88,7 +88,7 @@ class Runner:
     def is_running(self, plan: Plan) -> bool:
         """Whether a run of it is under way; one that waits for its turn is not yet."""
         flight = self._flying.get(_route(plan))
-        return flight is not None and not flight.waiting
+        return flight is not None and flight.stage is Stage.RUNNING
 
     def version_of(self, target: Target) -> str | None:
         """The AstrBot version of a target as far as its answers told."""
@@ -106,11 +106,12 @@ class Runner:
     def withdraw(self, wanted: Callable[[Plan], bool] = lambda _: False) -> None:
         """Runs that still wait for their turn do not start, but for those of plans that are `wanted`."""
         for flight in self._flying.values():
-            flight.withdrawn |= not wanted(flight.plan)
+            if flight.stage is Stage.WAITING and not wanted(flight.plan):
+                flight.stage = Stage.WITHDRAWN
 
     def cut(self) -> None:
         """Give up all runs, now and later; their cleanup still happens."""
-        self._cut.set()
+        self._executor.cut()
 
     async def run(self, plan: Plan, total_s: float | None = None) -> ProbeRun:
         """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.
@@ -158,8 +159,8 @@ class Runner:
             return flight.decided.result()
         if flight.task.done():
             return flight.task.result()
-        if flight.waiting:
-            return _skipped(plan, BUSY, f"its turn did not come in {limit_s:g} s")
+        if flight.stage is not Stage.RUNNING:
+            return skipped_run(plan, BUSY, f"its turn did not come in {limit_s:g} s")
         return ProbeRun(
             target=plan.target.name,
             url=plan.target.url,
@@ -170,7 +171,9 @@ class Runner:
         )
 
     def _start(self, plan: Plan, total_s: float | None, finished: Finished | None = None) -> _Flight:
-        flight = _Flight(plan, asyncio.get_running_loop().create_future(), lowered=total_s is not None)
+        flight = _Flight(
+            plan, asyncio.get_running_loop().create_future(), 0.0 if total_s is not None else inf
+        )
 
         async def fly() -> ProbeRun:
             try:
@@ -195,16 +198,15 @@ class Runner:
             async with asyncio.timeout(patience_s):
                 await gate.acquire()
         except TimeoutError:
-            return _skipped(plan, BUSY, f"{plan.target.concurrency} others ran for {patience_s:g} s")
+            return skipped_run(plan, BUSY, f"{plan.target.concurrency} others ran for {patience_s:g} s")
         try:
-            if flight.withdrawn:
-                return _skipped(plan, BUSY, "not wanted any more when its turn came")
-            flight.waiting = False
-            left_s = inf if total_s is None else total_s - (perf_counter() - began)
-            flight.lowered = left_s < plan.limits.total_s
-            if flight.lowered:
-                plan = replace(plan, limits=replace(plan.limits, total_s=left_s))
-            return await self._run(plan, flight.decided.set_result)
+            if flight.stage is Stage.WITHDRAWN:
+                return skipped_run(plan, BUSY, "not wanted any more when its turn came")
+            flight.stage = Stage.RUNNING
+            flight.total_s = inf if total_s is None else total_s - (perf_counter() - began)
+            if flight.total_s < plan.limits.total_s:
+                plan = replace(plan, limits=replace(plan.limits, total_s=flight.total_s))
+            return await self._executor.execute(plan, flight.decided.set_result)
         finally:
             gate.release()
 
@@ -216,174 +218,10 @@ class Runner:
             self._gates[target.name] = (target.concurrency, gate)
         return gate
 
-    async def _run(self, plan: Plan, decided: Finished) -> ProbeRun:
-        started_at, started = time.time(), perf_counter()
-        refusal = self._refusal(plan)
-        if refusal is not None:
-            return _skipped(plan, refusal.cause, refusal.why)
-        context = Context(
-            target=plan.target,
-            probe=plan.probe.name,
-            limits=plan.limits,
-            options={**plan.probe.options, **plan.options},
-            memory=self._memory,
-            journal=self.journal,
-            ledger=self.ledger,
-            http=self._http() if self._http else None,
-        )
-        try:
-            try:
-                verdict, note = await self._ask(plan, context)
-                duration_s = perf_counter() - started - context.record.aside_s
-
-                def so_far(failed: list[str], swept: list[tuple[str, str]]) -> ProbeRun:
-                    run = _report(
-                        context, verdict, note, failed, started_at=started_at, duration_s=duration_s
-                    )
-                    return replace(run, swept=tuple(swept))
-
-                decided(so_far([], []))
-            finally:
-                context.asks.extend(plan.limits.cleanup_s)
-                failed = await self.orphans.clean(context.made)
-            try:
-                reached = verdict is not None and not so_far([], []).unreachable
-                swept = await self.orphans.take_along(context.made) if reached else []
-                context.asks.extend(plan.limits.cleanup_s)
-                if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
-                    await context.made.learn_version()
-            finally:
-                failed += await self.orphans.clean(context.made)
-        finally:
-            await context.asks.close()
-        return so_far(failed, swept)
-
-    def _refusal(self, plan: Plan) -> Refusal | None:
-        """Why the budget forbids this run, which is booked at once when it does not."""
-        if not plan.probe.costs_tokens or plan.missing_scope is not None:
-            return None
-        refusal = self.ledger.refusal(plan.target)
-        if refusal is None:
-            self.ledger.book(plan.target, runs=1)
-        return refusal
-
-    async def _ask(self, plan: Plan, context: Context) -> tuple[Verdict | None, str]:
-        """The probe's verdict; None and why when it does not apply."""
-        missing = plan.missing_scope
-        if missing is not None:
-            return None, f"no key of target {plan.target.name} has the scope {missing}"
-        question = asyncio.ensure_future(_asked(plan, context))
-        cut = asyncio.create_task(self._cut.wait())
-        try:
-            limit_s = plan.limits.total_s + GRACE_S
-            await asyncio.wait({question, cut}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
-            if not question.done():
-                verdict = (
-                    Verdict.failed(Outcome.CLIENT_CANCEL, "given up: the exporter is stopping")
-                    if cut.done()
-                    else Verdict.failed(Outcome.TIMEOUT_TOTAL, f"given up after {plan.limits.total_s:g} s")
-                )
-                question.cancel()
-                await asyncio.wait({question}, timeout=GRACE_S)
-                return verdict, ""
-            return _verdict(question, context), ""
-        except NotApplicable as exc:
-            return None, shown(context.record.mask(str(exc)), DETAIL_CHARS)
-        finally:
-            cut.cancel()
-            question.cancel()
-
 
 def _route(plan: Plan) -> tuple[str, str, str]:
     """What two plans share whose runs are the same: a reload may give a target another URL."""
     return (*plan.place, plan.target.url)
-
-
-def _skipped(plan: Plan, cause: str, why: str) -> ProbeRun:
-    return ProbeRun(
-        target=plan.target.name,
-        url=plan.target.url,
-        probe=plan.probe.name,
-        verdict=None,
-        started_at=time.time(),
-        duration_s=0.0,
-        skipped=cause,
-        note=why,
-    )
-
-
-async def _asked(plan: Plan, context: Context) -> Verdict:
-    try:
-        return await plan.probe.function(context)
-    except SystemExit as exc:  # out of a task it would end the exporter at once
-        return Verdict.failed(ProbeReason.INTERNAL, where(exc))
-
-
-def _verdict(question: "asyncio.Future[Verdict]", context: Context) -> Verdict:
-    try:
-        verdict = question.result()
-    except NotApplicable:
-        raise
-    except ProbeFailed as exc:
-        verdict = exc.verdict
-    except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 (a probe file may raise anything)
-        # The exception's own text may hold anything, so only the debug log gets it, masked.
-        context.log("".join(traceback.format_exception_only(exc)).strip())
-        return Verdict.failed(ProbeReason.INTERNAL, where(exc))
-    wrong = _wrong_with(verdict)
-    return verdict if wrong is None else Verdict.failed(ProbeReason.INTERNAL, f"the probe {wrong}")
-
-
-def _wrong_with(verdict: object) -> str | None:
-    """What the author of a probe has to change; None when there is nothing."""
-    if not isinstance(verdict, Verdict):
-        return f"returned {type(verdict).__name__}, not a Verdict"
-    if not isinstance(verdict.reason, Outcome | ProbeReason):
-        return f"failed for {verdict.reason!r:.50}, which is no Outcome: own words go into `detail`"
-    if not isinstance(verdict.detail, str):
-        return f"gave {type(verdict.detail).__name__} as `detail`, which must be a str"
-    return None
-
-
-def where(error: BaseException) -> str:
-    """An exception without its text: what it is, and the line that raised it."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{type(error).__name__} at {frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-
-
-def _report(
-    context: Context,
-    verdict: Verdict | None,
-    note: str,
-    failed: list[str],
-    *,
-    started_at: float,
-    duration_s: float,
-) -> ProbeRun:
-    """What is known of a run; `failed` are the kinds of what its cleanup could not remove."""
-    if failed and verdict is not None and verdict.ok:
-        verdict = Verdict.failed(ProbeReason.CLEANUP, f"not removed: {', '.join(failed)}")
-    record = context.record
-    return ProbeRun(
-        target=context.target.name,
-        url=context.target.url,
-        probe=context.probe,
-        verdict=replace(verdict, detail=shown(context.record.mask(verdict.detail), DETAIL_CHARS))
-        if verdict
-        else None,
-        started_at=started_at,
-        duration_s=duration_s,
-        turns=tuple(record.turns),
-        calls=tuple(record.calls),
-        command_tokens=dict(record.command_tokens),
-        phases=dict(record.phases),
-        scope_checks=tuple(record.scope_checks),
-        cleanup_failures=tuple(failed),
-        stays=tuple(record.stays),
-        note="; ".join([*([note] if note else []), *record.notes]),
-        log=tuple(record.log),
-        cert_expires_at=context.asks.cert_expires_at,
-    )
 
 
 async def run_once(runner: Runner, plans: Iterable[Plan]) -> list[ProbeRun]:

@@ -9,8 +9,9 @@ from random import Random
 from time import perf_counter
 from typing import Protocol
 
+from astrometer.probing.execution import where
 from astrometer.probing.plan import Plan
-from astrometer.probing.runner import BUSY, PACE, Runner, where
+from astrometer.probing.runner import BUSY, PACE, Runner
 from astrometer.probing.verdict import ProbeReason, ProbeRun, Verdict
 
 JITTER = 0.05  # share of the interval
