@@ -208,6 +208,12 @@ def test_a_sink_that_is_gone_at_the_end_is_an_error_and_no_loss(sim):
         watch.conclude(Sent())
 
 
+@pytest.mark.parametrize("path", ["", "/nope"])
+def test_a_page_that_is_not_there_is_named_by_its_status(sim, path):
+    with pytest.raises(SinkError, match="HTTP 404"):
+        Watch(sim.url + path).begin()
+
+
 def test_a_pause_of_a_second_begins_a_new_burst():
     tokens = Tokens("run-7")
     first = [tokens.next(0.0), tokens.next(0.5)]

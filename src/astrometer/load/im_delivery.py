@@ -157,7 +157,8 @@ class Watch:
             client.run(Request(method="GET", path=path, scope=None), exchange)
         told = exchange.result()
         if not told.outcome.is_ok:
-            raise SinkError(f"{self._url}: {told.detail or told.outcome.value}")
+            status = f"HTTP {told.status}: " if told.status is not None else ""
+            raise SinkError(f"{self._url}: {status}{told.detail or told.outcome.value}")
         try:
             answer = read_json(told.body)
         except ValueError:
