@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from astrometer.api.metric_table import UPLOAD_METRICS
 from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
 from astrometer.outside_text import shown
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_DOWNLOAD_BYTES = 1024 * 1024 * 1024  # of which nothing is kept but the hash
-UPLOAD_METRICS = ("upload_accept", "upload_pace")
 MEGABYTE = 1_000_000
 KIB = 1024
 UPLOAD_LIMITS_BYTES = (64 * KIB, 1024 * KIB, 16 * 1024 * KIB)

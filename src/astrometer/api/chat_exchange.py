@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from astrometer.api.events import AgentStats, ChatEvent, EventKind, parse_event
+from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
 from astrometer.api.outcome import (
     Outcome,
     StreamFacts,
@@ -27,12 +28,6 @@ MAX_ERROR_BODY_BYTES = 64 * 1024
 MAX_ANSWER_CHARS = 4 * 1024 * 1024
 # No answer is that long: a server that sends and sends would fill the memory with what is counted of it.
 MAX_STREAM_BYTES = 64 * 1024 * 1024
-# What a chat that goes well has; a failed one owes it, and counts as infinitely slow in each.
-WHOLE_METRICS = ("accept_time", "gate_wait", "e2e", "e2e_effective", "turn_time", "tail")
-STREAMED_METRICS = (
-    *("ttft", "ttft_text", "ttft_effective", "chunk_gap", "max_gap", "tpot", "server_ttft", "overhead"),
-    *WHOLE_METRICS,
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,7 @@ import json
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Self
 
 from astrometer.api.sentences import find_sentence
 from astrometer.outside_text import read_json, shown
@@ -30,86 +30,59 @@ class Layer(StrEnum):
 
 
 class Outcome(StrEnum):
-    """The closed list. Its values are labels of metrics and keys of `results.json`."""
+    """The closed list, each with its layer. Values are labels of metrics and keys of `results.json`."""
 
-    OK = "ok"
+    layer: Layer
+
+    def __new__(cls, value: str, layer: Layer = Layer.NONE) -> Self:
+        self = str.__new__(cls, value)
+        self._value_ = value
+        self.layer = layer
+        return self
+
+    OK = "ok", Layer.NONE
     # client
-    DROPPED = "dropped"  # an arrival that could not start
-    CLIENT_CANCEL = "client_cancel"
-    CUTOFF = "cutoff"  # the run ended first: right-censored, still counted
+    DROPPED = "dropped", Layer.CLIENT  # an arrival that could not start
+    CLIENT_CANCEL = "client_cancel", Layer.CLIENT
+    CUTOFF = "cutoff", Layer.CLIENT  # the run ended first: right-censored, still counted
     # network
-    DNS = "dns"
-    CONNECT = "connect"
-    TLS = "tls"
-    RESET = "reset"  # the connection broke
-    KEEPALIVE_RACE = "keepalive_race"  # the server closed an idle connection as the request went out
-    TRUNCATED = "truncated"  # the body ended without `end`
+    DNS = "dns", Layer.NETWORK
+    CONNECT = "connect", Layer.NETWORK
+    TLS = "tls", Layer.NETWORK
+    RESET = "reset", Layer.NETWORK  # the connection broke
+    KEEPALIVE_RACE = (
+        "keepalive_race",
+        Layer.NETWORK,
+    )  # an idle connection was closed as the request went out
+    TRUNCATED = "truncated", Layer.SERVER  # the body ended without `end`
     # deadlines
-    TIMEOUT_CONNECT = "timeout_connect"
-    TIMEOUT_FIRST_TOKEN = "timeout_first_token"  # noqa: S105 (an outcome, no password)
-    STALLED = "stalled"  # no content for too long, heartbeats or not
-    TIMEOUT_TOTAL = "timeout_total"
+    TIMEOUT_CONNECT = "timeout_connect", Layer.NETWORK
+    TIMEOUT_FIRST_TOKEN = "timeout_first_token", Layer.UPSTREAM
+    STALLED = "stalled", Layer.UPSTREAM  # no content for too long, heartbeats or not
+    TIMEOUT_TOTAL = "timeout_total", Layer.UPSTREAM
     # HTTP
-    UNAUTHORIZED = "unauthorized"
-    FORBIDDEN = "forbidden"
-    RATE_LIMITED = "rate_limited"
-    CLIENT_ERROR = "client_error"  # any other answer that is neither 2xx nor 5xx
-    SERVER_ERROR = "server_error"
+    UNAUTHORIZED = "unauthorized", Layer.AUTH
+    FORBIDDEN = "forbidden", Layer.AUTH
+    RATE_LIMITED = "rate_limited", Layer.SERVER
+    CLIENT_ERROR = "client_error", Layer.CLIENT  # any other answer that is neither 2xx nor 5xx
+    SERVER_ERROR = "server_error", Layer.SERVER
     # API
-    API_ERROR = "api_error"  # HTTP 200 whose JSON says `status: error`
-    NOT_SSE = "not_sse"
-    STREAM_ERROR = "stream_error"  # an `error` event
-    MALFORMED = "malformed"
+    API_ERROR = "api_error", Layer.SERVER  # HTTP 200 whose JSON says `status: error`
+    NOT_SSE = "not_sse", Layer.SERVER
+    STREAM_ERROR = "stream_error", Layer.SERVER  # an `error` event
+    MALFORMED = "malformed", Layer.SERVER
     # AstrBot's own refusals, all of them normal-looking streams
-    EMPTY_ANSWER = "empty_answer"
-    AGENT_ERROR = "agent_error"
-    LLM_ERROR = "llm_error"
-    NOT_ASKED = "not_asked"  # it ended, and the model was never asked
-    BLOCKED = "blocked"
-    FOLLOW_UP_CAPTURED = "follow_up_captured"
-    CANARY_MISMATCH = "canary_mismatch"
-
-    @property
-    def layer(self) -> Layer:
-        return LAYERS[self]
+    EMPTY_ANSWER = "empty_answer", Layer.UPSTREAM
+    AGENT_ERROR = "agent_error", Layer.SERVER
+    LLM_ERROR = "llm_error", Layer.UPSTREAM
+    NOT_ASKED = "not_asked", Layer.SERVER  # it ended, and the model was never asked
+    BLOCKED = "blocked", Layer.CONTENT
+    FOLLOW_UP_CAPTURED = "follow_up_captured", Layer.CLIENT
+    CANARY_MISMATCH = "canary_mismatch", Layer.CONTENT
 
     @property
     def is_ok(self) -> bool:
         return self is Outcome.OK
-
-
-LAYERS = {
-    Outcome.OK: Layer.NONE,
-    Outcome.DROPPED: Layer.CLIENT,
-    Outcome.CLIENT_CANCEL: Layer.CLIENT,
-    Outcome.CUTOFF: Layer.CLIENT,
-    Outcome.DNS: Layer.NETWORK,
-    Outcome.CONNECT: Layer.NETWORK,
-    Outcome.TLS: Layer.NETWORK,
-    Outcome.RESET: Layer.NETWORK,
-    Outcome.KEEPALIVE_RACE: Layer.NETWORK,
-    Outcome.TRUNCATED: Layer.SERVER,
-    Outcome.TIMEOUT_CONNECT: Layer.NETWORK,
-    Outcome.TIMEOUT_FIRST_TOKEN: Layer.UPSTREAM,
-    Outcome.STALLED: Layer.UPSTREAM,
-    Outcome.TIMEOUT_TOTAL: Layer.UPSTREAM,
-    Outcome.UNAUTHORIZED: Layer.AUTH,
-    Outcome.FORBIDDEN: Layer.AUTH,
-    Outcome.RATE_LIMITED: Layer.SERVER,
-    Outcome.CLIENT_ERROR: Layer.CLIENT,
-    Outcome.SERVER_ERROR: Layer.SERVER,
-    Outcome.API_ERROR: Layer.SERVER,
-    Outcome.NOT_SSE: Layer.SERVER,
-    Outcome.STREAM_ERROR: Layer.SERVER,
-    Outcome.MALFORMED: Layer.SERVER,
-    Outcome.EMPTY_ANSWER: Layer.UPSTREAM,
-    Outcome.AGENT_ERROR: Layer.SERVER,
-    Outcome.LLM_ERROR: Layer.UPSTREAM,
-    Outcome.NOT_ASKED: Layer.SERVER,
-    Outcome.BLOCKED: Layer.CONTENT,
-    Outcome.FOLLOW_UP_CAPTURED: Layer.CLIENT,
-    Outcome.CANARY_MISMATCH: Layer.CONTENT,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

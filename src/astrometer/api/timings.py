@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from astrometer.api.events import AgentStats, ChatEvent, EventKind
+from astrometer.api.metric_table import STREAMED_METRICS
+
+_SINGLE = (*(name for name in STREAMED_METRICS if name != "chunk_gap"), "schedule_lag")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,23 +104,11 @@ class Timings:
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         """Every metric that has a value, by its name in `results.json`; `chunk_gap` may have many."""
-        single = {
-            "accept_time": self.accept_time_s,
-            "gate_wait": self.gate_wait_s,
-            "ttft": self.ttft_s,
-            "ttft_text": self.ttft_text_s,
-            "ttft_effective": self.ttft_effective_s,
-            "max_gap": self.max_gap_s,
-            "e2e": self.e2e_s,
-            "e2e_effective": self.e2e_effective_s,
-            "turn_time": self.turn_time_s,
-            "tail": self.tail_s,
-            "tpot": self.tpot_s,
-            "server_ttft": self.server_ttft_s,
-            "overhead": self.overhead_s,
-            "schedule_lag": self.schedule_lag_s,
-        }
-        values = {name: (value,) for name, value in single.items() if value is not None}
+        values = {}
+        for name in _SINGLE:
+            value = getattr(self, f"{name}_s")
+            if value is not None:
+                values[name] = (value,)
         return {**values, "chunk_gap": self.chunk_gaps_s} if self.chunk_gaps_s else values
 
 

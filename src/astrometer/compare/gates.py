@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from astrometer.api.metric_table import METRICS
 from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
 from astrometer.compare.samples import ALL
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.slo.slo_parser import METRICS
 
 ANY = "any worse"
 SHARES = ("errors", "goodput")

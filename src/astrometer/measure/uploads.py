@@ -12,7 +12,8 @@ what the server does with a file before it says yes.
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.api.call_exchange import MEGABYTE, UPLOAD_LIMITS_BYTES, UPLOAD_METRICS
+from astrometer.api.call_exchange import MEGABYTE, UPLOAD_LIMITS_BYTES
+from astrometer.api.metric_table import UPLOAD_METRICS
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
 

@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from astrometer.api.metric_table import BY_NAME
 from astrometer.api.outcome import Layer, Outcome
 
 
@@ -11,29 +12,6 @@ class Meaning(NamedTuple):
     title: str
     meaning: str
 
-
-METRICS = {
-    "accept_time": Meaning("accept", "send to first event: authentication and session, not the model"),
-    "gate_wait": Meaning("gate wait", "rate limit and session queue in the server"),
-    "ttft": Meaning("TTFT", "send to first model output, text or reasoning"),
-    "ttft_text": Meaning("TTFT (text)", "send to first answer text"),
-    "ttft_effective": Meaning("TTFT effective", "TTFT from the intended arrival"),
-    "chunk_gap": Meaning("chunk gap", "between consecutive pieces of an answer, all pooled"),
-    "max_gap": Meaning("longest gap", "the longest chunk gap of each answer"),
-    "e2e": Meaning("e2e", "send to last model output"),
-    "e2e_effective": Meaning("e2e effective", "e2e from the intended arrival"),
-    "turn_time": Meaning("turn time", "send to the end event"),
-    "tail": Meaning("tail", "last model output to the end event, such as saving the answer"),
-    "tpot": Meaning("time per token", "after the first one, by the server's own count"),
-    "server_ttft": Meaning("server TTFT", "the upstream's first token as the server reports it"),
-    "overhead": Meaning("overhead", "TTFT minus server TTFT: what AstrBot and the network add"),
-    "schedule_lag": Meaning("schedule lag", "the load generator's own lateness"),
-    "duration": Meaning("duration", "a plain call, from send to its whole answer"),
-    "duration_effective": Meaning("duration, effective", "the same from the intended time (open model)"),
-    "upload_accept": Meaning("upload accept", "last byte of an upload's body to the head of the answer"),
-    "upload_pace": Meaning("upload pace", "time per MB of an upload, first byte to answer; 1/throughput"),
-    "delivery": Meaning("delivery", "an IM push, from send to its arrival in the messenger"),
-}
 
 LAYERS = {
     Layer.NONE: "",
@@ -48,7 +26,8 @@ LAYERS = {
 
 def metric(name: str) -> Meaning:
     """The words for a metric; an unknown one (of a later schema) speaks for itself."""
-    return METRICS.get(name, Meaning(name, ""))
+    known = BY_NAME.get(name)
+    return Meaning(name, "") if known is None else Meaning(known.title, known.meaning)
 
 
 def layer(outcome: str) -> str:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from astrometer.api.metric_table import METRICS
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.objectives import ObjectiveResult
-from astrometer.measure.slo.slo_parser import METRICS
 from astrometer.measure.tally import Stats, Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 

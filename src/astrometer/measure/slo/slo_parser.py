@@ -11,31 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from astrometer.api.metric_table import METRICS
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import MIN_SAMPLES
 
-METRICS = (
-    "accept_time",
-    "gate_wait",
-    "ttft",
-    "ttft_text",
-    "ttft_effective",
-    "chunk_gap",
-    "max_gap",
-    "e2e",
-    "e2e_effective",
-    "turn_time",
-    "tail",
-    "tpot",
-    "server_ttft",
-    "overhead",
-    "schedule_lag",
-    "duration",
-    "duration_effective",
-    "upload_accept",
-    "upload_pace",
-    "delivery",
-)
 PERCENTS = tuple(MIN_SAMPLES)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 SHARES = ("errors", "goodput", "stalls", *OUTCOMES)

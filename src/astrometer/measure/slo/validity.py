@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from astrometer.api.metric_table import LAG_SENSITIVE
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.measure.slo.stages import LoadStage
@@ -20,8 +21,6 @@ OBJECTIVE_SHARE = 0.1
 MAX_LOOP_LAG_S = 0.020  # p99
 MAX_CPU = 0.90
 ENOUGH = 0.95  # of the arrivals that were asked for
-# The lag is inside of the effective ones; and a server that is asked in clumps has another TTFT.
-LAG_SENSITIVE = ("ttft", "ttft_text", "ttft_effective", "e2e_effective", "duration_effective")
 
 
 class CauseKind(StrEnum):
