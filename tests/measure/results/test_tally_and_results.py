@@ -55,6 +55,7 @@ def test_started_is_the_sum_of_the_outcomes():
         "excluded": 0,
         "excluded_outcomes": {},
         "resent": 0,
+        "uncounted": 0,
     }
     assert content["verdict"] == "NONE"
 
