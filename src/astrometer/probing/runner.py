@@ -30,7 +30,7 @@ BUSY = "schedule"  # why a run did not start whose turn did not come in time
 Finished = Callable[[ProbeRun], None]
 
 
-class Stage(Enum):
+class RunStage(Enum):
     """Of a run in flight. It waits while as many runs of its target as the config allows are under way."""
 
     WAITING = auto()
@@ -46,7 +46,7 @@ class _Flight:
     decided: asyncio.Future[ProbeRun]
     total_s: float  # what whoever started it gives it; while it waits, 0 for any limit of theirs
     task: asyncio.Task[ProbeRun] = field(init=False)
-    stage: Stage = Stage.WAITING
+    stage: RunStage = RunStage.WAITING
     awaited: bool = False  # somebody gets the whole run from `Runner.run`
 
     def satisfies(self, run: ProbeRun) -> bool:
@@ -78,7 +78,7 @@ class Runner:
 
     @property
     def in_flight(self) -> int:
-        return sum(flight.stage is Stage.RUNNING for flight in self._flying.values())
+        return sum(flight.stage is RunStage.RUNNING for flight in self._flying.values())
 
     @property
     def tasks(self) -> list[asyncio.Task[ProbeRun]]:
@@ -88,7 +88,7 @@ class Runner:
     def is_running(self, plan: Plan) -> bool:
         """Whether a run of it is under way; one that waits for its turn is not yet."""
         flight = self._flying.get(_route(plan))
-        return flight is not None and flight.stage is Stage.RUNNING
+        return flight is not None and flight.stage is RunStage.RUNNING
 
     def version_of(self, target: Target) -> str | None:
         """The AstrBot version of a target as far as its answers told."""
@@ -106,8 +106,8 @@ class Runner:
     def withdraw(self, wanted: Callable[[Plan], bool] = lambda _: False) -> None:
         """Runs that still wait for their turn do not start, but for those of plans that are `wanted`."""
         for flight in self._flying.values():
-            if flight.stage is Stage.WAITING and not wanted(flight.plan):
-                flight.stage = Stage.WITHDRAWN
+            if flight.stage is RunStage.WAITING and not wanted(flight.plan):
+                flight.stage = RunStage.WITHDRAWN
 
     def cut(self) -> None:
         """Give up all runs, now and later; their cleanup still happens."""
@@ -159,7 +159,7 @@ class Runner:
             return flight.decided.result()
         if flight.task.done():
             return flight.task.result()
-        if flight.stage is not Stage.RUNNING:
+        if flight.stage is not RunStage.RUNNING:
             return skipped_run(plan, BUSY, f"its turn did not come in {limit_s:g} s")
         return ProbeRun(
             target=plan.target.name,
@@ -200,9 +200,9 @@ class Runner:
         except TimeoutError:
             return skipped_run(plan, BUSY, f"{plan.target.concurrency} others ran for {patience_s:g} s")
         try:
-            if flight.stage is Stage.WITHDRAWN:
+            if flight.stage is RunStage.WITHDRAWN:
                 return skipped_run(plan, BUSY, "not wanted any more when its turn came")
-            flight.stage = Stage.RUNNING
+            flight.stage = RunStage.RUNNING
             flight.total_s = inf if total_s is None else total_s - (perf_counter() - began)
             if flight.total_s < plan.limits.total_s:
                 plan = replace(plan, limits=replace(plan.limits, total_s=flight.total_s))

@@ -183,7 +183,8 @@ def test_what_began_in_the_warm_up_is_accounted_for_and_not_measured():
     info = RunInfo(scenario="s", url="u", start=NOW, duration_s=30.0, excluded_s=10.0)
     content = build(shipped, info)
     assert content["turns"] == {
-        "started": 3, "outcomes": {"ok": 3}, "excluded": 2, "excluded_outcomes": {"ok": 2}, "resent": 0,
+        "started": 3, "outcomes": {"ok": 3}, "excluded": 2, "excluded_outcomes": {"ok": 2},
+        "resent": 0, "uncounted": 0,
     }  # fmt: skip
     assert content["metrics"]["ttft"]["n"] == 1
     assert content["metrics"]["ttft"]["max"] == pytest.approx(0.2, rel=1e-3)
