@@ -1,16 +1,12 @@
-"""Counting ended exchanges, merging processes, and the results file."""
+"""A merged tally -> the results file, and back."""
 
 import json
-import math
 
-import msgpack
 import pytest
 from causes import kinds, sentences
+from ended_exchanges import INFO, NOW, call, tally_of, turn
 
-from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
-from astrometer.api.timings import Timings
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
 from astrometer.measure.results.document import ResultsError, build
@@ -19,31 +15,6 @@ from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.validity import GeneratorHealth
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
-
-NOW = 1_000_000.0
-
-
-def turn(outcome=Outcome.OK, ttft=0.2, **extra):
-    timings = Timings(
-        t_intended=0.0, t_send=0.0, t_token1=ttft, t_tokenN=ttft + 1, t_terminal=ttft + 1, streamed=True
-    )
-    return ChatTurn(outcome=outcome, timings=timings, **extra)
-
-
-def call(outcome=Outcome.OK, duration=0.05):
-    return CallResult(outcome=outcome, duration_s=duration, bytes_sent=10, bytes_received=20)
-
-
-def tally_of(*finished, goals=None):
-    tally = Tally(goals)
-    for item in finished:
-        operation = "chat" if isinstance(item, ChatTurn) else "configs"
-        tally.started("mixed", operation, NOW)
-        tally.finished("mixed", operation, NOW, item)
-    return tally
-
-
-INFO = RunInfo(scenario="mixed", url="http://h", start=NOW, duration_s=10.0)
 
 
 def test_started_is_the_sum_of_the_outcomes():
@@ -68,55 +39,10 @@ def test_an_exchange_that_was_never_accounted_for_makes_the_run_invalid():
     assert sentences(content) == ["1 exchange(s) started and never accounted for"]
 
 
-def test_shipping_in_parts_loses_nothing_and_order_does_not_matter():
-    whole = tally_of(turn(ttft=0.1), turn(Outcome.TRUNCATED), call(), turn(ttft=0.4, bytes_received=7))
-    parts, source = [], Tally()
-    for item in (turn(ttft=0.1), turn(Outcome.TRUNCATED), call(), turn(ttft=0.4, bytes_received=7)):
-        operation = "chat" if isinstance(item, ChatTurn) else "configs"
-        source.started("mixed", operation, NOW)
-        parts.append(source.take())
-        source.finished("mixed", operation, NOW, item)
-        parts.append(source.take())
-    merged = Tally()
-    for part in reversed(parts):
-        # What Locust does between a worker and its master.
-        wire = msgpack.unpackb(msgpack.packb(part.encode()), strict_map_key=False)
-        merged.merge(Tally.decode(wire))
-    assert build(merged, INFO) == build(whole, INFO)
-    assert merged.in_flight == 0
-    assert source.take().cells == {}
-
-
-def test_a_failure_keeps_its_ttft_apart_and_is_infinitely_slow_among_all_attempts():
-    content = build(tally_of(*[turn() for _ in range(30)], turn(Outcome.STALLED, ttft=0.01)), INFO)
-    assert content["metrics"]["ttft"]["n"] == 30
-    assert content["metrics"]["ttft"]["p50"] == pytest.approx(0.2, rel=1e-3)
-    assert content["metrics_failed"]["ttft"]["n"] == 1
-    everything = content["metrics_all_attempts"]["ttft"]
-    assert (everything["n"], everything["max"]) == (31, "inf")
-
-
-def test_a_failed_read_does_not_count_against_the_ttft_of_chats():
-    total = tally_of(turn(), call(Outcome.SERVER_ERROR)).total()
-    assert total.attempts("ttft").n == 1
-    assert total.attempts("duration").max == math.inf
-
-
 def test_percentiles_of_too_few_samples_are_null_and_histograms_are_inside():
     summary = build(tally_of(turn(), turn()), INFO)["metrics"]["ttft"]
     assert (summary["n"], summary["p50"], summary["p99"]) == (2, None, None)
     assert Histogram.decode(summary["histogram"]).n == 2
-
-
-def test_goodput_wants_every_goal_met_and_counts_all_attempts():
-    tally = tally_of(turn(ttft=0.1), turn(ttft=3.0), turn(Outcome.RESET), call(), goals={"ttft": 2.0})
-    # The plain call owes no TTFT; the slow turn and the failed one are not good.
-    assert build(tally, INFO)["goodput"] == {"good": 2, "per_s": 0.2, "share": 0.5}
-
-
-def test_an_answer_that_owes_a_ttft_and_has_none_is_not_good():
-    timings = Timings(t_intended=0.0, t_send=0.0, t_tokenN=1.0, t_terminal=1.0)
-    assert tally_of(ChatTurn(outcome=Outcome.OK, timings=timings), goals={"ttft": 2.0}).total().good == 0
 
 
 @pytest.mark.parametrize(
@@ -192,29 +118,6 @@ def test_what_began_in_the_warm_up_is_accounted_for_and_not_measured():
     assert content["throughput_per_s"] == pytest.approx(1 / 20)
     assert content["scenarios"]["chat"]["turns"]["excluded"] == 2
     assert sum(step["turns"]["started"] for step in content["timeline"]["steps"]) == 3
-
-
-STREAM_METRICS = ("ttft", "ttft_text", "chunk_gap", "max_gap", "accept_time", "e2e", "tail", "tpot")
-
-
-@pytest.mark.parametrize("metric", STREAM_METRICS)
-def test_failing_improves_no_percentile_of_any_metric(metric):
-    total = tally_of(turn(), turn(Outcome.STALLED), turn(Outcome.TRUNCATED)).total()
-    assert total.attempts(metric).max == math.inf
-    assert total.attempts(metric).n >= 2
-
-
-def test_a_failed_scheduled_call_owes_its_effective_duration():
-    late = CallResult(outcome=Outcome.RESET, duration_s=0.1, t_send=2.0, t_intended=1.0)
-    assert tally_of(late).total().attempts("duration_effective").max == math.inf
-
-
-def test_a_dropped_call_has_measured_nothing_and_owes_no_ttft():
-    dropped = CallResult(outcome=Outcome.DROPPED, duration_s=0.0, t_send=1.0, t_intended=1.0)
-    total = tally_of(dropped).total()
-    assert total.attempts("duration").max == math.inf
-    assert total.attempts("ttft").n == 0
-    assert total.failed == {}
 
 
 def test_a_run_that_measured_nothing_is_invalid():

@@ -1,0 +1,33 @@
+"""Ended exchanges of a run that mixes chats and calls -> a tally."""
+
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.outcome import Outcome
+from astrometer.api.timings import Timings
+from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.tally import Tally
+
+NOW = 1_000_000.0
+
+
+def turn(outcome=Outcome.OK, ttft=0.2, **extra):
+    timings = Timings(
+        t_intended=0.0, t_send=0.0, t_token1=ttft, t_tokenN=ttft + 1, t_terminal=ttft + 1, streamed=True
+    )
+    return ChatTurn(outcome=outcome, timings=timings, **extra)
+
+
+def call(outcome=Outcome.OK, duration=0.05):
+    return CallResult(outcome=outcome, duration_s=duration, bytes_sent=10, bytes_received=20)
+
+
+def tally_of(*finished, goals=None):
+    tally = Tally(goals)
+    for item in finished:
+        operation = "chat" if isinstance(item, ChatTurn) else "configs"
+        tally.started("mixed", operation, NOW)
+        tally.finished("mixed", operation, NOW, item)
+    return tally
+
+
+INFO = RunInfo(scenario="mixed", url="http://h", start=NOW, duration_s=10.0)
