@@ -95,8 +95,12 @@ class Timings:
 
     @property
     def overhead_s(self) -> float | None:
-        """What AstrBot, authentication and the network add to the model's own first token."""
-        return _minus(self.ttft_s, self.server_ttft_s)
+        """What AstrBot, authentication and the network add to the model's own first token.
+
+        None also when the server says that its model took longer than the whole took here.
+        """
+        overhead_s = _minus(self.ttft_s, self.server_ttft_s)
+        return None if overhead_s is None or overhead_s < 0 else overhead_s
 
     @property
     def max_gap_s(self) -> float | None:

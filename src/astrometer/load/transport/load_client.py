@@ -73,11 +73,22 @@ class Request:
         return len(self.body) if isinstance(self.body, bytes) else self.body.length
 
 
-class _Parser(HTTPResponse):
+class AnswerParser(HTTPResponse):
     """geventhttpclient's HTTP parser, off its socket."""
 
     # HTTPResponse's own is a detour for answers to HEAD.
     feed = HTTPResponseParser.feed  # type: ignore[assignment]
+
+    def problem_with(self, data: bytes) -> Broken | None:
+        """Parse what came; empty `data` is the end of the connection."""
+        try:
+            self.feed(data)
+        except HTTPParseError:
+            if data:
+                return Broken(Outcome.MALFORMED, "not HTTP")
+            # A clean end of the connection in the middle of a chunk or before Content-Length.
+            return Broken(Outcome.RESET, "closed in the middle of the answer")
+        return None
 
     def take(self) -> bytes:
         body = bytes(self._body_buffer)
@@ -243,7 +254,7 @@ class Client:
         return sent
 
     def _receive(self, request: Request, exchange: Exchange, *, unsent: bool) -> None:
-        parser = _Parser(request.method)
+        parser = AnswerParser(request.method)
         announced = answered = False
         silent_bytes = 0
         self._socket.settimeout(None)
@@ -268,7 +279,7 @@ class Client:
                 if not (data or answered):
                     raise Unanswered(unsent=unsent)
                 answered = True
-                problem = self._parse(parser, data)
+                problem = parser.problem_with(data)
                 silent_bytes += len(data)
                 if not announced and parser.head_is_complete:
                     announced = True
@@ -292,17 +303,7 @@ class Client:
                 if not data:
                     raise Broken(Outcome.RESET, "closed before an answer")
 
-    def _parse(self, parser: _Parser, data: bytes) -> Broken | None:
-        try:
-            parser.feed(data)
-        except HTTPParseError:
-            if data:
-                return Broken(Outcome.MALFORMED, "not HTTP")
-            # A clean end of the connection in the middle of a chunk or before Content-Length.
-            return Broken(Outcome.RESET, "closed in the middle of the answer")
-        return None
-
-    def _keep(self, parser: _Parser) -> None:
+    def _keep(self, parser: AnswerParser) -> None:
         if parser.should_close():
             self.close()
         else:
