@@ -1,13 +1,17 @@
 """One trust for load and probes, and a reason that tells expired, wrong name and unknown issuer apart."""
 
 import time
+from socket import create_server
 
 import pytest
+from click.testing import CliRunner
 from tls_files import Authority, tls_server
 
 from astrometer.api.outcome import Outcome
+from astrometer.cli import main
 from astrometer.config.loader import load, target_from_options
-from astrometer.config.settings import ConfigError
+from astrometer.config.settings import ConfigError, Target
+from astrometer.load.launch import LoadPlan
 from astrometer.tls import TlsSettings, to_environment
 
 
@@ -108,6 +112,36 @@ def test_a_file_that_cannot_be_used_is_named_before_anything_is_asked(tmp_path, 
     with pytest.raises(ConfigError) as error:
         config(tmp_path, text)
     assert message.format(folder=tmp_path) in str(error.value)
+
+
+def test_a_load_s_child_gets_the_settings_of_its_own_target_alone(tmp_path):
+    authority = Authority(tmp_path)
+    plan = LoadPlan(
+        locustfile=tmp_path / "x.py",
+        target=Target(name="t", url="https://a", tls=TlsSettings(ca_file=authority.file)),
+        users=1,
+        spawn_rate=1.0,
+        duration_s=1.0,
+        stop_timeout_s=1.0,
+        processes=None,
+        slos=(),
+        out=tmp_path,
+        web_port=None,
+    )
+    told = plan.environment({"ASTRBOT_CA_FILE": "other", "ASTRBOT_INSECURE_SKIP_VERIFY": "1", "HOME": "/h"})
+    assert told == {"ASTRBOT_CA_FILE": str(authority.file), "HOME": "/h"}
+
+
+@pytest.mark.parametrize("command", [["clean"], ["doctor", "--timeout", "5"], ["load", "chat", "--yes"]])
+def test_a_certificate_that_nobody_verifies_is_warned_of(command):
+    with create_server(("127.0.0.1", 0)) as free:
+        url = f"https://127.0.0.1:{free.getsockname()[1]}"
+    known = {"ASTRBOT_API_KEY": "abk_x"}
+    skipping = CliRunner().invoke(
+        main, [*command, "--host", url], env={**known, "ASTRBOT_INSECURE_SKIP_VERIFY": "1"}
+    )
+    assert f"WARNING: {url}: its TLS certificate is NOT verified" in skipping.output
+    assert "WARNING" not in CliRunner().invoke(main, [*command, "--host", url], env=known).output
 
 
 def test_settings_of_tls_without_tls_are_refused(tmp_path):
