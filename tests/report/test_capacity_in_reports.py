@@ -285,7 +285,7 @@ def test_the_terminal_shows_every_step_and_the_answer(searched):
 def test_the_page_shows_the_steps_and_charts_against_load(searched, visible):
     html = render_html(searched)
     text = visible(html)
-    assert "Search for the capacity" in text
+    assert "Capacity search" in text
     assert "Goodput against load" in text
     assert "Time to first token against load" in text or "TTFT against load" in text
     assert "event-loop lag p99 30 ms is above 20 ms" in text
@@ -313,4 +313,4 @@ def test_rates_are_shown_as_rates():
 def test_a_run_without_a_search_says_nothing_of_it(passed):
     assert passed["capacity"] is None
     assert "capacity" not in told(passed)
-    assert "Search for the capacity" not in render_html(passed)
+    assert "Capacity search" not in render_html(passed)

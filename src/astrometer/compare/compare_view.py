@@ -276,6 +276,5 @@ def _method(comparison: Comparison) -> str:
         f"Intervals: {CONFIDENCE:.0%} each. Same: the whole interval is within "
         f"±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: ±{comparison.share_margin * 100:g} pp). "
         "Better, worse: the whole interval is beyond it, and no change at all is ruled out after Holm's "
-        "correction for the number of rows. Else: cannot tell. Durations are of all attempts, a failed one "
-        "being infinitely slow."
+        "correction for the number of rows. Else: cannot tell. Failed requests count as infinitely slow."
     )

@@ -19,7 +19,7 @@ _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
 _DAGGER = "†"
 _OF_VERDICT = {"NO_DATA": "too few samples", "INVALID": "was {}, not to be trusted"}
-_JUDGED = "judged on all attempts, a failed one being infinitely slow; the table's times are of ok turns"
+_JUDGED = "Objectives count failed requests as infinitely slow; the table shows successful ones only"
 
 
 def render(results: Mapping[str, Any]) -> RenderableType:
