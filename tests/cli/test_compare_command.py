@@ -67,7 +67,7 @@ def test_what_cannot_be_decided_is_no_pass_unless_that_is_accepted(folder):
 def test_runs_of_another_load_are_refused_and_force_shows_them_without_a_verdict(folder):
     refused = invoke(folder / "same", folder / "other", "--fail-if", "any worse")
     assert refused.exit_code == 3
-    assert "other load: a closed model of 20 users" in " ".join(refused.output.split())
+    assert "different loads: closed model, 20 users" in " ".join(refused.output.split())
     assert "TTFT p50" not in refused.output
     forced = invoke(folder / "same", folder / "other", "--fail-if", "any worse", "--force")
     assert forced.exit_code == 3

@@ -30,7 +30,7 @@ def render_junit(page: Page, *, accept_undecided: bool = False) -> str:
         junit.Case(
             name="the runs can be compared",
             classname=SUITE,
-            message="; ".join(page.reasons) or "nothing speaks against it",
+            message="; ".join(page.reasons) or "no problem found",
             problem="error" if page.reasons else None,
             detail="\n".join(page.reasons),
         ),

@@ -245,7 +245,7 @@ def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if any(tokens.values()):
         given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)
         lines.append(
-            ("tokens", f"{formatting.count(given)} in, {formatting.count(made)} out (as the server counts)")
+            ("tokens", f"{formatting.count(given)} in, {formatting.count(made)} out (counted by the server)")
         )
     if any(bytes_.values()):
         sent, got = bytes_.get("bytes_sent", 0), bytes_.get("bytes_received", 0)

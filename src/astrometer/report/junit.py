@@ -101,7 +101,7 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
     valid = Case(
         name="the run can be trusted",
         classname=f"astrometer.{scenario}",
-        message="; ".join(causes) or "nothing speaks against it",
+        message="; ".join(causes) or "no problem found",
         problem="error" if results["verdict"] == "INVALID" else None,
         detail="\n".join([*causes, *([stopped] if stopped else [])]),
     )

@@ -46,7 +46,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     if not compared:
         return ["Uploads: nothing was downloaded, so no file was compared"]
     said = f"{formatting.count(different)} differed" if different else "all unchanged"
-    return [f"Uploads: {formatting.count(compared)} files compared after download, {said}"]
+    return [f"Uploads: {formatting.plural(compared, 'file')} compared after download, {said}"]
 
 
 def _row(cell: Mapping[str, Any]) -> UploadRow:

@@ -162,7 +162,7 @@ def stage_rows(results: Mapping[str, Any]) -> list[ReportRow]:
 def _load(stage: Mapping[str, Any]) -> str:
     if stage["users"] is None:
         return formatting.rate(stage["rate_per_s"])
-    return f"{formatting.count(stage['users'])} {'user' if stage['users'] == 1 else 'users'}"
+    return formatting.plural(stage["users"], "user")
 
 
 def _span(stage: Mapping[str, Any]) -> str:
@@ -229,8 +229,8 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
     if not peak or not calibrated or peak <= calibrated:
         return []
     warning = (
-        f"Warning: a load process had {formatting.count(peak)} chats at once and was calibrated for "
-        f"{formatting.count(calibrated)}; their times may be those of the load generator. "
+        f"Warning: a load process had {formatting.plural(peak, 'chat')} at once and is calibrated for "
+        f"{formatting.count(calibrated)}; the load generator itself may have slowed them. "
         "Use more --processes, or calibrate again"
     )
     return [warning]
@@ -245,7 +245,7 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     errors = results["generator"].get("user_errors")  # not in older files
     if not errors:
         return lines
-    raised = f"{formatting.count(errors)} exception{'s' if errors > 1 else ''}"
+    raised = formatting.plural(errors, "exception")
     lines.append(f"Warning: the locustfile raised {raised} (see Locust's log); those tasks ended early")
     return lines
 
@@ -264,10 +264,11 @@ def stall_lines(results: Mapping[str, Any]) -> list[str]:
     stalls = results.get("stalls")  # not in older files
     if not stalls or not stalls["turns"]:
         return []
-    turns, streams, n = (formatting.count(stalls[key]) for key in ("turns", "streams", "n"))
+    turns, streams = (formatting.count(stalls[key]) for key in ("turns", "streams"))
+    n = formatting.plural(stalls["n"], "pause")
     longer, total = formatting.duration(results["stall_threshold_s"]), formatting.duration(stalls["total_s"])
     of_all = f"{turns} of {streams} streams ({formatting.share(stalls['share'])})"
-    return [f"Stalls: {of_all} paused for more than {longer}: {n} pauses, {total} in total"]
+    return [f"Stalls: {of_all} paused for more than {longer}: {n}, {total} in total"]
 
 
 def excluded_note(results: Mapping[str, Any]) -> str | None:
@@ -276,7 +277,8 @@ def excluded_note(results: Mapping[str, Any]) -> str | None:
     if not excluded:
         return None
     length = formatting.duration(results["window"]["excluded_s"])
-    return f"First {length} (ramp-up, warm-up) excluded from percentiles: {formatting.count(excluded)} turns"
+    turns = formatting.plural(excluded, "turn")
+    return f"First {length} (ramp-up, warm-up) excluded from percentiles: {turns}"
 
 
 def withheld_note(rows: Sequence[HasPercentiles]) -> str | None:

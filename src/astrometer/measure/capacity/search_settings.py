@@ -22,7 +22,7 @@ _PERCENT = re.compile(r"(\d+(?:\.\d+)?)%", re.ASCII)
 
 
 class SearchError(ValueError):
-    """A search that makes no sense: the place in its text, and the cure."""
+    """A search that cannot be run: what is wrong in its text, and what to write."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,15 +40,17 @@ class SearchSettings:
     def __post_init__(self) -> None:
         """Raises SearchError."""
         if not 0 < self.start <= self.maximum <= 1e6:
-            raise SearchError(f"from {self.start:g} to {self.maximum:g} is no range of loads")
+            raise SearchError(f"from {self.start:g} to {self.maximum:g} is not a range of loads")
         if not self.is_rate and (self.start != int(self.start) or self.maximum != int(self.maximum)):
-            raise SearchError("a number of users is a whole one; write 0.5/s for a rate")
+            raise SearchError("the number of users must be a whole number; write 0.5/s for a rate")
         if not 1 <= self.step_s <= 86400 or not 0 <= self.settle_s <= 86400:
-            raise SearchError("a step takes 1s to 1d, settling no more than 1d")
+            raise SearchError("step must be 1s to 1d, settle at most 1d")
         if not 0.001 <= self.precision <= 0.5:
-            raise SearchError(f"precision {self.precision:.4g} is not within 0.1% and 50%")
+            raise SearchError(f"precision must be between 0.1% and 50%, not {self.precision * 100:.4g}%")
         if not 1 <= self.repeats <= 21 or self.repeats % 2 == 0:
-            raise SearchError(f"repeats {self.repeats}: an odd number up to 21, for there must be a majority")
+            raise SearchError(
+                f"repeats must be an odd number up to 21 (so that there is a majority), not {self.repeats}"
+            )
 
     @classmethod
     def parse(cls, text: str) -> "SearchSettings":
@@ -105,17 +107,17 @@ class SearchSettings:
 def _parse(words: list[str]) -> SearchSettings:
     match = _LEVELS.fullmatch(words[0]) if words else None
     if match is None:
-        raise SearchError("begin with START..MAX, of users (1..500) or of arrivals (1/s..100/s)")
+        raise SearchError("begin with START..MAX, in users (1..500) or arrivals (1/s..100/s)")
     if bool(match[2]) != bool(match[4]):
-        raise SearchError("users and rates (/s) in one search")
+        raise SearchError("users and rates (/s) cannot be mixed")
     given: dict[str, str] = {}
     rest = words[1:]
     while rest:
         name = rest.pop(0)
         if name not in {"step", "settle", "precision", "repeats"} or name in given:
-            raise SearchError(f"do not know what {name!r} means here")
+            raise SearchError(f"unknown word {name!r}")
         if not rest:
-            raise SearchError(f"a value is missing after {name!r}")
+            raise SearchError(f"{name!r} needs a value")
         given[name] = rest.pop(0)
     step_s = _time("step", given.get("step", f"{STEP_S:g}s"))
     return SearchSettings(
@@ -139,13 +141,13 @@ def _time(name: str, text: str) -> float:
 def _share(text: str) -> float:
     match = _PERCENT.fullmatch(text)
     if match is None:
-        raise SearchError(f"precision {text!r} is no share (write 5%)")
+        raise SearchError(f"precision {text!r} is not a percentage (write 5%)")
     return float(match[1]) / 100
 
 
 def _whole(text: str) -> int:
     if not text.isdecimal():
-        raise SearchError(f"repeats {text!r} is no number")
+        raise SearchError(f"repeats {text!r} is not a whole number")
     return int(text)
 
 
