@@ -22,6 +22,7 @@ MEANING = {
     exit_codes.USAGE: "usage: an argument or a setting cannot be used",
     exit_codes.INVALID: "the run cannot be trusted; its causes are printed",
     exit_codes.UNREACHABLE: "the target did not answer",
+    exit_codes.INTERRUPTED: "interrupted: Ctrl-C, SIGTERM, a closed terminal, or No to a question",
 }
 HEAD = """# Commands
 

@@ -54,7 +54,7 @@ class Machine:
         finally:
             self.alive = 0
 
-    def load(self, plan, _environ, interrupted):
+    def load(self, plan, _environ, interrupted, told):  # noqa: ARG002 (launch.run has it)
         self.runs.append((self.serving, plan))
         if self.raising:
             raise self.raising

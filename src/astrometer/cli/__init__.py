@@ -8,6 +8,7 @@ from importlib import import_module
 import click
 
 from astrometer import __version__
+from astrometer.cli import exit_codes
 
 COMMANDS = (
     "demo",
@@ -37,6 +38,13 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"astrometer.cli.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort) as exc:  # click would exit 1: an objective failed
+            click.echo("Interrupted", err=True)
+            raise SystemExit(exit_codes.INTERRUPTED) from exc
+
 
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -46,5 +54,5 @@ def main() -> None:
     """Load tests and uptime probes for AstrBot whose numbers can be trusted.
 
     Exit codes: 0 pass, 1 an objective or a probe failed, 2 usage, 3 the run cannot be trusted,
-    4 target unreachable.
+    4 target unreachable, 130 interrupted.
     """

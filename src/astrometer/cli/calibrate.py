@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer.cli import exit_codes
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
@@ -66,7 +66,6 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
 
     Exit codes: 0, or 3 when no step could be trusted.
     """
-
     from astrometer.load.calibrate import calibration_limit
     from astrometer.load.calibrate.calibration_run import StepFailed
     from astrometer.measure.accuracy import most_streams, too_many
@@ -84,10 +83,15 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
     elif best is not None:
         found = calibration_limit.Allowance(streams=best, gap_s=gap)
         if is_limit or found.widens(calibration_limit.kept()):
-            found.keep()
+            try:
+                found.keep()
+            except OSError as exc:
+                print_problem(
+                    f"{exc.filename}: the calibration cannot be kept ({exc.strerror}); it is only shown"
+                )
     if as_json:
         shown = [as_dict(step) for step in steps]
-        click.echo(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
+        print_rich(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
     else:
         print_rich(table(steps))
         for step in steps:

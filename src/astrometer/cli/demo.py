@@ -30,7 +30,6 @@ SLOS = ("ttft_p95 < 1s", "errors < 1%")
 # A p95 wants 200 answers; a user of the mixed run asks every few seconds, and some do not chat at all.
 USER_SECONDS = 2400
 START_TIMEOUT_S = 30.0
-INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
 
 
 class DemoError(Exception):
@@ -79,11 +78,11 @@ def command(*, duration: float, out: Path, users: int | None) -> None:
         with Interrupts().watched() as interrupts, _simulator(interrupts) as simulated:
             code = _tour(interrupts, simulated, duration_s=duration, users=number, out=out)
     except KeyboardInterrupt:
-        code = INTERRUPTED
+        code = exit_codes.INTERRUPTED
     except DemoError as exc:
         click.echo(f"Error: {exc}", err=True)
         code = exit_codes.UNREACHABLE
-    if code == INTERRUPTED:
+    if code == exit_codes.INTERRUPTED:
         click.echo("Interrupted; the simulator is stopped.", err=True)
     raise SystemExit(code)
 
@@ -102,7 +101,7 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
     _say_command(load)
     load_code = interrupts.run(load, environ_with({"ASTRBOT_API_KEY": simulated.keys["all"]}))
     if interrupts.seen:
-        return INTERRUPTED
+        return exit_codes.INTERRUPTED
     with tempfile.TemporaryDirectory(prefix="astrometer-demo-") as folder:
         settings = Path(folder) / "astrometer.toml"
         settings.write_text(probe_settings(simulated), "utf-8")
@@ -110,7 +109,7 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
         names = {_variable(name): secret for name, secret in simulated.keys.items()}
         probe_code = interrupts.run(["probe", "--once", "--config", str(settings)], environ_with(names))
     if interrupts.seen:
-        return INTERRUPTED
+        return exit_codes.INTERRUPTED
     _conclude(out)
     if load_code == exit_codes.INVALID and (out / document.FILE_NAME).exists():
         causes = "; ".join(cause["sentence"] for cause in document.read(out)["causes"])

@@ -1,17 +1,19 @@
 """What every command that makes a Locust run shares: its target, and the way from a plan to an exit code."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from astrometer.cli import exit_codes, tls_note
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.config import loader
 from astrometer.config.settings import ConfigError, Target
 from astrometer.measure.results import document
+from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 from astrometer.report import write_reports
 from astrometer.units import parse_duration
 
@@ -100,6 +102,10 @@ def go(
             f"no API key for {plan.target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
         )
+    try:
+        try_place(plan.out, "--out")
+    except NoPlaceError as exc:
+        raise click.UsageError(str(exc)) from exc
     confirm.must_be_able_to_ask(plan.target.url, yes=yes)
     tls_note.warn([plan.target])
     if warning:
@@ -120,15 +126,29 @@ def go(
     # What an earlier run left in the directory must not pass for this one's results.
     for stale in (document.FILE_NAME, *write_reports.FILE_NAMES):
         (plan.out / stale).unlink(missing_ok=True)
-    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ)))
+    told: list[bytes] = []
+    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ, told=told.append), b"".join(told)))
 
 
-def _conclude(out: Path, locust_exit_code: int) -> int:
-    """Show and keep the results; the exit code."""
+def keep(measured: Mapping[str, Any], out: Path, *, with_results: bool = False) -> None:
+    """Write the reports, and say where they are. `with_results`: and results.json, which is not there yet."""
+    written: list[Path] = []
+
+    def write(folder: Path) -> None:
+        if with_results or folder != out:
+            document.write(folder, measured)
+        written[:] = [folder / document.FILE_NAME, *write_reports.write(measured, folder)]
+
+    if write_somewhere(out, write, print_problem) is not None:
+        print_rich("\n".join(str(path) for path in written))
+
+
+def _conclude(out: Path, locust_exit_code: int, told: bytes = b"") -> int:
+    """Show and keep the results; the exit code. `told`: the results that Locust could not write."""
     from astrometer.report.table import render
 
     try:
-        measured = document.read(out)
+        measured = document.read_told(told) if told else document.read(out)
     except document.ResultsError:
         log = out / "locust.log"
         # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
@@ -140,6 +160,7 @@ def _conclude(out: Path, locust_exit_code: int) -> int:
         )
         return exit_codes.USAGE if usage else exit_codes.INVALID
     print_rich(render(measured))
-    written = write_reports.write(measured, out)
-    click.echo("\n".join(str(path) for path in (out / document.FILE_NAME, *written)))
+    keep(measured, out, with_results=bool(told))
+    if (measured["stopped"] or {}).get("by") == "interrupted":
+        return exit_codes.INTERRUPTED
     return EXIT_BY_VERDICT[measured["verdict"]]

@@ -21,16 +21,16 @@ from astrometer.cli.compare import (
     gates_of,
 )
 from astrometer.cli.locust_run import Duration, Rate, WholeSeconds
+from astrometer.cli.terminal import print_rich
 from astrometer.compare.gates import Gate, parse_gate
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
+from astrometer.output_files import NoPlaceError, try_place
 
 if TYPE_CHECKING:
     from astrometer.compare.comparable import ComparedRun
     from astrometer.compare.compare_view import ConditionView, Page
     from astrometer.load.launch import LoadPlan
     from astrometer.release.release_plan import ReleasePlan, Role
-
-INTERRUPTED = 130  # as a shell says it: 128 + SIGINT
 
 
 @click.command(short_help="Test a release: candidate against baseline, in sandboxes; one exit code.")
@@ -124,6 +124,10 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     if directory.exists() and any(directory.iterdir()):
         raise click.UsageError(f"--out {directory}: holds something already")
     try:
+        try_place(directory, "--out")
+    except NoPlaceError as exc:
+        raise click.UsageError(str(exc)) from exc
+    try:
         objectives = [item.text for item in parse_objectives(slos)]
         locustfile = bundled.find("locustfiles", scenario)
     except (bundled.NotBundled, ObjectiveError) as exc:
@@ -156,9 +160,12 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     runs = _runs(plan)
     shown = judged(runs, gates or [parse_gate("any worse")], margin, share_margin)
     click.echo()
-    conclude(shown, directory, as_json=False)
-    compare_junit.write_junit(shown, directory / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
-    click.echo(f"every run is in {directory}")
+
+    def write_more(folder: Path) -> None:
+        compare_junit.write_junit(shown, folder / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
+
+    conclude(shown, directory, as_json=False, write_more=write_more)
+    print_rich(f"every run is in {directory}")
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
 
 
@@ -200,7 +207,7 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
         return session.execute(session.prepare())
     except (KeyboardInterrupt, Interrupted) as exc:
         _say(f"Interrupted: the sandboxes are gone; what was measured is in {plan.out}")
-        raise SystemExit(INTERRUPTED) from exc
+        raise SystemExit(exit_codes.INTERRUPTED) from exc
     except ReleaseError as exc:
         _say(f"Error: {exc}")
         raise SystemExit(exit_codes.INVALID) from exc
@@ -217,8 +224,8 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
         raise SystemExit(exit_codes.UNREACHABLE) from exc
 
 
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+def _leave(_number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(exit_codes.INTERRUPTED)
 
 
 def judged(

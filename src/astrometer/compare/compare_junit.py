@@ -7,8 +7,8 @@ that must not be compared every case is an error.
 from pathlib import Path
 
 from astrometer.compare.compare_view import Page
+from astrometer.output_files import write_whole
 from astrometer.report import junit
-from astrometer.report.atomic import write_whole
 
 FILE_NAME = junit.FILE_NAME
 SUITE = "astrometer.release"

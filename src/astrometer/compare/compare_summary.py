@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from astrometer.compare.compare_view import FORCED, Line, Page
-from astrometer.report.atomic import write_whole
+from astrometer.output_files import write_whole
 from astrometer.report.summary import text
 
 FILE_NAME = "summary.md"

@@ -8,12 +8,11 @@ import os
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any, get_args
 
 from astrometer import tls
@@ -22,12 +21,16 @@ from astrometer.config.settings import Target
 from astrometer.load.options import SCOPE_VARIABLES
 from astrometer.load.schedule.profile import Profile
 from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.tethered import Tethered
 
 # What belongs to one target: a child gets its own target's and no others.
 KEY_VARIABLES = (
     *("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values()),
     *tls.VARIABLES.values(),
 )
+
+
+LOCUST = "astrometer.load.locust_process"  # as a module
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,25 +167,27 @@ def run(
     plan: LoadPlan,
     environ: Mapping[str, str] | None = None,
     interrupted: Callable[[], object] = lambda: None,
+    told: Callable[[bytes], object] = lambda _: None,
 ) -> int:
     """Run Locust until its end; returns its exit code. Ctrl-C and SIGTERM end it in order, twice at once.
 
-    `interrupted` is called at each of them, for a caller with more to do than this run.
+    `interrupted` is called at each of them, for a caller with more to do than this run; `told` with results
+    that Locust could not write, as JSON in a line (or with nothing).
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    child = subprocess.Popen(  # noqa: S603 (our own interpreter)
-        [sys.executable, "-m", "locust", *plan.command()],
-        env=plan.environment(os.environ if environ is None else environ),
-        stdin=subprocess.DEVNULL,
-        # In a session of its own, so that Ctrl-C reaches Locust's master alone, and workers through it.
-        start_new_session=True,
-    )
+    # In a session of its own, so that Ctrl-C reaches Locust's master alone, and workers through it.
+    child = Tethered(LOCUST, plan.command(), env=plan.environment(os.environ if environ is None else environ))
+    reader = Thread(target=lambda: told(child.told()), daemon=True)
+    reader.start()
     with _forwarding(child, interrupted):
-        return child.wait()
+        code = child.wait()
+    child.kill_all()  # workers that lag behind: they hold the other end, too
+    reader.join()
+    return code
 
 
 @contextmanager
-def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object]) -> Iterator[None]:
+def _forwarding(child: Tethered, interrupted: Callable[[], object]) -> Iterator[None]:
     asked = 0
 
     def forward(_number: int, _frame: Any) -> None:
@@ -192,7 +197,7 @@ def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object
         if child.poll() is None and asked == 1:
             child.send_signal(signal.SIGTERM)
         elif child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
+            child.kill_all()
 
     # A closed terminal ends the load, unless nohup was asked for.
     heard = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -204,5 +209,5 @@ def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object
         for number, handler in before.items():
             signal.signal(number, handler)
         if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
+            child.kill_all()
             child.wait()

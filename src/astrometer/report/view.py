@@ -330,5 +330,5 @@ def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged
 def _stopped(stop: Mapping[str, Any] | None) -> str:
     if stop is None:
         return ""
-    word = "Aborted" if stop["by"] == "objective" else "Stopped early"
+    word = {"objective": "Aborted", "interrupted": "Interrupted"}.get(stop["by"], "Stopped early")
     return f"{word} after {formatting.duration(stop['at_s'])}: {formatting.plain(stop['sentence'])}"

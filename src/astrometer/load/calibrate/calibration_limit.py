@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -85,7 +86,8 @@ def kept() -> Allowance | None:
 
 def forget() -> None:
     """What was kept is true no longer."""
-    _path().unlink(missing_ok=True)
+    with suppress(OSError):  # a read-only cache keeps an old number, which only warns
+        _path().unlink(missing_ok=True)
 
 
 def _path() -> Path:

@@ -33,6 +33,7 @@ from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Next, judge_window, margin
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import Cause, part_causes, users_not_reached
 
 LOCAL = "local"
@@ -104,6 +105,10 @@ class CapacityShape(LoadTestShape):
         self._begin_anew()
         self._run = run
 
+    @property
+    def is_done(self) -> bool:
+        return self._answer is not None
+
     def note(self, process: str, wire: dict[str, Any]) -> None:
         """A worker's report."""
         self._slots.note(process, wire)
@@ -122,7 +127,10 @@ class CapacityShape(LoadTestShape):
             objectives=self._run.settings.objectives,
             steps=full,
             answer=self._answer
-            or answer(SearchEnd.STOPPED if stop is None else SearchEnd.BUDGET, self._trials),
+            or answer(
+                SearchEnd.BUDGET if stop is not None and stop.by is StopReason.BUDGET else SearchEnd.STOPPED,
+                self._trials,
+            ),
             reason=self._reason or (None if stop is None else stop.sentence),
         )
 
@@ -317,6 +325,11 @@ def attach(environment: Any, run: Run) -> None:
     if isinstance(shape, CapacityShape):
         shape.attach(run)
         run.search = shape.conclude
+
+
+def has_answer(environment: Any) -> bool:
+    """The search has come to its end."""
+    return isinstance(environment.shape_class, CapacityShape) and environment.shape_class.is_done
 
 
 def note(environment: Any, process: str, wire: dict[str, Any]) -> None:
