@@ -111,19 +111,19 @@ TABLE = (
     Metric(
         name="schedule_lag",
         title="schedule lag",
-        meaning="how late the load generator sent",
+        meaning="the load generator's own lateness",
         owner=Owner.NOBODY,
     ),
     Metric(
         name="duration",
         title="duration",
-        meaning="a plain call, send to complete answer",
+        meaning="a plain call, from send to its whole answer",
         owner=Owner.CALL,
     ),
     Metric(
         name="duration_effective",
         title="duration, effective",
-        meaning="duration from the intended arrival (open model)",
+        meaning="the same from the intended time (open model)",
         owner=Owner.CALL,
         lateness_counts=True,
     ),
