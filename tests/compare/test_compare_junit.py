@@ -59,5 +59,5 @@ def test_of_runs_that_cannot_be_compared_every_case_is_an_error(base):
     root = suite(base, make_run("cand", seed=2, users=99), accept_undecided=True)
     assert set(cases(root).values()) == {"error"}
     first, second, *_ = (error.get("message") for error in root.iter("error"))
-    assert "other load" in first
+    assert "different loads" in first
     assert second == "the runs cannot be compared; PASS: met in 1 of 1 runs (0.0 %)"

@@ -115,14 +115,14 @@ OPEN = OpenArrivals(process="poisson", seed=1, rate_per_s=5, expected=150, inten
 @pytest.mark.parametrize(
     ("other", "reason"),
     [
-        ({"scenario": "mixed"}, "other scenario: chat in a, mixed in b"),
-        ({"users": 40}, "other load: a closed model of 20 users in a, a closed model of 40 users in b"),
-        ({"arrivals": OPEN}, "an open model of 5/s (poisson) in b"),
-        ({"profile": "10:1m,50:1m"}, "the shape 10:1m,50:1m in b"),
-        ({"duration_s": 60.0}, "other window: 30 s in a, 60 s in b"),
-        ({"excluded_s": 10.0, "duration_s": 40.0}, "other ramp and warm-up: 0 s in a, 10 s in b"),
-        ({"generator": GeneratorHealth(processes=2)}, "other number of load processes: 1 in a, 2 in b"),
-        ({"kind": "simulator"}, "other kind of target: astrbot in a, simulator in b"),
+        ({"scenario": "mixed"}, "different scenarios: chat in a, mixed in b"),
+        ({"users": 40}, "different loads: closed model, 20 users in a, closed model, 40 users in b"),
+        ({"arrivals": OPEN}, "open model, 5/s (poisson) in b"),
+        ({"profile": "10:1m,50:1m"}, "shape 10:1m,50:1m in b"),
+        ({"duration_s": 60.0}, "different windows: 30 s in a, 60 s in b"),
+        ({"excluded_s": 10.0, "duration_s": 40.0}, "different ramp and warm-up: 0 s in a, 10 s in b"),
+        ({"generator": GeneratorHealth(processes=2)}, "different numbers of load processes: 1 in a, 2 in b"),
+        ({"kind": "simulator"}, "different kinds of target: astrbot in a, simulator in b"),
         ({"generator": GeneratorHealth(loop_lag_p99_s=0.1)}, "b is INVALID: event-loop lag"),
     ],
 )
@@ -136,7 +136,7 @@ def test_a_search_for_the_capacity_is_not_compared():
     search = make_run("b", seed=2)
     search = ComparedRun(name="b", results={**search.results, "capacity": {"end": "converged"}})
     (reason,) = check([make_run("a")], [search]).reasons
-    assert reason == "b is a search for the capacity: its numbers are of many loads together"
+    assert reason == "b is a capacity search: its numbers mix many loads"
 
 
 def test_a_run_is_not_compared_with_itself():
@@ -160,7 +160,7 @@ def test_only_the_arguments_that_differ_are_told_and_never_the_journal():
     cand = ["locust", "-f", "/b/chat.py", "--astrometer-journal", "/home/j", "--users", "20", "--seed=-1"]
     told = check([make_run("a", command=base)], [make_run("b", seed=2, command=[*cand, "--tags", "x", "y"])])
     assert told.notes == (
-        "not the same arguments in a / b: --users 3 / 20, --headless given / –, --tags – / x y",
+        "different arguments in a / b: --users 3 / 20, --headless given / –, --tags – / x y",
     )
 
 

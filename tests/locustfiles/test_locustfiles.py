@@ -1,3 +1,4 @@
+import json
 import re
 import signal
 import subprocess
@@ -275,3 +276,25 @@ def test_a_folder_of_locustfiles_can_be_given(sim):
         env=sim.environment(), capture_output=True, text=True, timeout=30, check=False,
     )  # fmt: skip
     assert {"Chatter", "Sender", "Notifier", "Onlooker"} <= set(done.stdout.split())
+
+
+GOOD = "[t] hi [[ttft=0.05 gap=0.01 tokens=10]]"
+BROKEN = "[t] hi [[ttft=0.05 gap=0.01 tokens=10 drop=3]]"
+UNCOUNTED = "[t] hi [[ttft=0.05 gap=0.01 tokens=10 usage=0]]"
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+@pytest.mark.parametrize(
+    ("prompts", "expected"), [((GOOD, BROKEN), {"ok", "llm_error"}), ((UNCOUNTED,), {"ok"})]
+)
+def test_answers_that_the_model_broke_off_fail_though_an_old_astrbot_hides_it(
+    make_sim, tmp_path, prompts, expected, processes
+):
+    file = tmp_path / "prompts.jsonl"
+    file.write_text("".join(json.dumps({"prompt": prompt}) + "\n" for prompt in prompts))
+    options = ("--prompts", str(file), "--whole-answer-percent", "0", "--stop-timeout", "10", *processes)
+    results, _ = make_sim("4.23.6").locust("chat", *options, out=tmp_path, seconds=6, users=12)
+    turns = results["turns"]
+    assert set(turns["outcomes"]) == expected
+    assert turns["started"] == sum(turns["outcomes"].values())
+    assert turns["uncounted"] == (0 if BROKEN in prompts else turns["started"] - turns["excluded"])

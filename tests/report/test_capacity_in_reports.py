@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from asked_search import asked_search
 from causes import LAG, sentences
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from test_results_are_documented import CELL, documented, paths
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
+from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives
@@ -54,11 +54,11 @@ STEPS = (
 
 
 def made(
-    *, steps=STEPS, end=SearchEnd.CONVERGED, passing=8, failing=9, reason=None, between=("1", "500"),
-    causes=(), objectives=OBJECTIVES, **more,
+    *, steps=STEPS, end=SearchEnd.CONVERGED, passing=8, failing=9, reason=None, search="1..500", causes=(),
+    objectives=OBJECTIVES,
 ):  # fmt: skip
     run = CapacityRun(
-        settings=asked_search(*between, **more),
+        settings=SearchSettings.parse(search),
         objectives=objectives,
         steps=steps,
         answer=SearchAnswer(end=end, passing=passing, failing=failing),
@@ -165,7 +165,7 @@ def test_an_end_that_no_window_bounds_is_open():
 
 def test_a_rate_is_one_of_arrivals_and_says_how_many_exchanges_each_made():
     steps = (window(8, StepVerdict.PASS, n=360), window(9, StepVerdict.FAIL, slow=0.9, n=400))
-    said = told(made(steps=steps, between=("1/s", "500/s"), precision=0.5))
+    said = told(made(steps=steps, search="1/s..500/s precision 50%"))
     assert "The server holds about 4.24 arrivals/s" in said
     assert "at 4 arrivals/s: 3.00 exchanges per arrival, 12.0/s answers" in said
 
@@ -285,7 +285,7 @@ def test_the_terminal_shows_every_step_and_the_answer(searched):
 def test_the_page_shows_the_steps_and_charts_against_load(searched, visible):
     html = render_html(searched)
     text = visible(html)
-    assert "Search for the capacity" in text
+    assert "Capacity search" in text
     assert "Goodput against load" in text
     assert "Time to first token against load" in text or "TTFT against load" in text
     assert "event-loop lag p99 30 ms is above 20 ms" in text
@@ -305,7 +305,7 @@ def test_a_search_without_a_step_is_shown_too():
 
 
 def test_rates_are_shown_as_rates():
-    results = made(between=("1/s", "50/s"))
+    results = made(search="1/s..50/s")
     assert "0.4 arrivals/s passed in 2 of 2 windows, 0.45 arrivals/s failed" in told(results)
     assert results["capacity"]["unit"] == "per_s"
 
@@ -313,4 +313,4 @@ def test_rates_are_shown_as_rates():
 def test_a_run_without_a_search_says_nothing_of_it(passed):
     assert passed["capacity"] is None
     assert "capacity" not in told(passed)
-    assert "Search for the capacity" not in render_html(passed)
+    assert "Capacity search" not in render_html(passed)

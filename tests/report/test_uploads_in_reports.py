@@ -23,12 +23,12 @@ def test_every_size_has_its_row_with_throughput_and_time_to_accept(passed, visib
         for size in ("up to 64 KiB", "up to 1 MiB", "up to 16 MiB", "larger"):
             assert size in shown
         assert "MB/s" in shown
-        assert "no content was compared" in shown
+        assert "no file was compared" in shown
 
 
 @pytest.mark.parametrize(
     ("compared", "different", "said"),
-    [(7, 0, "7 contents compared by download, all came back"), (7, 2, "2 came back different")],
+    [(7, 0, "7 files compared after download, all unchanged"), (7, 2, "2 differed")],
 )
 def test_it_is_said_whether_what_came_back_is_what_was_sent(passed, visible, compared, different, said):
     results = {**passed, "uploads": {**passed["uploads"], "compared": compared, "different": different}}

@@ -111,19 +111,19 @@ TABLE = (
     Metric(
         name="schedule_lag",
         title="schedule lag",
-        meaning="the load generator's own lateness",
+        meaning="how late the load generator sent",
         owner=Owner.NOBODY,
     ),
     Metric(
         name="duration",
         title="duration",
-        meaning="a plain call, from send to its whole answer",
+        meaning="a plain call, send to complete answer",
         owner=Owner.CALL,
     ),
     Metric(
         name="duration_effective",
         title="duration, effective",
-        meaning="the same from the intended time (open model)",
+        meaning="duration from the intended arrival (open model)",
         owner=Owner.CALL,
         lateness_counts=True,
     ),

@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from astrometer import __version__
-from astrometer.suggestion import did_you_mean
+from astrometer.cli import exit_codes
 
 COMMANDS = (
     "demo",
@@ -38,12 +38,12 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"astrometer.cli.{cmd_name}").command
         return command
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
-            raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
-        return super().resolve_command(ctx, args)
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except (KeyboardInterrupt, click.Abort) as exc:  # click would exit 1: an objective failed
+            click.echo("Interrupted", err=True)
+            raise SystemExit(exit_codes.INTERRUPTED) from exc
 
 
 @click.group(
@@ -53,6 +53,6 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Load tests and uptime probes for AstrBot whose numbers can be trusted.
 
-    Exit codes: 0 pass, 1 an objective, a condition or a probe failed, 2 usage, 3 the result cannot be
-    trusted, 4 target unreachable.
+    Exit codes: 0 pass, 1 an objective or a probe failed, 2 usage, 3 the run cannot be trusted,
+    4 target unreachable, 130 interrupted.
     """

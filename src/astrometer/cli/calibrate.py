@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrometer import exit_codes
-from astrometer.cli.options import duration_option
-from astrometer.cli.terminal import print_rich
+from astrometer.cli import exit_codes
+from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,8 +27,18 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 1:
-        raise click.BadParameter(f"{value!r} is not a list of numbers of streams (write 50,200,400)")
+        raise click.BadParameter(f"{value!r} is no list of numbers of streams (write 50,200,400)")
     return numbers
+
+
+def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
+    try:
+        seconds = parse_duration(value)
+    except ValueError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    if seconds <= 0:
+        raise click.BadParameter("must be more than nothing")
+    return seconds
 
 
 @click.command(short_help="How exactly this machine measures, and how many streams it can hold.")
@@ -40,12 +50,14 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
     callback=_streams,
     help="Concurrent streams of each step.",
 )
-@duration_option("--gap", default="20ms", help="Time between events of a stream.")
+@click.option(
+    "--gap", default="20ms", show_default=True, callback=_duration, help="Between events of a stream."
+)
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Load processes.")
-@duration_option("--duration", default="10s", help="Time measured in each step.")
+@click.option("--duration", default="10s", show_default=True, callback=_duration, help="Measured per step.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(streams: list[int], gap: float, processes: int, duration: float, as_json: bool) -> None:
-    """Measure astrometer's own timing error, against a server that knows when it sent what.
+    """Measure the measuring: the load path of every run against a server that knows when it sent what.
 
     The server ("golden") runs in a process of its own, on a core of its own where the system allows that.
     Errors are measured minus true, over everything that happened in the steady part of a step; a step is
@@ -54,7 +66,6 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
 
     Exit codes: 0, or 3 when no step could be trusted.
     """
-
     from astrometer.load.calibrate import calibration_limit
     from astrometer.load.calibrate.calibration_run import StepFailed
     from astrometer.measure.accuracy import most_streams, too_many
@@ -72,10 +83,15 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
     elif best is not None:
         found = calibration_limit.Allowance(streams=best, gap_s=gap)
         if is_limit or found.widens(calibration_limit.kept()):
-            found.keep()
+            try:
+                found.keep()
+            except OSError as exc:
+                print_problem(
+                    f"{exc.filename}: the calibration cannot be kept ({exc.strerror}); it is only shown"
+                )
     if as_json:
         shown = [as_dict(step) for step in steps]
-        click.echo(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
+        print_rich(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
     else:
         print_rich(table(steps))
         for step in steps:

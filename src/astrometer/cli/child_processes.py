@@ -1,12 +1,13 @@
-"""`astrometer` commands as child processes in sessions of their own, and interrupts passed on to them."""
+"""`astrometer` commands as child processes that end with us, and interrupts passed on to them."""
 
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
+
+from astrometer.tethered import Tethered
 
 STOP_TIMEOUT_S = 5.0
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -68,17 +69,9 @@ class Interrupts:
         self._child.send_signal(signal.SIGINT)  # it ends in order, a second one at once
 
 
-def start(
-    arguments: Sequence[str], environ: Mapping[str, str], stdout: int | None = None
-) -> subprocess.Popen[bytes]:
+def start(arguments: Sequence[str], environ: Mapping[str, str], stdout: int | None = None) -> Tethered:
     """Start `astrometer ARGUMENTS` with the interpreter and the package that run this."""
-    return subprocess.Popen(  # noqa: S603 (our own interpreter and package)
-        [sys.executable, "-m", "astrometer", *arguments],
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=stdout,
-        start_new_session=True,
-    )
+    return Tethered("astrometer", arguments, env=environ, stdout=stdout)
 
 
 def environ_with(more: Mapping[str, str]) -> dict[str, str]:

@@ -1,22 +1,49 @@
 """`astrometer compare BASE CAND`: runs of two sides -> what changed, and whether that is allowed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from astrometer import exit_codes
-from astrometer.cli.options import Percentage
-from astrometer.cli.terminal import print_rich
+from astrometer.cli import exit_codes
+from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import Gate, GateError, parse_gate
 from astrometer.measure.results import document
+from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 
 if TYPE_CHECKING:
     from astrometer.compare.compare_view import Page
+
+EXIT_BY_VERDICT = {
+    "PASS": exit_codes.PASS,
+    "NONE": exit_codes.PASS,
+    "FAIL": exit_codes.FAILED,
+    "CANNOT TELL": exit_codes.INVALID,
+    "NOT COMPARABLE": exit_codes.INVALID,
+}
+
+
+class Percentage(click.ParamType[float]):
+    """`5%` or `2pp` -> a share of one."""
+
+    def __init__(self, unit: str) -> None:
+        self.unit = unit
+        self.name = f"N{unit}"
+
+    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = float(value.strip().removesuffix(self.unit)) / 100
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            self.fail(f"{value!r} is not a margin (write 5{self.unit})", param, ctx)
+        return share
 
 
 def gates_of(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[Gate]:
@@ -94,13 +121,15 @@ def command(
     from astrometer.compare.gates import check_scopes, compare_for, evaluate_gates
 
     try:
+        if out is not None:
+            try_place(out, "--out")
         sides = find_runs(base), find_runs(cand)
         with naming_the_damaged([*sides[0], *sides[1]]):
             compared = compare_for(gates, *sides, margin=margin, share_margin=share_margin)
             check_scopes(gates, compared)
             shown = page(compared, evaluate_gates(gates, compared), forced=force)
             conclude(shown, out, as_json=as_json)
-    except (document.ResultsError, GateError) as exc:
+    except (document.ResultsError, GateError, NoPlaceError) as exc:
         raise click.UsageError(str(exc)) from exc
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
 
@@ -156,28 +185,33 @@ def _names(paths: Sequence[Path]) -> list[str]:
     return [str(path.parent if path.name == document.FILE_NAME else path) for path in paths]
 
 
-def conclude(shown: "Page", out: Path | None, *, as_json: bool) -> None:
+def conclude(
+    shown: "Page", out: Path | None, *, as_json: bool, write_more: Callable[[Path], object] = lambda _: None
+) -> None:
     """Print the comparison and write its files."""
     import json
 
     from astrometer.compare import compare_html, compare_json, compare_summary, compare_table
 
     if as_json:
-        click.echo(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
+        print_rich(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
     else:
         print_rich(compare_table.render(shown))
     if out is None:
         return
-    try:
-        compare_html.write_html(shown, out / compare_html.FILE_NAME)
-        compare_json.write_json(shown, out / compare_json.FILE_NAME)
-        compare_summary.write_summary(shown, out / compare_summary.FILE_NAME)
-    except OSError as exc:
-        raise click.UsageError(f"{exc.filename}: cannot be written ({exc.strerror})") from exc
-    click.echo(f"{out / compare_html.FILE_NAME}", err=as_json)
+
+    def write(folder: Path) -> None:
+        compare_html.write_html(shown, folder / compare_html.FILE_NAME)
+        compare_json.write_json(shown, folder / compare_json.FILE_NAME)
+        compare_summary.write_summary(shown, folder / compare_summary.FILE_NAME)
+        write_more(folder)
+
+    place = write_somewhere(out, write, print_problem)
+    if place is not None and not as_json:
+        print_rich(f"{place / compare_html.FILE_NAME}")
 
 
 def exit_code(verdict: str, *, accept_undecided: bool) -> int:
     if verdict == "CANNOT TELL" and accept_undecided:
         return exit_codes.PASS
-    return exit_codes.BY_VERDICT[verdict]
+    return EXIT_BY_VERDICT[verdict]

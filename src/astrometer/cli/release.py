@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from astrometer import bundled, exit_codes
-from astrometer.cli import locust_run
+from astrometer import bundled
+from astrometer.cli import exit_codes
 from astrometer.cli.compare import (
     ACCEPT_OPTION,
     MARGIN_OPTION,
@@ -20,13 +20,11 @@ from astrometer.cli.compare import (
     exit_code,
     gates_of,
 )
-from astrometer.cli.options import Duration, Rate
-from astrometer.cli.run_options import RunCommand, given_of_run, run_options
+from astrometer.cli.locust_run import Duration, Rate, WholeSeconds
+from astrometer.cli.terminal import print_rich
 from astrometer.compare.gates import Gate, parse_gate
-from astrometer.load.option_table import OptionError
-from astrometer.load.options import Settings
-from astrometer.suggestion import did_you_mean
-from astrometer.units import plain_number
+from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
+from astrometer.output_files import NoPlaceError, try_place
 
 if TYPE_CHECKING:
     from astrometer.compare.comparable import ComparedRun
@@ -35,10 +33,7 @@ if TYPE_CHECKING:
     from astrometer.release.release_plan import ReleasePlan, Role
 
 
-DEFAULTS = {"warmup_s": "5s"}
-
-
-@click.command(cls=RunCommand, short_help="Test a release: a candidate against a baseline, in sandboxes.")
+@click.command(short_help="Test a release: candidate against baseline, in sandboxes; one exit code.")
 @click.option(
     "--astrbot", "candidate", required=True, metavar="VERSION|PATH",
     help="The CANDIDATE, which is judged: a version, latest, a wheel or a checkout.",
@@ -47,17 +42,21 @@ DEFAULTS = {"warmup_s": "5s"}
     "--against", "baseline", required=True, metavar="VERSION|PATH",
     help="The BASELINE, which it is compared with.",
 )  # fmt: skip
-@click.option("--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE", help="As for load.")
+@click.option("--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE", help="As of load.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("-u", "--users", type=click.IntRange(1), help="Closed model. [10]")
 @click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second.")
+@click.option("-t", "--duration", type=WholeSeconds(), default="60s", show_default=True, help="Of each run.")
 @click.option(
-    "-t", "--duration", type=Duration(whole=True, positive=True), default="60s", show_default=True,
-    help="Length of each run.",
+    "--warmup", type=Duration(), default="5s", show_default=True, help="After the ramp: not measured."
+)
+@click.option(
+    "--slo", "slos", multiple=True, metavar="EXPR",
+    help="Objective that each run of the candidate has to meet: 'ttft_p95 < 2s'. Repeatable.",
 )  # fmt: skip
 @click.option(
     "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
-    help="As for compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
+    help="As of compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
 )  # fmt: skip
 @MARGIN_OPTION
 @SHARE_MARGIN_OPTION
@@ -75,12 +74,7 @@ DEFAULTS = {"warmup_s": "5s"}
     help="Directory, new or empty. [astrometer-results/release-TIME]",
 )  # fmt: skip
 @click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
-@run_options("release", DEFAULTS)
-@click.pass_context
-def command(
-    ctx: click.Context,
-    /,
-    *,
+def command(  # noqa: PLR0917 (click passes them all by name)
     candidate: str,
     baseline: str,
     scenario: str,
@@ -88,6 +82,8 @@ def command(
     users: int | None,
     rate: float | None,
     duration: float,
+    warmup: float,
+    slos: tuple[str, ...],
     gates: list[Gate],
     margin: float,
     share_margin: float,
@@ -99,7 +95,6 @@ def command(
     tries: int,
     out: Path | None,
     locust_args: tuple[str, ...],
-    **_of_run: Any,
 ) -> None:
     """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
 
@@ -117,25 +112,26 @@ def command(
     from astrometer.targets.script import ModelScript
 
     if users is not None and rate is not None:
-        raise click.UsageError("--users (closed model) cannot be combined with --rate (open model)")
-    given, extra = given_of_run(ctx, locust_args, DEFAULTS)
-    try:
-        settings = Settings.given(given)
-        locustfile = bundled.find("locustfiles", scenario)
-    except (bundled.NotBundled, OptionError) as exc:
-        raise click.UsageError(str(exc)) from exc
-    shape = settings.shape
-    if shape is not None:
-        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "duration"))
-    level = locust_run.UserLevel.of(users, rate)
-    ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, duration)
-    excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
-    given["warmup_s"] = f"{plain_number(excluded_s)}s"
-    if level.rate_unit is not None:
-        given["rate_unit"] = plain_number(level.rate_unit)
+        raise click.UsageError("either --users (closed model) or --rate (open model)")
+    level, unit = launch.users_for(rate) if rate is not None else (users or 10, None)
+    spawn_rate = float(level) if rate is not None else max(1.0, level / 2)
+    excluded = (level - 1) // spawn_rate + warmup
+    if excluded >= duration:
+        raise click.UsageError(
+            f"ramp and warm-up take {excluded:g} s of runs of {duration:g} s: nothing would be measured"
+        )
     directory = out or Path("astrometer-results") / f"release-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     if directory.exists() and any(directory.iterdir()):
         raise click.UsageError(f"--out {directory}: holds something already")
+    try:
+        try_place(directory, "--out")
+    except NoPlaceError as exc:
+        raise click.UsageError(str(exc)) from exc
+    try:
+        objectives = [item.text for item in parse_objectives(slos)]
+        locustfile = bundled.find("locustfiles", scenario)
+    except (bundled.NotBundled, ObjectiveError) as exc:
+        raise click.UsageError(str(exc)) from exc
     plan = planning.ReleasePlan(
         specs={planning.Role.BASELINE: baseline, planning.Role.CANDIDATE: candidate},
         repeat=repeat,
@@ -143,15 +139,17 @@ def command(
             locustfile=locustfile,
             # Of the look at the arguments; each run has its own.
             target=loader.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
-            users=level.users,
-            spawn_rate=level.spawn_rate,
-            duration_s=length_s,
+            users=level,
+            spawn_rate=spawn_rate,
+            warmup_s=excluded,
+            rate_unit=unit,
+            duration_s=duration,
             stop_timeout_s=30.0,
             processes=None,
+            slos=objectives,
             out=directory,
             web_port=None,
-            given=given,
-            extra=extra,
+            extra=locust_args,
         ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
         out=directory,
@@ -159,13 +157,15 @@ def command(
         im_sink=im_sink,
     )
     _look_ahead(plan.load, gates)
-    _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
     runs = _runs(plan)
     shown = judged(runs, gates or [parse_gate("any worse")], margin, share_margin)
     click.echo()
-    conclude(shown, directory, as_json=False)
-    compare_junit.write_junit(shown, directory / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
-    click.echo(f"every run is in {directory}")
+
+    def write_more(folder: Path) -> None:
+        compare_junit.write_junit(shown, folder / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
+
+    conclude(shown, directory, as_json=False, write_more=write_more)
+    print_rich(f"every run is in {directory}")
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
 
 
@@ -179,10 +179,11 @@ def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
     except Refused as exc:
         raise click.UsageError(str(exc)) from exc
     scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
+    scopes |= {f"--slo {text!r}": scope or ALL for text, scope in foreseen.objectives.items()}
     for what, scope in scopes.items():
         if scope not in {ALL, *foreseen.scenarios}:
-            hint = did_you_mean(scope, sorted(foreseen.scenarios))
-            raise click.UsageError(f"{what}: no scenario {scope!r}{hint}")
+            there = ", ".join(sorted(foreseen.scenarios))
+            raise click.UsageError(f"{what}: no scenario {scope!r}; there are {there}")
     if not foreseen.objectives and any(gate.metric == "goodput" for gate in gates):
         raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 
@@ -223,8 +224,8 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
         raise SystemExit(exit_codes.UNREACHABLE) from exc
 
 
-def _leave(number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(128 + number)
+def _leave(_number: int, _: FrameType | None) -> NoReturn:
+    raise SystemExit(exit_codes.INTERRUPTED)
 
 
 def judged(

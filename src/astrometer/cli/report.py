@@ -4,8 +4,9 @@ from pathlib import Path
 
 import click
 
-from astrometer import exit_codes
-from astrometer.cli.terminal import print_rich
+from astrometer.cli import exit_codes
+from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.output_files import write_somewhere
 
 
 @click.command()
@@ -20,15 +21,18 @@ def command(directory: Path) -> None:
     from astrometer.report import table, write_reports
 
     folder = directory if directory.is_dir() else directory.parent
+    written: list[Path] = []
     try:
         results = results_file.read(directory)
         with results_file.following_schema(directory):
-            written = write_reports.write(results, folder)
-            print_rich(table.render(results))
+            rendered = table.render(results)
+            place = write_somewhere(
+                folder, lambda to: written.extend(write_reports.write(results, to)), print_problem
+            )
     except results_file.ResultsError as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exit_codes.USAGE) from exc
-    except OSError as exc:
-        click.echo(f"Error: {exc.filename}: cannot be written ({exc.strerror})", err=True)
-        raise SystemExit(exit_codes.USAGE) from exc
-    click.echo("\n".join(["", "Wrote", *(str(path) for path in written)]))
+    places = "\n".join(str(path) for path in written)
+    print_rich(rendered, *([f"\nWrote\n{places}"] if place is not None else []))
+    if place != folder:
+        raise SystemExit(exit_codes.USAGE)

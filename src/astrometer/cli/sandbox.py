@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from httpx import HTTPError
 
-from astrometer import exit_codes
+from astrometer.cli import exit_codes
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.database import DatabaseError
 from astrometer.targets.sandbox.find_python import NoPythonError
@@ -22,6 +22,7 @@ from astrometer.targets.sandbox.provision import ProvisionError, ProvisionSettin
 from astrometer.targets.sandbox.sandbox_state import SandboxState, states, stop
 from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
+from astrometer.tethered import module_command
 
 STARTING_FAILED = (InstallError, NoPythonError, ChildError, ProvisionError, DatabaseError, HTTPError, OSError)
 
@@ -209,10 +210,9 @@ def _detached(as_json: bool) -> NoReturn:
     arguments = [argument for argument in sys.argv[1:] if argument != "--detach"]
     if not as_json:
         arguments.append("--json")
-    program = "from astrometer.cli import main; main(prog_name='astrometer')"
     with tempfile.TemporaryFile("w+") as said:
         child = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-c", program, *arguments],
+            module_command("astrometer", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,

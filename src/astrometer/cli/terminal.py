@@ -1,21 +1,61 @@
-"""What rich can show -> stdout. Into a pipe or a file no line ends in blanks, so that it can be compared."""
+"""Tables and texts -> stdout, or stderr when a full disk or a closed pipe is behind it; never an exit code.
 
-from typing import TYPE_CHECKING
+Into a pipe or a file no line ends in blanks, so that it can be compared.
+"""
+
+import os
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, TextIO
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
 
-def print_rich(what: "RenderableType") -> None:
-    """As wide as the terminal, and 80 columns elsewhere."""
+def print_rich(*things: "RenderableType") -> None:
+    """As wide as the terminal, and 80 columns elsewhere; a text stays as it is."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            for thing in things:
+                _print(thing, stream)
+            stream.flush()
+        except OSError:
+            _give_up(stream)
+        else:
+            return
+
+
+def print_problem(text: str) -> None:
+    """On standard error."""
+    try:
+        sys.stderr.write(f"Error: {text}\n")
+        sys.stderr.flush()
+    except OSError:
+        _give_up(sys.stderr)
+
+
+def _print(thing: "RenderableType", stream: TextIO) -> None:
     from rich.console import Console
 
-    console = Console(highlight=False)
+    class Patient(Console):
+        def on_broken_pipe(self) -> None:  # rich's own exits with 1
+            raise BrokenPipeError
+
+    if isinstance(thing, str):
+        stream.write(f"{thing}\n")
+        return
+    console = Patient(file=stream, highlight=False)
     if console.is_terminal:
-        console.print(what)
+        console.print(thing)
         return
     with console.capture() as captured:
-        console.print(what)
-    lines = "".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines())
-    console.file.write(lines)
-    console.file.flush()
+        console.print(thing)
+    stream.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
+
+
+def _give_up(stream: TextIO) -> None:
+    """Or Python would try again at its end, and exit with 120."""
+    with suppress(OSError, ValueError):
+        number = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(number, stream.fileno())
+        os.close(number)

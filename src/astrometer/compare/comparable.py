@@ -58,7 +58,7 @@ def check(base: Sequence[ComparedRun], cand: Sequence[ComparedRun]) -> Comparabi
 
 def _unfit(run: ComparedRun) -> list[str]:
     if run.results.get("capacity"):  # not in older files
-        return [f"{run.name} is a search for the capacity: its numbers are of many loads together"]
+        return [f"{run.name} is a capacity search: its numbers mix many loads"]
     if run.results["verdict"] != "INVALID":
         return []
     causes = "; ".join(cause["sentence"] for cause in run.results["causes"])
@@ -94,8 +94,8 @@ def _windows(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
     for run in others:
         one, two = first.results["window"], run.results["window"]
         for key, what, slack_s in (
-            ("duration_s", "other window", 1.0),
-            ("excluded_s", "other ramp and warm-up", 2.0),
+            ("duration_s", "different windows", 1.0),
+            ("excluded_s", "different ramp and warm-up", 2.0),
         ):
             longer = max(one[key], two[key])
             if abs(one[key] - two[key]) > max(slack_s, WINDOW_TOLERANCE * longer):
@@ -106,11 +106,11 @@ def _windows(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
 def _load(results: Mapping[str, Any]) -> str | None:
     arrivals = results.get("arrivals")
     if results.get("profile"):
-        return f"the shape {results['profile']}"
+        return f"shape {results['profile']}"
     if arrivals:
-        return f"an open model of {arrivals['rate_per_s']:g}/s ({arrivals['process']})"
+        return f"open model, {arrivals['rate_per_s']:g}/s ({arrivals['process']})"
     users = results.get("users")
-    return None if users is None else f"a closed model of {users} users"
+    return None if users is None else f"closed model, {users} users"
 
 
 def _arguments(results: Mapping[str, Any]) -> dict[str, str]:
@@ -139,7 +139,7 @@ def _arguments_differ(first: ComparedRun, others: Sequence[ComparedRun]) -> list
             for option in dict.fromkeys([*ours, *theirs])
             if ours.get(option) != theirs.get(option)
         ]
-        return [f"not the same arguments in {first.name} / {run.name}: {', '.join(differ)}"]
+        return [f"different arguments in {first.name} / {run.name}: {', '.join(differ)}"]
     return []
 
 
@@ -153,18 +153,18 @@ def _set_of(names: Iterable[str]) -> str | None:
 
 
 _MUST_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
-    "other scenario": lambda results: str(results["scenario"]),
-    "other load": _load,
-    "other number of load processes": lambda results: str(results["generator"]["processes"]),
-    "other kind of target": lambda results: results["target"].get("kind"),
+    "different scenarios": lambda results: str(results["scenario"]),
+    "different loads": _load,
+    "different numbers of load processes": lambda results: str(results["generator"]["processes"]),
+    "different kinds of target": lambda results: results["target"].get("kind"),
 }
 _SHOULD_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
-    "not the same scenarios ran": lambda results: _set_of(results["scenarios"]),
-    "not the same machine or platform": lambda results: results["environment"].get("platform"),
-    "not the same astrometer": lambda results: results["environment"].get("astrometer"),
-    "not the same Locust": lambda results: results["environment"].get("locust"),
-    "not the same Python": lambda results: results["environment"].get("python"),
-    "not the same objectives, so goodput is left out": lambda results: (
+    "different scenarios ran": lambda results: _set_of(results["scenarios"]),
+    "different machines or platforms": lambda results: results["environment"].get("platform"),
+    "different versions of astrometer": lambda results: results["environment"].get("astrometer"),
+    "different versions of Locust": lambda results: results["environment"].get("locust"),
+    "different versions of Python": lambda results: results["environment"].get("python"),
+    "different objectives, so goodput is left out": lambda results: (
         _set_of(item["text"] for item in results["objectives"]) or "none"
     ),
 }

@@ -8,8 +8,8 @@ from markupsafe import Markup
 from astrometer import __version__
 from astrometer.compare import compare_charts
 from astrometer.compare.compare_view import FORCED, Page
+from astrometer.output_files import write_whole
 from astrometer.report import formatting
-from astrometer.report.atomic import write_whole
 from astrometer.report.html import environment, style
 
 FILE_NAME = "compare.html"

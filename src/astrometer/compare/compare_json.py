@@ -9,7 +9,7 @@ from astrometer.compare.change_verdict import ChangeRow
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.compare_view import Page
 from astrometer.measure.wilson import Interval
-from astrometer.report.atomic import write_whole
+from astrometer.output_files import write_whole
 
 FILE_NAME = "compare.json"
 SCHEMA_VERSION = 1

@@ -7,8 +7,8 @@ that must not be compared every case is an error.
 from pathlib import Path
 
 from astrometer.compare.compare_view import Page
+from astrometer.output_files import write_whole
 from astrometer.report import junit
-from astrometer.report.atomic import write_whole
 
 FILE_NAME = junit.FILE_NAME
 SUITE = "astrometer.release"
@@ -30,7 +30,7 @@ def render_junit(page: Page, *, accept_undecided: bool = False) -> str:
         junit.Case(
             name="the runs can be compared",
             classname=SUITE,
-            message="; ".join(page.reasons) or "nothing speaks against it",
+            message="; ".join(page.reasons) or "no problem found",
             problem="error" if page.reasons else None,
             detail="\n".join(page.reasons),
         ),

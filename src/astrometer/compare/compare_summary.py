@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from astrometer.compare.compare_view import FORCED, Line, Page
-from astrometer.report.atomic import write_whole
+from astrometer.output_files import write_whole
 from astrometer.report.summary import text
 
 FILE_NAME = "summary.md"
@@ -41,7 +41,7 @@ def render_summary(page: Page) -> str:
         ]
         lines.append("")
     if not page.reasons or page.forced:
-        lines += [f"Of {len(page.comparison.rows)} metrics: {page.counts}.", ""]
+        lines += [f"{len(page.comparison.rows)} metrics: {page.counts}.", ""]
         for scope, group in page.groups[: MAX_SCENARIOS + 1]:
             lines += _table(scope if len(page.groups) > 1 else "metric", group)
         left_out = len(page.groups) - MAX_SCENARIOS - 1

@@ -28,9 +28,7 @@ def render(page: Page) -> RenderableType:
             changed = tuple(line for line in lines if line.verdict in {"better", "worse"})
             parts += [Text(), _table(f"in {scope}", changed)] if changed else []
         if scenarios:
-            parts += [
-                Text("Of single scenarios only what is better or worse; the page of --out has all.", "dim")
-            ]
+            parts += [Text("Single scenarios: only what is better or worse. --out writes all rows.", "dim")]
         parts.append(Text(page.method, style="dim"))
     parts += [Text(note, style="dim") for note in page.notes]
     parts += [Text(), *_verdict(page)]
@@ -64,7 +62,10 @@ def _table(first: str, lines: tuple[Line, ...]) -> Table:
             Text.assemble(line.base, "\n", (f"n {line.base_n}", "dim")),
             Text.assemble(line.cand, "\n", (f"n {line.cand_n}", "dim")),
             Text.assemble((line.change, "bold"), "\n", (line.interval, "dim")),
-            Text(line.verdict, style=_VERDICT_STYLES[line.verdict]),
+            Text.assemble(
+                (line.verdict, _VERDICT_STYLES[line.verdict]),
+                *(("\n", (line.why, "dim")) if line.why else ()),
+            ),
         )
     return table
 
@@ -79,7 +80,7 @@ def _verdict(page: Page) -> list[RenderableType]:
     if page.forced:
         lines.append(Text(FORCED, style="yellow"))
     if not page.reasons or page.forced:
-        lines.append(Text(f"of {len(page.comparison.rows)} metrics: {page.counts}"))
+        lines.append(Text(f"{len(page.comparison.rows)} metrics: {page.counts}"))
     for check in page.checks:
         mark, colour = _MARKS[check.verdict]
         lines.append(_hanging(Text(mark, style=colour), Text.assemble(check.text, (f"  {check.why}", "dim"))))

@@ -14,20 +14,20 @@ from astrometer.measure.wilson import Interval
 from astrometer.report import formatting, glossary
 
 SENTENCES = {
-    "PASS": "No condition for failure came true.",
-    "FAIL": "The candidate must not pass.",
-    "CANNOT TELL": "What was measured does not decide every condition. More or longer runs may.",
+    "PASS": "No condition came true.",
+    "FAIL": "At least one condition failed.",
+    "CANNOT TELL": "Not every condition can be decided from these runs. More or longer runs may help.",
     "NONE": "No condition was set, so nothing was judged.",
-    "NOT COMPARABLE": "The difference between these runs is not one between the servers.",
+    "NOT COMPARABLE": "These runs differ in more than the server.",
 }
-FORCED = "Compared all the same, as --force was given; no verdict below counts."
+FORCED = "Shown because of --force; no verdict below counts."
 SINGLE_RUNS = (
-    "One run on each side: the intervals hold for this pair of runs only. What changes from run to run on "
-    "the same server is not in them; repeat the runs to know it."
+    "One run per side: the intervals hold for this pair of runs only. "
+    "Repeat the runs to learn how much runs of the same server differ."
 )
 _WORDS = {
-    "errors": ("errors", "exchanges that did not end ok"),
-    "goodput": ("goodput", "ok and within goals"),
+    "errors": ("errors", "exchanges that failed"),
+    "goodput": ("goodput", "successful and within every objective"),
 }
 ORDER = (ChangeVerdict.WORSE, ChangeVerdict.BETTER, ChangeVerdict.SAME, ChangeVerdict.CANNOT_TELL)
 
@@ -226,7 +226,10 @@ def _side(role: str, runs: Sequence[ComparedRun]) -> SideView:
         ("window", ", ".join(dict.fromkeys(formatting.duration(r["window"]["duration_s"]) for r in results))),
         ("load", ", ".join(dict.fromkeys(formatting.load(item) for item in results))),
         ("exchanges", f"{formatting.count(ok)} of {formatting.count(total)} ok, after the ramp"),
-        ("ok per second", " · ".join(formatting.rate(value) for value in rate) or formatting.WITHHELD),
+        (
+            "successful per second",
+            " · ".join(formatting.rate(value) for value in rate) or formatting.WITHHELD,
+        ),
         ("target", ", ".join(dict.fromkeys(formatting.plain(item["target"]["url"]) for item in results))),
     )
     return SideView(role=role, version=f"AstrBot {', '.join(versions)}", facts=facts)
@@ -273,9 +276,9 @@ def _subject(comparison: Comparison) -> str:
 
 def _method(comparison: Comparison) -> str:
     return (
-        f"Intervals: {CONFIDENCE:.0%} each. Same: the whole interval is within "
-        f"±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: ±{comparison.share_margin * 100:g} pp). "
-        "Better, worse: the whole interval is beyond it, and no change at all is ruled out after Holm's "
-        "correction for the number of rows. Else: cannot tell. Durations are of all attempts, a failed one "
-        "being infinitely slow."
+        f"Margin: ±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: "
+        f"±{comparison.share_margin * 100:g} pp), or the limit of a condition where that is narrower. "
+        f"Same: the whole {CONFIDENCE * 100:.0f} % interval is within the margin. Better, worse: the whole "
+        "interval is beyond it, and not by chance (Holm's correction for the number of rows). "
+        "Cannot tell: everything else. Failed requests count as infinitely slow."
     )

@@ -170,7 +170,7 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
 
     rows = comparison.rows
     unknown = [row for row in rows if row.verdict is ChangeVerdict.CANNOT_TELL]
-    told = f"cannot tell of {len(unknown)} of {len(rows)}"
+    told = f"{len(unknown)} of {len(rows)} rows cannot be told"
     if worse := [row for row in rows if row.verdict is ChangeVerdict.WORSE]:
         return result(GateVerdict.FAIL, f"worse: {_names(worse)}")
     if lost := [row for row in rows if row.lost]:
@@ -181,7 +181,7 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
         return result(GateVerdict.UNDECIDED, f"may be worse: {_names(doubtful)}; {told}")
     if all(row.is_share or row.verdict is ChangeVerdict.CANNOT_TELL for row in headline):
         return result(GateVerdict.UNDECIDED, f"no duration can be told; {told}")
-    return result(GateVerdict.PASS, f"none is shown to be worse; {told}")
+    return result(GateVerdict.PASS, f"no row is worse; {told}")
 
 
 def _one(gate: Gate, comparison: Comparison) -> GateResult:

@@ -9,6 +9,7 @@ from typing import Any
 
 import gevent
 
+from astrometer.load import generator_limits
 from astrometer.load.calibrate import calibration_limit
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, GeneratorHealth
@@ -43,6 +44,7 @@ class HealthMonitor:
         self.stop()
         self._judged_from = time.perf_counter() + after_s
         self.lag, self.cpu_max = Histogram(), None
+        generator_limits.reached.take()  # of an earlier test
         self._marks = deque([(time.perf_counter(), time.process_time())])
         self._streams_peak = self._streams
         kept = calibration_limit.kept()
@@ -65,6 +67,7 @@ class HealthMonitor:
             "cpu_max": self.cpu_max,
             "streams_peak": self._streams_peak,
             "streams_calibrated": self._calibrated,
+            "exhausted": generator_limits.reached.take(),
         }
 
     @contextmanager
@@ -131,6 +134,7 @@ class ProcessHealth:
     cpu_max: float | None = None
     streams_peak: int | None = None
     streams_calibrated: int | None = None
+    exhausted: set[str] = field(default_factory=set)
     stage_lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
 
     @property
@@ -146,6 +150,7 @@ class ProcessHealth:
             self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
         self.streams_peak = max(wire["streams_peak"], self.streams_peak or 0)
         self.streams_calibrated = wire["streams_calibrated"]
+        self.exhausted.update(wire["exhausted"])
 
 
 def worst_stage_lag(processes: Iterable[ProcessHealth], number: int) -> float | None:
@@ -180,6 +185,7 @@ def worst(
         schedule_lag_limit_s=schedule_lag_limit_s,
         streams_peak=strained.streams_peak if strained is not None else None,
         streams_calibrated=strained.streams_calibrated if strained is not None else None,
+        exhausted=tuple(sorted({name for process in known for name in process.exhausted})),
         lost_workers=lost_workers,
         lost_from_s=lost_from_s,
     )

@@ -2,18 +2,17 @@
 
 import json
 import subprocess
-import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from astrometer.load.launch import LoadPlan
+from astrometer.load.launch import LOCUST, LoadPlan
+from astrometer.tethered import Tethered
 
 # Behind everything else, where they win.
 TIMEOUT_S = 60.0
 MARK = '{"scenarios":'  # how the answer begins
-OURS = "astrometer: "  # how a refusal of the plugin begins
 _NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--logfile", "")
 
 
@@ -23,15 +22,10 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreseen:
-    """What a run will have. `objectives`: the text of each -> its scenario, None: the whole run.
-
-    `asks_model`: the share of users whose turns cost tokens; `notes`: what a person should know of its users.
-    """
+    """What a run will have. `objectives`: the text of each -> its scenario, None of the whole."""
 
     scenarios: frozenset[str]
     objectives: Mapping[str, str | None]
-    asks_model: float = 1.0
-    notes: Sequence[str] = ()
 
 
 def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
@@ -39,28 +33,30 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
     with tempfile.TemporaryDirectory() as scratch:
         asked = replace(plan, out=Path(scratch), extra=(*plan.extra, *_NO_RUN))
         try:
-            done = subprocess.run(  # noqa: S603 (our own interpreter)
-                [sys.executable, "-m", "locust", *asked.command()],
-                env=asked.environment(environ),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=TIMEOUT_S,
-            )
+            out, err = _said(asked, environ)
         except subprocess.TimeoutExpired as exc:
             raise Refused(f"Locust has not read the locustfile after {TIMEOUT_S:g} s") from exc
     try:
         # A locustfile may print what it likes, before and after.
-        told = next(json.loads(line) for line in done.stdout.splitlines() if line.startswith(MARK))
-        return Foreseen(
-            scenarios=frozenset(told["scenarios"]),
-            objectives=told["objectives"],
-            asks_model=told["asks_model"],
-            notes=tuple(told["notes"]),
-        )
+        told = next(json.loads(line) for line in out.splitlines() if line.startswith(MARK))
+        return Foreseen(scenarios=frozenset(told["scenarios"]), objectives=told["objectives"])
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
-        said = done.stderr.strip()[-2000:] or "it begins no run with them"
-        if said.startswith(OURS):
-            raise Refused(said.removeprefix(OURS)) from exc
+        said = err.strip()[-2000:] or "it begins no run with them"
         raise Refused(f"Locust refuses these arguments: {said}") from exc
+
+
+def _said(plan: LoadPlan, environ: Mapping[str, str]) -> tuple[str, str]:
+    """Standard output and error. Raises subprocess.TimeoutExpired."""
+    child = Tethered(
+        LOCUST,
+        plan.command(),
+        env=plan.environment(environ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    with child:
+        try:
+            out, err = child.communicate(timeout=TIMEOUT_S)
+        finally:
+            child.kill_all()
+    return out.decode("utf-8", "replace"), err.decode("utf-8", "replace")

@@ -8,19 +8,20 @@ import os
 import shlex
 import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
+from threading import Thread
 from typing import Any, get_args
 
 from astrometer import tls
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Target
-from astrometer.load.options import SCOPE_VARIABLES, Settings, arguments
+from astrometer.load.options import SCOPE_VARIABLES
+from astrometer.load.schedule.profile import Profile
+from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.tethered import Tethered
 
 # What belongs to one target: a child gets its own target's and no others.
 KEY_VARIABLES = (
@@ -29,13 +30,12 @@ KEY_VARIABLES = (
 )
 
 
+LOCUST = "astrometer.load.locust_process"  # as a module
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """What to run. Times in seconds; `duration_s` None: until stopped by hand.
-
-    `given`: options of the run, by the names of `Settings`' fields. With a shape or a search among them,
-    users, spawn rate and duration say nothing.
-    """
+    """What to run. Times in seconds; `duration_s` None: until stopped by hand."""
 
     locustfile: Path
     target: Target
@@ -44,18 +44,20 @@ class LoadPlan:
     duration_s: float | None
     stop_timeout_s: float
     processes: int | None
+    slos: Sequence[str]
     out: Path
     web_port: int | None  # None: no web UI
-    given: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    warmup_s: float = 0.0
+    rate_unit: float | None = None  # open model: arrivals per second of each user
+    arrivals: str = "poisson"
+    shape: Profile | None = None  # instead of users, spawn rate and duration
+    search: SearchSettings | None = None  # the same
+    abort_after_s: float | None = None  # end the run when an objective is not met, so long after the warm-up
+    budget_tokens: int | None = None
+    stall_threshold_s: float | None = None  # None: as Locust's argument says
+    username: str | None = None  # one for all users, whose sessions can be deleted
+    journal: Path | None = None
     extra: Sequence[str] = ()
-
-    @property
-    def settings(self) -> Settings:
-        """Of the run. Raises OptionError."""
-        return Settings.given(self.given)
-
-    def with_given(self, **more: Any) -> "LoadPlan":
-        return replace(self, given={**self.given, **more})
 
     def command(self) -> list[str]:
         """The arguments of `locust`."""
@@ -67,11 +69,29 @@ class LoadPlan:
             *self._amount(),
             *("--stop-timeout", f"{self.stop_timeout_s:.0f}"),  # Locust knows no fractions
             *self._processes(),
+            *(("--warmup", _seconds(self.warmup_s)) if self.warmup_s else ()),
+            *self._open_model(),
+            *(
+                ("--stall-threshold", _seconds(self.stall_threshold_s))
+                if self.stall_threshold_s is not None
+                else ()
+            ),
             *ui,
-            *arguments({**self.given, "out": self.out, "progress": True}),
+            *self._limits(),
+            *(part for slo in self.slos for part in ("--slo", slo)),
+            *("--astrometer-out", str(self.out), "--astrometer-progress"),
             # The verdict is in results.json; a failed request alone is none.
             *("--only-summary", "--exit-code-on-error", "0", "--logfile", str(self.out / "locust.log")),
             *self.extra,
+        ]
+
+    def _limits(self) -> list[str]:
+        """What ends the run early, and what is noted of its names."""
+        return [
+            *(("--abort-on-fail", _seconds(self.abort_after_s)) if self.abort_after_s is not None else ()),
+            *(("--budget-tokens", str(self.budget_tokens)) if self.budget_tokens else ()),
+            *(("--run-username", self.username) if self.username else ()),
+            *(("--astrometer-journal", str(self.journal)) if self.journal else ()),
         ]
 
     def _processes(self) -> list[str]:
@@ -85,10 +105,21 @@ class LoadPlan:
         ]
 
     def _amount(self) -> list[str]:
-        if self.given.get("searches") or self.given.get("shape"):
-            return []
+        if self.search is not None:
+            return ["--capacity", str(self.search)]
+        if self.shape is not None:
+            return ["--shape", str(self.shape)]
         seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:.0f}s"]
         return ["--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}", *seconds]
+
+    def _open_model(self) -> list[str]:
+        if self.search is not None:
+            return ["--arrivals", self.arrivals] if self.search.is_rate else []
+        if self.shape is not None:
+            return ["--arrivals", self.arrivals] if self.shape.is_rate else []
+        if self.rate_unit is None:
+            return []
+        return ["--rate-unit", f"{self.rate_unit:g}", "--arrivals", self.arrivals]
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The child's environment: the caller's, with the target's keys instead of any others."""
@@ -105,6 +136,11 @@ class LoadPlan:
     def shell(self) -> str:
         """The same for a person to type, without the key."""
         return shlex.join(["locust", *self.command()])
+
+
+def _seconds(value: float) -> str:
+    """To the millisecond, without an exponent."""
+    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def _free_port() -> int:
@@ -131,25 +167,27 @@ def run(
     plan: LoadPlan,
     environ: Mapping[str, str] | None = None,
     interrupted: Callable[[], object] = lambda: None,
+    told: Callable[[bytes], object] = lambda _: None,
 ) -> int:
     """Run Locust until its end; returns its exit code. Ctrl-C and SIGTERM end it in order, twice at once.
 
-    `interrupted` is called at each of them, for a caller with more to do than this run.
+    `interrupted` is called at each of them, for a caller with more to do than this run; `told` with results
+    that Locust could not write, as JSON in a line (or with nothing).
     """
     plan.out.mkdir(parents=True, exist_ok=True)
-    child = subprocess.Popen(  # noqa: S603 (our own interpreter)
-        [sys.executable, "-m", "locust", *plan.command()],
-        env=plan.environment(os.environ if environ is None else environ),
-        stdin=subprocess.DEVNULL,
-        # In a session of its own, so that Ctrl-C reaches Locust's master alone, and workers through it.
-        start_new_session=True,
-    )
+    # In a session of its own, so that Ctrl-C reaches Locust's master alone, and workers through it.
+    child = Tethered(LOCUST, plan.command(), env=plan.environment(os.environ if environ is None else environ))
+    reader = Thread(target=lambda: told(child.told()), daemon=True)
+    reader.start()
     with _forwarding(child, interrupted):
-        return child.wait()
+        code = child.wait()
+    child.kill_all()  # workers that lag behind: they hold the other end, too
+    reader.join()
+    return code
 
 
 @contextmanager
-def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object]) -> Iterator[None]:
+def _forwarding(child: Tethered, interrupted: Callable[[], object]) -> Iterator[None]:
     asked = 0
 
     def forward(_number: int, _frame: Any) -> None:
@@ -159,7 +197,7 @@ def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object
         if child.poll() is None and asked == 1:
             child.send_signal(signal.SIGTERM)
         elif child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
+            child.kill_all()
 
     # A closed terminal ends the load, unless nohup was asked for.
     heard = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
@@ -171,5 +209,5 @@ def _forwarding(child: subprocess.Popen[bytes], interrupted: Callable[[], object
         for number, handler in before.items():
             signal.signal(number, handler)
         if child.poll() is None:
-            os.killpg(child.pid, signal.SIGKILL)
+            child.kill_all()
             child.wait()

@@ -129,7 +129,9 @@ class Examination:
         found = await ask_version(ctx) if key is not None else None
         if found is None:
             line = f"{family}, by {'its' if document.outcome.is_ok else 'the lack of an'} openapi.json"
-            self._add("version", CheckState.WARN, line, "exactly only with a key that may chat (/help tells)")
+            self._add(
+                "version", CheckState.WARN, line, "for the exact version use a key that may chat (/help)"
+            )
             return
         try:
             known = MEASURED[0] <= parse_version(found) < MEASURED[1]
@@ -156,16 +158,16 @@ class Examination:
 
     def _rate_limit(self, turn: ChatTurn) -> None:
         waited_s = turn.timings.gate_wait_s
-        rule = "AstrBot's default: 30 messages a minute per session, more wait silently; no key can read it"
+        rule = "AstrBot's default: 30 messages a minute per session, others wait; a key cannot read it"
         if waited_s is not None and waited_s > GATE_IS_SLOW_S:
             line = f"a new session waited {format_duration(waited_s)} before the model was asked"
             self._add("rate limit", CheckState.WARN, line, "look at platform_settings.rate_limit in AstrBot")
         elif turn.outcome is Outcome.NOT_ASKED:
-            line = f"the question vanished, as with the strategy discard. {rule}"
+            line = f"the question was discarded. {rule}"
             self._add("rate limit", CheckState.WARN, line, "look at platform_settings.rate_limit in AstrBot")
         else:
-            gate = "" if waited_s is None else f" (waited {format_duration(waited_s)} at the gate)"
-            self._add("rate limit", CheckState.OK, f"not in the way of a new session per chat{gate}. {rule}")
+            gate = "" if waited_s is None else f": new sessions queue {format_duration(waited_s)}"
+            self._add("rate limit", CheckState.OK, f"not limiting{gate}. {rule}")
 
     async def _clocks(self, ctx: Context) -> None:
         before = time.time()
@@ -181,24 +183,24 @@ class Examination:
             self._add("clocks", CheckState.WARN, "the server sends no Date: its clock is unknown")
             return
         offset_s, either_way_s = clock_offset(server, before, after)
-        line = f"the server's is {offset_s:+.1f} s from ours, give or take {either_way_s:.1f} s"
+        line = f"the server's is {offset_s:+.1f} s from ours (±{either_way_s:.1f} s)"
         apart = abs(offset_s) - either_way_s > CLOCKS_APART_S
-        cure = "durations do not suffer; logs of both sides will not line up: check NTP" if apart else ""
+        cure = "durations are right, but logs of both sides will not line up: check NTP" if apart else ""
         self._add("clocks", CheckState.WARN if apart else CheckState.OK, line, cure)
 
     async def _left_behind(self, ctx: Context, key: Key) -> None:
         try:
             who = await ctx.identity(key)
         except ProbeFailed as exc:
-            line = f"cannot be told: {exc.verdict.reason}"
+            line = f"unknown: {exc.verdict.reason}"
             self._add("leaves behind", CheckState.WARN, line)
             return
         if who.can_delete:
-            line = "nothing from probes: sessions are deleted with their history and attachments"
-            self._add("leaves behind", CheckState.OK, f"{line}; a load test's own sessions stay")
+            line = "probes leave nothing: sessions are deleted with their history and attachments"
+            self._add("leaves behind", CheckState.OK, f"{line}; sessions of load tests stay")
             return
         cure = who.why if "id" in who.why.split() else "remove them in AstrBot's dashboard"
-        line = "every session, its history and every upload stay: this key cannot delete them"
+        line = "sessions, their history and uploads stay: this key cannot delete them"
         self._add("leaves behind", CheckState.WARN, line, cure)
 
 

@@ -17,7 +17,8 @@ from astrometer.config import loader
 from astrometer.load import launch
 from astrometer.measure.results import document
 from astrometer.measure.slo.validity import CauseKind
-from astrometer.release.release_plan import ReleasePlan, Role, Turn, order
+from astrometer.output_files import write_somewhere
+from astrometer.release.release_plan import ReleasePlan, Role, Turn, order, with_extra
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.install import Installation, install, latest_version
@@ -101,7 +102,7 @@ class ReleaseSession:
         return measured
 
     def _measure(self, side: InstalledSide, directory: Path) -> dict[str, Any]:
-        plan, signals = self.plan, list[bool]()
+        plan, signals, told = self.plan, list[bool](), list[bytes]()
         options = SandboxOptions(installation=side.installation, model=plan.model, im_sink=plan.im_sink)
         with self.means.sandbox(options, self.say) as box:
             load = replace(
@@ -109,18 +110,26 @@ class ReleaseSession:
                 target=loader.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
                 out=directory,
             )
-            load = load.with_given(version=side.label, kind="astrbot")
+            load = with_extra(load, "--target-version", side.label, "--target-kind", "astrbot")
             if box.sink_url is not None:
-                load = load.with_given(im_sink=box.sink_url)
-            code = self.means.load(load, os.environ, interrupted=lambda: signals.append(True))
+                load = with_extra(load, "--im-sink", box.sink_url)
+            code = self.means.load(
+                load, os.environ, interrupted=lambda: signals.append(True), told=told.append
+            )
         if signals:
             raise Interrupted
         try:
-            measured = document.read(directory)
+            measured = document.read_told(b"".join(told)) if any(told) else document.read(directory)
         except document.ResultsError as exc:
             log = directory / "locust.log"
             raise ReleaseError(f"Locust ended with exit code {code}; see {log}") from exc
-        write_reports.write(measured, directory)
+
+        def write(folder: Path) -> None:
+            if any(told) or folder != directory:
+                document.write(folder, measured)
+            write_reports.write(measured, folder)
+
+        write_somewhere(directory, write, self.say)
         return measured
 
 

@@ -80,4 +80,4 @@ def load(results: Mapping[str, Any]) -> str:
     if arrivals:
         return f"{arrivals['rate_per_s']:g}/s, {arrivals['process']} arrivals"
     users = results.get("users")
-    return "load unknown" if users is None else f"{count(users)} users"
+    return "load unknown" if users is None else plural(users, "user")

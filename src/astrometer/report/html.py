@@ -16,8 +16,8 @@ from markupsafe import Markup
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
+from astrometer.output_files import write_whole
 from astrometer.report import capacity_steps, capacity_view, formatting, glossary, uploads_view, view
-from astrometer.report.atomic import write_whole
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
 from astrometer.report.worst_lines import worst_lines
@@ -245,7 +245,7 @@ def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     if any(tokens.values()):
         given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)
         lines.append(
-            ("tokens", f"{formatting.count(given)} in, {formatting.count(made)} out (as the server counts)")
+            ("tokens", f"{formatting.count(given)} in, {formatting.count(made)} out (counted by the server)")
         )
     if any(bytes_.values()):
         sent, got = bytes_.get("bytes_sent", 0), bytes_.get("bytes_received", 0)

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET  # writes only
 
+from astrometer.output_files import write_whole
 from astrometer.report import formatting, view
-from astrometer.report.atomic import write_whole
 
 FILE_NAME = "junit.xml"
 _FORBIDDEN = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -101,7 +101,7 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
     valid = Case(
         name="the run can be trusted",
         classname=f"astrometer.{scenario}",
-        message="; ".join(causes) or "nothing speaks against it",
+        message="; ".join(causes) or "no problem found",
         problem="error" if results["verdict"] == "INVALID" else None,
         detail="\n".join([*causes, *([stopped] if stopped else [])]),
     )

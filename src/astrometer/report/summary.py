@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from astrometer.output_files import write_whole
 from astrometer.report import capacity_steps, formatting, uploads_view, view
-from astrometer.report.atomic import write_whole
 from astrometer.report.worst_lines import worst_lines
 
 FILE_NAME = "summary.md"

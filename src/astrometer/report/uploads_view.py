@@ -9,7 +9,7 @@ from astrometer.report.view import ReportRow, Shown
 
 NOTE = (
     "Throughput is from the first byte of an upload to the head of its answer. "
-    "Accept is from the last byte sent to that, so it has in it what the sockets still held"
+    "Accept is from the last byte sent to that head, so it includes emptying the socket buffers"
 )
 
 
@@ -44,9 +44,9 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         return []
     compared, different = uploads["compared"], uploads["different"]
     if not compared:
-        return ["Uploads: no content was compared, since nothing was downloaded again"]
-    said = f"{formatting.count(different)} came back different" if different else "all came back as they were"
-    return [f"Uploads: {formatting.count(compared)} contents compared by download, {said}"]
+        return ["Uploads: nothing was downloaded, so no file was compared"]
+    said = f"{formatting.count(different)} differed" if different else "all unchanged"
+    return [f"Uploads: {formatting.plural(compared, 'file')} compared after download, {said}"]
 
 
 def _row(cell: Mapping[str, Any]) -> UploadRow:

@@ -18,9 +18,9 @@ SENTENCES = {
 }
 NOTHING_SUCCEEDED = "No exchange succeeded."
 _GENERATOR = {kind.value for kind in CauseKind if kind.is_generator}
-NO_STREAM_NOTE = "duration of plain calls, which have no stream"
+NO_STREAM_NOTE = "duration of plain calls (no stream)"
 ACCEPTANCE_ONLY = (
-    "IM pushes: acceptance only. What AstrBot accepted may still be lost; --im-sink shows what arrived."
+    "IM pushes: acceptance only. AstrBot may lose what it accepted; --im-sink shows what arrived."
 )
 _IM_COUNTS = (
     ("lost", "lost"),
@@ -140,11 +140,11 @@ def _sentence(results: Mapping[str, Any]) -> str:
 
 
 def _cure(results: Mapping[str, Any]) -> list[str]:
-    """What makes a run that the load generator spoilt a better one."""
+    """What helps when the load generator was the bottleneck."""
     strained = any(cause["kind"] in _GENERATOR for cause in results["causes"])
     if results["verdict"] != "INVALID" or not strained:
         return []
-    return ["What helps: a machine that does nothing else, fewer users, more load processes (--processes 2)"]
+    return ["What helps: close other programs, use fewer users, or add load processes (--processes 2)"]
 
 
 def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:
@@ -162,7 +162,7 @@ def stage_rows(results: Mapping[str, Any]) -> list[ReportRow]:
 def _load(stage: Mapping[str, Any]) -> str:
     if stage["users"] is None:
         return formatting.rate(stage["rate_per_s"])
-    return f"{formatting.count(stage['users'])} {'user' if stage['users'] == 1 else 'users'}"
+    return formatting.plural(stage["users"], "user")
 
 
 def _span(stage: Mapping[str, Any]) -> str:
@@ -229,8 +229,8 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
     if not peak or not calibrated or peak <= calibrated:
         return []
     warning = (
-        f"Warning: a load process had {formatting.count(peak)} chats at once and was calibrated for "
-        f"{formatting.count(calibrated)}; their times may be those of the load generator. "
+        f"Warning: a load process had {formatting.plural(peak, 'chat')} at once and is calibrated for "
+        f"{formatting.count(calibrated)}; the load generator itself may have slowed them. "
         "Use more --processes, or calibrate again"
     )
     return [warning]
@@ -245,10 +245,8 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     errors = results["generator"].get("user_errors")  # not in older files
     if not errors:
         return lines
-    raised = f"{formatting.count(errors)} exception{'s' if errors > 1 else ''}"
-    lines.append(
-        f"Warning: code of the locustfile raised {raised} (see Locust's log), and asked no further there"
-    )
+    raised = formatting.plural(errors, "exception")
+    lines.append(f"Warning: the locustfile raised {raised} (see Locust's log); those tasks ended early")
     return lines
 
 
@@ -257,8 +255,8 @@ def uncounted_lines(results: Mapping[str, Any]) -> list[str]:
     uncounted = results["turns"]["uncounted"]
     if not uncounted:
         return []
-    count = f"{formatting.count(uncounted)} ok answers have no token count, and no other answer has one"
-    return [f"{count}: up to AstrBot 4.26.0 an answer that the model broke off looks the same"]
+    count = f"{formatting.count(uncounted)} ok answers have no token count, like all other answers"
+    return [f"{count}: up to AstrBot 4.26.0, an answer that the model cut off looks the same"]
 
 
 def stall_lines(results: Mapping[str, Any]) -> list[str]:
@@ -266,10 +264,11 @@ def stall_lines(results: Mapping[str, Any]) -> list[str]:
     stalls = results.get("stalls")  # not in older files
     if not stalls or not stalls["turns"]:
         return []
-    turns, streams, n = (formatting.count(stalls[key]) for key in ("turns", "streams", "n"))
+    turns, streams = (formatting.count(stalls[key]) for key in ("turns", "streams"))
+    n = formatting.plural(stalls["n"], "pause")
     longer, total = formatting.duration(results["stall_threshold_s"]), formatting.duration(stalls["total_s"])
     of_all = f"{turns} of {streams} streams ({formatting.share(stalls['share'])})"
-    return [f"Stalls: {of_all} stood still for more than {longer}: {n} pauses, {total} in all"]
+    return [f"Stalls: {of_all} paused for more than {longer}: {n}, {total} in total"]
 
 
 def excluded_note(results: Mapping[str, Any]) -> str | None:
@@ -278,9 +277,8 @@ def excluded_note(results: Mapping[str, Any]) -> str | None:
     if not excluded:
         return None
     length = formatting.duration(results["window"]["excluded_s"])
-    return (
-        f"{formatting.count(excluded)} turns of the first {length} (ramp, warm-up) are counted, not measured"
-    )
+    turns = formatting.plural(excluded, "turn")
+    return f"First {length} (ramp-up, warm-up) excluded from percentiles: {turns}"
 
 
 def withheld_note(rows: Sequence[HasPercentiles]) -> str | None:
@@ -332,5 +330,5 @@ def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged
 def _stopped(stop: Mapping[str, Any] | None) -> str:
     if stop is None:
         return ""
-    word = "Aborted" if stop["by"] == "objective" else "Stopped early"
+    word = {"objective": "Aborted", "interrupted": "Interrupted"}.get(stop["by"], "Stopped early")
     return f"{word} after {formatting.duration(stop['at_s'])}: {formatting.plain(stop['sentence'])}"

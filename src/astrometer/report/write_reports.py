@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from astrometer.output_files import write_whole
 from astrometer.report import html, junit, summary
-from astrometer.report.atomic import write_whole
 
 FILE_NAMES = (html.FILE_NAME, summary.FILE_NAME, junit.FILE_NAME)
 

@@ -96,3 +96,20 @@ def test_a_run_without_objectives_in_which_nothing_succeeded_has_failed(outcomes
         made.started("s", "call", START)
         made.finished("s", "call", START, CallResult(outcome=outcome, duration_s=0.1))
     assert conclude(made, [], 20.0, waived=waived).verdict == verdict
+
+
+def test_a_run_that_a_signal_ended_is_never_green_whatever_was_measured():
+    stop = Stop(by=StopReason.INTERRUPTED, sentence="a signal came before the end at 5m", at_s=6.0)
+    for texts in (["duration_max < 3s"], ["duration_max < 1s"], []):
+        end = conclude(tally(), parse_objectives(texts), 20.0, stop=stop)
+        assert end.verdict == "INVALID"
+        assert [sentence(cause) for cause in end.causes] == [
+            "the run was cut short after 6 s: a signal came before the end at 5m"
+        ]
+        assert {item.verdict for item in end.objectives} <= {ObjectiveVerdict.INVALID}
+
+
+def test_a_run_that_somebody_stopped_on_purpose_is_judged_on_what_was_measured():
+    for by in (StopReason.WEB_UI, StopReason.LOCUSTFILE):
+        stop = Stop(by=by, sentence="stopped", at_s=6.0)
+        assert conclude(tally(), parse_objectives(["duration_max < 3s"]), 20.0, stop=stop).verdict == "PASS"

@@ -6,6 +6,7 @@ import os
 import platform
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,17 +55,16 @@ class Allowance:
         )
 
 
-def before(
-    users: int | None, processes: int | None, locust_args: Sequence[str], max_in_flight: int | None = None
-) -> str | None:
+def before(users: int | None, processes: int | None, locust_args: Sequence[str]) -> str | None:
     """What is to be said before a run; `users` None: an open model.
 
-    Its cap, `max_in_flight`, counts when it was chosen by hand: the default is a safety net, no plan.
+    Its cap, `--max-in-flight`, counts when it was chosen by hand: the default is a safety net, no plan.
     """
     allowed = kept()
     if allowed is None:
         return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--max-in-flight", type=int)
     parser.add_argument("--processes", type=int, default=processes)
     try:
         given = parser.parse_known_args(list(locust_args))[0]
@@ -73,7 +73,7 @@ def before(
     if users is not None:
         each_core = given.processes is not None and given.processes < 0
         return allowed.warning(users, os.cpu_count() if each_core else given.processes)
-    return allowed.cap_warning(max_in_flight) if max_in_flight is not None else None
+    return allowed.cap_warning(given.max_in_flight) if given.max_in_flight is not None else None
 
 
 def kept() -> Allowance | None:
@@ -86,7 +86,8 @@ def kept() -> Allowance | None:
 
 def forget() -> None:
     """What was kept is true no longer."""
-    _path().unlink(missing_ok=True)
+    with suppress(OSError):  # a read-only cache keeps an old number, which only warns
+        _path().unlink(missing_ok=True)
 
 
 def _path() -> Path:

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,9 +18,10 @@ import httpx
 import psutil
 
 from astrometer.clock import same_clock
-from astrometer.load.launch import KEY_VARIABLES
+from astrometer.load.launch import KEY_VARIABLES, LOCUST
 from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, ServerAccount
 from astrometer.measure.histogram import Histogram
+from astrometer.tethered import Tethered
 
 RAMP_S = 2.0
 LOCUSTFILE = Path(__file__).with_name("calibration_locustfile.py")
@@ -47,7 +47,7 @@ class StepPlan:
         rate = max(1.0, self.streams / RAMP_S)
         run_s = RAMP_S + self.duration_s + 3  # 3: until the window opens, and a margin
         return [
-            *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--host", url, "--headless"),
+            *("-f", str(LOCUSTFILE), "--host", url, "--headless"),
             *(
                 "--users",
                 str(self.streams),
@@ -124,10 +124,9 @@ def _run(plan: StepPlan, url: str, out: Path) -> int:
     # Any key will do, and no real one has business here.
     environment = {**kept, "ASTRBOT_API_KEY": "abk_golden", "ASTROMETER_WHOLE_ANSWER_PERCENT": "0"}
     with (out / "stderr").open("wb") as stderr:
-        child = subprocess.Popen(  # noqa: S603 (our own interpreter)
-            plan.command(url, out), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=stderr, start_new_session=True,
-        )  # fmt: skip
+        child = Tethered(
+            LOCUST, plan.command(url, out), env=environment, stdout=subprocess.DEVNULL, stderr=stderr
+        )
     with _ended(child):
         if plan.cpus and hasattr(psutil.Process, "cpu_affinity"):
             psutil.Process(child.pid).cpu_affinity(list(plan.cpus))  # before it starts threads and workers
@@ -138,13 +137,11 @@ def _run(plan: StepPlan, url: str, out: Path) -> int:
 
 
 @contextmanager
-def _ended(child: subprocess.Popen[bytes]) -> Iterator[None]:
+def _ended(child: Tethered) -> Iterator[None]:
     """However this ends, the child and its workers do too."""
     try:
         yield
     finally:
         if child.poll() is None:
-            for worker in psutil.Process(child.pid).children(recursive=True):
-                worker.kill()
-            child.kill()
+            child.kill_all()
             child.wait()

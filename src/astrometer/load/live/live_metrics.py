@@ -36,7 +36,7 @@ HISTOGRAMS = {
     ),
     "duration_seconds": ("duration", DURATION_BUCKETS_S, "Plain calls: send to the whole answer"),
 }
-OF_GOOD = "; of turns that went well, after the warm-up."
+OF_GOOD = "; successful exchanges after the warm-up."
 
 
 class LoadCollector:
@@ -72,7 +72,7 @@ class LoadCollector:
             return
         info = GaugeMetricFamily(
             f"{PREFIX}run_info",
-            "Always 1: what is loaded, and AstrBot's version as far as it was told.",
+            "Always 1: what is loaded, and AstrBot's version if known.",
             labels=["scenario", "target", "version"],
         )
         info.add_metric([self._state.name, self._state.host, run.settings.version or ""], 1)
@@ -80,15 +80,19 @@ class LoadCollector:
         yield _gauge("run_start_timestamp_seconds", "When the test began.", run.started_at)
         stopped_at = run.started_at + run.elapsed_s if run.is_over else None
         yield _gauge(
-            "run_stop_timestamp_seconds", "When nothing new began any more; absent before.", stopped_at
+            "run_stop_timestamp_seconds",
+            "When the test stopped starting exchanges; absent before.",
+            stopped_at,
         )
-        yield _gauge("warmup_seconds", "Ramp and warm-up, not measured.", run.settings.warmup_s)
+        yield _gauge(
+            "warmup_seconds", "Length of ramp and warm-up, which are not measured.", run.settings.warmup_s
+        )
 
     def _load(self) -> Iterator[Metric]:
-        yield _gauge("users", "Simulated users; in an open model what carries the rate.", self._state.users)
+        yield _gauge("users", "Simulated users; in an open model they stand for the rate.", self._state.users)
         yield _gauge(
             "arrivals_per_second",
-            "Open model: the rate of arrivals that is asked for; absent in a closed one.",
+            "Open model: the requested rate of arrivals; absent in a closed one.",
             self._state.arrivals_per_s,
         )
         yield _gauge(
@@ -111,7 +115,7 @@ class LoadCollector:
         )
         yield _gauge(
             f"{p}cpu_ratio",
-            "Busiest five seconds of the busiest process, of one core; above 0.9 the run is INVALID.",
+            "CPU of the busiest process in its busiest five seconds; above 0.9 of a core the run is INVALID.",
             health.cpu_max,
         )
         yield _gauge(

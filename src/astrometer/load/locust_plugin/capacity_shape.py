@@ -1,6 +1,6 @@
 """A search for the capacity as a load shape: measured windows steer the users. One Locust run, any topology.
 
-    locust -f locustfiles/chat.py --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s' --capacity --max 200
+    locust -f locustfiles/chat.py --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s' --capacity '1..200'
 
 The shape asks `capacity.search` for a level, has Locust spawn it, lets it settle, measures a window and tells
 the search what came of it. On a master a window is judged when every worker has reported past its end.
@@ -13,7 +13,6 @@ from typing import Any
 from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
-from astrometer.line_fold import folded
 from astrometer.load.locust_plugin.capacity_progress import progress_line
 from astrometer.load.options import Settings
 from astrometer.load.run import Run
@@ -34,6 +33,7 @@ from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Next, judge_window, margin
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import Cause, part_causes, users_not_reached
 
 LOCAL = "local"
@@ -105,6 +105,10 @@ class CapacityShape(LoadTestShape):
         self._begin_anew()
         self._run = run
 
+    @property
+    def is_done(self) -> bool:
+        return self._answer is not None
+
     def note(self, process: str, wire: dict[str, Any]) -> None:
         """A worker's report."""
         self._slots.note(process, wire)
@@ -123,7 +127,10 @@ class CapacityShape(LoadTestShape):
             objectives=self._run.settings.objectives,
             steps=full,
             answer=self._answer
-            or answer(SearchEnd.STOPPED if stop is None else SearchEnd.BUDGET, self._trials),
+            or answer(
+                SearchEnd.BUDGET if stop is not None and stop.by is StopReason.BUDGET else SearchEnd.STOPPED,
+                self._trials,
+            ),
             reason=self._reason or (None if stop is None else stop.sentence),
         )
 
@@ -281,7 +288,7 @@ class CapacityShape(LoadTestShape):
                 self.settings, objectives, len(self._steps), step, invalid_in_a_row(self._trials)
             )
             rewrite = "\r\x1b[2K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{rewrite}{folded(line, sys.stderr)}\n")
+            sys.stderr.write(f"{rewrite}{line}\n")
             sys.stderr.flush()
 
     def _why_stop(self) -> tuple[SearchEnd, str | None] | None:
@@ -318,6 +325,11 @@ def attach(environment: Any, run: Run) -> None:
     if isinstance(shape, CapacityShape):
         shape.attach(run)
         run.search = shape.conclude
+
+
+def has_answer(environment: Any) -> bool:
+    """The search has come to its end."""
+    return isinstance(environment.shape_class, CapacityShape) and environment.shape_class.is_done
 
 
 def note(environment: Any, process: str, wire: dict[str, Any]) -> None:

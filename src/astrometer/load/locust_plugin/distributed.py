@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 from locust.runners import STATE_INIT, WorkerRunner
 
-from astrometer.load.locust_plugin import capacity_shape, locust_patches
+from astrometer.load.locust_plugin import capacity_shape, locust_patches, master_gone
 from astrometer.load.locust_plugin.web_form import USER_FIELDS
 from astrometer.load.options import OF_ONE_PROCESS
 from astrometer.load.run import ELAPSED_OPTION, Run
@@ -67,6 +67,7 @@ class WorkerSide:
         self._sequence = 0
         self._final = False
         locust_patches.know_own_options()
+        master_gone.end_with_master(runner, lambda: self._current() is not None and not self._final)
         runner.environment.events.report_to_master.add_listener(self._report)
         # Concurrent: while users finish, the worker must still hear its master.
         runner.register_message(DRAIN, self._drain, concurrent=True)

@@ -4,10 +4,14 @@
 master, under `locust` and under `astrometer load`.
 """
 
+import json
 import logging
+import math
 import os
 import sys
+from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -15,36 +19,39 @@ from gevent.event import Event
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
-from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Secret
-from astrometer.load import options
+from astrometer.load import generator_limits, options
 from astrometer.load.im_delivery import SinkError, Watch
 from astrometer.load.live import live_metrics
 from astrometer.load.live.live_state import LiveState
 from astrometer.load.live.progress import Live
 from astrometer.load.locust_plugin import (
+    brought_along,
     capacity_shape,
-    crowd,
     ending,
     endless,
     locust_patches,
+    master_gone,
     rate_sync,
     streams_tab,
     web_form,
 )
 from astrometer.load.locust_plugin.distributed import MasterSide, WorkerSide, hold_back_until
+from astrometer.load.locust_plugin.early_end import EarlyEnd, hear_signals
 from astrometer.load.locust_plugin.early_stop import Guard
 from astrometer.load.locust_plugin.once import Once
-from astrometer.load.option_table import OptionError
-from astrometer.load.options import Settings
+from astrometer.load.options import OptionError, Settings
 from astrometer.load.run import ELAPSED_OPTION, RUN_ID_OPTION, Run, new_run_id
 from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.measure.results import document
 from astrometer.measure.slo.run_verdict import Stop
+from astrometer.output_files import NoPlaceError, reason, try_place, write_somewhere
+from astrometer.tethered import is_tethered, tell
 
 DRAIN_S = "30"
+log = logging.getLogger(__name__)
 LOOPBACK = "127.0.0.1"
 
 
@@ -59,6 +66,7 @@ class Plugin:
         self._host = ""
         self._live: Live | None = None
         self._guard: Guard | None = None
+        self.early_end = EarlyEnd()
         self._drain = self._conclude = Once(lambda: None)
         self._side: MasterSide | WorkerSide | None = None
         if isinstance(runner, MasterRunner):
@@ -82,11 +90,32 @@ class Plugin:
         """The test that goes on, or the last one; None before the first."""
         return self._run
 
+    def foreseen(self) -> str:
+        """What a run would have, as JSON."""
+        classes = self._environment.user_classes
+        objectives = Settings.of(self._environment.parsed_options).objectives
+        return json.dumps(
+            {
+                "scenarios": sorted({str(user.scenario) for user in classes if hasattr(user, "scenario")}),
+                "objectives": {item.text: item.scenario for item in objectives},
+            }
+        )
+
     def check(self) -> None:
         """Refuse a run that cannot work before it starts. Raises OptionError."""
         parsed = self._environment.parsed_options
         settings = Settings.of(parsed)
         settings.corpus()
+        if is_tethered():
+            brought_along.check_users(self._environment.user_classes, str(parsed.locustfile))
+        if not isinstance(self._runner, WorkerRunner):
+            brought_along.check_tags(self._environment)
+            self._check_machine()
+            if settings.out is not None and not parsed.astrometer_check:
+                try:
+                    try_place(settings.out, "--astrometer-out")
+                except NoPlaceError as exc:
+                    raise OptionError(str(exc)) from exc
         if settings.im_sink and not isinstance(self._runner, WorkerRunner) and not parsed.astrometer_check:
             try:
                 Watch(settings.im_sink).check()
@@ -96,6 +125,21 @@ class Plugin:
             # Once: a worker's options become its master's when a test starts, its environment does not.
             self._keys = options.keys_from(parsed, os.environ)
         self._host = self._find_host()
+
+    def _check_machine(self) -> None:
+        """Before a run of a known number of users. Raises OptionError."""
+        parsed = self._environment.parsed_options
+        is_elsewhere = isinstance(self._runner, MasterRunner) and not parsed.processes
+        is_counted = not (
+            parsed.shape or parsed.capacity or self._environment.shape_class or parsed.rate_unit
+        )
+        users = (parsed.num_users or 1) if is_counted and not is_elsewhere else 1
+        try:
+            generator_limits.check(
+                users, parsed.processes or 1, lambda: gevent.get_hub().threadpool.apply(lambda: None)
+            )
+        except generator_limits.TooLittle as exc:
+            raise OptionError(str(exc)) from exc
 
     @property
     def host(self) -> str:
@@ -114,6 +158,7 @@ class Plugin:
 
     def _on_start(self, environment: Any, **_: Any) -> None:
         self._run = None
+        self.early_end.begin()
         try:
             self._begin(environment)
         except Exception as exc:  # Locust logs it and goes on
@@ -166,9 +211,24 @@ class Plugin:
             return
         if self._guard is not None:
             self._guard.stop()
+        self._note_early_end(self._run)
         self._run.no_more_arrivals()
         if not isinstance(self._side, WorkerSide):
             self._drain()
+
+    def _note_early_end(self, run: Run) -> None:
+        if isinstance(self._side, WorkerSide) or run.is_over or run.stop is not None:
+            return
+        run.stop = self.early_end.stop_of(run.elapsed_s, self._planned_s(run))
+
+    def _planned_s(self, run: Run) -> float | None:
+        """How long the test was to be. None: until somebody ends it."""
+        if run.search is not None:
+            return None if capacity_shape.has_answer(self._environment) else math.inf
+        lengths = [float(seconds) for seconds in (self._environment.parsed_options.run_time,) if seconds]
+        if run.profile is not None:
+            lengths.append(run.profile.duration_s)
+        return min(lengths, default=None)
 
     def _drain_run(self, run: Run) -> None:
         """Before Locust stops anything: who finds the test stopped ends the process at once."""
@@ -195,7 +255,7 @@ class Plugin:
         run.conclude_delivery()
         measured = run.results()
         if run.settings.out is not None:
-            document.write(run.settings.out, measured)
+            _keep(run.settings.out, measured)
         ending.announce(measured)
         code = ending.exit_code(measured)
         if code is not None:
@@ -212,6 +272,22 @@ class Plugin:
             # Whoever stopped it before may still be about to.
             self._drain()
             self._conclude()
+
+
+def _keep(out: Path, measured: dict[str, Any]) -> None:
+    """Where the results belong; else they are told to the parent, which keeps them; else another place."""
+    try:
+        document.write(out, measured)
+    except OSError as exc:
+        log.error("%s: the results cannot be written (%s)", out, reason(exc))  # noqa: TRY400 (it is all)
+        if not tell(json.dumps(measured, allow_nan=False).encode() + b"\n"):
+            write_somewhere(out, lambda folder: (document.write(folder, measured), None)[1], _say)
+
+
+def _say(text: str) -> None:
+    with suppress(OSError):
+        sys.stderr.write(f"astrometer: {text}\n")
+    log.error("%s", text)
 
 
 def _show_live(environment: Any, web_ui: Any, plugin: Plugin) -> None:
@@ -235,9 +311,6 @@ def _show_live(environment: Any, web_ui: Any, plugin: Plugin) -> None:
 
 def _add_arguments(parser: Any, **_: Any) -> None:
     options.add_arguments(parser)
-    if _check_crowd not in _events.init._handlers:  # noqa: SLF001
-        # Now the locustfile is read: behind its own listeners, which may set weights.
-        _events.init.add_listener(_check_crowd)
     # Locust's own default, 0, kills every running chat at the end of the test and on each way down.
     parser.set_defaults(stop_timeout=DRAIN_S)
     # Locust's own default is all interfaces, and whoever reaches the web UI may start a load.
@@ -246,6 +319,8 @@ def _add_arguments(parser: Any, **_: Any) -> None:
 
 def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     locust_patches.know_own_sources()
+    generator_limits.raise_open_files()
+    logging.raiseExceptions = False  # a log on a full disk: a traceback for each line
     # gevent's clock still shows when the hub was made, before seconds of imports: Locust's --run-time would
     # be that much shorter.
     gevent.get_hub().loop.update_now()
@@ -258,40 +333,29 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         ]
     environment.astrometer = plugin
     if not isinstance(runner, WorkerRunner):
+        hear_signals(plugin.early_end.interrupted)
         endless.keep_pruned(environment)
     try:
         plugin.check()
         if web_ui is not None:
-            web_form.guard(environment, web_ui, plugin.host)
+            web_form.guard(environment, web_ui, plugin.host, plugin.early_end.stopped_in_web_ui)
         capacity_shape.install(environment)
         shapes.install(environment, web_ui)
         shapes.hear_sigterm(environment)
+        if environment.parsed_options.astrometer_check:
+            sys.stdout.write(f"\n{plugin.foreseen()}\n")
+            sys.exit(0)
         _show_live(environment, web_ui, plugin)
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
-        sys.exit(exit_codes.USAGE)
+        sys.exit(2)
     _is_ready.set()
 
 
-def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
-    """Last of all: what the locustfile made of its users is known."""
-    if isinstance(runner, WorkerRunner):
-        return
-    try:
-        crowd.check_objectives(environment)
-        if environment.parsed_options.astrometer_check:
-            sys.stdout.write(f"\n{crowd.describe(environment)}\n")
-            sys.exit(exit_codes.PASS)
-        if note := crowd.without_users(environment, Settings.of(environment.parsed_options)):
-            log.warning("%s", note)
-    except OptionError as exc:
-        sys.stderr.write(f"astrometer: {exc}\n")
-        sys.exit(exit_codes.USAGE)
-
-
-log = logging.getLogger(__name__)
 _is_ready = Event()
 _events: Any = events  # Locust's hooks are not typed
 _events.init_command_line_parser.add_listener(_add_arguments)
 _events.init.add_listener(_init)
 hold_back_until(_is_ready)
+master_gone.watch_connections()
+brought_along.name_conflicting_arguments()

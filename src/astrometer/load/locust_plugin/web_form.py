@@ -5,14 +5,13 @@ Locust's `/swarm` sets any parsed option that a request names, and lets every we
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import SimpleNamespace
 from typing import Any
 
 from locust import argument_parser
 
-from astrometer.load.option_table import OptionError
-from astrometer.load.options import Settings
+from astrometer.load.options import OptionError, Settings, allowed_hosts
 from astrometer.same_origin import refusal
 
 LOCUSTS_FIELDS = frozenset(
@@ -24,11 +23,14 @@ USER_FIELDS = frozenset({"user_class_name", "host", "weight", "fixed_count", "ta
 log = logging.getLogger(__name__)
 
 
-def guard(environment: Any, web_ui: Any, host: str) -> None:
-    """Check every request before any route sees it. The key belongs to `host`: it goes to no other."""
+def guard(environment: Any, web_ui: Any, host: str, stopped: Callable[[], None]) -> None:
+    """Check every request before any route sees it. The key belongs to `host`: it goes to no other.
+
+    `stopped` is called when somebody stops the test.
+    """
     from flask import jsonify, make_response, request  # noqa: PLC0415 (only where there is a web UI)
 
-    hosts = Settings.of(environment.parsed_options).allowed_hosts
+    hosts = allowed_hosts(environment.parsed_options)
     shown = LOCUSTS_FIELDS | set(argument_parser.ui_extra_args_dict())
 
     def before_request() -> Any:
@@ -50,6 +52,8 @@ def guard(environment: Any, web_ui: Any, host: str) -> None:
                 _check_host(str(request.form.get("host") or host), host)
                 typed = {**vars(environment.parsed_options), **request.form}
                 Settings.of(SimpleNamespace(**typed)).corpus()
+            elif request.path.endswith("/stop"):
+                stopped()
             elif request.path.endswith("/user"):
                 settings = _json_object(request)
                 _check_fields(settings, USER_FIELDS)

@@ -22,6 +22,7 @@ from astrometer.api.endpoints import Scope
 from astrometer.api.keep_alive import MAX_IDLE_S, idle_limit_s, may_repeat, outcome_of_closing
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Secret
+from astrometer.load.generator_limits import reached
 from astrometer.load.transport.deadline import Alarm, Expired, Ring, readable
 from astrometer.load.transport.load_connection import Broken, Origin, Resolve, dial, is_stale
 from astrometer.tls import DEFAULT, TlsSettings, reason_of
@@ -147,12 +148,22 @@ class Client:
             exchange.expire(self._now())
         except Broken as exc:
             self.close()
-            exchange.lost(self._now(), exc.outcome, exc.detail)
+            if not self._drop(exchange, exc.__cause__):
+                exchange.lost(self._now(), exc.outcome, exc.detail)
         except BaseException as exc:
             self.close()
+            if self._drop(exchange, exc):
+                return
             is_kill = isinstance(exc, GreenletExit)
             exchange.abort(self._now(), Outcome.CUTOFF if is_kill else Outcome.CLIENT_CANCEL)
             raise
+
+    def _drop(self, exchange: Exchange, problem: BaseException | None) -> bool:
+        """Whether it was this machine that could not go on, and not the server."""
+        limit = reached.by(problem)
+        if limit is not None:
+            exchange.lost(self._now(), Outcome.DROPPED, f"the load generator ran out of {limit}")
+        return limit is not None
 
     def close(self) -> None:
         if self._socket is not None:

@@ -5,7 +5,6 @@ computed again.
 """
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -23,6 +22,7 @@ from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
 from astrometer.measure.slo.validity import Cause, GeneratorHealth, run_causes, stage_causes
 from astrometer.measure.tally import Stats, Tally
 from astrometer.measure.windows import Window
+from astrometer.output_files import write_whole
 from astrometer.outside_text import read_json
 
 FILE_NAME = "results.json"
@@ -123,12 +123,18 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
 
 def write(directory: Path, results: Mapping[str, Any]) -> Path:
     """Write `results.json` into `directory` (made if need be), whole or not at all; return its path."""
-    directory.mkdir(parents=True, exist_ok=True)
     path = directory / FILE_NAME
-    partial = path.with_suffix(".json.part")
-    partial.write_text(json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n", "utf-8")
-    os.replace(partial, path)  # noqa: PTH105 (the atomic one, by its name)
+    write_whole(path, json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     return path
+
+
+def read_told(told: bytes) -> dict[str, Any]:
+    """The last of the results that a process of ours told, a line of JSON each. Raises ResultsError."""
+    try:
+        found: dict[str, Any] = json.loads(told.splitlines()[-1])
+    except (ValueError, IndexError) as exc:
+        raise ResultsError(f"what the load process told is not a result ({exc})") from exc
+    return found
 
 
 def read(path: Path) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from astrometer.measure.slo.objectives import (
     evaluate_objectives,
 )
 from astrometer.measure.slo.slo_parser import Objective
-from astrometer.measure.slo.validity import Cause, no_data
+from astrometer.measure.slo.validity import Cause, CauseKind, no_data
 from astrometer.measure.tally import StageKey, Stats, Tally
 
 
@@ -23,6 +23,9 @@ class StopReason(StrEnum):
 
     OBJECTIVE = "objective"
     BUDGET = "budget"
+    INTERRUPTED = "interrupted"  # by a signal: Ctrl-C, SIGTERM, a closed terminal
+    WEB_UI = "web_ui"  # by a person who pressed Stop there
+    LOCUSTFILE = "locustfile"  # by code that is not astrometer's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,10 +72,14 @@ def conclude(
     Without objectives nothing is judged (NONE), but a run in which no exchange succeeded has failed, unless
     that is `waived`.
 
-    A run that an objective ended has failed, whether or not the others had enough samples by then.
+    A run that an objective ended has failed, whether or not the others had enough samples by then. One that a
+    signal ended is INVALID: nobody knows what the rest would have been. A person who watched the run in the
+    web UI, or the locustfile, ended it on purpose: what was measured is judged.
     """
     judged = evaluate_objectives(objectives, tally, window_s)
     causes = list(untrusted)
+    if stop is not None and stop.by is StopReason.INTERRUPTED:
+        causes.append(Cause(kind=CauseKind.CUT_SHORT, value=stop.at_s, detail=stop.sentence))
     if causes:
         judged = distrust(judged)
     failed_early = stop is not None and stop.by is StopReason.OBJECTIVE

@@ -40,6 +40,7 @@ class CauseKind(StrEnum):
     NO_SUCH_SCENARIO = "no_such_scenario"  # an objective of a scenario that did not run
     IM_FORGOTTEN = "im_forgotten"  # messages that the sink no longer had
     IM_NOT_MEASURED = "im_not_measured"
+    CUT_SHORT = "cut_short"  # seconds until a signal ended the run
     SEARCH_UNFINISHED = "search_unfinished"  # a capacity search without an answer
 
     @property
@@ -87,6 +88,7 @@ class GeneratorHealth:
     schedule_lag_limit_s: float = MAX_SCHEDULE_LAG_S
     streams_peak: int | None = None  # most chats under way at once, of the process nearest to its limit
     streams_calibrated: int | None = None  # as many as it measures well; None: never calibrated
+    exhausted: tuple[str, ...] = ()  # own limits that it ran into: open files, local ports, memory, threads
     lost_workers: int = 0
     lost_from_s: float | None = None  # since the run's start: from when on a lost worker is not known of
     user_errors: int = 0  # exceptions of the locustfile's own code, of all processes
@@ -144,9 +146,12 @@ def generator_causes(health: GeneratorHealth) -> list[Cause]:
         (CauseKind.CPU, health.cpu_max, MAX_CPU),
     )
     return [
-        Cause(kind=kind, value=value, limit=limit)
-        for kind, value, limit in found
-        if value is not None and value > limit
+        *(Cause(kind=CauseKind.EXHAUSTED, detail=name) for name in health.exhausted),
+        *(
+            Cause(kind=kind, value=value, limit=limit)
+            for kind, value, limit in found
+            if value is not None and value > limit
+        ),
     ]
 
 

@@ -49,7 +49,7 @@ class ProbeMetrics:
         )
         self.duration = Histogram(
             f"{p}duration_seconds",
-            "Request start to stream end; without preparations and cleanup.",
+            "Request start to stream end, without preparation and cleanup.",
             BY_PROBE,
             buckets=buckets.duration_s,
             registry=registry,
@@ -62,14 +62,14 @@ class ProbeMetrics:
         )
         self.first_event = _ttft(registry, buckets.ttft_s, "event", "Send to the first SSE data event.")
         self.first_token = _ttft(
-            registry, buckets.ttft_s, "token", "Send to the first model output of turns that went well."
+            registry, buckets.ttft_s, "token", "Send to the first model output of successful chats."
         )
         self.first_reasoning = _ttft(
             registry, buckets.ttft_s, "reasoning", "Send to the first reasoning text."
         )
         self.gap = Histogram(
             f"{p}inter_chunk_gap_seconds",
-            "Gaps between the answer chunks of turns that went well.",
+            "Gaps between the answer chunks of successful chats.",
             BY_PROBE,
             buckets=buckets.gap_s,
             registry=registry,
@@ -93,14 +93,14 @@ class ProbeMetrics:
             f"{p}tokens_total", "Tokens the server reported.", (*BY_PROBE, "direction"), registry=registry
         )
         self.skipped = Counter(
-            f"{p}skipped_total", "Runs that did not start.", (*BY_PROBE, "cause"), registry=registry
+            f"{p}skipped_total", "Runs that did not start, by cause.", (*BY_PROBE, "cause"), registry=registry
         )
         self.scope_checks = Counter(
             f"{p}scope_checks_total", "Scope checks made.", BY_CELL, registry=registry
         )
         self.scope_violations = Counter(
             f"{p}scope_violations_total",
-            "Keys that reach what they must not (leak) or are kept from what they may (rejected).",
+            "Keys that reach what they must not (leak) or are refused what they may (rejected).",
             (*BY_CELL, "kind"),
             registry=registry,
         )
@@ -109,7 +109,7 @@ class ProbeMetrics:
         )
         self.leaked = Gauge(
             f"{p}leaked_resources",
-            "Made since the start and still on the server.",
+            "Created since the start and still on the server.",
             (*BY_PROBE, "resource"),
             registry=registry,
         )
@@ -131,13 +131,13 @@ class ProbeMetrics:
         )
         self.cert_expiry = Gauge(
             f"{p}cert_expiry_timestamp_seconds",
-            "When the first certificate of the chain that the target sent expires; absent without TLS.",
+            "When the first certificate of the target's chain expires; absent without TLS.",
             ("target",),
             registry=registry,
         )
         self.target_info = Gauge(
             f"{p}target_info",
-            "Always 1; the AstrBot version as far as it is known.",
+            "Always 1; the AstrBot version if known.",
             ("target", "version"),
             registry=registry,
         )
@@ -270,16 +270,16 @@ class SelfMetrics:
         info.labels(__version__, platform.python_version()).set(1)
         self._reload_ok = Gauge(
             f"{p}config_last_reload_successful",
-            "1 if the config in force is the last one read.",
+            "1 if the last reload was accepted.",
             registry=registry,
         )
         self._reload_at = Gauge(
             f"{p}config_last_reload_success_timestamp_seconds",
-            "When a config was last read and taken.",
+            "When a config was last accepted.",
             registry=registry,
         )
         self.reloaded(ok=True)
-        self.in_flight = Gauge(f"{p}runs_in_flight", "Runs that are going on.", registry=registry)
+        self.in_flight = Gauge(f"{p}runs_in_flight", "Runs in progress.", registry=registry)
         self.loop_lag = Gauge(
             f"{p}event_loop_lag_seconds", "Worst lateness of a timer in the last 15 s.", registry=registry
         )

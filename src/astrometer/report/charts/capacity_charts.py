@@ -95,7 +95,7 @@ def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping
     _edges(searched, plot)
     return Chart(
         title="Goodput against load",
-        caption="Good answers per second and, dashed, all successful answers. "
+        caption="Goodput and all successful answers (dashed) per second. "
         "Shaded: the 95 % interval of the capacity.",
         drawing=plot.render(_load_ticks(searched, scale), ticks),
     )
@@ -131,7 +131,7 @@ def _latency(
     _edges(searched, plot)
     return Chart(
         title=f"{word.title} against load",
-        caption="p50 and, dashed, p95 of successful turns of all windows at a load, where n allows. "
+        caption="p50 and p95 (dashed) of successful exchanges at each load, where there are enough samples. "
         "Shaded: the 95 % interval of the capacity." + (" Red: the objective." if limits else ""),
         drawing=plot.render(_load_ticks(searched, scale), log_ticks(y.low, y.high, tick_label)),
     )

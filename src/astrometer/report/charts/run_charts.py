@@ -56,7 +56,7 @@ def traffic(columns: Sequence[Column]) -> Chart | None:
     failures = sum(column.failed for column in columns)
     return Chart(
         title="Started and failed over time",
-        caption=f"Exchanges per second, each where it began. {formatting.count(failures)} failed.",
+        caption=f"Exchanges per second by start time. {formatting.count(failures)} failed.",
         drawing=plot.render(_time_ticks(columns), ticks),
     )
 
@@ -98,7 +98,7 @@ def failures(columns: Sequence[Column]) -> Chart | None:
         legend.append((f"f{len(named)}", f"other {formatting.count(rest)}"))
     return Chart(
         title="Failures over time, by outcome",
-        caption="Failed exchanges per second, each where it began.",
+        caption="Failed exchanges per second by start time.",
         drawing=plot.render(_time_ticks(columns), ticks),
         legend=tuple(legend),
     )
@@ -129,7 +129,7 @@ def over_time(columns: Sequence[Column], metric: str) -> Chart | None:
     plot.line([_middle(c, h.quantile_or_none(95)) for c, h in histograms], "p95")
     return Chart(
         title=f"{word.title} over time",
-        caption="The stronger the colour, the more samples. Lines: p50 and, dashed, p95, where n allows.",
+        caption="Darker: more samples. Lines: p50 and p95 (dashed), where there are enough samples.",
         drawing=plot.render(_time_ticks(columns), log_ticks(scale.low, scale.high, tick_label)),
     )
 
@@ -161,7 +161,7 @@ def distribution(results: Mapping[str, Any], metric: str) -> Chart | None:
         [(v, f"p{percent} {format_duration(v)}") for percent, v in values if v is not None], "marker"
     )
     missing = results["metrics_all_attempts"].get(metric, summary)["n"] - summary["n"]
-    failed = f" Failed attempts, not in it: {formatting.count(missing)}." if missing else ""
+    failed = f" Not shown: {formatting.plural(missing, 'failed attempt')}." if missing else ""
     return Chart(
         title=f"Distribution of {word.title}",
         caption=f"{word.meaning.capitalize()}. n = {formatting.count(summary['n'])}.{failed}",

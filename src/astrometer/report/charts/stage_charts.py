@@ -34,7 +34,7 @@ def per_stage(results: Mapping[str, Any], metric: str) -> Chart | None:
                 plot.level(stage["start_s"], stage["end_s"], value, css, tip=tip)
     return Chart(
         title=f"{word.title} by stage",
-        caption="p50 and, dashed, p95 of what began in each stage, where n allows.",
+        caption="p50 and p95 (dashed) of each stage, where there are enough samples.",
         drawing=plot.render(time_ticks(stages[-1]["end_s"]), _durations(scale)),
     )
 
@@ -56,7 +56,7 @@ def against_load(results: Mapping[str, Any], metric: str) -> Chart | None:
     unit = "arrivals per second" if is_rate else "users"
     return Chart(
         title=f"{word.title} against load",
-        caption=f"p50 and, dashed, p95 of each stage at its most {unit}.",
+        caption=f"p50 and p95 (dashed) of each stage at its highest load ({unit}).",
         drawing=plot.render(ticks, _durations(scale)),
     )
 

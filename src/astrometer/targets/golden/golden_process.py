@@ -1,7 +1,7 @@
 """A golden server in a process of its own, on a core of its own where the system allows that.
 
-`python -m astrometer.targets.golden.process` prints one JSON line with its URL and serves until its standard
-input ends, so it cannot outlive whoever started it.
+`python -m astrometer.targets.golden.golden_process` prints one JSON line with its URL and serves until its
+standard input ends, so it cannot outlive whoever started it.
 """
 
 import argparse
@@ -17,6 +17,7 @@ from contextlib import contextmanager
 import psutil
 
 from astrometer.targets.golden.golden_server import GoldenSchedule, GoldenServer
+from astrometer.tethered import module_command
 
 
 class GoldenError(Exception):
@@ -31,7 +32,7 @@ def golden(schedule: GoldenSchedule, *, cpus: Sequence[int] = (), handicap_s: fl
     """
     child = subprocess.Popen(  # noqa: S603 (our own interpreter)
         [
-            *(sys.executable, "-m", "astrometer.targets.golden.golden_process"),
+            *module_command("astrometer.targets.golden.golden_process"),
             *("--ttft", repr(schedule.ttft_s), "--gap", repr(schedule.gap_s)),
             *("--events", str(schedule.events), "--handicap", repr(handicap_s)),
             *("--cpus", ",".join(map(str, cpus))),

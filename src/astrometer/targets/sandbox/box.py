@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -38,6 +37,7 @@ from astrometer.targets.sandbox.provision import (
 from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, reap
 from astrometer.targets.sandbox.server_process import Child, answers_json, free_port, wait_until
 from astrometer.targets.script import ModelScript
+from astrometer.tethered import module_command
 
 Say = Callable[[str], None]
 
@@ -136,7 +136,7 @@ class Box:
         """Start the stub model, on the port it had before. Its record begins anew."""
         port = (httpx.URL(self.stub_url).port if self.stub_url else None) or free_port()
         model = self.options.model
-        command = [sys.executable, "-m", "astrometer.targets.model.model_process", "--port", str(port)]
+        command = module_command("astrometer.targets.model.model_process", "--port", str(port))
         command += ["--ttft", str(model.ttft_s), "--gap", str(model.gap_s), "--tokens", str(model.tokens)]
         if self.im_port is not None:
             command += ["--onebot", f"ws://127.0.0.1:{self.im_port}/ws"]
@@ -318,7 +318,7 @@ def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) ->
 
 @contextmanager
 def _kept(state: SandboxState) -> Iterator[None]:
-    command = [sys.executable, "-m", "astrometer.targets.sandbox.keeper", str(state.file)]
+    command = module_command("astrometer.targets.sandbox.keeper", str(state.file))
     with subprocess.Popen(  # noqa: S603
         command,
         stdin=subprocess.PIPE,

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import uv
 
+from astrometer.tethered import module_command
+
 WANTED = (3, 12)
 # Wheels of old releases' libraries exist for these; a newer Python is taken only when there is no other.
 PROVEN = ((3, 12), (3, 13))
@@ -76,7 +78,7 @@ def _natural(text: str) -> list[int]:
 
 
 def _version_of(python: str) -> tuple[int, int] | None:
-    said = _output([python, "-c", "import sys, ssl, sqlite3; print(*sys.version_info[:2])"])
+    said = _output([python, "-I", "-c", "import sys, ssl, sqlite3; print(*sys.version_info[:2])"])
     numbers = said.split() if said else []
     return (int(numbers[0]), int(numbers[1])) if len(numbers) == 2 else None
 
@@ -115,7 +117,7 @@ def index_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 def _pip_settings() -> dict[str, str]:
     """pip's settings from its files and environment, by bare name; empty without pip."""
-    said = _output([sys.executable, "-m", "pip", "config", "list"]) or ""
+    said = _output(module_command("pip", "config", "list")) or ""
     found: dict[str, str] = {}
     # `:env:` lines come first but win over the files.
     for line in sorted(said.splitlines(), key=lambda line: line.startswith(":env:")):

@@ -1,0 +1,59 @@
+"""What a Locust user brings along (locust.conf, LOCUST_ variables, a locustfile's own arguments) -> refusals.
+
+It works, or it is named with its cure before the run begins.
+"""
+
+import argparse
+import sys
+from collections.abc import Iterable
+from typing import Any, NoReturn
+
+from locust import User
+
+from astrometer.load.options import OptionError
+
+# Of files and of the environment: (name, where it was said), and name -> where.
+left_out: set[tuple[str, str]] = set()
+kept: dict[str, str] = {}
+
+
+def name_conflicting_arguments() -> None:
+    """A locustfile that adds an argument which Locust or astrometer has would end in a traceback."""
+
+    def refuse(_self: Any, _action: Any, conflicting: Iterable[tuple[str, Any]]) -> NoReturn:
+        names = ", ".join(name for name, _ in conflicting)
+        sys.stderr.write(
+            f"astrometer: the locustfile adds {names}, which Locust or astrometer has already: give yours "
+            "another name (`locust --help` and `astrometer load --list-arguments` list what is taken)\n"
+        )
+        sys.exit(2)
+
+    parsers: Any = argparse._ActionsContainer  # noqa: SLF001 (argument groups are such containers, too)
+    parsers._handle_conflict_error = refuse  # noqa: SLF001
+
+
+def check_users(classes: list[type[User]], file: str) -> None:
+    """For astrometer's own commands. Raises OptionError."""
+    if not any(hasattr(user, "scenario") for user in classes):  # all of ours have one
+        raise OptionError(
+            f"{file} has no user of astrometer (ChatUser, UploadUser, ImUser, ReadsUser of astrometer.load), "
+            "so there is nothing that astrometer could measure; plain `locust` runs it"
+        )
+
+
+def check_tags(environment: Any) -> None:
+    """Tags that leave a user without a task. Raises OptionError."""
+    options = environment.parsed_options
+    chosen = {name: getattr(options, name.replace("-", "_")) for name in ("tags", "exclude-tags")}
+    if not any(chosen.values()):
+        return
+    had = {user for user in environment.user_classes if user.tasks}
+    environment._filter_tasks_by_tags()  # noqa: SLF001 (what Locust does when the test starts; it does it once)
+    idle = sorted(user.__name__ for user in had if not user.tasks)
+    if idle:
+        said = " and ".join(
+            f"{name} {' '.join(tags)} ({kept.get(name, 'arguments')})"
+            for name, tags in chosen.items()
+            if tags
+        )
+        raise OptionError(f"{said}: leaves {', '.join(idle)} without a task; there would be nothing to do")
