@@ -20,7 +20,7 @@ from itertools import accumulate
 from statistics import fmean
 from typing import Protocol
 
-from astrometer.compare import student
+from astrometer.compare.student import Student
 from astrometer.measure.histogram import Histogram
 
 DRAWS = 4000  # for an interval: p-values down to 1/4000
@@ -34,25 +34,6 @@ class Distribution(Protocol):
 
     def quantile(self, share: float) -> float: ...
     def cdf(self, value: float) -> float: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Student:
-    """A t distribution around `center`."""
-
-    center: float
-    scale: float
-    degrees: int
-
-    def quantile(self, share: float) -> float:
-        if math.isinf(self.scale):
-            return math.copysign(math.inf, share - 0.5)
-        return self.center + self.scale * student.quantile(share, self.degrees)
-
-    def cdf(self, value: float) -> float:
-        if math.isinf(self.scale):
-            return 0.5
-        return student.cdf((value - self.center) / self.scale, self.degrees)
 
 
 class Draws:

@@ -7,10 +7,11 @@ from dataclasses import replace
 from statistics import NormalDist, fmean
 from typing import Any
 
-from astrometer.compare.bootstrap import Distribution, Sample, Student, log_change, superiority
+from astrometer.compare.bootstrap import Distribution, Sample, log_change, superiority
 from astrometer.compare.change_verdict import ALPHA, ChangeRow, OutcomeRow
 from astrometer.compare.proportions import difference
 from astrometer.compare.samples import Cells, Effects, Side
+from astrometer.compare.student import Student
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results.stats import window_outcomes
 from astrometer.measure.wilson import Interval, Proportion

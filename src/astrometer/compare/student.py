@@ -1,9 +1,29 @@
 """Student's t distribution: cdf and quantile, for intervals over a few runs. Pure arithmetic, no tables."""
 
 import math
+from dataclasses import dataclass
 
 _STEPS = 200
 _TINY = 1e-300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Student:
+    """A t distribution around `center`."""
+
+    center: float
+    scale: float
+    degrees: int
+
+    def quantile(self, share: float) -> float:
+        if math.isinf(self.scale):
+            return math.copysign(math.inf, share - 0.5)
+        return self.center + self.scale * quantile(share, self.degrees)
+
+    def cdf(self, value: float) -> float:
+        if math.isinf(self.scale):
+            return 0.5
+        return cdf((value - self.center) / self.scale, self.degrees)
 
 
 def cdf(t: float, degrees: float) -> float:
