@@ -72,17 +72,21 @@ def test_an_answer_comes_with_the_verdict_and_a_run_only_after_its_cleanup(bench
 
 
 def test_an_answer_that_joins_a_run_waits_no_longer_than_its_limit(bench):
+    begun, over = asyncio.Event(), asyncio.Event()
+
     async def probe(_ctx: Context) -> Verdict:
-        await asyncio.sleep(1.0)
+        begun.set()
+        await over.wait()
         return Verdict.passed()
 
     async def go() -> None:
         runner, plan = Runner(), bench.plan(bench.target("all"), probe)
         scheduled = asyncio.create_task(runner.run(plan))
-        await asyncio.sleep(0.1)
+        await begun.wait()
         late = await runner.answer(plan, 0.3)
         assert late.reason == "timeout_total"
         assert 0.3 <= late.duration_s < 0.5
+        over.set()
         assert (await runner.answer(plan, 5.0)).ok
         assert (await scheduled).ok
 

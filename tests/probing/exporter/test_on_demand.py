@@ -154,9 +154,11 @@ def test_a_scrape_that_finds_no_place_in_half_its_time_is_skipped_and_a_schedule
         return Verdict.passed()
 
     async def slow(_ctx):
-        await asyncio.sleep(2.0)
+        begun.set()
+        await over.wait()
         return Verdict.passed()
 
+    begun, over = asyncio.Event(), asyncio.Event()
     target = replace(bench.target("all"), concurrency=1)
     hog, plan = bench.plan(target, slow, name="hog"), bench.plan(target, quick)
     app = Exporter(Config(source="test", targets={"sim": target}), [hog, plan])
@@ -165,13 +167,15 @@ def test_a_scrape_that_finds_no_place_in_half_its_time_is_skipped_and_a_schedule
         transport = httpx.ASGITransport(app.app)
         async with httpx.AsyncClient(transport=transport, base_url="http://e") as client:
             hogging = asyncio.create_task(app.runner.run(hog))
-            await asyncio.sleep(0.1)
+            await begun.wait()
             header = {"X-Prometheus-Scrape-Timeout-Seconds": "1.1"}
             scrape = asyncio.create_task(client.get(ASKED, headers=header))
-            await asyncio.sleep(0.1)
+            while len(app.runner.tasks) < 2:
+                await asyncio.sleep(0)
             scheduled = asyncio.create_task(app.runner.run(plan))  # joins it, and then waits by itself
             await scrape
             joined = await client.get(ASKED, headers={"X-Prometheus-Scrape-Timeout-Seconds": "0.7"})
+            over.set()
             assert (await scheduled).ok
             await hogging
             return [await scrape, joined]
