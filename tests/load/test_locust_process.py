@@ -156,7 +156,6 @@ def test_tags_that_leave_nothing_to_do_are_named(sim, astrometer, tmp_path, kind
     assert "tags smoke" in done.stderr
     assert where in done.stderr
     assert "without a task" in done.stderr
-    assert sim.served().get("chat") is None
 
 
 def test_a_locustfile_without_a_user_of_astrometer_is_refused_in_a_sentence(sim, astrometer, tmp_path):
