@@ -137,7 +137,7 @@ def _curves(metric: str, sides: Sequence[Sequence[Histogram]]) -> Chart:
             plot.line(list(zip(at, shares, strict=True)), css, dots=False)
     return Chart(
         title=f"{word.title}: share that took at most so long",
-        caption=f"{word.meaning.capitalize()}. Successful exchanges, one line per run; further left is faster.",
+        caption=f"{word.meaning.capitalize()}. Successful ones, a line per run; further left is faster.",
         drawing=plot.render(
             log_ticks(scale.low, scale.high, _tick_label),
             [Tick(at=share, label=f"{share:.0%}") for share in (0, 0.25, 0.5, 0.75, 0.95)],
