@@ -168,7 +168,7 @@ def _load(locustfile, url, key, factor, directory):
 
     plan = launch.LoadPlan(
         locustfile=locustfile, target=loader.target_from_options(url, {"ASTRBOT_API_KEY": key}), users=USERS,
-        spawn_rate=USERS, warmup_s=1, duration_s=SECONDS, stop_timeout_s=5, processes=None, slos=(),
+        spawn_rate=USERS, given={"warmup_s": "1s"}, duration_s=SECONDS, stop_timeout_s=5, processes=None,
         out=directory, web_port=None,
     )  # fmt: skip
     environ = {**os.environ, "BENCH_FACTOR": str(factor), "BENCH_SEED": secrets.token_hex(4)}

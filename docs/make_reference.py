@@ -11,19 +11,11 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer import exit_codes
 from astrometer.cli import main as astrometer
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
 WIDTH = 100
-MEANING = {
-    exit_codes.PASS: "pass",
-    exit_codes.FAILED: "an objective or a probe failed",
-    exit_codes.USAGE: "usage: an argument or a setting cannot be used",
-    exit_codes.INVALID: "the run cannot be trusted; its causes are printed",
-    exit_codes.UNREACHABLE: "the target did not answer",
-    exit_codes.INTERRUPTED: "interrupted: Ctrl-C, SIGTERM, a closed terminal, or No to a question",
-}
 HEAD = """# Commands
 
 Made from the commands' own `--help` by `python docs/make_reference.py`; a test proves that it is up to date.
@@ -39,7 +31,7 @@ The same for every command.
 
 def page() -> str:
     """The whole of docs/reference/cli.md."""
-    codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(MEANING.items()))
+    codes = "".join(f"| {code} | {meaning} |\n" for code, meaning in sorted(exit_codes.MEANING.items()))
     sections = [section(name, text) for name, text in helps()]
     return HEAD + codes + "".join(sections) + section("Arguments of every load run", arguments())
 

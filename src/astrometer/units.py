@@ -1,4 +1,4 @@
-"""Durations as people write them <-> seconds; two numbers -> texts that differ."""
+"""Durations, rates and percentages as people write them <-> numbers; two numbers -> texts that differ."""
 
 import re
 
@@ -12,12 +12,42 @@ def parse_duration(value: str | float) -> float:
         raise ValueError(f"{value!r} is not a duration (write 30s, 1m30s or 250ms)")  # noqa: TRY004
     if isinstance(value, int | float):
         return float(value)
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a duration (write 30s, 1m30s or 250ms)")  # noqa: TRY004
     text = value.strip()
     if re.fullmatch(r"\d+(?:\.\d+)?", text):
         return float(text)
     if not text or _PART.sub("", text):
         raise ValueError(f"{value!r} is not a duration (write 30s, 1m30s or 250ms)")
     return sum(float(number) * _SECONDS[unit] for number, unit in _PART.findall(text))
+
+
+def parse_rate(value: str | float) -> float:
+    """`"5/s"`, `"90/m"` or `"600/h"` -> events per second. Raises ValueError."""
+    if isinstance(value, float):
+        return value
+    number, slash, unit = str(value).strip().partition("/")
+    per_s = {"s": 1.0, "m": 1 / 60, "h": 1 / 3600}.get(unit)
+    plain = re.fullmatch(r"\d+(?:\.\d+)?", number, re.ASCII)
+    rate = float(number) * (per_s or 0.0) if plain else 0.0
+    if not slash or not 0 < rate < float("inf"):
+        raise ValueError(f"{value!r} is not a rate (write 5/s, 90/m or 600/h)")
+    return rate
+
+
+def parse_percent(value: str | float) -> float:
+    """`"5%"` or `"5"` -> 0.05; a float is a share already. Raises ValueError."""
+    if isinstance(value, float):
+        return value
+    text = str(value).strip().removesuffix("%")
+    if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII) is None:
+        raise ValueError(f"{value!r} is not a percentage (write 5%)")
+    return float(text) / 100
+
+
+def plain_number(value: float) -> str:
+    """Without an exponent, which our own parsers do not read."""
+    return f"{value:.9f}".rstrip("0").rstrip(".")
 
 
 def format_duration(seconds: float | None) -> str:

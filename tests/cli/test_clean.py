@@ -1,11 +1,15 @@
 """`astrometer clean` against simulators of several versions, through the real client."""
 
+import asyncio
+
 import httpx
 import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import main
+from astrometer.config.loader import target_from_options
 from astrometer.load import run_journal
+from astrometer.probing.server_info import ask_server_info
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
@@ -90,6 +94,20 @@ def test_a_version_that_cannot_delete_says_why(place, version, reason):
         done = clean(url, app.config.keys["all"], place, "--yes")
         assert done.exit_code == 0, done.output
         assert reason in done.output
+        assert "--deletable" not in done.output  # which is refused there
+
+
+@pytest.mark.parametrize("version", ["4.20.0", "4.25.6"])
+def test_the_sessions_of_look_ups_stay_too_and_are_listed(place, version):
+    app = server(version)
+    with serve(app) as url:
+        key = app.config.keys["all"]
+        place.setenv("ASTRBOT_API_KEY", key.secret)
+        target = target_from_options(url, {"ASTRBOT_API_KEY": key.secret})
+        asyncio.run(ask_server_info(target, 20.0))
+        done = clean(url, key, place)
+        assert "stay: 1 session(s) of 1 user(s) such as astrometer-probe." in done.output, done.output
+        assert "--deletable" not in done.output
 
 
 def test_the_id_of_the_key_from_outside_is_enough_for_4_28(place):

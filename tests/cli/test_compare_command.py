@@ -86,7 +86,7 @@ def test_json_goes_to_standard_output_alone(folder):
         (("nowhere", "nowhere"), "cannot be read"),
         (("same", "same", "--fail-if", "ttft worse by 10%"), "which percentile?"),
         (("same", "base", "--fail-if", "reads: duration_p50 worse by 1%"), "no scenario 'reads'"),
-        (("same", "base", "--margin", "0%"), "is not a margin"),
+        (("same", "base", "--margin", "0%"), "is not a percentage between"),
     ],
 )
 def test_a_wrong_call_says_what_is_wrong(folder, monkeypatch, args, told):

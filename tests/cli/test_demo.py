@@ -14,8 +14,8 @@ import psutil
 import pytest
 from click.testing import CliRunner
 
-from astrometer import bundled
-from astrometer.cli import exit_codes, main
+from astrometer import bundled, exit_codes
+from astrometer.cli import main
 from astrometer.cli.demo import Simulated, probe_settings
 from astrometer.config.loader import load
 from astrometer.probing.probe_files import load_folder

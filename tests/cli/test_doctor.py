@@ -20,6 +20,11 @@ MODEL = ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5)
 
 
 def examine(url: str, secret: str, *options: str) -> tuple[int, dict[str, dict[str, str]]]:
+    result = invoke(url, secret, *options)
+    return result.returncode, {check["check"]: check for check in json.loads(result.stdout)}
+
+
+def invoke(url: str, secret: str, *options: str) -> subprocess.CompletedProcess[str]:
     result = subprocess.run(
         [sys.executable, "-m", "astrometer", "doctor", "--host", url, "--json", *options],
         check=False,
@@ -30,7 +35,7 @@ def examine(url: str, secret: str, *options: str) -> tuple[int, dict[str, dict[s
     )
     assert "Traceback" not in result.stderr
     assert secret not in result.stdout + result.stderr
-    return result.returncode, {check["check"]: check for check in json.loads(result.stdout)}
+    return result
 
 
 def simulator(version: str = "4.29.3", **settings: object) -> Simulator:
@@ -126,3 +131,20 @@ def test_the_offset_of_a_clock_has_its_uncertainty():
     assert either_way_s == pytest.approx(0.6)
     offset_s, either_way_s = clock_offset(3605.0, 5.2, 5.4)
     assert offset_s == pytest.approx(3600.2)
+
+
+def test_the_price_comes_first_and_what_is_left_last():
+    sim = simulator()
+    with serve(sim) as url:
+        done = invoke(url, sim.store.keys["all"].secret)
+        assert done.returncode == 0
+        assert done.stderr.splitlines()[0] == "default: about 1,750 tokens (1 turn of 1,750 tokens, assumed)"
+        assert done.stderr.splitlines()[-1] == "Left on default: nothing"
+
+
+def test_deletable_refuses_a_server_on_which_nothing_can_be_deleted():
+    sim = simulator("4.25.6")
+    with serve(sim) as url:
+        done = invoke(url, sim.store.keys["all"].secret, "--deletable")
+        assert done.returncode == 2
+        assert "--deletable: default: AstrBot before 4.26 deletes nothing" in done.stderr

@@ -124,7 +124,11 @@ def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):
         (["load", "chat", "--host", "http://127.0.0.1:9", "--stop-timeout", "500ms"], 2, "whole seconds"),
         (["capacity", "chat", "--host", "http://127.0.0.1:9", "--stop-timeout", "1.5"], 2, "whole seconds"),
         (["load", "chat", "--host", "http://127.0.0.1:9", "--slo", "ttft < 1s"], 2, "which percentile"),
-        (["load", "chat", "--host", "http://127.0.0.1:9", "--target", "x"], 2, "either --host, or --target"),
+        (
+            ["load", "chat", "--host", "http://127.0.0.1:9", "--target", "x"],
+            2,
+            "--host cannot be combined with --target",
+        ),
         (["load", "chat", "--host", "http://127.0.0.1:9"], 4, "http://127.0.0.1:9 does not answer"),
     ],
 )
@@ -154,11 +158,11 @@ def test_the_arguments_of_a_run_can_be_listed():
     ("options", "told"),
     [
         (("--stages", "10:1m,20:2q"), "step 2 '20:2q': '2q' is not a duration"),
-        (("--shape", "10:1m", "-t", "60s"), "--shape says it all: leave out --duration"),
-        (("--shape", "10:1m", "-u", "3"), "--shape says it all: leave out --users"),
-        (("--stages", "10:5s", "--warmup", "1m"), "ramp and warm-up take 60 s of a run of 5 s"),
-        (("--stages", "10:5s", "--arrivals", "constant"), "--arrivals is about a rate"),
-        (("--users", "10", "--arrivals", "poisson"), "--arrivals is about a rate"),
+        (("--shape", "10:1m", "-t", "60s"), "--shape cannot be combined with --duration"),
+        (("--shape", "10:1m", "-u", "3"), "--shape cannot be combined with --users"),
+        (("--stages", "10:5s", "--warmup", "1m"), "ramp-up and warm-up take 60 s of a run of 5 s"),
+        (("--stages", "10:5s", "--arrivals", "constant"), "--arrivals needs a rate"),
+        (("--users", "10", "--arrivals", "poisson"), "--arrivals needs a rate"),
     ],
 )
 def test_a_shape_that_cannot_be_meant_is_a_usage_error(options, told):
@@ -184,7 +188,7 @@ def test_the_exit_codes_are_in_the_help():
 def test_a_search_for_users_has_no_arrivals():
     options = ("--slo", "errors < 1%", "--arrivals", "constant", "--dry-run")
     done = CliRunner().invoke(main, ["capacity", "chat", "--host", "http://127.0.0.1:9", *options])
-    assert (done.exit_code, "--arrivals is about a rate" in done.output) == (2, True)
+    assert (done.exit_code, "--arrivals needs a rate" in done.output) == (2, True)
 
 
 def test_long_times_reach_locust_as_locust_can_read_them():
@@ -209,8 +213,8 @@ def test_long_times_reach_locust_as_locust_can_read_them():
         "--run-time 1036800s",
         "--stop-timeout 1200 ",
         "--warmup 993600s ",
-        "--abort-on-fail 1.5s",
-        "--stall-threshold 0.8s",
+        "--abort-on-fail 1500ms",
+        "--stall-threshold 800ms",
     ):
         assert told in done.output
 
@@ -219,7 +223,7 @@ def test_long_times_reach_locust_as_locust_can_read_them():
     ("shape", "expected"),
     [
         ("10:1m,50:2m", ["--shape 10:1m,50:2m"]),
-        ("ramp 1/s..9/s for 90s", ["--shape 'ramp 1/s..9/s for 1m30s'", "--arrivals poisson"]),
+        ("ramp 1/s..9/s for 90s", ["--shape 'ramp 1/s..9/s for 90s'"]),
     ],
 )
 def test_a_shape_replaces_users_and_duration_in_the_locust_command(shape, expected):

@@ -41,8 +41,8 @@ def call(*command):
         (["--", "--bogus"], "unrecognized arguments: --bogus"),
         (["--", "Nobody"], "Unknown User(s): Nobody"),
         (["--", "--help"], "begins no run"),
-        (["--fail-if", "nosuch: ttft_p95 worse by 10%"], "no scenario 'nosuch'; there are chat"),
-        (["--slo", "nosuch: ttft_p95 < 2s"], "no scenario 'nosuch'; there are chat"),
+        (["--fail-if", "nosuch: ttft_p95 worse by 10%"], "no scenario 'nosuch' (there are: chat"),
+        (["--slo", "nosuch: ttft_p95 < 2s"], "no scenario 'nosuch' (there are: chat"),
         (["--fail-if", "goodput worse by 2pp"], "add --slo"),
     ],
 )

@@ -3,11 +3,11 @@
 import math
 from dataclasses import dataclass
 
+from asked_search import asked_search
 from queue_model import Bounded, Queue, capacity
 
 from astrometer.measure.capacity.capacity_interval import CapacityEstimate, estimate
 from astrometer.measure.capacity.search import Ask, SearchAnswer, StepVerdict, Trial, decide
-from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_window import Next, judge_window, margin
 from astrometer.measure.slo.slo_parser import parse_objective
 from astrometer.measure.tally import Stats
@@ -81,8 +81,9 @@ class Subject:
     @property
     def settings(self):
         truth = self.truth
-        loads = "1..2000" if self.limit is not None else f"{truth / 5:.2f}/s..{truth * 5:.0f}/s"
-        return SearchSettings.parse(f"{loads} step {self.step_s}s repeats {self.repeats}")
+        bounded = self.limit is not None
+        loads = ("1", "2000") if bounded else (f"{truth / 5:.2f}/s", f"{truth * 5:.0f}/s")
+        return asked_search(*loads, step_s=float(self.step_s), repeats=self.repeats)
 
     def searched(self, seed):
         if self.limit is not None:

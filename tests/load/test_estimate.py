@@ -10,12 +10,11 @@ from astrometer.config.settings import Target
 from astrometer.load import run_journal
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
 from astrometer.load.launch import LoadPlan
-from astrometer.load.schedule.profile import Profile
 from astrometer.measure.results import document
 
 PLAN = LoadPlan(
     locustfile=Path("chat.py"), target=Target(name="default", url="https://bot.example"), users=10,
-    spawn_rate=10, duration_s=60, stop_timeout_s=30, processes=None, slos=[], out=Path("out"), web_port=None,
+    spawn_rate=10, duration_s=60, stop_timeout_s=30, processes=None, out=Path("out"), web_port=None,
 )  # fmt: skip
 
 
@@ -36,67 +35,96 @@ def test_only_an_address_that_says_so_is_this_machine(url, here):
     assert is_loopback(url) is here
 
 
+def known(**changes):
+    """Results of an earlier run: 5 users, 150 turns within 30 s, 100 tokens each."""
+    return {
+        "schema_version": document.SCHEMA_VERSION, "scenario": "chat", "users": 5,
+        "window": {"duration_s": 30}, "target": {"url": "https://bot.example"},
+        "turns": {"started": 190, "excluded": 40},  # the warm-up is in neither users nor tokens
+        "tokens": {"input_tokens": 14_000, "output_tokens": 1_000}, "scenarios": {},
+        **changes,
+    }  # fmt: skip
+
+
 def test_of_an_open_model_the_number_of_turns_is_known(tmp_path):
-    assert forecast(replace(PLAN, rate_unit=0.5), tmp_path).turns == 300
-    assert forecast(replace(PLAN, shape=Profile.parse("2/s:10s,4/s:10s")), tmp_path).turns == 60
+    assert forecast(PLAN.with_given(rate_unit="0.5"), tmp_path).turns == 300
+    assert forecast(PLAN.with_given(shape="2/s:10s,4/s:10s"), tmp_path).turns == 60
 
 
-def test_of_a_closed_model_nothing_is_known_without_an_earlier_run(tmp_path):
+def test_without_an_earlier_run_turns_and_tokens_are_assumed_and_said_to_be(tmp_path):
     ahead = forecast(PLAN, tmp_path)
-    assert (ahead.turns, ahead.tokens, ahead.source) == (None, None, None)
+    assert (ahead.turns, ahead.tokens) == (120, 120 * 1750)
     text = "\n".join(sentences(PLAN, ahead, None))
-    assert "turns: an unknown number of" in text
-    assert "tokens: unknown (--budget-tokens sets a limit)" in text
+    assert "turns: about 120 (assuming one per user every 5 s)" in text
+    assert "tokens: about 210,000 (assuming 1,750 a turn); --budget-tokens sets a limit" in text
 
 
 def test_an_earlier_run_of_the_same_scenario_tells_turns_and_tokens(tmp_path):
-    known = {
-        "schema_version": document.SCHEMA_VERSION, "scenario": "chat", "users": 5,
-        "window": {"duration_s": 30},
-        "turns": {"started": 190, "excluded": 40},  # the warm-up is in neither users nor tokens
-        "tokens": {"input_tokens": 14_000, "output_tokens": 1_000},
-    }  # fmt: skip
-    document.write(tmp_path / "chat-1", known)
+    document.write(tmp_path / "chat-1", known())
     ahead = forecast(PLAN, tmp_path)
-    assert (ahead.turns, ahead.tokens, ahead.source) == (600, 60_000, tmp_path / "chat-1")
-    assert "about 60,000; the run ends at 500" in "\n".join(
-        sentences(replace(PLAN, budget_tokens=500), ahead, "4.29.3")
-    )
+    assert (ahead.turns, ahead.tokens) == (600, 60_000)
+    assert (ahead.turns_from, ahead.tokens_from) == (tmp_path / "chat-1", tmp_path / "chat-1")
+    text = "\n".join(sentences(PLAN.with_given(budget_tokens="500"), ahead, "4.29.3"))
+    assert f"about 60,000 (after {tmp_path / 'chat-1'}); the run ends at 500" in text
+
+
+def test_what_a_turn_costs_is_told_by_the_same_target_only(tmp_path):
+    document.write(tmp_path / "chat-1", known(target={"url": "https://other.example"}))
+    assert forecast(PLAN, tmp_path).tokens == 600 * 1750
+    chats = {"turns": {"started": 100}, "tokens": {"input_tokens": 20_000}}
+    document.write(tmp_path / "mixed-1", known(scenario="mixed", scenarios={"chat": chats}))
+    assert forecast(PLAN, tmp_path).tokens == 600 * 200
 
 
 @pytest.mark.parametrize(
-    ("folder", "other"),
+    "other",
     [
-        ("chat-2", {"arrivals": {"rate_per_s": 0.5}}),  # `users` are what tokens of a rate stand for
-        ("chat-2", {"profile": "5:1m,50:1m"}),  # the peak
-        ("chat-2", {"capacity": {"end": "converged"}}),  # the most that was tried
-        ("chat-capacity-2", {"capacity": {"end": "converged"}}),
+        {"arrivals": {"rate_per_s": 0.5}},  # `users` are what tokens of a rate stand for
+        {"profile": "5:1m,50:1m"},  # the peak
+        {"capacity": {"end": "converged"}},  # the most that was tried
+        {"scenario": "mixed"},
     ],
 )
-def test_what_users_did_is_told_by_a_run_of_steady_users_only(tmp_path, folder, other):
-    known = {
-        "schema_version": document.SCHEMA_VERSION, "scenario": "chat", "users": 5,
-        "window": {"duration_s": 30},
-        "turns": {"started": 150}, "tokens": {"input_tokens": 15_000},
-    }  # fmt: skip
+def test_what_users_did_is_told_by_a_run_of_steady_users_only(tmp_path, other):
     for number in range(7):
-        document.write(tmp_path / f"{folder}{number}", {**known, **other, "users": 500})
-    assert forecast(PLAN, tmp_path).turns is None
-    os.utime(document.write(tmp_path / "chat-1", known), (1, 1))  # older than all of them
+        document.write(tmp_path / f"chat-2{number}", known(**other, users=500))
+    assert forecast(PLAN, tmp_path).turns_from is None
+    os.utime(document.write(tmp_path / "chat-1", known()), (1, 1))  # older than all of them
     assert forecast(PLAN, tmp_path).turns == 600
 
 
 def test_tokens_of_an_open_model_are_told_by_any_run_but_a_search(tmp_path):
-    known = {
-        "schema_version": document.SCHEMA_VERSION, "scenario": "chat", "users": 5,
-        "window": {"duration_s": 30}, "arrivals": {"rate_per_s": 5},
-        "turns": {"started": 150}, "tokens": {"input_tokens": 15_000},
-    }  # fmt: skip
-    document.write(tmp_path / "chat-1", known)
-    document.write(
-        tmp_path / "chat-2", {**known, "capacity": {"end": "maximum"}, "tokens": {"input_tokens": 1}}
-    )
-    assert forecast(replace(PLAN, rate_unit=0.5), tmp_path).tokens == 30_000
+    document.write(tmp_path / "chat-1", known(arrivals={"rate_per_s": 5}))
+    document.write(tmp_path / "chat-2", known(capacity={"end": "maximum"}, tokens={"input_tokens": 1}))
+    assert forecast(PLAN.with_given(rate_unit="0.5"), tmp_path).tokens == 30_000
+
+
+def test_only_the_part_of_a_mix_that_asks_the_model_costs(tmp_path):
+    assert forecast(PLAN, tmp_path, asks_model=0.5).tokens == 60 * 1750
+    nothing = forecast(PLAN, tmp_path, asks_model=0.0)
+    assert nothing.tokens == 0
+    text = "\n".join(sentences(PLAN, nothing, "4.29.3"))
+    assert "tokens: none: this scenario does not ask the model" in text
+    assert "left behind" not in text
+
+
+def test_a_run_without_end_has_a_price_per_turn(tmp_path):
+    endless = replace(PLAN, duration_s=None)
+    text = "\n".join(sentences(endless, forecast(endless, tmp_path), "4.29.3"))
+    assert "tokens: 1,750 a turn, without end; --budget-tokens sets a limit" in text
+
+
+def test_of_a_search_the_most_that_it_may_take_is_told(tmp_path):
+    plan = PLAN.with_given(searches=True, slo=["errors < 1%"], maximum="8/s", step_s="10s", settle_s="0s")
+    ahead = forecast(plan, tmp_path)
+    # 1, 2, 4 and 8 a second for 10 s each, then 11 windows at the boundary
+    assert ahead.turns == 10 * (1 + 2 + 4 + 8 + 11 * 8)
+    assert f"tokens: up to {ahead.turns * 1750:,}" in "\n".join(sentences(plan, ahead, "4.29.3"))
+
+
+def test_a_stub_model_costs_nothing(tmp_path):
+    text = "\n".join(sentences(PLAN, forecast(PLAN, tmp_path), "4.29.3", is_free=True))
+    assert "tokens: none: a stub model answers" in text
 
 
 @pytest.mark.parametrize(

@@ -85,7 +85,7 @@ def test_options_that_are_not_given_are_the_files_own(tmp_path):
             "probes.chat.options: question: needs {nonce}, the word that the answer must contain",
         ),
         ('[probes.im.options]\numo = "me"', "probes.im.options: umo: 'me' is not of the form"),
-        ('[probes.chat]\nschedule = "never"', "probes.chat.schedule: Input should be a valid boolean"),
+        ('[probes.chat]\nschedule = "never"', "probes.chat.schedule: must be true or false"),
         ("[probes.chat]\nschedul = false", 'probes.chat: unknown key "schedul" (did you mean "schedule"?)'),
         ("[targets.lab.probes.chta]\nenabled = false", "targets.lab.probes.chta: no such probe"),
         ("[targets.lab.budget]\ntokens = 5", 'targets.lab.budget: unknown key "tokens" (did you mean'),

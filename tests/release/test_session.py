@@ -73,7 +73,7 @@ class Machine:
 def session(tmp_path, machine, *, repeat=1, tries=2, candidate="./AstrBot", baseline="latest"):
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
-        spawn_rate=1, duration_s=9, stop_timeout_s=1, processes=None, slos=(), out=tmp_path, web_port=None,
+        spawn_rate=1, duration_s=9, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
     )  # fmt: skip
     machine.said = []
     plan = ReleasePlan(
@@ -95,7 +95,7 @@ def test_each_side_is_installed_once_and_all_its_runs_are_of_that_installation(t
     assert [serving.version for serving, _ in machine.runs] == ["4.29.3", "4.30.0", "4.30.0", "4.29.3"]
     assert len({serving.directory for serving, _ in machine.runs}) == 2
     assert [item.name for item in found[Role.CANDIDATE]] == ["candidate 1", "candidate 2"]
-    label = machine.runs[1][1].extra[machine.runs[1][1].extra.index("--target-version") + 1]
+    label = machine.runs[1][1].given["version"]
     assert label == "4.30.0 (AstrBot)"
 
 

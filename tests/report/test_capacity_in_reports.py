@@ -3,6 +3,7 @@
 import random
 
 import pytest
+from asked_search import asked_search
 from causes import LAG, sentences
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,6 @@ from test_results_are_documented import CELL, documented, paths
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
-from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives
@@ -54,11 +54,11 @@ STEPS = (
 
 
 def made(
-    *, steps=STEPS, end=SearchEnd.CONVERGED, passing=8, failing=9, reason=None, search="1..500", causes=(),
-    objectives=OBJECTIVES,
+    *, steps=STEPS, end=SearchEnd.CONVERGED, passing=8, failing=9, reason=None, between=("1", "500"),
+    causes=(), objectives=OBJECTIVES, **more,
 ):  # fmt: skip
     run = CapacityRun(
-        settings=SearchSettings.parse(search),
+        settings=asked_search(*between, **more),
         objectives=objectives,
         steps=steps,
         answer=SearchAnswer(end=end, passing=passing, failing=failing),
@@ -165,7 +165,7 @@ def test_an_end_that_no_window_bounds_is_open():
 
 def test_a_rate_is_one_of_arrivals_and_says_how_many_exchanges_each_made():
     steps = (window(8, StepVerdict.PASS, n=360), window(9, StepVerdict.FAIL, slow=0.9, n=400))
-    said = told(made(steps=steps, search="1/s..500/s precision 50%"))
+    said = told(made(steps=steps, between=("1/s", "500/s"), precision=0.5))
     assert "The server holds about 4.24 arrivals/s" in said
     assert "at 4 arrivals/s: 3.00 exchanges per arrival, 12.0/s answers" in said
 
@@ -305,7 +305,7 @@ def test_a_search_without_a_step_is_shown_too():
 
 
 def test_rates_are_shown_as_rates():
-    results = made(search="1/s..50/s")
+    results = made(between=("1/s", "50/s"))
     assert "0.4 arrivals/s passed in 2 of 2 windows, 0.45 arrivals/s failed" in told(results)
     assert results["capacity"]["unit"] == "per_s"
 

@@ -43,6 +43,9 @@ class Deadlines:
     total_s: float = 300.0
 
 
+DEADLINES = Deadlines()  # where nothing else is said
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:
     """What one chat was. `detail` is for people and debug pages, never a label."""

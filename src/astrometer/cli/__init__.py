@@ -7,8 +7,8 @@ from importlib import import_module
 
 import click
 
-from astrometer import __version__
-from astrometer.cli import exit_codes
+from astrometer import __version__, exit_codes
+from astrometer.suggestion import did_you_mean
 
 COMMANDS = (
     "demo",
@@ -45,6 +45,13 @@ class LazyGroup(click.Group):
             click.echo("Interrupted", err=True)
             raise SystemExit(exit_codes.INTERRUPTED) from exc
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
+        return super().resolve_command(ctx, args)
+
 
 @click.group(
     cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -53,6 +60,6 @@ class LazyGroup(click.Group):
 def main() -> None:
     """Load tests and uptime probes for AstrBot whose numbers can be trusted.
 
-    Exit codes: 0 pass, 1 an objective or a probe failed, 2 usage, 3 the run cannot be trusted,
-    4 target unreachable, 130 interrupted.
+    Exit codes: 0 pass, 1 an objective, a condition or a probe failed, 2 usage, 3 the result cannot be
+    trusted, 4 target unreachable, 130 interrupted.
     """

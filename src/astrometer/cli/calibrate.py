@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer import exit_codes
+from astrometer.cli.options import duration_option
 from astrometer.cli.terminal import print_problem, print_rich
-from astrometer.units import parse_duration
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -27,18 +27,8 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
     except ValueError:
         numbers = []
     if not numbers or numbers[0] < 1:
-        raise click.BadParameter(f"{value!r} is no list of numbers of streams (write 50,200,400)")
+        raise click.BadParameter(f"{value!r} is not a list of numbers of streams (write 50,200,400)")
     return numbers
-
-
-def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    try:
-        seconds = parse_duration(value)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from exc
-    if seconds <= 0:
-        raise click.BadParameter("must be more than nothing")
-    return seconds
 
 
 @click.command(short_help="How exactly this machine measures, and how many streams it can hold.")
@@ -50,14 +40,12 @@ def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float
     callback=_streams,
     help="Concurrent streams of each step.",
 )
-@click.option(
-    "--gap", default="20ms", show_default=True, callback=_duration, help="Between events of a stream."
-)
+@duration_option("--gap", default="20ms", help="Time between events of a stream.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Load processes.")
-@click.option("--duration", default="10s", show_default=True, callback=_duration, help="Measured per step.")
+@duration_option("--duration", default="10s", help="Time measured in each step.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(streams: list[int], gap: float, processes: int, duration: float, as_json: bool) -> None:
-    """Measure the measuring: the load path of every run against a server that knows when it sent what.
+    """Measure astrometer's own timing error, against a server that knows when it sent what.
 
     The server ("golden") runs in a process of its own, on a core of its own where the system allows that.
     Errors are measured minus true, over everything that happened in the steady part of a step; a step is

@@ -1,30 +1,23 @@
 """`astrometer clean`: what earlier runs left on a server, and with --yes its deletion."""
 
 import asyncio
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 import click
 
-from astrometer.cli import exit_codes, tls_note
-from astrometer.config.loader import load, target_from_options
-from astrometer.config.settings import ConfigError, Target
+from astrometer import exit_codes
+from astrometer.cli import tls_note
+from astrometer.cli.options import chosen_target, duration_option, target_options, yes_option
+from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 
 PREFIX = "astrometer"
 
 
 @click.command("clean")
-@click.option("--host", metavar="URL", help="The server to clean; the key from ASTRBOT_API_KEY.")
-@click.option("--target", "target_name", metavar="NAME", help="A target of the configuration instead.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Configuration [astrometer.toml]",
-)
+@target_options
 @click.option(
     "--from",
     "folders",
@@ -35,13 +28,14 @@ PREFIX = "astrometer"
     "[the journal of `astrometer load` on this account]",
 )
 @click.option("--prefix", default=PREFIX, show_default=True, help="What --run-user-prefix was.")
-@click.option("--timeout", "timeout_s", default=600.0, show_default=True, help="Seconds for everything.")
-@click.option("-y", "--yes", is_flag=True, help="Delete. Without it nothing is changed.")
+@duration_option("--timeout", "timeout_s", default="10m", help="Time limit for everything.")
+@yes_option("Delete. Without it nothing is changed.")
 def command(
     *,
     host: str | None,
-    target_name: str | None,
+    target: str | None,
     config_file: Path | None,
+    key_file: Path | None,
     folders: tuple[Path, ...],
     prefix: str,
     timeout_s: float,
@@ -57,19 +51,14 @@ def command(
     Run it when no run is going on. Exit codes: 0 done, 1 something could not be deleted, 2 usage,
     4 unreachable.
     """
-    if host and (target_name or config_file):
-        raise click.UsageError("--host goes without --target and --config")
     if len(prefix) < 3:
         raise click.UsageError("--prefix is too short to tell our sessions from others")
-    try:
-        target = target_from_options(host, os.environ) if host else load(config_file).target(target_name)
-    except ConfigError as exc:
-        raise click.UsageError(str(exc)) from exc
-    tls_note.warn([target])
-    if target.key_for("chat") is None:
-        raise click.UsageError(f"no API key with the scope chat for {target.url}")
-    runs, prefixes = _earlier_runs(target, folders, prefix)
-    raise SystemExit(asyncio.run(_clean(target, runs, prefixes, timeout_s, yes=yes)))
+    chosen = chosen_target(host, target, config_file, key_file)
+    tls_note.warn([chosen])
+    if chosen.key_for("chat") is None:
+        raise click.UsageError(f"no API key with the scope chat for {chosen.url}")
+    runs, prefixes = _earlier_runs(chosen, folders, prefix)
+    raise SystemExit(asyncio.run(_clean(chosen, runs, prefixes, timeout_s, yes=yes)))
 
 
 def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tuple[list[Any], set[str]]:
@@ -151,9 +140,10 @@ def _show(target: Target, found: Any, runs: int) -> None:
     if found.stuck:
         total = sum(found.stuck.values())
         first = next(iter(found.stuck))
+        advice = " Next time: astrometer load --deletable" if who.can_delete else ""
         click.echo(
             f"stay: {total} session(s) of {len(found.stuck)} user(s) such as {first}. AstrBot deletes a "
-            "session for its own user alone, and no key is that user. Next time: astrometer load --deletable"
+            f"session for its own user alone, and no key is that user.{advice}"
         )
     if found.names_left_out:
         click.echo(f"not looked at: {found.names_left_out} more user name(s) of earlier runs")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer import exit_codes
+from astrometer.cli.options import Percentage
 from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
@@ -17,33 +18,6 @@ from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 
 if TYPE_CHECKING:
     from astrometer.compare.compare_view import Page
-
-EXIT_BY_VERDICT = {
-    "PASS": exit_codes.PASS,
-    "NONE": exit_codes.PASS,
-    "FAIL": exit_codes.FAILED,
-    "CANNOT TELL": exit_codes.INVALID,
-    "NOT COMPARABLE": exit_codes.INVALID,
-}
-
-
-class Percentage(click.ParamType[float]):
-    """`5%` or `2pp` -> a share of one."""
-
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
-        self.name = f"N{unit}"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        if isinstance(value, float):
-            return value
-        try:
-            share = float(value.strip().removesuffix(self.unit)) / 100
-        except ValueError:
-            share = 0.0
-        if not 0 < share < 1:
-            self.fail(f"{value!r} is not a margin (write 5{self.unit})", param, ctx)
-        return share
 
 
 def gates_of(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[Gate]:
@@ -214,4 +188,4 @@ def conclude(
 def exit_code(verdict: str, *, accept_undecided: bool) -> int:
     if verdict == "CANNOT TELL" and accept_undecided:
         return exit_codes.PASS
-    return EXIT_BY_VERDICT[verdict]
+    return exit_codes.BY_VERDICT[verdict]

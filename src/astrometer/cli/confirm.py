@@ -1,27 +1,31 @@
-"""Before a run: what the server is, what will be left there, and whether a person wants that."""
+"""Around a run: what the server is, what the run costs and leaves there, and whether a person wants that."""
 
 import asyncio
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import click
 
+from astrometer.line_fold import folded
+from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
+from astrometer.load.inspect_locustfile import Foreseen
+from astrometer.load.launch import LoadPlan
 from astrometer.outside_text import shown
 
-if TYPE_CHECKING:
-    from astrometer.load.launch import LoadPlan
-
 TIMEOUT_S = 20.0
-VERSION_FLAG = "--target-version"
-KIND_FLAG = "--target-kind"
+SIMULATOR = "simulator"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """`is_free`: a stub model answers, so that nothing costs tokens."""
+
+    version: str | None
+    is_free: bool
 
 
 def must_be_able_to_ask(url: str, *, yes: bool) -> None:
     """Refuse before anything is sent. Raises click.UsageError."""
-    from astrometer.load.estimate import is_loopback
-
     if not yes and not is_loopback(url) and not sys.stdin.isatty():
         raise click.UsageError(
             f"{url} is not this machine, and nobody can be asked here (no terminal): "
@@ -29,44 +33,52 @@ def must_be_able_to_ask(url: str, *, yes: bool) -> None:
         )
 
 
-def look_at_server(plan: "LoadPlan", *, deletable: bool) -> tuple["LoadPlan", str | None]:
-    """The plan with what only the server knows, and its version. Raises click.UsageError."""
+def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, ServerFacts]:
+    """The plan with what only the server knows. Raises click.UsageError."""
     from astrometer.probing import preflight
     from astrometer.probing.server_info import ask_server_info
 
-    if KIND_FLAG not in plan.extra:
-        plan = replace(plan, extra=(KIND_FLAG, preflight.server_kind(plan.target), *plan.extra))
-    given = _given_version(plan.extra)
-    if given is not None and not deletable:
-        return plan, given
-    info = asyncio.run(ask_server_info(plan.target, TIMEOUT_S, with_version=given is None))
-    version = given or info.version
-    if given is None and version is not None:
-        plan = replace(plan, extra=(VERSION_FLAG, version, *plan.extra))
+    if "kind" not in plan.given:
+        plan = plan.with_given(kind=preflight.server_kind(plan.target))
+    version = plan.settings.version
+    if version is None or deletable:
+        info = asyncio.run(ask_server_info(plan.target, TIMEOUT_S, with_version=version is None))
+        version = version or info.version
+        if version is not None:
+            plan = plan.with_given(version=version)
     if deletable:
         who = info.identity
         if who is None or not who.can_delete:
             why = who.why if who is not None else info.trouble or "the server did not say who we are"
             raise click.UsageError(f"--deletable: {shown(why)}")
-        plan = replace(plan, username=who.username)
-    return plan, version
+        plan = plan.with_given(username=who.username)
+    return plan, ServerFacts(version=version, is_free=has_stub_model(plan.target.url, plan.settings.kind))
 
 
-def confirm(plan: "LoadPlan", version: str | None, *, yes: bool) -> None:
-    """Say what will happen to a server that is not this machine, and ask once. Raises click.Abort."""
-    from astrometer.load.estimate import forecast, is_loopback, sentences
+def has_stub_model(url: str, kind: str | None) -> bool:
+    """Whether this machine knows the server as a simulator or as a sandbox of its own."""
+    from astrometer.targets.sandbox.sandbox_state import states
 
-    if is_loopback(plan.target.url):
-        return
-    click.echo("\n".join(sentences(plan, forecast(plan, plan.out.parent), version)), err=True)
-    if not yes:
-        click.confirm("Go on?", abort=True, err=True)
+    if not is_loopback(url):
+        return False
+    return kind == SIMULATOR or any(state.url == url for state in states())
 
 
-def _given_version(extra: Sequence[str]) -> str | None:
-    for flag, value in zip(extra, [*extra[1:], ""], strict=False):
-        if flag == VERSION_FLAG:
-            return value or None
-        if flag.startswith(f"{VERSION_FLAG}="):
-            return flag.partition("=")[2] or None
-    return None
+def confirm(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool) -> None:
+    """Say what will happen, and ask once where it may hurt or cost somebody. Raises click.Abort."""
+    ahead = forecast(plan, plan.out.parent, foreseen.asks_model)
+    for line in sentences(plan, ahead, facts.version, is_free=facts.is_free):
+        click.echo(folded(line, sys.stderr), err=True)
+    here = is_loopback(plan.target.url)
+    # On this machine a search is the one thing that nobody expects to cost millions.
+    costly = plan.settings.searches and not facts.is_free and ahead.tokens != 0 and sys.stdin.isatty()
+    if not yes and (not here or costly):
+        click.confirm("Continue?", abort=True, err=True)
+
+
+def say_what_is_left(plan: LoadPlan, facts: ServerFacts) -> None:
+    """At the end of a run that made sessions."""
+    deletable = plan.settings.username is not None
+    text = left_behind(facts.version, deletable=deletable)
+    how = f"; see them with: astrometer clean --host {plan.target.url}" if deletable else ""
+    click.echo(folded(f"Left on the server: {text}{how}", sys.stderr), err=True)

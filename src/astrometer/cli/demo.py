@@ -18,10 +18,10 @@ from pathlib import Path
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer import exit_codes
 from astrometer.cli.child_processes import Interrupts, end, environ_with, start
+from astrometer.cli.options import duration_option
 from astrometer.measure.results import document
-from astrometer.units import parse_duration
 
 TTFT = "200ms"
 GAP = "20ms"
@@ -46,18 +46,8 @@ class Simulated:
     key_ids: Mapping[str, str]
 
 
-def _duration(_ctx: click.Context, _param: click.Parameter, value: str) -> float:
-    try:
-        seconds = parse_duration(value)
-    except ValueError as exc:
-        raise click.BadParameter(str(exc)) from exc
-    if not seconds > 0:
-        raise click.BadParameter("must be above zero")
-    return seconds
-
-
 @click.command("demo")
-@click.option("--duration", default="30s", show_default=True, callback=_duration, help="How long to load.")
+@duration_option("--duration", default="30s", help="How long to load.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -96,7 +86,7 @@ def _tour(interrupts: Interrupts, simulated: Simulated, *, duration_s: float, us
         *("load", "mixed", "--host", simulated.url),
         *("--users", str(users), "--duration", f"{math.ceil(duration_s)}s"),
         *(part for slo in SLOS for part in ("--slo", slo)),
-        *("--out", str(out), "--", "--target-version", simulated.version),
+        *("--out", str(out), "--target-version", simulated.version),
     ]
     _say_command(load)
     load_code = interrupts.run(load, environ_with({"ASTRBOT_API_KEY": simulated.keys["all"]}))

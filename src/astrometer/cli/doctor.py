@@ -2,55 +2,62 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from pathlib import Path
 
 import click
 
-from astrometer.cli import exit_codes, tls_note
-from astrometer.cli.probe_sources import load_and_tell
+from astrometer import exit_codes
+from astrometer.cli import sessions, tls_note
+from astrometer.cli.options import chosen_config, duration_option, target_options
 from astrometer.cli.terminal import print_rich
-from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
+from astrometer.probing.budget import Ledger
+from astrometer.probing.daily_cost import turns_sentence
 from astrometer.probing.doctor import CheckState, DoctorCheck, Examination
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import ProbeRun
 
+QUESTIONS = 1  # to the model
+
 
 @click.command("doctor")
-@click.option("--host", metavar="URL", help="The server to look at; its key from ASTRBOT_API_KEY.")
-@click.option("--target", "target_name", metavar="NAME", help="A target of the config instead.")
+@target_options
+@duration_option("--timeout", "timeout_s", default="90s", help="Time limit for everything.")
 @click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings (default: astrometer.toml here, else ASTRBOT_URL and ASTRBOT_API_KEY).",
+    "--deletable", is_flag=True, help="Refuse a target on which the doctor's session could not be deleted."
 )
-@click.option("--timeout", "timeout_s", default=90.0, show_default=True, help="Seconds for everything.")
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as a JSON list.")
 def command(
-    *, host: str | None, target_name: str | None, config_file: Path | None, timeout_s: float, as_json: bool
+    *,
+    host: str | None,
+    target: str | None,
+    config_file: Path | None,
+    key_file: Path | None,
+    timeout_s: float,
+    deletable: bool,
+    as_json: bool,
 ) -> None:
     """Check a target: reachable, version, keys and scopes, model, rate limit, clocks, what a run would leave.
 
     Asks the model one short question. Exit codes: 0 nothing failed, 1 a check failed, 2 usage, 4 unreachable.
     """
-    if host and (target_name or config_file):
-        raise click.UsageError("--host goes without --target and --config")
     try:
-        if host:
-            target = target_from_options(host, os.environ)
-        else:
-            target = load_and_tell(config_file).target(target_name)
+        config = chosen_config(host, target, config_file, key_file)
+        chosen = config.target()
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc
-    tls_note.warn([target])
-    checks = asyncio.run(examine(target, timeout_s))
-    _print_json(checks) if as_json else _print_table(target, checks)
+    tls_note.warn([chosen])
+    if deletable:
+        sessions.must_be_deletable([chosen])
+    turns = QUESTIONS if chosen.key_for("chat") is not None else 0
+    click.echo(turns_sentence(chosen, turns, Ledger(config.state_dir)), err=True)
+    checks, run = asyncio.run(examine(chosen, timeout_s))
+    _print_json(checks) if as_json else _print_table(chosen, checks)
+    sessions.say_what_is_left([run])
     if any(check.unreachable for check in checks):
         sys.exit(exit_codes.UNREACHABLE)
     sys.exit(
@@ -58,7 +65,7 @@ def command(
     )
 
 
-async def examine(target: Target, timeout_s: float) -> list[DoctorCheck]:
+async def examine(target: Target, timeout_s: float) -> tuple[list[DoctorCheck], ProbeRun]:
     """All checks of one target, nothing left behind that can be removed."""
     examination = Examination()
     runner = Runner()
@@ -66,7 +73,7 @@ async def examine(target: Target, timeout_s: float) -> list[DoctorCheck]:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, runner.cut)
     run = await run_once_off(target, "doctor", examination.probe, timeout_s, costs_tokens=True, runner=runner)
-    return [*examination.checks, *_afterwards(run)]
+    return [*examination.checks, *_afterwards(run)], run
 
 
 def _afterwards(run: ProbeRun) -> list[DoctorCheck]:

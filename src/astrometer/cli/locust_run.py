@@ -1,133 +1,204 @@
-"""What every command that makes a Locust run shares: its target, and the way from a plan to an exit code."""
+"""What every command that makes a Locust run shares: from its options to a plan, and on to an exit code."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
-from astrometer.cli import exit_codes, tls_note
+from astrometer import bundled, exit_codes
+from astrometer.cli import tls_note
+from astrometer.cli.options import chosen_config
+from astrometer.cli.run_options import given_of_run
 from astrometer.cli.terminal import print_problem, print_rich
-from astrometer.config import loader
 from astrometer.config.settings import ConfigError, Target
+from astrometer.load import run_journal
+from astrometer.load.launch import LoadPlan, users_for
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import OPTIONS, Settings
 from astrometer.measure.results import document
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 from astrometer.report import write_reports
-from astrometer.units import parse_duration
+from astrometer.units import plain_number
 
-if TYPE_CHECKING:
-    from astrometer.load.launch import LoadPlan
-
-EXIT_BY_VERDICT = {
-    "PASS": exit_codes.PASS,
-    "NONE": exit_codes.PASS,
-    "FAIL": exit_codes.FAILED,
-    "INVALID": exit_codes.INVALID,
-}
+DEFAULT_USERS = 10
 
 
-class Duration(click.ParamType[float]):
-    """`90s`, `1m30s`, or a number of seconds."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserLevel:
+    """How many Locust users there are, how fast they start, and what each stands for."""
 
-    name = "time"
+    users: int
+    spawn_rate: float
+    rate_unit: float | None = None  # open model: arrivals per second of each
 
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
+    @classmethod
+    def of(cls, users: int | None, rate: float | None, spawn_rate: float | None = None) -> "UserLevel":
+        if rate is not None:
+            number, unit = users_for(rate)
+            return cls(users=number, spawn_rate=spawn_rate or float(number), rate_unit=unit)
+        number = users or DEFAULT_USERS
+        return cls(users=number, spawn_rate=spawn_rate or max(1.0, number / 2))
+
+    @property
+    def ramp_s(self) -> float:
+        return (self.users - 1) // self.spawn_rate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What `load` or `capacity` was asked for. `flags`: of `locust_options`."""
+
+    locustfile: Path
+    target: Target
+    given: Mapping[str, Any]  # by the names of `Settings`' fields
+    settings: Settings
+    extra: Sequence[str]  # for Locust
+    flags: Mapping[str, Any]
+
+    @classmethod
+    def of(
+        cls, ctx: click.Context, scenario: str, locust_args: tuple[str, ...], flags: Mapping[str, Any],
+        **always: Any,
+    ) -> "Asked":  # fmt: skip
+        """`always`: what the command itself says of the run. Raises click.UsageError."""
+        given, extra = given_of_run(ctx, locust_args)
         try:
-            return parse_duration(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
-
-
-class WholeSeconds(Duration):
-    """Of what Locust counts in whole seconds."""
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        seconds = super().convert(value, param, ctx)
-        if not seconds.is_integer():
-            self.fail(f"{value!r}: Locust knows whole seconds only (write 90s or 1m30s)", param, ctx)
-        return seconds
-
-
-class Rate(click.ParamType[float]):
-    """`5/s`, `90/m`, `600/h`: arrivals per second."""
-
-    name = "rate"
-
-    def convert(self, value: str | float, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        number, slash, unit = str(value).partition("/")
-        per_s = {"s": 1.0, "m": 1 / 60, "h": 1 / 3600}.get(unit)
+            locustfile = bundled.find("locustfiles", scenario)
+        except bundled.NotBundled as exc:
+            raise click.UsageError(str(exc)) from exc
+        key_file = given.pop("key_file", None) or flags["key_file"]
         try:
-            rate = float(number) * (per_s or 0.0)
-        except ValueError:
-            rate = 0.0
-        if not slash or not 0 < rate < float("inf"):
-            self.fail(f"{value!r} is not a rate (write 5/s, 90/m or 600/h)", param, ctx)
-        return rate
+            config = chosen_config(
+                flags["host"], flags["target"], flags["config_file"], key_file and Path(key_file)
+            )
+            if (objectives := [item.text for item in config.objectives]) and not _is_waived(given):
+                given["slo"] = [*objectives, *given.get("slo", [])]
+            given |= always
+            return cls(
+                locustfile=locustfile,
+                target=config.target(),
+                given=given,
+                settings=Settings.given(given),
+                extra=extra,
+                flags=flags,
+            )
+        except (ConfigError, OptionError) as exc:
+            raise click.UsageError(str(exc)) from exc
+
+    def must_be_open(self, *, is_open: bool) -> None:
+        """Raises click.UsageError."""
+        if "arrivals" in self.given and not is_open:
+            raise click.UsageError("--arrivals needs a rate: --rate 5/s, or one in --shape, --start or --max")
+
+    def plan(self, level: UserLevel, *, duration_s: float | None, ramp_s: float, directory: str) -> LoadPlan:
+        """`ramp_s`: not measured, besides the warm-up. Raises click.UsageError."""
+        given = dict(self.given)
+        excluded_s = measured_from(self.settings.warmup_s, ramp_s, duration_s)
+        if excluded_s:
+            given["warmup_s"] = f"{plain_number(excluded_s)}s"
+        if level.rate_unit is not None and "rate_unit" not in given:
+            given["rate_unit"] = plain_number(level.rate_unit)
+        stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+        name = directory.format(stem=self.locustfile.stem, time=stamp)
+        return LoadPlan(
+            locustfile=self.locustfile,
+            target=self.target,
+            users=level.users,
+            spawn_rate=level.spawn_rate,
+            duration_s=duration_s,
+            stop_timeout_s=self.flags["stop_timeout"],
+            processes=self.flags["processes"],
+            out=self.flags["out"] or Path("astrometer-results") / name,
+            web_port=self.flags["web_port"] if self.flags["web"] else None,
+            given=given,
+            extra=self.extra,
+        )
+
+    def go(self, plan: LoadPlan, *, most_users: int | None) -> NoReturn:
+        """Print the plan, or check, ask, run and report it. `most_users` None: an open model."""
+        if self.flags["dry_run"]:
+            click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
+            raise SystemExit(exit_codes.PASS)
+        run(plan.with_given(journal=str(run_journal.path())), self.flags, most_users)
 
 
-def choose_target(host: str | None, target: str | None, config_file: Path | None) -> tuple[Target, list[str]]:
-    """The target, and the objectives that the configuration sets."""
-    if host is not None and (target is not None or config_file is not None):
-        raise ConfigError("either --host, or --target of a configuration")
-    if host is not None:
-        return loader.target_from_options(host, os.environ), []
-    loaded = loader.load(config_file)
-    return loaded.target(target), [objective.text for objective in loaded.objectives]
+def refuse_beside(ctx: click.Context, flag: str, others: Sequence[str]) -> None:
+    """`flag` says what the others would. Raises click.UsageError."""
+    for name in others:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            raise click.UsageError(f"{flag} cannot be combined with --{name.replace('_', '-')}")
 
 
-def must_be_open(*, is_open: bool) -> None:
-    """`--arrivals` says nothing in a closed model. Raises click.UsageError."""
-    given = click.get_current_context().get_parameter_source("arrivals")
-    if given is not click.core.ParameterSource.DEFAULT and not is_open:
-        raise click.UsageError("--arrivals is about a rate (5/s); users begin when their answers have come")
+def measured_from(warmup_s: float, ramp_s: float, duration_s: float | None) -> float:
+    """Seconds from the start that are not measured. Raises click.UsageError when nothing would be."""
+    excluded_s = ramp_s + warmup_s
+    if duration_s and excluded_s >= duration_s:
+        raise click.UsageError(
+            f"ramp-up and warm-up take {excluded_s:g} s of a run of {duration_s:g} s: "
+            "nothing would be measured"
+        )
+    return excluded_s
 
 
-def show(plan: "LoadPlan") -> None:
-    """The same run as a plain Locust command, on whatever machine: without the journal of this one."""
-    click.echo(f"{replace(plan, journal=None).shell()}\n# with the API key in ASTRBOT_API_KEY")
-
-
-def go(
-    plan: "LoadPlan", *, warning: str | None, yes: bool, no_check: bool, deletable: bool = False
-) -> NoReturn:
-    """Ask where one must, run it, show and keep the results, exit by the verdict. Raises click.UsageError."""
+def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoReturn:
+    """Check what can be checked, ask where one must, run, report, exit by the verdict."""
     from astrometer.cli import confirm
-    from astrometer.load import launch
+    from astrometer.load import inspect_locustfile, launch
+    from astrometer.load.calibrate import calibration_limit
     from astrometer.probing import preflight
 
+    url, yes = plan.target.url, flags["yes"]
     if not plan.keys():
         raise click.UsageError(
-            f"no API key for {plan.target.url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
+            f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
         )
     try:
         try_place(plan.out, "--out")
     except NoPlaceError as exc:
         raise click.UsageError(str(exc)) from exc
-    confirm.must_be_able_to_ask(plan.target.url, yes=yes)
+    confirm.must_be_able_to_ask(url, yes=yes)
     tls_note.warn([plan.target])
-    if warning:
-        click.echo(f"Warning: {warning}", err=True)
+    chosen = plan.settings.max_in_flight if "max_in_flight" in plan.given else None
+    limit = calibration_limit.before(most_users, plan.processes, plan.extra, chosen)
+    if limit:
+        click.echo(
+            f"Warning: {'if the search gets there: ' if plan.settings.searches else ''}{limit}", err=True
+        )
     try:
         preflight.check_reachable(plan.target)
-        if not no_check:
+        if not flags["no_check"]:
             preflight.check_credentials(plan.target)
+        foreseen = inspect_locustfile.foresee(plan, os.environ)
+    except inspect_locustfile.Refused as exc:
+        raise click.UsageError(str(exc)) from exc
     except preflight.KeyRefused as exc:
-        raise click.UsageError(f"{exc}; --no-check loads it all the same") from exc
+        raise click.UsageError(f"{exc}; --no-check skips this check") from exc
     except (preflight.Unreachable, preflight.NotAstrBot) as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exit_codes.UNREACHABLE) from exc
-    plan, version = confirm.look_at_server(plan, deletable=deletable)
-    confirm.confirm(plan, version, yes=yes)
+    for note in foreseen.notes:
+        click.echo(f"Warning: {note}", err=True)
+    plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
+    confirm.confirm(plan, facts, foreseen, yes=yes)
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
     for stale in (document.FILE_NAME, *write_reports.FILE_NAMES):
         (plan.out / stale).unlink(missing_ok=True)
     told: list[bytes] = []
-    raise SystemExit(_conclude(plan.out, launch.run(plan, os.environ, told=told.append), b"".join(told)))
+    code = _conclude(plan.out, launch.run(plan, os.environ, told=told.append), b"".join(told))
+    if foreseen.asks_model:
+        confirm.say_what_is_left(plan, facts)
+    raise SystemExit(code)
+
+
+def _is_waived(given: Mapping[str, Any]) -> bool:
+    return "slo" in given and bool(OPTIONS["slo"].value_of(given["slo"]).waived)
 
 
 def keep(measured: Mapping[str, Any], out: Path, *, with_results: bool = False) -> None:
@@ -163,4 +234,4 @@ def _conclude(out: Path, locust_exit_code: int, told: bytes = b"") -> int:
     keep(measured, out, with_results=bool(told))
     if (measured["stopped"] or {}).get("by") == "interrupted":
         return exit_codes.INTERRUPTED
-    return EXIT_BY_VERDICT[measured["verdict"]]
+    return exit_codes.BY_VERDICT[measured["verdict"]]

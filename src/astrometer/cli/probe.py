@@ -8,17 +8,18 @@ from time import perf_counter
 
 import click
 
-from astrometer import bundled
-from astrometer.cli import exit_codes
+from astrometer import bundled, exit_codes
+from astrometer.cli import sessions
+from astrometer.cli.options import Duration, target_options
 from astrometer.cli.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.probe_sources import Sources
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal
+from astrometer.probing.daily_cost import once_sentences
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner, run_once
 from astrometer.probing.verdict import ProbeRun
-from astrometer.units import parse_duration
 
 OURS = "ours"
 RETRY_S = 1.0
@@ -26,26 +27,19 @@ RETRY_S = 1.0
 
 @click.command("probe")
 @click.option("--once", is_flag=True, help="Run every probe once, print the verdicts, and exit by them.")
-@click.option(
-    "--config",
-    "config_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Settings (default: astrometer.toml here, else ASTRBOT_URL and ASTRBOT_API_KEY).",
-)
-@click.option("--host", metavar="URL", help="One target instead of a config; its key from ASTRBOT_API_KEY.")
-@click.option("--target", "target_name", metavar="NAME", help="Only this target of the config.")
+@target_options
 @click.option("--probe", "names", multiple=True, metavar="NAME", help="Only these probes. Repeatable.")
 @click.option(
     "--probes",
     "folders",
     multiple=True,
     metavar="DIR",
-    help="A folder of probe files instead of the ones that come along. Repeatable; `ours` is those.",
+    help="Folder of probe files in place of the bundled ones. Repeatable; `ours` means the bundled ones.",
 )
 @click.option("--json", "as_json", is_flag=True, help="With --once: print the verdicts as a JSON list.")
 @click.option(
     "--wait",
-    metavar="DURATION",
+    type=Duration(),
     help="With --once: how long to try again while a target cannot be reached, such as 60s.",
 )
 @click.option(
@@ -66,28 +60,33 @@ RETRY_S = 1.0
     "--web-config",
     "web_file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="TLS and users of the exporter: YAML as of Prometheus' exporter-toolkit.",
+    help="TLS and users of the exporter: a web configuration file of Prometheus' exporter-toolkit.",
 )
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),
     help="Where budgets and the journal of leftovers survive a restart (default: as the config says).",
 )
+@click.option(
+    "--deletable", is_flag=True, help="Refuse targets on which the sessions of probes could not be deleted."
+)
 @click.option("--check", is_flag=True, help="Check the settings and the probe files, and exit.")
 def command(
     *,
     once: bool,
-    config_file: Path | None,
     host: str | None,
-    target_name: str | None,
+    target: str | None,
+    config_file: Path | None,
+    key_file: Path | None,
     names: tuple[str, ...],
     folders: tuple[str, ...],
     as_json: bool,
-    wait: str | None,
+    wait: float | None,
     listen: str,
     allowed_hosts: tuple[str, ...],
     web_file: Path | None,
     state_dir: Path | None,
+    deletable: bool,
     check: bool,
 ) -> None:
     """Probe AstrBot: once with --once, else around the clock as a Prometheus exporter.
@@ -97,15 +96,14 @@ def command(
     """
     for option, given in (("--json", as_json), ("--wait", wait is not None)):
         if given and not once:
-            raise click.UsageError(f"{option} goes with --once")
-    if config_file and host:
-        raise click.UsageError("--config and --host exclude each other")
+            raise click.UsageError(f"{option} needs --once")
     address, port = _listen(listen)
     try:
         sources = Sources(
             config_file=config_file,
+            key_file=key_file,
             host=host,
-            target=target_name,
+            target=target,
             names=names,
             folders=_folders(folders),
             web_file=web_file,
@@ -114,9 +112,9 @@ def command(
         if check:
             _check(sources)
         elif once:
-            _once(sources, as_json=as_json, wait_s=_wait(wait))
+            _once(sources, as_json=as_json, wait_s=wait or 0.0, deletable=deletable)
         else:
-            _serve(sources, address, port, allowed_hosts)
+            _serve(sources, address, port, allowed_hosts, deletable=deletable)
     except (ConfigError, bundled.NotBundled) as exc:
         raise click.UsageError(str(exc)) from exc
 
@@ -135,7 +133,9 @@ def _check(sources: Sources) -> None:
     click.echo(f"{loaded.summary}: fine")
 
 
-def _serve(sources: Sources, address: str, port: int, allowed_hosts: tuple[str, ...]) -> None:
+def _serve(
+    sources: Sources, address: str, port: int, allowed_hosts: tuple[str, ...], *, deletable: bool
+) -> None:
     from astrometer.probing.exporter.serve import ListenError, serve
 
     def say(text: str) -> None:
@@ -144,6 +144,10 @@ def _serve(sources: Sources, address: str, port: int, allowed_hosts: tuple[str, 
     loaded = sources.read()
     for broken in loaded.broken:
         say(broken)
+    if deletable:
+        sessions.must_be_deletable(loaded.config.targets.values())
+    for cost in loaded.costs:
+        say(cost.sentence)
     try:
         asyncio.run(
             serve(
@@ -161,12 +165,16 @@ def _serve(sources: Sources, address: str, port: int, allowed_hosts: tuple[str, 
         raise SystemExit(exit_codes.USAGE) from exc
 
 
-def _once(sources: Sources, *, as_json: bool, wait_s: float) -> None:
+def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool) -> None:
     config = sources.config()
     found = sources.probes()
     for broken in found.broken:
         click.echo(f"not a probe, left out: {broken.problem}", err=True)
     plans = sources.plans(config, found)
+    if deletable:
+        sessions.must_be_deletable(config.targets.values())
+    for sentence in once_sentences(plans, Ledger(config.state_dir)):
+        click.echo(sentence, err=True)
     runs = asyncio.run(_ask(_runner(config), plans, wait_s))
     for run in runs:
         if run.verdict is None:
@@ -179,6 +187,7 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float) -> None:
             "no probe applies: give the target a key (ASTRBOT_API_KEY or [targets.NAME.keys])"
         )
     print_json(applied) if as_json else print_table(applied)
+    sessions.say_what_is_left(applied)
     sys.exit(exit_code(runs))
 
 
@@ -215,13 +224,6 @@ def _folders(given: tuple[str, ...]) -> tuple[Path, ...]:
         if not folder.is_dir():
             raise click.UsageError(f"--probes {folder}: no such folder")
     return folders
-
-
-def _wait(text: str | None) -> float:
-    try:
-        return parse_duration(text) if text is not None else 0.0
-    except ValueError as exc:
-        raise click.UsageError(f"--wait: {exc}") from exc
 
 
 def _listen(text: str) -> tuple[str, int]:

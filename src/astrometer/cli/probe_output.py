@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from astrometer.cli import exit_codes
+from astrometer import exit_codes
 from astrometer.cli.terminal import print_rich
 from astrometer.outside_text import shown
 from astrometer.probing.exporter.history import utc

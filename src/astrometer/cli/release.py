@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from astrometer import bundled
-from astrometer.cli import exit_codes
+from astrometer import bundled, exit_codes
+from astrometer.cli import locust_run
 from astrometer.cli.compare import (
     ACCEPT_OPTION,
     MARGIN_OPTION,
@@ -20,11 +20,15 @@ from astrometer.cli.compare import (
     exit_code,
     gates_of,
 )
-from astrometer.cli.locust_run import Duration, Rate, WholeSeconds
+from astrometer.cli.options import Duration, Rate
+from astrometer.cli.run_options import RunCommand, given_of_run, run_options
 from astrometer.cli.terminal import print_rich
 from astrometer.compare.gates import Gate, parse_gate
-from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objectives
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import Settings
 from astrometer.output_files import NoPlaceError, try_place
+from astrometer.suggestion import did_you_mean
+from astrometer.units import plain_number
 
 if TYPE_CHECKING:
     from astrometer.compare.comparable import ComparedRun
@@ -33,7 +37,10 @@ if TYPE_CHECKING:
     from astrometer.release.release_plan import ReleasePlan, Role
 
 
-@click.command(short_help="Test a release: candidate against baseline, in sandboxes; one exit code.")
+DEFAULTS = {"warmup_s": "5s"}
+
+
+@click.command(cls=RunCommand, short_help="Test a release: a candidate against a baseline, in sandboxes.")
 @click.option(
     "--astrbot", "candidate", required=True, metavar="VERSION|PATH",
     help="The CANDIDATE, which is judged: a version, latest, a wheel or a checkout.",
@@ -42,21 +49,17 @@ if TYPE_CHECKING:
     "--against", "baseline", required=True, metavar="VERSION|PATH",
     help="The BASELINE, which it is compared with.",
 )  # fmt: skip
-@click.option("--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE", help="As of load.")
+@click.option("--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE", help="As for load.")
 @click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
 @click.option("-u", "--users", type=click.IntRange(1), help="Closed model. [10]")
 @click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second.")
-@click.option("-t", "--duration", type=WholeSeconds(), default="60s", show_default=True, help="Of each run.")
 @click.option(
-    "--warmup", type=Duration(), default="5s", show_default=True, help="After the ramp: not measured."
-)
-@click.option(
-    "--slo", "slos", multiple=True, metavar="EXPR",
-    help="Objective that each run of the candidate has to meet: 'ttft_p95 < 2s'. Repeatable.",
+    "-t", "--duration", type=Duration(whole=True, positive=True), default="60s", show_default=True,
+    help="Length of each run.",
 )  # fmt: skip
 @click.option(
     "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
-    help="As of compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
+    help="As for compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
 )  # fmt: skip
 @MARGIN_OPTION
 @SHARE_MARGIN_OPTION
@@ -74,7 +77,12 @@ if TYPE_CHECKING:
     help="Directory, new or empty. [astrometer-results/release-TIME]",
 )  # fmt: skip
 @click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
-def command(  # noqa: PLR0917 (click passes them all by name)
+@run_options("release", DEFAULTS)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
     candidate: str,
     baseline: str,
     scenario: str,
@@ -82,8 +90,6 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     users: int | None,
     rate: float | None,
     duration: float,
-    warmup: float,
-    slos: tuple[str, ...],
     gates: list[Gate],
     margin: float,
     share_margin: float,
@@ -95,6 +101,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     tries: int,
     out: Path | None,
     locust_args: tuple[str, ...],
+    **_of_run: Any,
 ) -> None:
     """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
 
@@ -112,25 +119,28 @@ def command(  # noqa: PLR0917 (click passes them all by name)
     from astrometer.targets.script import ModelScript
 
     if users is not None and rate is not None:
-        raise click.UsageError("either --users (closed model) or --rate (open model)")
-    level, unit = launch.users_for(rate) if rate is not None else (users or 10, None)
-    spawn_rate = float(level) if rate is not None else max(1.0, level / 2)
-    excluded = (level - 1) // spawn_rate + warmup
-    if excluded >= duration:
-        raise click.UsageError(
-            f"ramp and warm-up take {excluded:g} s of runs of {duration:g} s: nothing would be measured"
-        )
+        raise click.UsageError("--users (closed model) cannot be combined with --rate (open model)")
+    given, extra = given_of_run(ctx, locust_args, DEFAULTS)
+    try:
+        settings = Settings.given(given)
+        locustfile = bundled.find("locustfiles", scenario)
+    except (bundled.NotBundled, OptionError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    shape = settings.shape
+    if shape is not None:
+        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "duration"))
+    level = locust_run.UserLevel.of(users, rate)
+    ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, duration)
+    excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
+    given["warmup_s"] = f"{plain_number(excluded_s)}s"
+    if level.rate_unit is not None:
+        given["rate_unit"] = plain_number(level.rate_unit)
     directory = out or Path("astrometer-results") / f"release-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     if directory.exists() and any(directory.iterdir()):
         raise click.UsageError(f"--out {directory}: holds something already")
     try:
         try_place(directory, "--out")
     except NoPlaceError as exc:
-        raise click.UsageError(str(exc)) from exc
-    try:
-        objectives = [item.text for item in parse_objectives(slos)]
-        locustfile = bundled.find("locustfiles", scenario)
-    except (bundled.NotBundled, ObjectiveError) as exc:
         raise click.UsageError(str(exc)) from exc
     plan = planning.ReleasePlan(
         specs={planning.Role.BASELINE: baseline, planning.Role.CANDIDATE: candidate},
@@ -139,17 +149,15 @@ def command(  # noqa: PLR0917 (click passes them all by name)
             locustfile=locustfile,
             # Of the look at the arguments; each run has its own.
             target=loader.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
-            users=level,
-            spawn_rate=spawn_rate,
-            warmup_s=excluded,
-            rate_unit=unit,
-            duration_s=duration,
+            users=level.users,
+            spawn_rate=level.spawn_rate,
+            duration_s=length_s,
             stop_timeout_s=30.0,
             processes=None,
-            slos=objectives,
             out=directory,
             web_port=None,
-            extra=locust_args,
+            given=given,
+            extra=extra,
         ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
         out=directory,
@@ -157,6 +165,7 @@ def command(  # noqa: PLR0917 (click passes them all by name)
         im_sink=im_sink,
     )
     _look_ahead(plan.load, gates)
+    _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
     runs = _runs(plan)
     shown = judged(runs, gates or [parse_gate("any worse")], margin, share_margin)
     click.echo()
@@ -179,11 +188,10 @@ def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
     except Refused as exc:
         raise click.UsageError(str(exc)) from exc
     scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
-    scopes |= {f"--slo {text!r}": scope or ALL for text, scope in foreseen.objectives.items()}
     for what, scope in scopes.items():
         if scope not in {ALL, *foreseen.scenarios}:
-            there = ", ".join(sorted(foreseen.scenarios))
-            raise click.UsageError(f"{what}: no scenario {scope!r}; there are {there}")
+            hint = did_you_mean(scope, sorted(foreseen.scenarios))
+            raise click.UsageError(f"{what}: no scenario {scope!r}{hint}")
     if not foreseen.objectives and any(gate.metric == "goodput" for gate in gates):
         raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 

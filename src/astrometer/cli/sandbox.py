@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 from httpx import HTTPError
 
-from astrometer.cli import exit_codes
+from astrometer import exit_codes
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.database import DatabaseError
 from astrometer.targets.sandbox.find_python import NoPythonError

@@ -4,10 +4,10 @@ import json
 import os
 import signal
 import threading
-from typing import Any
 
 import click
 
+from astrometer.cli.options import Duration
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
 from astrometer.targets.simulator.simulated_faults import FaultError, FaultPlan, Planned, fault_kind
@@ -24,19 +24,6 @@ from astrometer.targets.simulator.simulator_config import (
 )
 from astrometer.targets.simulator.store import SimKey, new_key
 from astrometer.targets.simulator.version_traits import UnknownVersion, Wire
-from astrometer.units import parse_duration
-
-
-class DurationType(click.ParamType[float, Any]):
-    """`200ms` -> 0.2."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        try:
-            return parse_duration(value)
-        except ValueError as exc:
-            self.fail(str(exc), param, ctx)
 
 
 def _version(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
@@ -95,13 +82,13 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="AstrBot version to imitate, 4.18.0 to 4.29.x.",
 )  # fmt: skip
 @click.option(
-    "--ttft", type=DurationType(), default="200ms", show_default=True, help="Model's first token after."
+    "--ttft", type=Duration(), default="200ms", show_default=True, help="Model's first token after."
 )
 @click.option(
     "--ttft-spread", type=click.Choice(["none", "exponential"]), default="none", show_default=True,
     help="exponential: every answer's first token after a time of its own, with --ttft as the mean.",
 )  # fmt: skip
-@click.option("--gap", type=DurationType(), default="20ms", show_default=True, help="Time between tokens.")
+@click.option("--gap", type=Duration(), default="20ms", show_default=True, help="Time between tokens.")
 @click.option("--tokens", type=click.IntRange(0), default=40, show_default=True, help="Tokens of an answer.")
 @click.option(
     "--key", "keys", multiple=True, metavar="NAME=SCOPES", callback=_keys,
@@ -120,14 +107,14 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="At most N answers at a time; a further chat waits its turn, or is refused with HTTP 429.",
 )  # fmt: skip
 @click.option(
-    "--auth-cost", type=DurationType(), default="0s", show_default=True,
+    "--auth-cost", type=Duration(), default="0s", show_default=True,
     help="Time that each key check blocks the server; a real one needs about 35ms.",
 )  # fmt: skip
 @click.option(
     "--im-sink", is_flag=True, help="With an instant messenger, `onebot`, that notes what arrives in it."
 )
 @click.option(
-    "--im-delay", type=DurationType(), default="0s", show_default=True,
+    "--im-delay", type=Duration(), default="0s", show_default=True,
     help="Time from a push to its arrival there; POST /onebot/faults changes it while it runs.",
 )  # fmt: skip
 @click.option(

@@ -27,11 +27,11 @@ from astrometer.config.settings import (
     ProbeSettings,
     Secret,
     Target,
-    did_you_mean,
 )
 from astrometer.config.tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective
 from astrometer.outside_text import shown
+from astrometer.suggestion import did_you_mean
 
 DEFAULT_FILE = "astrometer.toml"
 # Names of containers may have underscores, which DNS has not.

@@ -1,14 +1,15 @@
 """Frozen settings: targets with named keys, probes, objectives. What `config` reads; no IO."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from astrometer.api.chat_exchange import DEADLINES
 from astrometer.config.exporter_settings import ExporterSettings
 from astrometer.measure.slo.slo_parser import Objective
+from astrometer.suggestion import did_you_mean
 from astrometer.tls import DEFAULT, TlsSettings
 
 ALL_SCOPES = "*"
@@ -96,9 +97,9 @@ class ProbeSettings:
 
     interval_s: float | None = None
     timeout_s: float = 60.0
-    connect_s: float = 10.0
+    connect_s: float = DEADLINES.connect_s
     first_token_s: float | None = None
-    idle_s: float = 30.0
+    idle_s: float = DEADLINES.idle_s
     cleanup_s: float = 15.0
     enabled: bool = True
     schedule: bool = True  # False: asked by `/probe` only
@@ -135,12 +136,3 @@ class Config:
         if name not in self.targets:
             raise ConfigError(f"{self.source}: no target {name!r}{did_you_mean(name, self.targets)}")
         return self.targets[name]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of an error's sentence."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f' (did you mean "{close[0]}"?)'
-    return f" (there are: {', '.join(known)})" if known else ""

@@ -1,12 +1,16 @@
 """The tables of `astrometer.toml`, and what is wrong with one that does not fit: place and cure."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from astrometer.config.exporter_settings import BucketsTable, ExporterTable
-from astrometer.config.settings import did_you_mean
+from astrometer.config.settings import ProbeSettings
+from astrometer.suggestion import did_you_mean
 from astrometer.units import parse_duration
+
+DEFAULTS = ProbeSettings()
 
 
 class _Strict(BaseModel):
@@ -30,13 +34,13 @@ class BudgetTable(_Strict):
 
 class TargetProbeTable(_Strict):
     interval: _Seconds | None = None
-    timeout: _Seconds = 60.0
-    connect: _Seconds = 10.0
-    first_token: _Seconds | None = None
-    idle: _Seconds = 30.0
-    cleanup: _Seconds = 15.0
-    enabled: bool = True
-    schedule: bool = True
+    timeout: _Seconds = DEFAULTS.timeout_s
+    connect: _Seconds = DEFAULTS.connect_s
+    first_token: _Seconds | None = DEFAULTS.first_token_s
+    idle: _Seconds = DEFAULTS.idle_s
+    cleanup: _Seconds = DEFAULTS.cleanup_s
+    enabled: bool = DEFAULTS.enabled
+    schedule: bool = DEFAULTS.schedule
     options: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -72,7 +76,7 @@ def explain(source: str, error: ValidationError) -> list[str]:
     """A line for each thing that is wrong."""
     lines = []
     for item in error.errors():
-        place = ".".join(str(part) for part in item["loc"][:-1])
+        place = _place(item["loc"][:-1])
         last = str(item["loc"][-1]) if item["loc"] else ""
         if item["type"] == "extra_forbidden":
             hint = did_you_mean(last, _fields_at(item["loc"][:-1]))
@@ -80,9 +84,45 @@ def explain(source: str, error: ValidationError) -> list[str]:
         elif item["type"] == "missing":
             lines.append(f'{source}: {place}: "{last}" is missing')
         else:
-            whole = ".".join(str(part) for part in item["loc"])
-            lines.append(f"{source}: {whole}: {item['msg'].removeprefix('Value error, ')}")
+            lines.append(f"{source}: {_place(item['loc'])}: {_cure(item['type'], item)}")
     return lines
+
+
+def _place(location: tuple[int | str, ...]) -> str:
+    """`slo.objectives[0]`, as a person counts a file's tables."""
+    return "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+
+
+def _cure(kind: str, item: Mapping[str, Any]) -> str:
+    """What to write instead. Never shows the value, which may be a key."""
+    match item["loc"]:
+        case ("targets", _, "keys", *rest) if len(rest) < 2:
+            return KEY_CURE
+        case ("targets", *rest) if len(rest) < 2 and kind in TABLES:
+            return 'write [targets.NAME] with url = "http://..."'
+    limits = item.get("ctx", {})
+    if kind in TABLES:
+        return f"must be a table: write [{_place(item['loc'])}]"
+    if kind == "value_error":
+        return str(item["msg"]).removeprefix("Value error, ")
+    cure = next((text for prefix, text in CURES.items() if kind.startswith(prefix)), None)
+    return cure.format(**limits) if cure is not None else str(item["msg"])
+
+
+KEY_CURE = 'write { env = "NAME" } or { file = "PATH" }, never the key itself'
+TABLES = ("model_type", "model_attributes_type", "dict_type")
+# The beginning of pydantic's word for an error -> what to do.
+CURES = {
+    "string_": 'must be text in quotes: "..."',
+    "int_": "must be a whole number",
+    "float_": "must be a number",
+    "finite_number": "must be a number, not inf or nan",
+    "bool_": "must be true or false",
+    "list_type": 'must be a list: ["..."]',
+    "greater_than_equal": "must be {ge} or more",
+    "greater_than": "must be more than {gt}",
+    "less_than_equal": "must be {le} or less",
+}
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

@@ -1,6 +1,6 @@
-"""A plan against a server that is not this machine -> what to know before it starts. Asks nobody.
+"""A plan -> what its run will probably cost and leave behind, to be said before it starts. Asks nobody.
 
-Numbers come from the plan, or from an earlier run of the same scenario; what neither says is unknown.
+Numbers come from the plan and from earlier runs; what neither says is assumed, and said to be.
 """
 
 import ipaddress
@@ -12,20 +12,27 @@ from urllib.parse import urlsplit
 
 from astrometer.api.endpoints import parse_version
 from astrometer.load.launch import LoadPlan
+from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.results import document
+from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.units import format_duration
 
 MOST_READ = 20  # results files, which may be large
 DELETES_SINCE = (4, 26, 0)  # sessions, through an API key, if they belong to that very key
+USER_TURN_S = 5.0  # a turn and the pause after it, of a user of whom nothing is known
+NEAR_THE_BOUNDARY = 5  # windows of a search between the last doubling and the answer, besides repeats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forecast:
-    """What a run will probably do. None: unknown. `source`: the earlier run behind an estimate."""
+    """What a run will probably do. None: it has no end. `*_from`: the earlier run; None: assumed."""
 
     turns: int | None
     tokens: int | None
-    source: Path | None = None
+    turns_are_planned: bool = False  # an open model's, which are known
+    turns_from: Path | None = None
+    tokens_from: Path | None = None
+    at_most: bool = False  # of a search, which may end long before
 
 
 def is_loopback(url: str) -> bool:
@@ -39,43 +46,46 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def forecast(plan: LoadPlan, earlier: Path) -> Forecast:
-    """`earlier`: the directory where results of runs are kept; the newest of the same scenario is used.
+def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast:
+    """`earlier`: the directory where results of runs are kept; `asks_model`: the share of turns that cost.
 
-    How many turns a user makes is told by runs of steady users only: in an open run `users` are what a rate
-    is made of, in one with a shape the most there were.
+    How many turns a user makes is told by the newest run of the same scenario and steady users: in an open
+    run `users` are what a rate is made of, in one with a shape the most there were. What a turn costs is told
+    by the newest run against the same target, of the same scenario if there is one.
     """
-    turns = _arrivals(plan)
-    source, known = _newest(earlier, plan.locustfile.stem, steady=turns is None)
-    seconds = plan.shape.area(plan.shape.duration_s) if plan.shape else plan.users * (plan.duration_s or 0.0)
-    if known is None:
-        return Forecast(turns=turns, tokens=None)
-    made = known["turns"]["started"] - known["turns"].get("excluded", 0)  # of the window, as the rest
-    user_seconds = (known["users"] or 0) * known["window"]["duration_s"]
-    estimated = turns is None and seconds > 0 and made > 0 and user_seconds > 0
-    if estimated:
-        turns = round(made / user_seconds * seconds)
-    each = sum(known["tokens"].values()) / made if made else 0.0
-    tokens = round(each * turns) if each and turns is not None else None
-    return Forecast(turns=turns, tokens=tokens, source=source if estimated or tokens else None)
+    scenario = plan.locustfile.stem
+    runs = _newest_first(earlier)
+    search = plan.settings.capacity
+    turns, user_seconds = _planned(plan, search)
+    turns_from = None
+    if turns is None and user_seconds is not None:
+        pace = next((found for found in runs if _is_steady(found[1], scenario)), None)
+        per_user_s = 1 / USER_TURN_S if pace is None else _turns_per_user_s(pace[1])
+        turns, turns_from = round(user_seconds * per_user_s), pace and pace[0]
+    each, tokens_from = _tokens_per_turn(plan, runs, asks_model)
+    return Forecast(
+        turns=turns,
+        tokens=None if turns is None else round(turns * each),
+        turns_are_planned=user_seconds is None and turns is not None,
+        turns_from=turns_from,
+        tokens_from=tokens_from,
+        at_most=search is not None,
+    )
 
 
-def sentences(plan: LoadPlan, ahead: Forecast, version: str | None) -> list[str]:
-    """What to show before asking, a line each."""
-    after = f" (after {ahead.source})" if ahead.source else ""
-    turns = "an unknown number of" if ahead.turns is None else f"about {ahead.turns:,}"
-    tokens = "unknown" if ahead.tokens is None else f"about {ahead.tokens:,}"
-    if plan.budget_tokens:
-        tokens += f"; the run ends at {plan.budget_tokens:,} (--budget-tokens)"
-    elif ahead.tokens is None:
-        tokens += " (--budget-tokens sets a limit)"
-    return [
-        f"This will load {plan.target.url} (AstrBot {version or 'of unknown version'}), not this machine.",
+def sentences(plan: LoadPlan, ahead: Forecast, version: str | None, *, is_free: bool = False) -> list[str]:
+    """What to show before it starts, a line each. `is_free`: a stub model answers."""
+    here = ", on this machine" if is_loopback(plan.target.url) else ", not this machine"
+    deletable = plan.settings.username is not None
+    lines = [
+        f"This will load {plan.target.url} (AstrBot {version or 'of unknown version'}){here}.",
         f"  load: {_load(plan)}",
-        f"  turns: {turns}{after}",
-        f"  tokens: {tokens}",
-        f"  left behind: {left_behind(version, deletable=plan.username is not None)}",
+        f"  turns: {_turns(ahead)}",
+        f"  tokens: {'none: a stub model answers' if is_free else _tokens(plan, ahead)}",
     ]
+    if ahead.tokens != 0:
+        lines.append(f"  left behind: {left_behind(version, deletable=deletable)}")
+    return lines
 
 
 def left_behind(version: str | None, *, deletable: bool) -> str:
@@ -92,6 +102,29 @@ def left_behind(version: str | None, *, deletable: bool) -> str:
     )
 
 
+def _turns(ahead: Forecast) -> str:
+    if ahead.turns is None:
+        return "without end, until it is stopped"
+    number = f"{'up to' if ahead.at_most else 'about'} {ahead.turns:,}"
+    if ahead.turns_are_planned:
+        return number
+    source = (
+        f"after {ahead.turns_from}" if ahead.turns_from else f"assuming one per user every {USER_TURN_S:g} s"
+    )
+    return f"{number} ({source})"
+
+
+def _tokens(plan: LoadPlan, ahead: Forecast) -> str:
+    if ahead.tokens == 0:
+        return "none: this scenario does not ask the model"
+    limit = plan.settings.budget_tokens
+    cap = f"the run ends at {limit:,} (--budget-tokens)" if limit else "--budget-tokens sets a limit"
+    if ahead.tokens is None:
+        return f"{TOKENS_PER_TURN:,} a turn, without end; {cap}"
+    source = f"after {ahead.tokens_from}" if ahead.tokens_from else f"assuming {TOKENS_PER_TURN:,} a turn"
+    return f"{'up to' if ahead.at_most else 'about'} {ahead.tokens:,} ({source}); {cap}"
+
+
 def _older(version: str) -> bool:
     try:
         return parse_version(version) < DELETES_SINCE
@@ -99,38 +132,89 @@ def _older(version: str) -> bool:
         return False
 
 
-def _arrivals(plan: LoadPlan) -> int | None:
-    """Of an open model, which is known beforehand; a closed one asks again when it has its answer."""
-    if plan.shape is not None:
-        return round(plan.shape.area(plan.shape.duration_s)) if plan.shape.is_rate else None
-    if plan.rate_unit is None or plan.duration_s is None:
-        return None
-    return round(plan.users * plan.rate_unit * plan.duration_s)
+def _planned(plan: LoadPlan, search: SearchSettings | None) -> tuple[int | None, float | None]:
+    """Turns of an open model, which are known beforehand; else the user-seconds. None, None: without end."""
+    settings = plan.settings
+    if search is not None:
+        amount = search_area(search)
+        return (round(amount), None) if search.is_rate else (None, amount)
+    if settings.shape is not None:
+        area = settings.shape.area(settings.shape.duration_s)
+        return (round(area), None) if settings.shape.is_rate else (None, area)
+    if plan.duration_s is None:
+        return None, None
+    if settings.rate_unit:
+        return round(plan.users * settings.rate_unit * plan.duration_s), None
+    return None, plan.users * plan.duration_s
+
+
+def search_area(search: SearchSettings) -> float:
+    """Load by seconds of a search that doubles up to its maximum and finds its answer there."""
+    levels = [search.start]
+    while levels[-1] < search.maximum:
+        levels.append(min(levels[-1] * 2, search.maximum))
+    near = NEAR_THE_BOUNDARY + 2 * search.repeats
+    return (sum(levels) + near * search.maximum) * (search.settle_s + search.step_s)
 
 
 def _load(plan: LoadPlan) -> str:
-    if plan.search is not None:
-        return f"a search for the capacity, {plan.search}"
-    if plan.shape is not None:
-        return str(plan.shape)
+    settings = plan.settings
+    if settings.capacity is not None:
+        return f"a search for the capacity, {settings.capacity}"
+    if settings.shape is not None:
+        return str(settings.shape)
     span = f"for {format_duration(plan.duration_s)}" if plan.duration_s else "until it is stopped"
-    if plan.rate_unit is not None:
-        return f"{plan.users * plan.rate_unit:g} arrivals per second {span}"
+    if settings.rate_unit:
+        return f"{plan.users * settings.rate_unit:g} arrivals per second {span}"
     return f"{plan.users} users {span}"
 
 
-def _newest(folder: Path, scenario: str, *, steady: bool) -> tuple[Path | None, Mapping[str, Any] | None]:
-    found = [
-        file
-        for file in folder.glob(f"{scenario}-*/{document.FILE_NAME}")
-        if not file.parent.name.startswith(f"{scenario}-capacity-")  # mostly overload
-    ]
-    for file in sorted(found, key=lambda file: file.stat().st_mtime, reverse=True)[:MOST_READ]:
+Earlier = tuple[Path, Mapping[str, Any]]
+
+
+def _newest_first(folder: Path) -> list[Earlier]:
+    files = sorted(
+        folder.glob(f"*/{document.FILE_NAME}"), key=lambda file: file.stat().st_mtime, reverse=True
+    )
+    found: list[Earlier] = []
+    for file in files[:MOST_READ]:
         try:
-            known = document.read(file)
+            found.append((file.parent, document.read(file)))
         except document.ResultsError:
             continue
-        unlike = ("capacity", "arrivals", "profile") if steady else ("capacity",)
-        if known["scenario"] == scenario and not any(known.get(name) for name in unlike):
-            return file.parent, known
-    return None, None
+    return found
+
+
+def _is_steady(known: Mapping[str, Any], scenario: str) -> bool:
+    unlike = any(known.get(name) for name in ("capacity", "arrivals", "profile"))
+    return known["scenario"] == scenario and not unlike and _turns_per_user_s(known) > 0
+
+
+def _made(known: Mapping[str, Any]) -> int:
+    """Turns of the window, as all else that is counted."""
+    return int(known["turns"]["started"] - known["turns"].get("excluded", 0))
+
+
+def _turns_per_user_s(known: Mapping[str, Any]) -> float:
+    user_seconds = (known["users"] or 0) * known["window"]["duration_s"]
+    return _made(known) / user_seconds if user_seconds > 0 else 0.0
+
+
+def _tokens_per_turn(plan: LoadPlan, runs: list[Earlier], asks_model: float) -> tuple[float, Path | None]:
+    """Of all turns of the scenario, those that cost nothing included."""
+    if not asks_model:
+        return 0.0, None
+    here = [
+        (folder, known)
+        for folder, known in runs
+        if known["target"]["url"].rstrip("/") == plan.target.url and _made(known) > 0
+    ]
+    for folder, known in here:
+        tokens = sum(known["tokens"].values())
+        if known["scenario"] == plan.locustfile.stem and tokens and not known.get("capacity"):
+            return tokens / _made(known), folder
+    for folder, known in here:
+        chats = known["scenarios"].get("chat")
+        if chats and sum(chats["tokens"].values()) and _made(chats) > 0:
+            return sum(chats["tokens"].values()) / _made(chats) * asks_model, folder
+    return TOKENS_PER_TURN * asks_model, None

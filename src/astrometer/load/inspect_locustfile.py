@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from astrometer.tethered import Tethered
 # Behind everything else, where they win.
 TIMEOUT_S = 60.0
 MARK = '{"scenarios":'  # how the answer begins
+OURS = "astrometer: "  # how a refusal of the plugin begins
 _NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--logfile", "")
 
 
@@ -22,10 +23,15 @@ class Refused(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Foreseen:
-    """What a run will have. `objectives`: the text of each -> its scenario, None of the whole."""
+    """What a run will have. `objectives`: the text of each -> its scenario, None: the whole run.
+
+    `asks_model`: the share of users whose turns cost tokens; `notes`: what a person should know of its users.
+    """
 
     scenarios: frozenset[str]
     objectives: Mapping[str, str | None]
+    asks_model: float = 1.0
+    notes: Sequence[str] = ()
 
 
 def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
@@ -39,9 +45,16 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
     try:
         # A locustfile may print what it likes, before and after.
         told = next(json.loads(line) for line in out.splitlines() if line.startswith(MARK))
-        return Foreseen(scenarios=frozenset(told["scenarios"]), objectives=told["objectives"])
+        return Foreseen(
+            scenarios=frozenset(told["scenarios"]),
+            objectives=told["objectives"],
+            asks_model=told["asks_model"],
+            notes=tuple(told["notes"]),
+        )
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = err.strip()[-2000:] or "it begins no run with them"
+        if said.startswith(OURS):
+            raise Refused(said.removeprefix(OURS)) from exc
         raise Refused(f"Locust refuses these arguments: {said}") from exc
 
 

@@ -10,17 +10,16 @@ import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Thread
+from types import MappingProxyType
 from typing import Any, get_args
 
 from astrometer import tls
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Target
-from astrometer.load.options import SCOPE_VARIABLES
-from astrometer.load.schedule.profile import Profile
-from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.load.options import SCOPE_VARIABLES, Settings, arguments
 from astrometer.tethered import Tethered
 
 # What belongs to one target: a child gets its own target's and no others.
@@ -35,7 +34,11 @@ LOCUST = "astrometer.load.locust_process"  # as a module
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPlan:
-    """What to run. Times in seconds; `duration_s` None: until stopped by hand."""
+    """What to run. Times in seconds; `duration_s` None: until stopped by hand.
+
+    `given`: options of the run, by the names of `Settings`' fields. With a shape or a search among them,
+    users, spawn rate and duration say nothing.
+    """
 
     locustfile: Path
     target: Target
@@ -44,20 +47,18 @@ class LoadPlan:
     duration_s: float | None
     stop_timeout_s: float
     processes: int | None
-    slos: Sequence[str]
     out: Path
     web_port: int | None  # None: no web UI
-    warmup_s: float = 0.0
-    rate_unit: float | None = None  # open model: arrivals per second of each user
-    arrivals: str = "poisson"
-    shape: Profile | None = None  # instead of users, spawn rate and duration
-    search: SearchSettings | None = None  # the same
-    abort_after_s: float | None = None  # end the run when an objective is not met, so long after the warm-up
-    budget_tokens: int | None = None
-    stall_threshold_s: float | None = None  # None: as Locust's argument says
-    username: str | None = None  # one for all users, whose sessions can be deleted
-    journal: Path | None = None
+    given: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     extra: Sequence[str] = ()
+
+    @property
+    def settings(self) -> Settings:
+        """Of the run. Raises OptionError."""
+        return Settings.given(self.given)
+
+    def with_given(self, **more: Any) -> "LoadPlan":
+        return replace(self, given={**self.given, **more})
 
     def command(self) -> list[str]:
         """The arguments of `locust`."""
@@ -69,29 +70,11 @@ class LoadPlan:
             *self._amount(),
             *("--stop-timeout", f"{self.stop_timeout_s:.0f}"),  # Locust knows no fractions
             *self._processes(),
-            *(("--warmup", _seconds(self.warmup_s)) if self.warmup_s else ()),
-            *self._open_model(),
-            *(
-                ("--stall-threshold", _seconds(self.stall_threshold_s))
-                if self.stall_threshold_s is not None
-                else ()
-            ),
             *ui,
-            *self._limits(),
-            *(part for slo in self.slos for part in ("--slo", slo)),
-            *("--astrometer-out", str(self.out), "--astrometer-progress"),
+            *arguments({**self.given, "out": self.out, "progress": True}),
             # The verdict is in results.json; a failed request alone is none.
             *("--only-summary", "--exit-code-on-error", "0", "--logfile", str(self.out / "locust.log")),
             *self.extra,
-        ]
-
-    def _limits(self) -> list[str]:
-        """What ends the run early, and what is noted of its names."""
-        return [
-            *(("--abort-on-fail", _seconds(self.abort_after_s)) if self.abort_after_s is not None else ()),
-            *(("--budget-tokens", str(self.budget_tokens)) if self.budget_tokens else ()),
-            *(("--run-username", self.username) if self.username else ()),
-            *(("--astrometer-journal", str(self.journal)) if self.journal else ()),
         ]
 
     def _processes(self) -> list[str]:
@@ -105,21 +88,10 @@ class LoadPlan:
         ]
 
     def _amount(self) -> list[str]:
-        if self.search is not None:
-            return ["--capacity", str(self.search)]
-        if self.shape is not None:
-            return ["--shape", str(self.shape)]
+        if self.given.get("searches") or self.given.get("shape"):
+            return []
         seconds = [] if self.duration_s is None else ["--run-time", f"{self.duration_s:.0f}s"]
         return ["--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}", *seconds]
-
-    def _open_model(self) -> list[str]:
-        if self.search is not None:
-            return ["--arrivals", self.arrivals] if self.search.is_rate else []
-        if self.shape is not None:
-            return ["--arrivals", self.arrivals] if self.shape.is_rate else []
-        if self.rate_unit is None:
-            return []
-        return ["--rate-unit", f"{self.rate_unit:g}", "--arrivals", self.arrivals]
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The child's environment: the caller's, with the target's keys instead of any others."""
@@ -136,11 +108,6 @@ class LoadPlan:
     def shell(self) -> str:
         """The same for a person to type, without the key."""
         return shlex.join(["locust", *self.command()])
-
-
-def _seconds(value: float) -> str:
-    """To the millisecond, without an exponent."""
-    return f"{value:.3f}".rstrip("0").rstrip(".") + "s"
 
 
 def _free_port() -> int:

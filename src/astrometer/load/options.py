@@ -1,88 +1,497 @@
-"""Locust's command line, environment and web form -> frozen settings of a run.
+"""The options of a run, each declared once: a field of `Settings`.
 
-The key is no argument: arguments show in process lists and in the web UI. It comes from ASTRBOT_API_KEY, or
+From these fields are made: Locust's arguments and their environment variables (`add_arguments`), the options
+of `astrometer load`, `capacity` and `release` (`cli.run_options`), the settings of a run (`Settings.of`), and
+the docs. To add an option, add a field here and use it.
+
+The key is not an option: arguments show in process lists and in the web UI. It comes from ASTRBOT_API_KEY, or
 from the file that --astrbot-key-file (ASTRBOT_API_KEY_FILE) names.
 """
 
 import argparse
 import textwrap
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
-from astrometer.api.chat_exchange import Deadlines
+from astrometer.api.chat_exchange import DEADLINES, Deadlines
 from astrometer.api.endpoints import Scope
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Secret
 from astrometer.load.corpus import Corpus, CorpusError
+from astrometer.load.option_table import (
+    Option,
+    OptionError,
+    duration,
+    listed,
+    number,
+    one_of,
+    option,
+    or_none,
+    positive_duration,
+    raw_text,
+    switch,
+    text,
+    texts,
+    whole,
+)
 from astrometer.load.schedule.arrivals import Process
+from astrometer.load.schedule.profile import Profile
 from astrometer.load.schedule.profile_parser import EXAMPLES
 from astrometer.load.token_budget import TokenBudget
-from astrometer.measure.capacity.search_settings import EXAMPLE as SEARCH_EXAMPLE
-from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.measure.capacity.search_settings import (
+    MAX_RATE_FACTOR,
+    MAX_USERS,
+    PRECISION,
+    REPEATS,
+    STEP_S,
+    Level,
+    Model,
+    SearchError,
+    SearchSettings,
+    search_between,
+)
 from astrometer.measure.capacity.search_window import is_searchable
-from astrometer.measure.slo.slo_parser import Objective, ObjectiveError, parse_objectives
+from astrometer.measure.slo.slo_parser import Objective, parse_objectives
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
-from astrometer.units import parse_duration
+from astrometer.units import parse_percent
 
-T = TypeVar("T")
 # One key may do for everything; a key of its own for a scope is asked for first. `astrometer load --target`
 # fills these from the config.
 SCOPE_VARIABLES = {scope: f"ASTRBOT_{scope.upper()}_SCOPE_KEY" for scope in get_args(Scope)}
 NO_KEY = (
     "no API key: set ASTRBOT_API_KEY, or ASTRBOT_API_KEY_FILE (--astrbot-key-file) to a file that holds it"
 )
+NOT_JUDGED = "none"  # what --slo says when a run shall not be judged, whatever comes of it
+CALL_TIMEOUT_S = 30.0
+
+_CAPACITY = ("capacity",)
+_OWN = ()  # set by the commands themselves
+_SEARCH_SHAPES = "a search for the capacity chooses the load itself: use --start and --max"
 
 
-# A worker keeps its own, whatever its master's are: files, keys and ports of a machine are its operator's.
-OF_ONE_PROCESS = frozenset(
-    {
-        "astrbot_key_file",
-        "astrometer_allowed_host",
-        "astrometer_check",
-        "astrometer_journal",
-        "astrometer_metrics_host",
-        "astrometer_metrics_port",
-        "astrometer_out",
-        "astrometer_progress",
-    }
-)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slo:
+    """What --slo says. `waived`: a run is not a failure even when nothing succeeded."""
+
+    objectives: tuple[Objective, ...] = ()
+    waived: bool = False
 
 
-class OptionError(ValueError):
-    """An option of the run that cannot be used: name and cure."""
+def _slo(given: Any) -> Slo:
+    said = texts(given)
+    if [item.strip() for item in said] == [NOT_JUDGED]:
+        return Slo(waived=True)
+    if any(item.strip() == NOT_JUDGED for item in said):
+        raise ValueError(f"'{NOT_JUDGED}' cannot be combined with an objective")
+    return Slo(objectives=tuple(parse_objectives(said)))
+
+
+def _seconds(value: float) -> str:
+    return f"{value:g}s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the users of a run go by. Times in seconds."""
 
-    deadlines: Deadlines
-    prompts: str
-    prompt_suffix: str
-    session_turns: int
-    whole_answer_percent: float
-    call_timeout_s: float
-    stop_abandoned: bool
-    objectives: tuple[Objective, ...]
-    out: Path | None
-    user_prefix: str
-    umos: tuple[str, ...]
-    im_sink: str  # empty: nobody watches what IM pushes deliver
-    version: str | None
-    kind: str | None
-    warmup_s: float
-    stall_threshold_s: float
-    rate_unit: float  # 0: closed model
-    arrivals: Process
-    arrival_seed: int
-    max_in_flight: int
-    abort_after_s: float | None  # None: the run goes on whatever its objectives say
-    budget: TokenBudget | None
-    capacity: SearchSettings | None  # None: no search
-    username: str | None  # None: every user has a name of its own
-    journal: Path | None
+    # What is measured and judged.
+    slo: Slo = option(
+        "--slo",
+        _slo,
+        [],
+        metavar="EXPR",
+        help="Objective that must hold: 'ttft_p95 < 2s', or of one scenario 'chat: e2e_p99 < 30s'. "
+        "Repeatable (web UI: separated by commas). Without one, a run fails only when nothing succeeded; "
+        "'none': not even then.",
+    )
+    abort_after_s: float | None = option(
+        "--abort-on-fail",
+        or_none(duration),
+        "",
+        metavar="TIME",
+        refused={"capacity": "a search exceeds its objectives on purpose"},
+        help="End the run as soon as an objective is missed, this long after the warm-up at the earliest "
+        "(0s: at once). Without this a run continues to its end.",
+    )
+    budget_tokens: int = option(
+        "--budget-tokens",
+        whole(0),
+        0,
+        metavar="N",
+        help="End the run when the server has counted this many tokens, input and output, in all its chats. "
+        "Running turns may finish. 0: no limit.",
+    )
+    warmup_s: float = option(
+        "--warmup",
+        duration,
+        "0s",
+        metavar="TIME",
+        refused={"capacity": "each window of a search has its own: use --settle"},
+        help="Turns that begin this early are counted, but excluded from percentiles. `astrometer load` and "
+        "`release` add their ramp-up.",
+    )
+    stall_threshold_s: float = option(
+        "--stall-threshold",
+        positive_duration,
+        _seconds(STALL_THRESHOLD_S),
+        metavar="TIME",
+        help="A pause within an answer that is longer than this is a stall.",
+    )
+
+    # How much load.
+    shape: Profile | None = option(
+        "--shape, --stages",
+        or_none(Profile.parse),
+        "",
+        metavar="SHAPE",
+        refused={"capacity": _SEARCH_SHAPES},
+        help="Users over time, instead of users, spawn rate and run time: "
+        f"{', '.join(repr(example) for example in EXAMPLES.values())}. 5/s instead of 5 users is a rate of "
+        "arrivals (open model). Each stage has its own numbers in the report.",
+    )
+    rate_unit: float = option(
+        "--rate-unit",
+        number(0),
+        0.0,
+        metavar="PER_SECOND",
+        commands=_OWN,
+        help="Open model: each Locust user stands for this many arrivals per second, whether or not earlier "
+        "ones are done, so that users steer a rate. 0: closed model, a user waits for its answers.",
+    )
+    arrivals: Process = option(
+        "--arrivals",
+        one_of(Process),
+        Process.POISSON.value,
+        choices=tuple(process.value for process in Process),
+        help="Open model: how arrivals are spaced.",
+    )
+    arrival_seed: int = option(
+        "--arrival-seed",
+        whole(0),
+        1,
+        metavar="N",
+        help="Open model: the same seed makes the same schedule.",
+    )
+    max_in_flight: int = option(
+        "--max-in-flight",
+        whole(1),
+        1000,
+        metavar="N",
+        help="Open model: arrivals that may run at once in a load process; further ones are dropped and "
+        "counted.",
+    )
+
+    # What is asked, and how.
+    prompts: str = option(
+        "--prompts",
+        raw_text,
+        "",
+        metavar="FILE.jsonl",
+        in_web_form=False,
+        help='File of prompts to send: a JSON object {"prompt": "..."} per line. [the built-in prompts]',
+    )
+    prompt_suffix: str = option(
+        "--prompt-suffix",
+        raw_text,
+        "",
+        metavar="TEXT",
+        help="Text added to every prompt, such as a directive for the stub model: '[[ttft=0.2 tokens=40]]'.",
+    )
+    session_turns: int = option(
+        "--session-turns",
+        whole(1),
+        1,
+        metavar="N",
+        help="Turns before a user opens a new session. 1: a new session per turn; each costs a second model "
+        "call (the title) and leaves a session on the server for ever. More: the history grows with every "
+        "turn, turns of one session wait for each other, and AstrBot holds a session back after 30 messages "
+        "in 60 seconds (its default), silently, for up to a minute.",
+    )
+    whole_answer_percent: float = option(
+        "--whole-answer-percent",
+        number(0, 100),
+        10.0,
+        metavar="PERCENT",
+        help="Percentage of chats that ask for the whole answer at once (not streamed, so without a TTFT).",
+    )
+    stop_abandoned: bool = option(
+        "--stop-abandoned",
+        switch,
+        False,
+        help="After a timeout, ask the server to stop that chat (AstrBot 4.26 or later). Without this the "
+        "server keeps generating an answer that nobody reads, as it does for real clients.",
+    )
+
+    # How long to wait.
+    connect_timeout_s: float = option(
+        "--connect-timeout",
+        positive_duration,
+        _seconds(DEADLINES.connect_s),
+        metavar="TIME",
+        help="How long to wait for a connection.",
+    )
+    first_token_timeout_s: float = option(
+        "--first-token-timeout",
+        positive_duration,
+        _seconds(DEADLINES.first_token_s),
+        metavar="TIME",
+        help="How long to wait for the first token of a chat, from the send; heartbeats do not count.",
+    )
+    idle_timeout_s: float = option(
+        "--idle-timeout",
+        positive_duration,
+        _seconds(DEADLINES.idle_s),
+        metavar="TIME",
+        help="How long to wait between two pieces of an answer; heartbeats do not count.",
+    )
+    total_timeout_s: float = option(
+        "--total-timeout",
+        positive_duration,
+        _seconds(DEADLINES.total_s),
+        metavar="TIME",
+        help="How long to wait for a whole chat.",
+    )
+    call_timeout_s: float = option(
+        "--call-timeout",
+        positive_duration,
+        _seconds(CALL_TIMEOUT_S),
+        metavar="TIME",
+        help="How long to wait for any other request.",
+    )
+
+    # A search for the capacity.
+    searches: bool = option(
+        "--capacity",
+        switch,
+        False,
+        in_web_form=False,
+        commands=_OWN,
+        help="Search for the highest load at which every --slo holds, instead of users, spawn rate and run "
+        "time.",
+    )
+    model: Model | None = option(
+        "--model",
+        or_none(one_of(Model)),
+        "",
+        choices=tuple(model.value for model in Model),
+        variable="ASTROMETER_CAPACITY_MODEL",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: users who wait for their answers (closed), or arrivals per second, whether or "
+        "not earlier ones are done (open). [closed, unless --start or --max is a rate]",
+    )
+    start: Level | None = option(
+        "--start",
+        or_none(Level.parse),
+        "",
+        metavar="N|N/s",
+        variable="ASTROMETER_CAPACITY_START",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: the first load. [1 user, or 1/s]",
+    )
+    maximum: Level | None = option(
+        "--max",
+        or_none(Level.parse),
+        "",
+        metavar="N|N/s",
+        variable="ASTROMETER_CAPACITY_MAX",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help=f"Capacity search: the highest load to try. [{MAX_USERS} users, or {MAX_RATE_FACTOR} times "
+        "--start]",
+    )
+    step_s: float = option(
+        "--step-time",
+        duration,
+        _seconds(STEP_S),
+        metavar="TIME",
+        variable="ASTROMETER_CAPACITY_STEP_TIME",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: time measured at each load; up to ten times longer where an objective needs "
+        "more samples.",
+    )
+    settle_s: float | None = option(
+        "--settle",
+        or_none(duration),
+        "",
+        metavar="TIME",
+        variable="ASTROMETER_CAPACITY_SETTLE",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: time after each change of the load that is not measured. [a fifth of "
+        "--step-time]",
+    )
+    precision: float = option(
+        "--precision",
+        parse_percent,
+        f"{PRECISION:.0%}",
+        metavar="PERCENT",
+        variable="ASTROMETER_CAPACITY_PRECISION",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: stop when the lowest failing load is at most this much above the highest "
+        "passing one.",
+    )
+    repeats: int = option(
+        "--repeats",
+        whole(1),
+        REPEATS,
+        metavar="N",
+        variable="ASTROMETER_CAPACITY_REPEATS",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: windows at the boundary, of which the majority decides; an odd number.",
+    )
+
+    # Messages to people in a messenger.
+    umos: tuple[str, ...] = option(
+        "--umos",
+        listed,
+        "",
+        metavar="UMO,UMO",
+        help="Destinations of IM messages, platform:MessageType:session. [three sessions of webchat, where "
+        "nobody is disturbed]",
+    )
+    im_sink: str = option(
+        "--im-sink",
+        text,
+        "",
+        metavar="URL",
+        commands=("load", "capacity"),
+        in_web_form=False,
+        help="Where to read what IM pushes delivered: the sink_url of `astrometer sandbox --im-sink` or "
+        "`astrometer sim --im-sink`. Messages go to friends and groups there unless --umos says otherwise. "
+        "Must be on the machine of the load generators: latency is measured with one clock.",
+    )
+
+    # Names, files and pages.
+    user_prefix: str = option(
+        "--run-user-prefix",
+        text,
+        "astrometer",
+        metavar="NAME",
+        variable="ASTROMETER_USER_PREFIX",
+        in_web_form=False,
+        help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
+    )
+    username: str | None = option(
+        "--run-username",
+        or_none(text),
+        "",
+        metavar="NAME",
+        in_web_form=False,
+        help="One AstrBot username for all users, such as api_key:ID, whose sessions that key may delete "
+        "(--deletable finds it out).",
+    )
+    key_file: str = option(
+        "--astrbot-key-file",
+        raw_text,
+        "",
+        metavar="FILE",
+        variable="ASTRBOT_API_KEY_FILE",
+        in_web_form=False,
+        commands=_OWN,  # every command that has a target takes it
+        of_one_process=True,
+        help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
+    )
+    out: Path | None = option(
+        "--astrometer-out",
+        or_none(Path),
+        "",
+        metavar="DIR",
+        variable="ASTROMETER_OUT",
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Directory for results.json, written when the test stops; the next test overwrites it.",
+    )
+    journal: Path | None = option(
+        "--astrometer-journal",
+        or_none(Path),
+        "",
+        metavar="FILE",
+        variable="ASTROMETER_JOURNAL",
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="File to note the run's names in, for `astrometer clean`.",
+    )
+    progress: bool = option(
+        "--astrometer-progress",
+        switch,
+        False,
+        variable="ASTROMETER_PROGRESS",
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Print one line of progress to stderr while the test runs.",
+    )
+    check: bool = option(
+        "--astrometer-check",
+        switch,
+        False,
+        variable="ASTROMETER_CHECK",
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Start nothing and send nothing: check the arguments, and print as JSON which scenarios and "
+        "objectives a run would have.",
+    )
+    metrics_port: int = option(
+        "--astrometer-metrics-port",
+        whole(0),
+        0,
+        metavar="PORT",
+        variable="ASTROMETER_METRICS_PORT",
+        in_web_form=False,
+        of_one_process=True,
+        help="Serve Prometheus metrics of the running test at http://HOST:PORT/metrics, on the master of a "
+        "distributed one. 0: no. The web UI has them at /metrics in any case.",
+    )
+    metrics_host: str = option(
+        "--astrometer-metrics-host",
+        text,
+        "127.0.0.1",
+        metavar="HOST",
+        variable="ASTROMETER_METRICS_HOST",
+        in_web_form=False,
+        of_one_process=True,
+        help="Address for --astrometer-metrics-port to listen on.",
+    )
+    allowed_hosts: tuple[str, ...] = option(
+        "--astrometer-allowed-host",
+        listed,
+        "",
+        metavar="NAME,NAME",
+        variable="ASTROMETER_ALLOWED_HOST",
+        in_web_form=False,
+        of_one_process=True,
+        help="Names under which browsers may use the web UI, besides the address that it listens on, such as "
+        "that of a reverse proxy. Any other name is refused, since a web page can make its own name lead "
+        "here.",
+    )
+    version: str | None = option(
+        "--target-version",
+        or_none(text),
+        "",
+        metavar="VERSION",
+        in_web_form=False,
+        commands=("load", "capacity"),
+        help="AstrBot's version, noted in results.json. [asked before the run]",
+    )
+    kind: str | None = option(
+        "--target-kind",
+        or_none(text),
+        "",
+        metavar="KIND",
+        in_web_form=False,
+        commands=("load", "capacity"),
+        help="astrbot or simulator, noted in results.json. [asked before the run]",
+    )
 
     @classmethod
     def of(cls, options: Any) -> "Settings":
@@ -90,37 +499,68 @@ class Settings:
 
         Raises OptionError.
         """
-        return cls(
-            deadlines=Deadlines(
-                connect_s=_read(options, "connect_timeout", parse_duration),
-                first_token_s=_read(options, "first_token_timeout", parse_duration),
-                idle_s=_read(options, "idle_timeout", parse_duration),
-                total_s=_read(options, "total_timeout", parse_duration),
-            ),
-            prompts=options.prompts or "",
-            prompt_suffix=options.prompt_suffix or "",
-            session_turns=max(1, _read(options, "session_turns", int)),
-            whole_answer_percent=_read(options, "whole_answer_percent", float),
-            call_timeout_s=_read(options, "call_timeout", parse_duration),
-            stop_abandoned=bool(options.stop_abandoned),
-            objectives=_read(options, "slo", _objectives),
-            out=Path(options.astrometer_out) if options.astrometer_out else None,
-            user_prefix=options.run_user_prefix or "astrometer",
-            umos=tuple(umo.strip() for umo in (options.umos or "").split(",") if umo.strip()),
-            im_sink=(options.im_sink or "").strip(),
-            version=options.target_version or None,
-            kind=options.target_kind or None,
-            warmup_s=_read(options, "warmup", parse_duration),
-            stall_threshold_s=_read(options, "stall_threshold", parse_duration),
-            rate_unit=max(0.0, _read(options, "rate_unit", float)),
-            arrivals=_read(options, "arrivals", Process),
-            arrival_seed=_read(options, "arrival_seed", int),
-            max_in_flight=max(1, _read(options, "max_in_flight", int)),
-            abort_after_s=_read(options, "abort_on_fail", _optional_duration),
-            budget=_read(options, "budget_tokens", _budget),
-            capacity=_read(options, "capacity", lambda _: _capacity(options)),
-            username=options.run_username or None,
-            journal=Path(options.astrometer_journal) if options.astrometer_journal else None,
+        return cls._checked(
+            {name: entry.value_of(getattr(options, entry.dest)) for name, entry in OPTIONS.items()}
+        )
+
+    @classmethod
+    def given(cls, values: Mapping[str, Any]) -> "Settings":
+        """From values, or texts of them, by the names of the fields. Raises OptionError."""
+        return cls._checked({name: OPTIONS[name].value_of(value) for name, value in values.items()})
+
+    @classmethod
+    def _checked(cls, values: Mapping[str, Any]) -> "Settings":
+        settings = cls(**values)
+        if settings.searches:
+            settings._check_search()
+        return settings
+
+    def _check_search(self) -> None:
+        try:
+            _ = self.capacity
+        except SearchError as exc:
+            raise OptionError(f"capacity search: {exc}") from exc
+        if not self.objectives:
+            raise OptionError("a capacity search needs an objective: add --slo 'ttft_p95 < 2s'")
+        for objective in self.objectives:
+            if not is_searchable(objective):
+                raise OptionError(f"--slo {objective.text!r}: more load never breaks it; choose another")
+        for name in ("shape", "abort_after_s"):
+            if getattr(self, name) is not None:
+                entry = OPTIONS[name]
+                why = entry.refused["capacity"]
+                raise OptionError(f"{entry.flag} cannot be combined with --capacity: {why}")
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        return self.slo.objectives
+
+    @property
+    def deadlines(self) -> Deadlines:
+        return Deadlines(
+            connect_s=self.connect_timeout_s,
+            first_token_s=self.first_token_timeout_s,
+            idle_s=self.idle_timeout_s,
+            total_s=self.total_timeout_s,
+        )
+
+    @property
+    def budget(self) -> TokenBudget | None:
+        return TokenBudget(self.budget_tokens) if self.budget_tokens else None
+
+    @property
+    def capacity(self) -> SearchSettings | None:
+        """None: no search. Raises SearchError."""
+        if not self.searches:
+            return None
+        return search_between(
+            self.start,
+            self.maximum,
+            model=self.model,
+            step_s=self.step_s,
+            settle_s=self.settle_s,
+            precision=self.precision,
+            repeats=self.repeats,
         )
 
     def corpus(self) -> Corpus:
@@ -129,6 +569,33 @@ class Settings:
             return Corpus.from_file(Path(self.prompts)) if self.prompts else Corpus.built_in()
         except CorpusError as exc:
             raise OptionError(f"--prompts: {exc}") from exc
+
+
+OPTIONS: Mapping[str, Option] = {item.name: item.metadata["option"] for item in fields(Settings)}
+OF_ONE_PROCESS = frozenset(entry.dest for entry in OPTIONS.values() if entry.of_one_process)
+
+
+def arguments(given: Mapping[str, Any]) -> list[str]:
+    """What was given, by the names of the fields -> arguments of `locust`, in the order of the table."""
+    return [word for name, entry in OPTIONS.items() if name in given for word in entry.words(given[name])]
+
+
+def take_ours(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
+    """Arguments for `locust` -> our options among them, by the names of the fields, and the rest.
+
+    Raises OptionError.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for entry in OPTIONS.values():
+        kind: dict[str, Any] = {"action": "store_true"} if entry.is_switch else {}
+        kind = {"action": "append"} if entry.is_list else kind
+        parser.add_argument(*entry.flags, dest=entry.dest, default=argparse.SUPPRESS, **kind)
+    try:
+        found, rest = parser.parse_known_args(list(words))
+    except argparse.ArgumentError as exc:
+        raise OptionError(str(exc)) from exc
+    by_dest = {entry.dest: name for name, entry in OPTIONS.items()}
+    return {by_dest[dest]: value for dest, value in vars(found).items()}, rest
 
 
 def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
@@ -150,173 +617,24 @@ def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
     return keys
 
 
-def allowed_hosts(options: Any) -> list[str]:
-    """Names by which the web UI may be called, besides those that it listens on."""
-    return [name.strip() for name in (options.astrometer_allowed_host or "").split(",") if name.strip()]
-
-
 def add_arguments(parser: Any) -> None:
     """Add astrometer's arguments to Locust's parser; what a person may want to set shows in the web UI."""
-
-    def add(flag: str, variable: str, *also: str, **kwargs: Any) -> None:
-        parser.add_argument(flag, *also, env_var=variable, **kwargs)
-
-    add(
-        "--astrbot-key-file", "ASTRBOT_API_KEY_FILE", metavar="FILE", default="", include_in_web_ui=False,
-        help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
-    )  # fmt: skip
-    add(
-        "--shape", "ASTROMETER_SHAPE", "--stages", metavar="SHAPE", default="",
-        help="Users over time, instead of users, spawn rate and run time: "
-        f"{', '.join(repr(example) for example in EXAMPLES.values())}; 5/s instead of 5 users is a rate of "
-        "arrivals (open model).",
-    )  # fmt: skip
-    add(
-        "--prompts", "ASTROMETER_PROMPTS", metavar="FILE.jsonl", default="", include_in_web_ui=False,
-        help='Prompts to send, a JSON object {"prompt": "..."} per line. Default: the built-in corpus.',
-    )  # fmt: skip
-    add(
-        "--prompt-suffix", "ASTROMETER_PROMPT_SUFFIX", metavar="TEXT", default="",
-        help="Text added to every prompt, such as a directive for the stub model: '[[ttft=0.2 tokens=40]]'.",
-    )  # fmt: skip
-    add(
-        "--session-turns", "ASTROMETER_SESSION_TURNS", metavar="N", type=int, default=1,
-        help="Turns before a user opens a new session. 1: a new session per turn; each costs a second model "
-        "call (the title) and leaves a session row for ever. More: the history grows with every turn, "
-        "turns of one session wait for each other, and AstrBot holds a session back after 30 messages in "
-        "60 seconds (its default), silently, for up to a minute.",
-    )  # fmt: skip
-    add(
-        "--whole-answer-percent", "ASTROMETER_WHOLE_ANSWER_PERCENT", metavar="PERCENT", type=float,
-        default=10.0, help="Share of chats that ask for the whole answer at once (no streaming, so no TTFT).",
-    )  # fmt: skip
-    for flag, seconds, what in (
-        ("connect", 10.0, "to connect"),
-        ("first-token", 60.0, "for the first token of a chat, from the send; heartbeats do not count"),
-        ("idle", 30.0, "between two pieces of an answer; heartbeats do not count"),
-        ("total", 300.0, "for a whole chat"),
-        ("call", 30.0, "for any other request"),
-    ):
-        variable = f"ASTROMETER_{flag.replace('-', '_').upper()}_TIMEOUT"
-        add(
-            f"--{flag}-timeout", variable, metavar="TIME", type=_duration, default=seconds,
-            help=f"Seconds to wait {what}.",
-        )  # fmt: skip
-    add(
-        "--stop-abandoned", "ASTROMETER_STOP_ABANDONED", action="store_true", default=False,
-        help="After a timeout, ask the server to stop that chat (AstrBot 4.26 or later). Without this the "
-        "server keeps generating an answer that nobody reads, as it does for real clients.",
-    )  # fmt: skip
-    add(
-        "--slo", "ASTROMETER_SLO", metavar="EXPR", action="append", default=None,
-        help="Objective such as 'ttft_p95 < 2s' or, for one scenario, 'chat: e2e_max < 30s'; repeatable "
-        "(web UI: separate by commas).",
-    )  # fmt: skip
-    add(
-        "--abort-on-fail", "ASTROMETER_ABORT_ON_FAIL", metavar="TIME", default="",
-        help="End the run in order as soon as an objective is not met, this long after the warm-up at the "
-        "earliest (0s: at once). Without this a run goes on to its end.",
-    )  # fmt: skip
-    add(
-        "--capacity", "ASTROMETER_CAPACITY", metavar="SEARCH", default="", include_in_web_ui=False,
-        help="Search for the most load at which every --slo holds, instead of users, spawn rate and run "
-        f"time: {SEARCH_EXAMPLE!r} (what stands after the range may be left out); 1/s..100/s instead of "
-        "1..500 users is a rate of arrivals (open model).",
-    )  # fmt: skip
-    add(
-        "--budget-tokens", "ASTROMETER_BUDGET_TOKENS", metavar="N", type=int, default=0,
-        help="End the run in order when the server has counted this many tokens, input and output, in all "
-        "its chats. Turns that still run then are drained. 0: no limit.",
-    )  # fmt: skip
-    add(
-        "--warmup", "ASTROMETER_WARMUP", metavar="TIME", type=_duration, default=0.0,
-        help="Ramp and warm-up from the start of the test: what begins in it is accounted for, not measured.",
-    )  # fmt: skip
-    add(
-        "--stall-threshold", "ASTROMETER_STALL_THRESHOLD", metavar="TIME", type=_duration,
-        default=STALL_THRESHOLD_S,
-        help="A pause in the middle of an answer that is longer than this is a stall.",
-    )  # fmt: skip
-    add(
-        "--rate-unit", "ASTROMETER_RATE_UNIT", metavar="PER_SECOND", type=float, default=0.0,
-        help="Open model: each Locust user stands for this many arrivals per second, whether or not earlier "
-        "ones are done; so users steer a rate. 0: closed model, a user waits for its answers.",
-    )  # fmt: skip
-    add(
-        "--arrivals", "ASTROMETER_ARRIVALS", choices=[process.value for process in Process],
-        default=Process.POISSON.value, help="Open model: how arrivals are spaced.",
-    )  # fmt: skip
-    add(
-        "--arrival-seed", "ASTROMETER_ARRIVAL_SEED", metavar="N", type=int, default=1,
-        help="Open model: the same seed makes the same schedule.",
-    )  # fmt: skip
-    add(
-        "--max-in-flight", "ASTROMETER_MAX_IN_FLIGHT", metavar="N", type=int, default=1000,
-        help="Open model: arrivals that may run at once in a load process; one more is dropped, and counted.",
-    )  # fmt: skip
-    add(
-        "--astrometer-out", "ASTROMETER_OUT", metavar="DIR", default="", include_in_web_ui=False,
-        help="Directory for results.json, written when the test stops; the next test overwrites it.",
-    )  # fmt: skip
-    add(
-        "--astrometer-progress", "ASTROMETER_PROGRESS", action="store_true", default=False,
-        include_in_web_ui=False, help="Print one line of progress to stderr while the test runs.",
-    )  # fmt: skip
-    add(
-        "--astrometer-check", "ASTROMETER_CHECK", action="store_true", default=False, include_in_web_ui=False,
-        help="Begin nothing and send nothing: say whether the arguments will do, and print as JSON which "
-        "scenarios and objectives a run would have.",
-    )  # fmt: skip
-    add(
-        "--astrometer-metrics-port", "ASTROMETER_METRICS_PORT", metavar="PORT", type=int, default=0,
-        include_in_web_ui=False,
-        help="Serve Prometheus metrics of the running test at http://HOST:PORT/metrics, on the master of a "
-        "distributed one. 0: no. The web UI has them at /metrics in any case.",
-    )  # fmt: skip
-    add(
-        "--astrometer-metrics-host", "ASTROMETER_METRICS_HOST", metavar="HOST", default="127.0.0.1",
-        include_in_web_ui=False, help="Where to listen for that.",
-    )  # fmt: skip
-    add(
-        "--astrometer-allowed-host", "ASTROMETER_ALLOWED_HOST", metavar="NAME,NAME", default="",
-        include_in_web_ui=False,
-        help="Names under which browsers may use the web UI, besides the address that it listens on: that of "
-        "a reverse proxy, for instance. Any other name is refused, since a web page can make its own name "
-        "lead here.",
-    )  # fmt: skip
-    add(
-        "--run-user-prefix", "ASTROMETER_USER_PREFIX", metavar="NAME", default="astrometer",
-        include_in_web_ui=False,
-        help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
-    )  # fmt: skip
-    add(
-        "--run-username", "ASTROMETER_RUN_USERNAME", metavar="NAME", default="", include_in_web_ui=False,
-        help="One AstrBot username for all users, such as api_key:ID, whose sessions that key may delete "
-        "(`astrometer load --deletable` finds it out).",
-    )  # fmt: skip
-    add(
-        "--astrometer-journal", "ASTROMETER_JOURNAL", metavar="FILE", default="", include_in_web_ui=False,
-        help="Note the run's names there, for `astrometer clean`.",
-    )  # fmt: skip
-    add(
-        "--umos", "ASTROMETER_UMOS", metavar="UMO,UMO", default="",
-        help="Destinations of IM messages, platform:MessageType:session. Default: three sessions of webchat, "
-        "where nobody is disturbed.",
-    )  # fmt: skip
-    add(
-        "--im-sink", "ASTROMETER_IM_SINK", metavar="URL", default="", include_in_web_ui=False,
-        help="Where to read what IM pushes delivered: the sink_url of `astrometer sandbox --im-sink` or "
-        "`astrometer sim --im-sink`. Messages go to friends and groups there unless --umos says otherwise. "
-        "Must be on the machine of the load generators: latency is measured with one clock.",
-    )  # fmt: skip
-    add(
-        "--target-version", "ASTROMETER_TARGET_VERSION", metavar="VERSION", default="",
-        include_in_web_ui=False, help="AstrBot's version, to be noted in results.json.",
-    )  # fmt: skip
-    add(
-        "--target-kind", "ASTROMETER_TARGET_KIND", metavar="KIND", default="",
-        include_in_web_ui=False, help="astrbot or simulator, to be noted in results.json.",
-    )  # fmt: skip
+    for entry in OPTIONS.values():
+        kind: dict[str, Any] = {"metavar": entry.metavar, "choices": entry.choices}
+        if entry.is_switch:
+            kind = {"action": "store_true"}
+        elif entry.is_list:
+            kind = {"metavar": entry.metavar, "action": "append"}
+        elif isinstance(entry.default, int | float):
+            kind = {"metavar": entry.metavar, "type": type(entry.default)}
+        parser.add_argument(
+            *entry.flags,
+            env_var=entry.variable,
+            default=None if entry.is_list else entry.default,
+            help=entry.help,
+            include_in_web_ui=entry.in_web_form,
+            **kind,
+        )
 
 
 def add_weights(parser: Any, defaults: Mapping[str, int]) -> None:
@@ -329,70 +647,12 @@ def add_weights(parser: Any, defaults: Mapping[str, int]) -> None:
         )  # fmt: skip
 
 
-def describe() -> str:
+def describe(entries: Iterable[Option] | None = None) -> str:
     """All of them for a person to read: Locust prints its help before it knows them."""
     lines: list[str] = []
-
-    class Listing:
-        def add_argument(self, *flags: str, env_var: str, **kwargs: Any) -> None:
-            flag = ", ".join(flags)
-            metavar = f" {kwargs['metavar']}" if "metavar" in kwargs else ""
-            default = f" [{kwargs['default']}]" if kwargs["default"] else ""
-            lines.append(f"  {flag}{metavar}{default}  ({env_var})")
-            lines.extend(textwrap.wrap(kwargs["help"], 96, initial_indent=" " * 6, subsequent_indent=" " * 6))
-
-    add_arguments(Listing())
+    for entry in OPTIONS.values() if entries is None else entries:
+        metavar = f" {entry.metavar or '|'.join(entry.choices or ())}" if not entry.is_switch else ""
+        default = f" [{entry.default}]" if entry.default else ""
+        lines.append(f"  {', '.join(entry.flags)}{metavar}{default}  ({entry.variable})")
+        lines.extend(textwrap.wrap(entry.help, 96, initial_indent=" " * 6, subsequent_indent=" " * 6))
     return "\n".join(lines)
-
-
-def _duration(text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
-
-
-def _read(options: Any, name: str, convert: Callable[[Any], T]) -> T:
-    value = getattr(options, name)
-    try:
-        return convert(value)
-    except (TypeError, ValueError) as exc:
-        raise OptionError(f"--{name.replace('_', '-')}: {exc}") from exc
-
-
-def _capacity(options: Any) -> SearchSettings | None:
-    """What a search needs besides. Raises ValueError."""
-    if not (options.capacity or "").strip():
-        return None
-    found = SearchSettings.parse(options.capacity)
-    objectives = _objectives(options.slo)
-    if not objectives:
-        raise ValueError("there is no limit without an objective; add --slo 'ttft_p95 < 2s'")
-    for objective in objectives:
-        if not is_searchable(objective):
-            raise ValueError(f"no load breaks the objective {objective.text!r}: it cannot be searched for")
-    if (getattr(options, "shape", None) or "").strip():
-        raise ValueError("either a search or a --shape")
-    if str(getattr(options, "abort_on_fail", None) or "").strip():
-        raise ValueError("a search goes beyond what the objectives allow; leave out --abort-on-fail")
-    return found
-
-
-def _optional_duration(text: str) -> float | None:
-    return parse_duration(text) if str(text).strip() else None
-
-
-def _budget(given: str | int) -> TokenBudget | None:
-    limit = int(given or 0)
-    if limit < 0:
-        raise ValueError("is a number of tokens, 0 for no limit")
-    return TokenBudget(limit) if limit else None
-
-
-def _objectives(given: list[str] | str | None) -> tuple[Objective, ...]:
-    """The command line gives a list, the web form one text."""
-    texts = given.split(",") if isinstance(given, str) else given or []
-    try:
-        return tuple(parse_objectives(text for text in texts if text.strip()))
-    except ObjectiveError as exc:
-        raise ValueError(str(exc)) from exc

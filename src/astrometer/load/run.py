@@ -250,6 +250,7 @@ class Run:
                 "platform": platform.platform(),
             },
             objectives=self.settings.objectives,
+            waived=self.settings.slo.waived,
             causes=[*self._causes, *self._shortfall()],
             stop=self.stop,
             capacity=searched,

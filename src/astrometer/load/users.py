@@ -54,6 +54,7 @@ class AstrBotUser(User):
 
     abstract = True
     scenario = "custom"
+    asks_model = True  # whether turns cost tokens, for the estimate before a run
     first_operation = "chat"  # where an arrival that could not start is counted
 
     def __init__(self, environment: Any) -> None:
@@ -273,6 +274,7 @@ class ImUser(AstrBotUser):
 
     abstract = True
     first_operation = "im"
+    asks_model = False
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -319,6 +321,7 @@ class ReadsUser(AstrBotUser):
 
     abstract = True
     first_operation = "sessions"
+    asks_model = False
 
     def sessions(self, page: int = 1, page_size: int = 20, username: str | None = None) -> list[Any]:
         """One page of a user's sessions (by default the user's own)."""

@@ -47,6 +47,29 @@ class DailyCost:
         )
 
 
+def once_sentences(plans: Iterable[Plan], ledger: Ledger) -> list[str]:
+    """What it costs to run each of the plans once, a line for each target that is asked something."""
+    turns: dict[str, int] = {}
+    targets: dict[str, Target] = {}
+    for plan in plans:
+        if plan.missing_scope is None:
+            targets[plan.target.name] = plan.target
+            turns.setdefault(plan.target.name, 0)
+            turns[plan.target.name] += plan.probe.turns if plan.probe.costs_tokens else 0
+    return [turns_sentence(targets[name], number, ledger) for name, number in turns.items()]
+
+
+def turns_sentence(target: Target, turns: int, ledger: Ledger) -> str:
+    """What so many turns cost."""
+    if not turns:
+        return f"{target.name}: costs no tokens"
+    measured = ledger.tokens_per_turn(target)
+    each = TOKENS_PER_TURN if measured is None else measured
+    source = "assumed" if measured is None else "measured here"
+    said = "1 turn" if turns == 1 else f"{turns} turns"
+    return f"{target.name}: about {turns * each:,.0f} tokens ({said} of {each:,.0f} tokens, {source})"
+
+
 def daily_costs(plans: Iterable[Plan], ledger: Ledger) -> list[DailyCost]:
     """Of each target that is asked something that costs tokens, in the order of the plans."""
     turns: dict[str, float] = {}

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from astrometer.api import endpoints as ep
 from astrometer.config.settings import Key
-from astrometer.probing.cleanup.identity import Identity
+from astrometer.probing.cleanup.identity import GUEST, Identity
 from astrometer.probing.context import Context
 from astrometer.probing.verdict import ProbeFailed
 
@@ -73,6 +73,8 @@ async def survey(ctx: Context, runs: Sequence[RunNames], prefixes: Iterable[str]
                 found.ours.append(session_id)
             else:
                 found.others += 1
+    elif guests := len(await _sessions(ctx, key, GUEST)):
+        found.stuck[GUEST] = guests  # of look-ups and probes
     asked = 0
     for run in runs:
         names = list(_names(run))

@@ -1,6 +1,5 @@
 """Config + probe files -> plans: which probe asks which target, how often, how long, with which options."""
 
-import difflib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -9,6 +8,7 @@ from typing import Any
 from astrometer.config.settings import Config, ConfigError, ProbeSettings, Target
 from astrometer.probing.probe_files import Probe, line_in
 from astrometer.probing.run_record import Limits
+from astrometer.suggestion import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,14 +46,13 @@ def make_plans(config: Config, probes: Mapping[str, Probe], also_known: Collecti
 
     `also_known`: names that the config may have although no such probe is among `probes`.
     """
-    known = ", ".join(probes)
     for name in config.probes:
         if name not in probes and name not in also_known:
-            raise ConfigError(f"{config.source}: probes.{name}: no such probe (there are: {known})")
+            raise ConfigError(f"{config.source}: probes.{name}: no such probe{did_you_mean(name, probes)}")
     for owner, name in config.target_probes:
         if name not in probes and name not in also_known:
             place = f"targets.{owner}.probes.{name}"
-            raise ConfigError(f"{config.source}: {place}: no such probe (there are: {known})")
+            raise ConfigError(f"{config.source}: {place}: no such probe{did_you_mean(name, probes)}")
     plans = []
     for target in config.targets.values():
         for name, probe in probes.items():
@@ -88,7 +87,9 @@ def resolve(probe: Probe, given: Mapping[str, Any], place: str) -> Mapping[str, 
     chosen = dict(probe.options)
     for name, value in given.items():
         if name not in chosen:
-            raise ConfigError(f'{place}: unknown option "{name}"{_hint(name, list(chosen))}')
+            raise ConfigError(
+                f'{place}: unknown option "{name}"{did_you_mean(name, chosen) or " (this probe has none)"}'
+            )
         chosen[name] = _fitting(f"{place}.{name}", value, probe.options[name])
     try:
         probe.check(chosen)
@@ -112,10 +113,3 @@ def _fitting(place: str, value: Any, default: Any) -> Any:
 def _kind(value: Any) -> str:
     names = {str: "text", bool: "true or false", int: "a whole number", float: "a number", list: "a list"}
     return names.get(type(value), type(value).__name__)
-
-
-def _hint(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
-    if close:
-        return f' (did you mean "{close[0]}"?)'
-    return f" (there are: {', '.join(known)})" if known else " (this probe has none)"

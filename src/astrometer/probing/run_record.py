@@ -9,7 +9,7 @@ from time import perf_counter
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.timings import Timings
-from astrometer.config.settings import Target
+from astrometer.config.settings import ProbeSettings, Target
 from astrometer.masking import mask
 from astrometer.outside_text import shown
 from astrometer.probing.cleanup.leak_journal import LeakEntry
@@ -17,17 +17,18 @@ from astrometer.probing.verdict import LogLine, ScopeCheck
 
 MAX_LOG_LINES = 500
 LOG_CHARS = 500
+DEFAULTS = ProbeSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """Seconds. `total_s` is the whole run's, the others are each chat's own."""
 
-    total_s: float = 60.0
-    connect_s: float = 10.0
-    first_token_s: float = 60.0
-    idle_s: float = 30.0
-    cleanup_s: float = 15.0
+    total_s: float = DEFAULTS.timeout_s
+    connect_s: float = DEFAULTS.connect_s
+    first_token_s: float = DEFAULTS.timeout_s
+    idle_s: float = DEFAULTS.idle_s
+    cleanup_s: float = DEFAULTS.cleanup_s
 
 
 class Record:

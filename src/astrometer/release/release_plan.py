@@ -1,7 +1,6 @@
 """What a release test does: who runs when, under which load, and where the results go. Starts nothing."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
@@ -52,9 +51,3 @@ def order(repeat: int) -> list[Turn]:
         for number in range(1, repeat + 1)
         for role in (pair if number % 2 else pair[::-1])
     ]
-
-
-def with_extra(load: LoadPlan, *words: str) -> LoadPlan:
-    """The same run with more arguments, before the user's own."""
-    extra: Sequence[str] = (*words, *load.extra)
-    return replace(load, extra=extra)

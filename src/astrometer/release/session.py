@@ -18,7 +18,7 @@ from astrometer.load import launch
 from astrometer.measure.results import document
 from astrometer.measure.slo.validity import CauseKind
 from astrometer.output_files import write_somewhere
-from astrometer.release.release_plan import ReleasePlan, Role, Turn, order, with_extra
+from astrometer.release.release_plan import ReleasePlan, Role, Turn, order
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.install import Installation, install, latest_version
@@ -110,9 +110,9 @@ class ReleaseSession:
                 target=loader.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
                 out=directory,
             )
-            load = with_extra(load, "--target-version", side.label, "--target-kind", "astrbot")
+            load = load.with_given(version=side.label, kind="astrbot")
             if box.sink_url is not None:
-                load = with_extra(load, "--im-sink", box.sink_url)
+                load = load.with_given(im_sink=box.sink_url)
             code = self.means.load(
                 load, os.environ, interrupted=lambda: signals.append(True), told=told.append
             )

@@ -49,11 +49,11 @@ def test_a_report_warns_of_more_chats_than_calibrated_for(peak, calibrated, warn
 def test_an_explicit_cap_of_an_open_model_is_compared_before_the_run_and_the_default_is_not():
     Allowance(streams=200, gap_s=0.02).keep()
     assert calibration_limit.before(None, None, []) is None
-    assert calibration_limit.before(None, None, ["--max-in-flight", "200"]) is None
-    warning = calibration_limit.before(None, None, ["--users-ignored", "--max-in-flight=500"])
+    assert calibration_limit.before(None, None, [], 200) is None
+    warning = calibration_limit.before(None, None, ["--users-ignored"], 500)
     assert "--max-in-flight 500" in warning
     assert "calibrated for 200 of 50 events/s" in warning
-    assert calibration_limit.before(None, None, ["--max-in-flight", "many"]) is None  # Locust will complain
+    assert calibration_limit.before(None, None, ["--processes", "many"]) is None  # Locust will complain
 
 
 def test_processes_after_the_dashes_count_as_well():

@@ -1,11 +1,11 @@
 """The line of progress that a measured step leaves."""
 
 import pytest
+from asked_search import asked_search
 from causes import LAG
 
 from astrometer.load.locust_plugin.capacity_progress import progress_line
 from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
-from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Stats
@@ -26,7 +26,7 @@ def line(verdict, *, causes=(), invalid=0, slow=0, fast=0):
         completed=slow + fast,
         causes=causes,
     )
-    return progress_line(SearchSettings.parse("1..50"), OBJECTIVES, 3, step, invalid)
+    return progress_line(asked_search("1", "50"), OBJECTIVES, 3, step, invalid)
 
 
 def test_an_objective_that_failed_on_few_samples_is_out_of_reach():

@@ -48,6 +48,9 @@ def simulator(**options):
         yield url, {**clean, "ASTRBOT_API_KEY": app.config.keys["all"].secret}
 
 
+SHORT = ("--step-time", "3s", "--settle", "1s", "--repeats", "1")
+
+
 def one_token(ttft_s):
     return ModelScript(ttft_s=ttft_s, gap_s=0.0, tokens=1)
 
@@ -117,7 +120,7 @@ def test_a_cost_of_every_request_is_found_by_two_workers(asker, tmp_path):
     with simulator(model=one_token(0.01), auth_cost_s=0.1) as (url, env):
         results, _ = run(
             [*LOCUST, "-f", asker, "--host", url,
-             "--capacity", "6/s..24/s step 3s settle 1s precision 10% repeats 1",
+             "--capacity", "--start", "6/s", "--max", "24/s", *SHORT, "--precision", "10%",
              "--slo", "e2e_effective_p50 < 300ms", "--arrivals", "constant",
              "--astrometer-out", str(tmp_path),
              "--processes", "2", *own_master(["--processes"])],
@@ -138,7 +141,7 @@ def test_the_capacity_of_a_queue_is_erlangs(asker, tmp_path):
     ):
         results, _ = run(
             [*LOCUST, "-f", asker, "--host", url,
-             "--capacity", "40/s..160/s step 3s settle 1s precision 15% repeats 1",
+             "--capacity", "--start", "40/s", "--max", "160/s", *SHORT, "--precision", "15%",
              "--slo", "e2e_effective_p50 < 300ms", "--astrometer-out", str(tmp_path)],
             env, tmp_path,
         )  # fmt: skip
@@ -150,7 +153,8 @@ def test_the_capacity_of_a_queue_is_erlangs(asker, tmp_path):
 def test_a_server_that_breaks_no_objective_holds_the_maximum(asker, tmp_path):
     with simulator(model=one_token(0.1)) as (url, env):
         results, _ = run(
-            [*LOCUST, "-f", asker, "--host", url, "--capacity", "1..2 step 1s settle 0s repeats 1",
+            [*LOCUST, "-f", asker, "--host", url, "--capacity", "--max", "2",
+             "--step-time", "1s", "--settle", "0s", "--repeats", "1",
              "--slo", "e2e_max < 20s", "--astrometer-out", str(tmp_path)],
             env, tmp_path,
         )  # fmt: skip
@@ -162,7 +166,8 @@ def test_a_server_that_breaks_no_objective_holds_the_maximum(asker, tmp_path):
 def test_a_search_that_spent_its_budget_reports_what_it_knows(asker, tmp_path):
     with simulator(model=one_token(0.1)) as (url, env):
         results, _ = run(
-            [*LOCUST, "-f", asker, "--host", url, "--capacity", "2..200 step 2s settle 0s",
+            [*LOCUST, "-f", asker, "--host", url, "--capacity", "--start", "2", "--max", "200",
+             "--step-time", "2s", "--settle", "0s",
              "--slo", "e2e_max < 20s", "--budget-tokens", "30000", "--astrometer-out", str(tmp_path)],
             env, tmp_path,
         )  # fmt: skip
@@ -177,7 +182,8 @@ def test_a_search_that_spent_its_budget_reports_what_it_knows(asker, tmp_path):
 def test_a_search_that_is_stopped_reports_what_it_knows(asker, tmp_path):
     with simulator(model=one_token(0.1)) as (url, env):
         search = subprocess.Popen(
-            [*LOCUST, "-f", asker, "--host", url, "--capacity", "2..2 step 60s", "--slo", "e2e_max < 20s",
+            [*LOCUST, "-f", asker, "--host", url, "--capacity", "--start", "2", "--max", "2",
+             "--step-time", "60s", "--slo", "e2e_max < 20s",
              "--astrometer-out", str(tmp_path), "--astrometer-progress"],
             env=env, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
@@ -198,12 +204,12 @@ def test_a_search_that_is_stopped_reports_what_it_knows(asker, tmp_path):
 def test_a_search_that_makes_no_sense_is_refused_before_it_starts():
     done = subprocess.run(
         [*LOCUST, "-f", str(bundled.find("locustfiles", "chat")), "--host", "http://127.0.0.1:9",
-         "--capacity", "1..5"],
+         "--capacity", "--max", "5"],
         env={**os.environ, "ASTRBOT_API_KEY": "abk_x"}, capture_output=True, text=True,
         timeout=60, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "no limit without an objective" in done.stderr
+    assert "needs an objective" in done.stderr
 
 
 def test_the_command_is_the_same_as_a_plain_locust_run(tmp_path):
@@ -213,14 +219,13 @@ def test_the_command_is_the_same_as_a_plain_locust_run(tmp_path):
          "--max", "50/s", "--dry-run", "--out", str(tmp_path)],
     )  # fmt: skip
     assert done.exit_code == 0
-    assert "--capacity '2/s..50/s step 30s settle 6s precision 5% repeats 3' " in done.stdout
-    assert " --arrivals poisson " in done.stdout
+    assert " --capacity --start 2/s --max 50/s " in done.stdout
 
 
 @pytest.mark.parametrize(
     ("options", "reason"),
     [
-        ([], "no limit without an objective"),
+        ([], "needs an objective"),
         (["--slo", "errors < 1%", "--model", "closed", "--start", "2/s"], "must agree"),
         (["--slo", "errors < 1%", "--start", "fast"], "neither a number of users"),
         (["--slo", "errors < 1%", "--repeats", "2"], "odd"),

@@ -4,6 +4,7 @@ import random
 from itertools import pairwise
 
 import pytest
+from asked_search import asked_search
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from astrometer.measure.capacity.search import (
     Trial,
     decide,
 )
-from astrometer.measure.capacity.search_settings import SearchError, SearchSettings
+from astrometer.measure.capacity.search_settings import Level, Model, SearchError, search_between
 
 LIMIT = 1.0
 
@@ -191,46 +192,54 @@ def test_the_boundary_is_confirmed_in_turns():
 
 
 @pytest.mark.parametrize(
-    ("text", "whole"),
+    ("start", "maximum", "more", "whole"),
     [
-        ("1..500", "1..500 step 30s settle 6s precision 5% repeats 3"),
-        ("0.5/s..20/s step 5s", "0.5/s..20/s step 5s settle 1s precision 5% repeats 3"),
+        ("1", "500", {}, "1..500 step 30s settle 6s precision 5% repeats 3"),
+        ("30/m", "20/s", {"step_s": 5.0}, "0.5/s..20/s step 5s settle 1s precision 5% repeats 3"),
         (
-            "2..4 repeats 5 precision 2.5% settle 0s step 1m",
+            "2",
+            "4",
+            {"repeats": 5, "precision": 0.025, "settle_s": 0.0, "step_s": 60.0},
             "2..4 step 60s settle 0s precision 2.5% repeats 5",
         ),
     ],
 )
-def test_a_search_is_a_text_and_back(text, whole):
-    parsed = SearchSettings.parse(text)
-    assert str(parsed) == whole
-    assert SearchSettings.parse(whole) == parsed
+def test_results_say_what_was_searched(start, maximum, more, whole):
+    assert str(asked_search(start, maximum, **more)) == whole
 
 
 @pytest.mark.parametrize(
-    ("text", "reason"),
+    ("start", "maximum", "more", "reason"),
     [
-        ("", "begin with START..MAX"),
-        ("10", "begin with START..MAX"),
-        ("10..1", "not a range"),
-        ("1..5/s", "users and rates"),
-        ("0.5..5", "whole number"),
-        ("1..5 stop 3s", "'stop'"),
-        ("1..5 step", "'step' needs a value"),
-        ("1..5 step 3q", "step: '3q' is not a duration"),
-        ("1..5 precision 5", "write 5%"),
-        ("1..5 precision 90%", "0.1% and 50%"),
-        ("1..5 repeats 2", "odd"),
+        ("10", "1", {}, "--start 10 must not be above --max 1"),
+        ("1", "5/s", {}, "must agree"),
+        ("1/s", "5/s", {"model": Model.CLOSED}, "must agree"),
+        ("1", "5", {"precision": 0.9}, "0.1% and 50%"),
+        ("1", "5", {"repeats": 2}, "odd"),
+        ("1", "5", {"step_s": 0.5}, "--step-time"),
     ],
 )
-def test_a_text_that_makes_no_sense_is_refused_with_its_cure(text, reason):
-    with pytest.raises(SearchError, match=r"as in: 1\.\.500 step 30s") as refused:
-        SearchSettings.parse(text)
+def test_a_search_that_makes_no_sense_is_refused_with_its_cure(start, maximum, more, reason):
+    with pytest.raises(SearchError) as refused:
+        asked_search(start, maximum, **more)
     assert reason in str(refused.value)
 
 
+@pytest.mark.parametrize("text", ["0", "0.5", "-3", "five", "5/x", "0/s", "1e3", ""])
+def test_a_level_is_a_number_of_users_or_a_rate(text):
+    with pytest.raises(ValueError, match="is n"):
+        Level.parse(text)
+
+
+def test_a_search_has_a_start_and_a_maximum_of_its_own():
+    assert str(search_between(None, None)).startswith("1..1000 ")
+    assert str(search_between(None, None, model=Model.OPEN)).startswith("1/s..200/s ")
+    assert str(search_between(Level.parse("2/s"), None)).startswith("2/s..400/s ")
+    assert str(search_between(None, Level.parse("0.5/s"))).startswith("0.5/s..0.5/s ")
+
+
 def test_a_rate_is_searched_in_parts_as_fine_as_the_precision():
-    found = SearchSettings.parse("2/s..50/s precision 4%")
+    found = asked_search("2/s", "50/s", precision=0.04)
     assert found.plan.start == 25
     assert found.load(found.plan.start) == 2.0
     assert found.load(found.plan.maximum) == 50.0

@@ -32,7 +32,6 @@ NOW = 1_700_000_000.0
         (["ttft_p95 < 2s", "e2e_effective_p99 < 100ms"], 0.01),
         (["ttft_effective_max < 10s"], MAX_SCHEDULE_LAG_S),
         (["chunk_gap_p99 < 100ms", "errors < 1%"], MAX_SCHEDULE_LAG_S),  # lateness changes neither
-        (["ttft_p50 > 10ms"], MAX_SCHEDULE_LAG_S),  # no upper limit
     ],
 )
 def test_the_generator_may_be_late_by_a_tenth_of_the_strictest_objective(texts, limit_s):

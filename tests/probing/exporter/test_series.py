@@ -110,7 +110,7 @@ def test_a_limit_of_an_objective_becomes_a_boundary(tmp_path):
         ),
         ("[exporter.buckets]\ngap = [1, 1]\n", "exporter.buckets.gap: boundaries must ascend"),
         ("[exporter.buckets]\ngap = []\n", "exporter.buckets.gap: from 1 to 60 boundaries expected, not 0"),
-        ("[exporter.buckets]\nduration = [1, inf]\n", "exporter.buckets.duration.1: "),
+        ("[exporter.buckets]\nduration = [1, inf]\n", "exporter.buckets.duration[1]: "),
         ("[exporter]\nmax_serie = 1\n", 'exporter: unknown key "max_serie" (did you mean "max_series"?)'),
         ("[exporter.buckets]\ntft = [1]\n", 'exporter.buckets: unknown key "tft" (did you mean "ttft"?)'),
     ],

@@ -55,16 +55,17 @@ class Allowance:
         )
 
 
-def before(users: int | None, processes: int | None, locust_args: Sequence[str]) -> str | None:
+def before(
+    users: int | None, processes: int | None, locust_args: Sequence[str], max_in_flight: int | None = None
+) -> str | None:
     """What is to be said before a run; `users` None: an open model.
 
-    Its cap, `--max-in-flight`, counts when it was chosen by hand: the default is a safety net, no plan.
+    Its cap, `max_in_flight`, counts when it was chosen by hand: the default is a safety net, no plan.
     """
     allowed = kept()
     if allowed is None:
         return None
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    parser.add_argument("--max-in-flight", type=int)
     parser.add_argument("--processes", type=int, default=processes)
     try:
         given = parser.parse_known_args(list(locust_args))[0]
@@ -73,7 +74,7 @@ def before(users: int | None, processes: int | None, locust_args: Sequence[str])
     if users is not None:
         each_core = given.processes is not None and given.processes < 0
         return allowed.warning(users, os.cpu_count() if each_core else given.processes)
-    return allowed.cap_warning(given.max_in_flight) if given.max_in_flight is not None else None
+    return allowed.cap_warning(max_in_flight) if max_in_flight is not None else None
 
 
 def kept() -> Allowance | None:

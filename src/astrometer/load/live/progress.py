@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import gevent
 
+from astrometer.line_fold import fitted
 from astrometer.measure.histogram import Histogram
 from astrometer.units import format_duration
 
@@ -56,7 +57,7 @@ class Live:
         self._out.flush()
 
     def line(self, step_s: float, width: int | None = None) -> str:
-        """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms (n=97)  4.1/s`, cut to `width`."""
+        """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms (n=97)  4.1/s`, whole parts."""
         started, ended, ok = 0, 0, 0
         ttft = Histogram()
         for cell in self._run.tally.cells.values():
@@ -78,6 +79,6 @@ class Live:
             f"ttft p50 {format_duration(ttft.percentile(50))} (n={ttft.n})",
             f"{rate:.1f}/s",
         ]
-        if width is not None and len("  ".join(parts)) > width:
-            parts.remove(f"started {started}")
-        return "  ".join(parts)[:width]
+        if width is None:
+            return "  ".join(parts)
+        return fitted(parts, width, expendable=(f"started {started}", parts[-1]))

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from locust import User
 
-from astrometer.load.options import OptionError
+from astrometer.load.option_table import OptionError
 
 # Of files and of the environment: (name, where it was said), and name -> where.
 left_out: set[tuple[str, str]] = set()

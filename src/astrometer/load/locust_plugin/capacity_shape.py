@@ -1,6 +1,6 @@
 """A search for the capacity as a load shape: measured windows steer the users. One Locust run, any topology.
 
-    locust -f locustfiles/chat.py --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s' --capacity '1..200'
+    locust -f locustfiles/chat.py --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s' --capacity --max 200
 
 The shape asks `capacity.search` for a level, has Locust spawn it, lets it settle, measures a window and tells
 the search what came of it. On a master a window is judged when every worker has reported past its end.
@@ -13,6 +13,7 @@ from typing import Any
 from locust import LoadTestShape
 from locust.runners import MasterRunner, WorkerRunner
 
+from astrometer.line_fold import folded
 from astrometer.load.locust_plugin.capacity_progress import progress_line
 from astrometer.load.options import Settings
 from astrometer.load.run import Run
@@ -288,7 +289,7 @@ class CapacityShape(LoadTestShape):
                 self.settings, objectives, len(self._steps), step, invalid_in_a_row(self._trials)
             )
             rewrite = "\r\x1b[2K" if sys.stderr.isatty() else ""
-            sys.stderr.write(f"{rewrite}{line}\n")
+            sys.stderr.write(f"{rewrite}{folded(line, sys.stderr)}\n")
             sys.stderr.flush()
 
     def _why_stop(self) -> tuple[SearchEnd, str | None] | None:

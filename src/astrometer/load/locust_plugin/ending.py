@@ -4,20 +4,18 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer import exit_codes
 from astrometer.measure.slo.run_verdict import StopReason
-
-# As `astrometer load` exits. A run that nothing was asked of (NONE) keeps Locust's own code.
-EXIT_CODES = {"PASS": 0, "FAIL": 1, "INVALID": 3}
-INTERRUPTED = 130
 
 log = logging.getLogger(__name__)
 
 
 def exit_code(measured: Mapping[str, Any]) -> int | None:
-    """Of the process, by the verdict. None: as Locust says."""
+    """As `astrometer load` exits. A run that was not judged keeps Locust's own code: None."""
     if (measured["stopped"] or {}).get("by") == StopReason.INTERRUPTED:
-        return INTERRUPTED
-    return EXIT_CODES.get(measured["verdict"])
+        return exit_codes.INTERRUPTED
+    verdict = measured["verdict"]
+    return None if verdict == "NONE" else exit_codes.BY_VERDICT[verdict]
 
 
 def announce(measured: Mapping[str, Any]) -> None:

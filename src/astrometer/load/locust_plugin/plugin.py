@@ -19,6 +19,7 @@ from gevent.event import Event
 from locust import events
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
+from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Secret
 from astrometer.load import generator_limits, options
@@ -29,6 +30,7 @@ from astrometer.load.live.progress import Live
 from astrometer.load.locust_plugin import (
     brought_along,
     capacity_shape,
+    crowd,
     ending,
     endless,
     locust_patches,
@@ -41,7 +43,8 @@ from astrometer.load.locust_plugin.distributed import MasterSide, WorkerSide, ho
 from astrometer.load.locust_plugin.early_end import EarlyEnd, hear_signals
 from astrometer.load.locust_plugin.early_stop import Guard
 from astrometer.load.locust_plugin.once import Once
-from astrometer.load.options import OptionError, Settings
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import Settings
 from astrometer.load.run import ELAPSED_OPTION, RUN_ID_OPTION, Run, new_run_id
 from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
@@ -89,17 +92,6 @@ class Plugin:
     def current(self) -> Run | None:
         """The test that goes on, or the last one; None before the first."""
         return self._run
-
-    def foreseen(self) -> str:
-        """What a run would have, as JSON."""
-        classes = self._environment.user_classes
-        objectives = Settings.of(self._environment.parsed_options).objectives
-        return json.dumps(
-            {
-                "scenarios": sorted({str(user.scenario) for user in classes if hasattr(user, "scenario")}),
-                "objectives": {item.text: item.scenario for item in objectives},
-            }
-        )
 
     def check(self) -> None:
         """Refuse a run that cannot work before it starts. Raises OptionError."""
@@ -311,6 +303,11 @@ def _show_live(environment: Any, web_ui: Any, plugin: Plugin) -> None:
 
 def _add_arguments(parser: Any, **_: Any) -> None:
     options.add_arguments(parser)
+    # Locust parses once more when the locustfile is read: then this comes behind its own listeners, which may
+    # set weights.
+    if _check_crowd in _events.init._handlers:  # noqa: SLF001
+        _events.init.remove_listener(_check_crowd)
+    _events.init.add_listener(_check_crowd)
     # Locust's own default, 0, kills every running chat at the end of the test and on each way down.
     parser.set_defaults(stop_timeout=DRAIN_S)
     # Locust's own default is all interfaces, and whoever reaches the web UI may start a load.
@@ -342,14 +339,27 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         capacity_shape.install(environment)
         shapes.install(environment, web_ui)
         shapes.hear_sigterm(environment)
-        if environment.parsed_options.astrometer_check:
-            sys.stdout.write(f"\n{plugin.foreseen()}\n")
-            sys.exit(0)
         _show_live(environment, web_ui, plugin)
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
-        sys.exit(2)
+        sys.exit(exit_codes.USAGE)
     _is_ready.set()
+
+
+def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
+    """Last of all: what the locustfile made of its users is known."""
+    if isinstance(runner, WorkerRunner):
+        return
+    try:
+        crowd.check_objectives(environment)
+        if environment.parsed_options.astrometer_check:
+            sys.stdout.write(f"\n{crowd.describe(environment)}\n")
+            sys.exit(exit_codes.PASS)
+        if note := crowd.without_users(environment, Settings.of(environment.parsed_options)):
+            log.warning("%s", note)
+    except OptionError as exc:
+        sys.stderr.write(f"astrometer: {exc}\n")
+        sys.exit(exit_codes.USAGE)
 
 
 _is_ready = Event()

@@ -11,7 +11,8 @@ from typing import Any
 
 from locust import argument_parser
 
-from astrometer.load.options import OptionError, Settings, allowed_hosts
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import Settings
 from astrometer.same_origin import refusal
 
 LOCUSTS_FIELDS = frozenset(
@@ -30,7 +31,7 @@ def guard(environment: Any, web_ui: Any, host: str, stopped: Callable[[], None])
     """
     from flask import jsonify, make_response, request  # noqa: PLC0415 (only where there is a web UI)
 
-    hosts = allowed_hosts(environment.parsed_options)
+    hosts = Settings.of(environment.parsed_options).allowed_hosts
     shown = LOCUSTS_FIELDS | set(argument_parser.ui_extra_args_dict())
 
     def before_request() -> Any:

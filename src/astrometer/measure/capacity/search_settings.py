@@ -1,28 +1,53 @@
-"""The text of a capacity search <-> its settings. Pure.
-
-1..500                                                users: from 1, at most 500
-1/s..100/s step 30s settle 6s precision 5% repeats 3  arrivals per second (open model), and the defaults
-"""
+"""What a capacity search was asked for -> its settings. Pure."""
 
 import math
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from astrometer.measure.capacity.search import SearchPlan
-from astrometer.units import parse_duration
+from astrometer.units import parse_rate, plain_number
 
-EXAMPLE = "1..500 step 30s settle 6s precision 5% repeats 3"
 STEP_S = 30.0
 PRECISION = 0.05
 REPEATS = 3
+MAX_USERS = 1000  # of a search that names no maximum
+MAX_RATE_FACTOR = 200  # the same for rates: times the first
 MAX_TOKENS = 20_000  # Locust users that may stand for the highest rate
 LONGEST = 10  # times the step: as long as a window may get while samples are too few
-_LEVELS = re.compile(r"(\d+(?:\.\d+)?)(/s)?\.\.(\d+(?:\.\d+)?)(/s)?", re.ASCII)
-_PERCENT = re.compile(r"(\d+(?:\.\d+)?)%", re.ASCII)
 
 
 class SearchError(ValueError):
-    """A search that cannot be run: what is wrong in its text, and what to write."""
+    """A search that makes no sense: the option, and the cure."""
+
+
+class Model(StrEnum):
+    """Who decides when the next turn begins: users who wait for their answers, or a rate."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """`10` users, or `5/s` arrivals."""
+
+    value: float
+    is_rate: bool
+
+    @classmethod
+    def parse(cls, text: str) -> "Level":
+        """Raises ValueError."""
+        if isinstance(text, Level):
+            return text
+        if "/" in text:
+            return cls(parse_rate(text), is_rate=True)
+        if re.fullmatch(r"[1-9]\d*", text.strip(), re.ASCII) is None:
+            raise ValueError(f"{text!r} is neither a number of users (10) nor a rate (5/s)")
+        return cls(float(text), is_rate=False)
+
+    def __str__(self) -> str:
+        return f"{plain_number(self.value)}/s" if self.is_rate else f"{self.value:.0f}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,32 +65,26 @@ class SearchSettings:
     def __post_init__(self) -> None:
         """Raises SearchError."""
         if not 0 < self.start <= self.maximum <= 1e6:
-            raise SearchError(f"from {self.start:g} to {self.maximum:g} is not a range of loads")
+            raise SearchError(
+                f"--start {self.start:g} must not be above --max {self.maximum:g} (at most 1e6)"
+            )
         if not self.is_rate and (self.start != int(self.start) or self.maximum != int(self.maximum)):
-            raise SearchError("the number of users must be a whole number; write 0.5/s for a rate")
+            raise SearchError("users come in whole numbers; write 0.5/s for a rate")
         if not 1 <= self.step_s <= 86400 or not 0 <= self.settle_s <= 86400:
-            raise SearchError("step must be 1s to 1d, settle at most 1d")
+            raise SearchError("--step-time must be between 1s and 1d, --settle at most 1d")
         if not 0.001 <= self.precision <= 0.5:
-            raise SearchError(f"precision must be between 0.1% and 50%, not {self.precision * 100:.4g}%")
+            raise SearchError(f"--precision {self.precision:.4%} is not between 0.1% and 50%")
         if not 1 <= self.repeats <= 21 or self.repeats % 2 == 0:
             raise SearchError(
-                f"repeats must be an odd number up to 21 (so that there is a majority), not {self.repeats}"
+                f"--repeats {self.repeats} must be an odd number up to 21, so that there is a majority"
             )
-
-    @classmethod
-    def parse(cls, text: str) -> "SearchSettings":
-        """Raises SearchError."""
-        try:
-            return _parse(text.split())
-        except SearchError as exc:
-            raise SearchError(f"capacity {text.strip()!r}: {exc} (as in: {EXAMPLE})") from None
 
     def __str__(self) -> str:
         unit = "/s" if self.is_rate else ""
         return (
-            f"{_number(self.start)}{unit}..{_number(self.maximum)}{unit} step {_number(self.step_s)}s "
-            f"settle {_number(self.settle_s)}s precision {_number(self.precision * 100)}% "
-            f"repeats {self.repeats}"
+            f"{plain_number(self.start)}{unit}..{plain_number(self.maximum)}{unit} "
+            f"step {plain_number(self.step_s)}s settle {plain_number(self.settle_s)}s "
+            f"precision {plain_number(self.precision * 100)}% repeats {self.repeats}"
         )
 
     @property
@@ -104,52 +123,35 @@ class SearchSettings:
         return f"{level} user" if level == 1 else f"{level} users"
 
 
-def _parse(words: list[str]) -> SearchSettings:
-    match = _LEVELS.fullmatch(words[0]) if words else None
-    if match is None:
-        raise SearchError("begin with START..MAX, in users (1..500) or arrivals (1/s..100/s)")
-    if bool(match[2]) != bool(match[4]):
-        raise SearchError("users and rates (/s) cannot be mixed")
-    given: dict[str, str] = {}
-    rest = words[1:]
-    while rest:
-        name = rest.pop(0)
-        if name not in {"step", "settle", "precision", "repeats"} or name in given:
-            raise SearchError(f"unknown word {name!r}")
-        if not rest:
-            raise SearchError(f"{name!r} needs a value")
-        given[name] = rest.pop(0)
-    step_s = _time("step", given.get("step", f"{STEP_S:g}s"))
+def search_between(
+    start: Level | None,
+    maximum: Level | None,
+    *,
+    model: Model | None = None,
+    step_s: float = STEP_S,
+    settle_s: float | None = None,
+    precision: float = PRECISION,
+    repeats: int = REPEATS,
+) -> SearchSettings:
+    """A search from `start` to `maximum`, either of which may be left out. Raises SearchError."""
+    kinds = {level.is_rate for level in (start, maximum) if level is not None}
+    if len(kinds) > 1 or (model is not None and kinds and kinds != {model is Model.OPEN}):
+        raise SearchError(
+            "users (10) belong to the closed model, rates (5/s) to the open one: --model, --start and --max "
+            "must agree"
+        )
+    is_rate = model is Model.OPEN or kinds == {True}
+    first = start.value if start is not None else 1.0
+    if maximum is not None:
+        most = maximum.value
+    else:
+        most = first * MAX_RATE_FACTOR if is_rate else float(max(MAX_USERS, first))
     return SearchSettings(
-        start=float(match[1]),
-        maximum=float(match[3]),
-        is_rate=match[2] is not None,
+        start=min(first, most) if start is None else first,
+        maximum=most,
+        is_rate=is_rate,
         step_s=step_s,
-        settle_s=_time("settle", given["settle"]) if "settle" in given else step_s / 5,
-        precision=_share(given["precision"]) if "precision" in given else PRECISION,
-        repeats=_whole(given["repeats"]) if "repeats" in given else REPEATS,
+        settle_s=step_s / 5 if settle_s is None else settle_s,
+        precision=precision,
+        repeats=repeats,
     )
-
-
-def _time(name: str, text: str) -> float:
-    try:
-        return parse_duration(text)
-    except ValueError as exc:
-        raise SearchError(f"{name}: {exc}") from exc
-
-
-def _share(text: str) -> float:
-    match = _PERCENT.fullmatch(text)
-    if match is None:
-        raise SearchError(f"precision {text!r} is not a percentage (write 5%)")
-    return float(match[1]) / 100
-
-
-def _whole(text: str) -> int:
-    if not text.isdecimal():
-        raise SearchError(f"repeats {text!r} is not a whole number")
-    return int(text)
-
-
-def _number(value: float) -> str:
-    return f"{value:.9f}".rstrip("0").rstrip(".")

@@ -83,10 +83,8 @@ def evidence(objective: Objective, cell: Stats) -> Evidence:
 
 
 def is_searchable(objective: Objective) -> bool:
-    """Whether more load makes it worse: a shortest time or a least throughput are no limits of capacity."""
-    if objective.unit is Unit.SHARE:
-        return True
-    return objective.unit is Unit.SECONDS and objective.operator.startswith("<")
+    """Whether more load makes it worse: throughput only rises with the load."""
+    return objective.unit in {Unit.SHARE, Unit.SECONDS}
 
 
 def judge_window(

@@ -1,7 +1,8 @@
 """The text of a limit, `chat: ttft_p95 < 2s` -> an `Objective`, or an error that points at the place.
 
 [SCENARIO:] METRIC_pNN|METRIC_max < LIMIT us|ms|s|m
-[SCENARIO:] errors|goodput|stalls|OUTCOME < LIMIT %
+[SCENARIO:] errors|stalls|OUTCOME < LIMIT %
+[SCENARIO:] goodput|ok > LIMIT %
 [SCENARIO:] throughput > LIMIT /s|/m|/h
 """
 
@@ -19,6 +20,7 @@ PERCENTS = tuple(MIN_SAMPLES)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 SHARES = ("errors", "goodput", "stalls", *OUTCOMES)
 RATES = ("throughput",)
+HIGHER_IS_BETTER = ("goodput", Outcome.OK.value, *RATES)  # of everything else less is better
 _UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _PER_S = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
 _STATISTIC = re.compile(r"(?P<metric>[a-z0-9_]+?)_(?:p(?P<percent>\d+)|max)")
@@ -78,7 +80,11 @@ def parse_objective(text: str) -> Objective:
         scenario = name
         name, at = reader.take(_WORD, f"a metric of the scenario {scenario!r}", EXAMPLES)
     metric, percent = _metric(reader, name, at)
-    operator, _ = reader.take(_OPERATOR, "<, <=, > or >=", "")
+    wanted = ">" if metric in HIGHER_IS_BETTER else "<"
+    operator, at = reader.take(_OPERATOR, f"{wanted} or {wanted}=", "")
+    if not operator.startswith(wanted):
+        better = "higher" if wanted == ">" else "lower"
+        raise reader.error(f"{metric} is better when {better}: write {wanted}", at, len(operator))
     number, _ = reader.take(_NUMBER, "a number", "")
     factor = _factor(reader, metric)
     reader.end()

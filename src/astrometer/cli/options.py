@@ -1,0 +1,170 @@
+"""Options that several commands take -> click's types and decorators, and the configuration they choose."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from astrometer.config.loader import DEFAULT_FILE, load, target_from_options
+from astrometer.config.settings import Config, ConfigError, Target
+from astrometer.units import parse_duration, parse_percent, parse_rate
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Parsed(click.ParamType[Any]):
+    """What `read` makes of a text; its ValueError is the complaint."""
+
+    def __init__(self, name: str, read: Callable[[Any], Any], *, keep_text: bool = False) -> None:
+        self.name = name
+        self._read = read
+        self._keep_text = keep_text
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        try:
+            read = self._read(value)
+        except ValueError as exc:
+            self.fail(str(exc), param, ctx)
+        return value if self._keep_text else read
+
+
+class Duration(Parsed):
+    """`90s`, `1m30s`, or a number of seconds."""
+
+    def __init__(self, *, positive: bool = False, whole: bool = False) -> None:
+        super().__init__("time", self._seconds)
+        self._positive = positive
+        self._whole = whole
+
+    def _seconds(self, value: str | float) -> float:
+        seconds = parse_duration(value)
+        if self._positive and seconds <= 0:
+            raise ValueError(f"{value!r} must be more than zero")
+        if self._whole and not seconds.is_integer():
+            raise ValueError(f"{value!r}: Locust knows whole seconds only (write 90s or 1m30s)")
+        return seconds
+
+
+class Rate(Parsed):
+    """`5/s`, `90/m`, `600/h` -> arrivals per second."""
+
+    def __init__(self) -> None:
+        super().__init__("rate", parse_rate)
+
+
+class Percentage(Parsed):
+    """`5%` or `2pp` -> a share, between 0 and 1."""
+
+    def __init__(self, unit: str = "%") -> None:
+        super().__init__(f"N{unit}", self._share)
+        self._unit = unit
+
+    def _share(self, value: str | float) -> float:
+        if isinstance(value, float):
+            return value
+        try:
+            share = parse_percent(value.strip().removesuffix(self._unit))
+        except ValueError:
+            share = 0.0
+        if not 0 < share < 1:
+            raise ValueError(f"{value!r} is not a percentage between 0 and 100 (write 5{self._unit})")
+        return share
+
+
+# --- whom a command asks
+
+
+def target_options(command: F) -> F:
+    """`host`, `target`, `config_file` and `key_file`, for `chosen_config`."""
+    for decorate in (
+        click.option(
+            "--astrbot-key-file",
+            "key_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="File that holds the API key for --host, in place of ASTRBOT_API_KEY.",
+        ),
+        click.option(
+            "--config",
+            "config_file",
+            type=click.Path(path_type=Path, dir_okay=False),
+            help="Configuration file. [astrometer.toml here, else ASTRBOT_URL and ASTRBOT_API_KEY]",
+        ),
+        click.option("--target", metavar="NAME", help="Target by its name in the configuration."),
+        click.option("--host", metavar="URL", help="Target by its URL, with the key in ASTRBOT_API_KEY."),
+    ):
+        command = decorate(command)
+    return command
+
+
+def chosen_config(
+    host: str | None, target: str | None, config_file: Path | None, key_file: Path | None = None
+) -> Config:
+    """What `target_options` say; a target that was named is the only one. Raises ConfigError."""
+    environ: Mapping[str, str] = os.environ
+    if key_file is not None:
+        environ = {**environ, "ASTRBOT_API_KEY": "", "ASTRBOT_API_KEY_FILE": str(key_file)}
+    if host is not None:
+        if target is not None or config_file is not None:
+            raise ConfigError("--host cannot be combined with --target or --config")
+        found = target_from_options(host, environ)
+        return Config(source="--host", targets={found.name: found})
+    config = load(config_file, environ)
+    if config_file is None and (ignored := ignored_variables(config, environ)):
+        are, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
+        names = " and ".join(ignored)
+        click.echo(f"settings from {config.source}; {names} {are} ignored (--host takes {them})", err=True)
+    if target is None:
+        return config
+    chosen = config.target(target)
+    own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
+    return replace(config, targets={chosen.name: chosen}, target_probes=own)
+
+
+def chosen_target(
+    host: str | None, target: str | None, config_file: Path | None, key_file: Path | None = None
+) -> Target:
+    """The one target. Raises click.UsageError."""
+    try:
+        return chosen_config(host, target, config_file, key_file).target()
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+def ignored_variables(config: Config, environ: Mapping[str, str]) -> list[str]:
+    """Those of ASTRBOT_URL and ASTRBOT_API_KEY that say otherwise than the settings; none without a URL."""
+    url, key = environ.get("ASTRBOT_URL"), environ.get("ASTRBOT_API_KEY")
+    if config.source != DEFAULT_FILE or not url:
+        return []
+    targets = config.targets.values()
+    keys = {known.secret.reveal() for target in targets for known in target.keys.values()}
+    given = {"ASTRBOT_URL": url.rstrip("/"), "ASTRBOT_API_KEY": key and key.strip()}
+    used = keys | {target.url.rstrip("/") for target in targets}
+    return [name for name, value in given.items() if value and value not in used]
+
+
+# --- how long, and whether to ask
+
+
+def duration_option(*flags: str, default: str, help: str, positive: bool = True) -> Callable[[F], F]:  # noqa: A002 (click's word)
+    """A time that is measured or waited."""
+    return click.option(
+        *flags, type=Duration(positive=positive), default=default, show_default=True, help=help
+    )
+
+
+def yes_option(help: str) -> Callable[[F], F]:  # noqa: A002 (click's word)
+    """`help`: what is done without being asked."""
+    return click.option("-y", "--yes", is_flag=True, help=help)
+
+
+def deletable_option(command: F) -> F:
+    """Of every command that makes sessions."""
+    return click.option(
+        "--deletable",
+        is_flag=True,
+        help="Chat as the API key itself, so that `astrometer clean` can delete the sessions (AstrBot 4.26 "
+        "or newer).",
+    )(command)

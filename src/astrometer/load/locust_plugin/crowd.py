@@ -1,0 +1,63 @@
+"""The user classes of a locustfile, with their weights -> the scenarios of a run, and what is wrong."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from locust.dispatch import UsersDispatcher
+from locust.runners import WorkerNode
+
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import Settings
+from astrometer.suggestion import did_you_mean
+
+
+def describe(environment: Any) -> str:
+    """As JSON, for `inspect_locustfile`. `weights`: of all users, and of those whose turns ask the model."""
+    settings = Settings.of(environment.parsed_options)
+    classes = [user for user in environment.user_classes if hasattr(user, "scenario")]
+    weights = [user.weight for user in classes]
+    asking = [user.weight for user in classes if user.asks_model]
+    note = without_users(environment, settings)
+    return json.dumps(
+        {
+            "scenarios": sorted({str(user.scenario) for user in classes}),
+            "objectives": {item.text: item.scenario for item in settings.objectives},
+            "asks_model": sum(asking) / sum(weights) if sum(weights) else 1.0,
+            "notes": [note] if note else [],
+        }
+    )
+
+
+def check_objectives(environment: Any) -> None:
+    """An objective on a scenario that will not run would only be told after the run. Raises OptionError."""
+    known = sorted({str(user.scenario) for user in environment.user_classes if hasattr(user, "scenario")})
+    for objective in Settings.of(environment.parsed_options).objectives:
+        if known and objective.scenario is not None and objective.scenario not in known:
+            hint = did_you_mean(objective.scenario, known)
+            raise OptionError(f"--slo {objective.text!r}: no scenario {objective.scenario!r}{hint}")
+
+
+def without_users(environment: Any, settings: Settings) -> str | None:
+    """A sentence when a mix has so few users that some of its parts get none."""
+    classes = environment.user_classes
+    users = getattr(environment.parsed_options, "num_users", None) or 0
+    if users < 1 or len(classes) < 2 or settings.shape is not None or settings.searches:
+        return None
+    idle = _idle(classes, users)
+    if not idle:
+        return None
+    enough = next(number for number in range(users + 1, users + 10_000) if not _idle(classes, number))
+    names = ", ".join(sorted(getattr(user, "scenario", user.__name__) for user in idle))
+    return f"with {users} users nobody runs {names}; --users {enough} runs every part of the mix"
+
+
+def _idle(classes: Sequence[type[Any]], users: int) -> list[type[Any]]:
+    """The classes that get no user, by Locust's own dispatch."""
+    dispatcher = UsersDispatcher([WorkerNode("one")], list(classes))
+    dispatcher.new_dispatch(users, users)
+    counts: Counter[str] = Counter()
+    for step in dispatcher:
+        counts = Counter(step["one"])
+    return [user for user in classes if not counts[user.__name__]]

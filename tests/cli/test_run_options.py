@@ -1,0 +1,139 @@
+"""Every option of a run: declared once, taken by every command in the same place, passed on to Locust."""
+
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from astrometer.cli import COMMANDS, main
+from astrometer.load.option_table import COMMANDS as RUN_COMMANDS
+from astrometer.load.options import OPTIONS, Settings, add_arguments, arguments, take_ours
+
+# A value for each, other than its default.
+VALUES = {
+    "prompts": "mine.jsonl", "prompt_suffix": "[[ttft=1]]", "session_turns": "3",
+    "whole_answer_percent": "25",
+    "connect_timeout_s": "1s", "first_token_timeout_s": "2s", "idle_timeout_s": "3s", "total_timeout_s": "1m",
+    "call_timeout_s": "5s", "stop_abandoned": True, "slo": ["ttft_p95 < 2s", "errors < 1%"],
+    "abort_after_s": "9s", "budget_tokens": "500", "warmup_s": "2s", "stall_threshold_s": "700ms",
+    "shape": "10:1m,20:1m", "rate_unit": "0.5", "arrivals": "constant", "arrival_seed": "7",
+    "max_in_flight": "9", "searches": True, "model": "open", "start": "2/s", "maximum": "9/s",
+    "step_s": "10s",
+    "settle_s": "1s", "precision": "10%", "repeats": "5", "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
+    "user_prefix": "team", "username": "api_key:x", "key_file": "key", "out": "o", "journal": "j",
+    "progress": True, "check": True, "metrics_port": "9646", "metrics_host": "::1", "version": "4.29.3",
+    "kind": "astrbot", "allowed_hosts": "bot.example,other",
+}  # fmt: skip
+
+
+def offered(command):
+    return [
+        name for name, entry in OPTIONS.items() if command in entry.commands and command not in entry.refused
+    ]
+
+
+def invoke(*words, **environment):
+    env = {"ASTRBOT_API_KEY": "abk-x", "ASTRBOT_API_KEY_FILE": None, **environment}
+    return CliRunner().invoke(main, list(words), env=env)
+
+
+def test_the_table_here_is_complete():
+    assert VALUES.keys() == OPTIONS.keys()
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_what_is_given_comes_back_from_locusts_arguments(name):
+    again, rest = take_ours(arguments({name: VALUES[name]}))
+    assert (again, rest) == ({name: VALUES[name]}, [])
+    assert OPTIONS[name].value_of(VALUES[name]) != getattr(Settings(), name)
+
+
+def test_locusts_parser_gets_every_option_and_its_variable():
+    added = {}
+    add_arguments(
+        SimpleNamespace(add_argument=lambda *flags, env_var, **more: added.update({env_var: (flags, more)}))
+    )
+    assert len(added) == len(OPTIONS)
+    assert added["ASTROMETER_SHAPE"][0] == ("--shape", "--stages")
+    assert "%" not in "".join(more["help"] for _, more in added.values())  # argparse would format it
+
+
+@pytest.mark.parametrize("command", ["load", "capacity"])
+@pytest.mark.parametrize("behind", [False, True])
+def test_every_option_of_a_run_is_taken_before_and_behind_the_dashes(command, behind):
+    for name in offered(command):
+        words = arguments({name: VALUES[name]})
+        more = [] if name == "slo" or command == "load" else ["--slo", "errors < 1%"]
+        more += ["--slo", "errors < 1%"] if name == "abort_after_s" else []
+        more += ["--users", "1"] if name == "warmup_s" else []
+        more += ["--rate", "20/s"] if name == "arrivals" and command == "load" else []
+        more += ["--start", "1/s"] if name == "arrivals" and command == "capacity" else []
+        line = [*more, "--", *words] if behind else [*more, *words]
+        done = invoke(command, "chat", "--host", "http://127.0.0.1:9", "--dry-run", *line)
+        assert done.exit_code == 0, (name, done.output)
+        shown = done.output.replace("'", "")
+        assert all(str(word) in shown for word in words), (name, done.output)
+
+
+def test_release_takes_the_same_options_of_a_run():
+    command = main.get_command(click.Context(main), "release")
+    taken = {param.name for param in command.params}
+    assert set(offered("release")) <= taken
+    assert {"im_sink", "tries"} <= taken  # its own
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ["--shape", "1:5s"],
+            "--shape cannot be used here: a search for the capacity chooses the load itself",
+        ),
+        (["--stages", "1:5s"], "--shape cannot be used here"),
+        (["--", "--shape", "1:5s"], "--shape cannot be used here"),
+        (["--warmup", "5s"], "use --settle"),
+    ],
+)
+def test_an_option_that_a_search_cannot_obey_says_what_to_do(words, complaint):
+    done = invoke("capacity", "chat", "--host", "http://127.0.0.1:9", "--slo", "errors < 1%", *words)
+    assert (done.exit_code, complaint in done.output) == (2, True), done.output
+
+
+def test_an_environment_variable_is_an_option_too():
+    done = invoke(
+        "load", "chat", "--host", "http://127.0.0.1:9", "--dry-run",
+        ASTROMETER_SLO="ttft_p95 < 2s", ASTROMETER_IM_SINK="http://sink",
+    )  # fmt: skip
+    assert "--slo 'ttft_p95 < 2s'" in done.output
+    assert "--im-sink http://sink" in done.output
+    clash = invoke("load", "chat", "--host", "http://127.0.0.1:9", "-u", "5", ASTROMETER_SHAPE="1:5s")
+    assert "--shape cannot be combined with --users" in clash.output
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("width", [80, 120])
+def test_every_help_fits_the_terminal(command, width):
+    done = CliRunner().invoke(main, [command, "--help"], terminal_width=width)
+    assert done.exit_code == 0
+    assert max(map(len, done.output.splitlines())) <= width
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["lod"], "no command 'lod' (did you mean \"load\"?)"),
+        (["lode", "chat"], "did you mean"),
+        (["load", "chat", "--slos", "x"], "--slo"),
+        (["load", "chat", "--chat-weight", "3"], "Arguments of Locust and of the locustfile go behind --."),
+        (["load", "chta"], 'did you mean "chat"?'),
+    ],
+)
+def test_a_typo_is_told_what_was_meant(words, complaint):
+    done = invoke(*words)
+    assert (done.exit_code, complaint in done.output) == (2, True), done.output
+
+
+def test_release_is_offered_everything_that_load_is_but_its_own_servers():
+    assert set(offered("load")) - set(offered("release")) == {"im_sink", "version", "kind"}
+    assert RUN_COMMANDS == ("load", "capacity", "release")

@@ -1,0 +1,55 @@
+"""What is known of a run before it starts: its scenarios, who asks the model, and which parts get no user."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from astrometer import bundled
+from astrometer.config.loader import target_from_options
+from astrometer.load.inspect_locustfile import Refused, foresee
+from astrometer.load.launch import LoadPlan
+
+pytestmark = pytest.mark.process
+
+
+def plan(scenario="mixed", *, users=20, extra=(), **given):
+    return LoadPlan(
+        locustfile=bundled.find("locustfiles", scenario),
+        target=target_from_options("http://127.0.0.1:9", {"ASTRBOT_API_KEY": "abk_x"}),
+        users=users, spawn_rate=users, duration_s=10, stop_timeout_s=5, processes=None, out=Path("out"),
+        web_port=None, given=given, extra=extra,
+    )  # fmt: skip
+
+
+def test_a_mix_is_known_by_its_scenarios_objectives_and_price():
+    found = foresee(plan(slo=["chat: errors < 1%", "errors < 5%"]), os.environ)
+    assert found.scenarios == {"chat", "im_bursts", "reads", "uploads"}
+    assert found.objectives == {"chat: errors < 1%": "chat", "errors < 5%": None}
+    assert found.asks_model == 0.7  # chat 6 and uploads 1 of 10
+    assert found.notes == ()
+
+
+def test_weights_count_as_the_locustfile_sets_them():
+    without = ["--chat-weight", "0", "--upload-weight", "0"]
+    found = foresee(plan(extra=without), os.environ)
+    assert (found.scenarios, found.asks_model) == ({"im_bursts", "reads"}, 0.0)
+    with pytest.raises(Refused, match=r"no scenario 'chat' \(there are: im_bursts, reads\)"):
+        foresee(
+            plan(extra=["--chat-weight", "0", "--upload-weight", "0"], slo=["chat: errors < 1%"]), os.environ
+        )
+
+
+def test_an_objective_on_a_scenario_that_will_not_run_is_refused_with_what_was_meant():
+    with pytest.raises(Refused) as refused:
+        foresee(plan("chat", slo=["chatt: errors < 1%"]), os.environ)
+    assert str(refused.value) == "--slo 'chatt: errors < 1%': no scenario 'chatt' (did you mean \"chat\"?)"
+
+
+def test_a_mix_with_too_few_users_names_the_parts_that_nobody_runs():
+    (note,) = foresee(plan(users=5), os.environ).notes
+    assert re.fullmatch(r"with 5 users nobody runs [a-z_, ]+; --users \d+ runs every part of the mix", note)
+    enough = int(note.split("--users ")[1].split()[0])
+    assert foresee(plan(users=enough), os.environ).notes == ()
+    assert len(foresee(plan(users=enough - 1), os.environ).notes) == 1
