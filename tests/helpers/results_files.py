@@ -21,7 +21,7 @@ from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
 
-START = 1_700_000_003.2  # wall clock, in the middle of a step of the timeline
+START = 1_700_000_003.2
 DEADLINES = Deadlines(first_token_s=10, idle_s=5, total_s=60)
 
 
@@ -108,9 +108,9 @@ def exchanges(seed: int, chats: int, calls: int, slowness: float) -> list[tuple[
 
 def fill(tally: Tally, *, seed: int, chats: int, calls: int, duration_s: float, slowness: float) -> None:
     for share, scenario, operation, done in exchanges(seed, chats, calls, slowness):
-        wall_s = START + duration_s * share
-        tally.started(scenario, operation, wall_s)
-        tally.finished(scenario, operation, wall_s, done)
+        t_s = duration_s * share
+        tally.started(scenario, operation, t_s)
+        tally.finished(scenario, operation, t_s, done)
 
 
 def make_results(  # the knobs of a run, as a test thinks of them
@@ -135,8 +135,8 @@ def make_results(  # the knobs of a run, as a test thinks of them
     objectives = parse_objectives(slos)
     tally = Tally(
         goals(objectives),
-        window=Window(start=START, excluded_s=excluded_s),
-        stages=[START + stage.start_s for stage in stages],
+        window=Window(excluded_s=excluded_s),
+        stages=[stage.start_s for stage in stages],
         scenario_goals=scenario_goals(objectives),
         judged=[objective.metric for objective in objectives],
     )
@@ -174,7 +174,7 @@ def watch_pushes(*, pushes: int = 240, lose_every: int = 5, **known: object) -> 
             scenario="im",
             umo=f"onebot:FriendMessage:{number % 3}",
             token=f"im-r-{number // 12}-{number}",
-            wall_s=START + number / 10,
+            t_s=number / 10,
             t_sent=number / 10,
             t_done=number / 10 + 0.08,
             accepted=True,

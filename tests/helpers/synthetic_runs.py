@@ -50,16 +50,16 @@ def make_run(
     rng = random.Random(seed)
     objectives = parse_objectives(slos)
     start = START + 1000 * seed
-    tally = Tally(goals(objectives), Window(start=start, excluded_s=info.get("excluded_s", 0.0)))
+    tally = Tally(goals(objectives), Window(excluded_s=info.get("excluded_s", 0.0)))
     expected = ("ttft", "chunk_gap", "e2e") if streams else ("e2e",)
     for index in range(chats):
-        wall_s = start + duration_s * index / chats
+        t_s = duration_s * index / chats
         scenario = scenarios[index % len(scenarios)]
         is_failure = index < ramp_failures or (failures and index % (chats // failures) == 0)
         outcome = Outcome.STALLED if is_failure else Outcome.OK
-        tally.started(scenario, "stream", wall_s)
+        tally.started(scenario, "stream", t_s)
         turn = Turn(outcome, ttft_s * math.exp(rng.gauss(0, jitter)), expected)
-        tally.finished(scenario, "stream", wall_s, turn)
+        tally.finished(scenario, "stream", t_s, turn)
     known = {
         "scenario": "chat", "url": "http://127.0.0.1:6185", "version": "4.29.3", "users": 20,
         "command": ("locust", "-f", "chat.py"), "environment": {"platform": "Linux", "astrometer": "0.1.0"},

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from astrometer.config.settings import Target
-from astrometer.load import run_journal
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
 from astrometer.load.launch import LoadPlan
+from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 
 PLAN = LoadPlan(

@@ -14,9 +14,9 @@ import pytest
 
 from astrometer.api.commands import is_command
 from astrometer.load.corpus import Corpus, CorpusError
-from astrometer.load.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import SCOPE_VARIABLES, Settings, add_arguments, keys_from
+from astrometer.load.run.health import HealthMonitor, ProcessHealth, worst, worst_stage_lag
 from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Tally

@@ -33,7 +33,7 @@ def test_turns_that_still_run_are_reckoned_with():
 
 
 def test_workers_and_the_warm_up_count_as_well():
-    whole = Tally(window=Window(start=0.0, excluded_s=10.0))
+    whole = Tally(window=Window(excluded_s=10.0))
     for t in (5.0, 15.0):
         cell = whole.cell("chat", "chat", t)
         cell.started, cell.tokens["input_tokens"] = 1, 500

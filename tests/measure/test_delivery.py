@@ -21,7 +21,7 @@ def push(number, *, burst="a-1", umo=UMOS[0], t_sent=None, took_s=0.5, accepted=
         scenario="im",
         umo=umo,
         token=f"im-{burst}-{number}",
-        wall_s=t_sent,
+        t_s=t_sent,
         t_sent=t_sent,
         t_done=t_sent + took_s,
         accepted=accepted,
@@ -167,7 +167,7 @@ def test_what_was_not_delivered_counts_as_infinitely_slow():
 
 
 def test_a_push_of_the_warm_up_is_no_sample_of_the_window():
-    tally = Tally(window=Window(start=0.0, excluded_s=5.0))
+    tally = Tally(window=Window(excluded_s=5.0))
     pushes = [push(number) for number in range(8)]  # intended at 0, 1, ... 7 s
     record(tally, match(pushes, [arrival(sent) for sent in pushes]).matches)
     assert tally.total().ok["delivery"].n == 3

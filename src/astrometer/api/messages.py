@@ -38,6 +38,26 @@ class Attachment:
     attachment_id: str
 
 
+def Image(attachment_id: str) -> Attachment:  # noqa: N802 (a kind of segment, as `Plain` is)
+    """An uploaded picture."""
+    return Attachment(kind="image", attachment_id=attachment_id)
+
+
+def Record(attachment_id: str) -> Attachment:  # noqa: N802
+    """An uploaded voice message."""
+    return Attachment(kind="record", attachment_id=attachment_id)
+
+
+def File(attachment_id: str) -> Attachment:  # noqa: N802
+    """Any other uploaded file."""
+    return Attachment(kind="file", attachment_id=attachment_id)
+
+
+def Video(attachment_id: str) -> Attachment:  # noqa: N802
+    """An uploaded video."""
+    return Attachment(kind="video", attachment_id=attachment_id)
+
+
 Segment: TypeAlias = Plain | Reply | Attachment
 Message: TypeAlias = str | Sequence[Segment]
 

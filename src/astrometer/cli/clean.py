@@ -63,7 +63,7 @@ def command(
 
 def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tuple[list[Any], set[str]]:
     """Their names, from results files or from the journal. Raises click.UsageError."""
-    from astrometer.load import run_journal
+    from astrometer.load.run import run_journal
     from astrometer.measure.results import document
     from astrometer.probing.old_sessions import RunNames
 

@@ -15,10 +15,10 @@ from astrometer.cli.options import chosen_config
 from astrometer.cli.run_options import given_of_run
 from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.config.settings import ConfigError, Target
-from astrometer.load import run_journal
 from astrometer.load.launch import LoadPlan, users_for
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import OPTIONS, Settings
+from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 from astrometer.report import write_reports

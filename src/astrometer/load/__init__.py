@@ -8,10 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from astrometer.api import endpoints as endpoints
     from astrometer.api.messages import Attachment as Attachment
     from astrometer.api.messages import AttachmentKind as AttachmentKind
+    from astrometer.api.messages import File as File
+    from astrometer.api.messages import Image as Image
     from astrometer.api.messages import Plain as Plain
+    from astrometer.api.messages import Record as Record
     from astrometer.api.messages import Reply as Reply
+    from astrometer.api.messages import Video as Video
     from astrometer.load.options import add_weights as add_weights
     from astrometer.load.schedule.shapes import StagesShape as StagesShape
     from astrometer.load.transport.multipart import SampleFile as SampleFile
@@ -21,8 +26,9 @@ if TYPE_CHECKING:
     from astrometer.load.users import ReadsUser as ReadsUser
     from astrometer.load.users import UploadUser as UploadUser
 
+_SEGMENTS = ("Attachment", "AttachmentKind", "File", "Image", "Plain", "Record", "Reply", "Video")
 _HOMES = {
-    "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply"),
+    "astrometer.api.messages": _SEGMENTS,
     "astrometer.load.options": ("add_weights",),
     "astrometer.load.schedule.shapes": ("StagesShape",),
     "astrometer.load.transport.multipart": ("SampleFile",),
@@ -31,6 +37,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "endpoints":
+        return import_module("astrometer.api.endpoints")
     for home, names in _HOMES.items():
         if name in names:
             return getattr(import_module(home), name)
@@ -38,4 +46,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted(name for names in _HOMES.values() for name in names)
+    return sorted(["endpoints", *(name for names in _HOMES.values() for name in names)])

@@ -347,6 +347,17 @@ class Settings:
         help="Capacity search: windows at the boundary, of which the majority decides; an odd number.",
     )
 
+    model_status: str = option(
+        "--model-status",
+        text,
+        "",
+        metavar="URL",
+        in_web_form=False,
+        commands=_CAPACITY,
+        help="Capacity search: where the model says how many requests it works on: /metrics of vLLM or "
+        "SGLang, /stub/stats of the sandbox. No window begins before the model is idle, too.",
+    )
+
     # Messages to people in a messenger.
     umos: tuple[str, ...] = option(
         "--umos",

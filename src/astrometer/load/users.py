@@ -28,9 +28,9 @@ from astrometer.api.chat_exchange import ChatExchange, ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome
-from astrometer.load.im_delivery import UMOS as SINK_UMOS
-from astrometer.load.im_delivery import Tokens
 from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
+from astrometer.load.run.im_delivery import UMOS as SINK_UMOS
+from astrometer.load.run.im_delivery import Tokens
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.measure.delivery import OPERATION as IM
@@ -39,14 +39,14 @@ from astrometer.measure.uploads import UPLOAD
 from astrometer.tls import from_environment
 
 if TYPE_CHECKING:
-    from astrometer.load.run import Run
+    from astrometer.load.run.run import Run
 
 _TIMEOUTS = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL)
 DEFAULT_UMOS = tuple(f"webchat:FriendMessage:astrometer-{name}" for name in ("one", "two", "three"))
 
 
 def _nothing() -> None:
-    """A rate token begins and ends without a word to the server."""
+    """A user that stands for a share of the rate sends nothing when it begins and ends."""
 
 
 class AstrBotUser(User):
@@ -61,10 +61,12 @@ class AstrBotUser(User):
         super().__init__(environment)
         self.run_info: Run = environment.astrometer.run
         self.settings = self.run_info.settings
-        self.number = self.run_info.next_user()
-        self.username = self.run_info.username(self.number)
+        self.number = self.run_info.names.next_user()
+        self._name: int | None = None
         self.random = random.Random(f"{self.run_info.id}-{self.number}")  # noqa: S311 (variety, no secret)
-        self.t_intended: float | None = None  # open model: when the next exchange was due
+        # Open model: when the arrival was due whose first exchange is still to come, and how late it started.
+        self.t_intended: float | None = None
+        self.late_s = 0.0
         self._greeting = False
         self._client = Client(
             self.run_info.host,
@@ -81,8 +83,18 @@ class AstrBotUser(User):
             self.on_start = self.on_stop = _nothing  # type: ignore[method-assign]
         return super().start(group)
 
+    @property
+    def username(self) -> str:
+        """Its AstrBot user. One that stands for a share of the rate never needs one."""
+        if self._name is None:
+            self._name = self.run_info.names.take()
+        return self.run_info.names.username(self._name)
+
     def on_stop(self) -> None:
         self._client.close()
+        if self._name is not None:
+            self.run_info.names.give_back(self._name)
+            self._name = None
 
     def greet(self) -> None:
         """Open model: `on_start` for an arrival that is due; the end of the window does not stop it."""
@@ -95,7 +107,7 @@ class AstrBotUser(User):
     def drop_arrival(self, t_intended: float) -> None:
         """Count an arrival that could not start: too many were running."""
         recorder = self.run_info.recorder
-        wall_s = recorder.began(self.scenario, self.first_operation, t_intended)
+        t_s = recorder.began(self.scenario, self.first_operation, t_intended)
         exchange: ChatExchange | CallExchange
         if self.first_operation == "chat":
             exchange = ChatExchange(streaming=True, deadlines=self.settings.deadlines, t_intended=t_intended)
@@ -107,7 +119,7 @@ class AstrBotUser(User):
             )
         exchange.sent(t_intended)
         exchange.abort(t_intended, Outcome.DROPPED)
-        recorder.ended(self.scenario, self.first_operation, wall_s, "arrival", exchange.result())
+        recorder.ended(self.scenario, self.first_operation, t_s, "arrival", exchange.result())
 
     def prompt(self) -> str:
         """A prompt that was not sent before, with the run's suffix."""
@@ -118,7 +130,7 @@ class AstrBotUser(User):
     def chat(self, message: Message, *, session_id: str | None = None, streaming: bool = True) -> ChatTurn:
         """One turn. Without `session_id` AstrBot opens a new session; the turn knows which."""
         if session_id is None and self.settings.username is not None:
-            session_id = self.run_info.session_id()  # one that `clean` will know as ours
+            session_id = self.run_info.names.session_id()  # one that `clean` will know as ours
         body = chat_body(username=self.username, message=message, session_id=session_id, streaming=streaming)
         request = Request(
             method="POST",
@@ -130,13 +142,13 @@ class AstrBotUser(User):
         )
         t_intended = self._begin()
         exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines, t_intended=t_intended)
-        wall_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
+        t_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
         try:
             with self.run_info.health.stream():
                 self._client.run(request, exchange)
         finally:
             turn = exchange.result()
-            self.run_info.recorder.ended(self.scenario, "chat", wall_s, "SSE", turn)
+            self.run_info.recorder.ended(self.scenario, "chat", t_s, "SSE", turn)
         if turn.outcome in _TIMEOUTS and turn.session_id and self.settings.stop_abandoned:
             self._stop_session(turn.session_id)
         return turn
@@ -153,7 +165,8 @@ class AstrBotUser(User):
     ) -> CallResult:
         """One plain exchange: JSON both ways, or a download when `expect_sha256` says what should come.
 
-        `ended` hears of its result and of when it was intended (epoch), even when the user is killed.
+        `ended` hears of its result and of when it was intended (since the run's start), even when the user is
+        killed.
         """
         path = f"{endpoint.path}?{urlencode(query)}" if query else endpoint.path
         payload: bytes | Multipart = b""
@@ -179,13 +192,13 @@ class AstrBotUser(User):
             upload=UploadTimes(file_bytes=body.file_bytes) if isinstance(body, Multipart) else None,
         )
         name = operation or endpoint.name
-        wall_s = self.run_info.recorder.began(self.scenario, name, t_intended)
+        t_s = self.run_info.recorder.began(self.scenario, name, t_intended)
         try:
             self._client.run(request, exchange)
         finally:
-            self.run_info.recorder.ended(self.scenario, name, wall_s, endpoint.method, exchange.result())
+            self.run_info.recorder.ended(self.scenario, name, t_s, endpoint.method, exchange.result())
             if ended is not None:
-                ended(exchange.result(), wall_s)
+                ended(exchange.result(), t_s)
         return exchange.result()
 
     def unrecorded(self, endpoint: Endpoint, timeout_s: float = 5.0, **path_params: str) -> CallResult:
@@ -198,13 +211,17 @@ class AstrBotUser(User):
     def _begin(self) -> float | None:
         """When the exchange that begins now was intended; None: now.
 
+        The first exchange of an arrival is as late as the arrival was started: what its user did before (a
+        login in `on_start`, a look-up, reading) is the user's own time and no lag of the load generator.
         At the end of the window nothing new begins (Locust may be about to kill this very user), but an
         arrival that was due before still does.
         """
         t_intended, self.t_intended = self.t_intended, None
-        if t_intended is None and self.run_info.is_over and not self._greeting:
+        if t_intended is not None:
+            return perf_counter() - self.late_s
+        if self.run_info.is_over and not self._greeting:
             raise StopUser
-        return t_intended
+        return None
 
     def _stop_session(self, session_id: str) -> None:
         try:
@@ -238,7 +255,7 @@ class ChatUser(AstrBotUser):
 
     def new_session(self) -> str:
         """An id of the caller's choice; AstrBot opens the session at its first message."""
-        return self.run_info.session_id()
+        return self.run_info.names.session_id()
 
 
 class UploadUser(AstrBotUser):
@@ -290,14 +307,14 @@ class ImUser(AstrBotUser):
 
         With `--im-sink` its text begins with a token, by which its delivery is found.
         """
-        sent = self.run_info.sent
+        sent = self.run_info.delivery.sent
         if not self.settings.im_sink or not sent.follow(umo):
             return self.call(endpoints.IM_MESSAGE, body=im_body(umo=umo, message=message), operation=IM)
         token = self._tokens.next(perf_counter())
         mark = f"[{token}] "
         marked = mark + message if isinstance(message, str) else [Plain(text=mark), *message]
 
-        def ended(result: CallResult, wall_s: float) -> None:
+        def ended(result: CallResult, t_s: float) -> None:
             t_done = result.t_send + result.duration_s
             self._tokens.ended(t_done)
             sent.pushes.append(
@@ -305,7 +322,7 @@ class ImUser(AstrBotUser):
                     scenario=self.scenario,
                     umo=umo,
                     token=token,
-                    wall_s=wall_s,
+                    t_s=t_s,
                     t_sent=result.t_send,
                     t_done=t_done,
                     accepted=result.outcome.is_ok,

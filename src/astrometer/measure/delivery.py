@@ -28,13 +28,13 @@ def token_in(text: str) -> str | None:
 class Push:
     """A message as it was handed to AstrBot. `accepted`: AstrBot said ok.
 
-    `wall_s` is when its exchange was intended (epoch), which decides whether it is in the window.
+    `t_s` is when its exchange was intended, since the run's start, which decides whether it is in the window.
     """
 
     scenario: str
     umo: str
     token: str
-    wall_s: float
+    t_s: float
     t_sent: float
     t_done: float
     accepted: bool
@@ -44,16 +44,16 @@ class Push:
         return self.token.removeprefix("im-").rpartition("-")[0]
 
     def to_wire(self) -> list[Any]:
-        return [self.scenario, self.umo, self.token, self.wall_s, self.t_sent, self.t_done, self.accepted]
+        return [self.scenario, self.umo, self.token, self.t_s, self.t_sent, self.t_done, self.accepted]
 
     @classmethod
     def from_wire(cls, wire: Sequence[Any]) -> "Push":
-        scenario, umo, token, wall_s, t_sent, t_done, accepted = wire
+        scenario, umo, token, t_s, t_sent, t_done, accepted = wire
         return cls(
             scenario=scenario,
             umo=umo,
             token=token,
-            wall_s=wall_s,
+            t_s=t_s,
             t_sent=t_sent,
             t_done=t_done,
             accepted=bool(accepted),
@@ -213,7 +213,7 @@ def _place(found: Match) -> int:
 def record(tally: Tally, matches: Iterable[Match], operation: str = OPERATION) -> None:
     """Add the metric `delivery` to the pushes' own cells: what was not delivered is infinitely slow."""
     for found in matches:
-        cell = tally.cell(found.push.scenario, operation, found.push.wall_s)
+        cell = tally.cell(found.push.scenario, operation, found.push.t_s)
         if found.latency_s is not None:
             (cell.ok if found.push.accepted else cell.failed)[METRIC].record(found.latency_s)
         if found.latency_s is None or not found.push.accepted:

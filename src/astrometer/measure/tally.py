@@ -187,7 +187,7 @@ class Stats:
 
 
 class Tally:
-    """The measurements of one process, or of several merged. Times are wall-clock seconds (epoch).
+    """The measurements of one process, or of several merged. Times are seconds since the run's start.
 
     `goals`: the most that one good exchange may take, in seconds, by metric. An exchange is good when it
     is ok and within every goal that applies to its kind; a missing metric is not good.
@@ -224,21 +224,21 @@ class Tally:
             Stats
         )  # uploads of the window that ended, by their size class
 
-    def started(self, scenario: str, operation: str, wall_s: float) -> None:
-        """An exchange intended at `wall_s` begins: count it before anything can go wrong."""
-        self.cell(scenario, operation, wall_s).started += 1
-        self.timeline.at(wall_s).started += 1
-        for stage in self._stages_of(scenario, wall_s):
+    def started(self, scenario: str, operation: str, t_s: float) -> None:
+        """An exchange intended at `t_s` begins: count it before anything can go wrong."""
+        self.cell(scenario, operation, t_s).started += 1
+        self.timeline.at(t_s).started += 1
+        for stage in self._stages_of(scenario, t_s):
             stage.started += 1
 
-    def finished(self, scenario: str, operation: str, wall_s: float, turn: F) -> F:
-        """It ended, in whatever way. `wall_s` is that of its start: it counts where it began.
+    def finished(self, scenario: str, operation: str, t_s: float, turn: F) -> F:
+        """It ended, in whatever way. `t_s` is that of its start: it counts where it began.
 
         Returns the exchange as it was counted: an answer that counts no tokens fails as soon as others do.
         """
         if isinstance(turn, ChatTurn):
             turn = cast("F", self._settled(turn))
-        cell = self.cell(scenario, operation, wall_s)
+        cell = self.cell(scenario, operation, t_s)
         metrics = turn.metrics()
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
@@ -248,12 +248,12 @@ class Tally:
             cell.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
             cell.bytes[name] += getattr(turn, name, 0)
-        step = self.timeline.at(wall_s)
+        step = self.timeline.at(t_s)
         step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls)
-        for stage in self._stages_of(scenario, wall_s):
+        for stage in self._stages_of(scenario, t_s):
             stage.finish(turn, good=good, buckets=buckets, only=self._stage_metrics, stalls=stalls)
         size_class: int | None = getattr(turn, "size_class", None)
-        if size_class is not None and self._window.holds(wall_s):
+        if size_class is not None and self._window.holds(t_s):
             size = self.sizes[size_class]
             size.started += 1
             size.finish(turn, good=good, buckets=buckets, only=SIZE_METRICS)
@@ -278,17 +278,17 @@ class Tally:
                 cell.fail_uncounted()
         self.timeline.change(Stats.fail_uncounted)
 
-    def _stages_of(self, scenario: str, wall_s: float) -> list[Stats]:
+    def _stages_of(self, scenario: str, t_s: float) -> list[Stats]:
         """Nothing falls between: before the first stage is in the first, after the last in the last."""
-        if not self._stages or not self._window.holds(wall_s):
+        if not self._stages or not self._window.holds(t_s):
             return []
-        number = max(0, bisect_right(self._stages, wall_s) - 1)
+        number = max(0, bisect_right(self._stages, t_s) - 1)
         own = [self.stage_scenarios[StageKey(number, scenario)]] if scenario in self._scenario_goals else []
         return [self.stages[number], *own]
 
-    def cell(self, scenario: str, operation: str, wall_s: float) -> Stats:
-        """Where an exchange that was intended at `wall_s` is counted."""
-        cells = self.cells if self._window.holds(wall_s) else self.excluded
+    def cell(self, scenario: str, operation: str, t_s: float) -> Stats:
+        """Where an exchange that was intended at `t_s` is counted."""
+        cells = self.cells if self._window.holds(t_s) else self.excluded
         return cells[StatsKey(scenario, operation)]
 
     def _is_good(self, scenario: str, turn: Finished, metrics: Mapping[str, Sequence[float]]) -> bool:

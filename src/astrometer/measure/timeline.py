@@ -25,7 +25,7 @@ C = TypeVar("C", bound=Mergeable)
 
 
 class Steps(Generic[C]):
-    """Steps are aligned to the clock and known by their start, in epoch seconds."""
+    """Steps are known by their start, in seconds since the run's start."""
 
     def __init__(self, make: Callable[[], C], from_wire: Callable[[Mapping[str, Any]], C]) -> None:
         self._make = make
@@ -37,12 +37,12 @@ class Steps(Generic[C]):
     def __len__(self) -> int:
         return len(self._open) + len(self._packed)
 
-    def at(self, wall_s: float) -> C:
-        """The cell of the step that holds `wall_s`, made if need be."""
-        cell = self._cell(wall_s)
+    def at(self, t_s: float) -> C:
+        """The cell of the step that holds `t_s`, made if need be."""
+        cell = self._cell(t_s)
         while len(self) > MAX_STEPS:
             self._coarsen(self.step_s * 2)
-            cell = self._cell(wall_s)
+            cell = self._cell(t_s)
         return cell
 
     def items(self) -> Iterator[tuple[int, C]]:
@@ -82,8 +82,8 @@ class Steps(Generic[C]):
         for step, cell in wire["steps"]:
             self.at(int(step)).merge(self._from_wire(cell))
 
-    def _cell(self, wall_s: float) -> C:
-        start = int(wall_s) // self.step_s * self.step_s
+    def _cell(self, t_s: float) -> C:
+        start = int(t_s) // self.step_s * self.step_s
         cell = self._open.get(start)
         if cell is None:
             packed = self._packed.pop(start, None)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from astrometer.probing.scopes import check_scopes as check_scopes
     from astrometer.probing.transport.probe_client import Upload as Upload
     from astrometer.probing.verdict import NotApplicable as NotApplicable
+    from astrometer.probing.verdict import ProbeFailed as ProbeFailed
     from astrometer.probing.verdict import Verdict as Verdict
 
 _HOMES = {
@@ -32,7 +33,7 @@ _HOMES = {
     "astrometer.probing.credentials": ("check_credentials",),
     "astrometer.probing.scopes": ("check_scopes",),
     "astrometer.probing.transport.probe_client": ("Upload",),
-    "astrometer.probing.verdict": ("NotApplicable", "Verdict"),
+    "astrometer.probing.verdict": ("NotApplicable", "ProbeFailed", "Verdict"),
 }
 
 

@@ -17,7 +17,15 @@ from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
 from astrometer.output_files import write_whole
-from astrometer.report import capacity_steps, capacity_view, formatting, glossary, uploads_view, view
+from astrometer.report import (
+    capacity_steps,
+    capacity_view,
+    formatting,
+    glossary,
+    other_requests_view,
+    uploads_view,
+    view,
+)
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
 from astrometer.report.worst_lines import worst_lines
@@ -73,6 +81,9 @@ def render_html(results: Mapping[str, Any]) -> str:
             uploads=(by_size := uploads_view.rows(results)),
             upload_lines=uploads_view.lines(results),
             upload_note=uploads_view.NOTE,
+            other_requests=other_requests_view.lines(results),
+            other_requests_title=other_requests_view.TITLE,
+            other_requests_note=other_requests_view.NOTE,
             withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.output_files import write_whole
-from astrometer.report import capacity_steps, formatting, uploads_view, view
+from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.worst_lines import worst_lines
 
 FILE_NAME = "summary.md"
@@ -53,6 +53,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
         *view.im_lines(results),
         *view.strain_lines(results),
         *view.error_lines(results),
+        *(f"{other_requests_view.TITLE}: {line}" for line in other_requests_view.lines(results)),
     ]
     lines += [f"- {text(line)}" for line in facts]
     lines += [""] if facts else []

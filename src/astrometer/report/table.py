@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.report import capacity_steps, formatting, uploads_view, view
+from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.worst_lines import worst_lines
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
@@ -50,6 +50,11 @@ def render(results: Mapping[str, Any]) -> RenderableType:
             *view.error_lines(results),
         )
     ]
+    if own := other_requests_view.lines(results):
+        parts += [
+            Text(f"{other_requests_view.TITLE} ({other_requests_view.NOTE}):"),
+            *(Text(f"  {line}") for line in own),
+        ]
     if not rows:
         parts = [Text("Nothing was started.", style="yellow")]
     if (searched := capacity_steps.table(results)) is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from astrometer.load.calibrate import calibration_limit
 from astrometer.load.calibrate.calibration_limit import Allowance
-from astrometer.load.health import HealthMonitor, ProcessHealth, worst
+from astrometer.load.run.health import HealthMonitor, ProcessHealth, worst
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Tally
 from astrometer.report import view
@@ -69,9 +69,9 @@ def test_without_a_calibration_nothing_is_said():
 
 QUICK = """
 from locust import argument_parser
-from astrometer.load.locust_plugin import locust_patches as pauses
+from astrometer.load.locust_plugin import locust_patches
 before = argument_parser.default_args_dict()
-pauses.know_own_options()
+locust_patches.know_own_options()
 assert argument_parser.default_args_dict() == before
 assert argument_parser.default_args_dict() is argument_parser.default_args_dict()
 """

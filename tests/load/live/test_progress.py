@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from astrometer.load.live.progress import Live
+from astrometer.load.live.progress import ProgressLine
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Stats
 
@@ -20,8 +20,10 @@ def live(users=20):
     cell.started = 118_000
     cell.outcomes["ok"] = 97_000
     cell.ok["ttft"] = Histogram()
-    run = SimpleNamespace(tally=SimpleNamespace(cells={"chat": cell}), elapsed_s=3725.0, is_over=True)
-    return Live(run, lambda: users, Terminal())
+    run = SimpleNamespace(
+        tally=SimpleNamespace(cells={"chat": cell}), clock=SimpleNamespace(elapsed_s=3725.0), is_over=True
+    )
+    return ProgressLine(run, lambda: users, Terminal())
 
 
 def test_the_whole_line_is_shown_where_there_is_room_and_one_user_is_no_users():

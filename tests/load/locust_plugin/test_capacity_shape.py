@@ -3,12 +3,17 @@
 Where the machine is too busy to measure, the search itself says so; then these tests know nothing either.
 """
 
+import itertools
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
+from datetime import datetime
 
+import httpx
 import pytest
 from causes import kinds
 from click.testing import CliRunner
@@ -53,6 +58,33 @@ SHORT = ("--step-time", "3s", "--settle", "1s", "--repeats", "1")
 
 def one_token(ttft_s):
     return ModelScript(ttft_s=ttft_s, gap_s=0.0, tokens=1)
+
+
+class Watching:
+    """How many chats a simulator works on, twenty times a second."""
+
+    def __init__(self, url):
+        self._url = url
+        self._seen = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+
+    def _watch(self):
+        with httpx.Client(trust_env=False) as client:
+            while not self._stop.wait(0.05):
+                stats = client.get(f"{self._url}/sim/stats").json()
+                self._seen.append((time.time(), stats["chats_in_flight"]))
+
+    def between(self, start, end):
+        return [chats for t, chats in self._seen if start <= t <= end]
 
 
 @pytest.fixture
@@ -161,6 +193,30 @@ def test_a_server_that_breaks_no_objective_holds_the_maximum(asker, tmp_path):
     found = answer_of(results)
     assert (found["end"], found["highest_passing"], found["lowest_failing"]) == ("maximum", 2, None)
     assert results["verdict"] == "PASS"
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
+@pytest.mark.parametrize("levels", [("4", "8"), ("8/s", "16/s")], ids=["users", "rate"])
+def test_each_window_begins_on_an_idle_server(asker, tmp_path, levels, processes):
+    app = Simulator(SimulatorConfig(rate_limit=SimulatedRateLimit(strategy="off"), model=one_token(0.7)))
+    key = {"ASTRBOT_API_KEY": app.config.keys["all"].secret}
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ASTR", "LOCUST"))}
+    with serve(app) as url, Watching(url) as watching:
+        results, _ = run(
+            [*LOCUST, "-f", asker, "--host", url, "--capacity", "--start", levels[0],
+             "--max", levels[1], "--step-time", "2s", "--settle", "1s", "--repeats", "1",
+             "--slo", "e2e_max < 20s", "--arrivals", "constant", "--astrometer-out", str(tmp_path),
+             "--model-status", f"{url}/sim/stats", *processes, *own_master(processes)],
+            {**clean, **key}, tmp_path,
+        )  # fmt: skip
+    steps = results["capacity"]["steps"]
+    assert len(steps) >= 2
+    began = datetime.fromisoformat(results["window"]["start"]).timestamp()
+    for before, after in itertools.pairwise(steps):
+        between = watching.between(began + before["end_s"], began + after["start_s"])
+        assert min(between) == 0
+        assert before["turns"]["started"] > 0
+    assert accounts_for_everything(results)
 
 
 def test_a_search_that_spent_its_budget_reports_what_it_knows(asker, tmp_path):

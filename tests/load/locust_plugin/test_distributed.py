@@ -10,6 +10,7 @@ import pytest
 from causes import sentences
 from one_question import ONE_QUESTION
 from own_master import free_port
+from web_locust import web_locust
 
 pytestmark = pytest.mark.process
 
@@ -118,3 +119,20 @@ def test_a_worker_that_joins_later_counts_in_the_stage_that_goes_on(cluster):
     first, second = (stage["turns"]["started"] for stage in results["stages"])
     assert first <= 2 * (3 / 0.1 + 1)  # two users, who pause for 0.1 s
     assert second > 0
+
+
+def test_a_second_test_of_the_web_ui_begins_at_once(sim, tmp_path):
+    """Locust's workers sleep out the stop timeout before they are ready again."""
+    file = tmp_path / "asking.py"
+    file.write_text(ONE_QUESTION)
+    out = ("--astrometer-out", str(tmp_path), "--stop-timeout", "30")
+    with web_locust(sim, str(file), "--processes", "2", *out) as web:
+        for users in (2, 4):
+            assert web.swarm(user_count=str(users), spawn_rate="10")["success"]
+            web.until(lambda users=users: web.stats()["user_count"] == users, timeout_s=10)
+            web.until(lambda: web.stats()["total_rps"] > 0, timeout_s=10)
+            assert web.client.post("/stop").json()["success"]
+            results = json.loads((tmp_path / "results.json").read_text())
+            assert (results["users"], results["generator"]["lost_workers"]) == (users, 0)
+            assert results["turns"]["outcomes"] == {"ok": results["turns"]["started"]}
+            assert not [cause for cause in results["causes"] if "worker" in cause]

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.load.locust_plugin.early_stop import Guard
+from astrometer.load.locust_plugin.early_stop import EarlyStop
 from astrometer.load.token_budget import TokenBudget
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.slo_parser import parse_objectives
@@ -24,8 +24,10 @@ def reason(*, failed=0, elapsed_s=60.0, warmup_s=10.0, abort_after_s=None, budge
         budget=budget,
         warmup_s=warmup_s,
     )
-    run = SimpleNamespace(settings=settings, tally=tally, elapsed_s=elapsed_s, is_over=False)
-    return Guard(run, lambda _: None).reason()
+    run = SimpleNamespace(
+        settings=settings, tally=tally, clock=SimpleNamespace(elapsed_s=elapsed_s), is_over=False
+    )
+    return EarlyStop(run, lambda _: None).reason()
 
 
 def test_an_objective_that_is_not_met_ends_the_run_by_name():

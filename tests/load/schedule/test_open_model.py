@@ -229,6 +229,30 @@ def test_an_arrival_that_is_still_greeting_when_the_window_ends_is_served(sim, t
     assert results["turns"]["outcomes"] == {"ok": 2 * intended}
 
 
+LOGIN = ["gevent.sleep(1)"]
+READS_FIRST = ONE_QUESTION.replace("self.ask(", "gevent.sleep(1); self.ask(")
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
+def test_what_a_user_does_before_its_first_exchange_is_no_lag(sim, tmp_path, processes):
+    """A login in `on_start` takes a second; the load generator is not late by that."""
+    login = greeting_file(tmp_path, on_start=LOGIN)
+    results, _ = sim.locust(login, *OPEN, *processes, out=tmp_path, seconds=4, users=10)
+    assert results["turns"]["outcomes"] == {"ok": results["arrivals"]["intended"]}
+    assert results["generator"]["schedule_lag_p99_s"] < 0.5
+    assert not [cause for cause in results["causes"] if "schedule lag p99 1" in cause]
+    assert results["metrics"]["e2e_effective"]["max"] < 0.9
+
+
+def test_what_a_task_does_before_it_asks_is_no_lag(sim, tmp_path):
+    file = tmp_path / "reading.py"
+    file.write_text("import gevent\n" + READS_FIRST)
+    results, _ = sim.locust(str(file), *OPEN, out=tmp_path, seconds=4, users=10)
+    assert results["turns"]["outcomes"] == {"ok": results["arrivals"]["intended"]}
+    assert results["generator"]["schedule_lag_p99_s"] < 0.5
+    assert results["metrics"]["e2e_effective"]["max"] < 0.9
+
+
 def test_an_arrival_whose_on_start_fails_is_dropped_and_counted(sim, tmp_path):
     greeting = greeting_file(tmp_path, on_start=["raise RuntimeError('no luck')"])
     results, _ = sim.locust(greeting, *OPEN, out=tmp_path, seconds=2, users=10)

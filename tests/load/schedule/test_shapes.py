@@ -145,12 +145,12 @@ def test_the_web_form_takes_a_shape_or_users(sim, tmp_path):
 
 def test_with_the_class_picker_the_shape_is_a_class_among_others(sim, tmp_path):
     with web_locust(sim, "reads", "--class-picker") as web:
-        assert "WrittenShape" in web.client.get("/").text
+        assert "CustomShape" in web.client.get("/").text
         contradicting = web.swarm(shape="3:1s", shape_class="Default")
         assert contradicting["success"] is False
-        assert "pick WrittenShape" in contradicting["message"]
-        empty = web.swarm(shape=" ", shape_class="WrittenShape")
+        assert "pick CustomShape" in contradicting["message"]
+        empty = web.swarm(shape=" ", shape_class="CustomShape")
         assert empty["success"] is False
         assert "fill it in" in empty["message"]
-        assert web.swarm(shape="3:5s", shape_class="WrittenShape")["success"] is True
+        assert web.swarm(shape="3:5s", shape_class="CustomShape")["success"] is True
         web.until(lambda: web.metrics()["astrbot_load_users"] == 3)

@@ -101,7 +101,7 @@ def test_a_file_that_is_no_results_file_is_named_with_the_reason(tmp_path, text,
 
 
 def test_what_began_in_the_warm_up_is_accounted_for_and_not_measured():
-    tally = Tally(window=Window(start=NOW, excluded_s=10.0))
+    tally = Tally(window=Window(excluded_s=10.0))
     for began, ttft in ((NOW, 9.0), (NOW + 9.9, 9.0), (NOW + 10.0, 0.2)):
         tally.started("chat", "chat", began)
         tally.finished("chat", "chat", began, turn(ttft=ttft))

@@ -11,7 +11,7 @@ from astrometer.measure.slo.run_verdict import Stop, StopReason, conclude, judge
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
 
-START = 1_700_000_000.0
+START = 0.0  # since the run began
 
 
 def tally(objectives=(), stages=()):

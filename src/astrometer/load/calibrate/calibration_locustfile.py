@@ -17,7 +17,7 @@ from locust import constant, events, task
 
 from astrometer.api.chat_exchange import ChatTurn
 from astrometer.clock import wall_minus_perf_s
-from astrometer.load.health import HealthMonitor
+from astrometer.load.run.health import HealthMonitor
 from astrometer.load.users import ChatUser
 from astrometer.measure.accuracy import Samples
 

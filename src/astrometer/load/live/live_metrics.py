@@ -77,8 +77,8 @@ class LoadCollector:
         )
         info.add_metric([self._state.name, self._state.host, run.settings.version or ""], 1)
         yield info
-        yield _gauge("run_start_timestamp_seconds", "When the test began.", run.started_at)
-        stopped_at = run.started_at + run.elapsed_s if run.is_over else None
+        yield _gauge("run_start_timestamp_seconds", "When the test began.", run.clock.started_at)
+        stopped_at = run.clock.started_at + run.clock.elapsed_s if run.is_over else None
         yield _gauge(
             "run_stop_timestamp_seconds",
             "When the test stopped starting exchanges; absent before.",

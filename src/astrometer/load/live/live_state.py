@@ -11,10 +11,10 @@ from dataclasses import replace
 from typing import Any
 
 import gevent
-from locust.runners import MasterRunner
 
-from astrometer.load.health import ProcessHealth, worst
-from astrometer.load.run import Run
+from astrometer.load.run.health import ProcessHealth, worst
+from astrometer.load.run.role import ProcessRole
+from astrometer.load.run.run import Run
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
 from astrometer.measure.tally import Stats
@@ -91,7 +91,7 @@ class LiveState:
         if run is None:
             return None
         processes = list(run.processes.values())
-        if not processes and not isinstance(self._environment.runner, MasterRunner):
+        if not processes and run.role is ProcessRole.LOCAL:
             processes = [ProcessHealth(run.health.lag, run.health.cpu_max)]
         limit_s = schedule_lag_limit_s(run.settings.objectives)
         return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
@@ -101,5 +101,5 @@ class LiveState:
         run = self.run
         if run is None or run.profile is None or run.is_over:
             return None
-        started = [stage for stage in run.profile.stages if stage.start_s <= run.elapsed_s]
+        started = [stage for stage in run.profile.stages if stage.start_s <= run.clock.elapsed_s]
         return len(started)

@@ -12,13 +12,13 @@ from astrometer.measure.histogram import Histogram
 from astrometer.units import format_duration
 
 if TYPE_CHECKING:
-    from astrometer.load.run import Run
+    from astrometer.load.run.run import Run
 
 TERMINAL_STEP_S = 1.0
 PLAIN_STEP_S = 5.0
 
 
-class Live:
+class ProgressLine:
     """Prints while the test runs. In a distributed test it shows what the workers have reported so far."""
 
     def __init__(self, run: "Run", user_count: Callable[[], int], out: TextIO | None = None) -> None:
@@ -68,7 +68,7 @@ class Live:
                 ttft.merge(cell.ok["ttft"])
         rate = (ended - self._ended_before) / step_s
         self._ended_before = ended
-        minutes, seconds = divmod(int(self._run.elapsed_s), 60)
+        minutes, seconds = divmod(int(self._run.clock.elapsed_s), 60)
         users = self._user_count()
         parts = [
             f"{minutes}m {seconds:02d}s" + (" draining" if self._run.is_over else ""),

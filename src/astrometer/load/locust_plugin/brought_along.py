@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 from locust import User
 
+from astrometer.load.locust_plugin import locust_patches
 from astrometer.load.option_table import OptionError
 
 # Of files and of the environment: (name, where it was said), and name -> where.
@@ -48,7 +49,7 @@ def check_tags(environment: Any) -> None:
     if not any(chosen.values()):
         return
     had = {user for user in environment.user_classes if user.tasks}
-    environment._filter_tasks_by_tags()  # noqa: SLF001 (what Locust does when the test starts; it does it once)
+    locust_patches.filter_tasks_by_tags(environment)
     idle = sorted(user.__name__ for user in had if not user.tasks)
     if idle:
         said = " and ".join(

@@ -6,56 +6,28 @@ has sent its last report.
 """
 
 import logging
-import math
 import time
 from collections.abc import Callable
 from typing import Any
 
 import gevent
 from gevent.event import Event
-from locust.runners import STATE_INIT, WorkerRunner
+from locust.runners import STATE_INIT
 
-from astrometer.load.locust_plugin import capacity_shape, locust_patches, master_gone
-from astrometer.load.locust_plugin.web_form import USER_FIELDS
-from astrometer.load.options import OF_ONE_PROCESS
-from astrometer.load.run import ELAPSED_OPTION, Run
+from astrometer.load.locust_plugin import locust_patches, master_gone
+from astrometer.load.run import process_report
+from astrometer.load.run.run import ELAPSED_OPTION, Run
 from astrometer.measure.slo.validity import Cause, CauseKind
-from astrometer.measure.tally import Tally
 
 DRAIN = "astrometer_drain"
 ABSENT = "astrometer_absent"
 RELEASE = "astrometer_release"
 PART = "astrometer"  # our part of Locust's report
-LONGEST_INIT_S = 60.0
 GRACE_S = 10.0  # for the last report, beyond the stop timeout
 LIVE_STATES = ("ready", "spawning", "running", "cleanup")
 CLOCK_S = 0.02  # how old the run may be said to be to a worker that joins it
 
 log = logging.getLogger(__name__)
-
-
-def hold_back_until(ready: Event) -> None:
-    """Who joins a running test is told to begin before Locust has fired `init` here: nobody would hear it."""
-    handle = WorkerRunner.handle_message
-
-    def in_time(self: Any, msg: Any) -> None:
-        msg.t_heard = time.perf_counter()
-        if msg.type != "ack" and not ready.wait(LONGEST_INIT_S):  # the runner itself waits for that one
-            ready.set()  # a program of somebody's own that never fires it
-        handle(self, _without_what_is_ours(msg))
-
-    WorkerRunner.handle_message = in_time  # type: ignore[method-assign]  # Locust's
-
-
-def _without_what_is_ours(msg: Any) -> Any:
-    """A master steers the load; it does not choose this machine's files, keys and ports."""
-    if msg.type == "spawn":
-        given = msg.data["parsed_options"]
-        kept = {name: value for name, value in given.items() if name not in OF_ONE_PROCESS}
-        msg.data = {**msg.data, "parsed_options": kept}
-    elif msg.type == "update_user_class":
-        msg.data = {name: value for name, value in msg.data.items() if name in USER_FIELDS}
-    return msg
 
 
 class WorkerSide:
@@ -66,8 +38,11 @@ class WorkerSide:
         self._current = current
         self._sequence = 0
         self._final = False
+        self._finishing = Event()
+        self._finishing.set()
         locust_patches.know_own_options()
         master_gone.end_with_master(runner, lambda: self._current() is not None and not self._final)
+        locust_patches.worker_messages.before_stop = self._finish
         runner.environment.events.report_to_master.add_listener(self._report)
         # Concurrent: while users finish, the worker must still hear its master.
         runner.register_message(DRAIN, self._drain, concurrent=True)
@@ -83,25 +58,34 @@ class WorkerSide:
 
     def finish(self) -> None:
         """Stop the users, let them finish within the stop timeout, and send the last report."""
-        # The master may still be ramping up: what it asks for until it says RELEASE comes too late.
-        self._runner.last_received_spawn_timestamp = math.inf
-        run = self._current()
-        if run is None:
+        locust_patches.hear_no_spawns(self._runner)  # until the master says RELEASE
+        if self._current() is None:
             self.absent()
+        self._finish()
+
+    def _finish(self) -> None:
+        """Once a test; whoever comes second waits for its end."""
+        self._finishing.wait()
+        run = self._current()
         if run is None or self._final:
             return
-        run.no_more_arrivals()
-        self._runner.stop()
-        run.drain()
-        run.health.stop()
-        self._final = True
-        self._runner._send_stats()  # noqa: SLF001 (Locust has no public way to report now)
+        self._finishing.clear()
+        try:
+            run.no_more_arrivals()
+            self._runner.stop()
+            run.drain()
+            run.health.stop()
+            run.close()
+            self._final = True
+            locust_patches.send_report(self._runner)
+        finally:
+            self._finishing.set()
 
     def _drain(self, **_: Any) -> None:
         self.finish()
 
     def _release(self, msg: Any, **_: Any) -> None:
-        self._runner.last_received_spawn_timestamp = msg.data["t"]  # by the master's clock, like all of them
+        locust_patches.hear_spawns_after(self._runner, msg.data["t"])
 
     def _report(self, data: dict[str, Any], **_: Any) -> None:
         run = self._current()
@@ -109,15 +93,9 @@ class WorkerSide:
             return
         self._sequence += 1
         data[PART] = {
-            "run": run.id,
+            **process_report.take(run),
             "sequence": self._sequence,
             "final": self._final,
-            "tally": run.tally.take().encode(),
-            "health": run.health.take(),
-            "intended": run.take_intended(),
-            "sent": run.sent.take(),
-            "slots": None if run.slot_book is None else run.slot_book.take(),
-            "names": list(run.used_names()),
         }
 
 
@@ -157,7 +135,7 @@ class MasterSide:
         while time.monotonic() < give_up and self._awaited():
             gevent.sleep(0.05)
         for worker in list(self._runner.clients):
-            self._runner.send_message(RELEASE, {"t": time.time()}, client_id=worker)
+            self._runner.send_message(RELEASE, {"t": locust_patches.steady_time()}, client_id=worker)
         # Whoever took part in this test must have said that it is done.
         lost = (set(self._sequences) | self._seen) - self._final
         for worker in sorted(lost):
@@ -192,7 +170,7 @@ class MasterSide:
     def _tell_time(self) -> None:
         """A worker's options come with its first users: one that joins later learns how old the run is."""
         while (run := self._current()) is not None and not run.is_over:
-            setattr(self._runner.environment.parsed_options, ELAPSED_OPTION, run.elapsed_s)
+            setattr(self._runner.environment.parsed_options, ELAPSED_OPTION, run.clock.elapsed_s)
             gevent.sleep(CLOCK_S)
 
     def _merge(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
@@ -202,15 +180,9 @@ class MasterSide:
         if part["sequence"] != self._sequences.get(client_id, 0) + 1:
             self._incomplete.add(client_id)
         if client_id not in self._incomplete:
-            self._heard_s[client_id] = run.elapsed_s
+            self._heard_s[client_id] = run.clock.elapsed_s
         self._sequences[client_id] = part["sequence"]
         self._note_workers()
-        run.tally.merge(Tally.decode(part["tally"]))
-        run.note_health(client_id, part["health"])
-        run.note_intended(part["intended"])
-        run.sent.merge(part["sent"])
-        if part["slots"] is not None:
-            capacity_shape.note(self._runner.environment, client_id, part["slots"])
-        run.note_names(client_id, part["names"])
+        process_report.merge(run, client_id, part)
         if part["final"]:
             self._final.add(client_id)

@@ -16,7 +16,7 @@ from astrometer.measure.slo.slo_parser import Unit
 from astrometer.units import format_duration
 
 if TYPE_CHECKING:
-    from astrometer.load.run import Run
+    from astrometer.load.run.run import Run
     from astrometer.measure.slo.objectives import ObjectiveResult
 
 STEP_S = 1.0
@@ -24,7 +24,7 @@ STEP_S = 1.0
 log = logging.getLogger(__name__)
 
 
-class Guard:
+class EarlyStop:
     """Watches one test. `end(stop)` is called once, and has to begin the end of the test."""
 
     def __init__(self, run: "Run", end: Callable[[Stop], None]) -> None:
@@ -57,11 +57,11 @@ class Guard:
         if run.settings.budget is not None:
             why = run.settings.budget.why_stop(run.tally)
             if why is not None:
-                return Stop(by=StopReason.BUDGET, sentence=why, at_s=run.elapsed_s)
+                return Stop(by=StopReason.BUDGET, sentence=why, at_s=run.clock.elapsed_s)
         return self._broken_objective()
 
     def _broken_objective(self) -> Stop | None:
-        settings, elapsed_s = self._run.settings, self._run.elapsed_s
+        settings, elapsed_s = self._run.settings, self._run.clock.elapsed_s
         window_s = elapsed_s - settings.warmup_s
         if settings.abort_after_s is None or window_s < max(STEP_S, settings.abort_after_s):
             return None

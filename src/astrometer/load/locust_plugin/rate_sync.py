@@ -13,9 +13,8 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from locust.runners import MasterRunner, WorkerRunner
-
-from astrometer.load.run import Run
+from astrometer.load.run.role import ProcessRole
+from astrometer.load.run.run import Run
 from astrometer.load.schedule.arrivals import Share
 from astrometer.load.schedule.open_model import LEAD_S, Change
 
@@ -23,24 +22,25 @@ RATES = "astrometer_rates"
 Dispatched = Mapping[str, Mapping[str, int]]  # users of each class, by worker
 
 
-class Dispatching:
+class RateSender:
     """For the process that gives out the users: the only one, or the master."""
 
-    def __init__(self, environment: Any, current: Callable[[], Run | None]) -> None:
+    def __init__(self, environment: Any, role: ProcessRole, current: Callable[[], Run | None]) -> None:
         self._runner = environment.runner
+        self._role = role
         self._current = current
         self._users: Counter[str] = Counter()
         self._user_seconds: dict[str, float] = defaultdict(float)
         self._t_s = 0.0  # since the run's start: of the last change
         dispatched = self._dispatched
 
-        class Telling(environment.dispatcher_class):  # type: ignore[misc]  # whatever class that is
+        class TellingDispatcher(environment.dispatcher_class):  # type: ignore[misc]  # whatever class that is
             def __next__(self) -> Dispatched:
                 users: Dispatched = super().__next__()
                 dispatched(users)
                 return users
 
-        environment.dispatcher_class = Telling
+        environment.dispatcher_class = TellingDispatcher
 
     def begin(self) -> None:
         """A test begins."""
@@ -53,13 +53,13 @@ class Dispatching:
         users: Counter[str] = Counter()
         for own in by_worker.values():
             users.update(own)
-        run.demand.dispatched(users.total())
+        run.requested.dispatched(users.total())
         if run.open_model is None:
             return
-        if not isinstance(self._runner, MasterRunner):
+        if self._role is ProcessRole.LOCAL:
             run.open_model.change(Change(t=time.perf_counter(), users=users))
             return
-        elapsed_s = run.elapsed_s
+        elapsed_s = run.clock.elapsed_s
         t_s = elapsed_s + LEAD_S
         for name in users:
             self._user_seconds[name] += self._users[name] * (t_s - self._t_s)
@@ -76,7 +76,7 @@ class Dispatching:
             self._runner.send_message(RATES, wire, client_id=worker)
 
 
-class Listening:
+class RateReceiver:
     """For a worker. It may join late, and miss what was told before."""
 
     def __init__(self, runner: Any, current: Callable[[], Run | None]) -> None:
@@ -111,8 +111,8 @@ class Listening:
         self.begin()
 
 
-def of(environment: Any, runner: Any, current: Callable[[], Run | None]) -> Dispatching | Listening:
+def of(environment: Any, role: ProcessRole, current: Callable[[], Run | None]) -> RateSender | RateReceiver:
     """What this process has to do with it."""
-    return (
-        Listening(runner, current) if isinstance(runner, WorkerRunner) else Dispatching(environment, current)
-    )
+    if role.leads:
+        return RateSender(environment, role, current)
+    return RateReceiver(environment.runner, current)

@@ -1,7 +1,7 @@
-"""Locust users as rate tokens -> arrivals at their intended times. The open model, in one load process.
+"""Locust users as shares of a rate -> arrivals at their intended times. The open model, in one load process.
 
 In the open model each user that Locust spawns stands for `--rate-unit` arrivals per second, so Locust's
-spawning, shapes, workers and web UI steer a rate, of which `rate_sync` tells. The tokens only wait; this
+spawning, shapes, workers and web UI steer a rate, of which `rate_sync` tells. Those users only wait; this
 engine starts its share of the arrivals on the schedule of `arrivals`, each in a greenlet of its own,
 whether or not earlier ones are done. A late start is schedule lag; an arrival beyond the cap of running ones
 is counted as dropped, and so is one whose task ends before it asks anything.
@@ -44,7 +44,7 @@ class Change:
 
 # ruff: noqa: SLF001 (what Locust's runner does with a user, this engine does with a performer)
 class OpenModel:
-    """Starts the arrivals of one process. `unit`: arrivals per second of one token."""
+    """Starts the arrivals of one process. `unit`: arrivals per second of one of Locust's users."""
 
     def __init__(
         self, environment: Any, *, unit: float, process: Process, seed: int, max_in_flight: int
@@ -75,9 +75,9 @@ class OpenModel:
     def start(self) -> None:
         self._greenlet = gevent.spawn(self._run)
 
-    def hold(self, token: Any) -> None:
+    def hold(self, user: Any) -> None:
         """What a spawned user does instead of its tasks: stand for its share of the rate until stopped."""
-        token._state = LOCUST_STATE_WAITING  # Locust may stop it at any time
+        user._state = LOCUST_STATE_WAITING  # Locust may stop it at any time
         Event().wait()
 
     def change(self, change: Change) -> None:
@@ -154,7 +154,8 @@ class OpenModel:
         return performer
 
     def _perform(self, kind: type, performer: Any, t_intended: float) -> None:
-        """One arrival: a task of the user, whose first exchange was due at `t_intended`."""
+        """One arrival: a task of the user, that was due at `t_intended`."""
+        late_s = max(0.0, time.perf_counter() - t_intended)
         tasks = performer._taskset_instance
         is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
         ready = False
@@ -162,7 +163,7 @@ class OpenModel:
             if is_new:
                 performer.greet()
             ready = True
-            performer.t_intended = t_intended
+            performer.t_intended, performer.late_s = t_intended, late_s
             tasks.execute_task(tasks.get_next_task())
         except _TASK_ENDS:
             pass  # the ways in which a task says that it is done

@@ -11,7 +11,7 @@ from astrometer.load.schedule.profile_parser import EXAMPLES, Kind, ProfileError
 
 MAX_STAGES = 100  # each has its own row in the results
 MIN_TIME_S = 1.0  # Locust asks a shape once a second
-TOKENS, MAX_TOKENS = 100, 1000  # Locust users at the peak of a rate
+RATE_USERS, MAX_RATE_USERS = 100, 1000  # Locust users at the peak of a rate
 SOAK_RAMP_SHARE, SOAK_RAMP_MAX_S = 0.1, 300.0
 
 
@@ -78,9 +78,9 @@ class Profile:
         if not self.is_rate:
             return 1.0
         common = math.gcd(*(round(level * 1000) for level in self.levels)) / 1000
-        if common <= 0 or self.peak / common > MAX_TOKENS:
-            return self.peak / TOKENS
-        return common / math.ceil(TOKENS * common / self.peak)
+        if common <= 0 or self.peak / common > MAX_RATE_USERS:
+            return self.peak / RATE_USERS
+        return common / math.ceil(RATE_USERS * common / self.peak)
 
     @property
     def stages(self) -> tuple[Stage, ...]:

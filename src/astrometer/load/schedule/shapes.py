@@ -15,8 +15,9 @@ from typing import Any, ClassVar
 
 import gevent
 from locust import LoadTestShape
-from locust.runners import STATE_RUNNING, STATE_SPAWNING, WorkerRunner
+from locust.runners import STATE_RUNNING, STATE_SPAWNING
 
+from astrometer.load.locust_plugin import locust_patches
 from astrometer.load.schedule.profile import Profile, steps
 from astrometer.load.schedule.profile_parser import ProfileError
 
@@ -86,11 +87,10 @@ class ProfileShape(LoadTestShape):
         return profile.at(middle, self.unit if profile.is_rate else None)
 
     def _ask_now(self, wanted: tuple[int, float] | None) -> None:
-        """What Locust does with a tick, in the middle of one."""
+        """In the middle of a tick."""
         if wanted is not None and self.runner is not None and wanted[0] != self._asked_users:
             self._asked, self._asked_at = wanted, self._t()
-            self.runner.start(*wanted)
-            self.runner.shape_last_tick = wanted
+            locust_patches.set_users_now(self.runner, wanted)
 
     @property
     def _asked_users(self) -> int | None:
@@ -117,7 +117,7 @@ class StagesShape(ProfileShape):
         super().__init__(Profile.parse(given) if isinstance(given, str) else steps(given))
 
 
-class WrittenShape(ProfileShape):
+class CustomShape(ProfileShape):
     """What `--shape` or the web form says."""
 
     abstract = True  # nobody gets it by importing this module
@@ -126,35 +126,32 @@ class WrittenShape(ProfileShape):
         self.followed = profile
 
 
-def install(environment: Any, web_ui: Any) -> None:
-    """Put `--shape` in force, and let the web form choose another. Raises ProfileError."""
-    if isinstance(environment.runner, WorkerRunner):
-        return  # the master shapes
-    own = environment.shape_class  # of the locustfile
-    written = WrittenShape()
-    written.runner = environment.runner
+def install(environment: Any, web_ui: Any, own: Any) -> None:
+    """Put `--shape` in force, else the shape `own`; the web form may choose another. Raises ProfileError.
+
+    In the process that leads a test.
+    """
+    custom = CustomShape()
+    custom.runner = environment.runner
 
     def choose(text: str) -> None:
         if text.strip():
-            written.follow(Profile.parse(text))
-        environment.shape_class = written if text.strip() else own
+            custom.follow(Profile.parse(text))
+        environment.shape_class = custom if text.strip() else own
 
     choose(environment.parsed_options.shape or "")
     if web_ui is not None:
-        _extend_form(environment, web_ui, written, choose)
+        _extend_form(environment, web_ui, custom, choose)
 
 
 def hear_sigterm(environment: Any) -> None:
     """A shape without a web UI: Locust 2.47 listens for SIGTERM only when the shape has ended."""
-    is_worker = isinstance(environment.runner, WorkerRunner)
-    if not is_worker and environment.shape_class is not None and environment.parsed_options.headless:
+    if environment.shape_class is not None and environment.parsed_options.headless:
         gevent.signal_handler(signal.SIGTERM, lambda: gevent.spawn(environment.runner.quit))
 
 
 def begin(environment: Any) -> None:
     """A test starts: the workers shall know its profile."""
-    if isinstance(environment.runner, WorkerRunner):
-        return
     shape = environment.shape_class
     profile = getattr(shape, "followed", None)
     setattr(environment.parsed_options, PROFILE_OPTION, "" if profile is None else str(profile))
@@ -175,13 +172,13 @@ def profile_of(options: Any) -> Profile | None:
     return Profile.parse(text) if text else None
 
 
-def _extend_form(environment: Any, web_ui: Any, written: WrittenShape, choose: Callable[[str], None]) -> None:
+def _extend_form(environment: Any, web_ui: Any, custom: CustomShape, choose: Callable[[str], None]) -> None:
     """Take the field Shape of the web form to heart, before Locust decides how to start the test."""
     from flask import jsonify, request  # noqa: PLC0415 (only where there is a web UI)
 
-    name = type(written).__name__
+    name = type(custom).__name__
     if web_ui.userclass_picker_is_active:
-        environment.available_shape_classes = {**(environment.available_shape_classes or {}), name: written}
+        environment.available_shape_classes = {**(environment.available_shape_classes or {}), name: custom}
 
     def before_request() -> Any:
         if request.method != "POST" or not request.path.endswith("/swarm") or "shape" not in request.form:
@@ -207,7 +204,7 @@ def _not_midway(environment: Any, text: str) -> None:
 
 def _agree(text: str, *, is_picked: bool) -> None:
     """The picker and the field. Raises ProfileError."""
-    name = WrittenShape.__name__
+    name = CustomShape.__name__
     if is_picked and not text.strip():
         raise ProfileError(f"{name} follows what the field Shape says: fill it in, or pick another class")
     if text.strip() and not is_picked:

@@ -53,7 +53,11 @@ class CapacityRun:
         if self.answer.end is not SearchEnd.GENERATOR or not self.steps:
             return _REASONS[self.answer.end]
         at = self.settings.load_text(self.steps[-1].level)
-        return f"{_REASONS[SearchEnd.GENERATOR]}, so nothing is known about the server at {at}"
+        causes = "; ".join(map(sentence, self.steps[-1].causes))
+        who = f"{_REASONS[SearchEnd.GENERATOR]}, so "
+        if any(cause.kind is CauseKind.SERVER_NOT_IDLE for cause in self.steps[-1].causes):
+            who = ""
+        return f"{causes}: {who}nothing is known about the server at {at}"
 
     @property
     def edges(self) -> tuple[int | None, int | None]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from itertools import takewhile
 
-MAX_INVALID = 5  # windows in a row in which the generator was held up
+MAX_INVALID = 2  # windows in a row in which the generator was held up
 MAX_TRIALS = 60
 SATURATED_GROWTH = 1.1  # at four times the load
 _MARGINS = (0.02, 50.0)

@@ -14,6 +14,7 @@ from typing import Any
 
 from astrometer.measure.capacity.capacity_result import conclude_search, describe
 from astrometer.measure.delivery import Observed
+from astrometer.measure.results.other_requests import other_requests_json
 from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.results.stats import delivery_json, objective_json, stats_json, uploads_json
 from astrometer.measure.slo.cause_sentences import cause_json
@@ -40,7 +41,7 @@ class ResultsError(ValueError):
 def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> dict[str, Any]:
     """Return the whole content of `results.json`. `im_delivery` None: nobody watched IM pushes arrive."""
     total = tally.total()
-    window = Window(start=info.start, excluded_s=info.excluded_s)
+    window = Window(excluded_s=info.excluded_s)
     window_s = window.length_s(info.duration_s)
     generator = info.generator
     if info.capacity is not None:
@@ -79,7 +80,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "scenario": info.scenario,
         "target": {"url": info.url, "version": info.version, "kind": info.kind},
         "window": {
-            "start": datetime.fromtimestamp(window.opens, UTC).isoformat(),
+            "start": datetime.fromtimestamp(info.start + info.excluded_s, UTC).isoformat(),
             "duration_s": window_s,
             "excluded_s": info.excluded_s,
         },
@@ -105,6 +106,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             }
             for key in keys
         ],
+        "other_requests": other_requests_json(info.other_requests),
         "profile": info.profile,
         "stages": [
             _stage(stage, number, tally, info, causes=found, trusted=trusted and not found)
@@ -114,7 +116,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "timeline": {
             "step_s": tally.timeline.step_s,
             "steps": [
-                {"t_s": step - info.start, **stats_json(cell, nothing, tally.timeline.step_s)}
+                {"t_s": step, **stats_json(cell, nothing, tally.timeline.step_s)}
                 for step, cell in tally.timeline.items()
             ],
         },

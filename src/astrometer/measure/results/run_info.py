@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
+from astrometer.measure.results.other_requests import OtherRequest
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.stages import LoadStage
@@ -26,7 +27,7 @@ class Usernames:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
-    """What is known of a run besides its measurements. `start` is wall-clock epoch seconds."""
+    """What is known of a run besides its measurements. `start` labels it: wall clock, epoch seconds."""
 
     scenario: str
     url: str
@@ -49,3 +50,6 @@ class RunInfo:
     capacity: CapacityRun | None = None  # a search, whose windows are judged one by one
     names: Usernames | None = None
     stall_threshold_s: float = STALL_THRESHOLD_S
+    other_requests: Mapping[tuple[str, str], OtherRequest] = field(
+        default_factory=dict
+    )  # the locustfile's own

@@ -21,6 +21,7 @@ _TEMPLATES = {
     CauseKind.IM_FORGOTTEN: "the IM sink forgot {value} message(s) before they were read",
     CauseKind.IM_NOT_MEASURED: "IM delivery was not measured: {detail}",
     CauseKind.CUT_SHORT: "the run was cut short after {value} s: {detail}",
+    CauseKind.SERVER_NOT_IDLE: "the server was not idle when the window began: {detail}",
     CauseKind.SEARCH_UNFINISHED: "the search ended before its answer {detail}",
 }
 _SCALES = {CauseKind.LOOP_LAG: 1e3, CauseKind.SCHEDULE_LAG: 1e3, CauseKind.CPU: 100}

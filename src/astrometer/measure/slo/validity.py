@@ -41,6 +41,7 @@ class CauseKind(StrEnum):
     IM_FORGOTTEN = "im_forgotten"  # messages that the sink no longer had
     IM_NOT_MEASURED = "im_not_measured"
     CUT_SHORT = "cut_short"  # seconds until a signal ended the run
+    SERVER_NOT_IDLE = "server_not_idle"  # when a window of a capacity search began
     SEARCH_UNFINISHED = "search_unfinished"  # a capacity search without an answer
 
     @property

@@ -5,6 +5,7 @@ lists the sessions of a user and not the users, so names that nobody noted canno
 """
 
 import json
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,8 +13,12 @@ from pathlib import Path
 
 import platformdirs
 
+from astrometer.measure.results.run_info import Usernames
+
 FILE_NAME = "runs.jsonl"
 MAX_LINES = 2000  # the oldest are forgotten beyond
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,22 @@ def append(file: Path, entry: Entry) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(asdict(entry)) + "\n")
+
+
+def note(file: Path, url: str, names: Usernames, *, started: float, ended: bool) -> None:
+    """Once when a run starts, should it not come to its end, and once with all its names."""
+    entry = Entry(
+        url=url,
+        run_id=names.run_id,
+        prefix=names.prefix,
+        username=names.username,
+        started=started,
+        users=[list(pair) for pair in names.users] if ended else [],
+    )
+    try:
+        append(file, entry)
+    except OSError as exc:
+        log.warning("the journal %s cannot be written: %s", file, exc.strerror)
 
 
 def read(file: Path) -> list[Entry]:

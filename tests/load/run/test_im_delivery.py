@@ -12,7 +12,7 @@ from causes import only_generator
 from own_master import own_master
 
 from astrometer import bundled
-from astrometer.load.im_delivery import Sent, SinkError, Tokens, Watch
+from astrometer.load.run.im_delivery import Sent, SinkError, Tokens, Watch
 from astrometer.measure.delivery import Push
 from astrometer.targets.messenger.sink import Sink
 from astrometer.targets.serving import serve
@@ -169,7 +169,7 @@ def sent_push(number):
         scenario="im",
         umo="onebot:FriendMessage:1",
         token=f"im-r-1-1-{number}",
-        wall_s=1.0,
+        t_s=1.0,
         t_sent=1.0,
         t_done=2.0,
         accepted=True,

@@ -4,13 +4,18 @@ Exactly one event per exchange, so that Locust's counts and failure ratio are th
 and gaps go to rows of their own (`stats.entries`), which the Aggregated row does not sum up.
 """
 
-import time
+from types import MappingProxyType
 from typing import Any
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_exchange import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.load.run.run_clock import RunClock
+from astrometer.measure.results.other_requests import OtherRequests
 from astrometer.measure.tally import Tally
+
+# The context of each of our own request events; what comes with another one is the locustfile's own.
+OURS = MappingProxyType({"astrometer": True})
 
 
 class Failed(Exception):
@@ -27,22 +32,22 @@ class Failed(Exception):
 class Recorder:
     """Where the users of one process report. `environment` is Locust's."""
 
-    def __init__(self, environment: Any, tally: Tally) -> None:
+    def __init__(self, environment: Any, tally: Tally, clock: RunClock) -> None:
         self._environment = environment
+        self._clock = clock
         self.tally = tally
 
     def began(self, scenario: str, operation: str, t_intended: float | None = None) -> float:
-        """Count an exchange before anything can go wrong; returns when it was intended (wall clock)."""
-        late_s = 0.0 if t_intended is None else max(0.0, time.perf_counter() - t_intended)
-        wall_s = time.time() - late_s
-        self.tally.started(scenario, operation, wall_s)
-        return wall_s
+        """Count an exchange before anything can go wrong; returns when in the run it was intended."""
+        t_s = self._clock.since_start(self._clock.now() if t_intended is None else t_intended)
+        self.tally.started(scenario, operation, t_s)
+        return t_s
 
     def ended(
-        self, scenario: str, operation: str, wall_s: float, kind: str, done: ChatTurn | CallResult
+        self, scenario: str, operation: str, t_s: float, kind: str, done: ChatTurn | CallResult
     ) -> None:
         """Count its end. `kind` is Locust's request type: SSE, POST or GET."""
-        done = self.tally.finished(scenario, operation, wall_s, done)
+        done = self.tally.finished(scenario, operation, t_s, done)
         if isinstance(done, ChatTurn):
             self._show_stream(operation, done)
         elif done.upload is not None and done.upload.accept_s is not None:
@@ -54,7 +59,7 @@ class Recorder:
             response_time=_duration_s(done) * 1000,
             response_length=done.bytes_received,
             exception=None if done.outcome.is_ok else Failed(done.outcome),
-            context={},
+            context=OURS,
         )
 
     def _show_stream(self, operation: str, turn: ChatTurn) -> None:
@@ -63,6 +68,30 @@ class Recorder:
             entries[(f"{operation} TTFT", "ttft")].log(turn.timings.ttft_s * 1000, 0)
         if turn.timings.max_gap_s is not None:
             entries[(f"{operation} longest gap", "gap")].log(turn.timings.max_gap_s * 1000, 0)
+
+
+class OtherRecorder:
+    """Hears of the requests that a locustfile makes itself; those of ramp and warm-up are left out."""
+
+    def __init__(self, clock: RunClock, excluded_s: float) -> None:
+        self.requests = OtherRequests()
+        self._clock = clock
+        self._excluded_s = excluded_s
+
+    def heard(
+        self,
+        request_type: str,
+        name: str,
+        response_time: float | None = None,
+        exception: BaseException | None = None,
+        context: Any = None,
+        **_: Any,
+    ) -> None:
+        """Listens to Locust's `request`."""
+        duration_s = None if response_time is None else response_time / 1000
+        began_s = self._clock.since_start(self._clock.now()) - (duration_s or 0.0)
+        if context is not OURS and began_s >= self._excluded_s:
+            self.requests.add(str(request_type), str(name), duration_s, failed=exception is not None)
 
 
 def _duration_s(done: ChatTurn | CallResult) -> float:

@@ -11,20 +11,19 @@ TOO_EARLY = """
 import time
 from types import SimpleNamespace
 import gevent
-from gevent.event import Event
 from locust.runners import WorkerRunner
-from astrometer.load.locust_plugin import distributed
+from astrometer.load.locust_plugin import locust_patches
 
 handled = []
 WorkerRunner.handle_message = lambda self, msg: handled.append(msg.type)
-ready = Event()
-distributed.hold_back_until(ready)
+messages = locust_patches.WorkerMessages()
+messages.install()
 ack, spawn = SimpleNamespace(type="ack"), SimpleNamespace(type="spawn", data={"parsed_options": {}})
 WorkerRunner.handle_message(None, ack)
 spawning = gevent.spawn(WorkerRunner.handle_message, None, spawn)
 gevent.sleep(0.1)
 assert handled == ["ack"]
-ready.set()
+messages.ready.set()
 spawning.get()
 assert handled == ["ack", "spawn"]
 assert time.perf_counter() - spawn.t_heard >= 0.09  # not when it was handled
@@ -32,15 +31,14 @@ assert time.perf_counter() - spawn.t_heard >= 0.09  # not when it was handled
 
 THEIRS_AND_OURS = """
 from types import SimpleNamespace
-from gevent.event import Event
 from locust.runners import WorkerRunner
-from astrometer.load.locust_plugin import distributed
+from astrometer.load.locust_plugin import locust_patches
 
 heard = []
 WorkerRunner.handle_message = lambda self, msg: heard.append(msg.data)
-ready = Event()
-ready.set()
-distributed.hold_back_until(ready)
+messages = locust_patches.WorkerMessages()
+messages.ready.set()
+messages.install()
 options = {"astrometer_out": "/x", "astrbot_key_file": "/x", "astrometer_journal": "/x", "warmup": 1.0}
 job = {"parsed_options": options, "host": "h"}
 WorkerRunner.handle_message(None, SimpleNamespace(type="spawn", data=job))

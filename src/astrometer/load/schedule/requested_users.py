@@ -16,7 +16,7 @@ ALL_SPAWNED = "running"  # a state of Locust's runner
 PATIENCE_S = 5.0  # longer than workers take to report their users
 
 
-class Demand:
+class RequestedUsers:
     """Follows `runner`; `elapsed`: seconds since the run's start."""
 
     def __init__(self, runner: Any, elapsed: Callable[[], float]) -> None:

@@ -13,7 +13,7 @@ import json, sys, time
 from types import SimpleNamespace
 import gevent
 import locust.stats
-from astrometer.load.locust_plugin import endless
+from astrometer.load.locust_plugin import locust_patches
 
 clock, began = SimpleNamespace(now=0.0), int(time.time()) - 3 * 3600
 locust.stats.time = SimpleNamespace(time=lambda: clock.now or began)
@@ -36,9 +36,9 @@ def seconds():
     return max(len(kept) for row in rows for kept in (row.num_reqs_per_sec, row.num_fail_per_sec))
 
 before, kept_before = seen(), seconds()
-endless.EVERY_S = 0.01
+locust_patches.EVERY_S = 0.01
 options = SimpleNamespace(json="--json" in sys.argv, json_file=None)
-endless.keep_pruned(SimpleNamespace(parsed_options=options, stats=stats))
+locust_patches.keep_statistics_small(SimpleNamespace(parsed_options=options, stats=stats))
 gevent.sleep(0.05)
 print(json.dumps({"before": before, "after": seen(), "kept": [kept_before, seconds()]}))
 """

@@ -6,7 +6,7 @@ import gevent
 
 import pytest
 
-from astrometer.load.health import SAMPLE_S, HealthMonitor, expected_lags
+from astrometer.load.run.health import SAMPLE_S, HealthMonitor, expected_lags
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def keep_busy(monkeypatch):
         time.sleep(seconds)
         spent[0] += seconds
 
-    monkeypatch.setattr("astrometer.load.health.time.process_time", lambda: spent[0])
+    monkeypatch.setattr("astrometer.load.run.health.time.process_time", lambda: spent[0])
     return block
 
 
@@ -42,7 +42,7 @@ def test_a_loop_that_is_blocked_a_fifth_of_the_time_is_not_called_good(keep_busy
 
 
 def test_a_process_that_is_busy_at_the_very_end_is_found_out(keep_busy, monkeypatch):
-    monkeypatch.setattr("astrometer.load.health.CPU_WINDOW_S", 0.1)
+    monkeypatch.setattr("astrometer.load.run.health.CPU_WINDOW_S", 0.1)
     monitor = HealthMonitor()
     monitor.start()
     gevent.sleep(0.3)
@@ -63,7 +63,7 @@ def test_the_warm_up_is_no_part_of_the_cpu_share(keep_busy):
 
 
 def test_a_peak_of_a_second_in_a_quiet_end_is_no_saturation(keep_busy, monkeypatch):
-    monkeypatch.setattr("astrometer.load.health.CPU_WINDOW_S", 1.5)
+    monkeypatch.setattr("astrometer.load.run.health.CPU_WINDOW_S", 1.5)
     monitor = HealthMonitor()
     monitor.start()
     gevent.sleep(1.6)

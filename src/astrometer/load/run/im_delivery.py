@@ -4,9 +4,10 @@ A sink is the far end of an IM push: `astrometer sandbox --im-sink` and `astrome
 (`sink_url`). Its times are `perf_counter` seconds of its machine, which must be that of the load generators.
 """
 
+import logging
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from time import perf_counter
 from typing import Any
 
@@ -15,7 +16,10 @@ import gevent
 from astrometer.api.call_exchange import CallExchange
 from astrometer.clock import TOLERANCE_S, same_clock, wall_minus_perf_s
 from astrometer.load.transport.load_client import Client, Request
-from astrometer.measure.delivery import Arrival, Observed, Push, match, token_in
+from astrometer.measure.delivery import Arrival, Observed, Push, match, record, token_in
+from astrometer.measure.slo.cause_sentences import sentence
+from astrometer.measure.slo.validity import Cause, CauseKind
+from astrometer.measure.tally import Tally
 from astrometer.outside_text import read_json
 
 UMOS = (
@@ -29,6 +33,8 @@ GRACE_S = 3.0  # for messages on their way when the last push was answered
 POLL_S = 0.1
 TIMEOUT_S = 5.0
 MAX_PAGE_BYTES = 16 * 1024 * 1024
+
+log = logging.getLogger(__name__)
 
 
 class SinkError(Exception):
@@ -166,6 +172,40 @@ class Watch:
         if not isinstance(answer, dict) or "cursor" not in answer:
             raise SinkError(f"{self._url}: is no IM sink of astrometer (its sink_url ends in /onebot)")
         return answer
+
+
+class ImDelivery:
+    """The IM pushes of one run and what was delivered of them; without a sink nothing is known of that."""
+
+    def __init__(self, sink_url: str) -> None:
+        self.sent = Sent()
+        self.observed: Observed | None = None
+        self.causes: list[Cause] = []  # why the delivery was not measured: the run is INVALID
+        self._watch = Watch(sink_url) if sink_url else None
+
+    def begin(self) -> None:
+        """From here on, what arrives in the sink belongs to this run. Not for workers."""
+        if self._watch is not None:
+            with self._noting_causes():
+                self._watch.begin()
+
+    def conclude(self, tally: Tally) -> None:
+        """Compare what was pushed with what arrived, when all processes have reported."""
+        if self._watch is not None:
+            with self._noting_causes():
+                self.observed = self._watch.conclude(self.sent)
+                if self.observed.latency_refused is None:
+                    record(tally, self.observed.report.matches)
+
+    @contextmanager
+    def _noting_causes(self) -> Iterator[None]:
+        try:
+            yield
+        except SinkError as exc:
+            cause = Cause(kind=CauseKind.IM_NOT_MEASURED, detail=str(exc))
+            log.error("%s", sentence(cause))  # noqa: TRY400 (the reason is in the text)
+            if cause not in self.causes:
+                self.causes.append(cause)
 
 
 def _arrival(message: Mapping[str, Any]) -> Arrival:

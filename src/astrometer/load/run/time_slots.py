@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from astrometer.load.run.recorder import OURS
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth
 from astrometer.measure.tally import Stats, Tally
@@ -19,9 +20,9 @@ LONGEST_S = 12 * 3600.0
 _TO_BEGIN_S = 0.3  # an exchange that was due in a slot has begun by then
 
 
-def borders(start_wall_s: float) -> list[float]:
-    """When each slot begins: the stages of such a run's tally."""
-    return [start_wall_s + number * SLOT_S for number in range(round(LONGEST_S / SLOT_S))]
+def borders() -> list[float]:
+    """When each slot begins, since the run's start: the stages of such a run's tally."""
+    return [number * SLOT_S for number in range(round(LONGEST_S / SLOT_S))]
 
 
 def slot_of(elapsed_s: float) -> int:
@@ -51,9 +52,9 @@ class SlotBook:
         self._cpu_s[slot] += cpu - self._cpu_before  # type: ignore[assignment]  # a counter of seconds
         self._cpu_before = cpu
 
-    def ended(self, exception: BaseException | None = None, **_: Any) -> None:
+    def ended(self, exception: BaseException | None = None, context: Any = None, **_: Any) -> None:
         """An exchange came to its end, now; listens to Locust's `request`."""
-        if exception is None:
+        if exception is None and context is OURS:
             self._completed[slot_of(self._elapsed())] += 1
 
     def take(self) -> dict[str, Any]:

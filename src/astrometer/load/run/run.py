@@ -1,0 +1,158 @@
+"""One test in one process: its settings, clock and names, and what is measured. Users report to it.
+
+Every process has one: a worker's collects and is drained by `locust_plugin.distributed`, the master's only
+merges. `run_results` makes the results of it.
+"""
+
+import secrets
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from astrometer.api.endpoints import Scope
+from astrometer.config.settings import Secret
+from astrometer.load.options import Settings
+from astrometer.load.run import time_slots
+from astrometer.load.run.health import HealthMonitor, ProcessHealth
+from astrometer.load.run.im_delivery import ImDelivery
+from astrometer.load.run.recorder import OtherRecorder, Recorder
+from astrometer.load.run.role import ProcessRole
+from astrometer.load.run.run_clock import RunClock
+from astrometer.load.run.run_names import UserNames
+from astrometer.load.schedule.open_model import OpenModel
+from astrometer.load.schedule.profile import Profile
+from astrometer.load.schedule.requested_users import RequestedUsers
+from astrometer.load.schedule.shapes import profile_of
+from astrometer.measure.capacity.capacity_result import CapacityRun
+from astrometer.measure.slo.objectives import goals, scenario_goals
+from astrometer.measure.slo.run_verdict import Stop
+from astrometer.measure.slo.stages import stage_at
+from astrometer.measure.slo.validity import Cause
+from astrometer.measure.tally import Tally
+from astrometer.measure.windows import Window
+
+# These travel from the master to its workers among the parsed options.
+RUN_ID_OPTION = "astrometer_run_id"
+ELAPSED_OPTION = "astrometer_elapsed_s"  # how old the run is when a worker joins it
+# A worker's clock starts with the master's first message to it; later ones may be a little faster.
+STAGE_SLACK_S = 0.02
+
+
+class Run:
+    """What one test of this process knows. Users find it at `environment.astrometer.run`."""
+
+    def __init__(self, environment: Any, settings: Settings, keys: Mapping[Scope, Secret]) -> None:
+        parsed, runner = environment.parsed_options, environment.runner
+        self._environment = environment
+        self.id: str = getattr(parsed, RUN_ID_OPTION)
+        self.role = ProcessRole.of(runner)
+        self.settings = settings
+        self.host = (environment.host or "").rstrip("/")  # for good: the keys go nowhere else
+        self.keys = keys
+        self.corpus = settings.corpus()
+        self.clock = RunClock(getattr(parsed, ELAPSED_OPTION, 0.0))
+        self.names = UserNames(self.id, settings, getattr(runner, "worker_index", 0))
+        self.facts: dict[str, Any] = {}  # what users of this process learnt of the server
+
+        # The load
+        self.profile = profile_of(parsed)
+        self.open_model = _open_model(environment, settings)
+        self.kinds = max(1, len(environment.user_classes))  # of users, each with a schedule of its own
+        self.requested = RequestedUsers(runner, lambda: self.clock.elapsed_s)  # not followed on workers
+
+        # What is measured
+        self.tally = _tally(settings, self.profile)
+        self.recorder = Recorder(environment, self.tally, self.clock)
+        self.others = OtherRecorder(self.clock, settings.warmup_s)
+        self.delivery = ImDelivery(settings.im_sink)
+        self.slot_book = time_slots.SlotBook(lambda: self.clock.elapsed_s) if settings.capacity else None
+        self.health = _health(self.clock, self.profile, self.slot_book)
+
+        # What all processes reported, and how it ended; not on workers
+        self.slots = time_slots.Slots()
+        self.processes: dict[str, ProcessHealth] = {}
+        self.intended = 0  # arrivals of an open model
+        self.lost_workers = 0
+        self.lost_from_s: float | None = None
+        self.causes: list[Cause] = []  # what makes the run INVALID
+        self.stop: Stop | None = None  # who ended it early
+        self.search: Callable[[], CapacityRun] | None = None  # what a search has found
+
+    @property
+    def is_over(self) -> bool:
+        """Nothing new begins any more."""
+        return self.clock.is_over
+
+    def hear_requests(self) -> None:
+        """From Locust, until nothing new begins."""
+        request = self._environment.events.request
+        request.add_listener(self.others.heard)
+        if self.slot_book is not None:
+            request.add_listener(self.slot_book.ended)
+
+    def no_more_arrivals(self) -> None:
+        """The window ends; what runs is drained and still counts."""
+        if self.is_over:
+            return
+        self.clock.stop()
+        self.requested.stop()
+        if self.slot_book is not None:
+            self._environment.events.request.remove_listener(self.slot_book.ended)
+        if self.open_model is not None:
+            self.open_model.no_more_arrivals()
+
+    def drain(self) -> None:
+        """Locust's users are gone; let the arrivals of an open model end within the stop timeout."""
+        if self.open_model is not None:
+            self.open_model.drain(self._environment.stop_timeout)
+
+    def close(self) -> None:
+        """Everything has ended: the next test begins with listeners of its own."""
+        self._environment.events.request.remove_listener(self.others.heard)
+
+    def take_intended(self) -> int:
+        """Arrivals of this process since the last call."""
+        return self.open_model.take_intended() if self.open_model is not None else 0
+
+    def note_cause(self, cause: Cause) -> None:
+        """Something that makes the run INVALID."""
+        if cause not in self.causes:
+            self.causes.append(cause)
+
+
+def _tally(settings: Settings, profile: Profile | None) -> Tally:
+    """With a stage for each part of the profile, or for each slot of a search."""
+    stages = [stage.start_s - STAGE_SLACK_S for stage in profile.stages] if profile else []
+    return Tally(
+        goals(settings.objectives),
+        Window(excluded_s=settings.warmup_s),
+        stages if settings.capacity is None else time_slots.borders(),
+        scenario_goals=scenario_goals(settings.objectives),
+        judged=[objective.metric for objective in settings.objectives],
+        stall_s=settings.stall_threshold_s,
+    )
+
+
+def _health(clock: RunClock, profile: Profile | None, slot_book: time_slots.SlotBook | None) -> HealthMonitor:
+    monitor = HealthMonitor()
+    if slot_book is not None:
+        monitor.watcher = slot_book.sampled
+    if profile is not None:
+        starts_s = [stage.start_s for stage in profile.stages]
+        monitor.stage = lambda: stage_at(starts_s, clock.elapsed_s)
+    return monitor
+
+
+def _open_model(environment: Any, settings: Settings) -> OpenModel | None:
+    if settings.rate_unit <= 0:
+        return None
+    return OpenModel(
+        environment,
+        unit=settings.rate_unit,
+        process=settings.arrivals,
+        seed=settings.arrival_seed,
+        max_in_flight=settings.max_in_flight,
+    )
+
+
+def new_run_id() -> str:
+    return secrets.token_hex(3)

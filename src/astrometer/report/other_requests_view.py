@@ -1,0 +1,26 @@
+"""A results file -> a line for each request that the locustfile made itself. For all reports."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from astrometer.report import formatting
+
+TITLE = "Requests of the locustfile's own"
+NOTE = "Counted nowhere else and not judged; times are those that the locustfile told Locust"
+
+
+def lines(results: Mapping[str, Any]) -> list[str]:
+    """Empty when it made none, or in an older file."""
+    return [_line(row) for row in results.get("other_requests") or ()]
+
+
+def _line(row: Mapping[str, Any]) -> str:
+    times = row["response_time"]
+    shown = [
+        f"{name} {formatting.duration(times[name])}"
+        for name in ("p50", "p95", "max")
+        if times.get(name) is not None
+    ]
+    name = formatting.plain(f"{row['type']} {row['name']}".strip())
+    n, failed = formatting.count(row["n"]), formatting.count(row["failed"])
+    return f"{name}: {', '.join([f'{n} in all, {failed} failed', *shown])}"
