@@ -21,7 +21,7 @@ MAY_TOUCH_LOCUST = {
     "schedule/open_model.py",
 }
 ARGPARSES_INSIDE = {"locust_plugin/brought_along.py", "locust_process.py"}
-LOCUSTS_INSIDE = {"locust.stats", "locust.dispatch", "locust.rpc"}
+LOCUSTS_INSIDE = {"locust.rpc", "locust.stats"}
 
 
 def imports(file):

@@ -20,7 +20,7 @@ VALUES = {
     "shape": "10:1m,20:1m", "rate_unit": "0.5", "arrivals": "constant", "arrival_seed": "7",
     "max_in_flight": "9", "searches": True, "model": "open", "start": "2/s", "maximum": "9/s",
     "step_s": "10s",
-    "settle_s": "1s", "precision": "10%", "repeats": "5", "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
+    "settle_s": "1s", "precision": "10%", "repeats": "5", "model_status": "http://model/metrics", "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
     "user_prefix": "team", "username": "api_key:x", "key_file": "key", "out": "o", "journal": "j",
     "progress": True, "check": True, "metrics_port": "9646", "metrics_host": "::1", "version": "4.29.3",
     "kind": "astrbot", "allowed_hosts": "bot.example,other",

@@ -42,7 +42,8 @@ class Stage:
         )  # fmt: skip
         self.environment = SimpleNamespace(stop_timeout=10.0)
         self.search = CapacitySearch(
-            SearchSettings(start=4, maximum=4, step_s=2.0, settle_s=1.0, repeats=3), self.run, self, lambda *_: None, self.pass_time
+            SearchSettings(start=4, maximum=4, step_s=2.0, settle_s=1.0, repeats=3), self.run, self,
+            lambda *_: None, self.pass_time,
         )  # fmt: skip
         if model_busy_s:
             busy = SimpleNamespace(running=lambda: 3 if self.now < model_busy_s else 0)
