@@ -185,22 +185,6 @@ def test_no_page_names_a_place_on_the_machine_it_was_written_on(page):
         assert (page.parent / up).exists(), up
 
 
-def installs(text: str) -> list[str]:
-    """Names that a page takes from a package index; a path or an address of a repository is none."""
-    words = [word for line in re.findall(r"pip install ([^\n`#&]*)", text) for word in line.split()]
-    return [
-        word
-        for word in words
-        if re.fullmatch(r"[\w\[\]=.<>-]*[a-z][\w-]*", word) and not word.startswith("-")
-    ]
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name)
-def test_no_page_installs_astrometer_from_an_index_that_is_not_ours(page):
-    assert [word for word in installs(page.read_text("utf-8")) if word.startswith("astrometer")] == []
-    assert installs("pip install -U astrometer") == ["astrometer"]
-
-
 def wide(text: str) -> list[str]:
     """Prose and typed lines that are too long to read as text; tables and output cannot be wrapped."""
     shown = {line for _, _, block in FENCED.findall(text) for line in block.splitlines()}
