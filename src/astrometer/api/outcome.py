@@ -1,7 +1,7 @@
 """How an exchange ended: a closed list, and the rules that pick exactly one from what was seen.
 
-HTTP 200 is no success on AstrBot. A chat succeeded when its stream reached `end`, had answer text, and
-that text is none of the sentences in `sentences.py`.
+HTTP 200 does not mean success on AstrBot. A chat succeeded when its stream reached `end`, and its answer text
+is not an error sentence (`sentences.py`).
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A plan of a load test -> what its run would have, or what Locust has against it. No target is asked."""
+"""Options of a load test -> its scenarios and objectives, or Locust's complaint. Sends nothing to a target."""
 
 import json
 import subprocess
