@@ -1,4 +1,4 @@
-"""Options of a load test -> its scenarios and objectives, or Locust's complaint. Sends nothing to a target."""
+"""Options of a load test -> its scenarios and objectives, or Locust's complaint. Asks no target."""
 
 import json
 import subprocess
