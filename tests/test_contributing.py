@@ -10,6 +10,10 @@ from astrometer.api.outcome import Outcome
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 GUIDES = re.split(r"^### ", TEXT.partition("## To add ...")[2].partition("\n## ")[0], flags=re.MULTILINE)[1:]
+WAYS = re.split(
+    r"^- ", TEXT.partition("## Ways through the code")[2].partition("\n## ")[0], flags=re.MULTILINE
+)[1:]
+PACKAGE = ROOT / "src/astrometer"
 SOURCES = {path: path.read_text("utf-8") for path in (ROOT / "src").rglob("*.py")}
 
 
@@ -44,7 +48,21 @@ def test_a_guide_is_at_most_five_places_long_and_each_is_held_by_a_test(guide):
 
 def test_every_place_exists():
     named = re.findall(r"`([\w.-]+/[\w/.-]+|[A-Z][\w.-]+\.md)`", TEXT)
-    assert [place for place in named if "NAME" not in place and not (ROOT / place).exists()] == []
+    roots = (ROOT, PACKAGE)
+    assert [
+        place for place in named if "NAME" not in place and not any((r / place).exists() for r in roots)
+    ] == []
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: re.findall(r"\*\*(.*?)\*\*", way)[0])
+def test_what_a_way_through_the_code_names_is_in_that_file(way):
+    stations = re.findall(r"`([\w/]+\.py)`\s+\((.*?)\)", way, re.DOTALL)
+    assert len(stations) == len(re.findall(r"`[\w/]+\.py`", way)) <= 6
+    for file, text in stations:
+        names = re.findall(r"`(\w+)`", text)
+        code = (PACKAGE / file).read_text("utf-8")
+        assert names
+        assert [name for name in names if not re.search(rf"\b{name}\b", code)] == [], file
 
 
 def test_every_folder_on_the_map_exists_and_none_is_missing():

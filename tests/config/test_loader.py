@@ -117,7 +117,8 @@ def test_without_anything_it_says_what_to_write(tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as error:
         load(None, {})
     assert str(error.value) == (
-        "no target: write astrometer.toml, or set ASTRBOT_URL and ASTRBOT_API_KEY (or ASTRBOT_API_KEY_FILE)"
+        "no target: give --host, write astrometer.toml, or set ASTRBOT_URL; the key is in ASTRBOT_API_KEY "
+        "(or ASTRBOT_API_KEY_FILE)"
     )
 
 

@@ -52,6 +52,7 @@ def test_an_invalid_run_says_why_and_what_helps(invalid, passed):
     assert "What helps" not in shown(passed)
     assert "INVALID" in text
     assert "event-loop lag p99 84 ms is above 20 ms" in text
+    assert text.index("event-loop lag p99 84 ms") < text.index("What helps")
     assert "1 worker(s) lost" in text
 
 

@@ -31,7 +31,7 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
     return numbers
 
 
-@click.command(short_help="How exactly this machine measures, and how many streams it can hold.")
+@click.command(short_help="Find how exactly this machine measures, and how many streams.")
 @click.option(
     "--streams",
     default="50,200,400,1000",

@@ -16,7 +16,7 @@ from astrometer.outside_text import shown
 PREFIX = "astrometer"
 
 
-@click.command("clean")
+@click.command("clean", short_help="Show the sessions that runs left on a server, or delete them.")
 @target_options
 @click.option(
     "--from",

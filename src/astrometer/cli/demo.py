@@ -170,8 +170,10 @@ def _conclude(out: Path) -> None:
     _say(f"\nOpen {out / 'report.html'} in a browser; {out / 'results.json'} is the same for programs.")
     _say(
         "Next, with an AstrBot of your own: export ASTRBOT_API_KEY=..., then\n"
-        "  astrometer doctor --host URL                 is it ready for a test?\n"
-        "  astrometer load chat --host URL --users 20   how much can it carry?\n"
-        "  astrometer probe --once --host URL           is it well?\n"
-        "or let a real one be made for you: astrometer sandbox --astrbot VERSION"
+        "  astrometer doctor --host URL                # is it ready for a test?\n"
+        "  astrometer load chat --host URL --users 5   # how fast does it answer?\n"
+        "  astrometer capacity chat --host URL --slo 'ttft_p50 < 2s'   # how many people at once?\n"
+        "  astrometer probe --once --host URL          # is it well?\n"
+        "A real model costs tokens: add --budget-tokens 100000. `astrometer sandbox` starts a real AstrBot with "
+        "a model that costs nothing."
     )

@@ -24,7 +24,7 @@ from astrometer.probing.verdict import ProbeRun
 QUESTIONS = 1  # to the model
 
 
-@click.command("doctor")
+@click.command("doctor", short_help="Check a target before a test: key, version, model, limits.")
 @target_options
 @duration_option("--timeout", "timeout_s", default="90s", help="Time limit for everything.")
 @click.option(

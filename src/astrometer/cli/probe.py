@@ -25,7 +25,7 @@ OURS = "ours"
 RETRY_S = 1.0
 
 
-@click.command("probe")
+@click.command("probe", short_help="Probe AstrBot: once, or all the time as a Prometheus exporter.")
 @click.option("--once", is_flag=True, help="Run every probe once, print the verdicts, and exit by them.")
 @target_options
 @click.option("--probe", "names", multiple=True, metavar="NAME", help="Only these probes. Repeatable.")

@@ -9,7 +9,7 @@ from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.output_files import write_somewhere
 
 
-@click.command()
+@click.command(short_help="Make the reports of a results.json again, and print its table.")
 @click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
 def command(directory: Path) -> None:
     """Make report.html, summary.md and junit.xml again from DIR/results.json, and print the table.

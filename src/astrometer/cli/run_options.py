@@ -12,7 +12,7 @@ from astrometer.load.option_table import Option, OptionError
 from astrometer.load.options import OPTIONS, take_ours
 
 F = TypeVar("F", bound=Callable[..., Any])
-RUN_SECTION = "Options of the run (as environment variables: --list-arguments)"
+RUN_SECTION = "Options of the run (environment variables: astrometer load --list-arguments)"
 
 
 def run_options(command_name: str, defaults: Mapping[str, str] | None = None) -> Callable[[F], F]:

@@ -95,8 +95,8 @@ def _from_environment(environ: Mapping[str, str]) -> Config:
     url = environ.get("ASTRBOT_URL")
     if not url:
         raise ConfigError(
-            f"no target: write {DEFAULT_FILE}, or set ASTRBOT_URL and ASTRBOT_API_KEY "
-            "(or ASTRBOT_API_KEY_FILE)"
+            f"no target: give --host, write {DEFAULT_FILE}, or set ASTRBOT_URL; the key is in "
+            "ASTRBOT_API_KEY (or ASTRBOT_API_KEY_FILE)"
         )
     return Config(source="environment", targets={"default": target_from_options(url, environ, "ASTRBOT_URL")})
 

@@ -30,6 +30,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
     lines += [f"**{text(head.stopped)}**", ""] if head.stopped else []
     lines += [f"- {text(cause)}" for cause in head.causes]
     lines += [""] if head.causes else []
+    lines += [text(head.cure), ""] if head.cure else []
     if head.objectives:
         lines += ["| objective | verdict | was | limit | n |", "|---|---|--:|--:|--:|"]
         lines += [

@@ -157,6 +157,8 @@ def _verdict(headline: view.Headline) -> list[RenderableType]:
     lines += [_hanging(Text("·"), Text(line)) for line in headline.lines]
     if headline.causes:
         lines += [_hanging(Text("!", style=style), Text(cause)) for cause in headline.causes]
+    if headline.cure:
+        lines.append(_hanging(Text("·"), Text(headline.cure)))
     if headline.objectives:
         grid = Table.grid(padding=(0, 2))
         for item in headline.objectives:

@@ -110,7 +110,8 @@ class Headline:
     stopped: str  # who ended the run before its time; empty when nobody did
     objectives: tuple[Judged, ...]
     subject: str  # scenario, target, version, window, users
-    lines: tuple[str, ...] = ()  # of a search: what else is known of the answer; of an INVALID run: the cure
+    lines: tuple[str, ...] = ()  # of a search: what else is known of the answer
+    cure: str = ""  # what helps when the load generator was the bottleneck
 
 
 def headline(results: Mapping[str, Any]) -> Headline:
@@ -129,7 +130,8 @@ def headline(results: Mapping[str, Any]) -> Headline:
         stopped=_stopped(results.get("stopped")),
         objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
-        lines=(*capacity_view.lines(results), *_cure(results)),
+        lines=tuple(capacity_view.lines(results)),
+        cure=_cure(results),
     )
 
 
@@ -139,12 +141,11 @@ def _sentence(results: Mapping[str, Any]) -> str:
     return SENTENCES.get(results["verdict"], "")
 
 
-def _cure(results: Mapping[str, Any]) -> list[str]:
-    """What helps when the load generator was the bottleneck."""
+def _cure(results: Mapping[str, Any]) -> str:
     strained = any(cause["kind"] in _GENERATOR for cause in results["causes"])
     if results["verdict"] != "INVALID" or not strained:
-        return []
-    return ["What helps: close other programs, use fewer users, or add load processes (--processes 2)"]
+        return ""
+    return "What helps: close other programs, use fewer users, or add load processes (--processes 2)"
 
 
 def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:

@@ -28,7 +28,7 @@ def test_an_expression_is_read(text, metric, percent, limit):
     ("text", "reason"),
     [
         ("fast please", "unknown metric 'fast'"),
-        ("ttft_p95 < 2", "the unit of a duration: us, ms, s, m is missing"),
+        ("ttft_p95 < 2", "the unit \\(us, ms, s, m\\) is missing"),
         ("ttft_p95 2s", "expected < or <="),
         ("ttft_p95 > 2s", "ttft is better when lower: write <"),
         ("chat: errors >= 1%", "errors is better when lower: write <"),

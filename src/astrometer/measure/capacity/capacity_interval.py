@@ -4,7 +4,7 @@ A window fails the surer the higher its load is; the capacity is the load at whi
 fail. That is the threshold of a psychometric function, and the search is an adaptive staircase, so the same
 estimate serves: the posterior on a grid over threshold and slope (Watson & Pelli 1983, "QUEST"; Kontsevich &
 Tyler 1999). It needs no independent samples: a window counts once, however many turns of one queue it has.
-How often the interval holds the true capacity is in docs/capacity.md.
+How often the interval holds the true capacity is in docs/explanation/how-capacity-is-searched.md.
 """
 
 import math

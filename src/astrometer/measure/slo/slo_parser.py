@@ -180,7 +180,7 @@ def _metric(reader: _Reader, name: str, at: int) -> tuple[str, int | None]:
 def _factor(reader: _Reader, metric: str) -> float:
     """What a number in the given unit has to be multiplied with. Raises ObjectiveError."""
     kind, units = _units(metric)
-    wanted = f"the unit of {kind}: {', '.join(units)}"
+    wanted = f"the unit ({', '.join(units)})"
     unit, at = reader.take(_LIMIT_UNIT, wanted, "")
     if unit not in units:
         raise reader.error(f"{metric} is {kind}; its unit is {' or '.join(units)}", at, len(unit))
