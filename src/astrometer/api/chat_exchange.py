@@ -2,7 +2,8 @@
 
 Both transports drive this: geventhttpclient under Locust, httpx in the probes. A transport calls `sent`,
 `headers`, `feed` for each chunk and `eof` or `lost`; it waits no longer than `deadline` says and calls
-`expire` when that passes. `result` can be asked for at any time after the exchange is done.
+`expire` when that passes. `result` can be asked for at any time after the exchange is done: a load run counts
+the turn in `load.run.recorder`, a probe keeps it in its `ProbeRun`.
 """
 
 from collections import Counter

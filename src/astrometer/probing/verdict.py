@@ -1,4 +1,7 @@
-"""What a probe decides, what its run recorded, and the closed list of reasons. Values only."""
+"""What a probe decides, what its run recorded, and the closed list of reasons. Values only.
+
+`execution` makes a `Verdict` a `ProbeRun`; `exporter.metrics` makes that samples.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
