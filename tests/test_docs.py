@@ -15,6 +15,7 @@ import pytest
 
 from astrometer.cli import main
 from astrometer.config.loader import load
+from astrometer.report.capacity_steps import NOTE as STEP_NOTE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -199,6 +200,16 @@ def wide(text: str) -> list[str]:
 )
 def test_lines_are_at_most_120_characters_long(page):
     assert wide(page.read_text("utf-8")) == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_a_search_is_shown_with_the_words_of_today(page):
+    searches = [
+        block
+        for _, _, block in FENCED.findall(page.read_text("utf-8"))
+        if "step     load" in block or "pass?" in block
+    ]
+    assert [block for block in searches if STEP_NOTE not in " ".join(block.split())] == []
 
 
 def test_the_index_of_the_docs_lists_every_page():
