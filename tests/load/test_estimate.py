@@ -125,6 +125,7 @@ def test_of_a_search_the_most_that_it_may_take_is_told(tmp_path):
 def test_a_stub_model_costs_nothing(tmp_path):
     text = "\n".join(sentences(PLAN, forecast(PLAN, tmp_path), "4.29.3", is_free=True))
     assert "tokens: none: a stub model answers" in text
+    assert "left behind" not in text
 
 
 @pytest.mark.parametrize(

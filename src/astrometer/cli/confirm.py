@@ -77,8 +77,10 @@ def confirm(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool
 
 
 def say_what_is_left(plan: LoadPlan, facts: ServerFacts) -> None:
-    """At the end of a run that made sessions."""
+    """At the end of a run that made sessions; of a disposable server only what can be deleted."""
     deletable = plan.settings.username is not None
+    if facts.is_free and not deletable:
+        return
     text = left_behind(facts.version, deletable=deletable)
     how = f"; see them with: astrometer clean --host {plan.target.url}" if deletable else ""
     click.echo(folded(f"Left on the server: {text}{how}", sys.stderr), err=True)

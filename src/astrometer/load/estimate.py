@@ -74,7 +74,7 @@ def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast
 
 
 def sentences(plan: LoadPlan, ahead: Forecast, version: str | None, *, is_free: bool = False) -> list[str]:
-    """What to show before it starts, a line each. `is_free`: a stub model answers."""
+    """What to show before it starts, a line each. `is_free`: a disposable server with a stub model."""
     here = ", on this machine" if is_loopback(plan.target.url) else ", not this machine"
     deletable = plan.settings.username is not None
     lines = [
@@ -83,7 +83,7 @@ def sentences(plan: LoadPlan, ahead: Forecast, version: str | None, *, is_free: 
         f"  turns: {_turns(ahead)}",
         f"  tokens: {'none: a stub model answers' if is_free else _tokens(plan, ahead)}",
     ]
-    if ahead.tokens != 0:
+    if ahead.tokens != 0 and (deletable or not is_free):
         lines.append(f"  left behind: {left_behind(version, deletable=deletable)}")
     return lines
 
