@@ -14,3 +14,14 @@ def test_the_list_of_commands_says_each_in_one_line(name):
     (summary,) = re.findall(rf"^  {name} +(.+)$", shown, re.MULTILINE)
     assert summary.endswith((".", "?"))
     assert not summary.endswith("...")
+
+
+def test_the_options_of_a_search_come_before_those_of_any_run():
+    shown = CliRunner().invoke(main, ["capacity", "--help"], terminal_width=80).output
+    search, run = shown.partition("\nOptions of the search:\n")[2].split("\nOptions of the run")
+    assert re.findall(r"^  (--[a-z-]+)", search, re.MULTILINE) == [
+        "--model", "--start", "--max", "--step-time", "--settle", "--precision", "--repeats",
+        "--model-status",
+    ]  # fmt: skip
+    assert "--slo" in run
+    assert "Options of the search" not in CliRunner().invoke(main, ["load", "--help"]).output

@@ -12,6 +12,8 @@ from astrometer.load.option_table import Option, OptionError
 from astrometer.load.options import OPTIONS, take_ours
 
 F = TypeVar("F", bound=Callable[..., Any])
+SEARCH_SECTION = "Options of the search"
+SEARCH_PREFIX = "Capacity search: "  # of their help where all arguments stand in one list
 RUN_SECTION = "Options of the run (environment variables: astrometer load --list-arguments)"
 
 
@@ -35,10 +37,9 @@ def run_options(command_name: str, defaults: Mapping[str, str] | None = None) ->
 class RunOption(click.Option):
     """One of the table. It has no default here: what was not given is left to Locust's parser."""
 
-    section = RUN_SECTION
-
-    def __init__(self, *args: Any, shown: Any = None, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, shown: Any = None, section: str = RUN_SECTION, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.section = section
         self._shown = shown
 
     def get_help_extra(self, ctx: click.Context) -> Any:
@@ -68,8 +69,17 @@ def _accepted(name: str, entry: Option, default: str | None) -> Callable[[F], F]
             "metavar": entry.metavar,
             "multiple": entry.is_list,
         }
+    searches = entry.commands == ("capacity",)
+    words = entry.help.removeprefix(SEARCH_PREFIX) if searches else entry.help
     return click.option(
-        *entry.flags, name, cls=RunOption, envvar=entry.variable, help=entry.help, shown=shown, **more
+        *entry.flags,
+        name,
+        cls=RunOption,
+        envvar=entry.variable,
+        help=words[0].upper() + words[1:],
+        shown=shown,
+        section=SEARCH_SECTION if searches else RUN_SECTION,
+        **more,
     )
 
 
@@ -112,15 +122,17 @@ def given_of_run(
 
 
 class RunCommand(click.Command):
-    """A command with many options: those of the run have a section of their own in its help."""
+    """A command with many options: those of a search and of the run are in sections of their help."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        sections: dict[str, list[tuple[str, str]]] = {"Options": []}
+        sections: dict[str, list[tuple[str, str]]] = {"Options": [], SEARCH_SECTION: [], RUN_SECTION: []}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx) if isinstance(param, click.Option) else None
             if record is not None:
-                sections.setdefault(getattr(param, "section", "Options"), []).append(record)
+                sections[getattr(param, "section", "Options")].append(record)
         for title, records in sections.items():
+            if not records:
+                continue
             with formatter.section(title):
                 formatter.write_dl(records)
 
