@@ -119,7 +119,11 @@ def test_of_a_search_the_most_that_it_may_take_is_told(tmp_path):
     ahead = forecast(plan, tmp_path)
     # 1, 2, 4 and 8 a second for 10 s each, then 11 windows at the boundary
     assert ahead.turns == 10 * (1 + 2 + 4 + 8 + 11 * 8)
-    assert f"tokens: up to {ahead.turns * 1750:,}" in "\n".join(sentences(plan, ahead, "4.29.3"))
+    text = "\n".join(sentences(plan, ahead, "4.29.3"))
+    assert f"tokens: up to {ahead.turns * 1750:,}" in text
+    assert "load: a search from 1/s to 8/s, 10.00 s or longer at each load" in text
+    users = PLAN.with_given(searches=True, slo=["errors < 1%"])
+    assert "a search from 1 to 1000 users, 30.00 s or longer" in "\n".join(sentences(users, ahead, None))
 
 
 def test_a_stub_model_costs_nothing(tmp_path):

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from astrometer.api.endpoints import parse_version
 from astrometer.load.launch import LoadPlan
-from astrometer.measure.capacity.search_settings import SearchSettings
+from astrometer.measure.capacity.search_settings import Level, SearchSettings
 from astrometer.measure.results import document
 from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.units import format_duration
@@ -159,8 +159,12 @@ def search_area(search: SearchSettings) -> float:
 
 def _load(plan: LoadPlan) -> str:
     settings = plan.settings
-    if settings.capacity is not None:
-        return f"a search for the capacity, {settings.capacity}"
+    if (search := settings.capacity) is not None:
+        first, last = (Level(value, is_rate=search.is_rate) for value in (search.start, search.maximum))
+        unit = "" if search.is_rate else " users"
+        return (
+            f"a search from {first} to {last}{unit}, {format_duration(search.step_s)} or longer at each load"
+        )
     if settings.shape is not None:
         return str(settings.shape)
     span = f"for {format_duration(plan.duration_s)}" if plan.duration_s else "until it is stopped"
