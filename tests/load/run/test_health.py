@@ -1,12 +1,22 @@
 """Is the load process itself the bottleneck? A freeze, a busy end and a busy warm-up, in real time."""
 
+import json
 import time
 
 import gevent
 
 import pytest
 
-from astrometer.load.run.health import SAMPLE_S, HealthMonitor, expected_lags
+from astrometer.load.run.health import (
+    SAMPLE_S,
+    HealthMonitor,
+    ProcessHealth,
+    expected_lags,
+    worst,
+    worst_stage_lag,
+)
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally import Tally
 
 
 @pytest.fixture
@@ -70,3 +80,47 @@ def test_a_peak_of_a_second_in_a_quiet_end_is_no_saturation(keep_busy, monkeypat
     keep_busy(0.3)
     monitor.stop()
     assert 0 < monitor.cpu_max < 0.5
+
+
+def test_a_blocked_loop_shows_as_lag_and_an_idle_one_does_not():
+    monitor = HealthMonitor()
+    monitor.start()
+    gevent.sleep(0.5)
+    idle = monitor.take()
+    gevent.sleep(0.02)
+    time.sleep(0.15)  # nothing of the loop runs
+    gevent.sleep(0.02)
+    blocked = monitor.take()
+    monitor.stop()
+    assert Histogram.from_wire(idle["lag"]).percentile(50) < 0.02
+    assert Histogram.from_wire(blocked["lag"]).max > 0.1
+
+
+def test_the_lag_is_noted_by_stage_and_the_worst_process_speaks_for_each():
+    monitor, stage = HealthMonitor(), 0
+    monitor.stage = lambda: stage
+    monitor.start()
+    gevent.sleep(0.1)
+    stage = 1
+    time.sleep(0.15)  # nothing of the loop runs
+    gevent.sleep(0.02)
+    wire = json.loads(json.dumps(monitor.take()))
+    monitor.stop()
+    process, idle = ProcessHealth(Histogram()), ProcessHealth(Histogram())
+    process.add(wire)
+    assert worst_stage_lag([process, idle], 1) > 0.1
+    assert process.stage_lag[0].percentile(50) < 0.02
+    assert worst_stage_lag([idle], 1) is None
+
+
+def test_the_worst_process_speaks_for_all():
+    good = ProcessHealth(Histogram([0.001] * 100), 0.2)
+    bad = ProcessHealth(Histogram([0.5] * 100), 0.95)
+    health = worst([good, bad], Tally(), lost_workers=1)
+    assert health.loop_lag_p99_s == pytest.approx(0.5, rel=0.01)
+    assert (health.cpu_max, health.processes, health.lost_workers) == (0.95, 2, 1)
+
+
+def test_the_wire_of_health_is_plain_data():
+    monitor = HealthMonitor()
+    assert json.dumps(monitor.take())
