@@ -315,7 +315,7 @@ def test_an_arrival_whose_task_fails_before_it_asks_is_dropped_and_the_report_wa
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     words = " ".join(re.sub("[^a-z0-9]", " ", shown.stdout).split())
-    assert f"code of the locustfile raised {intended} exceptions" in words
+    assert f"the locustfile raised {intended} exceptions" in words
 
 
 LESS_AND_LESS = """

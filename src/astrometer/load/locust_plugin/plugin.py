@@ -160,6 +160,7 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
         sys.exit(exit_codes.USAGE)
+    locust_patches.collect_rarely()
     locust_patches.worker_messages.ready.set()
 
 
