@@ -7,7 +7,8 @@ from contextlib import closing
 import pytest
 
 from astrometer.api.call_exchange import CallExchange, CallResult
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CONFIGS
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.probing.transport.probe_client import Transport

@@ -10,7 +10,8 @@ from typing import Any
 import httpx
 
 from astrometer.api import endpoints as ep
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import ChatEvent, EventKind
 from astrometer.api.messages import Message, chat_body
 

@@ -9,8 +9,9 @@ from queue_model import Bounded, Queue, capacity
 from astrometer.measure.capacity.capacity_interval import CapacityEstimate, estimate
 from astrometer.measure.capacity.search import Ask, SearchAnswer, StepVerdict, Trial, decide
 from astrometer.measure.capacity.search_window import Next, judge_window, margin
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.slo_parser import parse_objective
-from astrometer.measure.tally import Stats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,22 +38,22 @@ def search(server, settings, objective):
             server.clear()
         if step.level != before:
             server.run(load, settings.settle_s)
-        cell, length_s, told = Stats(), 0.0, Next.EXTEND
+        stats, length_s, told = Stats(), 0.0, Next.EXTEND
         while told is Next.EXTEND:
             part_s = settings.step_s if not length_s else 1.0
             taken = server.run(load, part_s)
             length_s += part_s
-            cell.started += len(taken)
+            stats.started += len(taken)
             answered = [seconds for seconds in taken if seconds < math.inf]
             refused = len(taken) - len(answered)
-            cell.outcomes.update({"ok": len(answered), "rate_limited": refused})
-            cell.missed["e2e"] += refused
-            cell.ok["e2e"].record_all(answered)
+            stats.outcomes.update({"ok": len(answered), "rate_limited": refused})
+            stats.missed["e2e"] += refused
+            stats.ok["e2e"].merge(Histogram(answered))
             told = judge_window(
-                [objective], lambda _, cell=cell: cell,
+                [objective], lambda _, stats=stats: stats,
                 thorough=step.thorough, may_wait=False, may_extend=length_s < settings.longest_s,
             )  # fmt: skip
-        found = margin([objective], lambda _, cell=cell: cell)
+        found = margin([objective], lambda _, stats=stats: stats)
         trials.append(Trial(level=step.level, verdict=told, margin=found))
         before = step.level
     return Searched(answer=step, trials=tuple(trials))

@@ -9,7 +9,8 @@ from functools import cache
 import pytest
 
 from astrometer.api.call_exchange import CallResult, UploadTimes
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.results import document as results_file

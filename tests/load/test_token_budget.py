@@ -12,11 +12,11 @@ from astrometer.measure.windows import Window
 
 def tally(*, ended, running=0, each=100, scenario="chat"):
     made = Tally()
-    cell = made.cell(scenario, "chat", 0.0)
-    cell.started = ended + running
-    cell.outcomes["ok"] = ended
-    cell.ok["e2e"] = Histogram([0.5] * ended)
-    cell.tokens["input_tokens"], cell.tokens["output_tokens"] = ended * each * 3 // 4, ended * each // 4
+    stats = made.stats_of(scenario, "chat", 0.0)
+    stats.started = ended + running
+    stats.outcomes["ok"] = ended
+    stats.ok["e2e"] = Histogram([0.5] * ended)
+    stats.tokens["input_tokens"], stats.tokens["output_tokens"] = ended * each * 3 // 4, ended * each // 4
     return made
 
 
@@ -35,9 +35,9 @@ def test_turns_that_still_run_are_reckoned_with():
 def test_workers_and_the_warm_up_count_as_well():
     whole = Tally(window=Window(excluded_s=10.0))
     for t in (5.0, 15.0):
-        cell = whole.cell("chat", "chat", t)
-        cell.started, cell.tokens["input_tokens"] = 1, 500
-        cell.outcomes["ok"] = 1
+        stats = whole.stats_of("chat", "chat", t)
+        stats.started, stats.tokens["input_tokens"] = 1, 500
+        stats.outcomes["ok"] = 1
     master = Tally()
     master.merge(Tally.decode(whole.encode()))
     assert TokenBudget(1000).spent(master).tokens == 1000

@@ -156,9 +156,9 @@ def test_what_was_not_delivered_counts_as_infinitely_slow():
         tally.finished("im", "im", 0.0, CallResult(outcome=outcome, duration_s=0.5))
     arrived = [arrival(pushes[number]) for number in (0, 2, 3)]
     record(tally, match(pushes, arrived).matches)
-    cell = tally.cells[key]
-    assert (cell.ok["delivery"].n, cell.failed["delivery"].n) == (2, 1)
-    attempts = cell.attempts("delivery")
+    stats = tally.counted[key]
+    assert (stats.ok["delivery"].n, stats.failed["delivery"].n) == (2, 1)
+    attempts = stats.attempts("delivery")
     assert (attempts.n, attempts.percentile(50), attempts.max) == (
         4,
         pytest.approx(0.1, rel=1e-3),

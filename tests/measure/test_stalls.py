@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.capacity.search_window import evidence
@@ -34,10 +34,10 @@ def tally_of(*turns, stall_s=1.0):
 
 
 def test_pauses_above_the_threshold_are_counted_with_their_length():
-    cell = tally_of(turn(0.1, 1.5, 1.0, 2.5), turn(0.1, 0.9), turn()).total()
-    assert (cell.stalls.streams, cell.stalls.turns, cell.stalls.n) == (2, 1, 2)
-    assert cell.stalls.total_s == pytest.approx(4.0)
-    assert cell.stalls.share == 0.5
+    stats = tally_of(turn(0.1, 1.5, 1.0, 2.5), turn(0.1, 0.9), turn()).total()
+    assert (stats.stalls.streams, stats.stalls.turns, stats.stalls.n) == (2, 1, 2)
+    assert stats.stalls.total_s == pytest.approx(4.0)
+    assert stats.stalls.share == 0.5
 
 
 def test_a_turn_that_ended_stalled_stood_still_and_one_that_failed_otherwise_improves_nothing():
@@ -65,16 +65,16 @@ def test_stalls_of_two_processes_add_up_over_the_wire(streams, cut):
 
 
 def test_an_objective_is_about_the_share_of_streams_with_a_stall():
-    cell = tally_of(*[turn(0.1)] * 97, *[turn(1.1, 1.1)] * 3, turn()).total()
-    judged = evaluate(parse_objective("stalls < 3%"), cell)
+    stats = tally_of(*[turn(0.1)] * 97, *[turn(1.1, 1.1)] * 3, turn()).total()
+    judged = evaluate(parse_objective("stalls < 3%"), stats)
     assert (judged.verdict, judged.value, judged.n) == (ObjectiveVerdict.FAIL, 0.03, 100)
-    assert evaluate(parse_objective("chat: stalls <= 3%"), cell).verdict is ObjectiveVerdict.PASS
+    assert evaluate(parse_objective("chat: stalls <= 3%"), stats).verdict is ObjectiveVerdict.PASS
     assert evaluate(parse_objective("stalls < 3%"), Tally().total()).verdict is ObjectiveVerdict.NO_DATA
-    found = evidence(parse_objective("stalls < 10%"), cell)
+    found = evidence(parse_objective("stalls < 10%"), stats)
     assert (found.bad, found.n, found.allowed) == (3, 100, 0.1)
 
 
-def test_results_tell_the_stalls_of_every_cell_and_the_threshold():
+def test_results_tell_the_stalls_of_every_row_and_the_threshold():
     info = RunInfo(scenario="s", url="u", start=NOW, duration_s=10.0, stall_threshold_s=0.5)
     results = build(tally_of(turn(0.6, 0.1), turn(0.1), stall_s=0.5), info)
     told = {"streams": 2, "turns": 1, "n": 1, "total_s": pytest.approx(0.6), "share": 0.5}

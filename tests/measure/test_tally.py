@@ -7,7 +7,7 @@ import pytest
 from ended_exchanges import INFO, NOW, call, tally_of, turn
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.document import build
@@ -30,7 +30,7 @@ def test_shipping_in_parts_loses_nothing_and_order_does_not_matter():
         merged.merge(Tally.decode(wire))
     assert build(merged, INFO) == build(whole, INFO)
     assert merged.in_flight == 0
-    assert source.take().cells == {}
+    assert source.take().counted == {}
 
 
 def test_a_failure_keeps_its_ttft_apart_and_is_infinitely_slow_among_all_attempts():

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import AgentStats
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
@@ -71,6 +71,6 @@ def test_the_order_of_turns_reports_and_processes_does_not_matter(first, second,
         other = tally_of(part)
         merged.merge(Tally.decode(other.encode()) if shipped else other.take())
     expected = tally_of(whole)
-    for name in ("cells", "excluded", "stages", "stage_scenarios", "counts_usage"):
+    for name in ("counted", "excluded", "stages", "stage_scenarios", "counts_usage"):
         assert getattr(merged, name) == getattr(expected, name)
     assert dict(merged.timeline.items()) == dict(expected.timeline.items())

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrometer.measure.tally import Stats
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.histogram import Histogram
 from astrometer.measure.timeline import MAX_OPEN, MAX_STEPS, STEP_S, Steps
 
 
@@ -18,14 +19,14 @@ def new():
 def filled(times):
     steps = new()
     for t in times:
-        cell = steps.at(t)
-        cell.started += 1
-        cell.ok["ttft"].record(t % 7 + 0.1)
+        stats = steps.at(t)
+        stats.started += 1
+        stats.ok["ttft"].record(t % 7 + 0.1)
     return steps
 
 
 def counted(steps):
-    return {start: (cell.started, cell.ok["ttft"]) for start, cell in steps.items()}
+    return {start: (stats.started, stats.ok["ttft"]) for start, stats in steps.items()}
 
 
 @settings(deadline=None)
@@ -37,7 +38,7 @@ def test_the_order_of_arrival_does_not_matter_and_nothing_is_lost(times, random)
     assert steps.step_s == STEP_S or len(set(times)) > MAX_STEPS
     if steps.step_s == STEP_S:
         expected = Counter(t // STEP_S * STEP_S for t in times)
-        assert {start: cell.started for start, cell in steps.items()} == expected
+        assert {start: stats.started for start, stats in steps.items()} == expected
         assert counted(filled(shuffled)) == counted(steps)
 
 
@@ -45,8 +46,8 @@ def test_the_order_of_arrival_does_not_matter_and_nothing_is_lost(times, random)
 def test_a_long_run_has_longer_steps_and_every_exchange(length):
     steps = filled(range(0, length * STEP_S, STEP_S))
     assert len(steps) <= MAX_STEPS
-    assert sum(cell.started for _, cell in steps.items()) == length
-    assert sum(cell.ok["ttft"].n for _, cell in steps.items()) == length
+    assert sum(stats.started for _, stats in steps.items()) == length
+    assert sum(stats.ok["ttft"].n for _, stats in steps.items()) == length
 
 
 @settings(deadline=None)
@@ -64,7 +65,7 @@ def test_an_old_step_is_a_tenth_as_large_and_may_still_be_added_to():
     steps = new()
     gaps = [0.02 + n / 50_000 for n in range(2000)]
     for number in range(MAX_OPEN + 1):
-        steps.at(number * STEP_S).ok["chunk_gap"].record_all(gaps)
+        steps.at(number * STEP_S).ok["chunk_gap"].merge(Histogram(gaps))
     ((start, packed),) = steps._packed.items()
     counts = steps._open[STEP_S].ok["chunk_gap"].to_wire()["counts"]
     assert start == 0

@@ -8,15 +8,17 @@ from causes import LAG, sentences
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from test_results_are_documented import CELL, documented, paths
+from test_results_are_documented import STATS, documented, paths
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.validity import Cause, CauseKind, GeneratorHealth
-from astrometer.measure.tally import Stats, StatsKey, Tally
+from astrometer.measure.tally import StatsKey, Tally
 from astrometer.report.html import render_html
 from astrometer.report.junit import cases_of
 from astrometer.report.summary import render_summary
@@ -28,16 +30,16 @@ OBJECTIVES = parse_objectives(["ttft_p90 < 1s", "errors < 2%"])
 def window(level, verdict, *, slow=0.0, failed=0, n=240, start=0.0, causes=()):
     """`slow`: the share of answers beyond a second."""
     rng = random.Random(level)
-    cell = Stats(started=n)
-    cell.outcomes.update({"ok": n - failed, "server_error": failed})
-    cell.missed["ttft"] = failed
+    stats = Stats(started=n)
+    stats.outcomes.update({"ok": n - failed, "server_error": failed})
+    stats.missed["ttft"] = failed
     for number in range(n - failed):
         ttft_s = rng.uniform(1.2, 2) if number < slow * n else rng.uniform(0.2, 0.8)
-        cell.ok["ttft"].record(ttft_s)
-        cell.good += ttft_s < 1
+        stats.ok["ttft"].record(ttft_s)
+        stats.good += ttft_s < 1
     health = GeneratorHealth(loop_lag_p99_s=0.03 if causes else 0.004, cpu_max=0.2, schedule_lag_p99_s=0.001)
     return SearchStep(
-        level=level, start_s=start, end_s=start + 30, verdict=verdict, cells={None: cell},
+        level=level, start_s=start, end_s=start + 30, verdict=verdict, stats={None: stats},
         completed=n - failed, causes=causes, health=health,
     )  # fmt: skip
 
@@ -65,7 +67,7 @@ def made(
         reason=reason,
     )
     tally = Tally()
-    tally.cells[StatsKey("chat", "chat")].merge(STEPS[0].cells[None])
+    tally.counted[StatsKey("chat", "chat")].merge(STEPS[0].stats[None])
     info = results_file.RunInfo(
         scenario="chat", url="http://127.0.0.1:6185", start=1_700_000_000, duration_s=280, users=16,
         objectives=objectives, capacity=run, causes=causes,
@@ -89,11 +91,11 @@ def searched():
 def test_every_field_is_documented_and_every_documented_field_exists(searched):
     capacity = searched["capacity"]
     steps = [
-        {k: v for k, v in step.items() if k not in CELL} | {"causes": []} for step in capacity["steps"]
+        {k: v for k, v in step.items() if k not in STATS} | {"causes": []} for step in capacity["steps"]
     ]  # as those of the whole file
-    there = {k: v for k, v in capacity["at_highest_passing"].items() if k not in CELL}
+    there = {k: v for k, v in capacity["at_highest_passing"].items() if k not in STATS}
     for step in (*capacity["steps"], capacity["at_highest_passing"]):
-        assert set(step) >= CELL
+        assert set(step) >= STATS
     own = {**capacity, "steps": steps, "at_highest_passing": there}
     found = set(paths(own))
     assert found == documented("Capacity")
@@ -174,7 +176,7 @@ def test_a_rate_is_one_of_arrivals_and_says_how_many_exchanges_each_made():
 def test_short_windows_are_said_to_flatter(answer_s, is_said):
     steps = (window(8, StepVerdict.PASS), window(9, StepVerdict.FAIL, slow=0.9))
     for step in steps:
-        step.cells[None].ok["e2e"].record_all([answer_s] * 240)
+        step.stats[None].ok["e2e"].merge(Histogram([answer_s] * 240))
     said = told(made(steps=steps))
     warning = (
         "windows of 30.00 s are short beside answers of 4.00 s and may flatter the server: --step-time 400s"

@@ -14,7 +14,7 @@ from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArri
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "tokens", "bytes"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
-CELL = {"turns", "throughput_per_s", "goodput", "stalls", "tokens", "bytes"} | SUMMARY_HOLDERS
+STATS = {"turns", "throughput_per_s", "goodput", "stalls", "tokens", "bytes"} | SUMMARY_HOLDERS
 
 
 def documented(heading: str) -> set[str]:
@@ -39,7 +39,7 @@ def paths(value, prefix=""):
         yield f"{prefix}.NAME" if is_free else prefix
 
 
-def cells(results):
+def all_stats(results):
     yield results
     yield from results["scenarios"].values()
     yield from results["operations"]
@@ -58,11 +58,11 @@ def real(make, watched):
 
 
 def test_every_field_of_the_file_is_documented_and_every_documented_field_exists(real):
-    own = {key: value for key, value in real.items() if key not in CELL}
+    own = {key: value for key, value in real.items() if key not in STATS}
     own["scenarios"] = dict.fromkeys(real["scenarios"])
-    own["operations"] = [{k: v for k, v in item.items() if k not in CELL} for item in real["operations"]]
-    steps = [{k: v for k, v in item.items() if k not in CELL} for item in real["timeline"]["steps"]]
-    own["stages"] = [{k: v for k, v in item.items() if k not in CELL} for item in real["stages"]]
+    own["operations"] = [{k: v for k, v in item.items() if k not in STATS} for item in real["operations"]]
+    steps = [{k: v for k, v in item.items() if k not in STATS} for item in real["timeline"]["steps"]]
+    own["stages"] = [{k: v for k, v in item.items() if k not in STATS} for item in real["stages"]]
     for stage in own["stages"]:
         assert {key for item in stage["objectives"] for key in item} == set(real["objectives"][0])
         stage["objectives"] = []
@@ -70,22 +70,22 @@ def test_every_field_of_the_file_is_documented_and_every_documented_field_exists
     assert own["im_delivery"]["latency"]
     own["im_delivery"] = {**own["im_delivery"], "latency": None}
     own["timeline"] = {**real["timeline"], "steps": steps}
-    sizes = [{k: v for k, v in item.items() if k not in CELL} for item in real["uploads"]["sizes"]]
+    sizes = [{k: v for k, v in item.items() if k not in STATS} for item in real["uploads"]["sizes"]]
     own["uploads"] = {**real["uploads"], "sizes": sizes}
     assert set(paths(own)) | {"im_delivery"} == documented("The file") - {"uploads"}
 
 
 def test_every_field_of_the_statistics_is_documented_and_every_documented_field_exists(real):
     found = set()
-    for cell in cells(real):
-        assert set(cell) >= CELL
-        own = {key: cell[key] for key in CELL - SUMMARY_HOLDERS}
-        found |= set(paths(own)) | {f"{key}.NAME" for key in SUMMARY_HOLDERS if cell[key]}
+    for stats in all_stats(real):
+        assert set(stats) >= STATS
+        own = {key: stats[key] for key in STATS - SUMMARY_HOLDERS}
+        found |= set(paths(own)) | {f"{key}.NAME" for key in SUMMARY_HOLDERS if stats[key]}
     assert found - {"tokens", "bytes"} == documented("Statistics")
 
 
 def test_every_field_of_a_summary_is_documented_and_every_documented_field_exists(real):
-    summaries = [item for cell in cells(real) for key in SUMMARY_HOLDERS for item in cell[key].values()]
+    summaries = [item for stats in all_stats(real) for key in SUMMARY_HOLDERS for item in stats[key].values()]
     summaries.append(real["im_delivery"]["latency"])
     for summary in summaries:
         assert set(summary) == documented("A summary")

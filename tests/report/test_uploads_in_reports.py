@@ -45,6 +45,6 @@ def test_a_file_without_uploads_and_an_older_one_have_no_table(empty, visible):
 
 
 def test_the_slowest_of_the_uploads_is_no_faster_than_the_rest(passed):
-    for cell in passed["uploads"]["sizes"]:
-        speed = cell["throughput_bytes_per_s"]
+    for stats in passed["uploads"]["sizes"]:
+        speed = stats["throughput_bytes_per_s"]
         assert 0 < speed["min"] <= speed["p50"]

@@ -7,11 +7,10 @@ the turn in `load.run.recorder`, a probe keeps it in its `ProbeRun`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from astrometer.api.events import AgentStats, ChatEvent, EventKind, parse_event
-from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
+from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.events import ChatEvent, EventKind, parse_event
 from astrometer.api.outcome import (
     Outcome,
     StreamFacts,
@@ -22,7 +21,7 @@ from astrometer.api.outcome import (
 )
 from astrometer.api.sentences import split_reasoning
 from astrometer.api.sse import LineTooLong, SSEDecoder
-from astrometer.api.timings import Timeline, Timings
+from astrometer.api.timings import Timeline
 from astrometer.outside_text import shown
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
@@ -45,64 +44,6 @@ class Deadlines:
 
 
 DEADLINES = Deadlines()  # where nothing else is said
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatTurn:
-    """What one chat was. `detail` is for people and debug pages, never a label."""
-
-    outcome: Outcome
-    timings: Timings
-    text: str = field(default="", repr=False)
-    reasoning: str = field(default="", repr=False)
-    session_id: str | None = None
-    run_id: str | None = None
-    status: int | None = None
-    stats: AgentStats | None = None
-    events: Mapping[str, int] = field(default_factory=dict)
-    bytes_received: int = 0
-    detail: str = ""
-    streaming: bool = True  # as asked for
-    resent: int = 0  # times that the request went out again, on a fresh connection
-    echoed: bool = False  # it was to repeat something, and did
-
-    @property
-    def expected(self) -> tuple[str, ...]:
-        if not self.streaming:
-            return WHOLE_METRICS
-        if self.timings.used_tools:
-            return tuple(name for name in STREAMED_METRICS if name != "tpot")
-        return STREAMED_METRICS
-
-    @property
-    def input_tokens(self) -> int:
-        return self.stats.input_tokens if self.stats else 0
-
-    @property
-    def output_tokens(self) -> int:
-        return self.stats.output_tokens if self.stats else 0
-
-    @property
-    def is_uncounted(self) -> bool:
-        """A streamed answer that counts no tokens: broken off, or of a model that reports no usage.
-
-        From 4.26.7 on, which says `run_started`, a broken answer carries the sentence of its failure.
-        """
-        return (
-            self.streaming
-            and self.outcome in (Outcome.OK, Outcome.CANARY_MISMATCH)
-            and self.stats is not None
-            and self.stats.asked_nothing
-            and self.timings.t_run_started is None
-        )
-
-    @property
-    def heartbeats(self) -> int:
-        return self.events.get("heartbeat", 0)
-
-    def metrics(self) -> Mapping[str, tuple[float, ...]]:
-        # An arrival that never started has measured nothing.
-        return {} if self.outcome is Outcome.DROPPED else self.timings.metrics()
 
 
 _TEXT = EventKind.TEXT  # Python 3.11 looks members up by a function

@@ -9,7 +9,7 @@ from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeVerdi
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import GateResult, overall
-from astrometer.measure.results.stats import window_outcomes
+from astrometer.measure.results.result_parts import window_outcomes
 from astrometer.measure.wilson import Interval
 from astrometer.report import formatting, glossary
 

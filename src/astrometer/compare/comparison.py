@@ -14,7 +14,7 @@ from astrometer.compare.rows import (
     outcome_rows,
     unmeasured_row,
 )
-from astrometer.compare.samples import ALL, Cells, Effects
+from astrometer.compare.samples import ALL, Effects, ScopeStats
 
 MARGIN = 0.05  # of the baseline's value
 SHARE_MARGIN = 0.02  # two percentage points
@@ -85,7 +85,7 @@ def compare(
     rows: list[ChangeRow] = []
     primary: list[ChangeRow] = []
     for scope in scopes:
-        cells = Cells.of(scope, *sides)
+        scoped = ScopeStats.of(scope, *sides)
         asked = {
             (name, percent): limit
             for (at, name, percent), limit in limits.items()
@@ -94,17 +94,17 @@ def compare(
         extra = [(name, percent) for name, percent in asked if percent is not None]
         made = []
         for name, percent in _wanted(scope, extra, is_open=sides[0][0].get("arrivals") is not None):
-            lacking = cells.lacking(name)
+            lacking = scoped.lacking(name)
             if lacking is None:
                 continue  # nobody ever measured it
             made.append(
-                unmeasured_row(cells, name, percent, margin, lacking)
+                unmeasured_row(scoped, name, percent, margin, lacking)
                 if lacking
-                else latency_row(cells, name, percent, margin, effects)
+                else latency_row(scoped, name, percent, margin, effects)
             )
-        made.append(errors_row(cells, share_margin))
+        made.append(errors_row(scoped, share_margin))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
-            made.append(goodput_row(cells, share_margin))
+            made.append(goodput_row(scoped, share_margin))
         named = {
             (row.metric, row.percent): _within(row, asked.get((row.metric, row.percent), ())) for row in made
         }

@@ -10,10 +10,10 @@ from typing import Any
 from astrometer.compare.bootstrap import Distribution, Sample, log_change, superiority
 from astrometer.compare.change_verdict import ALPHA, ChangeRow, OutcomeRow
 from astrometer.compare.proportions import difference
-from astrometer.compare.samples import Cells, Effects, Side
+from astrometer.compare.samples import Effects, ScopeStats, Side
 from astrometer.compare.student import Student
 from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.results.stats import window_outcomes
+from astrometer.measure.results.result_parts import window_outcomes
 from astrometer.measure.wilson import Interval, Proportion
 
 # Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
@@ -22,15 +22,15 @@ LEAST_RUN = 20  # samples of a single run, whatever the pool has
 _Z = NormalDist().inv_cdf(1 - ALPHA)
 
 
-def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects: Effects) -> ChangeRow:
+def latency_row(scoped: ScopeStats, metric: str, percent: int, margin: float, effects: Effects) -> ChangeRow:
     """A percentile of what every run measured."""
-    base, cand = cells.samples(metric, percent, effects)
+    base, cand = scoped.samples(metric, percent, effects)
     numbers = [sum(sample.ecdf.n for sample in side) for side in (base, cand)]
     enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= LEAST_RUN for s in (*base, *cand))
     values = [[sample.percentile(percent) for sample in side] for side in (base, cand)]
     typical = [_geometric_mean(side) for side in values]
     row = ChangeRow(
-        scope=cells.scope,
+        scope=scoped.scope,
         metric=metric,
         percent=percent,
         base=typical[0] if enough else None,
@@ -54,7 +54,7 @@ def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects:
         change = math.inf if after else -math.inf
         belief: Distribution = Student(center=change, scale=1.0, degrees=1)
     else:
-        rng = random.Random(f"{cells.scope} {row.name}")  # noqa: S311
+        rng = random.Random(f"{scoped.scope} {row.name}")  # noqa: S311
         change, belief = log_change(base, cand, percent, rng)
     low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
     if low == -1 and high == math.inf:
@@ -69,12 +69,12 @@ def latency_row(cells: Cells, metric: str, percent: int, margin: float, effects:
 
 
 def unmeasured_row(
-    cells: Cells, metric: str, percent: int, margin: float, lacking: Mapping[Side, str]
+    scoped: ScopeStats, metric: str, percent: int, margin: float, lacking: Mapping[Side, str]
 ) -> ChangeRow:
     """A percentile of what a side has no longer, or not yet: that is no reason to be silent about it."""
-    numbers = [sum(cells.counts(metric, side)) for side in Side]
+    numbers = [sum(scoped.counts(metric, side)) for side in Side]
     return replace(
-        _bare(cells, metric, percent, numbers, margin),
+        _bare(scoped, metric, percent, numbers, margin),
         why=" and ".join(lacking.values()),
         is_unmeasured=True,
         # With so few samples it may be chance, and would say nothing anyway.
@@ -82,10 +82,12 @@ def unmeasured_row(
     )
 
 
-def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int], margin: float) -> ChangeRow:
+def _bare(
+    scoped: ScopeStats, metric: str, percent: int | None, numbers: Sequence[int], margin: float
+) -> ChangeRow:
     """What nothing is known of yet but how many samples there are."""
     return ChangeRow(
-        scope=cells.scope,
+        scope=scoped.scope,
         metric=metric,
         percent=percent,
         base=None,
@@ -98,29 +100,29 @@ def _bare(cells: Cells, metric: str, percent: int | None, numbers: Sequence[int]
     )
 
 
-def errors_row(cells: Cells, margin: float) -> ChangeRow:
+def errors_row(scoped: ScopeStats, margin: float) -> ChangeRow:
     """Of what began in the window, as the objectives of a run count it."""
 
-    def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
-        outcomes = window_outcomes(cell)
+    def counted(stats: Mapping[str, Any]) -> tuple[int, int]:
+        outcomes = window_outcomes(stats)
         total = sum(outcomes.values())
         return total - outcomes.get("ok", 0), total
 
-    return _share("errors", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
+    return _share("errors", scoped, [[counted(stats) for stats in side] for side in scoped.sides], margin)
 
 
-def goodput_row(cells: Cells, margin: float) -> ChangeRow:
+def goodput_row(scoped: ScopeStats, margin: float) -> ChangeRow:
     """Of the same exchanges as the errors."""
 
-    def counted(cell: Mapping[str, Any]) -> tuple[int, int]:
-        return cell["goodput"]["good"], sum(window_outcomes(cell).values())
+    def counted(stats: Mapping[str, Any]) -> tuple[int, int]:
+        return stats["goodput"]["good"], sum(window_outcomes(stats).values())
 
-    return _share("goodput", cells, [[counted(cell) for cell in side] for side in cells.sides], margin)
+    return _share("goodput", scoped, [[counted(stats) for stats in side] for side in scoped.sides], margin)
 
 
-def _share(metric: str, cells: Cells, counts: list[list[tuple[int, int]]], margin: float) -> ChangeRow:
+def _share(metric: str, scoped: ScopeStats, counts: list[list[tuple[int, int]]], margin: float) -> ChangeRow:
     numbers = [sum(total for _, total in side) for side in counts]
-    row = _bare(cells, metric, None, numbers, margin)
+    row = _bare(scoped, metric, None, numbers, margin)
     if any(total == 0 for side in counts for _, total in side):
         return replace(row, why="a run has nothing to count")
     change = difference(*counts)

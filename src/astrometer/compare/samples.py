@@ -56,7 +56,7 @@ class Effects:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cells:
+class ScopeStats:
     """The same part of every run: all of it, or a scenario."""
 
     scope: str
@@ -64,17 +64,17 @@ class Cells:
     runs: tuple[list[dict[str, Any]], list[dict[str, Any]]]  # the whole files, for the timeline
 
     @classmethod
-    def of(cls, scope: str, base: list[Any], cand: list[Any]) -> "Cells":
+    def of(cls, scope: str, base: list[Any], cand: list[Any]) -> "ScopeStats":
         def part(results: Mapping[str, Any]) -> Mapping[str, Any]:
-            cell: Mapping[str, Any] = results if scope == ALL else results["scenarios"][scope]
-            return cell
+            stats: Mapping[str, Any] = results if scope == ALL else results["scenarios"][scope]
+            return stats
 
         sides = ([part(results) for results in base], [part(results) for results in cand])
         return cls(scope=scope, sides=sides, runs=(base, cand))
 
     def counts(self, metric: str, side: Side) -> list[int]:
         """How many samples each run that measured it has."""
-        found = (_summary(cell, metric) for cell in self.sides[side])
+        found = (_summary(stats, metric) for stats in self.sides[side])
         return [summary["n"] for summary in found if summary is not None]
 
     def lacking(self, metric: str) -> dict[Side, str] | None:
@@ -94,17 +94,19 @@ class Cells:
         """The metric of each run, baseline and candidate; none of them may be `lacking` it."""
         base, cand = (
             [
-                _sample(cell, metric, effects.of(results, metric, percent))
-                for cell, results in zip(side, runs, strict=True)
+                _sample(stats, metric, effects.of(results, metric, percent))
+                for stats, results in zip(side, runs, strict=True)
             ]
             for side, runs in zip(self.sides, self.runs, strict=True)
         )
         return base, cand
 
 
-def _summary(cell: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:
+def _summary(stats: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:
     """All attempts, a failed one being infinitely slow: so failing improves no percentile."""
-    found: Mapping[str, Any] | None = cell["metrics_all_attempts"].get(metric) or cell["metrics"].get(metric)
+    found: Mapping[str, Any] | None = stats["metrics_all_attempts"].get(metric) or stats["metrics"].get(
+        metric
+    )
     return found
 
 
@@ -114,8 +116,8 @@ def _ecdf(text: str) -> Ecdf:
     return Ecdf(Histogram.decode(text))
 
 
-def _sample(cell: Mapping[str, Any], metric: str, effect: float) -> Sample:
-    ecdf = _ecdf((_summary(cell, metric) or {})["histogram"])
-    turns = cell["turns"]["started"] - cell["turns"]["excluded"]
+def _sample(stats: Mapping[str, Any], metric: str, effect: float) -> Sample:
+    ecdf = _ecdf((_summary(stats, metric) or {})["histogram"])
+    turns = stats["turns"]["started"] - stats["turns"]["excluded"]
     # The gaps of one answer are alike: no more of them count than there are turns.
     return Sample(ecdf=ecdf, n=max(1.0, min(ecdf.n, turns) / effect))

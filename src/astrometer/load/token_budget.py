@@ -8,7 +8,8 @@ report it: the second model call that names a new session.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from astrometer.measure.tally import Stats, Tally
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.tally import Tally
 
 # So many answered chats without a single token reported: the server counts none, and a budget would be blind.
 BLIND_AFTER = 20
@@ -41,11 +42,11 @@ class TokenBudget:
     def spent(self, tally: Tally) -> Spending:
         """Cheap: looks at counters only, so that it may be asked every second."""
         tokens = coming = answered = 0
-        for cell in _cells(tally):
-            used, ended = _tokens(cell), cell.outcomes.total()
+        for stats in _all_stats(tally):
+            used, ended = _tokens(stats), stats.outcomes.total()
             tokens += used
-            coming += round(used / ended * max(0, cell.started - ended)) if ended else 0
-            answered += cell.ok["e2e"].n if "e2e" in cell.ok else 0
+            coming += round(used / ended * max(0, stats.started - ended)) if ended else 0
+            answered += stats.ok["e2e"].n if "e2e" in stats.ok else 0
         return Spending(tokens=tokens, coming=coming, answered=answered)
 
     def why_stop(self, tally: Tally) -> str | None:
@@ -62,10 +63,10 @@ class TokenBudget:
         return None
 
 
-def _cells(tally: Tally) -> Iterator[Stats]:
-    yield from list(tally.cells.values())
+def _all_stats(tally: Tally) -> Iterator[Stats]:
+    yield from list(tally.counted.values())
     yield from list(tally.excluded.values())
 
 
-def _tokens(cell: Stats) -> int:
-    return cell.tokens["input_tokens"] + cell.tokens["output_tokens"]
+def _tokens(stats: Stats) -> int:
+    return stats.tokens["input_tokens"] + stats.tokens["output_tokens"]

@@ -24,7 +24,8 @@ from locust.exception import StopUser
 
 from astrometer.api import endpoints
 from astrometer.api.call_exchange import CallExchange, CallResult, UploadTimes
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn
+from astrometer.api.chat_exchange import ChatExchange
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome

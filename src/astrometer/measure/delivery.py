@@ -211,10 +211,10 @@ def _place(found: Match) -> int:
 
 
 def record(tally: Tally, matches: Iterable[Match], operation: str = OPERATION) -> None:
-    """Add the metric `delivery` to the pushes' own cells: what was not delivered is infinitely slow."""
+    """Add the metric `delivery` to the pushes' own stats: what was not delivered is infinitely slow."""
     for found in matches:
-        cell = tally.cell(found.push.scenario, operation, found.push.t_s)
+        stats = tally.stats_of(found.push.scenario, operation, found.push.t_s)
         if found.latency_s is not None:
-            (cell.ok if found.push.accepted else cell.failed)[METRIC].record(found.latency_s)
+            (stats.ok if found.push.accepted else stats.failed)[METRIC].record(found.latency_s)
         if found.latency_s is None or not found.push.accepted:
-            cell.missed[METRIC] += 1
+            stats.missed[METRIC] += 1

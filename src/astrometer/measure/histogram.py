@@ -56,10 +56,6 @@ class Histogram:
         self._counts[_bucket(_clamped(round(seconds * 1e6)))] += count
         self._n += count
 
-    def record_all(self, seconds: Iterable[float]) -> None:
-        """Add many finite samples, as `record` does one: the gaps of a stream come by the hundred."""
-        self.add_buckets(buckets_of(seconds))
-
     def add_buckets(self, buckets: Sequence[int]) -> None:
         """Add a sample to each of these; from `buckets_of`, which is the dear part of recording."""
         if len(buckets) == 1:

@@ -4,17 +4,14 @@ A tally is kept by (scenario, operation). A worker drains its own with `take` an
 merges what it gets. `started` = the sum of the outcomes once nothing is in flight.
 """
 
-import math
 from bisect import bisect_right
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 
-from astrometer.api.chat_exchange import ChatTurn
-from astrometer.api.outcome import Outcome
-from astrometer.api.usage_evidence import UsageEvidence, broken_off
-from astrometer.measure.histogram import Histogram, buckets_of
+from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.usage_evidence import UsageEvidence
+from astrometer.measure.exchange_stats import Finished, Stats, buckets_by_metric
 from astrometer.measure.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.timeline import Steps
 from astrometer.measure.uploads import SIZE_METRICS
@@ -22,20 +19,6 @@ from astrometer.measure.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
 STAGE_METRICS = (*TIMELINE_METRICS, "ttft_effective", "e2e_effective", "duration_effective", "schedule_lag")
-
-
-class Finished(Protocol):
-    """What a tally wants of a `ChatTurn` or a `CallResult`."""
-
-    @property
-    def outcome(self) -> Outcome: ...
-    @property
-    def expected(self) -> tuple[str, ...]:
-        """The metrics that such an exchange has when it goes well."""
-        ...
-
-    def metrics(self) -> Mapping[str, tuple[float, ...]]: ...
-
 
 F = TypeVar("F", bound=Finished)
 
@@ -54,136 +37,14 @@ class StageKey(NamedTuple):
     scenario: str
 
 
-@dataclass(slots=True)
-class Stats:
-    """Counts and histograms of one operation, or of one step of the timeline."""
-
-    started: int = 0
-    outcomes: Counter[str] = field(default_factory=Counter)
-    good: int = 0  # ok, and within every goal
-    missed: Counter[str] = field(default_factory=Counter)  # failures, by each metric they owed
-    ok: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    failed: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
-    tokens: Counter[str] = field(default_factory=Counter)
-    bytes: Counter[str] = field(default_factory=Counter)
-    stalls: Stalls = field(default_factory=Stalls)
-    resent: int = 0  # requests that went out again, since the server had closed the kept connection
-    # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
-    uncounted: "Stats | None" = None
-
-    def finish(
-        self,
-        turn: Finished,
-        *,
-        good: bool,
-        buckets: Mapping[str, Sequence[int]] | None = None,
-        only: tuple[str, ...] | None = None,
-        stalls: Stalls | None = None,
-    ) -> None:
-        """Count one ended exchange; `only` limits which metrics are kept.
-
-        `buckets`: those of its metrics, when somebody looked them up already.
-        """
-        if buckets is None:
-            buckets = buckets_by_metric(turn.metrics())
-        self.outcomes[turn.outcome.value] += 1
-        self.good += good
-        self.resent += getattr(turn, "resent", 0)
-        if stalls is not None:
-            self.stalls.add(stalls)
-        if not turn.outcome.is_ok:
-            self.missed.update(turn.expected)
-        histograms = self.ok if turn.outcome.is_ok else self.failed
-        for name in buckets if only is None else only:
-            if name in buckets:
-                histograms[name].add_buckets(buckets[name])
-        if turn.outcome.is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
-            self.uncounted = self.uncounted or Stats()
-            self.uncounted.finish(broken_off(turn), good=good, buckets=buckets, only=only)
-
-    def fail_uncounted(self) -> None:
-        """The model does report usage: what counted none was broken off, and did not go well."""
-        broken, self.uncounted = self.uncounted, None
-        if broken is None:
-            return
-        self.outcomes -= Counter({"ok": broken.outcomes.total()})
-        self.good -= broken.good
-        broken.good = 0
-        for name, histogram in broken.failed.items():
-            self.ok[name].subtract(histogram)
-            if not self.ok[name].n:
-                del self.ok[name]
-        self.merge(broken)
-
-    def merge(self, other: "Stats", only: Collection[str] | None = None) -> None:
-        """Add what `other` counted; `only` limits which metrics are added."""
-        self.started += other.started
-        self.good += other.good
-        self.resent += other.resent
-        self.outcomes.update(other.outcomes)
-        self.missed.update(other.missed)
-        self.tokens.update(other.tokens)
-        self.bytes.update(other.bytes)
-        self.stalls.add(other.stalls)
-        if other.uncounted is not None:
-            self.uncounted = self.uncounted or Stats()
-            self.uncounted.merge(other.uncounted, only)
-        for mine, theirs in ((self.ok, other.ok), (self.failed, other.failed)):
-            for name, histogram in theirs.items():
-                if only is None or name in only:
-                    mine[name].merge(histogram)
-
-    def attempts(self, metric: str) -> Histogram:
-        """The ok samples of `metric`, and each failed exchange that owed one as infinitely slow.
-
-        So failing cannot improve a percentile.
-        """
-        histogram = Histogram()
-        if metric in self.ok:
-            histogram.merge(self.ok[metric])
-        if self.missed[metric]:
-            histogram.record(math.inf, self.missed[metric])
-        return histogram
-
-    def schedule_lag(self) -> Histogram:
-        """How late each arrival began, well or badly as it ended; one that was dropped never did."""
-        lag = Histogram()
-        for histograms in (self.ok, self.failed):
-            if "schedule_lag" in histograms:
-                lag.merge(histograms["schedule_lag"])
-        return lag
-
-    def to_wire(self) -> dict[str, Any]:
-        return {
-            "started": self.started,
-            "good": self.good,
-            "resent": self.resent,
-            "outcomes": dict(self.outcomes),
-            "missed": dict(self.missed),
-            "ok": {name: histogram.to_wire() for name, histogram in self.ok.items()},
-            "failed": {name: histogram.to_wire() for name, histogram in self.failed.items()},
-            "tokens": dict(self.tokens),
-            "bytes": dict(self.bytes),
-            "stalls": self.stalls.to_wire(),
-            "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
-        }
-
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> "Stats":
-        cell = cls(
-            started=wire["started"],
-            good=wire["good"],
-            resent=wire["resent"],
-            outcomes=Counter(wire["outcomes"]),
-            missed=Counter(wire["missed"]),
-            tokens=Counter(wire["tokens"]),
-            bytes=Counter(wire["bytes"]),
-            stalls=Stalls.from_wire(wire["stalls"]),
-            uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
-        )
-        for mine, theirs in ((cell.ok, wire["ok"]), (cell.failed, wire["failed"])):
-            mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
-        return cell
+# What a tally is made of, beside its timeline -> the key of each entry, of its parts.
+BOOKS = {
+    "counted": StatsKey,  # in the window
+    "excluded": StatsKey,
+    "stages": int,  # by the number of the stage, from 0
+    "stage_scenarios": StageKey,
+    "sizes": int,  # uploads of the window that ended, by their size class
+}
 
 
 class Tally:
@@ -215,18 +76,19 @@ class Tally:
         self._stages = tuple(stages)
         self._stage_metrics = tuple(dict.fromkeys((*STAGE_METRICS, *judged)))
         self._usage = UsageEvidence()
-        self.stages: dict[int, Stats] = defaultdict(Stats)  # by the number of the stage, from 0
-        self.stage_scenarios: dict[StageKey, Stats] = defaultdict(Stats)
+        self.counted: dict[StatsKey, Stats] = defaultdict(Stats)
         self.excluded: dict[StatsKey, Stats] = defaultdict(Stats)
-        self.cells: dict[StatsKey, Stats] = defaultdict(Stats)
+        self.stages: dict[int, Stats] = defaultdict(Stats)
+        self.stage_scenarios: dict[StageKey, Stats] = defaultdict(Stats)
+        self.sizes: dict[int, Stats] = defaultdict(Stats)
         self.timeline = Steps(Stats, Stats.from_wire)
-        self.sizes: dict[int, Stats] = defaultdict(
-            Stats
-        )  # uploads of the window that ended, by their size class
+
+    def _books(self) -> list[dict[Any, Stats]]:
+        return [getattr(self, name) for name in BOOKS]
 
     def started(self, scenario: str, operation: str, t_s: float) -> None:
         """An exchange intended at `t_s` begins: count it before anything can go wrong."""
-        self.cell(scenario, operation, t_s).started += 1
+        self.stats_of(scenario, operation, t_s).started += 1
         self.timeline.at(t_s).started += 1
         for stage in self._stages_of(scenario, t_s):
             stage.started += 1
@@ -238,16 +100,16 @@ class Tally:
         """
         if isinstance(turn, ChatTurn):
             turn = cast("F", self._settled(turn))
-        cell = self.cell(scenario, operation, t_s)
+        stats = self.stats_of(scenario, operation, t_s)
         metrics = turn.metrics()
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
-        cell.finish(turn, good=good, buckets=buckets, stalls=stalls)
+        stats.finish(turn, good=good, buckets=buckets, stalls=stalls)
         for name in ("input_tokens", "output_tokens"):
-            cell.tokens[name] += getattr(turn, name, 0)
+            stats.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
-            cell.bytes[name] += getattr(turn, name, 0)
+            stats.bytes[name] += getattr(turn, name, 0)
         step = self.timeline.at(t_s)
         step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls)
         for stage in self._stages_of(scenario, t_s):
@@ -273,9 +135,9 @@ class Tally:
         return bool(self._usage.counted)
 
     def _fail_uncounted(self) -> None:
-        for cells in (self.cells, self.excluded, self.stages, self.stage_scenarios):
-            for cell in cells.values():
-                cell.fail_uncounted()
+        for book in self._books():
+            for stats in book.values():
+                stats.fail_uncounted()
         self.timeline.change(Stats.fail_uncounted)
 
     def _stages_of(self, scenario: str, t_s: float) -> list[Stats]:
@@ -286,10 +148,10 @@ class Tally:
         own = [self.stage_scenarios[StageKey(number, scenario)]] if scenario in self._scenario_goals else []
         return [self.stages[number], *own]
 
-    def cell(self, scenario: str, operation: str, t_s: float) -> Stats:
+    def stats_of(self, scenario: str, operation: str, t_s: float) -> Stats:
         """Where an exchange that was intended at `t_s` is counted."""
-        cells = self.cells if self._window.holds(t_s) else self.excluded
-        return cells[StatsKey(scenario, operation)]
+        book = self.counted if self._window.holds(t_s) else self.excluded
+        return book[StatsKey(scenario, operation)]
 
     def _is_good(self, scenario: str, turn: Finished, metrics: Mapping[str, Sequence[float]]) -> bool:
         if not turn.outcome.is_ok:
@@ -300,37 +162,27 @@ class Tally:
 
     def merge(self, other: "Tally") -> None:
         if self.counts_usage != other.counts_usage:
-            (self if other.counts_usage else other)._learn_of_usage()
-        for mine, theirs in ((self.cells, other.cells), (self.excluded, other.excluded)):
-            for key, cell in theirs.items():
-                mine[key].merge(cell)
+            late = self if other.counts_usage else other
+            late._usage.counted = True
+            late._fail_uncounted()
+        for mine, theirs in zip(self._books(), other._books(), strict=True):
+            for key, stats in theirs.items():
+                mine[key].merge(stats)
         self.timeline.merge(other.timeline)
-        for number, cell in other.stages.items():
-            self.stages[number].merge(cell)
-        for number, cell in other.sizes.items():
-            self.sizes[number].merge(cell)
-        for stage, cell in other.stage_scenarios.items():
-            self.stage_scenarios[stage].merge(cell)
-
-    def _learn_of_usage(self) -> None:
-        self._usage.counted = True
-        self._fail_uncounted()
 
     def take(self) -> "Tally":
         """Return what was collected since the last call, and begin anew."""
         taken = Tally()
         taken._usage.counted = self._usage.counted
-        taken.cells, self.cells = self.cells, defaultdict(Stats)
-        taken.excluded, self.excluded = self.excluded, defaultdict(Stats)
+        for name in BOOKS:
+            setattr(taken, name, getattr(self, name))
+            setattr(self, name, defaultdict(Stats))
         taken.timeline = self.timeline.take()
-        taken.stages, self.stages = self.stages, defaultdict(Stats)
-        taken.sizes, self.sizes = self.sizes, defaultdict(Stats)
-        taken.stage_scenarios, self.stage_scenarios = self.stage_scenarios, defaultdict(Stats)
         return taken
 
     def total(self, scenario: str | None = None, *, only: Collection[str] | None = None) -> Stats:
         """All operations together, or those of one scenario; the window only. `only`: these metrics."""
-        return _sum(self.cells, scenario, only)
+        return _sum(self.counted, scenario, only)
 
     def total_excluded(self, scenario: str | None = None) -> Stats:
         """The same for what began in the ramp or the warm-up."""
@@ -338,46 +190,31 @@ class Tally:
 
     @property
     def in_flight(self) -> int:
-        cells = [*self.cells.values(), *self.excluded.values()]
-        return sum(cell.started - cell.outcomes.total() for cell in cells)
+        everything = [*self.counted.values(), *self.excluded.values()]
+        return sum(stats.started - stats.outcomes.total() for stats in everything)
 
     def encode(self) -> dict[str, Any]:
         """Plain data for msgpack or JSON."""
         return {
             "counts_usage": self.counts_usage,
-            "cells": [[*key, cell.to_wire()] for key, cell in self.cells.items()],
-            "excluded": [[*key, cell.to_wire()] for key, cell in self.excluded.items()],
             "timeline": self.timeline.to_wire(),
-            "stages": [[number, cell.to_wire()] for number, cell in self.stages.items()],
-            "sizes": [[number, cell.to_wire()] for number, cell in self.sizes.items()],
-            "stage_scenarios": [[*stage, cell.to_wire()] for stage, cell in self.stage_scenarios.items()],
+            "books": [[(key, stats.to_wire()) for key, stats in book.items()] for book in self._books()],
         }
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> "Tally":
         tally = cls()
         tally._usage.counted = wire["counts_usage"] or None
-        for mine, theirs in ((tally.cells, wire["cells"]), (tally.excluded, wire["excluded"])):
-            mine.update({StatsKey(scn, op): Stats.from_wire(cell) for scn, op, cell in theirs})
         tally.timeline.add_wire(wire["timeline"])
-        tally.stages.update({int(number): Stats.from_wire(cell) for number, cell in wire["stages"]})
-        tally.sizes.update({int(number): Stats.from_wire(cell) for number, cell in wire["sizes"]})
-        tally.stage_scenarios.update(
-            {
-                StageKey(int(number), scn): Stats.from_wire(cell)
-                for number, scn, cell in wire["stage_scenarios"]
-            }
-        )
+        for book, kind, entries in zip(tally._books(), BOOKS.values(), wire["books"], strict=True):
+            for key, stats in entries:
+                book[key if kind is int else kind(*key)] = Stats.from_wire(stats)
         return tally
 
 
-def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
-    return {name: buckets_of(values) for name, values in metrics.items()}
-
-
-def _sum(cells: Mapping[StatsKey, Stats], scenario: str | None, only: Collection[str] | None = None) -> Stats:
+def _sum(book: Mapping[StatsKey, Stats], scenario: str | None, only: Collection[str] | None = None) -> Stats:
     total = Stats()
-    for key, cell in cells.items():
+    for key, stats in book.items():
         if scenario is None or key.scenario == scenario:
-            total.merge(cell, only)
+            total.merge(stats, only)
     return total

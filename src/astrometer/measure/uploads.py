@@ -1,4 +1,4 @@
-"""One upload's size and times -> its metrics; a tally's cells by size -> the `uploads` of a results file.
+"""One upload's size and times -> its metrics; a tally's stats by size -> the `uploads` of a results file.
 
 `upload_pace` is seconds per megabyte (1,000,000 bytes) of the file, from the first byte of the body to the
 head of the answer; its inverse is the throughput. Not to the last byte sent: by then the socket's buffers

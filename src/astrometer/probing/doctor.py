@@ -7,7 +7,7 @@ from enum import StrEnum
 
 import httpx
 
-from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key

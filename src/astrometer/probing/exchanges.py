@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, chat_body
 from astrometer.config.settings import Key, Target

@@ -29,12 +29,12 @@ class UploadRow:
     def percentiles(self) -> tuple[Shown, ...]:
         speeds = (self.throughput_p50, self.throughput_p5)
         cells = (*speeds, self.accept_p50, self.accept_p95, self.duration_p95)
-        return tuple(cell for cell in cells if cell is not None)
+        return tuple(shown for shown in cells if shown is not None)
 
 
 def rows(results: Mapping[str, Any]) -> list[UploadRow]:
     """Empty when nothing was uploaded, or in an older file."""
-    return [_row(cell) for cell in (results.get("uploads") or {}).get("sizes", ())]
+    return [_row(stats) for stats in (results.get("uploads") or {}).get("sizes", ())]
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
@@ -49,16 +49,16 @@ def lines(results: Mapping[str, Any]) -> list[str]:
     return [f"Uploads: {formatting.plural(compared, 'file')} compared after download, {said}"]
 
 
-def _row(cell: Mapping[str, Any]) -> UploadRow:
-    speed = cell["throughput_bytes_per_s"]
+def _row(stats: Mapping[str, Any]) -> UploadRow:
+    speed = stats["throughput_bytes_per_s"]
     return UploadRow(
-        size=formatting.plain(cell["name"]),
-        counts=view.row(cell["name"], cell),
+        size=formatting.plain(stats["name"]),
+        counts=view.row(stats["name"], stats),
         throughput_p50=_speed(speed, 50),
         throughput_p5=_speed(speed, 95),
-        accept_p50=view.percentile(cell, "upload_accept", 50),
-        accept_p95=view.percentile(cell, "upload_accept", 95),
-        duration_p95=view.percentile(cell, "duration", 95),
+        accept_p50=view.percentile(stats, "upload_accept", 50),
+        accept_p95=view.percentile(stats, "upload_accept", 95),
+        duration_p95=view.percentile(stats, "duration", 95),
     )
 
 

@@ -150,7 +150,7 @@ def _cure(results: Mapping[str, Any]) -> str:
 
 def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each scenario, and one for all together when there are several."""
-    rows = [row(name, cell) for name, cell in results["scenarios"].items()]
+    rows = [row(name, stats) for name, stats in results["scenarios"].items()]
     return [*rows, row(_ALL, results)] if len(rows) > 1 else rows
 
 
@@ -171,22 +171,22 @@ def _span(stage: Mapping[str, Any]) -> str:
     return "–".join("{}:{:02d}".format(*divmod(round(stage[key]), 60)) for key in ("start_s", "end_s"))
 
 
-def row(name: str, cell: Mapping[str, Any]) -> ReportRow:
-    outcomes = dict(cell["turns"]["outcomes"])
+def row(name: str, stats: Mapping[str, Any]) -> ReportRow:
+    outcomes = dict(stats["turns"]["outcomes"])
     ok = outcomes.pop(Outcome.OK.value, 0)
     failures = sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))
     return ReportRow(
         name=formatting.plain(name),
-        started=cell["turns"]["started"],
+        started=stats["turns"]["started"],
         ok=ok,
         failures=tuple((formatting.plain(key), number) for key, number in failures if number),
-        ttft_p50=percentile(cell, "ttft", 50),
-        ttft_p95=percentile(cell, "ttft", 95),
-        chunk_gap_p95=percentile(cell, "chunk_gap", 95),
-        e2e_p95=percentile(cell, "e2e", 95),
-        duration_p95=percentile(cell, "duration", 95),
-        goodput_rate=formatting.rate(cell["goodput"]["per_s"]),
-        goodput_share=formatting.share(cell["goodput"]["share"]),
+        ttft_p50=percentile(stats, "ttft", 50),
+        ttft_p95=percentile(stats, "ttft", 95),
+        chunk_gap_p95=percentile(stats, "chunk_gap", 95),
+        e2e_p95=percentile(stats, "e2e", 95),
+        duration_p95=percentile(stats, "duration", 95),
+        goodput_rate=formatting.rate(stats["goodput"]["per_s"]),
+        goodput_share=formatting.share(stats["goodput"]["share"]),
     )
 
 
@@ -292,9 +292,9 @@ def withheld_note(rows: Sequence[HasPercentiles]) -> str | None:
     )
 
 
-def percentile(cell: Mapping[str, Any], metric: str, percent: int) -> Shown | None:
+def percentile(stats: Mapping[str, Any], metric: str, percent: int) -> Shown | None:
     """None where there is no such metric."""
-    summary = cell["metrics"].get(metric)
+    summary = stats["metrics"].get(metric)
     if summary is None:
         return None
     value, n = summary[f"p{percent}"], summary["n"]

@@ -41,15 +41,15 @@ def test_the_counts_at_the_end_are_those_of_the_results(sim, tmp_path, processes
         web.until((tmp_path / "results.json").exists)
         results = json.loads((tmp_path / "results.json").read_text())
         metrics = web.metrics()
-    for name, cell in results["scenarios"].items():
+    for name, stats in results["scenarios"].items():
         one = f'{{scenario="{name}"}}'
-        assert metrics[f"{P}started_total{one}"] == cell["turns"]["started"]
+        assert metrics[f"{P}started_total{one}"] == stats["turns"]["started"]
         assert metrics[f"{P}in_flight{one}"] == 0
         for outcome in Outcome:
             series = f'{P}turns_total{{outcome="{outcome.value}",scenario="{name}"}}'
-            assert metrics[series] == cell["turns"]["outcomes"].get(outcome.value, 0)
+            assert metrics[series] == stats["turns"]["outcomes"].get(outcome.value, 0)
         for series, metric in HISTOGRAMS.items():
-            summary = cell["metrics"].get(metric)
+            summary = stats["metrics"].get(metric)
             assert metrics[f"{P}{series}_count{one}"] == (summary["n"] if summary else 0)
             if summary:
                 within = Histogram.decode(summary["histogram"]).count_at_most(0.1)

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from astrometer.load.live.progress import ProgressLine
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Stats
 
 
 class Terminal(io.StringIO):
@@ -16,12 +16,12 @@ class Terminal(io.StringIO):
 
 
 def live(users=20):
-    cell = Stats()
-    cell.started = 118_000
-    cell.outcomes["ok"] = 97_000
-    cell.ok["ttft"] = Histogram()
+    stats = Stats()
+    stats.started = 118_000
+    stats.outcomes["ok"] = 97_000
+    stats.ok["ttft"] = Histogram()
     run = SimpleNamespace(
-        tally=SimpleNamespace(cells={"chat": cell}), clock=SimpleNamespace(elapsed_s=3725.0), is_over=True
+        tally=SimpleNamespace(counted={"chat": stats}), clock=SimpleNamespace(elapsed_s=3725.0), is_over=True
     )
     return ProgressLine(run, lambda: users, Terminal())
 

@@ -7,22 +7,23 @@ from causes import LAG
 from astrometer.load.locust_plugin.capacity_progress import progress_line
 from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Stats
 
 OBJECTIVES = parse_objectives(["ttft_p50 < 1s"])
 
 
 def line(verdict, *, causes=(), invalid=0, slow=0, fast=0):
-    cell = Stats(started=slow + fast)
-    cell.outcomes["ok"] = slow + fast
-    cell.ok["ttft"].record_all([0.1] * fast + [3.0] * slow)
+    stats = Stats(started=slow + fast)
+    stats.outcomes["ok"] = slow + fast
+    stats.ok["ttft"].merge(Histogram([0.1] * fast + [3.0] * slow))
     step = SearchStep(
         level=2,
         start_s=0,
         end_s=10,
         verdict=verdict,
-        cells={None: cell},
+        stats={None: stats},
         completed=slow + fast,
         causes=causes,
     )

@@ -17,7 +17,7 @@ def reason(*, failed=0, elapsed_s=60.0, warmup_s=10.0, abort_after_s=None, budge
         outcome = Outcome.RESET if index < failed else Outcome.OK
         tally.started("chat", "chat", 0.0)
         tally.finished("chat", "chat", 0.0, CallResult(outcome=outcome, duration_s=0.1))
-    tally.cell("chat", "chat", 0.0).tokens["input_tokens"] = tokens
+    tally.stats_of("chat", "chat", 0.0).tokens["input_tokens"] = tokens
     settings = SimpleNamespace(
         objectives=parse_objectives(["duration_p99 < 1s", "chat: errors < 5%"]),
         abort_after_s=abort_after_s,

@@ -4,30 +4,31 @@ import pytest
 
 from astrometer.measure.capacity.search import StepVerdict
 from astrometer.measure.capacity.search_window import Next, is_searchable, judge_window, margin
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.slo_parser import parse_objective
-from astrometer.measure.tally import Stats
 
 P90 = "ttft_p90 < 1s"
 
 
 def window(*, fast=0, slow=0, failed=0, running=0):
-    cell = Stats(started=fast + slow + failed + running)
-    cell.outcomes.update({"ok": fast + slow, "timeout_total": failed})
-    cell.missed["ttft"] = failed
-    cell.ok["ttft"].record_all([0.1] * fast + [2.0] * slow)
-    cell.good = fast
-    return cell
+    stats = Stats(started=fast + slow + failed + running)
+    stats.outcomes.update({"ok": fast + slow, "timeout_total": failed})
+    stats.missed["ttft"] = failed
+    stats.ok["ttft"].merge(Histogram([0.1] * fast + [2.0] * slow))
+    stats.good = fast
+    return stats
 
 
-def said(cell, *slos, thorough=False, may_wait=True, may_extend=True):
+def said(stats, *slos, thorough=False, may_wait=True, may_extend=True):
     return judge_window(
-        [parse_objective(slo) for slo in slos or (P90,)], lambda _: cell,
+        [parse_objective(slo) for slo in slos or (P90,)], lambda _: stats,
         thorough=thorough, may_wait=may_wait, may_extend=may_extend,
     )  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("cell", "verdict"),
+    ("stats", "verdict"),
     [
         (window(fast=180, slow=20), StepVerdict.PASS),
         (window(fast=179, slow=21), StepVerdict.FAIL),
@@ -41,8 +42,8 @@ def said(cell, *slos, thorough=False, may_wait=True, may_extend=True):
         (window(), Next.EXTEND),
     ],
 )
-def test_a_window_is_judged_as_soon_as_nothing_can_change_it(cell, verdict):
-    assert said(cell) is verdict
+def test_a_window_is_judged_as_soon_as_nothing_can_change_it(stats, verdict):
+    assert said(stats) is verdict
 
 
 def test_a_boundary_is_measured_until_there_are_samples_enough():
@@ -56,11 +57,11 @@ def test_turns_that_never_end_count_as_bad_at_last():
 
 
 def test_the_worst_objective_decides():
-    cell = window(fast=200, failed=3)
-    assert said(cell, P90) is StepVerdict.PASS
-    assert said(cell, P90, "errors < 1%") is StepVerdict.FAIL
-    assert said(cell, P90, "goodput > 98%") is StepVerdict.PASS
-    assert said(cell, "timeout_total <= 1%") is StepVerdict.FAIL
+    stats = window(fast=200, failed=3)
+    assert said(stats, P90) is StepVerdict.PASS
+    assert said(stats, P90, "errors < 1%") is StepVerdict.FAIL
+    assert said(stats, P90, "goodput > 98%") is StepVerdict.PASS
+    assert said(stats, "timeout_total <= 1%") is StepVerdict.FAIL
 
 
 def test_a_maximum_allows_nothing():

@@ -4,12 +4,12 @@ import pytest
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate, goals, scenario_goals
 from astrometer.measure.slo.slo_parser import parse_objective, parse_objectives
-from astrometer.measure.tally import Stats
 
 
-def cell(ok, failed=0):
+def stats(ok, failed=0):
     made = Stats()
     for index in range(ok + failed):
         outcome = Outcome.OK if index < ok else Outcome.RESET
@@ -36,7 +36,7 @@ def cell(ok, failed=0):
     ],
 )
 def test_an_objective_is_judged_on_all_attempts(text, ok, failed, verdict):
-    assert evaluate(parse_objective(text), cell(ok, failed)).verdict is verdict
+    assert evaluate(parse_objective(text), stats(ok, failed)).verdict is verdict
 
 
 def test_goals_are_the_strictest_upper_limits_of_durations():
@@ -51,7 +51,7 @@ def test_goals_of_a_scenario_are_its_own_and_those_for_all():
 
 
 def test_a_rate_needs_a_window_and_an_outcome_is_a_share():
-    counted = cell(90, 10)
+    counted = stats(90, 10)
     counted.started = 100
     assert evaluate(parse_objective("throughput > 5/s"), counted, 10.0).value == 9.0
     assert evaluate(parse_objective("throughput > 5/s"), counted).verdict is ObjectiveVerdict.NO_DATA

@@ -30,7 +30,7 @@ def fill(tally, times):
 
 
 def counts(tally):
-    return {number: cell.started for number, cell in sorted(tally.stages.items())}
+    return {number: stats.started for number, stats in sorted(tally.stages.items())}
 
 
 def test_an_exchange_belongs_to_the_stage_in_which_it_began():
@@ -62,10 +62,10 @@ def test_stages_of_two_processes_add_up_over_the_wire(times, cut):
         assert counts(worker) == {}
     assert counts(merged) == counts(whole)
     assert sum(counts(merged).values()) == len(times) == merged.total().started
-    for number, cell in whole.stages.items():
-        assert merged.stages[number].outcomes == cell.outcomes
-        assert merged.stages[number].ok == cell.ok
-        assert set(cell.ok) <= set(STAGE_METRICS)
+    for number, stats in whole.stages.items():
+        assert merged.stages[number].outcomes == stats.outcomes
+        assert merged.stages[number].ok == stats.ok
+        assert set(stats.ok) <= set(STAGE_METRICS)
 
 
 def arrived(*counts, process="constant", late_s=0.0, dropped=0, **stage):

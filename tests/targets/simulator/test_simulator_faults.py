@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn, Deadlines
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.messages import chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.targets.serving import serve

@@ -15,8 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.load.live.live_state import LiveState, breathe
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
-from astrometer.measure.tally import Stats
 
 PREFIX = "astrbot_load_"
 # name -> (the tally's metric, buckets, help)
@@ -177,7 +177,7 @@ def add_route(web_ui: Any, base_path: str, app: Callable[..., Any]) -> None:
     )
 
 
-def _counters(cells: dict[str, Stats]) -> Iterator[Metric]:
+def _counters(by_scenario: dict[str, Stats]) -> Iterator[Metric]:
     started = CounterMetricFamily(
         f"{PREFIX}started", "Exchanges begun: turns and plain calls.", labels=["scenario"]
     )
@@ -193,15 +193,15 @@ def _counters(cells: dict[str, Stats]) -> Iterator[Metric]:
         "Bytes in bodies, where the operation counts them.",
         labels=["scenario", "direction"],
     )
-    for scenario, cell in cells.items():
-        started.add_metric([scenario], cell.started)
-        in_flight.add_metric([scenario], cell.started - cell.outcomes.total())
+    for scenario, stats in by_scenario.items():
+        started.add_metric([scenario], stats.started)
+        in_flight.add_metric([scenario], stats.started - stats.outcomes.total())
         for outcome in Outcome:
-            turns.add_metric([scenario, outcome.value], cell.outcomes[outcome.value])
+            turns.add_metric([scenario, outcome.value], stats.outcomes[outcome.value])
         for direction in ("input", "output"):
-            tokens.add_metric([scenario, direction], cell.tokens[f"{direction}_tokens"])
+            tokens.add_metric([scenario, direction], stats.tokens[f"{direction}_tokens"])
         for direction in ("sent", "received"):
-            sizes.add_metric([scenario, direction], cell.bytes[f"bytes_{direction}"])
+            sizes.add_metric([scenario, direction], stats.bytes[f"bytes_{direction}"])
     yield from (started, turns, in_flight, tokens, sizes)
 
 

@@ -15,9 +15,9 @@ import gevent
 from astrometer.load.run.health import ProcessHealth, worst
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
-from astrometer.measure.tally import Stats
 
 
 def breathe() -> None:
@@ -63,17 +63,17 @@ class LiveState:
         known = {str(user.scenario) for user in self._environment.user_classes if hasattr(user, "scenario")}
         run = self.run
         if run is not None:
-            known |= {key.scenario for key in (*run.tally.cells, *run.tally.excluded)}
+            known |= {key.scenario for key in (*run.tally.counted, *run.tally.excluded)}
         return sorted(known)
 
     def counts(self, scenario: str) -> Stats:
         """Of whatever began; without its histograms."""
         total, run = Stats(), self.run
         if run is not None:
-            for cells in (run.tally.cells, run.tally.excluded):
-                for key, cell in cells.items():
+            for book in (run.tally.counted, run.tally.excluded):
+                for key, stats in book.items():
                     if key.scenario == scenario:
-                        bare = replace(cell, ok=defaultdict(Histogram), failed=defaultdict(Histogram))
+                        bare = replace(stats, ok=defaultdict(Histogram), failed=defaultdict(Histogram))
                         total.merge(bare)
         return total
 
@@ -81,9 +81,9 @@ class LiveState:
         """Of each operation, or of all scenarios: good turns that began after ramp and warm-up."""
         run = self.run
         return [
-            cell.ok[metric]
-            for key, cell in (run.tally.cells if run is not None else {}).items()
-            if metric in cell.ok and scenario in (None, key.scenario)
+            stats.ok[metric]
+            for key, stats in (run.tally.counted if run is not None else {}).items()
+            if metric in stats.ok and scenario in (None, key.scenario)
         ]
 
     def generator(self) -> GeneratorHealth | None:

@@ -60,12 +60,12 @@ class ProgressLine:
         """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms (n=97)  4.1/s`, whole parts."""
         started, ended, ok = 0, 0, 0
         ttft = Histogram()
-        for cell in self._run.tally.cells.values():
-            started += cell.started
-            ended += cell.outcomes.total()
-            ok += cell.outcomes["ok"]
-            if "ttft" in cell.ok:
-                ttft.merge(cell.ok["ttft"])
+        for stats in self._run.tally.counted.values():
+            started += stats.started
+            ended += stats.outcomes.total()
+            ok += stats.outcomes["ok"]
+            if "ttft" in stats.ok:
+                ttft.merge(stats.ok["ttft"])
         rate = (ended - self._ended_before) / step_s
         self._ended_before = ended
         minutes, seconds = divmod(int(self._run.clock.elapsed_s), 60)

@@ -26,7 +26,7 @@ def progress_line(
 
     `invalid`: so many windows at this level in a row, this one too, were INVALID.
     """
-    judged = [result for result, _ in results(objectives, step.cell_of, step.verdict)]
+    judged = [result for result, _ in results(objectives, step.stats_of, step.verdict)]
     said = "  ".join(_shown(item) for item in judged)
     why = f"  ({'; '.join(map(sentence, step.causes))})" if step.causes else ""
     load = settings.load_text(step.level)

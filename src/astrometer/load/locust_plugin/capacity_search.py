@@ -14,7 +14,7 @@ import gevent
 from astrometer.load.run.model_status import ModelStatus
 from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
-from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, cells, slot_of
+from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, slot_of, stats_between
 from astrometer.load.schedule.arrivals import Process
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import (
@@ -103,7 +103,7 @@ class CapacitySearch:
         self._measured = measured
         self._pause = pause
         self._model = ModelStatus(run.settings.model_status) if run.settings.model_status else None
-        self._steps: list[SearchStep] = []  # without their cells until the end
+        self._steps: list[SearchStep] = []  # without their stats until the end
         self._trials: list[Trial] = []
         self._turn_s = 0.0  # how long a turn took in the last window
         self.nudges = 0
@@ -138,7 +138,7 @@ class CapacitySearch:
                 found = answer(SearchEnd.BUDGET if by_budget else SearchEnd.STOPPED, self._trials)
                 reason = None if stop is None else stop.sentence
         full = [
-            replace(step, cells=cells(self._run.tally, slot_of(step.start_s), slot_of(step.end_s)))
+            replace(step, stats=stats_between(self._run.tally, slot_of(step.start_s), slot_of(step.end_s)))
             for step in self._steps
         ]
         return CapacityRun(
@@ -259,7 +259,7 @@ class CapacitySearch:
         end = state.end or min(known, state.first + max(1, round(settings.longest_s / SLOT_S)))
         objectives = run.settings.objectives
         metrics = {objective.metric for objective in objectives} | {"schedule_lag", "e2e", "duration"}
-        found = cells(run.tally, state.first, end, metrics)
+        found = stats_between(run.tally, state.first, end, metrics)
         age_s = self._now_s - end * SLOT_S
         said = judge_window(
             objectives,
@@ -278,7 +278,7 @@ class CapacitySearch:
             start_s=state.first * SLOT_S,
             end_s=end * SLOT_S,
             verdict=said,
-            cells=found,
+            stats=found,
             completed=run.slots.completed(state.first, end),
             unfinished=max(0, whole.started - whole.outcomes.total()) if age_s >= self._patience_s else 0,
             health=replace(
@@ -296,7 +296,7 @@ class CapacitySearch:
         causes = part_causes(
             step.health,
             settings.objectives,
-            arrived=step.cells[None].started,
+            arrived=step.stats[None].started,
             due=self._settings.arrivals_due(step.level, step.length_s),
             by_chance=settings.arrivals is Process.POISSON,
             kinds=self._run.kinds,
@@ -315,14 +315,14 @@ class CapacitySearch:
             Trial(
                 level=step.level,
                 verdict=step.verdict,
-                margin=margin(objectives, step.cell_of),
+                margin=margin(objectives, step.stats_of),
                 completed_per_s=step.completed_per_s,
                 at_length=step.length_s >= self._settings.longest_s - SLOT_S,
             )
         )
         turns = Histogram()
         for metric in ("e2e", "duration"):
-            if metric in step.cells[None].ok:
-                turns.merge(step.cells[None].ok[metric])
+            if metric in step.stats[None].ok:
+                turns.merge(step.stats[None].ok[metric])
         self._turn_s = turns.percentile(50) or 0.0
         self._measured(len(self._steps), step, invalid_in_a_row(self._trials))

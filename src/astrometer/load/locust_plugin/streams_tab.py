@@ -11,9 +11,9 @@ from functools import partial
 from typing import Any
 
 from astrometer.load.live.live_state import LiveState, breathe
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S
-from astrometer.measure.tally import Stats
 from astrometer.units import format_duration
 
 KEY = "streams"
@@ -85,14 +85,14 @@ def rows(state: LiveState, columns: dict[str, str]) -> list[Row]:
     def measured(metric: str, write: Callable[[Histogram], str]) -> dict[str, str]:
         return {title: write(_merged(state, title, metric)) for title in columns}
 
-    running = {title: f"{cell.started - cell.outcomes.total():,}" for title, cell in counts.items()}
+    running = {title: f"{stats.started - stats.outcomes.total():,}" for title, stats in counts.items()}
     table = [
-        line("begun", {title: f"{cell.started:,}" for title, cell in counts.items()}),
+        line("begun", {title: f"{stats.started:,}" for title, stats in counts.items()}),
         line("in flight", running),
     ]
-    seen = {name for cell in counts.values() for name, count in cell.outcomes.items() if count}
+    seen = {name for stats in counts.values() for name, count in stats.outcomes.items() if count}
     for outcome in ["ok", *sorted(seen - {"ok", "dropped"}), "dropped"]:
-        ended = {title: f"{cell.outcomes[outcome]:,}" for title, cell in counts.items()}
+        ended = {title: f"{stats.outcomes[outcome]:,}" for title, stats in counts.items()}
         table.append(line(outcome, ended))
     for what, metric, percents in LINES:
         if metric != OPEN_ONLY or state.arrivals_per_s is not None:
@@ -106,13 +106,13 @@ def rows(state: LiveState, columns: dict[str, str]) -> list[Row]:
 
 def _counts(state: LiveState, columns: dict[str, str]) -> dict[str, Stats]:
     """By column; a scenario that appeared later than the page is in "all" alone."""
-    cells: dict[str, Stats] = {title: Stats() for title in columns}
+    by_title: dict[str, Stats] = {title: Stats() for title in columns}
     for scenario in state.scenarios():
-        cell = state.counts(scenario)
+        stats = state.counts(scenario)
         for title in (scenario, ALL):
-            if title in cells:
-                cells[title].merge(cell)
-    return cells
+            if title in by_title:
+                by_title[title].merge(stats)
+    return by_title
 
 
 def _merged(state: LiveState, title: str, metric: str) -> Histogram:

@@ -174,8 +174,8 @@ def worst(
     maxima = [value for process in known if (value := process.lag.max) is not None]
     cpus = [process.cpu_max for process in known if process.cpu_max is not None]
     schedule = Histogram()
-    for cell in tally.cells.values():
-        schedule.merge(cell.schedule_lag())
+    for stats in tally.counted.values():
+        schedule.merge(stats.schedule_lag())
     return GeneratorHealth(
         processes=len(known),
         loop_lag_p99_s=max(p99s, default=None),

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.load.run.run_clock import RunClock
 from astrometer.measure.results.other_requests import OtherRequests

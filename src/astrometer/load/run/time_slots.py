@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.load.run.recorder import OURS
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth
-from astrometer.measure.tally import Stats, Tally
+from astrometer.measure.tally import Tally
 
 SLOT_S = 0.5
 LONGEST_S = 12 * 3600.0
@@ -120,13 +121,15 @@ class Slots:
         )
 
 
-def cells(tally: Tally, first: int, end: int, only: Collection[str] | None = None) -> dict[str | None, Stats]:
+def stats_between(
+    tally: Tally, first: int, end: int, only: Collection[str] | None = None
+) -> dict[str | None, Stats]:
     """The turns that were intended in the window: all, and of the scenarios that are judged on their own."""
     found: dict[str | None, Stats] = {None: Stats()}
     for slot in range(first, end):
         if slot in tally.stages:
             found[None].merge(tally.stages[slot], only)
-    for key, cell in tally.stage_scenarios.items():
+    for key, stats in tally.stage_scenarios.items():
         if first <= key.stage < end:
-            found.setdefault(key.scenario, Stats()).merge(cell, only)
+            found.setdefault(key.scenario, Stats()).merge(stats, only)
     return found

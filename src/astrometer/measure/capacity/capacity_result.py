@@ -11,12 +11,12 @@ from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerd
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Evidence, evidence, results
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.cause_sentences import cause_json, sentence
 from astrometer.measure.slo.objectives import ObjectiveResult, distrust
 from astrometer.measure.slo.run_verdict import Conclusion
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, CauseKind
-from astrometer.measure.tally import Stats
 
 # Of the odds of a bad exchange that an objective allows: a cliff leads from below the one to above the other.
 _AT_EASE, _BROKEN = 0.5, 4.0
@@ -27,7 +27,7 @@ ANSWERED = frozenset({SearchEnd.CONVERGED, SearchEnd.MAXIMUM, SearchEnd.SATURATE
 
 _DECIDED = frozenset({StepVerdict.PASS, StepVerdict.FAIL})
 
-CellWriter = Callable[[Stats, Stats, float], dict[str, Any]]
+StatsWriter = Callable[[Stats, Stats, float], dict[str, Any]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,12 +103,12 @@ def conclude_search(run: CapacityRun, untrusted: Sequence[Cause]) -> Conclusion:
 
 def pooled(steps: Iterable[SearchStep], level: int | None) -> dict[str | None, Stats]:
     """All windows at a level together, those that cannot be trusted left out."""
-    cells: dict[str | None, Stats] = defaultdict(Stats)
+    by_scenario: dict[str | None, Stats] = defaultdict(Stats)
     for step in steps:
         if step.level == level and step.verdict is not StepVerdict.INVALID:
-            for name, cell in step.cells.items():
-                cells[name].merge(cell)
-    return cells
+            for name, stats in step.stats.items():
+                by_scenario[name].merge(stats)
+    return by_scenario
 
 
 def believed(run: CapacityRun) -> CapacityEstimate:
@@ -126,8 +126,8 @@ def binding(run: CapacityRun) -> Objective | None:
     """The objective that breaks at the lowest failing load: the one furthest beyond what it allows."""
     if run.answer.failing is None:
         return None
-    cells = pooled([step for step in run.steps if step.verdict is StepVerdict.FAIL], run.answer.failing)
-    found = [evidence(item, _picker(cells)(item)) for item in run.objectives]
+    by_scenario = pooled([step for step in run.steps if step.verdict is StepVerdict.FAIL], run.answer.failing)
+    found = [evidence(item, _picker(by_scenario)(item)) for item in run.objectives]
     broken = [item for item in found if item.n and not item.is_met(item.bad, item.n)]
     worst = max(broken or found, key=lambda item: item.use, default=None)
     return None if worst is None else worst.objective
@@ -189,8 +189,8 @@ def peak(run: CapacityRun) -> Peak | None:
     return Peak(completed_per_s=most, level=level, plateau_from=plateau)
 
 
-def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
-    """`capacity` of `results.json`. `write` writes a cell as everywhere else in the file."""
+def describe(run: CapacityRun, write: StatsWriter) -> dict[str, Any]:
+    """`capacity` of `results.json`. `write` writes a stats as everywhere else in the file."""
     answer, settings = run.answer, run.settings
 
     def load(level: int | None) -> float | int | None:
@@ -248,7 +248,7 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
                     "cpu_max": step.health.cpu_max,
                     "schedule_lag_p99_s": step.health.schedule_lag_p99_s,
                 },
-                **write(step.cells.get(None, NOTHING), Stats(), step.length_s),
+                **write(step.stats.get(None, NOTHING), Stats(), step.length_s),
             }
             for step in run.steps
         ],
@@ -256,7 +256,7 @@ def describe(run: CapacityRun, write: CellWriter) -> dict[str, Any]:
 
 
 def _results(run: CapacityRun, step: SearchStep) -> list[tuple[ObjectiveResult, Evidence]]:
-    return results(run.objectives, step.cell_of, step.verdict)
+    return results(run.objectives, step.stats_of, step.verdict)
 
 
 def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:
@@ -271,8 +271,8 @@ def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:
     }
 
 
-def _picker(cells: Mapping[str | None, Stats]) -> Callable[[Objective], Stats]:
-    return lambda objective: cells.get(objective.scenario, NOTHING)
+def _picker(by_scenario: Mapping[str | None, Stats]) -> Callable[[Objective], Stats]:
+    return lambda objective: by_scenario.get(objective.scenario, NOTHING)
 
 
 def _odds(item: Evidence) -> float:

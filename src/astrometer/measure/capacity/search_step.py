@@ -4,22 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, GeneratorHealth
-from astrometer.measure.tally import Stats
 
 NOTHING = Stats()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchStep:
-    """One window of a search. `cells`: its turns, all of them (None) and of scenarios judged on their own."""
+    """One window of a search. `stats`: its turns, all of them (None) and of scenarios judged on their own."""
 
     level: int
     start_s: float
     end_s: float
     verdict: StepVerdict
-    cells: Mapping[str | None, Stats]
+    stats: Mapping[str | None, Stats]
     completed: int  # good answers that came back in the window
     causes: Sequence[Cause] = ()  # why it is INVALID
     unfinished: int = 0  # turns that still ran when it was judged, and counted as bad
@@ -33,5 +33,5 @@ class SearchStep:
     def completed_per_s(self) -> float:
         return self.completed / self.length_s
 
-    def cell_of(self, objective: Objective) -> Stats:
-        return self.cells.get(objective.scenario, NOTHING)
+    def stats_of(self, objective: Objective) -> Stats:
+        return self.stats.get(objective.scenario, NOTHING)

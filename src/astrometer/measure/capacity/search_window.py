@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.slo.objectives import ObjectiveResult, ObjectiveVerdict, evaluate, share_of
 from astrometer.measure.slo.slo_parser import Objective, Unit
-from astrometer.measure.tally import Stats
 
 
 class Next(StrEnum):
@@ -68,15 +68,15 @@ class Evidence:
         return self.n >= self.needed and self.is_met(self.bad + self.in_flight, self.n + self.in_flight)
 
 
-def evidence(objective: Objective, cell: Stats) -> Evidence:
+def evidence(objective: Objective, stats: Stats) -> Evidence:
     """Count for and against. Only objectives that load can break: see `is_searchable`."""
-    in_flight = max(0, cell.started - cell.outcomes.total())
+    in_flight = max(0, stats.started - stats.outcomes.total())
     if objective.unit is Unit.SHARE:
-        counted, n = share_of(objective.metric, cell)
+        counted, n = share_of(objective.metric, stats)
         below = objective.operator.startswith("<")
         bad, allowed = (counted, objective.limit) if below else (n - counted, 1 - objective.limit)
     else:
-        attempts = cell.attempts(objective.metric)
+        attempts = stats.attempts(objective.metric)
         n, bad = attempts.n, attempts.n - attempts.count_at_most(objective.limit)
         allowed = 0.0 if objective.percent is None else 1 - objective.percent / 100
     return Evidence(objective=objective, bad=bad, n=n, allowed=allowed, in_flight=in_flight)
@@ -89,14 +89,14 @@ def is_searchable(objective: Objective) -> bool:
 
 def judge_window(
     objectives: Sequence[Objective],
-    cell_of: Callable[[Objective], Stats],
+    stats_of: Callable[[Objective], Stats],
     *,
     thorough: bool,
     may_wait: bool,
     may_extend: bool,
 ) -> StepVerdict | Next:
     """`may_wait` False: turns that still run count as bad. `may_extend` False: the window is long enough."""
-    found = [evidence(objective, cell_of(objective)) for objective in objectives]
+    found = [evidence(objective, stats_of(objective)) for objective in objectives]
     if any(item.surely_fails for item in found):
         return StepVerdict.FAIL
     open_ = [item for item in found if not item.surely_passes]
@@ -114,16 +114,16 @@ def judge_window(
     )
 
 
-def margin(objectives: Sequence[Objective], cell_of: Callable[[Objective], Stats]) -> float | None:
+def margin(objectives: Sequence[Objective], stats_of: Callable[[Objective], Stats]) -> float | None:
     """The worst objective's value over its limit (of a lower limit: what it lacks over what it may lack)."""
     known = []
     for objective in objectives:
-        item = evidence(objective, cell_of(objective))
+        item = evidence(objective, stats_of(objective))
         if objective.unit is Unit.SHARE:
             if item.n:
                 known.append(item.bad / item.n / item.allowed if item.allowed else math.inf * bool(item.bad))
         else:
-            attempts = cell_of(objective).attempts(objective.metric)
+            attempts = stats_of(objective).attempts(objective.metric)
             percent = objective.percent if objective.percent is not None else 100
             value = attempts.percentile(percent)
             if value is not None:
@@ -133,7 +133,7 @@ def margin(objectives: Sequence[Objective], cell_of: Callable[[Objective], Stats
 
 
 def results(
-    objectives: Sequence[Objective], cell_of: Callable[[Objective], Stats], verdict: StepVerdict
+    objectives: Sequence[Objective], stats_of: Callable[[Objective], Stats], verdict: StepVerdict
 ) -> list[tuple[ObjectiveResult, Evidence]]:
     """Each objective as it came out, for the report, and never against `verdict`.
 
@@ -141,7 +141,7 @@ def results(
     objective that was nearest to its limit is the one that failed. A window that is not trusted passes or
     fails nothing.
     """
-    found = [(evaluate(item, cell_of(item)), evidence(item, cell_of(item))) for item in objectives]
+    found = [(evaluate(item, stats_of(item)), evidence(item, stats_of(item))) for item in objectives]
     if verdict is StepVerdict.THIN:
         return found
     verdicts = [

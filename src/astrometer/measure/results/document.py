@@ -14,14 +14,15 @@ from typing import Any
 
 from astrometer.measure.capacity.capacity_result import conclude_search, describe
 from astrometer.measure.delivery import Observed
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.results.other_requests import other_requests_json
+from astrometer.measure.results.result_parts import delivery_json, objective_json, stats_json, uploads_json
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.results.stats import delivery_json, objective_json, stats_json, uploads_json
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
 from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
 from astrometer.measure.slo.validity import Cause, GeneratorHealth, run_causes, stage_causes
-from astrometer.measure.tally import Stats, Tally
+from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
 from astrometer.output_files import write_whole
 from astrometer.outside_text import read_json
@@ -69,7 +70,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         end = conclude_search(info.capacity, causes)
     else:
         end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop, waived=info.waived)
-    keys = sorted({*tally.cells, *tally.excluded})
+    keys = sorted({*tally.counted, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
     nothing = Stats()
     return {
@@ -102,7 +103,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             {
                 "scenario": key.scenario,
                 "operation": key.operation,
-                **stats_json(tally.cells.get(key, nothing), tally.excluded.get(key, nothing), window_s),
+                **stats_json(tally.counted.get(key, nothing), tally.excluded.get(key, nothing), window_s),
             }
             for key in keys
         ],
@@ -116,8 +117,8 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "timeline": {
             "step_s": tally.timeline.step_s,
             "steps": [
-                {"t_s": step, **stats_json(cell, nothing, tally.timeline.step_s)}
-                for step, cell in tally.timeline.items()
+                {"t_s": step, **stats_json(stats, nothing, tally.timeline.step_s)}
+                for step, stats in tally.timeline.items()
             ],
         },
     }

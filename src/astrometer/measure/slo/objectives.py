@@ -8,11 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.slo_parser import (
     Objective,
     Unit,
 )
-from astrometer.measure.tally import Stats, Tally
+from astrometer.measure.tally import Tally
 
 
 class ObjectiveVerdict(StrEnum):
@@ -34,18 +35,18 @@ class ObjectiveResult:
     n: int
 
 
-def evaluate(objective: Objective, cell: Stats, window_s: float | None = None) -> ObjectiveResult:
+def evaluate(objective: Objective, stats: Stats, window_s: float | None = None) -> ObjectiveResult:
     """Judge one objective on merged measurements. `window_s`: what a rate divides by.
 
     Latency is judged on all attempts, in which a failure is infinitely slow.
     """
     if objective.unit is Unit.SHARE:
-        counted, n = share_of(objective.metric, cell)
+        counted, n = share_of(objective.metric, stats)
         return _result(objective, counted / n if n else None, n)
     if objective.unit is Unit.PER_SECOND:
-        n = cell.outcomes["ok"]
-        return _result(objective, n / window_s if window_s and cell.started else None, n)
-    histogram = cell.attempts(objective.metric)
+        n = stats.outcomes["ok"]
+        return _result(objective, n / window_s if window_s and stats.started else None, n)
+    histogram = stats.attempts(objective.metric)
     value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
     return _result(objective, value, histogram.n)
 
@@ -56,8 +57,8 @@ def evaluate_objectives(
     """All of them on a whole tally, each on its scenario. Cheap enough to be asked while a test runs."""
     results = []
     for objective in objectives:
-        cell = tally.total(objective.scenario, only=(objective.metric,))
-        results.append(evaluate(objective, cell, window_s))
+        stats = tally.total(objective.scenario, only=(objective.metric,))
+        results.append(evaluate(objective, stats, window_s))
     return results
 
 
@@ -88,14 +89,14 @@ def scenario_goals(objectives: Sequence[Objective]) -> Mapping[str, Mapping[str,
     return {name: goals(objectives, name) for name in names}
 
 
-def share_of(metric: str, cell: Stats) -> tuple[int, int]:
+def share_of(metric: str, stats: Stats) -> tuple[int, int]:
     """What a share counts, and of how many."""
-    ended = cell.outcomes.total()
+    ended = stats.outcomes.total()
     if metric == "stalls":
-        return cell.stalls.turns, cell.stalls.streams
+        return stats.stalls.turns, stats.stalls.streams
     if metric == "goodput":
-        return cell.good, ended
-    return ended - cell.outcomes["ok"] if metric == "errors" else cell.outcomes[metric], ended
+        return stats.good, ended
+    return ended - stats.outcomes["ok"] if metric == "errors" else stats.outcomes[metric], ended
 
 
 def _result(objective: Objective, value: float | None, n: int) -> ObjectiveResult:

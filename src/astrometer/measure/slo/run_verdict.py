@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from astrometer.api.outcome import Outcome
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.objectives import (
     ObjectiveResult,
     ObjectiveVerdict,
@@ -15,7 +16,7 @@ from astrometer.measure.slo.objectives import (
 )
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, CauseKind, no_data
-from astrometer.measure.tally import StageKey, Stats, Tally
+from astrometer.measure.tally import StageKey, Tally
 
 
 class StopReason(StrEnum):
@@ -116,6 +117,6 @@ def judge_stage(
     judged = []
     for objective in objectives:
         own = objective.scenario
-        cell = whole if own is None else tally.stage_scenarios.get(StageKey(number, own), nothing)
-        judged.append(evaluate(objective, cell, length_s))
+        stats = whole if own is None else tally.stage_scenarios.get(StageKey(number, own), nothing)
+        judged.append(evaluate(objective, stats, length_s))
     return judged if trusted else distrust(judged)

@@ -11,10 +11,11 @@ from enum import StrEnum
 from typing import Any
 
 from astrometer.api.metric_table import LAG_SENSITIVE
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.measure.slo.stages import LoadStage
-from astrometer.measure.tally import Stats, Tally
+from astrometer.measure.tally import Tally
 
 MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that was asked for
 OBJECTIVE_SHARE = 0.1
@@ -163,7 +164,7 @@ def run_causes(
     causes = generator_causes(health)
     if health.lost_workers:
         causes.append(lost_workers(health.lost_workers, health.lost_from_s))
-    if not tally.cells:
+    if not tally.counted:
         causes.append(Cause(kind=CauseKind.NOTHING_MEASURED))
     if tally.in_flight:
         causes.append(Cause(kind=CauseKind.UNACCOUNTED, value=tally.in_flight))
@@ -211,7 +212,7 @@ def stage_causes(
 def no_data(item: ObjectiveResult, tally: Tally) -> Cause:
     """Of an objective that could not be judged."""
     objective = item.objective
-    ran = {key.scenario for key in (*tally.cells, *tally.excluded)}
+    ran = {key.scenario for key in (*tally.counted, *tally.excluded)}
     if objective.scenario is not None and objective.scenario not in ran:
         return Cause(
             kind=CauseKind.NO_SUCH_SCENARIO,

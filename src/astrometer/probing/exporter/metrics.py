@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from astrometer import __version__
-from astrometer.api.chat_exchange import ChatTurn
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import KNOWN_TYPES
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets

@@ -17,7 +17,8 @@ import httpx
 
 from astrometer import __version__
 from astrometer.api.call_exchange import MAX_BODY_BYTES, CallExchange, CallResult
-from astrometer.api.chat_exchange import ChatExchange, ChatTurn
+from astrometer.api.chat_exchange import ChatExchange
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, Endpoint
 from astrometer.api.events import ChatEvent
 from astrometer.api.keep_alive import may_repeat, outcome_of_closing

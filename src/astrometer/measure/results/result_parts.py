@@ -1,4 +1,4 @@
-"""What was measured -> parts of `results.json`: cells, summaries, uploads, IM delivery, objectives. Pure."""
+"""What was measured -> parts of `results.json`: stats, summaries, uploads, IM delivery, objectives. Pure."""
 
 import math
 from collections import Counter
@@ -8,48 +8,51 @@ from typing import Any
 
 from astrometer.api.metric_table import METRICS
 from astrometer.measure.delivery import Delivery, Observed
+from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.objectives import ObjectiveResult
-from astrometer.measure.tally import Stats, Tally
+from astrometer.measure.tally import Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 
 
-def stats_json(cell: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
+def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
     """`turns` accounts for everything; all else is of the window alone."""
-    ended = cell.outcomes.total()
+    ended = stats.outcomes.total()
     return {
         "turns": {
-            "started": cell.started + excluded.started,
-            "outcomes": dict(sorted((cell.outcomes + excluded.outcomes).items())),
+            "started": stats.started + excluded.started,
+            "outcomes": dict(sorted((stats.outcomes + excluded.outcomes).items())),
             "excluded": excluded.started,
-            "uncounted": 0 if cell.uncounted is None else cell.uncounted.outcomes.total(),
+            "uncounted": 0 if stats.uncounted is None else stats.uncounted.outcomes.total(),
             "excluded_outcomes": dict(sorted(excluded.outcomes.items())),
-            "resent": cell.resent + excluded.resent,
+            "resent": stats.resent + excluded.resent,
         },
-        "throughput_per_s": cell.outcomes["ok"] / duration_s if duration_s else None,
+        "throughput_per_s": stats.outcomes["ok"] / duration_s if duration_s else None,
         "goodput": {
-            "good": cell.good,
-            "per_s": cell.good / duration_s if duration_s else None,
-            "share": cell.good / ended if ended else None,
+            "good": stats.good,
+            "per_s": stats.good / duration_s if duration_s else None,
+            "share": stats.good / ended if ended else None,
         },
-        "stalls": {**asdict(cell.stalls), "share": cell.stalls.share},
-        "tokens": dict(cell.tokens),
-        "bytes": dict(cell.bytes),
-        "metrics": {name: summary_json(cell.ok[name]) for name in METRICS if name in cell.ok},
+        "stalls": {**asdict(stats.stalls), "share": stats.stalls.share},
+        "tokens": dict(stats.tokens),
+        "bytes": dict(stats.bytes),
+        "metrics": {name: summary_json(stats.ok[name]) for name in METRICS if name in stats.ok},
         "metrics_all_attempts": {
-            name: summary_json(cell.attempts(name)) for name in METRICS if cell.missed[name]
+            name: summary_json(stats.attempts(name)) for name in METRICS if stats.missed[name]
         },
-        "metrics_failed": {name: summary_json(cell.failed[name]) for name in METRICS if name in cell.failed},
+        "metrics_failed": {
+            name: summary_json(stats.failed[name]) for name in METRICS if name in stats.failed
+        },
     }
 
 
-def window_outcomes(cell: Mapping[str, Any]) -> dict[str, int]:
+def window_outcomes(stats: Mapping[str, Any]) -> dict[str, int]:
     """How what began in the window ended, as objectives count it: without the ramp and the warm-up.
 
     A file from before `excluded_outcomes` has only all of them.
     """
-    excluded = cell["turns"].get("excluded_outcomes", {})
-    counted = {name: n - excluded.get(name, 0) for name, n in cell["turns"]["outcomes"].items()}
+    excluded = stats["turns"].get("excluded_outcomes", {})
+    counted = {name: n - excluded.get(name, 0) for name, n in stats["turns"]["outcomes"].items()}
     return {name: n for name, n in counted.items() if n}
 
 
@@ -58,20 +61,20 @@ def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:
     if not tally.sizes:
         return None
     downloads: Counter[str] = Counter()
-    for cells in (tally.cells, tally.excluded):
-        for key, cell in cells.items():
+    for book in (tally.counted, tally.excluded):
+        for key, stats in book.items():
             if key.operation == DOWNLOAD:
-                downloads.update(cell.outcomes)
+                downloads.update(stats.outcomes)
     return {
         **compared(downloads),
         "sizes": [
             {
                 "name": NAMES[number],
                 "up_to_bytes": up_to_bytes(number),
-                "throughput_bytes_per_s": throughput(cell.ok["upload_pace"]),
-                **stats_json(cell, Stats(), window_s),
+                "throughput_bytes_per_s": throughput(stats.ok["upload_pace"]),
+                **stats_json(stats, Stats(), window_s),
             }
-            for number, cell in sorted(tally.sizes.items())
+            for number, stats in sorted(tally.sizes.items())
         ],
     }
 

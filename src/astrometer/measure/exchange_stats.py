@@ -1,0 +1,162 @@
+"""Exchanges of one kind -> their counts and histograms, mergeable without loss."""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.outcome import Outcome
+from astrometer.api.usage_evidence import broken_off
+from astrometer.measure.histogram import Histogram, buckets_of
+from astrometer.measure.stalls import Stalls
+
+
+class Finished(Protocol):
+    """What a tally wants of a `ChatTurn` or a `CallResult`."""
+
+    @property
+    def outcome(self) -> Outcome: ...
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The metrics that such an exchange has when it goes well."""
+        ...
+
+    def metrics(self) -> Mapping[str, tuple[float, ...]]: ...
+
+
+@dataclass(slots=True)
+class Stats:
+    """Counts and histograms of one operation, or of one step of the timeline."""
+
+    started: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
+    good: int = 0  # ok, and within every goal
+    missed: Counter[str] = field(default_factory=Counter)  # failures, by each metric they owed
+    ok: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    failed: dict[str, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
+    tokens: Counter[str] = field(default_factory=Counter)
+    bytes: Counter[str] = field(default_factory=Counter)
+    stalls: Stalls = field(default_factory=Stalls)
+    resent: int = 0  # requests that went out again, since the server had closed the kept connection
+    # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
+    uncounted: "Stats | None" = None
+
+    def finish(
+        self,
+        turn: Finished,
+        *,
+        good: bool,
+        buckets: Mapping[str, Sequence[int]] | None = None,
+        only: tuple[str, ...] | None = None,
+        stalls: Stalls | None = None,
+    ) -> None:
+        """Count one ended exchange; `only` limits which metrics are kept.
+
+        `buckets`: those of its metrics, when somebody looked them up already.
+        """
+        if buckets is None:
+            buckets = buckets_by_metric(turn.metrics())
+        self.outcomes[turn.outcome.value] += 1
+        self.good += good
+        self.resent += getattr(turn, "resent", 0)
+        if stalls is not None:
+            self.stalls.add(stalls)
+        if not turn.outcome.is_ok:
+            self.missed.update(turn.expected)
+        histograms = self.ok if turn.outcome.is_ok else self.failed
+        for name in buckets if only is None else only:
+            if name in buckets:
+                histograms[name].add_buckets(buckets[name])
+        if turn.outcome.is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
+            self.uncounted = self.uncounted or Stats()
+            self.uncounted.finish(broken_off(turn), good=good, buckets=buckets, only=only)
+
+    def fail_uncounted(self) -> None:
+        """The model does report usage: what counted none was broken off, and did not go well."""
+        broken, self.uncounted = self.uncounted, None
+        if broken is None:
+            return
+        self.outcomes -= Counter({"ok": broken.outcomes.total()})
+        self.good -= broken.good
+        broken.good = 0
+        for name, histogram in broken.failed.items():
+            self.ok[name].subtract(histogram)
+            if not self.ok[name].n:
+                del self.ok[name]
+        self.merge(broken)
+
+    def merge(self, other: "Stats", only: Collection[str] | None = None) -> None:
+        """Add what `other` counted; `only` limits which metrics are added."""
+        self.started += other.started
+        self.good += other.good
+        self.resent += other.resent
+        self.outcomes.update(other.outcomes)
+        self.missed.update(other.missed)
+        self.tokens.update(other.tokens)
+        self.bytes.update(other.bytes)
+        self.stalls.add(other.stalls)
+        if other.uncounted is not None:
+            self.uncounted = self.uncounted or Stats()
+            self.uncounted.merge(other.uncounted, only)
+        for mine, theirs in ((self.ok, other.ok), (self.failed, other.failed)):
+            for name, histogram in theirs.items():
+                if only is None or name in only:
+                    mine[name].merge(histogram)
+
+    def attempts(self, metric: str) -> Histogram:
+        """The ok samples of `metric`, and each failed exchange that owed one as infinitely slow.
+
+        So failing cannot improve a percentile.
+        """
+        histogram = Histogram()
+        if metric in self.ok:
+            histogram.merge(self.ok[metric])
+        if self.missed[metric]:
+            histogram.record(math.inf, self.missed[metric])
+        return histogram
+
+    def schedule_lag(self) -> Histogram:
+        """How late each arrival began, well or badly as it ended; one that was dropped never did."""
+        lag = Histogram()
+        for histograms in (self.ok, self.failed):
+            if "schedule_lag" in histograms:
+                lag.merge(histograms["schedule_lag"])
+        return lag
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "started": self.started,
+            "good": self.good,
+            "resent": self.resent,
+            "outcomes": dict(self.outcomes),
+            "missed": dict(self.missed),
+            "ok": {name: histogram.to_wire() for name, histogram in self.ok.items()},
+            "failed": {name: histogram.to_wire() for name, histogram in self.failed.items()},
+            "tokens": dict(self.tokens),
+            "bytes": dict(self.bytes),
+            "stalls": self.stalls.to_wire(),
+            "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "Stats":
+        made = cls(
+            started=wire["started"],
+            good=wire["good"],
+            resent=wire["resent"],
+            outcomes=Counter(wire["outcomes"]),
+            missed=Counter(wire["missed"]),
+            tokens=Counter(wire["tokens"]),
+            bytes=Counter(wire["bytes"]),
+            stalls=Stalls.from_wire(wire["stalls"]),
+            uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
+        )
+        for mine, theirs in ((made.ok, wire["ok"]), (made.failed, wire["failed"])):
+            mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
+        return made
+
+
+def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
+    return {name: buckets_of(values) for name, values in metrics.items()}
