@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 from starlette.applications import Starlette
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from astrometer.cli import main
@@ -64,6 +64,23 @@ def test_what_is_no_astrbot_is_not_loaded(tmp_path):
         code, said = load(url, "abk_any", tmp_path)
     assert code == 4
     assert "answers, but not like an AstrBot (HTTP 404, text/plain)" in said
+
+
+def test_the_address_of_the_api_in_place_of_the_servers_is_not_loaded(server, tmp_path):
+    url, keys = server
+    code, said = load(f"{url}/api/v1", keys["all"].secret, tmp_path)
+    assert code == 4
+    assert "not like an AstrBot (HTTP " in said
+    assert f": try {url}" in said
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("status", [404, 405])
+def test_a_server_that_has_no_such_path_is_no_astrbot_also_when_it_says_so_as_json(status):
+    app = Starlette(routes=[Route("/{rest:path}", lambda _: JSONResponse({"status": "error"}, status))])
+    with serve(app) as url, pytest.raises(NotAstrBot) as error:
+        check_credentials(target(url, "abk_any"))
+    assert ": try" not in str(error.value)
 
 
 @pytest.mark.parametrize(("status", "passes"), [(503, True), (429, True), (302, False)])

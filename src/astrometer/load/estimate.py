@@ -170,7 +170,7 @@ def _load(plan: LoadPlan) -> str:
     span = f"for {format_duration(plan.duration_s)}" if plan.duration_s else "until it is stopped"
     if settings.rate_unit:
         return f"{plan.users * settings.rate_unit:g} arrivals per second {span}"
-    return f"{plan.users} users {span}"
+    return f"{plan.users} {'user' if plan.users == 1 else 'users'} {span}"
 
 
 Earlier = tuple[Path, Mapping[str, Any]]

@@ -4,6 +4,7 @@ One free question each, bounded in bytes and in time as every call of the probes
 """
 
 import asyncio
+from urllib.parse import urlsplit
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.endpoints import SCOPES, SESSIONS, START_TIME, Endpoint
@@ -15,6 +16,7 @@ from astrometer.probing.transport.probe_client import HeaderStyle, Transport
 TIMEOUT_S = 5.0
 MAX_BYTES = 256 * 1024
 SIMULATOR_STATS = Endpoint(name="sim_stats", method="GET", path="/sim/stats", scope=None)
+_NO_SUCH_PATH = (404, 405)  # every AstrBot has the list of sessions; it says 404 as JSON, too
 _BUSY = (Outcome.SERVER_ERROR, Outcome.RATE_LIMITED)
 
 
@@ -46,10 +48,13 @@ def check_credentials(target: Target, timeout_s: float = TIMEOUT_S) -> None:
             continue
         if answer.outcome is Outcome.UNAUTHORIZED:
             raise KeyRefused(f"{target.url} refuses the key (HTTP 401): it is bad, revoked or expired")
-        if not _is_envelope(answer):
+        if not _is_envelope(answer) or answer.status in _NO_SUCH_PATH:
             about = answer.detail if 300 <= answer.status < 400 else f"HTTP {answer.status}"
             kind = answer.content_type or "no content type"
-            raise NotAstrBot(f"{target.url} answers, but not like an AstrBot ({shown(f'{about}, {kind}')})")
+            raise NotAstrBot(
+                f"{target.url} answers, but not like an AstrBot ({shown(f'{about}, {kind}')})"
+                f"{_without_path(target.url)}"
+            )
 
 
 def server_kind(target: Target, timeout_s: float = TIMEOUT_S) -> str:
@@ -76,6 +81,12 @@ def _ask(target: Target, endpoint: Endpoint, key: Key | None, timeout_s: float, 
             await transport.aclose()
 
     return asyncio.run(ask())
+
+
+def _without_path(url: str) -> str:
+    """What to try where somebody gave the address of the API, and not that of the server."""
+    parts = urlsplit(url)
+    return f": try {parts.scheme}://{parts.netloc}" if parts.path.strip("/") else ""
 
 
 def _envelope(answer: CallResult) -> dict[str, object]:
