@@ -165,6 +165,12 @@ def test_an_end_that_no_window_bounds_is_open():
     assert (capacity["interval"]["low"], capacity["interval"]["high"]) == (None, None)
 
 
+def test_the_charts_speak_of_a_shade_only_where_there_is_one(searched):
+    shade = "Shaded: the 95 % interval of the capacity."
+    assert shade in render_html(searched)
+    assert "Shaded" not in render_html(made(end=SearchEnd.STOPPED))
+
+
 def test_a_rate_is_one_of_arrivals_and_says_how_many_exchanges_each_made():
     steps = (window(8, StepVerdict.PASS, n=360), window(9, StepVerdict.FAIL, slow=0.9, n=400))
     said = told(made(steps=steps, between=("1/s", "500/s"), precision=0.5))

@@ -49,14 +49,15 @@ def _edges(searched: Mapping[str, Any], plot: Plot) -> None:
     plot.markers(marks, "marker")
 
 
-def _interval(searched: Mapping[str, Any], plot: Plot, scale: Scale) -> None:
-    """The loads that may be the capacity, as a band behind everything else."""
+def _interval(searched: Mapping[str, Any], plot: Plot, scale: Scale) -> str:
+    """The loads that may be the capacity, as a band behind everything else -> what the caption says of it."""
     low, high = searched["interval"]["low"], searched["interval"]["high"]
     if low is None and high is None:
-        return
+        return ""
     left, right = (end if end is not None else edge for end, edge in ((low, scale.low), (high, scale.high)))
     tip = f"{searched['interval']['confidence'] * 100:.0f} % interval of the capacity"
     plot.rect(left, right, plot.y.low, plot.y.high, "likely", tip=tip)
+    return f" Shaded: the {tip}."
 
 
 def _limits(searched: Mapping[str, Any], metric: str) -> list[tuple[float, str]]:
@@ -89,14 +90,13 @@ def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping
         height_px=220,
         head_px=38,
     )
-    _interval(searched, plot, scale)
+    shaded = _interval(searched, plot, scale)
     plot.line(answers, "p95")
     plot.line(good, "p50")
     _edges(searched, plot)
     return Chart(
         title="Goodput against load",
-        caption="Goodput and all successful answers (dashed) per second. "
-        "Shaded: the 95 % interval of the capacity.",
+        caption=f"Goodput and all successful answers (dashed) per second.{shaded}",
         drawing=plot.render(_load_ticks(searched, scale), ticks),
     )
 
@@ -123,7 +123,7 @@ def _latency(
     scale = _load_scale(list(by_load))
     word = glossary.metric(metric)
     plot = Plot(title=f"{word.title} against load", x=scale, y=y, height_px=220, head_px=38)
-    _interval(searched, plot, scale)
+    shaded = _interval(searched, plot, scale)
     for percent, css in PERCENTS:
         plot.line(points[percent], css)
     for limit, text in limits:
@@ -131,7 +131,7 @@ def _latency(
     _edges(searched, plot)
     return Chart(
         title=f"{word.title} against load",
-        caption="p50 and p95 (dashed) of successful exchanges at each load, where there are enough samples. "
-        "Shaded: the 95 % interval of the capacity." + (" Red: the objective." if limits else ""),
+        caption="p50 and p95 (dashed) of successful exchanges at each load, where there are enough samples."
+        f"{shaded}{' Horizontal line: the objective.' if limits else ''}",
         drawing=plot.render(_load_ticks(searched, scale), log_ticks(y.low, y.high, tick_label)),
     )
