@@ -5,7 +5,6 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -14,7 +13,7 @@ import psutil
 from astrometer.api.endpoints import CHAT
 from astrometer.api.messages import chat_body
 from astrometer.targets.sandbox.box import Box
-from astrometer.targets.sandbox.database import StoredKey, store_key, stored_key
+from astrometer.targets.sandbox.database import opened
 
 BLOCKER = Path(__file__).parent / "astrometer_block"  # an AstrBot plugin; its command has its name
 LONG_AGO = "2020-01-01 00:00:00.000000"
@@ -60,7 +59,7 @@ def revoked_key(box: Box, name: str) -> Iterator[None]:
 @contextmanager
 def lost_scope(box: Box, name: str, scope: str) -> Iterator[None]:
     """The key keeps its other scopes."""
-    kept = [other for other in json.loads(_stored(box, name).scopes) if other != scope]
+    kept = [other for other in json.loads(_stored(box, name)["scopes"]) if other != scope]
     with _changed_key(box, name, scopes=json.dumps(kept)):
         yield
 
@@ -92,16 +91,31 @@ def blocked_loop(box: Box, seconds: int) -> Iterator[None]:
         asking.join(seconds + 60)
 
 
+# What decides whether a key is let in.
+OF_KEY = ("scopes", "expires_at", "revoked_at")
+
+
 @contextmanager
 def _changed_key(box: Box, name: str, **change: str) -> Iterator[None]:
-    key_id = box.key_ids[name]
     before = _stored(box, name)
-    store_key(box.data_dir, key_id, replace(before, **change))
+    _store(box, name, {**before, **change})
     try:
         yield
     finally:
-        store_key(box.data_dir, key_id, before)
+        _store(box, name, before)
 
 
-def _stored(box: Box, name: str) -> StoredKey:
-    return stored_key(box.data_dir, box.key_ids[name])
+def _stored(box: Box, name: str) -> dict[str, str | None]:
+    with opened(box.data_dir, "ro") as database:
+        row = database.execute(
+            f"SELECT {', '.join(OF_KEY)} FROM api_keys WHERE key_id = ?", (box.key_ids[name],)
+        ).fetchone()
+    return dict(zip(OF_KEY, row, strict=True))
+
+
+def _store(box: Box, name: str, key: dict[str, str | None]) -> None:
+    with opened(box.data_dir, "rw") as database, database:
+        database.execute(
+            f"UPDATE api_keys SET {', '.join(f'{column} = ?' for column in OF_KEY)} WHERE key_id = ?",
+            (*(key[column] for column in OF_KEY), box.key_ids[name]),
+        )

@@ -34,7 +34,7 @@ class StoredSession:
 
 def stored(data: Path) -> Stored:
     """Count what the server has stored so far."""
-    with _opened(data, "ro") as database:
+    with opened(data, "ro") as database:
 
         def count(what: str) -> int:
             number: int = database.execute(f"SELECT count(*) FROM {what}").fetchone()[0]  # noqa: S608  constants
@@ -50,42 +50,11 @@ def stored(data: Path) -> Stored:
 
 
 def stored_sessions(data: Path) -> list[StoredSession]:
-    with _opened(data, "ro") as database:
+    with opened(data, "ro") as database:
         rows = database.execute(
             "SELECT session_id, creator FROM platform_sessions ORDER BY inner_id"
         ).fetchall()
     return [StoredSession(session_id=session_id, creator=creator) for session_id, creator in rows]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredKey:
-    """What decides whether a key is let in. `scopes` is JSON text."""
-
-    scopes: str
-    expires_at: str | None
-    revoked_at: str | None
-
-
-def stored_key(data: Path, key_id: str) -> StoredKey:
-    """Raises DatabaseError."""
-    with _opened(data, "ro") as database:
-        row = database.execute(
-            "SELECT scopes, expires_at, revoked_at FROM api_keys WHERE key_id = ?", (key_id,)
-        ).fetchone()
-    if row is None:
-        raise DatabaseError("the key is not in the server's database")
-    return StoredKey(scopes=row[0], expires_at=row[1], revoked_at=row[2])
-
-
-def store_key(data: Path, key_id: str, key: StoredKey) -> None:
-    """Raises DatabaseError."""
-    with _opened(data, "rw") as database, database:
-        changed = database.execute(
-            "UPDATE api_keys SET scopes = ?, expires_at = ?, revoked_at = ? WHERE key_id = ?",
-            (key.scopes, key.expires_at, key.revoked_at, key_id),
-        ).rowcount
-    if changed != 1:
-        raise DatabaseError("the key is not in the server's database")
 
 
 def expire_key(data: Path, key_id: str) -> None:
@@ -93,7 +62,7 @@ def expire_key(data: Path, key_id: str) -> None:
 
     Raises DatabaseError.
     """
-    with _opened(data, "rw") as database, database:
+    with opened(data, "rw") as database, database:
         changed = database.execute(
             "UPDATE api_keys SET expires_at = '2020-01-01 00:00:00.000000' WHERE key_id = ?", (key_id,)
         ).rowcount
@@ -102,6 +71,6 @@ def expire_key(data: Path, key_id: str) -> None:
 
 
 @contextmanager
-def _opened(data: Path, mode: str) -> Iterator[sqlite3.Connection]:
+def opened(data: Path, mode: str) -> Iterator[sqlite3.Connection]:
     with closing(sqlite3.connect(f"file:{data / FILE}?mode={mode}", uri=True, timeout=10)) as database:
         yield database
