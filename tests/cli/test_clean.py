@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from astrometer.cli import main
 from astrometer.config.loader import target_from_options
 from astrometer.load.run import run_journal
-from astrometer.probing.server_info import ask_server_info
+from astrometer.probing.target_checks.server_info import ask_server_info
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig

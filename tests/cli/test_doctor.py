@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from astrometer.probing.doctor import clock_offset
+from astrometer.probing.target_checks.doctor import clock_offset
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator

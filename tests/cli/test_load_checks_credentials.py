@@ -8,7 +8,7 @@ from starlette.routing import Route
 
 from astrometer.cli import main
 from astrometer.config.settings import Key, Secret, Target
-from astrometer.probing.preflight import NotAstrBot, check_credentials
+from astrometer.probing.target_checks.preflight import NotAstrBot, check_credentials
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig

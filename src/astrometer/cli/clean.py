@@ -65,7 +65,7 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
     """Their names, from results files or from the journal. Raises click.UsageError."""
     from astrometer.load.run import run_journal
     from astrometer.measure.results import document
-    from astrometer.probing.old_sessions import RunNames
+    from astrometer.probing.target_checks.old_sessions import RunNames
 
     runs, prefixes = [], {prefix}
     for folder in folders:
@@ -93,9 +93,9 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
 
 
 async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s: float, *, yes: bool) -> int:
-    from astrometer.probing import old_sessions
     from astrometer.probing.context import Context
     from astrometer.probing.one_off import run_once_off
+    from astrometer.probing.target_checks import old_sessions
     from astrometer.probing.verdict import Verdict
 
     state: dict[str, Any] = {}

@@ -35,8 +35,8 @@ def must_be_able_to_ask(url: str, *, yes: bool) -> None:
 
 def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, ServerFacts]:
     """The plan with what only the server knows. Raises click.UsageError."""
-    from astrometer.probing import preflight
-    from astrometer.probing.server_info import ask_server_info
+    from astrometer.probing.target_checks import preflight
+    from astrometer.probing.target_checks.server_info import ask_server_info
 
     if "kind" not in plan.given:
         plan = plan.with_given(kind=preflight.server_kind(plan.target))

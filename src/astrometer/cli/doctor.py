@@ -16,9 +16,9 @@ from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import turns_sentence
-from astrometer.probing.doctor import CheckState, DoctorCheck, Examination
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.runner import Runner
+from astrometer.probing.target_checks.doctor import CheckState, DoctorCheck, Examination
 from astrometer.probing.verdict import ProbeRun
 
 QUESTIONS = 1  # to the model

@@ -149,7 +149,7 @@ def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoR
     from astrometer.cli import confirm
     from astrometer.load import inspect_locustfile, launch
     from astrometer.load.calibrate import calibration_limit
-    from astrometer.probing import preflight
+    from astrometer.probing.target_checks import preflight
 
     url, yes = plan.target.url, flags["yes"]
     if not plan.keys():

@@ -7,7 +7,7 @@ import click
 
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
-from astrometer.probing.server_info import ask_server_info
+from astrometer.probing.target_checks.server_info import ask_server_info
 from astrometer.probing.verdict import ProbeRun
 
 TIMEOUT_S = 20.0

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from astrometer.api.messages import im_body as im_body
     from astrometer.api.outcome import Outcome as Outcome
     from astrometer.probing.context import Context as Context
-    from astrometer.probing.credentials import check_credentials as check_credentials
-    from astrometer.probing.scopes import check_scopes as check_scopes
+    from astrometer.probing.target_checks.credentials import check_credentials as check_credentials
+    from astrometer.probing.target_checks.scopes import check_scopes as check_scopes
     from astrometer.probing.transport.probe_client import Upload as Upload
     from astrometer.probing.verdict import NotApplicable as NotApplicable
     from astrometer.probing.verdict import ProbeFailed as ProbeFailed
@@ -30,8 +30,8 @@ _HOMES = {
     "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
     "astrometer.api.outcome": ("Outcome",),
     "astrometer.probing.context": ("Context",),
-    "astrometer.probing.credentials": ("check_credentials",),
-    "astrometer.probing.scopes": ("check_scopes",),
+    "astrometer.probing.target_checks.credentials": ("check_credentials",),
+    "astrometer.probing.target_checks.scopes": ("check_scopes",),
     "astrometer.probing.transport.probe_client": ("Upload",),
     "astrometer.probing.verdict": ("NotApplicable", "ProbeFailed", "Verdict"),
 }

@@ -14,8 +14,8 @@ from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger, Refusal
 from astrometer.probing.cleanup.identity import Memory
 from astrometer.probing.cleanup.leak_journal import LeakJournal
+from astrometer.probing.cleanup.orphans import Orphans
 from astrometer.probing.context import Context
-from astrometer.probing.orphans import Orphans
 from astrometer.probing.plan import Plan
 from astrometer.probing.verdict import NotApplicable, ProbeFailed, ProbeReason, ProbeRun, Verdict
 

@@ -11,7 +11,7 @@ from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.exporter.series import Series
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner
-from astrometer.probing.scopes import judge, look
+from astrometer.probing.target_checks.scopes import judge, look
 from astrometer.probing.verdict import ScopeCheck, Verdict
 
 CATALOGUE = """runs failures success duration_seconds phase_duration_seconds time_to_first_event_seconds
@@ -118,7 +118,7 @@ def test_reasoning_has_a_first_token_of_its_own(bench, registry, metrics):
 
 
 def test_scope_checks_and_violations_are_counted_per_cell(bench, registry, metrics):
-    from astrometer.probing.scopes import MATRIX
+    from astrometer.probing.target_checks.scopes import MATRIX
 
     async def probe(ctx):
         key = ctx.target.keys["all"]

@@ -18,8 +18,9 @@ import gevent
 from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Secret
+from astrometer.load.capacity import capacity_shape
 from astrometer.load.live.progress import ProgressLine
-from astrometer.load.locust_plugin import capacity_shape, locust_patches, rate_sync
+from astrometer.load.locust_plugin import locust_patches, rate_sync
 from astrometer.load.locust_plugin.distributed import MasterSide, WorkerSide
 from astrometer.load.locust_plugin.early_end import EarlyEnd, hear_signals
 from astrometer.load.locust_plugin.early_stop import EarlyStop

@@ -14,11 +14,11 @@ from locust import events
 
 from astrometer import exit_codes
 from astrometer.load import generator_limits, options
+from astrometer.load.capacity import capacity_shape
 from astrometer.load.live import live_metrics
 from astrometer.load.live.live_state import LiveState
 from astrometer.load.locust_plugin import (
     brought_along,
-    capacity_shape,
     crowd,
     locust_patches,
     master_gone,

@@ -16,7 +16,7 @@ from astrometer.probing.exporter.metrics import (
     SelfMetrics,
 )
 from astrometer.probing.plan import Plan
-from astrometer.probing.scopes import MATRIX, allows
+from astrometer.probing.target_checks.scopes import MATRIX, allows
 from astrometer.probing.verdict import REASONS
 
 Labels = tuple[str, ...]

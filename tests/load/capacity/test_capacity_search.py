@@ -6,7 +6,7 @@ import pytest
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.load.locust_plugin.capacity_search import CapacitySearch
+from astrometer.load.capacity.capacity_search import CapacitySearch
 from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run_clock import RunClock

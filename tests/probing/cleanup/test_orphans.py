@@ -10,9 +10,9 @@ from prometheus_client import CollectorRegistry
 
 from astrometer.api.outcome import Outcome
 from astrometer.probing.cleanup.leak_journal import FORGET_AFTER_S, LeakJournal
+from astrometer.probing.cleanup.orphans import MOST_KEPT
 from astrometer.probing.context import Context
 from astrometer.probing.exporter.metrics import ProbeMetrics
-from astrometer.probing.orphans import MOST_KEPT
 from astrometer.probing.run_record import Cleanup
 from astrometer.probing.runner import Runner
 from astrometer.probing.transport.probe_client import Upload

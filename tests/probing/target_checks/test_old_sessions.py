@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrometer.probing.old_sessions import is_ours
+from astrometer.probing.target_checks.old_sessions import is_ours
 
 UUID = "0123abcd-0000-4000-8000-0123456789ab"
 

@@ -5,7 +5,7 @@ import pytest
 from astrometer.api import endpoints as ep
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.probing.scopes import Admission, ScopeCell, ScopeRow, allows, check_scopes, read
+from astrometer.probing.target_checks.scopes import Admission, ScopeCell, ScopeRow, allows, check_scopes, read
 
 ROW = ScopeRow(endpoint=ep.CONFIGS, refusals=frozenset({422}))
 

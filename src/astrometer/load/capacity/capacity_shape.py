@@ -11,8 +11,8 @@ from typing import Any
 from locust import LoadTestShape
 
 from astrometer.line_fold import folded
-from astrometer.load.locust_plugin.capacity_progress import progress_line
-from astrometer.load.locust_plugin.capacity_search import CapacitySearch
+from astrometer.load.capacity.capacity_progress import progress_line
+from astrometer.load.capacity.capacity_search import CapacitySearch
 from astrometer.load.options import Settings
 from astrometer.load.run.run import Run
 from astrometer.measure.capacity.search_settings import SearchSettings

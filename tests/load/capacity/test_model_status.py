@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrometer.load.run.model_status import ModelStatus, parse
+from astrometer.load.capacity.model_status import ModelStatus, parse
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gevent
 
-from astrometer.load.run.model_status import ModelStatus
+from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, slot_of, stats_between

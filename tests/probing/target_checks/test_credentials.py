@@ -1,6 +1,6 @@
 """Keys that must stay out and headers that must work."""
 
-from astrometer.probing.credentials import check_credentials
+from astrometer.probing.target_checks.credentials import check_credentials
 
 
 def test_no_key_an_unknown_and_a_revoked_one_stay_out_and_a_good_one_gets_in(bench):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Secret
 from astrometer.probing.context import Context
-from astrometer.probing.scopes import MATRIX, Admission, ScopeRow, allows, read
+from astrometer.probing.target_checks.scopes import MATRIX, Admission, ScopeRow, allows, read
 from astrometer.probing.transport.probe_client import HeaderStyle
 from astrometer.probing.verdict import UNREACHABLE, NotApplicable, ProbeReason, Verdict
 

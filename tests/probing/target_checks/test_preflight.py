@@ -13,14 +13,14 @@ from hostile import JSON, Hostile
 
 from astrometer.cli import main
 from astrometer.config.settings import Key, Secret, Target
-from astrometer.probing.preflight import (
+from astrometer.probing.target_checks.preflight import (
     NotAstrBot,
     Unreachable,
     check_credentials,
     check_reachable,
     server_kind,
 )
-from astrometer.probing.server_info import ask_server_info
+from astrometer.probing.target_checks.server_info import ask_server_info
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n"
 BOMB = gzip.compress(b"[" * 200_000_000, 1)

@@ -12,8 +12,8 @@ from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
 from astrometer.probing.context import Context
-from astrometer.probing.scopes import ROWS_BEFORE_4_26, Admission, ScopeCell, look, rows_of
-from astrometer.probing.server_info import ask_version
+from astrometer.probing.target_checks.scopes import ROWS_BEFORE_4_26, Admission, ScopeCell, look, rows_of
+from astrometer.probing.target_checks.server_info import ask_version
 from astrometer.probing.verdict import UNREACHABLE, ProbeFailed, Verdict
 from astrometer.units import format_duration
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from astrometer.probing.server_info import ask_server_info
+from astrometer.probing.target_checks.server_info import ask_server_info
 
 
 def test_the_newest_tells_its_version_and_lets_the_key_delete(bench):

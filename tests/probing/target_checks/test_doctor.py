@@ -4,8 +4,8 @@ import pytest
 
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Secret
-from astrometer.probing.doctor import CheckState, check_of_key
-from astrometer.probing.scopes import Admission, ScopeCell
+from astrometer.probing.target_checks.doctor import CheckState, check_of_key
+from astrometer.probing.target_checks.scopes import Admission, ScopeCell
 
 KEY = Key(name="main", secret=Secret("abk_x"))
 

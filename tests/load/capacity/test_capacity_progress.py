@@ -4,7 +4,7 @@ import pytest
 from asked_search import asked_search
 from causes import LAG
 
-from astrometer.load.locust_plugin.capacity_progress import progress_line
+from astrometer.load.capacity.capacity_progress import progress_line
 from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.exchange_stats import Stats
