@@ -24,6 +24,7 @@ VALUES = {
     "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
     "user_prefix": "team", "username": "api_key:x", "key_file": "key", "out": "o", "journal": "j",
     "progress": True, "check": True, "metrics_port": "9646", "metrics_host": "::1", "version": "4.29.3",
+    "ca_file": "ca.pem", "client_cert": "me.pem", "client_key": "me.key", "insecure_skip_verify": True,
     "kind": "astrbot", "allowed_hosts": "bot.example,other",
 }  # fmt: skip
 

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
-from socket import create_server
+from socket import SHUT_WR, create_connection, create_server
+from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -96,6 +97,50 @@ def tls_server(cert: Path, key: Path, *, client_ca: Path | None = None) -> Itera
                     sock.sendall(ANSWER)
             except OSError:
                 return
+
+    threading.Thread(target=serve, daemon=True).start()
+    try:
+        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        listener.close()
+
+
+@contextmanager
+def tls_front(cert: Path, key: Path, behind: str) -> Iterator[str]:
+    """TLS in front of a server without it, as a reverse proxy would be."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    listener = create_server(("127.0.0.1", 0))
+    place = urlsplit(behind)
+
+    def serve() -> None:
+        while True:
+            try:
+                plain, _ = listener.accept()
+            except OSError:
+                return
+            threading.Thread(target=relay, args=(plain,), daemon=True).start()
+
+    def relay(plain) -> None:
+        try:
+            with (
+                context.wrap_socket(plain, server_side=True) as near,
+                create_connection((place.hostname, place.port)) as far,
+            ):
+                back = threading.Thread(target=pump, args=(far, near), daemon=True)
+                back.start()
+                pump(near, far)
+                back.join()
+        except OSError:
+            return
+
+    def pump(source, sink) -> None:
+        try:
+            while data := source.recv(65536):
+                sink.sendall(data)
+            sink.shutdown(SHUT_WR)
+        except OSError:
+            return
 
     threading.Thread(target=serve, daemon=True).start()
     try:

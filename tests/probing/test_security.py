@@ -14,6 +14,7 @@ from click.testing import CliRunner
 from hostile import STREAM, Hostile, hostile
 
 from astrometer.cli import main
+from astrometer.cli.options import Server
 from astrometer.cli.probe_sources import Sources
 from astrometer.config.loader import load
 from astrometer.config.settings import ConfigError
@@ -161,9 +162,7 @@ def stage(bench, folder: Path) -> tuple[Exporter, list[str], Path]:
     config.write_text("\n".join(lines) + "\n[exporter]\nmax_series = 9000\n")
     ours = Path(__file__).parents[2] / "probes"
     sources = Sources(
-        config_file=config,
-        host=None,
-        target=None,
+        server=Server(config_file=config),
         names=(),
         folders=(ours, probes),
         web_file=None,

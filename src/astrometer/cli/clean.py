@@ -9,7 +9,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli import tls_note
-from astrometer.cli.options import chosen_target, duration_option, target_options, yes_option
+from astrometer.cli.options import Server, duration_option, target_options, yes_option
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 
@@ -32,10 +32,7 @@ PREFIX = "astrometer"
 @yes_option("Delete. Without it nothing is changed.")
 def command(
     *,
-    host: str | None,
-    target: str | None,
-    config_file: Path | None,
-    key_file: Path | None,
+    server: Server,
     folders: tuple[Path, ...],
     prefix: str,
     timeout_s: float,
@@ -53,7 +50,7 @@ def command(
     """
     if len(prefix) < 3:
         raise click.UsageError("--prefix is too short to tell our sessions from others")
-    chosen = chosen_target(host, target, config_file, key_file)
+    chosen = server.one()
     tls_note.warn([chosen])
     if chosen.key_for("chat") is None:
         raise click.UsageError(f"no API key with the scope chat for {chosen.url}")

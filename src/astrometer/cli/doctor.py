@@ -4,13 +4,12 @@ import asyncio
 import json
 import signal
 import sys
-from pathlib import Path
 
 import click
 
 from astrometer import exit_codes
 from astrometer.cli import sessions, tls_note
-from astrometer.cli.options import chosen_config, duration_option, target_options
+from astrometer.cli.options import Server, duration_option, target_options
 from astrometer.cli.terminal import print_rich
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
@@ -33,10 +32,7 @@ QUESTIONS = 1  # to the model
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as a JSON list.")
 def command(
     *,
-    host: str | None,
-    target: str | None,
-    config_file: Path | None,
-    key_file: Path | None,
+    server: Server,
     timeout_s: float,
     deletable: bool,
     as_json: bool,
@@ -46,7 +42,7 @@ def command(
     Asks the model one short question. Exit codes: 0 nothing failed, 1 a check failed, 2 usage, 4 unreachable.
     """
     try:
-        config = chosen_config(host, target, config_file, key_file)
+        config = server.config()
         chosen = config.target()
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc

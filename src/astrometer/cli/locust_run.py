@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NoReturn
@@ -11,13 +11,12 @@ import click
 
 from astrometer import bundled, exit_codes
 from astrometer.cli import tls_note
-from astrometer.cli.options import chosen_config
 from astrometer.cli.run_options import given_of_run
 from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.config.settings import ConfigError, Target
 from astrometer.load.launch import LoadPlan, users_for
 from astrometer.load.option_table import OptionError
-from astrometer.load.options import OPTIONS, Settings
+from astrometer.load.options import OF_TARGET, OPTIONS, Settings
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere
@@ -70,11 +69,9 @@ class Asked:
             locustfile = bundled.find("locustfiles", scenario)
         except bundled.NotBundled as exc:
             raise click.UsageError(str(exc)) from exc
-        key_file = given.pop("key_file", None) or flags["key_file"]
+        own = {name: given.pop(name) for name in OF_TARGET if name in given}  # before and behind --
         try:
-            config = chosen_config(
-                flags["host"], flags["target"], flags["config_file"], key_file and Path(key_file)
-            )
+            config = replace(flags["server"], own=own).config()
             if (objectives := [item.text for item in config.objectives]) and not _is_waived(given):
                 given["slo"] = [*objectives, *given.get("slo", [])]
             given |= always

@@ -2,17 +2,21 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, TypeVar, cast
 
 import click
 
-from astrometer.config.loader import DEFAULT_FILE, load, target_from_options
+from astrometer.config.loader import DEFAULT_FILE, ENVIRONMENT, load, target_from_options
 from astrometer.config.settings import Config, ConfigError, Target
+from astrometer.load.options import OF_TARGET, OPTIONS
 from astrometer.units import parse_duration, parse_percent, parse_rate
 
 F = TypeVar("F", bound=Callable[..., Any])
+HELP_OF_TARGET = {"key_file": "File that holds the API key for --host, in place of ASTRBOT_API_KEY."}
 
 
 class Parsed(click.ParamType[Any]):
@@ -77,15 +81,87 @@ class Percentage(Parsed):
 # --- whom a command asks
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Server:
+    """What `target_options` say. `own`: of the table's options those that were given (key file and TLS)."""
+
+    host: str | None = None
+    target: str | None = None
+    config_file: Path | None = None
+    own: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    def config(self) -> Config:
+        """A target that was named is the only one. Raises ConfigError."""
+        environ = {**os.environ, **self._environment()}
+        if self.host is not None:
+            if self.target is not None or self.config_file is not None:
+                raise ConfigError("--host cannot be combined with --target or --config")
+            found = target_from_options(self.host, environ)
+            self._check_scheme(found.url)
+            return Config(source="--host", targets={found.name: found})
+        config = load(self.config_file, environ)
+        if config.source != ENVIRONMENT:
+            self._refuse_beside(config.source)
+        for known in config.targets.values():
+            self._check_scheme(known.url)
+        if self.config_file is None and (ignored := ignored_variables(config, environ)):
+            are, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
+            names = " and ".join(ignored)
+            click.echo(
+                f"settings from {config.source}; {names} {are} ignored (--host takes {them})", err=True
+            )
+        if self.target is None:
+            return config
+        chosen = config.target(self.target)
+        own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
+        return replace(config, targets={chosen.name: chosen}, target_probes=own)
+
+    def one(self) -> Target:
+        """The one target. Raises click.UsageError."""
+        try:
+            return self.config().target()
+        except ConfigError as exc:
+            raise click.UsageError(str(exc)) from exc
+
+    def _environment(self) -> dict[str, str]:
+        """As variables, before which they take precedence."""
+        told = {
+            OPTIONS[name].variable: "1" if value is True else str(value) for name, value in self.own.items()
+        }
+        return {**told, "ASTRBOT_API_KEY": ""} if "key_file" in self.own else told
+
+    def _refuse_beside(self, source: str) -> None:
+        for name in self.own:
+            if name != "key_file":
+                raise ConfigError(
+                    f"{OPTIONS[name].flag} needs --host: for a target of {source}, set {name} there"
+                )
+
+    def _check_scheme(self, url: str) -> None:
+        for name in self.own:
+            if name != "key_file" and not url.startswith("https:"):
+                raise ConfigError(f"{OPTIONS[name].flag} needs a URL with https://, not {url}")
+
+
 def target_options(command: F) -> F:
-    """`host`, `target`, `config_file` and `key_file`, for `chosen_config`."""
+    """Whom a command asks: it gets a `Server` as `server`."""
+
+    @wraps(command)
+    def with_server(*args: Any, host: Any, target: Any, config_file: Any, **others: Any) -> Any:
+        own = {name: value for name in OF_TARGET if (value := others.pop(name))}
+        server = Server(host=host, target=target, config_file=config_file, own=own)
+        return command(*args, server=server, **others)
+
+    decorated: Any = with_server
+    for name in reversed(OF_TARGET):
+        entry = OPTIONS[name]
+        kind: dict[str, Any] = {"is_flag": True}
+        if not entry.is_switch:
+            kind = {"type": click.Path(path_type=Path, dir_okay=False), "metavar": entry.metavar}
+        decorated = click.option(entry.flag, name, help=HELP_OF_TARGET.get(name, entry.help), **kind)(
+            decorated
+        )
     for decorate in (
-        click.option(
-            "--astrbot-key-file",
-            "key_file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="File that holds the API key for --host, in place of ASTRBOT_API_KEY.",
-        ),
         click.option(
             "--config",
             "config_file",
@@ -95,42 +171,8 @@ def target_options(command: F) -> F:
         click.option("--target", metavar="NAME", help="Target by its name in the configuration."),
         click.option("--host", metavar="URL", help="Target by its URL, with the key in ASTRBOT_API_KEY."),
     ):
-        command = decorate(command)
-    return command
-
-
-def chosen_config(
-    host: str | None, target: str | None, config_file: Path | None, key_file: Path | None = None
-) -> Config:
-    """What `target_options` say; a target that was named is the only one. Raises ConfigError."""
-    environ: Mapping[str, str] = os.environ
-    if key_file is not None:
-        environ = {**environ, "ASTRBOT_API_KEY": "", "ASTRBOT_API_KEY_FILE": str(key_file)}
-    if host is not None:
-        if target is not None or config_file is not None:
-            raise ConfigError("--host cannot be combined with --target or --config")
-        found = target_from_options(host, environ)
-        return Config(source="--host", targets={found.name: found})
-    config = load(config_file, environ)
-    if config_file is None and (ignored := ignored_variables(config, environ)):
-        are, them = ("is", "it") if len(ignored) == 1 else ("are", "them")
-        names = " and ".join(ignored)
-        click.echo(f"settings from {config.source}; {names} {are} ignored (--host takes {them})", err=True)
-    if target is None:
-        return config
-    chosen = config.target(target)
-    own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
-    return replace(config, targets={chosen.name: chosen}, target_probes=own)
-
-
-def chosen_target(
-    host: str | None, target: str | None, config_file: Path | None, key_file: Path | None = None
-) -> Target:
-    """The one target. Raises click.UsageError."""
-    try:
-        return chosen_config(host, target, config_file, key_file).target()
-    except ConfigError as exc:
-        raise click.UsageError(str(exc)) from exc
+        decorated = decorate(decorated)
+    return cast("F", decorated)
 
 
 def ignored_variables(config: Config, environ: Mapping[str, str]) -> list[str]:

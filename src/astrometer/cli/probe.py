@@ -10,7 +10,7 @@ import click
 
 from astrometer import bundled, exit_codes
 from astrometer.cli import sessions
-from astrometer.cli.options import Duration, target_options
+from astrometer.cli.options import Duration, Server, target_options
 from astrometer.cli.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.probe_sources import Sources
 from astrometer.config.settings import Config, ConfigError
@@ -74,10 +74,7 @@ RETRY_S = 1.0
 def command(
     *,
     once: bool,
-    host: str | None,
-    target: str | None,
-    config_file: Path | None,
-    key_file: Path | None,
+    server: Server,
     names: tuple[str, ...],
     folders: tuple[str, ...],
     as_json: bool,
@@ -100,10 +97,7 @@ def command(
     address, port = _listen(listen)
     try:
         sources = Sources(
-            config_file=config_file,
-            key_file=key_file,
-            host=host,
-            target=target,
+            server=server,
             names=names,
             folders=_folders(folders),
             web_file=web_file,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from astrometer import bundled
 from astrometer.cli import tls_note
-from astrometer.cli.options import chosen_config
+from astrometer.cli.options import Server
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.plan import Plan, make_plans
@@ -22,10 +22,7 @@ if TYPE_CHECKING:
 class Sources:
     """What the command line says about where settings and probes come from."""
 
-    config_file: Path | None
-    key_file: Path | None = None
-    host: str | None
-    target: str | None
+    server: Server
     names: tuple[str, ...]
     folders: tuple[Path, ...]
     web_file: Path | None
@@ -33,7 +30,7 @@ class Sources:
 
     def config(self) -> Config:
         """Raises ConfigError."""
-        config = chosen_config(self.host, self.target, self.config_file, self.key_file)
+        config = self.server.config()
         tls_note.warn(config.targets.values())
         return replace(config, state_dir=self._state_dir(config))
 

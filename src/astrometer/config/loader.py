@@ -34,6 +34,7 @@ from astrometer.outside_text import shown
 from astrometer.suggestion import did_you_mean
 
 DEFAULT_FILE = "astrometer.toml"
+ENVIRONMENT = "environment"  # the source of a configuration without a file
 # Names of containers may have underscores, which DNS has not.
 _HOST = re.compile(r"[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*")
 _ZONE = re.compile(r"[A-Za-z0-9._~-]{1,32}")
@@ -87,7 +88,7 @@ def target_from_options(url: str, environ: Mapping[str, str], place: str = "--ho
         name="default",
         url=checked,
         keys=MappingProxyType(keys),
-        tls=_usable(settings, checked, "environment"),
+        tls=_usable(settings, checked, "TLS", may_be_idle=True),
     )
 
 
@@ -98,7 +99,7 @@ def _from_environment(environ: Mapping[str, str]) -> Config:
             f"no target: give --host, write {DEFAULT_FILE}, or set ASTRBOT_URL; the key is in "
             "ASTRBOT_API_KEY (or ASTRBOT_API_KEY_FILE)"
         )
-    return Config(source="environment", targets={"default": target_from_options(url, environ, "ASTRBOT_URL")})
+    return Config(source=ENVIRONMENT, targets={"default": target_from_options(url, environ, "ASTRBOT_URL")})
 
 
 def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
@@ -160,10 +161,13 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
     )
 
 
-def _usable(settings: tls.TlsSettings, url: str, place: str) -> tls.TlsSettings:
-    """`settings`, tried before the first connection. Raises ConfigError."""
+def _usable(settings: tls.TlsSettings, url: str, place: str, *, may_be_idle: bool = False) -> tls.TlsSettings:
+    """`settings`, tried before the first connection. Raises ConfigError.
+
+    `may_be_idle`: variables may be set for another server than this one without TLS.
+    """
     if not url.startswith("https:"):
-        if settings != tls.DEFAULT and place != "environment":
+        if settings != tls.DEFAULT and not may_be_idle:
             raise ConfigError(
                 f"{place}: ca_file, client_cert and insecure_skip_verify need a URL with https://"
             )

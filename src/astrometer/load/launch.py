@@ -71,11 +71,14 @@ class LoadPlan:
             *("--stop-timeout", f"{self.stop_timeout_s:.0f}"),  # Locust knows no fractions
             *self._processes(),
             *ui,
-            *arguments({**self.given, "out": self.out, "progress": True}),
+            *arguments({**self.given, **self._tls(), "out": self.out, "progress": True}),
             # The verdict is in results.json; a failed request alone is none.
             *("--only-summary", "--exit-code-on-error", "0", "--logfile", str(self.out / "locust.log")),
             *self.extra,
         ]
+
+    def _tls(self) -> dict[str, Any]:
+        return {name: value for name in tls.VARIABLES if (value := getattr(self.target.tls, name))}
 
     def _processes(self) -> list[str]:
         """Workers of this run's master alone: on Locust's own port two runs would hear each other."""
@@ -98,7 +101,7 @@ class LoadPlan:
         keys = self.keys()
         kept = {name: value for name, value in environ.items() if name not in KEY_VARIABLES}
         own = {SCOPE_VARIABLES[scope]: secret for scope, secret in keys.items()}
-        return {**kept, **own, **tls.to_environment(self.target.tls)}
+        return {**kept, **own}
 
     def keys(self) -> dict[Scope, str]:
         """The target's key for each scope that it has one for."""

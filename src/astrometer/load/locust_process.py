@@ -21,16 +21,13 @@ from locust import argument_parser
 from locust.util.load_locustfile import is_shape_class, is_user_class
 
 from astrometer.load.locust_plugin import brought_along, plugin  # noqa: F401 (registers our arguments, whatever the locustfile imports)
+from astrometer.load.options import OPTIONS
 
-# Long names of what a plan decides, by saying it or by leaving it out.
+# Long names of what a plan decides, by saying it or by leaving it out: Locust's options, and ours.
 DECIDED = frozenset(
     {
-        "astrometer-check",
-        "astrometer-journal",
-        "astrometer-out",
         "autoquit",
         "autostart",
-        "capacity",
         "exit-code-on-error",
         "expect-workers",
         "expect-workers-max-wait",
@@ -47,23 +44,18 @@ DECIDED = frozenset(
         "master-port",
         "only-summary",
         "processes",
-        "rate-unit",
         "run-time",
-        "run-username",
-        "shape",
         "show-task-ratio",
         "show-task-ratio-json",
         "skip-log-setup",
         "spawn-rate",
-        "stages",
         "stop-timeout",
         "users",
-        "warmup",
         "web-host",
         "web-port",
         "worker",
     }
-)
+) | frozenset(flag.removeprefix("--") for entry in OPTIONS.values() if entry.of_plan for flag in entry.flags)
 
 
 def main() -> None:

@@ -38,6 +38,7 @@ class Option:
     of_one_process: bool  # a worker keeps its own, whatever its master's is: files, keys and ports
     commands: tuple[str, ...]  # of ours, which take it
     refused: Mapping[str, str]  # by a command: why
+    of_plan: bool  # `load` and `capacity` decide it, by saying it or by leaving it out
 
     @property
     def flag(self) -> str:
@@ -83,8 +84,12 @@ def option(
     of_one_process: bool = False,
     commands: tuple[str, ...] = COMMANDS,
     refused: Mapping[str, str] | None = None,
+    of_plan: bool = False,
 ) -> Any:
-    """A field of `Settings`. `flags`: `--one-way, --another`; `variable` [ASTROMETER_ONE_WAY]."""
+    """A field of `Settings`. `flags`: `--one-way, --another`; `variable` [ASTROMETER_ONE_WAY].
+
+    `of_plan` need not be said of an option that none of our commands takes: they decide it themselves.
+    """
     names = tuple(name.strip() for name in flags.split(","))
     entry = Option(
         flags=names,
@@ -98,6 +103,7 @@ def option(
         of_one_process=of_one_process,
         commands=commands,
         refused=refused or {},
+        of_plan=of_plan or not commands,
     )
     return field(default=read(default), metadata={"option": entry})
 

@@ -55,6 +55,7 @@ from astrometer.measure.capacity.search_settings import (
 from astrometer.measure.capacity.search_window import is_searchable
 from astrometer.measure.slo.slo_parser import Objective, parse_objectives
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
+from astrometer.tls import VARIABLES, TlsSettings, to_environment
 from astrometer.units import parse_percent
 
 # One key may do for everything; a key of its own for a scope is asked for first. `astrometer load --target`
@@ -129,6 +130,7 @@ class Settings:
         "0s",
         metavar="TIME",
         refused={"capacity": "each window of a search has its own: use --settle"},
+        of_plan=True,
         help="Turns that begin this early are counted, but excluded from percentiles. `astrometer load` and "
         "`release` add their ramp-up.",
     )
@@ -147,6 +149,7 @@ class Settings:
         "",
         metavar="SHAPE",
         refused={"capacity": _SEARCH_SHAPES},
+        of_plan=True,
         help="Users over time, instead of users, spawn rate and run time: "
         f"{', '.join(repr(example) for example in EXAMPLES.values())}. 5/s instead of 5 users is a rate of "
         "arrivals (open model). Each stage has its own numbers in the report.",
@@ -279,6 +282,7 @@ class Settings:
         variable="ASTROMETER_CAPACITY_MODEL",
         in_web_form=False,
         commands=_CAPACITY,
+        of_plan=True,
         help="Capacity search: users who wait for their answers (closed), or arrivals per second, whether or "
         "not earlier ones are done (open). [closed, unless --start or --max is a rate]",
     )
@@ -290,6 +294,7 @@ class Settings:
         variable="ASTROMETER_CAPACITY_START",
         in_web_form=False,
         commands=_CAPACITY,
+        of_plan=True,
         help="Capacity search: the first load. [1 user, or 1/s]",
     )
     maximum: Level | None = option(
@@ -300,6 +305,7 @@ class Settings:
         variable="ASTROMETER_CAPACITY_MAX",
         in_web_form=False,
         commands=_CAPACITY,
+        of_plan=True,
         help=f"Capacity search: the highest load to try. [{MAX_USERS} users, or {MAX_RATE_FACTOR} times "
         "--start]",
     )
@@ -395,6 +401,7 @@ class Settings:
         "",
         metavar="NAME",
         in_web_form=False,
+        of_plan=True,
         help="One AstrBot username for all users, such as api_key:ID, whose sessions that key may delete "
         "(--deletable finds it out).",
     )
@@ -408,6 +415,49 @@ class Settings:
         commands=_OWN,  # every command that has a target takes it
         of_one_process=True,
         help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
+    )
+    ca_file: Path | None = option(
+        "--ca-file",
+        or_none(Path),
+        "",
+        metavar="FILE",
+        variable=VARIABLES["ca_file"],
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Certificates (PEM) to trust for https://, besides the system's and SSL_CERT_FILE.",
+    )
+    client_cert: Path | None = option(
+        "--client-cert",
+        or_none(Path),
+        "",
+        metavar="FILE",
+        variable=VARIABLES["client_cert"],
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Client certificate (PEM) for a server that asks for one.",
+    )
+    client_key: Path | None = option(
+        "--client-key",
+        or_none(Path),
+        "",
+        metavar="FILE",
+        variable=VARIABLES["client_key"],
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Its key (PEM, without a password), unless it is in --client-cert.",
+    )
+    insecure_skip_verify: bool = option(
+        "--insecure-skip-verify",
+        switch,
+        False,
+        variable=VARIABLES["insecure_skip_verify"],
+        in_web_form=False,
+        commands=_OWN,
+        of_one_process=True,
+        help="Do not verify the server's certificate: anybody in between can read the key. Reports say so.",
     )
     out: Path | None = option(
         "--astrometer-out",
@@ -492,6 +542,7 @@ class Settings:
         metavar="VERSION",
         in_web_form=False,
         commands=("load", "capacity"),
+        of_plan=True,
         help="AstrBot's version, noted in results.json. [asked before the run]",
     )
     kind: str | None = option(
@@ -501,6 +552,7 @@ class Settings:
         metavar="KIND",
         in_web_form=False,
         commands=("load", "capacity"),
+        of_plan=True,
         help="astrbot or simulator, noted in results.json. [asked before the run]",
     )
 
@@ -556,6 +608,10 @@ class Settings:
         )
 
     @property
+    def tls(self) -> TlsSettings:
+        return TlsSettings(**{name: getattr(self, name) for name in VARIABLES})
+
+    @property
     def budget(self) -> TokenBudget | None:
         return TokenBudget(self.budget_tokens) if self.budget_tokens else None
 
@@ -583,6 +639,7 @@ class Settings:
 
 
 OPTIONS: Mapping[str, Option] = {item.name: item.metadata["option"] for item in fields(Settings)}
+OF_TARGET = ("key_file", *VARIABLES)  # also of the commands that make no run
 OF_ONE_PROCESS = frozenset(entry.dest for entry in OPTIONS.values() if entry.of_one_process)
 
 
@@ -610,8 +667,10 @@ def take_ours(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
-    """The key of each scope. Raises OptionError when there is none, or the host is no URL."""
-    wanted = {**environ, "ASTRBOT_API_KEY_FILE": options.astrbot_key_file or ""}
+    """The key of each scope. Raises OptionError when there is none, or host or TLS cannot be used."""
+    kept = {name: value for name, value in environ.items() if name not in VARIABLES.values()}
+    secured = TlsSettings(**{name: OPTIONS[name].value_of(getattr(options, name)) for name in VARIABLES})
+    wanted = {**kept, **to_environment(secured), "ASTRBOT_API_KEY_FILE": options.astrbot_key_file or ""}
     keys: dict[Scope, Secret] = {}
     try:
         host = options.host or "http://unknown.invalid"

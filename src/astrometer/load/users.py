@@ -11,7 +11,6 @@ A user has one name and one connection. Failures are recorded, never raised.
 """
 
 import json
-import os
 import random
 from collections.abc import Callable
 from time import perf_counter
@@ -37,7 +36,6 @@ from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.measure.delivery import OPERATION as IM
 from astrometer.measure.delivery import Push
 from astrometer.measure.uploads import UPLOAD
-from astrometer.tls import from_environment
 
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run
@@ -73,7 +71,7 @@ class AstrBotUser(User):
             self.run_info.host,
             self.run_info.keys.get,
             connect_timeout_s=self.settings.deadlines.connect_s,
-            tls=from_environment(os.environ),
+            tls=self.settings.tls,
         )
 
     def start(self, group: Any) -> Any:

@@ -253,6 +253,7 @@ def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("window", formatting.duration(results["window"]["duration_s"])),
         ("load", formatting.load(results)),
     ]
+    lines += [("TLS", line) for line in view.trust_lines(results)]
     if any(tokens.values()):
         given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)
         lines.append(

@@ -52,6 +52,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
         *view.uncounted_lines(results),
         *uploads_view.lines(results),
         *view.im_lines(results),
+        *view.trust_lines(results),
         *view.strain_lines(results),
         *view.error_lines(results),
         *(f"{other_requests_view.TITLE}: {line}" for line in other_requests_view.lines(results)),

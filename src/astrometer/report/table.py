@@ -46,6 +46,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
             *view.uncounted_lines(results),
             *uploads_view.lines(results),
             *view.im_lines(results),
+            *view.trust_lines(results),
             *view.strain_lines(results),
             *view.error_lines(results),
         )

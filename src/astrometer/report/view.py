@@ -237,6 +237,14 @@ def strain_lines(results: Mapping[str, Any]) -> list[str]:
     return [warning]
 
 
+def trust_lines(results: Mapping[str, Any]) -> list[str]:
+    """A warning when nobody knows who answered; empty otherwise."""
+    if results["target"].get("tls_verified") is not False:  # not in older files
+        return []
+    who = "anybody in between could read the key and answer in the server's place"
+    return [f"Warning: the server's TLS certificate was not verified (--insecure-skip-verify): {who}"]
+
+
 def error_lines(results: Mapping[str, Any]) -> list[str]:
     """Exceptions of the locustfile's own code, and requests that were sent a second time; mostly empty."""
     lines = []

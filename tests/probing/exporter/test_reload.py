@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from astrometer.cli.options import Server
 from astrometer.cli.probe_sources import Sources
 from astrometer.config.settings import Config, Target
 from astrometer.probing.cleanup.identity import server_of
@@ -58,9 +59,7 @@ class Stage:
 
     def start(self) -> None:
         sources = Sources(
-            config_file=self.config,
-            host=None,
-            target=None,
+            server=Server(config_file=self.config),
             names=(),
             folders=(self.probes,),
             web_file=self.web,

@@ -35,6 +35,7 @@ from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.tethered import is_tethered
+from astrometer.tls import NOT_VERIFIED
 
 DRAIN_S = "30"
 LOOPBACK = "127.0.0.1"
@@ -91,6 +92,8 @@ class Plugin:
         parsed = self._environment.parsed_options
         settings = Settings.of(parsed)
         settings.corpus()
+        if settings.insecure_skip_verify and self.host.startswith("https:"):
+            log.warning("%s: %s", self.host, NOT_VERIFIED)
         if is_tethered():
             brought_along.check_users(self._environment.user_classes, str(parsed.locustfile))
         if self._role.leads:

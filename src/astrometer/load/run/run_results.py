@@ -37,6 +37,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         arrivals=_arrivals(run, searched),
         version=run.settings.version,
         kind=run.settings.kind,
+        tls_verified=_tls_verified(run),
         users=_users(run, searched),
         command=mask_command(["locust", *sys.argv[1:]], _secrets(run)),
         environment={
@@ -88,6 +89,11 @@ def _users(run: Run, searched: CapacityRun | None) -> int:
     if run.profile is None:
         return run.requested.peak
     return round(run.profile.peak / (run.settings.rate_unit if run.profile.is_rate else 1.0))
+
+
+def _tls_verified(run: Run) -> bool | None:
+    """None: no TLS."""
+    return not run.settings.insecure_skip_verify if run.host.startswith("https:") else None
 
 
 def _missing_users(run: Run, environment: Any) -> list[Cause]:

@@ -79,7 +79,12 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "causes": [cause_json(cause) for cause in end.causes],
         "stopped": None if info.stop is None else info.stop.to_json(),
         "scenario": info.scenario,
-        "target": {"url": info.url, "version": info.version, "kind": info.kind},
+        "target": {
+            "url": info.url,
+            "version": info.version,
+            "kind": info.kind,
+            "tls_verified": info.tls_verified,
+        },
         "window": {
             "start": datetime.fromtimestamp(info.start + info.excluded_s, UTC).isoformat(),
             "duration_s": window_s,

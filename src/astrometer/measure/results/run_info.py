@@ -36,6 +36,7 @@ class RunInfo:
     excluded_s: float = 0.0  # ramp and warm-up
     version: str | None = None
     kind: str | None = None  # "astrbot" or "simulator"
+    tls_verified: bool | None = None  # None: no TLS
     users: int | None = None
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
