@@ -141,6 +141,7 @@ def test_a_run_beyond_the_calibration_is_told_how_many_processes_it_needs():
     assert "--processes 5" in warning
 
 
+@pytest.mark.process
 def test_load_warns_in_one_line_of_a_kept_calibration(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Allowance(streams=2, gap_s=0.02).keep()

@@ -129,7 +129,12 @@ def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):
             2,
             "--host cannot be combined with --target",
         ),
-        (["load", "chat", "--host", "http://127.0.0.1:9"], 4, "http://127.0.0.1:9 does not answer"),
+        pytest.param(
+            ["load", "chat", "--host", "http://127.0.0.1:9"],
+            4,
+            "http://127.0.0.1:9 does not answer",
+            marks=pytest.mark.process,
+        ),
     ],
 )
 def test_what_cannot_work_says_why(arguments, code, complaint):

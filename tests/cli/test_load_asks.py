@@ -1,5 +1,7 @@
 """`astrometer load` against a server that is not this machine: nothing is sent before somebody agreed."""
 
+import socket
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -20,6 +22,7 @@ def test_without_a_terminal_and_without_yes_it_is_refused():
     assert "add --yes" in done.output
 
 
+@pytest.mark.process
 def test_with_yes_it_goes_on_to_the_server():
     done = CliRunner().invoke(main, ["load", "chat", "--yes", "--host", "http://bot.invalid:6185"])
     assert done.exit_code == 4
@@ -42,3 +45,48 @@ def test_a_wrong_objective_is_refused_with_the_place():
 def test_aborting_needs_an_objective():
     args = ["load", "chat", "--host", "http://127.0.0.1:9", "--abort-on-fail", "30s"]
     assert "add --slo" in CliRunner().invoke(main, args).output
+
+
+CONFLICTING = """
+from locust import events, task
+from astrometer.load import ReadsUser
+
+@events.init_command_line_parser.add_listener
+def add(parser):
+    parser.add_argument("--users")
+
+class Reader(ReadsUser):
+    @task
+    def read(self):
+        self.configs()
+"""
+NOT_OURS = "from locust import User\nclass Plain(User):\n    pass\n"
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    "command", [["load"], ["capacity", "--slo", "errors < 1%"]], ids=lambda words: words[0]
+)
+@pytest.mark.parametrize(
+    ("content", "more", "complaint"),
+    [
+        (None, ["--tags", "none"], "without a task"),
+        (NOT_OURS, [], "has no user of astrometer"),
+        (CONFLICTING, [], "the locustfile adds --users"),
+        (None, ["--no-such-argument"], "--no-such-argument"),
+    ],
+)
+def test_what_only_locust_finds_out_is_refused_before_the_server_is_asked(
+    tmp_path, command, content, more, complaint
+):
+    scenario = "reads"
+    if content is not None:
+        (tmp_path / "own.py").write_text(content)
+        scenario = "./own.py"
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        done = CliRunner().invoke(main, [*command, scenario, "--host", url, "--", *more])
+        with pytest.raises(BlockingIOError):  # nobody has knocked
+            listener.accept()
+    assert (done.exit_code, complaint in " ".join(done.output.split())) == (2, True), done.output

@@ -43,6 +43,7 @@ def load(url, key, tmp_path, *more):
     return done.exit_code, " ".join(done.output.replace("│", " ").split())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize("name", ["revoked", "expired"])
 def test_a_key_that_the_server_refuses_is_a_usage_error(server, name, tmp_path):
     url, keys = server
@@ -59,6 +60,7 @@ def test_a_good_key_is_let_through_also_without_the_scope_for_chats(server):
     check_credentials(target(url, keys["all"].secret, keys["config"].secret))
 
 
+@pytest.mark.process
 def test_what_is_no_astrbot_is_not_loaded(tmp_path):
     with serve(Starlette(routes=[Route("/", lambda _: PlainTextResponse("hello"))])) as url:
         code, said = load(url, "abk_any", tmp_path)

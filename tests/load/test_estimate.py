@@ -145,6 +145,20 @@ def test_what_stays_depends_on_the_version(version, deletable, words):
     assert words in left_behind(version, deletable=deletable)
 
 
+@pytest.mark.parametrize(
+    ("version", "deletable", "sessions", "words"),
+    [
+        ("4.25.6", False, 1449, "1,449 sessions, for ever"),
+        ("4.29.3", False, 1, "1 session, for ever"),
+        ("4.29.3", True, 12, "12 sessions that `astrometer clean` can remove"),
+        (None, False, 2, "2 sessions; whether they can be removed is unknown"),
+        ("4.29.3", False, 0, "no session"),
+    ],
+)
+def test_afterwards_it_is_said_how_many_stayed(version, deletable, sessions, words):
+    assert left_behind(version, deletable=deletable, sessions=sessions).startswith(words)
+
+
 def test_the_journal_keeps_the_last_word_on_each_run(tmp_path):
     file = tmp_path / "state" / "runs.jsonl"
     entry = run_journal.Entry(url="http://bot", run_id="aa", prefix="astrometer", username=None, started=2.0)

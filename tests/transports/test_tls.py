@@ -136,7 +136,9 @@ def test_a_load_s_child_gets_the_settings_of_its_own_target_alone(tmp_path):
 ASKING = [["clean"], ["doctor", "--timeout", "5"], ["probe", "--once"]]
 
 
-@pytest.mark.parametrize("command", [*ASKING, ["load", "chat", "--yes"]])
+@pytest.mark.parametrize(
+    "command", [*ASKING, pytest.param(["load", "chat", "--yes"], marks=pytest.mark.process)]
+)
 def test_a_certificate_that_nobody_verifies_is_warned_of(command):
     with create_server(("127.0.0.1", 0)) as free:
         url = f"https://127.0.0.1:{free.getsockname()[1]}"

@@ -76,11 +76,14 @@ def confirm(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool
         click.confirm("Continue?", abort=True, err=True)
 
 
-def say_what_is_left(plan: LoadPlan, facts: ServerFacts) -> None:
-    """At the end of a run that made sessions; of a disposable server only what can be deleted."""
+def say_what_is_left(plan: LoadPlan, facts: ServerFacts, sessions: int | None) -> None:
+    """At the end of a run that made sessions; of a disposable server only what can be deleted.
+
+    `sessions` None: nobody counted how many.
+    """
     deletable = plan.settings.username is not None
     if facts.is_free and not deletable:
         return
-    text = left_behind(facts.version, deletable=deletable)
-    how = f"; see them with: astrometer clean --host {plan.target.url}" if deletable else ""
+    text = left_behind(facts.version, deletable=deletable, sessions=sessions)
+    how = f"; see them with: astrometer clean --host {plan.target.url}" if deletable and sessions != 0 else ""
     click.echo(folded(f"Left on the server: {text}{how}", sys.stderr), err=True)

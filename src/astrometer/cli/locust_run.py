@@ -167,12 +167,13 @@ def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoR
             f"Warning: {'if the search gets there: ' if plan.settings.searches else ''}{limit}", err=True
         )
     try:
+        foreseen = inspect_locustfile.foresee(plan, os.environ)  # before the server is asked anything
+    except inspect_locustfile.Refused as exc:
+        raise click.UsageError(str(exc)) from exc
+    try:
         preflight.check_reachable(plan.target)
         if not flags["no_check"]:
             preflight.check_credentials(plan.target)
-        foreseen = inspect_locustfile.foresee(plan, os.environ)
-    except inspect_locustfile.Refused as exc:
-        raise click.UsageError(str(exc)) from exc
     except preflight.KeyRefused as exc:
         raise click.UsageError(f"{exc}; --no-check skips this check") from exc
     except (preflight.Unreachable, preflight.NotAstrBot) as exc:
@@ -188,9 +189,11 @@ def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoR
     for stale in (document.FILE_NAME, *write_reports.FILE_NAMES):
         (plan.out / stale).unlink(missing_ok=True)
     told: list[bytes] = []
-    code = _conclude(plan.out, launch.run(plan, os.environ, told=told.append), b"".join(told))
+    locust_exit_code = launch.run(plan, os.environ, told=told.append)
+    measured = _measured(plan.out, b"".join(told))
+    code = _conclude(measured, plan.out, locust_exit_code, with_results=any(told))
     if foreseen.asks_model:
-        confirm.say_what_is_left(plan, facts)
+        confirm.say_what_is_left(plan, facts, None if measured is None else measured["names"]["sessions"])
     raise SystemExit(code)
 
 
@@ -211,24 +214,35 @@ def keep(measured: Mapping[str, Any], out: Path, *, with_results: bool = False) 
         print_rich("\n".join(str(path) for path in written))
 
 
-def _conclude(out: Path, locust_exit_code: int, told: bytes = b"") -> int:
-    """Show and keep the results; the exit code. `told`: the results that Locust could not write."""
+def _measured(out: Path, told: bytes) -> dict[str, Any] | None:
+    """The results; `told`: those that Locust could not write. None: there are none."""
+    try:
+        return document.read_told(told) if told else document.read(out)
+    except document.ResultsError:
+        return None
+
+
+def _conclude(
+    measured: Mapping[str, Any] | None, out: Path, locust_exit_code: int, *, with_results: bool
+) -> int:
+    """Show and keep the results; the exit code."""
     from astrometer.report.table import render
 
-    try:
-        measured = document.read_told(told) if told else document.read(out)
-    except document.ResultsError:
-        log = out / "locust.log"
-        # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
-        crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
-        usage = locust_exit_code == exit_codes.USAGE and not crashed
-        hint = "" if usage else f"; see {log}"
-        click.echo(
-            f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True
-        )
-        return exit_codes.USAGE if usage else exit_codes.INVALID
+    if measured is None:
+        return _without_results(out, locust_exit_code)
     print_rich(render(measured))
-    keep(measured, out, with_results=bool(told))
+    keep(measured, out, with_results=with_results)
     if (measured["stopped"] or {}).get("by") == "interrupted":
         return exit_codes.INTERRUPTED
     return exit_codes.BY_VERDICT[measured["verdict"]]
+
+
+def _without_results(out: Path, locust_exit_code: int) -> int:
+    """Say so; the exit code."""
+    log = out / "locust.log"
+    # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
+    crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
+    usage = locust_exit_code == exit_codes.USAGE and not crashed
+    hint = "" if usage else f"; see {log}"
+    click.echo(f"Error: Locust ended with exit code {locust_exit_code} and without results{hint}", err=True)
+    return exit_codes.USAGE if usage else exit_codes.INVALID

@@ -88,16 +88,23 @@ def sentences(plan: LoadPlan, ahead: Forecast, version: str | None, *, is_free: 
     return lines
 
 
-def left_behind(version: str | None, *, deletable: bool) -> str:
-    """What a run leaves on a server of this version, and who can remove it."""
+def left_behind(version: str | None, *, deletable: bool, sessions: int | None = None) -> str:
+    """What a run leaves on a server of this version, and who can remove it.
+
+    `sessions`: how many it has left, if that is known.
+    """
+    if sessions == 0:
+        return "no session"
+    counted = "1 session" if sessions == 1 else f"{sessions or 0:,} sessions"
     if deletable:
-        return "sessions that `astrometer clean` can remove, with what was uploaded into them"
+        return f"{counted if sessions else 'sessions'} that `astrometer clean` can remove, with their uploads"
+    left = counted if sessions else "a session per chat"
     if version is None:
-        return "a session per chat, with its history; whether they can be removed is unknown"
+        return f"{left}; whether they can be removed is unknown"
     if _older(version):
-        return f"a session per chat, for ever: AstrBot {version} deletes nothing through an API key"
+        return f"{left}, for ever: AstrBot {version} deletes nothing through an API key"
     return (
-        "a session per chat, for ever: AstrBot lets a user's sessions be deleted by that user alone. "
+        f"{left}, for ever: AstrBot lets a user's sessions be deleted by that user alone. "
         "With --deletable `astrometer clean` can remove them"
     )
 

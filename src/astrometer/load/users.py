@@ -128,6 +128,7 @@ class AstrBotUser(User):
 
     def chat(self, message: Message, *, session_id: str | None = None, streaming: bool = True) -> ChatTurn:
         """One turn. Without `session_id` AstrBot opens a new session; the turn knows which."""
+        is_new = session_id is None
         if session_id is None and self.settings.username is not None:
             session_id = self.run_info.names.session_id()  # one that `clean` will know as ours
         body = chat_body(username=self.username, message=message, session_id=session_id, streaming=streaming)
@@ -148,6 +149,8 @@ class AstrBotUser(User):
         finally:
             turn = exchange.result()
             self.run_info.recorder.ended(self.scenario, "chat", t_s, "SSE", turn)
+            if turn.session_id:
+                self.run_info.names.note_session(turn.session_id, is_new=is_new)
         if turn.outcome in _TIMEOUTS and turn.session_id and self.settings.stop_abandoned:
             self._stop_session(turn.session_id)
         return turn

@@ -27,9 +27,19 @@ def test_every_simulated_user_has_a_number_of_its_own_whatever_its_name(names):
 
 def test_the_names_of_all_processes_are_known(names):
     names.take()
-    names.note("worker", [4, 0], 9)
+    names.note("worker", [4, 0], 9, 3)
     assert sorted(names.all().users) == [(1, USERS_PER_WORKER), (4, 0)]
     assert names.all_users == 9
+
+
+def test_sessions_are_counted_once_whoever_named_them(names):
+    names.note_session("made by the server", is_new=True)
+    names.note_session("mine", is_new=False)
+    names.note_session("mine", is_new=False)
+    assert names.all().sessions == 2
+    names.note("worker", [4, 0], 9, 3)
+    names.note("worker", [4, 0], 9, 5)  # all that it has made so far
+    assert names.all().sessions == 7
 
 
 def test_one_name_for_all_is_that_of_all():

@@ -116,6 +116,7 @@ def test_versions_and_creators_are_checked_before_they_become_arguments(version,
     assert not info.identity.can_delete
 
 
+@pytest.mark.process
 def test_load_says_what_is_wrong_and_ends(tmp_path):
     server = Hostile(ANSWERS["drip in the head"])
     began = time.perf_counter()

@@ -24,6 +24,7 @@ def take(run: "Run") -> dict[str, Any]:
         "slots": None if run.slot_book is None else run.slot_book.take(),
         "names": list(run.names.used()),
         "users": run.names.users,
+        "sessions": run.names.sessions,
         "other_requests": run.others.requests.take(),
     }
 
@@ -36,7 +37,7 @@ def merge(run: "Run", process: str, part: Mapping[str, Any]) -> None:
     run.delivery.sent.merge(part["sent"])
     if part["slots"] is not None:
         run.slots.note(process, part["slots"])
-    run.names.note(process, part["names"], part["users"])
+    run.names.note(process, part["names"], part["users"], part["sessions"])
     run.others.requests.merge(part["other_requests"])
 
 

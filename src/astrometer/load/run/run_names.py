@@ -22,6 +22,9 @@ class UserNames:
         self._next_user = self._first
         self._reported: dict[str, tuple[int, int]] = {}
         self._reported_users: dict[str, int] = {}
+        self._reported_sessions: dict[str, int] = {}
+        self.sessions = 0  # that this process has made
+        self._named: set[str] = set()  # of these, those that a locustfile named
 
     def next_user(self) -> int:
         """A number that no other simulated user of the run has, in whatever process."""
@@ -52,12 +55,20 @@ class UserNames:
         """A new one that says whose it is: `clean` deletes no session of another name."""
         return f"{self._prefix}-{self.run_id}-{uuid.uuid4()}"
 
+    def note_session(self, session_id: str, *, is_new: bool) -> None:
+        """The server has answered in this session. `is_new`: made for this chat alone."""
+        if is_new or session_id not in self._named:
+            self.sessions += 1
+        if not is_new:
+            self._named.add(session_id)
+
     def used(self) -> tuple[int, int]:
         """How many usernames this process has used, and the number before the first."""
         return self._used - self._first, self._first
 
-    def note(self, process: str, used: Sequence[int], users: int) -> None:
-        """What a worker has used."""
+    def note(self, process: str, used: Sequence[int], users: int, sessions: int) -> None:
+        """What a worker has used and made."""
+        self._reported_sessions[process] = sessions
         self._reported[process] = (used[0], used[1])
         self._reported_users[process] = users
 
@@ -70,4 +81,10 @@ class UserNames:
         """Of all processes."""
         own = self.used()
         users = [*self._reported.values(), *([own] if own[0] else [])]
-        return Usernames(run_id=self.run_id, prefix=self._prefix, username=self._common, users=users)
+        return Usernames(
+            run_id=self.run_id,
+            prefix=self._prefix,
+            username=self._common,
+            users=users,
+            sessions=self.sessions + sum(self._reported_sessions.values()),
+        )

@@ -16,13 +16,14 @@ from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 class Usernames:
     """Whom a run chatted as: `PREFIX-ID-<number>`, or `username` for all. What `astrometer clean` looks for.
 
-    `users`: (numbers used, the number before the first) of each process.
+    `users`: (numbers used, the number before the first) of each process. `sessions`: how many it made.
     """
 
     run_id: str
     prefix: str
     username: str | None = None
     users: Sequence[tuple[int, int]] = ()
+    sessions: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
