@@ -186,3 +186,17 @@ def test_nothing_of_a_file_can_steer_a_page_or_a_terminal(rendered, passed):
     page = rendered(poisoned(passed))
     assert [char for char in bad if char in page and not char.isprintable()] == []
     assert "\\x1b" in page.replace("\\\\", "\\")
+
+
+def test_the_errors_of_a_page_are_those_of_the_objective_and_the_ramp_is_named_beside(make):
+    results = make(slos=("errors < 50%",), excluded_s=10.0)
+    (objective,) = results["objectives"]
+    page = " ".join(re.sub(r"<[^>]+>", " ", render_html(results)).split())
+    failed = round(objective["value"] * objective["n"])
+    assert 0 < objective["n"] < results["turns"]["started"]  # a third of it was the ramp
+    assert f"{formatting.count(failed)} of {formatting.count(objective['n'])}" in page
+    assert f"turns {formatting.count(objective['n'])} " in page
+    excluded = formatting.count(results["turns"]["excluded"])
+    note = f"First 10.0 s (ramp-up, warm-up) excluded: {excluded} turns (ok "
+    assert note in page
+    assert note in render_summary(results).replace("\\", "")

@@ -131,8 +131,8 @@ class Settings:
         metavar="TIME",
         refused={"capacity": "each window of a search has its own: use --settle"},
         of_plan=True,
-        help="Turns that begin this early are counted, but excluded from percentiles. `astrometer load` and "
-        "`release` add their ramp-up.",
+        help="Turns that begin this early are counted apart: no percentile, rate or objective holds them. "
+        "`astrometer load` and `release` add their ramp-up.",
     )
     stall_threshold_s: float = option(
         "--stall-threshold",

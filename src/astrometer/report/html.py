@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
+from astrometer.measure.results.result_parts import window_outcomes, window_started
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
 from astrometer.output_files import write_whole
 from astrometer.report import (
@@ -160,9 +161,9 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def _outcomes(results: Mapping[str, Any]) -> list[dict[str, Any]]:
-    counted = results["turns"]["outcomes"]
+    counted = window_outcomes(results)
     total = sum(counted.values())
-    lost = results["turns"]["started"] - total
+    lost = window_started(results) - total
     rows = [
         {
             "name": formatting.plain(name),
@@ -172,8 +173,8 @@ def _outcomes(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             "layer": glossary.layer(name),
             "kind": "ok" if name == Outcome.OK.value else "bad",
         }
-        for name, n in sorted(counted.items(), key=lambda item: (item[0] != "ok", -item[1], item[0]))
-        if n
+        for name in view.by_frequency(counted)
+        if (n := counted[name])
     ]
     if lost:
         rows.append(

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from astrometer.api.outcome import Outcome
 from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.results.result_parts import window_outcomes, window_started
 from astrometer.measure.slo.validity import CauseKind
 from astrometer.report import capacity_view, formatting
 
@@ -172,12 +173,13 @@ def _span(stage: Mapping[str, Any]) -> str:
 
 
 def row(name: str, stats: Mapping[str, Any]) -> ReportRow:
-    outcomes = dict(stats["turns"]["outcomes"])
+    """Of what began in the window, as objectives count it; `excluded_note` tells of the ramp."""
+    outcomes = window_outcomes(stats)
     ok = outcomes.pop(Outcome.OK.value, 0)
     failures = sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))
     return ReportRow(
         name=formatting.plain(name),
-        started=stats["turns"]["started"],
+        started=window_started(stats),
         ok=ok,
         failures=tuple((formatting.plain(key), number) for key, number in failures if number),
         ttft_p50=percentile(stats, "ttft", 50),
@@ -281,13 +283,22 @@ def stall_lines(results: Mapping[str, Any]) -> list[str]:
 
 
 def excluded_note(results: Mapping[str, Any]) -> str | None:
-    """What the columns of times leave out although the turns are counted, or None."""
+    """How many turns began before the window, and how they ended; None: none did."""
     excluded = results["turns"].get("excluded", 0)
     if not excluded:
         return None
-    length = formatting.duration(results["window"]["excluded_s"])
+    first = f"First {formatting.duration(results['window']['excluded_s'])} (ramp-up, warm-up) excluded"
     turns = formatting.plural(excluded, "turn")
-    return f"First {length} (ramp-up, warm-up) excluded from percentiles: {turns}"
+    ended = results["turns"].get("excluded_outcomes")
+    if ended is None:  # an older file, of which tables count these turns, too
+        return f"{first} from percentiles: {turns}"
+    parts = (f"{formatting.plain(name)} {formatting.count(ended[name])}" for name in by_frequency(ended))
+    return f"{first}: {turns} ({', '.join(parts)})" if ended else f"{first}: {turns}"
+
+
+def by_frequency(outcomes: Mapping[str, int]) -> list[str]:
+    """`ok` first, then the most frequent."""
+    return sorted(outcomes, key=lambda name: (name != Outcome.OK.value, -outcomes[name], name))
 
 
 def withheld_note(rows: Sequence[HasPercentiles]) -> str | None:

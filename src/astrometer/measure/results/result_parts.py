@@ -56,6 +56,12 @@ def window_outcomes(stats: Mapping[str, Any]) -> dict[str, int]:
     return {name: n for name, n in counted.items() if n}
 
 
+def window_started(cell: Mapping[str, Any]) -> int:
+    """How many turns began in the window: those whose outcomes `window_outcomes` gives."""
+    turns = cell["turns"]
+    return int(turns["started"] - (turns["excluded"] if "excluded_outcomes" in turns else 0))
+
+
 def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:
     """By size; None when nothing was uploaded in the window."""
     if not tally.sizes:
