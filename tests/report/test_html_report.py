@@ -197,6 +197,6 @@ def test_the_errors_of_a_page_are_those_of_the_objective_and_the_ramp_is_named_b
     assert f"{formatting.count(failed)} of {formatting.count(objective['n'])}" in page
     assert f"turns {formatting.count(objective['n'])} " in page
     excluded = formatting.count(results["turns"]["excluded"])
-    note = f"First 10.0 s (ramp-up, warm-up) excluded: {excluded} turns (ok "
+    note = f"First 10.00 s (ramp-up, warm-up) excluded: {excluded} turns (ok "
     assert note in page
     assert note in render_summary(results).replace("\\", "")
