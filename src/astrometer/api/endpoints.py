@@ -29,6 +29,12 @@ def parse_version(text: str) -> Version:
     return int(major), int(minor), int(patch)
 
 
+def version_in_help(text: str) -> str | None:
+    """AstrBot's version as its answer to /help gives it, such as "4.29.3"; None when it does not."""
+    found = re.search(rf"AstrBot ({VERSION.pattern})", text)
+    return found[1].removeprefix("v") if found else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One operation of the API. `scope` None: asks for no key."""

@@ -6,6 +6,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer.compare.compare_view import FORCED, Line, Page, SideView
+from astrometer.report.table import hanging
 
 STYLES = {
     "PASS": "bold green",
@@ -76,18 +77,12 @@ def _verdict(page: Page) -> list[RenderableType]:
         Text.assemble((page.verdict, style), "  ", page.sentence),
         Text(f"{page.subject}", style="dim"),
     ]
-    lines += [_hanging(Text("!", style=style), Text(reason)) for reason in page.reasons]
+    lines += [hanging(Text("!", style=style), Text(reason)) for reason in page.reasons]
     if page.forced:
         lines.append(Text(FORCED, style="yellow"))
     if not page.reasons or page.forced:
         lines.append(Text(f"{len(page.comparison.rows)} metrics: {page.counts}"))
     for check in page.checks:
         mark, colour = _MARKS[check.verdict]
-        lines.append(_hanging(Text(mark, style=colour), Text.assemble(check.text, (f"  {check.why}", "dim"))))
+        lines.append(hanging(Text(mark, style=colour), Text.assemble(check.text, (f"  {check.why}", "dim"))))
     return lines
-
-
-def _hanging(mark: Text, text: Text) -> Table:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_row(Text("  ") + mark, text)
-    return grid

@@ -11,12 +11,12 @@ from astrometer.probing.plan import Plan
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DailyCost:
-    """What the scheduled probes of one target cost a day. `measured`: from the target's own turns."""
+    """What the scheduled probes of one target cost a day. `source`: whence the cost of a turn is known."""
 
     target: Target
     turns: float
     tokens_per_turn: float
-    measured: bool
+    source: str
 
     @property
     def wanted(self) -> int:
@@ -31,10 +31,9 @@ class DailyCost:
 
     @property
     def sentence(self) -> str:
-        source = "measured here" if self.measured else "assumed"
         text = (
             f"{self.target.name}: about {self.wanted:,} tokens a day "
-            f"({self.turns:,.0f} turns of {self.tokens_per_turn:,.0f} tokens, {source})"
+            f"({self.turns:,.0f} turns of {self.tokens_per_turn:,.0f} tokens, {self.source})"
         )
         most = self.target.budget.tokens_per_day
         if most is None:
@@ -63,9 +62,7 @@ def turns_sentence(target: Target, turns: int, ledger: Ledger) -> str:
     """What so many turns cost."""
     if not turns:
         return f"{target.name}: costs no tokens"
-    measured = ledger.tokens_per_turn(target)
-    each = TOKENS_PER_TURN if measured is None else measured
-    source = "assumed" if measured is None else "measured here"
+    each, source = _of_a_turn(target, ledger)
     said = "1 turn" if turns == 1 else f"{turns} turns"
     return f"{target.name}: about {turns * each:,.0f} tokens ({said} of {each:,.0f} tokens, {source})"
 
@@ -81,13 +78,11 @@ def daily_costs(plans: Iterable[Plan], ledger: Ledger) -> list[DailyCost]:
             turns[name] = turns.get(name, 0.0) + plan.probe.turns * DAY_S / plan.interval_s
     costs = []
     for name, target in targets.items():
-        measured = ledger.tokens_per_turn(target)
-        costs.append(
-            DailyCost(
-                target=target,
-                turns=turns[name],
-                tokens_per_turn=TOKENS_PER_TURN if measured is None else measured,
-                measured=measured is not None,
-            )
-        )
+        each, source = _of_a_turn(target, ledger)
+        costs.append(DailyCost(target=target, turns=turns[name], tokens_per_turn=each, source=source))
     return costs
+
+
+def _of_a_turn(target: Target, ledger: Ledger) -> tuple[float, str]:
+    measured = ledger.tokens_per_turn(target)
+    return (TOKENS_PER_TURN, "assumed") if measured is None else (measured, "measured here")

@@ -154,12 +154,12 @@ def _verdict(headline: view.Headline) -> list[RenderableType]:
     first.add_row(Text(), Text(headline.subject, style="dim"))
     lines: list[RenderableType] = [first]
     if headline.stopped:
-        lines.append(_hanging(Text("■", style=style), Text(headline.stopped)))
-    lines += [_hanging(Text("·"), Text(line)) for line in headline.lines]
+        lines.append(hanging(Text("■", style=style), Text(headline.stopped)))
+    lines += [hanging(Text("·"), Text(line)) for line in headline.lines]
     if headline.causes:
-        lines += [_hanging(Text("!", style=style), Text(cause)) for cause in headline.causes]
+        lines += [hanging(Text("!", style=style), Text(cause)) for cause in headline.causes]
     if headline.cure:
-        lines.append(_hanging(Text("·"), Text(headline.cure)))
+        lines.append(hanging(Text("·"), Text(headline.cure)))
     if headline.objectives:
         grid = Table.grid(padding=(0, 2))
         for item in headline.objectives:
@@ -176,7 +176,8 @@ def _verdict(headline: view.Headline) -> list[RenderableType]:
     return lines
 
 
-def _hanging(mark: Text, text: Text) -> Table:
+def hanging(mark: Text, text: Text) -> Table:
+    """`text` beside `mark`, its further lines below each other."""
     grid = Table.grid(padding=(0, 2))
     grid.add_row(Text("  ") + mark, text)
     return grid

@@ -5,7 +5,6 @@ Which of the two works depends on AstrBot's version: nothing here raises for a s
 
 import asyncio
 import hashlib
-import re
 import secrets
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -22,7 +21,6 @@ from astrometer.probing.run_record import Cleanup
 from astrometer.probing.verdict import ProbeFailed
 
 STOP_MESSAGE_SINCE = (4, 20, 1)  # "/stop" is a command from here on; before, the model would be asked it
-VERSION_LINE = re.compile(r"AstrBot (v[0-9]{1,5}\.[0-9]{1,5}\.[0-9]{1,5})")
 MOST_SWEPT = 3  # leftovers of earlier runs that one run takes along
 
 
@@ -219,8 +217,8 @@ class Teardown:
         server = server_of(self.asks.target)
         self.memory.asked_version[server] = perf_counter()
         told = await self.asks.command("/help", key, who.username, session, self.asks.left_s / 3)
-        found = VERSION_LINE.search(told.text)
+        found = ep.version_in_help(told.text)
         if found is None:
             self.memory.versions.pop(server, None)
         else:
-            self.memory.versions[server] = ep.parse_version(found[1])
+            self.memory.versions[server] = ep.parse_version(found)

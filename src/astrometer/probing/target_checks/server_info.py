@@ -4,17 +4,14 @@ Costs no tokens: the command /help, which tells the version, does not reach the 
 removed where this AstrBot can.
 """
 
-import re
 from dataclasses import dataclass
 
-from astrometer.api.endpoints import VERSION
+from astrometer.api.endpoints import version_in_help
 from astrometer.config.settings import Target
 from astrometer.probing.cleanup.identity import Identity
 from astrometer.probing.context import Context
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.verdict import ProbeFailed, Verdict
-
-_VERSION_LINE = re.compile(rf"AstrBot ({VERSION.pattern})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,8 +26,7 @@ class ServerInfo:
 async def ask_version(ctx: Context) -> str | None:
     """The version as /help gives it, such as "4.29.3"; None when it does not."""
     turn = await ctx.chat("/help")
-    found = _VERSION_LINE.search(turn.text)
-    return found[1].removeprefix("v") if found else None
+    return version_in_help(turn.text)
 
 
 async def ask_server_info(target: Target, timeout_s: float, *, with_version: bool = True) -> ServerInfo:
