@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -6,7 +7,7 @@ import pytest
 from causes import only_generator, sentences
 from click.testing import CliRunner
 
-from astrometer.cli import main
+from astrometer.cli import locust_run, main
 from astrometer.measure.results import document
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
@@ -57,6 +58,7 @@ def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
         "url": url,
         "version": "4.29.3",
         "kind": "simulator",
+        "tls_verified": None,
     }  # asked with /help, before the run
     log = (out / "locust.log").read_text()
     assert key not in done.stdout + done.stderr + log + (out / "results.json").read_text()
@@ -174,6 +176,12 @@ def test_a_shape_that_cannot_be_meant_is_a_usage_error(options, told):
     done = CliRunner().invoke(main, ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", *options])
     assert done.exit_code == 2
     assert told in done.output
+
+
+def test_a_run_that_is_interrupted_before_it_begins_says_so(tmp_path, capsys):
+    assert locust_run.conclude(None, tmp_path, -signal.SIGTERM, with_results=False) == 130
+    assert "Interrupted before the run began" in capsys.readouterr().err
+    assert locust_run.conclude(None, tmp_path, 1, with_results=False) == 3
 
 
 @pytest.mark.parametrize("command", ["load", "capacity"])

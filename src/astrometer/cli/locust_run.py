@@ -1,6 +1,7 @@
 """What every command that makes a Locust run shares: from its options to a plan, and on to an exit code."""
 
 import os
+import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -191,7 +192,7 @@ def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoR
     told: list[bytes] = []
     locust_exit_code = launch.run(plan, os.environ, told=told.append)
     measured = _measured(plan.out, b"".join(told))
-    code = _conclude(measured, plan.out, locust_exit_code, with_results=any(told))
+    code = conclude(measured, plan.out, locust_exit_code, with_results=any(told))
     if foreseen.asks_model:
         confirm.say_what_is_left(plan, facts, None if measured is None else measured["names"]["sessions"])
     raise SystemExit(code)
@@ -222,7 +223,7 @@ def _measured(out: Path, told: bytes) -> dict[str, Any] | None:
         return None
 
 
-def _conclude(
+def conclude(
     measured: Mapping[str, Any] | None, out: Path, locust_exit_code: int, *, with_results: bool
 ) -> int:
     """Show and keep the results; the exit code."""
@@ -239,6 +240,9 @@ def _conclude(
 
 def _without_results(out: Path, locust_exit_code: int) -> int:
     """Say so; the exit code."""
+    if locust_exit_code == -signal.SIGTERM:  # sent on before Locust listened to it
+        click.echo("Interrupted before the run began", err=True)
+        return exit_codes.INTERRUPTED
     log = out / "locust.log"
     # 2 is a refused argument, but Locust also says 2 after an exception somewhere in a run.
     crashed = log.is_file() and "Traceback" in log.read_text("utf-8", "replace")
