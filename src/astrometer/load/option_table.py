@@ -80,7 +80,7 @@ def option(
     metavar: str | None = None,
     choices: tuple[str, ...] | None = None,
     variable: str = "",
-    in_web_form: bool = True,
+    in_web_form: bool | None = None,
     of_one_process: bool = False,
     commands: tuple[str, ...] = COMMANDS,
     refused: Mapping[str, str] | None = None,
@@ -88,18 +88,20 @@ def option(
 ) -> Any:
     """A field of `Settings`. `flags`: `--one-way, --another`; `variable` [ASTROMETER_ONE_WAY].
 
+    `in_web_form`: unless it is said, of what `load` takes, but nothing of one process.
     `of_plan` need not be said of an option that none of our commands takes: they decide it themselves.
     """
     names = tuple(name.strip() for name in flags.split(","))
+    word = names[0].removeprefix("--").removeprefix("astrometer-").replace("-", "_").upper()
     entry = Option(
         flags=names,
-        variable=variable or "ASTROMETER_" + names[0].removeprefix("--").replace("-", "_").upper(),
+        variable=variable or f"ASTROMETER_{word}",
         read=read,
         default=default,
         metavar=metavar,
         choices=choices,
         help=help,
-        in_web_form=in_web_form,
+        in_web_form="load" in commands and not of_one_process if in_web_form is None else in_web_form,
         of_one_process=of_one_process,
         commands=commands,
         refused=refused or {},

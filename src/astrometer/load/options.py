@@ -159,6 +159,7 @@ class Settings:
         number(0),
         0.0,
         metavar="PER_SECOND",
+        in_web_form=True,
         commands=_OWN,
         help="Open model: each Locust user stands for this many arrivals per second, whether or not earlier "
         "ones are done, so that users steer a rate. 0: closed model, a user waits for its answers.",
@@ -269,7 +270,6 @@ class Settings:
         "--capacity",
         switch,
         False,
-        in_web_form=False,
         commands=_OWN,
         help="Search for the highest load at which every --slo holds, instead of users, spawn rate and run "
         "time.",
@@ -280,7 +280,6 @@ class Settings:
         "",
         choices=tuple(model.value for model in Model),
         variable="ASTROMETER_CAPACITY_MODEL",
-        in_web_form=False,
         commands=_CAPACITY,
         of_plan=True,
         help="Capacity search: users who wait for their answers (closed), or arrivals per second, whether or "
@@ -292,7 +291,6 @@ class Settings:
         "",
         metavar="N|N/s",
         variable="ASTROMETER_CAPACITY_START",
-        in_web_form=False,
         commands=_CAPACITY,
         of_plan=True,
         help="Capacity search: the first load. [1 user, or 1/s]",
@@ -303,7 +301,6 @@ class Settings:
         "",
         metavar="N|N/s",
         variable="ASTROMETER_CAPACITY_MAX",
-        in_web_form=False,
         commands=_CAPACITY,
         of_plan=True,
         help=f"Capacity search: the highest load to try. [{MAX_USERS} users, or {MAX_RATE_FACTOR} times "
@@ -315,7 +312,6 @@ class Settings:
         _seconds(STEP_S),
         metavar="TIME",
         variable="ASTROMETER_CAPACITY_STEP_TIME",
-        in_web_form=False,
         commands=_CAPACITY,
         help="Capacity search: time measured at each load; up to ten times longer where an objective needs "
         "more samples.",
@@ -326,7 +322,6 @@ class Settings:
         "",
         metavar="TIME",
         variable="ASTROMETER_CAPACITY_SETTLE",
-        in_web_form=False,
         commands=_CAPACITY,
         help="Capacity search: time after each change of the load that is not measured. [a fifth of "
         "--step-time]",
@@ -337,7 +332,6 @@ class Settings:
         f"{PRECISION:.0%}",
         metavar="PERCENT",
         variable="ASTROMETER_CAPACITY_PRECISION",
-        in_web_form=False,
         commands=_CAPACITY,
         help="Capacity search: stop when the lowest failing load is at most this much above the highest "
         "passing one.",
@@ -348,7 +342,6 @@ class Settings:
         REPEATS,
         metavar="N",
         variable="ASTROMETER_CAPACITY_REPEATS",
-        in_web_form=False,
         commands=_CAPACITY,
         help="Capacity search: windows at the boundary, of which the majority decides; an odd number.",
     )
@@ -358,7 +351,6 @@ class Settings:
         text,
         "",
         metavar="URL",
-        in_web_form=False,
         commands=_CAPACITY,
         help="Capacity search: where the model says how many requests it works on: /metrics of vLLM or "
         "SGLang, /stub/stats of the sandbox. No window begins before the model is idle, too.",
@@ -411,7 +403,6 @@ class Settings:
         "",
         metavar="FILE",
         variable="ASTRBOT_API_KEY_FILE",
-        in_web_form=False,
         commands=_OWN,  # every command that has a target takes it
         of_one_process=True,
         help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
@@ -422,7 +413,6 @@ class Settings:
         "",
         metavar="FILE",
         variable=VARIABLES["ca_file"],
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Certificates (PEM) to trust for https://, besides the system's and SSL_CERT_FILE.",
@@ -433,7 +423,6 @@ class Settings:
         "",
         metavar="FILE",
         variable=VARIABLES["client_cert"],
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Client certificate (PEM) for a server that asks for one.",
@@ -444,7 +433,6 @@ class Settings:
         "",
         metavar="FILE",
         variable=VARIABLES["client_key"],
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Its key (PEM, without a password), unless it is in --client-cert.",
@@ -454,7 +442,6 @@ class Settings:
         switch,
         False,
         variable=VARIABLES["insecure_skip_verify"],
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Do not verify the server's certificate: anybody in between can read the key. Reports say so.",
@@ -464,8 +451,6 @@ class Settings:
         or_none(Path),
         "",
         metavar="DIR",
-        variable="ASTROMETER_OUT",
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Directory for results.json, written when the test stops; the next test overwrites it.",
@@ -475,8 +460,6 @@ class Settings:
         or_none(Path),
         "",
         metavar="FILE",
-        variable="ASTROMETER_JOURNAL",
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="File to note the run's names in, for `astrometer clean`.",
@@ -485,8 +468,6 @@ class Settings:
         "--astrometer-progress",
         switch,
         False,
-        variable="ASTROMETER_PROGRESS",
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Print one line of progress to stderr while the test runs.",
@@ -495,8 +476,6 @@ class Settings:
         "--astrometer-check",
         switch,
         False,
-        variable="ASTROMETER_CHECK",
-        in_web_form=False,
         commands=_OWN,
         of_one_process=True,
         help="Start nothing and send nothing: check the arguments, and print as JSON which scenarios and "
@@ -507,8 +486,6 @@ class Settings:
         whole(0),
         0,
         metavar="PORT",
-        variable="ASTROMETER_METRICS_PORT",
-        in_web_form=False,
         of_one_process=True,
         help="Serve Prometheus metrics of the running test at http://HOST:PORT/metrics, on the master of a "
         "distributed one. 0: no. The web UI has them at /metrics in any case.",
@@ -518,8 +495,6 @@ class Settings:
         text,
         "127.0.0.1",
         metavar="HOST",
-        variable="ASTROMETER_METRICS_HOST",
-        in_web_form=False,
         of_one_process=True,
         help="Address for --astrometer-metrics-port to listen on.",
     )
@@ -528,8 +503,6 @@ class Settings:
         listed,
         "",
         metavar="NAME,NAME",
-        variable="ASTROMETER_ALLOWED_HOST",
-        in_web_form=False,
         of_one_process=True,
         help="Names under which browsers may use the web UI, besides the address that it listens on, such as "
         "that of a reverse proxy. Any other name is refused, since a web page can make its own name lead "
