@@ -68,6 +68,7 @@ def test_what_is_no_astrbot_is_not_loaded(tmp_path):
     assert "answers, but not like an AstrBot (HTTP 404, text/plain)" in said
 
 
+@pytest.mark.process
 def test_the_address_of_the_api_in_place_of_the_servers_is_not_loaded(server, tmp_path):
     url, keys = server
     code, said = load(f"{url}/api/v1", keys["all"].secret, tmp_path)

@@ -8,8 +8,7 @@ from typing import Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli import tls_note
-from astrometer.cli.options import Server, duration_option, target_options, yes_option
+from astrometer.cli.options import Server, duration_option, target_options, warn_of_unverified, yes_option
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 
@@ -51,7 +50,7 @@ def command(
     if len(prefix) < 3:
         raise click.UsageError("--prefix is too short to tell our sessions from others")
     chosen = server.one()
-    tls_note.warn([chosen])
+    warn_of_unverified([chosen])
     if chosen.key_for("chat") is None:
         raise click.UsageError(f"no API key with the scope chat for {chosen.url}")
     runs, prefixes = _earlier_runs(chosen, folders, prefix)

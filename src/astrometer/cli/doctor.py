@@ -8,8 +8,8 @@ import sys
 import click
 
 from astrometer import exit_codes
-from astrometer.cli import sessions, tls_note
-from astrometer.cli.options import Server, duration_option, target_options
+from astrometer.cli import sessions
+from astrometer.cli.options import Server, duration_option, target_options, warn_of_unverified
 from astrometer.cli.terminal import print_rich
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown
@@ -46,7 +46,7 @@ def command(
         chosen = config.target()
     except ConfigError as exc:
         raise click.UsageError(str(exc)) from exc
-    tls_note.warn([chosen])
+    warn_of_unverified([chosen])
     if deletable:
         sessions.must_be_deletable([chosen])
     turns = QUESTIONS if chosen.key_for("chat") is not None else 0

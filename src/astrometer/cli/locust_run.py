@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import click
 
 from astrometer import bundled, exit_codes
-from astrometer.cli import tls_note
+from astrometer.cli.options import warn_of_unverified
 from astrometer.cli.run_options import given_of_run
 from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.config.settings import ConfigError, Target
@@ -160,7 +160,7 @@ def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoR
     except NoPlaceError as exc:
         raise click.UsageError(str(exc)) from exc
     confirm.must_be_able_to_ask(url, yes=yes)
-    tls_note.warn([plan.target])
+    warn_of_unverified([plan.target])
     chosen = plan.settings.max_in_flight if "max_in_flight" in plan.given else None
     limit = calibration_limit.before(most_users, plan.processes, plan.extra, chosen)
     if limit:

@@ -1,7 +1,7 @@
 """Options that several commands take -> click's types and decorators, and the configuration they choose."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
@@ -13,6 +13,7 @@ import click
 from astrometer.config.loader import DEFAULT_FILE, ENVIRONMENT, load, target_from_options
 from astrometer.config.settings import Config, ConfigError, Target
 from astrometer.load.options import OF_TARGET, OPTIONS
+from astrometer.tls import NOT_VERIFIED
 from astrometer.units import parse_duration, parse_percent, parse_rate
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -173,6 +174,13 @@ def target_options(command: F) -> F:
     ):
         decorated = decorate(decorated)
     return cast("F", decorated)
+
+
+def warn_of_unverified(targets: Iterable[Target]) -> None:
+    """So that nobody overlooks it."""
+    for target in targets:
+        if target.tls.insecure_skip_verify and target.url.startswith("https:"):
+            click.secho(f"WARNING: {target.url}: {NOT_VERIFIED}", err=True, fg="red", bold=True)
 
 
 def ignored_variables(config: Config, environ: Mapping[str, str]) -> list[str]:

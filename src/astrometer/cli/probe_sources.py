@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astrometer import bundled
-from astrometer.cli import tls_note
-from astrometer.cli.options import Server
+from astrometer.cli.options import Server, warn_of_unverified
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.plan import Plan, make_plans
@@ -31,7 +30,7 @@ class Sources:
     def config(self) -> Config:
         """Raises ConfigError."""
         config = self.server.config()
-        tls_note.warn(config.targets.values())
+        warn_of_unverified(config.targets.values())
         return replace(config, state_dir=self._state_dir(config))
 
     def _state_dir(self, config: Config) -> Path | None:
