@@ -27,11 +27,11 @@ demo: $(READY) ## set up, then load and probe the embedded simulator (one to thr
 	$(BIN)/astrometer demo --out demo-report
 
 check: lint ## set up, then lint, types and the tests that start no process (about a minute)
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not process" $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile -m "not process" $(ARGS)
 
 # What loads the machine by itself runs last and alone; the rest runs side by side, since it mostly waits.
 test: lint ## set up, then lint, types and all tests
-	$(BIN)/pytest -n 3 --dist loadgroup -m "not alone" $(ARGS)
+	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" $(ARGS)
 	$(BIN)/pytest -m alone $(ARGS)
 
 test-whole: $(READY) ## also the dashboards against a real AstrBot (some minutes more)

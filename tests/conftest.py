@@ -1,11 +1,13 @@
 """Shared by all tests: real AstrBot servers, each version started once a session and only when asked for."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.find_python import NoPythonError, find_python
@@ -69,22 +71,17 @@ def skip_without_python() -> None:
         pytest.skip(str(exc))
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class ByServer(LoadFileScheduling):
     """Side by side (`pytest -n`), the tests of a file stay together, and those of one real AstrBot."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(_group(item)))
+
+    def _split_scope(self, nodeid: str) -> str:
+        real = re.search(r"\[real-([0-9a-z.]+)", nodeid)
+        return f"astrbot {real[1]}" if real else super()._split_scope(nodeid)
 
 
-def _group(item: pytest.Item) -> str:
-    if "real_astrbot" not in getattr(item, "fixturenames", ()):
-        return str(item.path)
-    given = item.callspec.params.values() if hasattr(item, "callspec") else ()
-    words = [word for value in given for word in (value if isinstance(value, tuple) else (value,))]
-    if "simulated" in words:
-        return str(item.path)
-    version = next((word for word in words if isinstance(word, str) and word.startswith("4.")), "latest")
-    return f"astrbot {version}"
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServer:
+    return ByServer(config, log)
 
 
 _running: list[pytest.Item] = []  # the one test that this process runs, if any
