@@ -16,7 +16,7 @@ from astrometer.load.transport.load_connection import Origin
         "http://[::1", "http://a..b", "http://*", "http://", "http://a b", "http://a\0b", "http://a\nb",
         "http://" + "x" * 64 + ".example", "http://" + "ab." * 100 + "c", "http://-a.example", "http://a:0",
         "http://a:99999", "http://a:x", "http://[zz]", "http://[fe80::1%25]", "http://\udc80", "http://a/\ud800",
-        "ftp://a", "http://a\u202eb",
+        "ftp://a", "http://a\u202eb", "http://xn--a.invalid",
     ],
 )  # fmt: skip
 def test_an_odd_host_is_a_config_error_that_can_be_printed(url):

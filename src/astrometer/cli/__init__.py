@@ -3,6 +3,9 @@
 Locust patches the process with gevent when it is imported, so no command may pull in another's imports.
 """
 
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 import click
@@ -25,6 +28,8 @@ COMMANDS = (
     "doctor",
 )
 
+_LIKE_CTRL_C = (signal.SIGTERM, signal.SIGHUP)
+
 
 class LazyGroup(click.Group):
     """Finds `cli/<name>.py` and takes its `command`."""
@@ -40,7 +45,8 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with _all_like_ctrl_c():
+                return super().invoke(ctx)
         except (KeyboardInterrupt, click.Abort) as exc:  # click would exit 1: an objective failed
             click.echo("Interrupted", err=True)
             raise SystemExit(exit_codes.INTERRUPTED) from exc
@@ -51,6 +57,28 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+
+@contextmanager
+def _all_like_ctrl_c() -> Iterator[None]:
+    """SIGTERM and a closed terminal do what Ctrl-C does, so that every command cleans up; nohup is obeyed.
+
+    A command that has handlers of its own for them replaces these.
+    """
+
+    def interrupt(_number: int, _frame: object) -> None:
+        if not callable(signal.getsignal(signal.SIGINT)):  # ignored: a shell's script started us with `&`
+            raise KeyboardInterrupt
+        signal.raise_signal(signal.SIGINT)
+
+    usual = [number for number in _LIKE_CTRL_C if signal.getsignal(number) == signal.SIG_DFL]
+    for number in usual:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @click.group(

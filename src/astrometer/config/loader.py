@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
+import httpx
 from pydantic import ValidationError
 
 from astrometer import tls
@@ -29,6 +30,7 @@ from astrometer.config.settings import (
     Target,
 )
 from astrometer.config.tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
+from astrometer.input_files import read_text
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective
 from astrometer.outside_text import shown
 from astrometer.suggestion import did_you_mean
@@ -54,7 +56,7 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
     if path is None:
         return _from_environment(environ)
     try:
-        raw = tomllib.loads(path.read_text("utf-8"))
+        raw = tomllib.loads(read_text(path))
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read ({exc.strerror})") from exc
     except RecursionError:
@@ -218,7 +220,7 @@ def _key(place: str, name: str, item: KeyTable, path: Path, environ: Mapping[str
 
 def _read_secret(path: Path, place: str) -> Secret:
     try:
-        return _secret(path.read_text("utf-8"), place)
+        return _secret(read_text(path), place)
     except OSError as exc:
         raise ConfigError(f"{place}: {path} cannot be read ({exc.strerror})") from exc
     except UnicodeDecodeError:
@@ -272,6 +274,11 @@ def _ascii_host(host: str) -> str:
         ip_address(address)
         return host
     name = host.removesuffix(".").encode("idna").decode("ascii").lower()
+    if name.startswith("xn--"):
+        try:
+            _ = httpx.URL(f"http://{name}").host  # it decodes what IDNA 2008 allows, and fails at the rest
+        except httpx.InvalidURL as exc:
+            raise ValueError("not a host name") from exc
     if not _HOST.fullmatch(name) or len(name) > MOST_HOST_CHARS:
         raise ValueError("not a host name")
     return name

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from astrometer.input_files import read_bounded
 from astrometer.measure.capacity.capacity_result import conclude_search, describe
 from astrometer.measure.delivery import Observed
 from astrometer.measure.exchange_stats import Stats
@@ -29,7 +30,6 @@ from astrometer.outside_text import read_json
 
 FILE_NAME = "results.json"
 MOST_BYTES = 64_000_000  # a run of many hours with a hundred scenarios has 5 MB
-_PART_BYTES = 1 << 20
 SCHEMA_VERSION = 2
 # What code that reads a file stumbles over when the file does not follow the schema.
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
@@ -149,7 +149,7 @@ def read(path: Path) -> dict[str, Any]:
     """Read a results file, or that of a directory, of this schema or an older one. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
     try:
-        results: dict[str, Any] = read_json(_bounded(file))
+        results: dict[str, Any] = read_json(read_bounded(file, MOST_BYTES))
     except OSError as exc:
         raise ResultsError(f"{file}: cannot be read ({exc.strerror})") from exc
     except ValueError as exc:
@@ -163,19 +163,6 @@ def read(path: Path) -> dict[str, Any]:
         )
     with following_schema(file):
         return results
-
-
-def _bounded(file: Path) -> bytes:
-    """The file's content. Raises ResultsError for one that no run has written, before it fills the memory."""
-    content = bytearray()
-    with file.open("rb") as opened:
-        while len(content) <= MOST_BYTES and (part := opened.read(_PART_BYTES)):
-            content += part
-    if len(content) > MOST_BYTES:
-        raise ResultsError(
-            f"{file}: larger than {MOST_BYTES // 1_000_000} MB, so not a results file of astrometer"
-        )
-    return bytes(content)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from astrometer.config.settings import ConfigError
+from astrometer.input_files import read_text
 
 VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
 VERIFY = {
@@ -59,7 +60,7 @@ class _File(_Table):
 def load_web_config(path: Path) -> WebConfig:
     """Read it and the files that it names. Raises ConfigError."""
     try:
-        raw = yaml.safe_load(path.read_text("utf-8"))
+        raw = yaml.safe_load(read_text(path))
     except OSError as exc:
         raise ConfigError(f"{path}: cannot be read ({exc.strerror})") from exc
     except (yaml.YAMLError, UnicodeDecodeError) as exc:
