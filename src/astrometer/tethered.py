@@ -25,6 +25,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import IO
 
+from astrometer import standard_streams
+
 _read = os.read
 _held: list[int] = []  # the child's end of the tether, in a child
 
@@ -110,6 +112,7 @@ def _watch(number: int) -> None:
 def main() -> None:
     number, module = int(sys.argv[1]), sys.argv[2]
     hold(number)
+    standard_streams.make_safe()
     sys.argv[:] = [module, *sys.argv[3:]]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 

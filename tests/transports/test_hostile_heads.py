@@ -78,6 +78,19 @@ def test_a_redirect_tells_where_to_without_its_secrets(asked):
     assert told.detail == "HTTP 302: a redirect to https://other.example/login, which is not followed"
 
 
+@pytest.mark.parametrize("place", [b"http://[::1", b"http://a:99999999/"])
+def test_a_redirect_to_what_is_no_url_is_a_redirect(asked, place):
+    head = b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % place
+    server = Hostile(lambda _: iter([head]))
+    try:
+        told = asked.call(server.url)
+    finally:
+        server.close()
+    assert told.outcome is Outcome.CLIENT_ERROR
+    assert told.detail.startswith("HTTP 302")
+    assert told.detail.isprintable()
+
+
 @pytest.mark.parametrize("text", ["\x1b[2J\x1b]0;pwned\x07", "a\u202eb", "x\r\n\tfake: line", "\ud800"])
 def test_the_server_s_words_cannot_write_on_the_terminal(asked, text):
     body = json.dumps({"status": "error", "message": text}).encode()

@@ -10,7 +10,7 @@ from importlib import import_module
 
 import click
 
-from astrometer import __version__, exit_codes
+from astrometer import __version__, exit_codes, standard_streams
 from astrometer.suggestion import did_you_mean
 
 COMMANDS = (
@@ -44,6 +44,7 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
+        standard_streams.make_safe()
         try:
             with _all_like_ctrl_c():
                 return super().invoke(ctx)

@@ -3,10 +3,10 @@
 Into a pipe or a file no line ends in blanks, so that it can be compared.
 """
 
-import os
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, TextIO
+
+from astrometer.standard_streams import give_up
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -20,7 +20,7 @@ def print_rich(*things: "RenderableType") -> None:
                 _print(thing, stream)
             stream.flush()
         except OSError:
-            _give_up(stream)
+            give_up(stream)
         else:
             return
 
@@ -31,7 +31,7 @@ def print_problem(text: str) -> None:
         sys.stderr.write(f"Error: {text}\n")
         sys.stderr.flush()
     except OSError:
-        _give_up(sys.stderr)
+        give_up(sys.stderr)
 
 
 def _print(thing: "RenderableType", stream: TextIO) -> None:
@@ -51,11 +51,3 @@ def _print(thing: "RenderableType", stream: TextIO) -> None:
     with console.capture() as captured:
         console.print(thing)
     stream.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().splitlines()))
-
-
-def _give_up(stream: TextIO) -> None:
-    """Or Python would try again at its end, and exit with 120."""
-    with suppress(OSError, ValueError):
-        number = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(number, stream.fileno())
-        os.close(number)

@@ -25,6 +25,7 @@ CURES = {
     Outcome.DNS: "check the host name",
     Outcome.CONNECT: "is AstrBot running, and is this its port (6185 by default)?",
     Outcome.TLS: "check the certificate, or use http:// if AstrBot has no TLS",
+    Outcome.MALFORMED: "check URL and port: what answers there does not speak HTTP",
     Outcome.TIMEOUT_CONNECT: "check the address and the firewall between",
     Outcome.UNAUTHORIZED: "the key is bad, revoked or expired: make a new one in AstrBot's settings",
     Outcome.FORBIDDEN: "give the key the scope in AstrBot's settings",
