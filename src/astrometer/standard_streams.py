@@ -1,7 +1,7 @@
 """Standard input, output and error of a process as it was started -> ones that end no run.
 
-What was measured is worth more than what is said of it: a closed pipe, a terminal that is gone, a full disk or
-a locale without the letter must not cost a run its results.
+What was measured is worth more than what is said of it: a closed pipe, a terminal that is gone, a full disk
+or a locale without the letter must not cost a run its results.
 """
 
 import errno
