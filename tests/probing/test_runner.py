@@ -159,7 +159,7 @@ def test_cut_gives_up_running_chats_stops_them_and_cleans_up(bench):
         return await task
 
     run = asyncio.run(cut_soon())
-    assert (run.reason, run.detail) == ("client_cancel", "given up: the exporter is stopping")
+    assert (run.reason, run.detail) == ("client_cancel", "given up: this process was told to stop")
     assert run.turns[-1].outcome is Outcome.CLIENT_CANCEL
     assert bench.store.counters["requests_session_stop"] == 1
     assert bench.sessions() == []

@@ -8,6 +8,7 @@ import sys
 import click
 
 from astrometer import exit_codes
+from astrometer.api.outcome import Outcome
 from astrometer.cli import sessions
 from astrometer.cli.options import Server, duration_option, target_options, warn_of_unverified
 from astrometer.cli.terminal import print_rich
@@ -54,6 +55,8 @@ def command(
     checks, run = asyncio.run(examine(chosen, timeout_s))
     _print_json(checks) if as_json else _print_table(chosen, checks)
     sessions.say_what_is_left([run])
+    if run.reason == Outcome.CLIENT_CANCEL:
+        sys.exit(exit_codes.INTERRUPTED)
     if any(check.unreachable for check in checks):
         sys.exit(exit_codes.UNREACHABLE)
     sys.exit(

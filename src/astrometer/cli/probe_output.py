@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from astrometer import exit_codes
+from astrometer.api.outcome import Outcome
 from astrometer.cli.terminal import print_rich
 from astrometer.outside_text import shown
 from astrometer.probing.exporter.history import utc
@@ -13,10 +14,12 @@ from astrometer.probing.verdict import ProbeRun
 
 
 def exit_code(runs: list[ProbeRun]) -> int:
-    """By the worst that was found; a target that no probe reached comes first.
+    """By the worst that was found; a target that no probe reached comes first, but for an interrupt.
 
     A probe that was skipped proves nothing: without it the others' success is not a pass.
     """
+    if any(run.reason == Outcome.CLIENT_CANCEL for run in runs):
+        return exit_codes.INTERRUPTED
     if unreachable_targets(runs):
         return exit_codes.UNREACHABLE
     if not all(run.ok for run in runs if run.verdict is not None):

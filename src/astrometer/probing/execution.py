@@ -110,7 +110,7 @@ class Executor:
             await asyncio.wait({question, cut}, timeout=limit_s, return_when=asyncio.FIRST_COMPLETED)
             if not question.done():
                 verdict = (
-                    Verdict.failed(Outcome.CLIENT_CANCEL, "given up: the exporter is stopping")
+                    Verdict.failed(Outcome.CLIENT_CANCEL, "given up: this process was told to stop")
                     if cut.done()
                     else Verdict.failed(Outcome.TIMEOUT_TOTAL, f"given up after {plan.limits.total_s:g} s")
                 )
