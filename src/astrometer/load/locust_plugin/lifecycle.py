@@ -107,6 +107,8 @@ class Lifecycle:
 
     def _begin(self) -> None:
         self._complete_options()
+        if self._worker is not None:
+            locust_patches.collect_rarely()
         run = self._run = Run(self._environment, Settings.of(self._environment.parsed_options), self._keys)
         self._drain = Once(partial(self._drain_run, run))
         self._conclude = Once(partial(self._conclude_run, run))

@@ -163,7 +163,9 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     except (OptionError, ProfileError) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
         sys.exit(exit_codes.USAGE)
-    locust_patches.collect_rarely()
+    if ProcessRole.of(runner).leads:
+        locust_patches.collect_rarely()
+    # Else later: the master starts as soon as its workers have connected, and their clocks with its first word.
     locust_patches.worker_messages.ready.set()
 
 
