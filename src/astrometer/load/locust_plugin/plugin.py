@@ -165,7 +165,7 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
         sys.exit(exit_codes.USAGE)
     if ProcessRole.of(runner).leads:
         locust_patches.collect_rarely()
-    # Else later: the master starts as soon as its workers have connected, and their clocks with its first word.
+    # Workers later: their master starts once they are connected, and their clocks start with its first word.
     locust_patches.worker_messages.ready.set()
 
 
