@@ -17,7 +17,6 @@ The clock is libfaketime's (Debian: `apt-get install libfaketime`); the monotoni
 import argparse
 import json
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from pathlib import Path
 
 import httpx
 import psutil
-from programs import astrometer, verdict
+from programs import astrometer, exporter_url, verdict
 
 from astrometer import bundled
 from astrometer.probing.probe_files import load_folder
@@ -164,9 +163,8 @@ def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]
             with astrometer(
                 *command, "--state-dir", str(state), stderr=subprocess.PIPE, env=environ
             ) as process:
-                found = re.search(r"127[.]0[.]0[.]1:[0-9]+", process.stderr.readline())
                 yield Exporter(
-                    url=f"http://{found[0]}",
+                    url=exporter_url(process),
                     process=psutil.Process(process.pid),
                     clock=clock_file,
                     state=state,

@@ -12,7 +12,6 @@ import asyncio
 import json
 import math
 import os
-import re
 import statistics
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import httpx
 import psutil
+from programs import exporter_url
 
 PROBES = {"chat": "30s", "upload": "60s", "im": "60s", "reads": "30s", "scopes": "120s"}
 EXPORTER_CPU, OTHERS_CPU = 0, 1
@@ -64,7 +64,7 @@ def measure(options: argparse.Namespace, facts: dict, folder: Path) -> None:
     )
     psutil.Process(process.pid).cpu_affinity([EXPORTER_CPU])
     try:
-        url = f"http://{re.search(r'127[.]0[.]0[.]1:[0-9]+', process.stderr.readline())[0]}/metrics"
+        url = f"{exporter_url(process)}/metrics"
         watched = psutil.Process(process.pid)
         asyncio.run(scrape(url, 60.0, 1.0))
         began, cpu, rss = time.monotonic(), sum(watched.cpu_times()[:2]), watched.memory_info().rss

@@ -1,5 +1,6 @@
 """Programs that a measurement starts -> ended with it; and its checks -> PASS or FAIL, line by line."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,12 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def exporter_url(process: subprocess.Popen[str]) -> str:
+    """Where an exporter says that it listens; what it says before is passed over."""
+    found = (re.search(r"astrometer probes on (http://[0-9.:]+)", line) for line in process.stderr or ())
+    return next(filter(None, found))[1]
 
 
 def verdict(checks: dict[str, bool]) -> int:

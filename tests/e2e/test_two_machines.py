@@ -20,8 +20,8 @@ MASTER, FAR = "192.0.2.1", "192.0.2.2"
 SERVER = """
 import json, socket, sys, uvicorn
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimit, SimulatorConfig
-app = Simulator(SimulatorConfig(rate_limit=RateLimit(strategy="off")))
+from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
+app = Simulator(SimulatorConfig(rate_limit=SimulatedRateLimit(strategy="off")))
 listener = socket.create_server((sys.argv[1], 0))
 url = "http://%s:%s" % listener.getsockname()[:2]
 print(json.dumps({"url": url, "key": app.config.keys["all"].secret}), flush=True)

@@ -90,7 +90,7 @@ def test_an_exception_is_internal_with_its_place_and_without_its_text(bench):
 
     run = bench.run(bench.target("all"), probe)
     assert run.reason == "internal"
-    assert run.detail.startswith("ValueError at test_runner.py:")
+    assert run.detail.startswith("ValueError at test_execution.py:")
     assert secret not in repr(run)
 
 
@@ -132,8 +132,8 @@ def exits() -> Verdict:
         (fails_for_a_known_name, "'reset', which is no Outcome"),
         (raises_its_own_reason, "'my own reason', which is no Outcome"),
         (passes_with_a_list, "gave list as `detail`, which must be a str"),
-        (is_cancelled, "CancelledError at test_runner.py:"),
-        (exits, "SystemExit at test_runner.py:"),
+        (is_cancelled, "CancelledError at test_execution.py:"),
+        (exits, "SystemExit at test_execution.py:"),
     ],
 )
 def test_a_verdict_that_is_none_is_internal_says_what_to_do_and_the_cleanup_happens(bench, end, detail):

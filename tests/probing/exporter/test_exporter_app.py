@@ -231,10 +231,12 @@ def start(bench, *options: str) -> tuple[subprocess.Popen[str], str]:
     }
     command = [sys.executable, "-m", "astrometer", "probe", "--listen", "127.0.0.1:0", *options]
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    line = process.stderr.readline()
-    found = re.search(r"http://[\d.:]+", line)
-    assert found, line + process.stderr.read()
-    return process, found[0]
+    said = []
+    for line in process.stderr:
+        said.append(line)
+        if found := re.search(r"astrometer probes on (http://[\d.:]+)", line):
+            return process, found[1]
+    raise AssertionError("".join(said))
 
 
 @pytest.mark.process

@@ -43,8 +43,8 @@ def exporter(server, tmp_path):
     environment = {**os.environ, "KEY": secret}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
-            line = process.stderr.readline()
-            yield re.search(r"127\.0\.0\.1:\d+", line)[0]
+            addresses = (re.search(r"127\.0\.0\.1:\d+", line) for line in process.stderr)
+            yield next(filter(None, addresses))[0]
         finally:
             process.terminate()
             process.wait(30)
