@@ -86,7 +86,8 @@ def test_sessions_of_named_users_are_counted_and_explained(place):
 
 
 @pytest.mark.parametrize(
-    ("version", "reason"), [("4.18.0", "before 4.26 deletes nothing"), ("4.28.2", "needs the id of the key")]
+    ("version", "reason"),
+    [("4.18.0", "before 4.26 deletes nothing"), ("4.28.2", "or ASTRBOT_API_KEY_ID beside --host")],
 )
 def test_a_version_that_cannot_delete_says_why(place, version, reason):
     app = server(version)

@@ -104,7 +104,8 @@ async def learn(key: Key, ask: Ask, own: Callable[[str], Remove], now: float) ->
     creator = await _creator(ask, session_id) or configured
     await remove()
     if creator is None:
-        why = f'AstrBot 4.26 to 4.28 needs the id of the key to delete: set keys.{key.name}.id = "..."'
+        where = f'keys.{key.name}.id = "..." in the configuration, or ASTRBOT_API_KEY_ID beside --host'
+        why = f"AstrBot 4.26 to 4.28 needs the id of the key to delete: set {where}"
         return Identity(username=GUEST, can_delete=False, why=why, learnt_at=now)
     return Identity(username=creator, can_delete=True, why="", learnt_at=now)
 
