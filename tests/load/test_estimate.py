@@ -1,5 +1,6 @@
 """What is said before a server is loaded that is not this machine."""
 
+import json
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -169,3 +170,21 @@ def test_the_journal_keeps_the_last_word_on_each_run(tmp_path):
     with file.open("a") as lines:
         lines.write("half a li\n")
     assert [(item.run_id, item.users) for item in run_journal.read(file)] == [("bb", []), ("aa", [[4, 0]])]
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        {"schema_version": 2},
+        {"schema_version": 2, "scenario": "chat", "turns": 3},
+        {**known(), "users": "many"},
+        {**known(), "target": None},
+        {**known(), "tokens": {"input_tokens": None}},
+    ],
+)
+def test_a_file_beside_that_is_no_result_of_ours_tells_nothing_and_hurts_nothing(tmp_path, foreign):
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / document.FILE_NAME).write_text(json.dumps(foreign))
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "gone" / document.FILE_NAME).symlink_to(tmp_path / "nowhere")
+    assert forecast(PLAN, tmp_path) == forecast(PLAN, tmp_path / "empty")

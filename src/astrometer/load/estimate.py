@@ -5,6 +5,7 @@ Numbers come from the plan and from earlier runs; what neither says is assumed, 
 
 import ipaddress
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,9 +60,9 @@ def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast
     turns, user_seconds = _planned(plan, search)
     turns_from = None
     if turns is None and user_seconds is not None:
-        pace = next((found for found in runs if _is_steady(found[1], scenario)), None)
-        per_user_s = 1 / USER_TURN_S if pace is None else _turns_per_user_s(pace[1])
-        turns, turns_from = round(user_seconds * per_user_s), pace and pace[0]
+        pace = next((run for run in runs if run.scenario == scenario and run.turns_per_user_s > 0), None)
+        per_user_s = 1 / USER_TURN_S if pace is None else pace.turns_per_user_s
+        turns, turns_from = round(user_seconds * per_user_s), pace.folder if pace else None
     each, tokens_from = _tokens_per_turn(plan, runs, asks_model)
     return Forecast(
         turns=turns,
@@ -180,52 +181,68 @@ def _load(plan: LoadPlan) -> str:
     return f"{plan.users} {'user' if plan.users == 1 else 'users'} {span}"
 
 
-Earlier = tuple[Path, Mapping[str, Any]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlierRun:
+    """What an estimate takes from the results of a run. `made`: turns of the window, as all else is."""
+
+    folder: Path
+    scenario: str
+    url: str
+    is_search: bool
+    made: int
+    tokens: int
+    chats: int
+    chat_tokens: int
+    turns_per_user_s: float  # 0: not told, as by a rate or a shape
+
+    @classmethod
+    def of(cls, folder: Path, known: Mapping[str, Any]) -> "EarlierRun":
+        """Raises what a file that is JSON, but no results of ours, breaks."""
+        chat = known["scenarios"].get("chat")
+        user_seconds = (known["users"] or 0) * known["window"]["duration_s"]
+        is_steady = not any(known.get(name) for name in ("capacity", "arrivals", "profile"))
+        made = _made(known)
+        return cls(
+            folder=folder,
+            scenario=known["scenario"],
+            url=known["target"]["url"].rstrip("/"),
+            is_search=bool(known.get("capacity")),
+            made=made,
+            tokens=sum(known["tokens"].values()),
+            chats=_made(chat) if chat else 0,
+            chat_tokens=sum(chat["tokens"].values()) if chat else 0,
+            turns_per_user_s=made / user_seconds if is_steady and user_seconds > 0 else 0.0,
+        )
 
 
-def _newest_first(folder: Path) -> list[Earlier]:
-    files = sorted(
-        folder.glob(f"*/{document.FILE_NAME}"), key=lambda file: file.stat().st_mtime, reverse=True
-    )
-    found: list[Earlier] = []
-    for file in files[:MOST_READ]:
-        try:
-            found.append((file.parent, document.read(file)))
-        except document.ResultsError:
-            continue
+def _newest_first(folder: Path) -> list[EarlierRun]:
+    """Files that are no results of ours, or are gone meanwhile, tell nothing."""
+    files = []
+    for file in folder.glob(f"*/{document.FILE_NAME}"):
+        with suppress(OSError):
+            files.append((file.stat().st_mtime, file))
+    found: list[EarlierRun] = []
+    for _, file in sorted(files, reverse=True)[:MOST_READ]:
+        with suppress(document.ResultsError):
+            known = document.read(file)
+            with document.following_schema(file):
+                found.append(EarlierRun.of(file.parent, known))
     return found
 
 
-def _is_steady(known: Mapping[str, Any], scenario: str) -> bool:
-    unlike = any(known.get(name) for name in ("capacity", "arrivals", "profile"))
-    return known["scenario"] == scenario and not unlike and _turns_per_user_s(known) > 0
-
-
 def _made(known: Mapping[str, Any]) -> int:
-    """Turns of the window, as all else that is counted."""
     return int(known["turns"]["started"] - known["turns"].get("excluded", 0))
 
 
-def _turns_per_user_s(known: Mapping[str, Any]) -> float:
-    user_seconds = (known["users"] or 0) * known["window"]["duration_s"]
-    return _made(known) / user_seconds if user_seconds > 0 else 0.0
-
-
-def _tokens_per_turn(plan: LoadPlan, runs: list[Earlier], asks_model: float) -> tuple[float, Path | None]:
+def _tokens_per_turn(plan: LoadPlan, runs: list[EarlierRun], asks_model: float) -> tuple[float, Path | None]:
     """Of all turns of the scenario, those that cost nothing included."""
     if not asks_model:
         return 0.0, None
-    here = [
-        (folder, known)
-        for folder, known in runs
-        if known["target"]["url"].rstrip("/") == plan.target.url and _made(known) > 0
-    ]
-    for folder, known in here:
-        tokens = sum(known["tokens"].values())
-        if known["scenario"] == plan.locustfile.stem and tokens and not known.get("capacity"):
-            return tokens / _made(known), folder
-    for folder, known in here:
-        chats = known["scenarios"].get("chat")
-        if chats and sum(chats["tokens"].values()) and _made(chats) > 0:
-            return sum(chats["tokens"].values()) / _made(chats) * asks_model, folder
+    here = [run for run in runs if run.url == plan.target.url and run.made > 0]
+    for run in here:
+        if run.scenario == plan.locustfile.stem and run.tokens and not run.is_search:
+            return run.tokens / run.made, run.folder
+    for run in here:
+        if run.chat_tokens and run.chats > 0:
+            return run.chat_tokens / run.chats * asks_model, run.folder
     return TOKENS_PER_TURN * asks_model, None
