@@ -123,3 +123,18 @@ def test_every_child_is_started_by_the_one_way_that_is_safe():
         if re.search(r'(sys\.executable|\bpython), "-(m|c)"', line) and path.name != "tethered.py"
     ]
     assert other == []
+
+
+CLOSED = """
+import os
+from astrometer import tethered
+copy = os.dup(0)
+os.close(copy)
+tethered._watch(copy)  # as in a fork of gevent's subprocess, whose main thread has closed it
+"""
+
+
+def test_a_fork_that_closes_its_copy_of_the_tether_kills_nobody(tmp_path, monkeypatch):
+    (tmp_path / "closing.py").write_text(CLOSED)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), *sys.path]))
+    assert Tethered("closing", []).wait(60) == 0

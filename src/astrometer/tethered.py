@@ -103,9 +103,13 @@ def hold(number: int) -> None:
 
 
 def _watch(number: int) -> None:
-    with suppress(OSError):  # a parent that left something unread
+    try:
         while _read(number, 1):
             pass
+    except ConnectionResetError:
+        pass  # a parent that went with something unread
+    except OSError:
+        return  # closed here, by a fork that becomes another program: gevent's subprocess forks in Python
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
