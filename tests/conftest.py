@@ -14,6 +14,7 @@ from astrometer.targets.sandbox.find_python import NoPythonError, find_python
 from astrometer.targets.sandbox.install import latest_version
 
 pytest_plugins = [
+    "leak_journals",
     "both_transports",
     "locust_runs",
     "probe_bench",

@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from leak_journals import die
 
 from astrometer.api.messages import Attachment, Plain
 from astrometer.probing.cleanup.leak_journal import FOLDER, FORGET_AFTER_S, LeakJournal
@@ -22,27 +23,6 @@ from astrometer.probing.context import Context
 from astrometer.probing.runner import Runner
 from astrometer.probing.transport.probe_client import Upload
 from astrometer.probing.verdict import Verdict
-
-
-@pytest.fixture
-def journal(tmp_path):
-    """Makes journals in one folder, as several processes would."""
-    made = []
-
-    def make(**more) -> LeakJournal:
-        made.append(LeakJournal(tmp_path, **more))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def die(journal: LeakJournal) -> None:
-    """What the end of a process does: the lock is gone, the file stays."""
-    assert journal._file is not None
-    journal._file.close()
-    journal._file = journal._path = None
 
 
 def lines(folder) -> str:

@@ -5,11 +5,11 @@ import time
 from dataclasses import replace
 
 import httpx
-import pytest
+from leak_journals import die
 from prometheus_client import CollectorRegistry
 
 from astrometer.api.outcome import Outcome
-from astrometer.probing.cleanup.leak_journal import FORGET_AFTER_S, LeakJournal
+from astrometer.probing.cleanup.leak_journal import FORGET_AFTER_S
 from astrometer.probing.cleanup.orphans import MOST_KEPT
 from astrometer.probing.context import Context
 from astrometer.probing.exporter.metrics import ProbeMetrics
@@ -17,27 +17,6 @@ from astrometer.probing.run_record import Cleanup
 from astrometer.probing.runner import Runner
 from astrometer.probing.transport.probe_client import Upload
 from astrometer.probing.verdict import Verdict
-
-
-@pytest.fixture
-def journal(tmp_path):
-    """Makes journals in one folder, as several processes would."""
-    made = []
-
-    def make(**more) -> LeakJournal:
-        made.append(LeakJournal(tmp_path, **more))
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.close()
-
-
-def die(journal: LeakJournal) -> None:
-    """What the end of a process does: the lock is gone, the file stays."""
-    assert journal._file is not None
-    journal._file.close()
-    journal._file = journal._path = None
 
 
 async def reach(ctx: Context) -> Verdict:

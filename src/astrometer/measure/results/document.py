@@ -146,7 +146,7 @@ def read_told(told: bytes) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a results file, or that of a directory, of this schema or an older one. Raises ResultsError."""
+    """Read a results file, or that of a directory, of no newer schema. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
     try:
         results: dict[str, Any] = read_json(read_bounded(file, MOST_BYTES))
@@ -161,8 +161,7 @@ def read(path: Path) -> dict[str, Any]:
         raise ResultsError(
             f"{file}: schema_version {version} is newer than this astrometer ({SCHEMA_VERSION})"
         )
-    with following_schema(file):
-        return results
+    return results
 
 
 @contextmanager
