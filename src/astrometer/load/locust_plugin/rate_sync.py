@@ -4,8 +4,9 @@ Locust starts its workers one after the other and gives one more users than the 
 would neither begin together nor be even. So all workers lay out one schedule, by the times at which the
 master changed the rate, and each makes every k-th arrival of it.
 
-The master's clock is known to a worker from the first message: the times in it are as long ago as it took to
-come, and for later ones that is taken to be the same. Clocks of hosts need not agree.
+On one machine all processes have one monotonic clock, and the master's times are taken as they are. From
+another machine its clock is known by the first message: the times in it are as long ago as it took to come,
+and for later ones that is taken to be the same. Clocks of hosts need not agree.
 """
 
 import time
@@ -13,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from astrometer.clock import same_clock, wall_minus_perf_s
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.load.schedule.arrivals import Share
@@ -59,13 +61,16 @@ class RateSender:
         if self._role is ProcessRole.LOCAL:
             run.open_model.change(Change(t=time.perf_counter(), users=users))
             return
-        elapsed_s = run.clock.elapsed_s
+        sent = run.clock.now()
+        elapsed_s = run.clock.since_start(sent)
         t_s = elapsed_s + LEAD_S
         for name in users:
             self._user_seconds[name] += self._users[name] * (t_s - self._t_s)
         self._users, self._t_s = users, t_s
         wire = {
             "run": run.id,
+            "wall_minus_perf_s": wall_minus_perf_s(),
+            "t_sent": sent,
             "elapsed_s": elapsed_s,
             "t_s": t_s,
             "users": dict(users),
@@ -99,7 +104,8 @@ class RateReceiver:
         told = msg.data
         if told["run"] != self._run_id:
             self._run_id, self._waiting = told["run"], []
-            self._t_start = msg.t_heard - told["elapsed_s"]
+            shared = same_clock(told["wall_minus_perf_s"], wall_minus_perf_s())
+            self._t_start = (told["t_sent"] if shared else msg.t_heard) - told["elapsed_s"]
         own, workers = self._runner.client_id, told["workers"]
         change = Change(
             t=self._t_start + told["t_s"],
