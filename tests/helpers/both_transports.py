@@ -12,7 +12,7 @@ from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CONFIGS
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.probing.transport.probe_client import Transport
-from astrometer.tls import DEFAULT, TlsSettings
+from astrometer.wire.tls import DEFAULT, TlsSettings
 
 BOTH = ("load", "probe")
 

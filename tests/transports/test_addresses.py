@@ -12,10 +12,10 @@ from hostile import JSON, Hostile
 from astrometer.api.call_exchange import CallExchange
 from astrometer.api.endpoints import CONFIGS
 from astrometer.api.outcome import Outcome
-from astrometer.happy_eyeballs import ATTEMPT_DELAY_S, MOST_ATTEMPTS, in_turns
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.probing.transport import resolver
 from astrometer.probing.transport.probe_client import Transport
+from astrometer.wire.happy_eyeballs import ATTEMPT_DELAY_S, MOST_ATTEMPTS, in_turns
 
 BODY = b'{"status":"ok","data":[]}'
 

@@ -14,7 +14,7 @@ from astrometer.config.settings import ConfigError, Target
 from astrometer.load.launch import LoadPlan
 from astrometer.load.options import Settings, take_ours
 from astrometer.measure.results import document
-from astrometer.tls import VARIABLES, TlsSettings, to_environment
+from astrometer.wire.tls import VARIABLES, TlsSettings, to_environment
 
 
 @pytest.fixture(scope="module")

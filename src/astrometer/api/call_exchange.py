@@ -127,6 +127,9 @@ class CallExchange:
     def sent(self, t: float) -> None:
         self._t_send = t
 
+    def sending(self, began: float, ended: float) -> None:
+        """A call is timed from when it was asked for; a late send is part of that."""
+
     def body_began(self, t: float) -> None:
         """Connected, and the next byte to go is the first of the body."""
         self._t_body_began = t
@@ -145,8 +148,8 @@ class CallExchange:
         self._content_type = content_type
         self._location = location
 
-    def feed(self, t: float, chunk: bytes) -> tuple[()]:
-        """No events, but as `ChatExchange.feed` a sequence of them."""
+    def feed(self, t: float, chunk: bytes, since: float | None = None) -> tuple[()]:  # noqa: ARG002
+        """No events, but as `ChatExchange.feed` a sequence of them. What is timed is the last byte."""
         self._bytes += len(chunk)
         if self._bytes > self._max_bytes:
             self.lost(t, Outcome.MALFORMED, f"the answer is longer than {self._max_bytes} bytes")

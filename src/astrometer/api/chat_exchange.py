@@ -1,12 +1,14 @@
-"""One chat, sans-IO: chunks with the time each left the socket -> events, deadlines, one `ChatTurn`.
+"""One chat, sans-IO: chunks with the time each arrived -> events, deadlines, one `ChatTurn`.
 
-Both transports drive this: geventhttpclient under Locust, httpx in the probes. A transport calls `sent`,
-`headers`, `feed` for each chunk and `eof` or `lost`; it waits no longer than `deadline` says and calls
-`expire` when that passes. `result` can be asked for at any time after the exchange is done: a load run counts
-the turn in `load.run.recorder`, a probe keeps it in its `ProbeRun`.
+Both transports drive this: geventhttpclient's parser under Locust, httpx in the probes. A transport calls
+`sent`, `headers`, `feed` for each chunk (or `take`, where another library decodes) and `eof` or `lost`. It
+waits no longer than `deadline` says and calls `expire` when that passes. `result` can be asked for at any
+time after the exchange is done: a load run counts the turn in `load.run.recorder`, a probe keeps it in its
+`ProbeRun`.
 """
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from astrometer.api.chat_turn import ChatTurn
@@ -20,7 +22,7 @@ from astrometer.api.outcome import (
     is_event_stream,
 )
 from astrometer.api.sentences import split_reasoning
-from astrometer.api.sse import LineTooLong, SSEDecoder
+from astrometer.api.sse import Item, LineTooLong, SSEDecoder
 from astrometer.api.timings import Timeline
 from astrometer.outside_text import shown
 
@@ -97,6 +99,10 @@ class ChatExchange:
             t_send=t, t_intended=intended, streaming=self._streaming, scheduled=scheduled
         )
 
+    def sending(self, began: float, ended: float) -> None:
+        """The question left this process at some time between the two."""
+        self._points.send_s = ended - began
+
     def body_began(self, t: float) -> None:
         """A question is one packet: there is nothing to learn from how it went out."""
 
@@ -115,8 +121,11 @@ class ChatExchange:
         self._location = location
         self._stream = 200 <= status < 300 and is_event_stream(content_type)
 
-    def feed(self, t: float, chunk: bytes) -> list[ChatEvent]:
-        """Body bytes that left the socket at `t`. Returns the events that they completed."""
+    def feed(self, t: float, chunk: bytes, since: float | None = None) -> list[ChatEvent]:
+        """Body bytes, the last of which arrived at `t`, and none before `since` (None: all at `t`).
+
+        Returns the events that they completed.
+        """
         self._bytes += len(chunk)
         if not self._stream:
             room = MAX_ERROR_BODY_BYTES - len(self._body)
@@ -132,10 +141,19 @@ class ChatExchange:
         except LineTooLong as exc:
             self._finish(t, Outcome.MALFORMED, str(exc))
             return []
+        if since is None or since >= t:
+            return self.take(t, items)
+        # The last byte came at `t`; what ended before it did so at some time since `since`.
+        last = 0 if self._decoder.unfinished else 1
+        sooner = len(items) - last
+        return [*self.take(t, items[:sooner], since), *self.take(t, items[sooner:])]
+
+    def take(self, t: float, items: Iterable[Item], since: float | None = None) -> list[ChatEvent]:
+        """Decoded items that arrived between `since` and `t`."""
         points, events = self._points, []
         for item in items:
             event = parse_event(item)
-            points.event(t, event)
+            points.event(t, event, since)
             self._note(event)
             events.append(event)
         return events

@@ -4,15 +4,43 @@ Definitions (all times are `time.perf_counter` seconds of one process):
 
 `ttft` = first non-empty model output (text or reasoning, never a control event) minus the send;
 `chunk_gap` = differences of consecutive content events, split at tool calls; missing is None, never 0.
+
+A reader that came late cannot tell when each of the events it found had arrived: such a point has a lower
+bound besides (`since`), and what follows from it has `bounds`.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from astrometer.api.events import AgentStats, ChatEvent, EventKind
 from astrometer.api.metric_table import STREAMED_METRICS
 
 _SINGLE = (*(name for name in STREAMED_METRICS if name != "chunk_gap"), "schedule_lag")
+# Metrics that are the difference of two points, the later one first.
+_SPANS = {
+    "accept_time": ("t_event1", "t_send"),
+    "gate_wait": ("t_run_started", "t_event1"),
+    "ttft": ("t_token1", "t_send"),
+    "ttft_text": ("t_text1", "t_send"),
+    "ttft_effective": ("t_token1", "t_intended"),
+    "overhead": ("t_token1", "t_send"),
+    "e2e": ("t_tokenN", "t_send"),
+    "e2e_effective": ("t_tokenN", "t_intended"),
+    "turn_time": ("t_terminal", "t_send"),
+    "tail": ("t_terminal", "t_tokenN"),
+    "tpot": ("t_tokenN", "t_token1"),
+}
+# A send that took no longer is part of every `t_send`, and changes no percentile that anybody reads.
+CERTAIN_S = 0.001
+
+
+class Bounds(NamedTuple):
+    """A sample in seconds as it was told, and where it may really have been."""
+
+    told: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +59,13 @@ class Timings:
     t_terminal: float | None = None
     t_close: float | None = None
     chunk_gaps_s: tuple[float, ...] = ()
+    since: Mapping[str, float] = field(
+        default_factory=dict
+    )  # the earliest that a point may have been, where that is not known
+    gap_bounds: Mapping[int, tuple[float, float]] = field(
+        default_factory=dict
+    )  # by the gap's place in `chunk_gaps_s`
+    send_s: float = 0.0  # how long the send took: the question left after `t_send`, by this at most
     server_ttft_s: float | None = None
     output_tokens: int | None = None
     streamed: bool = False
@@ -115,6 +150,42 @@ class Timings:
                 values[name] = (value,)
         return {**values, "chunk_gap": self.chunk_gaps_s} if self.chunk_gaps_s else values
 
+    def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
+        """Of `metrics`, what is not certain to a millisecond; empty when the reader was always in time."""
+        send_s = self.send_s if self.send_s > CERTAIN_S else 0.0
+        if not (self.since or self.gap_bounds or send_s):
+            return {}
+        found: dict[str, tuple[Bounds, ...]] = {}
+        for name, (later, earlier) in _SPANS.items():
+            told = getattr(self, f"{name}_s")
+            spread = None if told is None else self._spread(later, earlier, send_s)
+            if spread is not None:
+                scale = self._per_token if name == "tpot" else 1.0
+                less_s, more_s = spread
+                found[name] = (Bounds(told, max(0.0, told - less_s * scale), told + more_s * scale),)
+        if self.gap_bounds:
+            gaps = self.chunk_gaps_s
+            found["chunk_gap"] = tuple(Bounds(gaps[at], *ends) for at, ends in self.gap_bounds.items())
+            ends = [self.gap_bounds.get(at, (gap, gap)) for at, gap in enumerate(gaps)]
+            low, high = max(low for low, _ in ends), max(high for _, high in ends)
+            found["max_gap"] = (Bounds(max(gaps), low, high),)
+        return found
+
+    def _spread(self, later: str, earlier: str, send_s: float) -> tuple[float, float] | None:
+        """How much shorter and longer it may have been than told; None: it is certain."""
+        begins_later_s = send_s if earlier == "t_send" else 0.0
+        less_s = begins_later_s + self._slack_s(later)
+        more_s = self._slack_s(earlier)
+        return (less_s, more_s) if less_s or more_s else None
+
+    def _slack_s(self, point: str) -> float:
+        since = self.since.get(point)
+        return 0.0 if since is None else float(getattr(self, point)) - since
+
+    @property
+    def _per_token(self) -> float:
+        return 1.0 / ((self.output_tokens or 2) - 1)
+
 
 def _minus(later: float | None, earlier: float | None) -> float | None:
     return None if later is None or earlier is None else later - earlier
@@ -136,14 +207,17 @@ class Timeline:
     t_content: float | None = None  # the last content event so far
     t_terminal: float | None = None  # when `end` came
     stats: AgentStats | None = None
+    send_s: float = 0.0
     _points: dict[str, float] = field(default_factory=dict)
+    _since: dict[str, float] = field(default_factory=dict)
     _gaps: list[float] = field(default_factory=list)
+    _gap_bounds: dict[int, tuple[float, float]] = field(default_factory=dict)
     _gap_open: bool = False
     _deltas: int = 0
     _used_tools: bool = False
 
-    def event(self, t: float, event: ChatEvent) -> None:
-        """Note `event`, whose last byte left the socket at `t`."""
+    def event(self, t: float, event: ChatEvent, since: float | None = None) -> None:
+        """Note `event`, whose last byte arrived at `t`; or at some time since `since`."""
         kind = event.kind
         if self.t_terminal is not None:  # the answer is whole
             if kind is EventKind.STATS:
@@ -151,49 +225,72 @@ class Timeline:
             return
         if kind is _TEXT or kind is _REASONING:
             if not self._points:
-                self._points["t_event1"] = t
+                self._first("t_event1", t, since)
             if event.text:
-                self._content(t, is_text=kind is _TEXT)
+                self._content(t, since, is_text=kind is _TEXT)
             return
         if kind is not EventKind.HEARTBEAT:
-            self._points.setdefault("t_event1", t)
-            self._other(t, event)
+            self._first("t_event1", t, since)
+            self._other(t, since, event)
 
-    def _other(self, t: float, event: ChatEvent) -> None:
+    def _other(self, t: float, since: float | None, event: ChatEvent) -> None:
         kind = event.kind
         if kind is EventKind.NOTICE:
             if not self.streaming and event.text:
-                self._whole_answer(t)
+                self._whole_answer(t, since)
         elif kind is EventKind.TOOL:
             self._used_tools = True
             self._gap_open = False
         elif kind is EventKind.MEDIA:
-            self._whole_answer(t)
+            self._whole_answer(t, since)
         elif kind is EventKind.COMPLETE:
             if event.text and self.t_content is None:
-                self._whole_answer(t)
+                self._whole_answer(t, since)
         elif kind is EventKind.RUN_STARTED:
-            self._points.setdefault("t_run_started", t)
+            self._first("t_run_started", t, since)
         elif kind is EventKind.STATS:
             self.stats = event.stats or self.stats
         elif kind is EventKind.END:
             self.t_terminal = t
+            if since is not None:
+                self._since["t_terminal"] = since
 
-    def _content(self, t: float, *, is_text: bool) -> None:
-        points = self._points
+    def _first(self, name: str, t: float, since: float | None) -> None:
+        """The point `name`, unless there was one."""
+        if name not in self._points:
+            self._points[name] = t
+            if since is not None:
+                self._since[name] = since
+
+    def _content(self, t: float, since: float | None, *, is_text: bool) -> None:
         if not self._deltas:
-            points["t_token1"] = t
-        if is_text and "t_text1" not in points:
-            points["t_text1"] = t
+            self._first("t_token1", t, since)
+        if is_text and "t_text1" not in self._points:
+            self._first("t_text1", t, since)
         self._deltas += 1
         if self._gap_open and self.t_content is not None:
+            if since is not None or "t_tokenN" in self._since:
+                self._bound_gap(t, since)
             self._gaps.append(t - self.t_content)
-        self.t_content = t
+        self._last_content(t, since)
         self._gap_open = True
 
-    def _whole_answer(self, t: float) -> None:
-        self.t_content = t
+    def _bound_gap(self, t: float, since: float | None) -> None:
+        """Its ends are not certain; `t_content` is the earlier one still."""
+        before = self.t_content or t
+        low_s = (t if since is None else since) - before
+        self._gap_bounds[len(self._gaps)] = max(0.0, low_s), t - self._since.get("t_tokenN", before)
+
+    def _whole_answer(self, t: float, since: float | None) -> None:
+        self._last_content(t, since)
         self._gap_open = False
+
+    def _last_content(self, t: float, since: float | None) -> None:
+        self.t_content = t
+        if since is not None:
+            self._since["t_tokenN"] = since
+        elif self._since:
+            self._since.pop("t_tokenN", None)
 
     def _was_streamed(self) -> bool:
         """One lone delta of a finished turn counts as streamed only if the server says that it streamed."""
@@ -211,6 +308,9 @@ class Timeline:
             t_tokenN=self.t_content,
             t_terminal=self.t_terminal,
             chunk_gaps_s=tuple(self._gaps),
+            since=self._since,
+            gap_bounds=self._gap_bounds,
+            send_s=self.send_s,
             server_ttft_s=self.stats.server_ttft_s if self.stats else None,
             output_tokens=self.stats.output_tokens if self.stats else None,
             streamed=self._was_streamed(),

@@ -13,8 +13,8 @@ import click
 from astrometer.config.loader import DEFAULT_FILE, ENVIRONMENT, load, target_from_options
 from astrometer.config.settings import Config, ConfigError, Target
 from astrometer.load.options import OF_TARGET, OPTIONS
-from astrometer.tls import NOT_VERIFIED
 from astrometer.units import parse_duration, parse_percent, parse_rate
+from astrometer.wire.tls import NOT_VERIFIED
 
 F = TypeVar("F", bound=Callable[..., Any])
 HELP_OF_TARGET = {"key_file": "File that holds the API key for --host, in place of ASTRBOT_API_KEY."}

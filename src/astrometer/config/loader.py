@@ -16,7 +16,6 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import ValidationError
 
-from astrometer import tls
 from astrometer.api.endpoints import SCOPES, SUB_SCOPES
 from astrometer.config.exporter_settings import build as build_exporter
 from astrometer.config.settings import (
@@ -34,6 +33,7 @@ from astrometer.input_files import read_text
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective
 from astrometer.outside_text import shown
 from astrometer.suggestion import did_you_mean
+from astrometer.wire import tls
 
 DEFAULT_FILE = "astrometer.toml"
 ENVIRONMENT = "environment"  # the source of a configuration without a file

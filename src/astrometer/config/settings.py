@@ -10,7 +10,7 @@ from astrometer.api.chat_exchange import DEADLINES
 from astrometer.config.exporter_settings import ExporterSettings
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.suggestion import did_you_mean
-from astrometer.tls import DEFAULT, TlsSettings
+from astrometer.wire.tls import DEFAULT, TlsSettings
 
 ALL_SCOPES = "*"
 

@@ -16,11 +16,11 @@ from threading import Thread
 from types import MappingProxyType
 from typing import Any, get_args
 
-from astrometer import tls
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Target
 from astrometer.load.options import SCOPE_VARIABLES, Settings, arguments
 from astrometer.tethered import Tethered
+from astrometer.wire import tls
 
 # What belongs to one target: a child gets its own target's and no others.
 KEY_VARIABLES = (

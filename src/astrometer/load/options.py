@@ -55,8 +55,8 @@ from astrometer.measure.capacity.search_settings import (
 from astrometer.measure.capacity.search_window import is_searchable
 from astrometer.measure.slo.slo_parser import Objective, parse_objectives
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
-from astrometer.tls import VARIABLES, TlsSettings, to_environment
 from astrometer.units import parse_percent
+from astrometer.wire.tls import VARIABLES, TlsSettings, to_environment
 
 # One key may do for everything; a key of its own for a scope is asked for first. `astrometer load --target`
 # fills these from the config.

@@ -1,11 +1,10 @@
 import time
-from contextlib import closing
 
-from gevent import sleep, socket, spawn, ssl
+from gevent import sleep
 
 import pytest
 
-from astrometer.load.transport.deadline import Alarm, Expired, Ring, readable
+from astrometer.load.transport.deadline import Alarm, Expired, Ring
 
 
 def now():
@@ -53,31 +52,3 @@ def test_nothing_rings_after_the_alarm_was_left():
     with Alarm() as alarm:
         alarm.set(now() + 0.02, now())
     sleep(0.1)
-
-
-def test_readable_waits_for_bytes_and_returns_at_once_when_some_are_there():
-    one, other = socket.socketpair()
-    with closing(one), closing(other), readable(one) as wait:
-        writer = spawn(lambda: (sleep(0.05), other.sendall(b"x")))
-        start = now()
-        wait()
-        assert now() - start > 0.03
-        wait()
-        assert one.recv(10) == b"x"
-        writer.join()
-
-
-def test_readable_returns_at_the_end_of_the_stream():
-    one, other = socket.socketpair()
-    with closing(one), readable(one) as wait:
-        other.close()
-        wait()
-        assert one.recv(10) == b""
-
-
-def test_tls_does_not_wait_since_it_may_hold_decrypted_bytes_back():
-    one, other = socket.socketpair()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    wrapped = context.wrap_socket(one, server_hostname="localhost", do_handshake_on_connect=False)
-    with closing(other), closing(wrapped), readable(wrapped) as wait:
-        wait()

@@ -35,7 +35,7 @@ from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.tethered import is_tethered
-from astrometer.tls import NOT_VERIFIED
+from astrometer.wire.tls import NOT_VERIFIED
 
 DRAIN_S = "30"
 LOOPBACK = "127.0.0.1"

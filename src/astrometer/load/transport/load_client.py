@@ -1,16 +1,16 @@
-"""A request -> chunks, each stamped as it leaves the socket -> an exchange. HTTP/1.1 on gevent sockets.
+"""A request -> chunks, each with the time of its arrival -> an exchange. HTTP/1.1 under gevent.
 
-The loop is: receive what is there, stamp, then parse. Nothing waits for a full buffer or a line. Every wait
-ends at the own deadline of the exchange, so heartbeats extend nothing. No redirects, no gzip, one retry: that
-of `api.keep_alive`, which is counted. One client is one user: it has one connection, kept alive.
+The loop is: receive what is there, with the time at which it arrived, then parse. Nothing waits for a full
+buffer or a line. Every wait ends at the own deadline of the exchange, so heartbeats extend nothing. No
+redirects, no gzip, one retry: that of `api.keep_alive`, which is counted. One client is one user: it has one
+connection, kept alive.
 """
 
 import ssl
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from gevent import GreenletExit
 
@@ -23,11 +23,11 @@ from astrometer.api.keep_alive import MAX_IDLE_S, idle_limit_s, may_repeat, outc
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Secret
 from astrometer.load.generator_limits import reached
-from astrometer.load.transport.deadline import Alarm, Expired, Ring, readable
+from astrometer.load.transport.deadline import Alarm, Expired, Ring
+from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_connection import Broken, Origin, Resolve, dial, is_stale
-from astrometer.tls import DEFAULT, TlsSettings, reason_of
+from astrometer.wire.tls import DEFAULT, TlsSettings, reason_of
 
-BLOCK_BYTES = 64 * 1024
 # Heads, interim answers, chunk extensions, trailers: more in a row without a byte of an answer is a fault.
 MAX_SILENT_BYTES = 64 * 1024
 
@@ -36,11 +36,12 @@ class Exchange(Protocol):
     """What the client drives: `api.chat_exchange.ChatExchange`, or `api.call_exchange.CallExchange`."""
 
     def sent(self, t: float) -> None: ...
+    def sending(self, began: float, ended: float) -> None: ...
     def body_began(self, t: float) -> None: ...
     def body_sent(self, t: float) -> None: ...
     def sent_again(self) -> None: ...
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None: ...
-    def feed(self, t: float, chunk: bytes) -> object: ...
+    def feed(self, t: float, chunk: bytes, since: float | None = None) -> object: ...
     def eof(self, t: float) -> None: ...
     def lost(self, t: float, outcome: Outcome, detail: str = "") -> None: ...
     def expire(self, t: float) -> None: ...
@@ -130,7 +131,7 @@ class Client:
         self._tls = tls
         self._resolve = resolve
         self._now = now
-        self._socket: Any = None
+        self._link: Link | None = None
         self._idle_since = 0.0
         self._max_idle_s = MAX_IDLE_S
 
@@ -166,15 +167,14 @@ class Client:
         return limit is not None
 
     def close(self) -> None:
-        if self._socket is not None:
-            with suppress(OSError):
-                self._socket.close()
-            self._socket = None
+        if self._link is not None:
+            self._link.close()
+            self._link = None
 
     def _ask(self, request: Request, exchange: Exchange) -> None:
-        reused = self._connect(exchange)
+        link, reused = self._connected(exchange)
         try:
-            self._send_and_receive(request, exchange)
+            self._send_and_receive(request, exchange, link)
         except Unanswered as exc:
             if not (reused and may_repeat(request.method, unsent=exc.unsent)):
                 raise Broken(*outcome_of_closing(reused=reused)) from exc
@@ -182,29 +182,29 @@ class Client:
             return
         self.close()
         exchange.sent_again()
-        self._connect(exchange)
+        link, _ = self._connected(exchange)
         try:
-            self._send_and_receive(request, exchange)
+            self._send_and_receive(request, exchange, link)
         except Unanswered as exc:
             raise Broken(*outcome_of_closing(reused=False)) from exc
 
-    def _connect(self, exchange: Exchange) -> bool:
-        """Whether the connection was used before."""
-        if self._socket is not None and (
-            self._now() - self._idle_since > self._max_idle_s or is_stale(self._socket)
+    def _connected(self, exchange: Exchange) -> tuple[Link, bool]:
+        """The connection, and whether it was used before."""
+        if self._link is not None and (
+            self._now() - self._idle_since > self._max_idle_s or is_stale(self._link)
         ):
             self.close()
-        if self._socket is not None:
-            return True
+        if self._link is not None:
+            return self._link, True
         left_s = self._left_s(exchange)
         timeout_s = min(self._connect_timeout_s, left_s)
         try:
-            self._socket = dial(self._origin, timeout_s, self._tls, self._resolve)
+            self._link = dial(self._origin, timeout_s, self._tls, self._resolve)
         except Broken as exc:
             if exc.outcome is Outcome.TIMEOUT_CONNECT and left_s < self._connect_timeout_s:
                 raise Expired from exc
             raise
-        return False
+        return self._link, False
 
     def _left_s(self, exchange: Exchange) -> float:
         left_s = exchange.deadline()[0] - self._now()
@@ -231,62 +231,62 @@ class Client:
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def _send_and_receive(self, request: Request, exchange: Exchange) -> None:
-        sent = self._send(request, exchange)
-        self._receive(request, exchange, unsent=not sent)
+    def _send_and_receive(self, request: Request, exchange: Exchange, link: Link) -> None:
+        began = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        sent = self._send(request, exchange, link)
+        exchange.sending(began, self._now())
+        self._receive(request, exchange, link, unsent=not sent)
 
-    def _send(self, request: Request, exchange: Exchange) -> bool:
+    def _send(self, request: Request, exchange: Exchange, link: Link) -> bool:
         """Whether anything of it went out. The server may refuse early, and say why before it closes."""
         head = self._head(request)
         body = request.body
         if isinstance(body, bytes):
-            return self._send_all(head + body, exchange) > 0
-        if self._send_all(head, exchange) < len(head):
+            return self._send_all(head + body, exchange, link) > 0
+        if self._send_all(head, exchange, link) < len(head):
             return False  # of no use without the rest of it
         exchange.body_began(self._now())
         for block in body:
-            if self._send_all(block, exchange) < len(block):
+            if self._send_all(block, exchange, link) < len(block):
                 return True
         exchange.body_sent(self._now())
         return True
 
-    def _send_all(self, data: bytes, exchange: Exchange) -> int:
+    def _send_all(self, data: bytes, exchange: Exchange, link: Link) -> int:
         """How many bytes the system took before the connection broke, if it did."""
-        self._socket.settimeout(self._left_s(exchange))
+        left_s = self._left_s(exchange)
         sent = 0
         view = memoryview(data)
         try:
             while sent < len(data):
-                sent += self._socket.send(view[sent:])
+                sent += link.send(view[sent:], left_s)
         except (BrokenPipeError, ConnectionResetError):
             return sent
         except OSError as exc:
-            raise Expired if _is_timeout(exc) else _broken(exc) from exc
+            raise Expired if isinstance(exc, TimeoutError) else _broken(exc) from exc
         return sent
 
-    def _receive(self, request: Request, exchange: Exchange, *, unsent: bool) -> None:
+    def _receive(self, request: Request, exchange: Exchange, link: Link, *, unsent: bool) -> None:
         parser = AnswerParser(request.method)
         announced = answered = False
         silent_bytes = 0
-        self._socket.settimeout(None)
-        with Alarm() as alarm, readable(self._socket) as wait:
+        came = link.came
+        with Alarm() as alarm:
             t = self._now()
             while True:
                 alarm.set(exchange.deadline()[0], t)
                 try:
-                    wait()
-                    data = self._socket.recv(BLOCK_BYTES)
-                except Ring:
-                    alarm.has_rung()
-                    t = self._now()
-                    continue
+                    data = _arrival(link, alarm)
                 except OSError as exc:
                     raise (
                         _broken(exc)
                         if answered or isinstance(exc, ssl.SSLError)
                         else Unanswered(unsent=unsent)
                     ) from exc
-                t = self._now()
+                if data is None:
+                    t = self._now()
+                    continue
+                t = came.t
                 if not (data or answered):
                     raise Unanswered(unsent=unsent)
                 answered = True
@@ -299,7 +299,7 @@ class Client:
                     )
                 if announced and (chunk := parser.take()):
                     silent_bytes = 0
-                    exchange.feed(t, chunk)
+                    exchange.feed(t, chunk, came.since)
                 if problem is not None:
                     raise problem
                 if exchange.done:  # it saw enough
@@ -322,6 +322,21 @@ class Client:
             self._max_idle_s = idle_limit_s(parser.field("keep-alive"))
 
 
+def _arrival(link: Link, alarm: Alarm) -> bytes | None:
+    """What came, empty at the end. None: nothing whole did, or the alarm rang."""
+    try:
+        try:
+            link.wait()
+        except Ring:
+            alarm.has_rung()  # what came in time is still read
+        return link.receive()
+    except BlockingIOError:
+        return None
+    except Ring:  # in a write of TLS
+        alarm.has_rung()
+        return None
+
+
 class Unanswered(Exception):
     """The connection broke before any byte of an answer; `unsent`: and of the question."""
 
@@ -335,8 +350,3 @@ def _broken(exc: OSError) -> Broken:
     if isinstance(exc, ssl.SSLError) and "ALERT" in str(exc.reason):
         return Broken(Outcome.TLS, reason_of(exc))
     return Broken(Outcome.RESET, "connection reset")
-
-
-def _is_timeout(exc: OSError) -> bool:
-    """gevent's TLS sockets say it with an SSLError of their own."""
-    return isinstance(exc, TimeoutError) or "timed out" in str(exc)

@@ -1,4 +1,4 @@
-"""Host and port -> a connected gevent socket, or the named way in which that failed."""
+"""Host and port -> a connection, or the named way in which that failed."""
 
 import os
 import socket as std_socket
@@ -8,12 +8,13 @@ from typing import Any, NoReturn, TypeAlias
 from urllib.parse import urlsplit
 
 import gevent
-from gevent import monkey, socket, ssl
+from gevent import monkey, socket
 from gevent.queue import Empty, SimpleQueue
 
 from astrometer.api.outcome import Outcome
-from astrometer.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
-from astrometer.tls import DEFAULT, TlsSettings, context_of, reason_of
+from astrometer.load.transport.link import Link, TlsLink
+from astrometer.wire.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
+from astrometer.wire.tls import DEFAULT, TlsSettings, context_of, reason_of
 
 # `select` cannot watch file numbers above 1,023, and gevent's poll would yield to other greenlets.
 _poll = monkey.get_original("select", "poll")
@@ -58,8 +59,10 @@ Address: TypeAlias = tuple[int, Any]  # family, and what `connect` takes
 Resolve: TypeAlias = Callable[[Origin], list[Address]]
 
 
-def dial(origin: Origin, timeout_s: float, tls: TlsSettings = DEFAULT, resolve: Resolve | None = None) -> Any:
-    """Return a connected socket within `timeout_s`, TLS included. Raises Broken.
+def dial(
+    origin: Origin, timeout_s: float, tls: TlsSettings = DEFAULT, resolve: Resolve | None = None
+) -> Link:
+    """Return a connection within `timeout_s`, TLS included. Raises Broken.
 
     `resolve` stands in for the system's resolver in tests.
     """
@@ -67,7 +70,7 @@ def dial(origin: Origin, timeout_s: float, tls: TlsSettings = DEFAULT, resolve: 
     timer = gevent.Timeout.start_new(max(timeout_s, 0.0))
     try:
         sock = _first_to_connect((resolve or _resolve)(origin))
-        return _secured(sock, origin, tls) if origin.tls else sock
+        return _secured(sock, origin, tls) if origin.tls else Link(sock)
     except gevent.Timeout as exc:
         if exc is not timer:
             raise
@@ -76,11 +79,11 @@ def dial(origin: Origin, timeout_s: float, tls: TlsSettings = DEFAULT, resolve: 
         timer.close()
 
 
-def is_stale(sock: Any) -> bool:
+def is_stale(link: Link) -> bool:
     """Whether an idle connection has something to say: it was closed, or is out of step."""
     poll = _poll()
     try:
-        poll.register(sock.fileno(), _POLLIN)
+        poll.register(link.fileno(), _POLLIN)
     except (OSError, ValueError):
         return True
     return bool(poll.poll(0))
@@ -155,21 +158,19 @@ def _refused(problem: OSError | None) -> NoReturn:
     raise Broken(Outcome.CONNECT, os.strerror(code) if code else "no connection") from problem
 
 
-def _secured(sock: Any, origin: Origin, settings: TlsSettings) -> Any:
+def _secured(sock: Any, origin: Origin, settings: TlsSettings) -> Link:
     try:
-        # gevent's own kind: the standard library's would block the whole loop.
-        context = context_of(settings, ssl.SSLContext)
-        # The handshake is a step of its own, so that there is something to close when it fails.
-        tls = context.wrap_socket(sock, server_hostname=origin.host, do_handshake_on_connect=False)
+        # Over memory it needs no class of gevent's: it never sees the socket.
+        link = TlsLink(sock, context_of(settings), origin.host)
     except (OSError, ValueError) as exc:
         sock.close()
         raise Broken(Outcome.TLS, str(exc)) from exc
     try:
-        tls.do_handshake()
+        link.handshake()
     except OSError as exc:  # certificate and protocol errors are OSErrors too
-        tls.close()
+        link.close()
         raise Broken(Outcome.TLS, reason_of(exc)) from exc
     except BaseException:
-        tls.close()
+        link.close()
         raise
-    return tls
+    return link

@@ -17,10 +17,10 @@ import httpcore
 import httpx
 
 from astrometer.api.outcome import Outcome
-from astrometer.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
 from astrometer.probing.transport.certificate_expiry import earliest_expiry
 from astrometer.probing.transport.resolver import resolve
-from astrometer.tls import TlsError, TlsSettings, context_of, reason_of
+from astrometer.wire.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
+from astrometer.wire.tls import TlsError, TlsSettings, context_of, reason_of
 
 # Heads, interim answers, chunk extensions, trailers: more in a row without a byte of an answer is a fault.
 MAX_SILENT_BYTES = 64 * 1024

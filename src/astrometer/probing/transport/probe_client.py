@@ -25,7 +25,7 @@ from astrometer.api.keep_alive import may_repeat, outcome_of_closing
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
 from astrometer.probing.transport.network_backend import Meter, Phases, TimedTransport, outcome_of, said_of
-from astrometer.tls import DEFAULT, TlsSettings
+from astrometer.wire.tls import DEFAULT, TlsSettings
 
 Observer = Callable[[float, ChatEvent], None]
 USER_AGENT = f"astrometer/{__version__}"

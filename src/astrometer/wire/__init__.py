@@ -1,0 +1,1 @@
+"""Sockets as both transports use them: addresses, TLS, and when the kernel received what."""

@@ -1,0 +1,159 @@
+"""A connected TCP socket -> what came in, and when: by the kernel's receive stamps, not by Python's turn.
+
+Linux stamps every segment as it arrives and hands the stamp over with the data (SO_TIMESTAMPNS, `recvmsg`).
+How late the reader was is the difference between the wall clock now and the stamp; the time of arrival is
+`perf_counter` minus that. So a clock that is set harms the reads of that moment at most, and those fall back.
+
+What a stamp cannot tell: a reader that comes later than the next segment finds them merged, with the last
+one's stamp. What came earlier lies between the end of the read before (`since`) and that stamp (`t`).
+"""
+
+import os
+import socket
+import struct
+from collections.abc import Callable
+from enum import StrEnum
+from functools import cache
+from select import select
+from time import perf_counter, time_ns
+from typing import Any
+
+BLOCK_BYTES = 64 * 1024
+# A reader that is no later than this found all segments as they came; merged ones were sent together.
+IN_TIME_S = 0.001
+# A clock was set, if one believes to be later than this, or earlier than not at all.
+MOST_LATE_S = 10.0
+VARIABLE = "ASTROMETER_CLOCK"
+
+_SO_TIMESTAMPNS = 35  # Python has no name for it
+_ROOM = 32  # for one control message: a header of 16 bytes and a timespec
+_timespec = struct.Struct("@ll")
+_HEAD_START_S = 0.2  # the kernel begins to stamp a little after the first socket asked for it
+
+
+class StampClock(StrEnum):
+    """Who says when something arrived."""
+
+    KERNEL = "kernel"
+    USER = "user"  # the process itself, when it gets hold of it
+
+
+class UnknownClock(ValueError):
+    """$ASTROMETER_CLOCK says neither `kernel` nor `user`."""
+
+
+class StampedReceiver:
+    """The receiving half of one socket, which is non-blocking. After `receive`: `t`, `since`, `by_kernel`.
+
+    `t`: when the last byte arrived (`perf_counter`). `since`: nothing of it came earlier; equal to `t` for a
+    reader in time, and for a process that stamps by itself, which knows no better.
+    `buffer` may be shared by all receivers of one thread.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_now",
+        "_recvmsg_into",
+        "_room",
+        "_view",
+        "_wall_ns",
+        "by_kernel",
+        "read_at",
+        "since",
+        "t",
+    )
+
+    def __init__(
+        self,
+        sock: Any,
+        buffer: bytearray,
+        *,
+        now: Callable[[], float] = perf_counter,
+        wall_ns: Callable[[], int] = time_ns,
+    ) -> None:
+        self._now, self._wall_ns = now, wall_ns
+        self._room = _ROOM if stamp_clock() is StampClock.KERNEL and _ask_for_stamps(sock) else 0
+        self._recvmsg_into = sock.recvmsg_into if hasattr(sock, "recvmsg_into") else _without_control(sock)
+        self._buffer, self._view = [buffer], memoryview(buffer)
+        self.by_kernel = False
+        self.t = self.since = self.read_at = now()
+
+    def receive(self) -> bytes:
+        """What is there; empty at the end of the stream. Raises BlockingIOError when nothing is there."""
+        count, control, _, _ = self._recvmsg_into(self._buffer, self._room)
+        now = self._now()
+        t = self._stamp(control[0], now) if control else None
+        self.by_kernel = t is not None
+        if t is None:
+            self.t = now
+            self.since = self.read_at if self._room and count else now
+        if count < len(self._view):  # else there may be more, which came before `now`
+            self.read_at = now
+        return bytes(self._view[:count])
+
+    def _stamp(self, control: tuple[int, int, bytes], now: float) -> float | None:
+        _, kind, data = control
+        if kind != _SO_TIMESTAMPNS or len(data) != _timespec.size:
+            return None
+        seconds, nanoseconds = _timespec.unpack(data)
+        stamp_ns = seconds * 1_000_000_000 + nanoseconds
+        late_s = (self._wall_ns() - stamp_ns) * 1e-9
+        t = now - late_s
+        if late_s > IN_TIME_S:
+            # Or this process was interrupted between the two clocks: the nearer reading is the better one.
+            again = self._now()
+            t = max(t, again - (self._wall_ns() - stamp_ns) * 1e-9)
+        # What was read before had come before: a stamp that contradicts it is one of a clock that was set.
+        if not 0.0 <= late_s <= MOST_LATE_S or t < self.read_at - IN_TIME_S:
+            return None
+        self.t = max(t, self.t)
+        self.since = self.t if now - t <= IN_TIME_S else min(self.read_at, self.t)
+        return self.t
+
+
+def _ask_for_stamps(sock: Any) -> bool:
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+    except OSError:
+        return False
+    return True
+
+
+def _without_control(sock: Any) -> Callable[..., Any]:
+    """`recvmsg_into` of a system that has none (Windows)."""
+    return lambda buffers, _room: (sock.recv_into(buffers[0]), [], 0, None)
+
+
+@cache
+def stamp_clock() -> StampClock:
+    """Whether this system stamps; found out once, on a connection to itself. Raises UnknownClock.
+
+    The connection stays open: the kernel stamps as long as some socket asks for it, and begins with a delay.
+    """
+    wanted = os.environ.get(VARIABLE, "").strip().lower()
+    if wanted not in ("", *StampClock):
+        raise UnknownClock(f"{VARIABLE}={wanted}: it can be {' or '.join(StampClock)}")
+    if wanted == StampClock.USER or not hasattr(socket.socket, "recvmsg_into"):
+        return StampClock.USER
+    try:
+        return StampClock.KERNEL if _gives_stamps() else StampClock.USER
+    except OSError:  # no loopback, no such option
+        return StampClock.USER
+
+
+_kept: list[socket.socket] = []
+
+
+def _gives_stamps() -> bool:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = socket.create_connection(server.getsockname(), timeout=_HEAD_START_S)
+        far, _ = server.accept()
+    with far:
+        near.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
+        _kept.append(near)
+        give_up = perf_counter() + _HEAD_START_S
+        while perf_counter() < give_up:
+            far.send(b".")
+            if select([near], [], [], _HEAD_START_S)[0] and near.recvmsg(1, _ROOM)[1]:
+                return True
+    return False
