@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from astrometer.api.outcome import Outcome
+from astrometer.api.timings import Bounds
 from astrometer.compare.comparable import ComparedRun
 from astrometer.measure.results import document
 from astrometer.measure.slo.objectives import goals
@@ -29,6 +30,9 @@ class Turn:
             return {}
         known = {"ttft": (self.ttft_s,), "chunk_gap": (0.02, 0.02), "e2e": (self.ttft_s + 0.4,)}
         return {name: values for name, values in known.items() if name in self.expected}
+
+    def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
+        return {}
 
 
 def make_run(

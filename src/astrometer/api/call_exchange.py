@@ -11,6 +11,7 @@ from typing import Any
 
 from astrometer.api.metric_table import UPLOAD_METRICS
 from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
+from astrometer.api.timings import Bounds
 from astrometer.outside_text import shown
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -82,6 +83,10 @@ class CallResult:
             "duration_effective": (self.duration_s + late_s,),
             "schedule_lag": (late_s,),
         }
+
+    def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
+        """None: what is timed of a call is its last byte, which is certain."""
+        return {}
 
 
 class CallExchange:

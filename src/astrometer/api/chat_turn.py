@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from astrometer.api.events import AgentStats
 from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
 from astrometer.api.outcome import Outcome
-from astrometer.api.timings import Timings
+from astrometer.api.timings import Bounds, Timings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,3 +65,7 @@ class ChatTurn:
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         # An arrival that never started has measured nothing.
         return {} if self.outcome is Outcome.DROPPED else self.timings.metrics()
+
+    def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
+        """Of those samples that are not certain."""
+        return {} if self.outcome is Outcome.DROPPED else self.timings.bounds()

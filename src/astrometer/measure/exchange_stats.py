@@ -8,9 +8,13 @@ from typing import Any, Protocol
 
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.api.timings import Bounds
 from astrometer.api.usage_evidence import broken_off
+from astrometer.measure.error_bounds import ErrorBounds
 from astrometer.measure.histogram import Histogram, buckets_of
 from astrometer.measure.stalls import Stalls
+
+NO_BOUNDS: Mapping[str, Sequence[Bounds]] = {}
 
 
 class Finished(Protocol):
@@ -24,6 +28,9 @@ class Finished(Protocol):
         ...
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]: ...
+    def bounds(self) -> Mapping[str, Sequence[Bounds]]:
+        """Of those samples that are not certain."""
+        ...
 
 
 @dataclass(slots=True)
@@ -39,6 +46,7 @@ class Stats:
     tokens: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
     stalls: Stalls = field(default_factory=Stalls)
+    bounds: dict[str, ErrorBounds] = field(default_factory=lambda: defaultdict(ErrorBounds))  # of the ok ones
     resent: int = 0  # requests that went out again, since the server had closed the kept connection
     # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
     uncounted: "Stats | None" = None
@@ -51,10 +59,12 @@ class Stats:
         buckets: Mapping[str, Sequence[int]] | None = None,
         only: tuple[str, ...] | None = None,
         stalls: Stalls | None = None,
+        bounds: Mapping[str, Sequence[Bounds]] = NO_BOUNDS,
     ) -> None:
         """Count one ended exchange; `only` limits which metrics are kept.
 
-        `buckets`: those of its metrics, when somebody looked them up already.
+        `buckets`: those of its metrics, when somebody looked them up already. `bounds`: of those samples that
+        are not certain.
         """
         if buckets is None:
             buckets = buckets_by_metric(turn.metrics())
@@ -69,9 +79,13 @@ class Stats:
         for name in buckets if only is None else only:
             if name in buckets:
                 histograms[name].add_buckets(buckets[name])
+                if bounds and name in bounds and turn.outcome.is_ok:
+                    self.bounds[name].add(bounds[name])
         if turn.outcome.is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.finish(broken_off(turn), good=good, buckets=buckets, only=only)
+            for name in bounds if only is None else set(only) & set(bounds):
+                self.uncounted.bounds[name].add(bounds[name])
 
     def fail_uncounted(self) -> None:
         """The model does report usage: what counted none was broken off, and did not go well."""
@@ -85,6 +99,9 @@ class Stats:
             self.ok[name].subtract(histogram)
             if not self.ok[name].n:
                 del self.ok[name]
+        for name, bounds in broken.bounds.items():
+            self.bounds[name].subtract(bounds)
+        broken.bounds.clear()
         self.merge(broken)
 
     def merge(self, other: "Stats", only: Collection[str] | None = None) -> None:
@@ -104,6 +121,9 @@ class Stats:
             for name, histogram in theirs.items():
                 if only is None or name in only:
                     mine[name].merge(histogram)
+        for name, bounds in other.bounds.items():
+            if only is None or name in only:
+                self.bounds[name].merge(bounds)
 
     def attempts(self, metric: str) -> Histogram:
         """The ok samples of `metric`, and each failed exchange that owed one as infinitely slow.
@@ -116,6 +136,11 @@ class Stats:
         if self.missed[metric]:
             histogram.record(math.inf, self.missed[metric])
         return histogram
+
+    def errors_s(self, samples: Histogram, metric: str, percents: Sequence[float]) -> list[float]:
+        """How far percentiles of `samples` of `metric` (`ok` or `attempts`) may be from the truth."""
+        known = self.bounds.get(metric)
+        return [0.0] * len(percents) if known is None else known.errors_s(samples, percents)
 
     def schedule_lag(self) -> Histogram:
         """How late each arrival began, well or badly as it ended; one that was dropped never did."""
@@ -137,6 +162,7 @@ class Stats:
             "tokens": dict(self.tokens),
             "bytes": dict(self.bytes),
             "stalls": self.stalls.to_wire(),
+            "bounds": {name: bounds.to_wire() for name, bounds in self.bounds.items()},
             "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
         }
 
@@ -153,6 +179,7 @@ class Stats:
             stalls=Stalls.from_wire(wire["stalls"]),
             uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
         )
+        made.bounds.update({name: ErrorBounds.from_wire(value) for name, value in wire["bounds"].items()})
         for mine, theirs in ((made.ok, wire["ok"]), (made.failed, wire["failed"])):
             mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
         return made

@@ -105,15 +105,18 @@ class Tally:
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
-        stats.finish(turn, good=good, buckets=buckets, stalls=stalls)
+        bounds = turn.bounds()
+        stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds)
         for name in ("input_tokens", "output_tokens"):
             stats.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
             stats.bytes[name] += getattr(turn, name, 0)
         step = self.timeline.at(t_s)
-        step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls)
+        step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls, bounds=bounds)
         for stage in self._stages_of(scenario, t_s):
-            stage.finish(turn, good=good, buckets=buckets, only=self._stage_metrics, stalls=stalls)
+            stage.finish(
+                turn, good=good, buckets=buckets, only=self._stage_metrics, stalls=stalls, bounds=bounds
+            )
         size_class: int | None = getattr(turn, "size_class", None)
         if size_class is not None and self._window.holds(t_s):
             size = self.sizes[size_class]

@@ -23,10 +23,10 @@ from astrometer.measure.tally import Tally
 class Stage:
     """Users that ask twice a second, a server that takes `turn_s`, and a second hand that the test moves."""
 
-    def __init__(self, *, turn_s=0.2, busy_loop=False, model_busy_s=0.0):
+    def __init__(self, *, turn_s=0.2, late_users=False, model_busy_s=0.0):
         self.now = 0.0
         self.turn_s = turn_s
-        self.busy_loop = busy_loop
+        self.late_users = late_users
         self.users = 0
         self.running = []  # (t_s, when it ends)
         self.levels = []  # that were asked for
@@ -58,8 +58,8 @@ class Stage:
         until = self.now + seconds
         while self.now < until - 1e-9:
             self.now = round(self.now + 0.05, 9)
-            if self.busy_loop:
-                self.run.slot_book.sampled(0.5)
+            if self.late_users:
+                self.run.slot_book.paused(0.5, 0.1)
             for turn in [turn for turn in self.running if turn[1] <= self.now]:
                 self.running.remove(turn)
                 done = CallResult(outcome=Outcome.OK, duration_s=turn[1] - turn[0])
@@ -98,13 +98,13 @@ def test_each_window_begins_on_an_idle_server():
 
 
 def test_a_window_that_is_measured_again_does_not_begin_on_the_old_backlog_and_twice_is_enough():
-    stage = Stage(turn_s=3.3, busy_loop=True)
+    stage = Stage(turn_s=3.3, late_users=True)
     found = stage.go(120)
     assert found.answer.end is SearchEnd.GENERATOR
     first, second = found.steps
     assert stage.was_idle_between(first.end_s, second.start_s)
     told = sentence(found.causes[0])
-    assert "event-loop lag p99 500 ms is above 20 ms" in told
+    assert "users paused 20% too long, and so asked less: the limit is 5%" in told
     assert told.endswith("the load generator was held up, so nothing is known about the server at 4 users")
 
 

@@ -107,4 +107,4 @@ def test_a_window_of_a_search_has_the_same_limits_as_a_run(slo, arrived, due, sa
 
 def test_only_what_the_generator_could_not_bear_is_cured_by_a_better_one():
     cured = {kind.value for kind in CauseKind if kind.is_generator}
-    assert cured == {"loop_lag", "schedule_lag", "cpu", "exhausted"}
+    assert cured == {"measurement_error", "loop_lag", "schedule_lag", "think_time", "cpu", "exhausted"}

@@ -31,8 +31,15 @@ from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Next, judge_window, margin
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.slo.objectives import evaluate
 from astrometer.measure.slo.run_verdict import StopReason
-from astrometer.measure.slo.validity import Cause, CauseKind, part_causes, users_not_reached
+from astrometer.measure.slo.validity import (
+    Cause,
+    CauseKind,
+    measurement_errors,
+    part_causes,
+    users_not_reached,
+)
 
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run
@@ -300,6 +307,9 @@ class CapacitySearch:
             due=self._settings.arrivals_due(step.level, step.length_s),
             by_chance=settings.arrivals is Process.POISSON,
             kinds=self._run.kinds,
+        )
+        causes += measurement_errors(
+            evaluate(objective, step.stats_of(objective)) for objective in settings.objectives
         )
         if not self._settings.is_rate and not self._are_there(step.level):
             causes.append(users_not_reached(self._runner.user_count, step.level))

@@ -35,6 +35,7 @@ from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.tethered import is_tethered
+from astrometer.wire.receive_stamps import UnknownClock, stamp_clock
 from astrometer.wire.tls import NOT_VERIFIED
 
 DRAIN_S = "30"
@@ -158,9 +159,10 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
     if environment.parsed_options.astrometer_progress and environment.parsed_options.logfile:
         _send_tables_to_the_log()
     try:
+        stamp_clock()  # asks this machine once, before anything is measured
         plugin = environment.astrometer = Plugin(environment, runner, web_ui)
         plugin.show_live(web_ui)
-    except (OptionError, ProfileError) as exc:
+    except (OptionError, ProfileError, UnknownClock) as exc:
         sys.stderr.write(f"astrometer: {exc}\n")
         sys.exit(exit_codes.USAGE)
     if ProcessRole.of(runner).leads:
@@ -198,5 +200,6 @@ _events.init_command_line_parser.add_listener(_add_arguments)
 _events.init.add_listener(_init)
 locust_patches.use_steady_time()
 locust_patches.worker_messages.install()
+locust_patches.time_pauses()
 master_gone.watch_connections()
 brought_along.name_conflicting_arguments()

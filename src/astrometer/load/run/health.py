@@ -1,5 +1,6 @@
 """Is the load generator itself the bottleneck? Late wake-ups of its loop and its CPU share, per process."""
 
+import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -14,6 +15,7 @@ from astrometer.load.calibrate import calibration_limit
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, GeneratorHealth
 from astrometer.measure.tally import Tally
+from astrometer.wire.receive_stamps import StampClock, stamp_clock
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
 CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not saturation
@@ -35,6 +37,7 @@ class HealthMonitor:
         self._greenlet: Any = None
         self._marks: deque[tuple[float, float]] = deque()  # wall and CPU time, over the last window
         self._judged_from = 0.0
+        self._pauses, self._paused_s, self._overslept_s = 0, 0.0, 0.0
         self._streams = 0
         self._streams_peak = 0
         self._calibrated: int | None = None
@@ -61,14 +64,25 @@ class HealthMonitor:
         """What was sampled since the last call, for shipping."""
         lag, self.lag = self.lag, Histogram()
         stage_lag, self.stage_lag = self.stage_lag, defaultdict(Histogram)
+        pauses = [self._pauses, self._paused_s, self._overslept_s]
+        self._pauses, self._paused_s, self._overslept_s = 0, 0.0, 0.0
         return {
             "lag": lag.to_wire(),
             "stage_lag": [[number, part.to_wire()] for number, part in stage_lag.items()],
+            "clock": stamp_clock().value,
+            "pauses": pauses,
             "cpu_max": self.cpu_max,
             "streams_peak": self._streams_peak,
             "streams_calibrated": self._calibrated,
             "exhausted": generator_limits.reached.take(),
         }
+
+    def paused(self, meant_s: float, late_s: float) -> None:
+        """A user of the closed model waited between two tasks."""
+        if time.perf_counter() >= self._judged_from:
+            self._pauses += 1
+            self._paused_s += meant_s
+            self._overslept_s += max(0.0, late_s)
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -135,6 +149,10 @@ class ProcessHealth:
     streams_peak: int | None = None
     streams_calibrated: int | None = None
     exhausted: set[str] = field(default_factory=set)
+    clock: str = StampClock.USER.value
+    pauses: int = 0
+    paused_s: float = 0.0
+    overslept_s: float = 0.0
     stage_lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
 
     @property
@@ -151,12 +169,22 @@ class ProcessHealth:
         self.streams_peak = max(wire["streams_peak"], self.streams_peak or 0)
         self.streams_calibrated = wire["streams_calibrated"]
         self.exhausted.update(wire["exhausted"])
+        self.clock = wire["clock"]
+        pauses, paused_s, overslept_s = wire["pauses"]
+        self.pauses += pauses
+        self.paused_s += paused_s
+        self.overslept_s += overslept_s
 
 
 def worst_stage_lag(processes: Iterable[ProcessHealth], number: int) -> float | None:
     """The p99 of the loop's lag in one stage of the load."""
     p99s = [process.stage_lag[number].percentile(99) for process in processes]
     return max((value for value in p99s if value is not None), default=None)
+
+
+def worst_clock(clocks: Iterable[str]) -> str:
+    """`kernel` where all of them say so."""
+    return StampClock.KERNEL if set(clocks) == {StampClock.KERNEL.value} else StampClock.USER
 
 
 def worst(
@@ -178,6 +206,10 @@ def worst(
         schedule.merge(stats.schedule_lag())
     return GeneratorHealth(
         processes=len(known),
+        clock=worst_clock(process.clock for process in known),
+        pauses=sum(process.pauses for process in known),
+        paused_s=math.fsum(process.paused_s for process in known),
+        overslept_s=math.fsum(process.overslept_s for process in known),
         loop_lag_p99_s=max(p99s, default=None),
         loop_lag_max_s=max(maxima, default=None),
         cpu_max=max(cpus, default=None),

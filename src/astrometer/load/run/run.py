@@ -109,6 +109,12 @@ class Run:
         """Everything has ended: the next test begins with listeners of its own."""
         self._environment.events.request.remove_listener(self.others.heard)
 
+    def paused(self, meant_s: float, late_s: float) -> None:
+        """A user of the closed model waited between two tasks, so much longer than it was meant to."""
+        self.health.paused(meant_s, late_s)
+        if self.slot_book is not None:
+            self.slot_book.paused(meant_s, late_s)
+
     def take_intended(self) -> int:
         """Arrivals of this process since the last call."""
         return self.open_model.take_intended() if self.open_model is not None else 0

@@ -10,11 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from astrometer.load.run.health import worst_clock
 from astrometer.load.run.recorder import OURS
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth
 from astrometer.measure.tally import Tally
+from astrometer.wire.receive_stamps import StampClock, stamp_clock
 
 SLOT_S = 0.5
 LONGEST_S = 12 * 3600.0
@@ -44,6 +46,7 @@ class SlotBook:
         self._lag: dict[int, Histogram] = defaultdict(Histogram)
         self._cpu_s: Counter[int] = Counter()
         self._completed: Counter[int] = Counter()
+        self._pauses: dict[int, list[float]] = {}
         self._cpu_before = time.process_time()
 
     def sampled(self, lag_s: float) -> None:
@@ -58,6 +61,13 @@ class SlotBook:
         if exception is None and context is OURS:
             self._completed[slot_of(self._elapsed())] += 1
 
+    def paused(self, meant_s: float, late_s: float) -> None:
+        """A user of the closed model waited between two tasks."""
+        known = self._pauses.setdefault(slot_of(self._elapsed()), [0, 0.0, 0.0])
+        known[0] += 1
+        known[1] += meant_s
+        known[2] += max(0.0, late_s)
+
     def take(self) -> dict[str, Any]:
         """What was noted since the last call, for shipping, and until when."""
         wire = {
@@ -65,7 +75,10 @@ class SlotBook:
             "lag": {slot: lag.to_wire() for slot, lag in self._lag.items()},
             "cpu_s": dict(self._cpu_s),
             "completed": dict(self._completed),
+            "pauses": self._pauses,
+            "clock": stamp_clock().value,
         }
+        self._pauses = {}
         self._lag, self._cpu_s, self._completed = defaultdict(Histogram), Counter(), Counter()
         return wire
 
@@ -75,6 +88,8 @@ class _Process:
     until_s: float = 0.0
     lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     cpu_s: Counter[int] = field(default_factory=Counter)
+    pauses: dict[int, list[float]] = field(default_factory=dict)
+    clock: str = StampClock.USER.value
 
 
 class Slots:
@@ -95,6 +110,10 @@ class Slots:
         for slot, lag in wire["lag"].items():
             known.lag[int(slot)].merge(Histogram.from_wire(lag))
         known.cpu_s.update({int(slot): cpu_s for slot, cpu_s in wire["cpu_s"].items()})
+        known.clock = wire["clock"]
+        for slot, pauses in wire["pauses"].items():
+            before = known.pauses.get(int(slot), [0, 0.0, 0.0])
+            known.pauses[int(slot)] = [old + new for old, new in zip(before, pauses, strict=True)]
         self._completed.update({int(slot): n for slot, n in wire["completed"].items()})
 
     def complete_until(self, processes: Collection[str]) -> int:
@@ -108,6 +127,13 @@ class Slots:
     def health(self, first: int, end: int) -> GeneratorHealth:
         """The worst process in the window."""
         lags, cpus = [], []
+        window = range(first, end)
+        paused = [
+            process.pauses[slot]
+            for process in self._processes.values()
+            for slot in window
+            if slot in process.pauses
+        ]
         for process in self._processes.values():
             lag = Histogram()
             for slot in range(first, end):
@@ -116,6 +142,10 @@ class Slots:
             lags.append(lag.percentile(99))
             cpus.append(sum(process.cpu_s[slot] for slot in range(first, end)) / ((end - first) * SLOT_S))
         return GeneratorHealth(
+            clock=worst_clock(process.clock for process in self._processes.values()),
+            pauses=round(sum(pauses[0] for pauses in paused)),
+            paused_s=sum(pauses[1] for pauses in paused),
+            overslept_s=sum(pauses[2] for pauses in paused),
             loop_lag_p99_s=max((lag for lag in lags if lag is not None), default=None),
             cpu_max=max(cpus, default=None),
         )

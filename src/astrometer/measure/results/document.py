@@ -22,7 +22,13 @@ from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
 from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
-from astrometer.measure.slo.validity import Cause, GeneratorHealth, run_causes, stage_causes
+from astrometer.measure.slo.validity import (
+    Cause,
+    GeneratorHealth,
+    measurement_errors,
+    run_causes,
+    stage_causes,
+)
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
 from astrometer.output_files import write_whole
@@ -46,7 +52,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     window_s = window.length_s(info.duration_s)
     generator = info.generator
     if info.capacity is not None:
-        generator = GeneratorHealth(lost_workers=generator.lost_workers)
+        generator = GeneratorHealth(clock=generator.clock, lost_workers=generator.lost_workers)
     forgotten = 0 if im_delivery is None else im_delivery.forgotten
     causes = [*run_causes(generator, tally, info.arrivals, forgotten), *info.causes]
     trusted = not causes
@@ -55,7 +61,12 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     kinds = info.arrivals.kinds if info.arrivals is not None else 1
     badly = [
         stage_causes(
-            stage, tally.stages.get(number, Stats()), info.objectives, by_chance=by_chance, kinds=kinds
+            stage,
+            tally.stages.get(number, Stats()),
+            info.objectives,
+            clock=generator.clock,
+            by_chance=by_chance,
+            kinds=kinds,
         )
         for number, stage in enumerate(reached)
     ]
@@ -98,7 +109,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "stall_threshold_s": info.stall_threshold_s,
         **stats_json(total, tally.total_excluded(), window_s),
         "objectives": [objective_json(item) for item in end.objectives],
-        "generator": asdict(info.generator),
+        "generator": {**asdict(info.generator), "think_time_lost": info.generator.think_time_lost},
         "im_delivery": None if im_delivery is None else delivery_json(im_delivery),
         "uploads": uploads_json(tally, window_s),
         "scenarios": {
@@ -189,7 +200,7 @@ def _stage(
         "rate_per_s": stage.peak if stage.is_rate else None,
         "loop_lag_p99_s": stage.loop_lag_p99_s,
         "arrivals_due": stage.due,
-        "causes": [cause_json(cause) for cause in causes],
+        "causes": [cause_json(cause) for cause in (*causes, *measurement_errors(judged))],
         "objectives": [objective_json(item) for item in judged],
         **stats_json(tally.stages.get(number, Stats()), Stats(), length_s),
     }

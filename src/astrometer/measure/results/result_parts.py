@@ -11,8 +11,11 @@ from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.objectives import ObjectiveResult
+from astrometer.measure.slo.slo_parser import Unit
 from astrometer.measure.tally import Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
+
+PERCENTS = (50, 90, 95, 99)
 
 
 def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
@@ -36,7 +39,11 @@ def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, An
         "stalls": {**asdict(stats.stalls), "share": stats.stalls.share},
         "tokens": dict(stats.tokens),
         "bytes": dict(stats.bytes),
-        "metrics": {name: summary_json(stats.ok[name]) for name in METRICS if name in stats.ok},
+        "metrics": {
+            name: {**summary_json(stats.ok[name]), **_errors_json(stats, name)}
+            for name in METRICS
+            if name in stats.ok
+        },
         "metrics_all_attempts": {
             name: summary_json(stats.attempts(name)) for name in METRICS if stats.missed[name]
         },
@@ -126,9 +133,22 @@ def summary_json(histogram: Histogram) -> dict[str, Any]:
     """Percentiles in seconds; null where withheld. A percentile among failures is the text "inf"."""
     return {
         "n": histogram.n,
-        **{f"p{percent}": _finite(value) for percent, value in histogram.quantiles((50, 90, 95, 99)).items()},
+        **{f"p{percent}": _finite(value) for percent, value in histogram.quantiles(PERCENTS).items()},
         "max": _finite(histogram.max),
         "histogram": histogram.encode(),
+    }
+
+
+def _errors_json(stats: Stats, name: str) -> dict[str, Any]:
+    """How far each percentile may be from the truth, and the share of samples that are uncertain."""
+    known = stats.bounds.get(name)
+    if known is None:
+        return {"error_s": None, "uncertain": 0.0}
+    names = (*(f"p{percent}" for percent in PERCENTS), "max")
+    errors_s = known.errors_s(stats.ok[name], (*PERCENTS, 100))
+    return {
+        "error_s": dict(zip(names, errors_s, strict=True)),
+        "uncertain": known.uncertain / stats.ok[name].n,
     }
 
 
@@ -148,4 +168,5 @@ def objective_json(item: ObjectiveResult) -> dict[str, Any]:
         "value": _finite(item.value),
         "limit": item.objective.limit,
         "n": item.n,
+        "error_s": item.error_s if item.objective.unit is Unit.SECONDS else None,
     }

@@ -6,8 +6,10 @@ from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, Cause, CauseKind
 from astrometer.units import told_apart
 
 _TEMPLATES = {
+    CauseKind.MEASUREMENT_ERROR: "objective {objective!r}: measured to {value} ms, and {limit} ms matter",
     CauseKind.LOOP_LAG: "event-loop lag p99 {value} ms is above {limit} ms",
     CauseKind.SCHEDULE_LAG: "schedule lag p99 {value} ms is above {limit} ms{more}",
+    CauseKind.THINK_TIME: "users paused {value}% too long, and so asked less: the limit is {limit}%",
     CauseKind.CPU: "CPU of a load process {value}% is above {limit}%",
     CauseKind.EXHAUSTED: "the load generator ran out of {detail}{more}",
     CauseKind.WORKERS_LOST: "{value} worker(s) lost, and what they had not yet reported{more}",
@@ -24,7 +26,13 @@ _TEMPLATES = {
     CauseKind.SERVER_NOT_IDLE: "the server was not idle when the window began: {detail}",
     CauseKind.SEARCH_UNFINISHED: "the search ended before its answer {detail}",
 }
-_SCALES = {CauseKind.LOOP_LAG: 1e3, CauseKind.SCHEDULE_LAG: 1e3, CauseKind.CPU: 100}
+_SCALES = {
+    CauseKind.MEASUREMENT_ERROR: 1e3,
+    CauseKind.LOOP_LAG: 1e3,
+    CauseKind.SCHEDULE_LAG: 1e3,
+    CauseKind.THINK_TIME: 100,
+    CauseKind.CPU: 100,
+}
 
 
 def sentence(cause: Cause) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from astrometer.api.timings import CERTAIN_S
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.slo_parser import (
     Objective,
@@ -15,9 +16,11 @@ from astrometer.measure.slo.slo_parser import (
 )
 from astrometer.measure.tally import Tally
 
+ERROR_OF_VALUE, ERROR_OF_LIMIT = 0.05, 0.1
+
 
 class ObjectiveVerdict(StrEnum):
-    """INVALID: it was measured, but the run cannot be trusted."""
+    """INVALID: it was measured, but not well enough, or the run cannot be trusted."""
 
     PASS = "PASS"  # noqa: S105 (a verdict, no password)
     FAIL = "FAIL"
@@ -33,6 +36,19 @@ class ObjectiveResult:
     verdict: ObjectiveVerdict
     value: float | None
     n: int
+    error_s: float = 0.0  # how far the value may be from the truth, for a duration
+
+    @property
+    def error_limit_s(self) -> float:
+        """An error above it matters: 5 % of the value or 10 % of the limit; a millisecond never does."""
+        return max(
+            CERTAIN_S, min(ERROR_OF_VALUE * (self.value or 0.0), ERROR_OF_LIMIT * self.objective.limit)
+        )
+
+    @property
+    def is_uncertain(self) -> bool:
+        """Whether its error matters."""
+        return self.error_s > self.error_limit_s
 
 
 def evaluate(objective: Objective, stats: Stats, window_s: float | None = None) -> ObjectiveResult:
@@ -48,7 +64,8 @@ def evaluate(objective: Objective, stats: Stats, window_s: float | None = None) 
         return _result(objective, n / window_s if window_s and stats.started else None, n)
     histogram = stats.attempts(objective.metric)
     value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
-    return _result(objective, value, histogram.n)
+    percent = 100 if objective.percent is None else objective.percent
+    return _result(objective, value, histogram.n, *stats.errors_s(histogram, objective.metric, [percent]))
 
 
 def evaluate_objectives(
@@ -99,8 +116,9 @@ def share_of(metric: str, stats: Stats) -> tuple[int, int]:
     return ended - stats.outcomes["ok"] if metric == "errors" else stats.outcomes[metric], ended
 
 
-def _result(objective: Objective, value: float | None, n: int) -> ObjectiveResult:
+def _result(objective: Objective, value: float | None, n: int, error_s: float = 0.0) -> ObjectiveResult:
     if value is None or math.isnan(value):
         return ObjectiveResult(objective=objective, verdict=ObjectiveVerdict.NO_DATA, value=None, n=n)
     verdict = ObjectiveVerdict.PASS if objective.met_by(value) else ObjectiveVerdict.FAIL
-    return ObjectiveResult(objective=objective, verdict=verdict, value=value, n=n)
+    judged = ObjectiveResult(objective=objective, verdict=verdict, value=value, n=n, error_s=error_s)
+    return replace(judged, verdict=ObjectiveVerdict.INVALID) if judged.is_uncertain else judged

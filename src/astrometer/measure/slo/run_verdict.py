@@ -15,7 +15,7 @@ from astrometer.measure.slo.objectives import (
     evaluate_objectives,
 )
 from astrometer.measure.slo.slo_parser import Objective
-from astrometer.measure.slo.validity import Cause, CauseKind, no_data
+from astrometer.measure.slo.validity import Cause, CauseKind, measurement_errors, no_data
 from astrometer.measure.tally import StageKey, Tally
 
 
@@ -92,6 +92,7 @@ def conclude(
         ]
     if not failed_early:
         causes += [no_data(item, tally) for item in judged if item.verdict is ObjectiveVerdict.NO_DATA]
+        causes += measurement_errors(judged)
     if causes:
         verdict = "INVALID"
     elif failed_early:

@@ -21,14 +21,18 @@ MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that w
 OBJECTIVE_SHARE = 0.1
 MAX_LOOP_LAG_S = 0.020  # p99
 MAX_CPU = 0.90
+MAX_THINK_TIME_LOST = 0.05
+LATE_S = 0.001  # on average: no pause is shorter than it was meant, and an idle machine adds a little
 ENOUGH = 0.95  # of the arrivals that were asked for
 
 
 class CauseKind(StrEnum):
     """The closed list; values of `causes[].kind` in `results.json`."""
 
-    LOOP_LAG = "loop_lag"  # p99 in seconds
+    MEASUREMENT_ERROR = "measurement_error"  # of an objective's percentile, in seconds
+    LOOP_LAG = "loop_lag"  # p99 in seconds; only where the process itself stamps
     SCHEDULE_LAG = "schedule_lag"  # p99 in seconds
+    THINK_TIME = "think_time"  # the share by which pauses of users were too long; closed model
     CPU = "cpu"  # the busiest process's share of one core
     EXHAUSTED = "exhausted"  # the generator's own files, ports, memory or threads; `detail` says which
     WORKERS_LOST = "workers_lost"  # how many, and since when
@@ -51,7 +55,14 @@ class CauseKind(StrEnum):
         return self in _GENERATOR
 
 
-_GENERATOR = {CauseKind.LOOP_LAG, CauseKind.SCHEDULE_LAG, CauseKind.CPU, CauseKind.EXHAUSTED}
+_GENERATOR = {
+    CauseKind.MEASUREMENT_ERROR,
+    CauseKind.LOOP_LAG,
+    CauseKind.SCHEDULE_LAG,
+    CauseKind.THINK_TIME,
+    CauseKind.CPU,
+    CauseKind.EXHAUSTED,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,17 +94,28 @@ class GeneratorHealth:
     """
 
     processes: int = 1
+    clock: str = "user"  # who stamps what arrives: "kernel", or the process itself in one of them
     loop_lag_p99_s: float | None = None
     loop_lag_max_s: float | None = None
     cpu_max: float | None = None
     schedule_lag_p99_s: float | None = None
     schedule_lag_limit_s: float = MAX_SCHEDULE_LAG_S
+    pauses: int = 0  # of users between their tasks (closed model), and all of them together:
+    paused_s: float = 0.0  # as long as they were meant to be
+    overslept_s: float = 0.0  # and by how much they were longer
     streams_peak: int | None = None  # most chats under way at once, of the process nearest to its limit
     streams_calibrated: int | None = None  # as many as it measures well; None: never calibrated
     exhausted: tuple[str, ...] = ()  # own limits that it ran into: open files, local ports, memory, threads
     lost_workers: int = 0
     lost_from_s: float | None = None  # since the run's start: from when on a lost worker is not known of
     user_errors: int = 0  # exceptions of the locustfile's own code, of all processes
+
+    @property
+    def think_time_lost(self) -> float | None:
+        """By which share the pauses were too long: so many fewer requests than the users would make."""
+        if not self.paused_s or self.overslept_s < LATE_S * self.pauses:
+            return 0.0 if self.pauses else None
+        return self.overslept_s / self.paused_s
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +165,10 @@ def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int 
 def generator_causes(health: GeneratorHealth) -> list[Cause]:
     """Limits that the load generator was beyond."""
     found = (
-        (CauseKind.LOOP_LAG, health.loop_lag_p99_s, MAX_LOOP_LAG_S),
+        # Where the kernel stamps, a late loop changes no time: what it merged has bounds.
+        (CauseKind.LOOP_LAG, None if health.clock == "kernel" else health.loop_lag_p99_s, MAX_LOOP_LAG_S),
         (CauseKind.SCHEDULE_LAG, health.schedule_lag_p99_s, health.schedule_lag_limit_s),
+        (CauseKind.THINK_TIME, health.think_time_lost, MAX_THINK_TIME_LOST),
         (CauseKind.CPU, health.cpu_max, MAX_CPU),
     )
     return [
@@ -195,18 +219,41 @@ def part_causes(
 
 
 def stage_causes(
-    stage: LoadStage, stats: Stats, objectives: Sequence[Objective], *, by_chance: bool, kinds: int = 1
+    stage: LoadStage,
+    stats: Stats,
+    objectives: Sequence[Objective],
+    *,
+    clock: str,
+    by_chance: bool,
+    kinds: int = 1,
 ) -> list[Cause]:
     """Of one stage of the load's profile."""
     lag = stats.schedule_lag()
     return part_causes(
-        GeneratorHealth(loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99)),
+        GeneratorHealth(
+            clock=clock, loop_lag_p99_s=stage.loop_lag_p99_s, schedule_lag_p99_s=lag.percentile(99)
+        ),
         objectives,
         arrived=lag.n + stats.outcomes["dropped"],
         due=stage.due,
         by_chance=by_chance,
         kinds=kinds,
     )
+
+
+def measurement_errors(judged: Iterable[ObjectiveResult]) -> list[Cause]:
+    """Of objectives whose percentile is not known well enough, whatever the others say."""
+    return [
+        Cause(
+            kind=CauseKind.MEASUREMENT_ERROR,
+            objective=item.objective.text,
+            scenario=item.objective.scenario,
+            value=item.error_s,
+            limit=item.error_limit_s,
+        )
+        for item in judged
+        if item.is_uncertain
+    ]
 
 
 def no_data(item: ObjectiveResult, tally: Tally) -> Cause:

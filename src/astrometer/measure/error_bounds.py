@@ -1,0 +1,90 @@
+"""Samples that are not certain -> how far a percentile may be from the truth. Pure.
+
+A reader that came late knows of an event only that it arrived between two times. Such a sample is counted as
+told, like any other, and here by its lower and its upper bound. A percentile of all samples, with these in
+the place of what was told, has moved by its error at most.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astrometer.api.timings import Bounds
+from astrometer.measure.histogram import Histogram
+
+# Above it a sample is called uncertain.
+UNCERTAIN_S = 0.001
+
+
+@dataclass(slots=True)
+class ErrorBounds:
+    """Of one metric. `uncertain`: samples whose bounds are further apart than a millisecond."""
+
+    told: Histogram = field(default_factory=Histogram)
+    low: Histogram = field(default_factory=Histogram)
+    high: Histogram = field(default_factory=Histogram)
+    uncertain: int = 0
+
+    def add(self, samples: Iterable[Bounds]) -> None:
+        for told, low, high in samples:
+            self.told.record(told)
+            self.low.record(low)
+            self.high.record(high)
+            self.uncertain += high - low > UNCERTAIN_S
+
+    def merge(self, other: "ErrorBounds") -> None:
+        self.told.merge(other.told)
+        self.low.merge(other.low)
+        self.high.merge(other.high)
+        self.uncertain += other.uncertain
+
+    def subtract(self, other: "ErrorBounds") -> None:
+        """Take samples out again that were added before."""
+        self.told.subtract(other.told)
+        self.low.subtract(other.low)
+        self.high.subtract(other.high)
+        self.uncertain -= other.uncertain
+
+    def errors_s(self, samples: Histogram, percents: Iterable[float]) -> list[float]:
+        """The error of each percentile of `samples`, which hold what was told here. 100: of the maximum.
+
+        In seconds, and not negative; 0 where the percentile is infinite, for a failure is certain.
+        """
+        wanted = list(percents)
+        told = samples.percentiles(wanted)
+        ends = [self._moved(samples, to).percentiles(wanted) for to in (self.low, self.high)]
+        return [
+            max(_between(value, end) for end in found)
+            for value, found in zip(told, zip(*ends, strict=True), strict=True)
+        ]
+
+    def _moved(self, samples: Histogram, to: Histogram) -> Histogram:
+        moved = Histogram()
+        moved.merge(samples)
+        moved.subtract(self.told)
+        moved.merge(to)
+        return moved
+
+    def to_wire(self) -> dict[str, Any]:
+        return {
+            "told": self.told.to_wire(),
+            "low": self.low.to_wire(),
+            "high": self.high.to_wire(),
+            "uncertain": self.uncertain,
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "ErrorBounds":
+        return cls(
+            told=Histogram.from_wire(wire["told"]),
+            low=Histogram.from_wire(wire["low"]),
+            high=Histogram.from_wire(wire["high"]),
+            uncertain=wire["uncertain"],
+        )
+
+
+def _between(one: float | None, other: float | None) -> float:
+    if one is None or other is None or math.isinf(one) or math.isinf(other):
+        return 0.0
+    return abs(one - other)
