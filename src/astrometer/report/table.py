@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
+from astrometer.report.certainty import certainty_lines
 from astrometer.report.worst_lines import worst_lines
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
@@ -41,6 +42,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     parts += [
         Text(line)
         for line in (
+            *certainty_lines(results),
             *worst_lines(results),
             *view.stall_lines(results),
             *view.uncounted_lines(results),

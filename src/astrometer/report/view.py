@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from astrometer.api.outcome import Outcome
+from astrometer.api.timings import CERTAIN_S
 from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results.result_parts import window_outcomes, window_started
@@ -329,10 +330,16 @@ def judged(item: Mapping[str, Any]) -> Judged:
     return Judged(
         text=formatting.plain(item["text"]),
         verdict=formatting.plain(item["verdict"]),
-        value=written(item["value"]),
+        value=written(item["value"]) + _give_or_take(item),
         limit=f"{formatting.plain(item['operator'])} {written(item['limit'])}",
         n=formatting.count(item["n"]),
     )
+
+
+def _give_or_take(item: Mapping[str, Any]) -> str:
+    """How far it may be from the truth, from a millisecond on."""
+    error_s = item.get("error_s")  # not in older files
+    return f" ± {formatting.duration(error_s)}" if error_s is not None and error_s >= CERTAIN_S else ""
 
 
 def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged, ...]]]:

@@ -107,7 +107,7 @@ class LoadCollector:
         yield _gauge(f"{p}processes", "Load processes that have reported.", health.processes)
         yield _gauge(
             f"{p}loop_lag_p99_seconds",
-            "Event-loop lag of the worst process, p99 of the test; above 0.02 the run is INVALID.",
+            "Event-loop lag of the worst process, p99; without kernel stamps, INVALID above 0.02.",
             health.loop_lag_p99_s,
         )
         yield _gauge(
@@ -122,6 +122,11 @@ class LoadCollector:
             f"{p}schedule_lag_p99_seconds",
             "How late exchanges were started, p99 of the test; above 0.05 the run is INVALID.",
             health.schedule_lag_p99_s,
+        )
+        yield _gauge(
+            f"{p}think_time_lost_ratio",
+            "By how much users paused too long between their tasks; above 0.05 the run is INVALID.",
+            health.think_time_lost,
         )
         yield _gauge(f"{p}lost_workers", "Workers that vanished, known at the end.", health.lost_workers)
 

@@ -5,6 +5,7 @@ the load generator below.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +14,7 @@ from typing import Any
 from astrometer.load.live.live_state import LiveState, breathe
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import MIN_SAMPLES, Histogram
-from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S
+from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_THINK_TIME_LOST
 from astrometer.units import format_duration
 
 KEY = "streams"
@@ -143,15 +144,22 @@ def _generator(state: LiveState) -> list[tuple[str, str]]:
         lines.append(("arrivals asked for", f"{state.arrivals_per_s:.3g}/s"))
     if health is None:
         return lines
-    lag = _limited(health.loop_lag_p99_s, MAX_LOOP_LAG_S, health.loop_lag_max_s)
-    cpu = NOTHING if health.cpu_max is None else f"{health.cpu_max:.0%}"
+    # Where the kernel stamps, a late loop changes no time.
+    longest_s = math.inf if health.clock == "kernel" else MAX_LOOP_LAG_S
+    lag = _limited(health.loop_lag_p99_s, longest_s, health.loop_lag_max_s)
+    lost = health.think_time_lost
     return [
         *lines,
         ("generator: loop lag p99 (max)", lag),
         ("generator: schedule lag p99", _limited(health.schedule_lag_p99_s, health.schedule_lag_limit_s)),
-        ("generator: CPU", cpu + _over(health.cpu_max, MAX_CPU, f"{MAX_CPU:.0%}")),
+        ("generator: think time lost", _share(lost, MAX_THINK_TIME_LOST)),
+        ("generator: CPU", _share(health.cpu_max, MAX_CPU)),
         ("generator: processes", f"{health.processes}, {health.lost_workers} lost"),
     ]  # fmt: skip
+
+
+def _share(value: float | None, limit: float) -> str:
+    return (NOTHING if value is None else f"{value:.0%}") + _over(value, limit, f"{limit:.0%}")
 
 
 def _limited(value: float | None, limit: float, longest: float | None = None) -> str:
