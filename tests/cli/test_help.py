@@ -25,3 +25,10 @@ def test_the_options_of_a_search_come_before_those_of_any_run():
     ]  # fmt: skip
     assert "--slo" in run
     assert "Options of the search" not in CliRunner().invoke(main, ["load", "--help"]).output
+
+
+def test_an_unknown_clock_is_an_error_of_usage(monkeypatch):
+    monkeypatch.setenv("ASTROMETER_CLOCK", "sundial")
+    ended = CliRunner().invoke(main, ["report", "."])
+    assert ended.exit_code == 2
+    assert "ASTROMETER_CLOCK=sundial: it can be kernel or user" in ended.output

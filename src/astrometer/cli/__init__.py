@@ -12,6 +12,7 @@ import click
 
 from astrometer import __version__, exit_codes, standard_streams
 from astrometer.suggestion import did_you_mean
+from astrometer.wire.receive_stamps import UnknownClock, wanted_clock
 
 COMMANDS = (
     "demo",
@@ -45,6 +46,10 @@ class LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         standard_streams.make_safe()
+        try:
+            wanted_clock()
+        except UnknownClock as exc:
+            raise click.UsageError(str(exc), ctx) from exc
         try:
             with _all_like_ctrl_c():
                 return super().invoke(ctx)

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from enum import StrEnum
 from functools import cache
 from select import select
-from time import perf_counter, time_ns
+from time import perf_counter, time
 from typing import Any
 
 BLOCK_BYTES = 64 * 1024
@@ -27,7 +27,7 @@ VARIABLE = "ASTROMETER_CLOCK"
 
 _SO_TIMESTAMPNS = 35  # Python has no name for it
 _ROOM = 32  # for one control message: a header of 16 bytes and a timespec
-_timespec = struct.Struct("@ll")
+_timespec = struct.Struct("@ll").unpack
 _HEAD_START_S = 0.2  # the kernel begins to stamp a little after the first socket asked for it
 
 
@@ -55,8 +55,9 @@ class StampedReceiver:
         "_now",
         "_recvmsg_into",
         "_room",
+        "_size",
         "_view",
-        "_wall_ns",
+        "_wall",
         "by_kernel",
         "read_at",
         "since",
@@ -69,12 +70,12 @@ class StampedReceiver:
         buffer: bytearray,
         *,
         now: Callable[[], float] = perf_counter,
-        wall_ns: Callable[[], int] = time_ns,
+        wall: Callable[[], float] = time,
     ) -> None:
-        self._now, self._wall_ns = now, wall_ns
+        self._now, self._wall = now, wall
         self._room = _ROOM if stamp_clock() is StampClock.KERNEL and _ask_for_stamps(sock) else 0
         self._recvmsg_into = sock.recvmsg_into if hasattr(sock, "recvmsg_into") else _without_control(sock)
-        self._buffer, self._view = [buffer], memoryview(buffer)
+        self._buffer, self._view, self._size = [buffer], memoryview(buffer), len(buffer)
         self.by_kernel = False
         self.t = self.since = self.read_at = now()
 
@@ -82,33 +83,40 @@ class StampedReceiver:
         """What is there; empty at the end of the stream. Raises BlockingIOError when nothing is there."""
         count, control, _, _ = self._recvmsg_into(self._buffer, self._room)
         now = self._now()
-        t = self._stamp(control[0], now) if control else None
-        self.by_kernel = t is not None
-        if t is None:
-            self.t = now
-            self.since = self.read_at if self._room and count else now
-        if count < len(self._view):  # else there may be more, which came before `now`
+        if control and control[0][1] == _SO_TIMESTAMPNS:
+            seconds, nanoseconds = _timespec(control[0][2])
+            late_s = self._wall() - seconds - nanoseconds * 1e-9
+            if 0.0 <= late_s <= IN_TIME_S and now - late_s >= self.t:  # nearly always
+                self.t = self.since = now - late_s
+                self.by_kernel = True
+            else:
+                self._judge(seconds + nanoseconds * 1e-9, late_s, now)
+        else:
+            self._fall_back(now, count)
+        if count < self._size:  # else there may be more, which came before `now`
             self.read_at = now
         return bytes(self._view[:count])
 
-    def _stamp(self, control: tuple[int, int, bytes], now: float) -> float | None:
-        _, kind, data = control
-        if kind != _SO_TIMESTAMPNS or len(data) != _timespec.size:
-            return None
-        seconds, nanoseconds = _timespec.unpack(data)
-        stamp_ns = seconds * 1_000_000_000 + nanoseconds
-        late_s = (self._wall_ns() - stamp_ns) * 1e-9
+    def _judge(self, stamp: float, late_s: float, now: float) -> None:
+        """Late, or a clock was set."""
         t = now - late_s
         if late_s > IN_TIME_S:
             # Or this process was interrupted between the two clocks: the nearer reading is the better one.
             again = self._now()
-            t = max(t, again - (self._wall_ns() - stamp_ns) * 1e-9)
+            t = max(t, again - (self._wall() - stamp))
         # What was read before had come before: a stamp that contradicts it is one of a clock that was set.
         if not 0.0 <= late_s <= MOST_LATE_S or t < self.read_at - IN_TIME_S:
-            return None
+            self._fall_back(now, 1)
+            return
+        self.by_kernel = True
         self.t = max(t, self.t)
         self.since = self.t if now - t <= IN_TIME_S else min(self.read_at, self.t)
-        return self.t
+
+    def _fall_back(self, now: float, count: int) -> None:
+        """No stamp, or none to believe: it came before `now`. `count` 0: the end, which never has one."""
+        self.by_kernel = False
+        self.t = now
+        self.since = self.read_at if self._room and count else now
 
 
 def _ask_for_stamps(sock: Any) -> bool:
@@ -124,16 +132,21 @@ def _without_control(sock: Any) -> Callable[..., Any]:
     return lambda buffers, _room: (sock.recv_into(buffers[0]), [], 0, None)
 
 
+def wanted_clock() -> StampClock:
+    """What $ASTROMETER_CLOCK says. Raises UnknownClock."""
+    wanted = os.environ.get(VARIABLE, "").strip().lower() or StampClock.KERNEL.value
+    if wanted not in set(StampClock):
+        raise UnknownClock(f"{VARIABLE}={wanted}: it can be {' or '.join(StampClock)}")
+    return StampClock(wanted)
+
+
 @cache
 def stamp_clock() -> StampClock:
     """Whether this system stamps; found out once, on a connection to itself. Raises UnknownClock.
 
     The connection stays open: the kernel stamps as long as some socket asks for it, and begins with a delay.
     """
-    wanted = os.environ.get(VARIABLE, "").strip().lower()
-    if wanted not in ("", *StampClock):
-        raise UnknownClock(f"{VARIABLE}={wanted}: it can be {' or '.join(StampClock)}")
-    if wanted == StampClock.USER or not hasattr(socket.socket, "recvmsg_into"):
+    if wanted_clock() is StampClock.USER or not hasattr(socket.socket, "recvmsg_into"):
         return StampClock.USER
     try:
         return StampClock.KERNEL if _gives_stamps() else StampClock.USER
