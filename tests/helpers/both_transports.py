@@ -12,9 +12,11 @@ from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CONFIGS
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.probing.transport.probe_client import Transport
+from astrometer.wire.receive_stamps import VARIABLE, stamp_clock
 from astrometer.wire.tls import DEFAULT, TlsSettings
 
-BOTH = ("load", "probe")
+# Each by the clock that this system has, and by its own.
+BOTH = ("load", "probe", "load-user", "probe-user")
 
 
 class Asked:
@@ -67,6 +69,26 @@ class Asked:
         await transport.aclose()
 
 
+@pytest.fixture
+def user_clock(monkeypatch):
+    """No stamps of the kernel's, as on other systems."""
+    with monkeypatch.context() as patch:
+        patch.setenv(VARIABLE, "user")
+        stamp_clock.cache_clear()
+        yield
+    stamp_clock.cache_clear()
+
+
+@pytest.fixture(params=["kernel", "user"])
+def either_clock(request):
+    """By the stamps of the kernel, where there are some; and without."""
+    if request.param == "user":
+        request.getfixturevalue("user_clock")
+
+
 @pytest.fixture(params=BOTH)
 def asked(request) -> Asked:
-    return Asked(request.param)
+    kind, _, clock = request.param.partition("-")
+    if clock:
+        request.getfixturevalue("user_clock")
+    return Asked(kind)

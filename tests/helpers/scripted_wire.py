@@ -37,13 +37,17 @@ WHOLE = OPENING + TOKEN + TOKEN + STATS + END
 
 
 class Wire:
-    """What the server saw: `connections`, and the `requests` as raw bytes."""
+    """What the server saw: `connections`, and the `requests` as raw bytes.
+
+    What it sent began to leave at `sent_at`, and had left at `sent_by`.
+    """
 
     def __init__(self, listener):
         self.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         self.connections = 0
         self.requests = []
         self.sent_at = []
+        self.sent_by = []
 
 
 @contextmanager
@@ -86,6 +90,7 @@ def _talk(wire, sock, script, read_body, read_request):
             if isinstance(step, bytes):
                 wire.sent_at.append(time.perf_counter())
                 sock.sendall(step)
+                wire.sent_by.append(time.perf_counter())
             elif step is CUT:
                 sock.close()
                 return

@@ -114,3 +114,22 @@ def test_an_endless_plain_answer_ends_at_its_limit(asked):
         server.close()
     assert told.outcome is Outcome.MALFORMED
     assert told.bytes_received < 6e6
+
+
+@pytest.mark.parametrize(
+    ("piece", "detail"),
+    [
+        (b"x" * 65536, "bytes without an end"),
+        (b": " + b"x" * 65000 + b"\n", "a stream of more than"),
+        (b"data: " + b"x" * 65000 + b"\n\n", "a stream of more than"),
+    ],
+    ids=["line", "heartbeats", "events"],
+)
+def test_an_endless_stream_ends_at_its_limit(asked, piece, detail):
+    server = Hostile(lambda _: forever(STREAM, piece))
+    try:
+        turn = asked.chat(server.url, first_token_s=10.0, total_s=10.0)
+    finally:
+        server.close()
+    assert turn.outcome is Outcome.MALFORMED
+    assert detail in turn.detail

@@ -1,10 +1,10 @@
 """One chat, sans-IO: chunks with the time each arrived -> events, deadlines, one `ChatTurn`.
 
 Both transports drive this: geventhttpclient's parser under Locust, httpx in the probes. A transport calls
-`sent`, `headers`, `feed` for each chunk (or `take`, where another library decodes) and `eof` or `lost`. It
-waits no longer than `deadline` says and calls `expire` when that passes. `result` can be asked for at any
-time after the exchange is done: a load run counts the turn in `load.run.recorder`, a probe keeps it in its
-`ProbeRun`.
+`sent`, `headers`, `feed` for each chunk (where another library decodes: `arrived`, and `take`) and `eof` or
+`lost`. It waits no longer than `deadline` says and calls `expire` when that passes. `result` can be asked for
+at any time after the exchange is done: a load run counts the turn in `load.run.recorder`, a probe keeps it in
+its `ProbeRun`.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from astrometer.api.outcome import (
     is_event_stream,
 )
 from astrometer.api.sentences import split_reasoning
-from astrometer.api.sse import Item, LineTooLong, SSEDecoder
+from astrometer.api.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
 from astrometer.api.timings import Timeline
 from astrometer.outside_text import shown
 
@@ -88,6 +88,7 @@ class ChatExchange:
         self._session_id: str | None = None
         self._run_id: str | None = None
         self._bytes = 0
+        self._undecoded = 0  # bytes since the last item, where another library decodes
         self._outcome: Outcome | None = None
         self._detail = ""
 
@@ -148,10 +149,20 @@ class ChatExchange:
         sooner = len(items) - last
         return [*self.take(t, items[:sooner], since), *self.take(t, items[sooner:])]
 
+    def arrived(self, t: float, count: int) -> None:
+        """So many bytes of a stream, whose items come by `take`. One that has no end is ended here."""
+        self._bytes += count
+        self._undecoded += count
+        if self._bytes > MAX_STREAM_BYTES:
+            self._finish(t, Outcome.MALFORMED, f"a stream of more than {MAX_STREAM_BYTES} bytes")
+        elif self._undecoded > MAX_LINE_BYTES:
+            self._finish(t, Outcome.MALFORMED, f"an event of more than {MAX_LINE_BYTES} bytes without an end")
+
     def take(self, t: float, items: Iterable[Item], since: float | None = None) -> list[ChatEvent]:
         """Decoded items that arrived between `since` and `t`."""
         points, events = self._points, []
         for item in items:
+            self._undecoded = 0
             event = parse_event(item)
             points.event(t, event, since)
             self._note(event)
@@ -204,6 +215,11 @@ class ChatExchange:
     @property
     def done(self) -> bool:
         return self._outcome is not None
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether the head announced events, and not a whole body."""
+        return self._stream
 
     @property
     def session_id(self) -> str | None:

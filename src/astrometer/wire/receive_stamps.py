@@ -8,6 +8,7 @@ What a stamp cannot tell: a reader that comes later than the next segment finds 
 one's stamp. What came earlier lies between the end of the read before (`since`) and that stamp (`t`).
 """
 
+import atexit
 import os
 import socket
 import struct
@@ -154,16 +155,13 @@ def stamp_clock() -> StampClock:
         return StampClock.USER
 
 
-_kept: list[socket.socket] = []
-
-
 def _gives_stamps() -> bool:
     with socket.create_server(("127.0.0.1", 0)) as server:
         near = socket.create_connection(server.getsockname(), timeout=_HEAD_START_S)
         far, _ = server.accept()
     with far:
         near.setsockopt(socket.SOL_SOCKET, _SO_TIMESTAMPNS, 1)
-        _kept.append(near)
+        atexit.register(near.close)  # not sooner
         give_up = perf_counter() + _HEAD_START_S
         while perf_counter() < give_up:
             far.send(b".")

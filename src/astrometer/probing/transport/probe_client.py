@@ -1,14 +1,12 @@
-"""Request -> raw chunks with the time each arrived -> one `ChatTurn`, or one `CallResult`.
+"""One run's HTTP client: a request of the API -> one `ChatTurn`, or one `CallResult`.
 
-A chunk is stamped when httpx hands it over, before anything parses it. Outcomes, limits and deadlines are the
-exchange's own, so a heartbeat prolongs nothing. Redirects are not followed and no proxy is taken from the
-environment: a key goes to its target and nowhere else.
+Redirects are not followed and no proxy is taken from the environment: a key goes to its target and nowhere
+else.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from time import perf_counter
 from typing import Any
@@ -20,14 +18,16 @@ from astrometer.api.call_exchange import MAX_BODY_BYTES, CallExchange, CallResul
 from astrometer.api.chat_exchange import ChatExchange
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, Endpoint
-from astrometer.api.events import ChatEvent
-from astrometer.api.keep_alive import may_repeat, outcome_of_closing
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
-from astrometer.probing.transport.network_backend import Meter, Phases, TimedTransport, outcome_of, said_of
+from astrometer.probing.transport.exchange_driver import drive, opened
+from astrometer.probing.transport.network_backend import Phases, TimedTransport
+from astrometer.probing.transport.stamped_stream import Meter
+from astrometer.probing.transport.stream_reading import Observer
+from astrometer.wire.receive_stamps import stamp_clock
+from astrometer.wire.tcp_info import TcpInfo
 from astrometer.wire.tls import DEFAULT, TlsSettings
 
-Observer = Callable[[float, ChatEvent], None]
 USER_AGENT = f"astrometer/{__version__}"
 # gzip would hide the arrival of the chunks.
 HEADERS = {"Accept-Encoding": "identity", "User-Agent": USER_AGENT}
@@ -72,7 +72,9 @@ class Transport:
         self._tls = tls
         self._http = http
         self.phases = Phases()  # of the connection of the plain calls
-        self._meter = Meter()
+        self.clock = stamp_clock()  # asked now, since the first answer takes a moment
+        self.networks: list[TcpInfo] = []  # of each connection, once it is closed
+        self._meter = Meter(self.networks)
         self._client = self._new_client(self.phases, self._meter)
 
     def _new_client(self, phases: Phases, meter: Meter) -> httpx.AsyncClient:
@@ -103,7 +105,7 @@ class Transport:
         On a connection of its own, whose steps go to `phases`: if some TTFTs included connecting and some did
         not, no two would compare.
         """
-        meter = Meter()
+        meter = Meter(self.networks)
         async with self._new_client(phases or Phases(), meter) as client:
             request = self._request(
                 client,
@@ -114,7 +116,7 @@ class Transport:
                 json=dict(body),
                 headers={"Accept": "text/event-stream"},
             )
-            await _drive(client, meter, request, exchange, observe)
+            await drive(client, meter, request, exchange, observe)
         if phases is not None and phases.cert_expires_at is not None:
             self.phases.cert_expires_at = phases.cert_expires_at
         return exchange.result()
@@ -158,14 +160,14 @@ class Transport:
             raw=raw,
             max_bytes=max_bytes,
         )
-        await _drive(self._client, self._meter, request, exchange)
+        await drive(self._client, self._meter, request, exchange)
         return exchange.result()
 
     async def head_of(self, endpoint: Endpoint, *, timeout_s: float) -> httpx.Response:
         """The head of an answer to a request without a key. Raises httpx.TransportError, TimeoutError."""
         async with asyncio.timeout(timeout_s):
             request = self._request(self._client, endpoint, None, connect_s=timeout_s)
-            async with _opened(self._client, request) as response:
+            async with opened(self._client, request) as response:
                 return response
 
     def _request(
@@ -190,63 +192,3 @@ class Transport:
             extensions={"trace": (phases or self.phases).trace},
             **extra,
         )
-
-
-@asynccontextmanager
-async def _opened(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
-    response = await client.send(request, stream=True)
-    try:
-        yield response
-    finally:
-        await response.aclose()
-
-
-async def _drive(
-    client: httpx.AsyncClient,
-    meter: Meter,
-    request: httpx.Request,
-    exchange: ChatExchange | CallExchange,
-    observe: Observer = lambda _t, _event: None,
-) -> None:
-    """Afterwards the exchange is done, whatever happened."""
-    loop = asyncio.get_running_loop()
-    exchange.sent(perf_counter())
-
-    def next_deadline() -> float:
-        return loop.time() + exchange.deadline()[0] - perf_counter()
-
-    async def attempt(clock: asyncio.Timeout) -> None:
-        async with _opened(client, request) as response:
-            now = perf_counter()
-            content_type, location = (response.headers.get(name, "") for name in ("content-type", "location"))
-            exchange.headers(now, response.status_code, content_type, location)
-            async for chunk in response.aiter_raw():
-                now = perf_counter()
-                meter.silent = 0
-                for event in exchange.feed(now, chunk):
-                    observe(now, event)
-                if exchange.done:
-                    return
-                clock.reschedule(next_deadline())
-            exchange.eof(perf_counter())
-
-    before = replace(meter)
-    try:
-        async with asyncio.timeout_at(next_deadline()) as clock:
-            try:
-                await attempt(clock)
-            except (httpx.NetworkError, httpx.RemoteProtocolError):
-                if not meter.broke_unanswered_since(before):
-                    raise
-                if not may_repeat(request.method, unsent=False):
-                    exchange.lost(perf_counter(), *outcome_of_closing(reused=True))
-                    return
-                exchange.sent_again()
-                await attempt(clock)
-    except TimeoutError:
-        exchange.expire(perf_counter())
-    except httpx.TransportError as exc:
-        exchange.lost(perf_counter(), outcome_of(exc), said_of(exc))
-    except asyncio.CancelledError:
-        exchange.abort(perf_counter(), Outcome.CLIENT_CANCEL)
-        raise

@@ -1,0 +1,168 @@
+"""An httpx request -> the exchange it drives: whatever came, with the time at which the kernel received it.
+
+Outcomes, limits and deadlines are the exchange's own, so a heartbeat prolongs nothing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from time import perf_counter
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from astrometer.api.call_exchange import CallExchange
+from astrometer.api.chat_exchange import ChatExchange
+from astrometer.api.keep_alive import may_repeat, outcome_of_closing
+from astrometer.api.outcome import Outcome
+from astrometer.probing.transport.stamped_stream import Meter, StampedStream
+from astrometer.probing.transport.stream_reading import ReadTimes, Observer, StreamReading
+from astrometer.probing.transport.transport_errors import outcome_of, said_of
+
+
+@asynccontextmanager
+async def opened(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
+    response = await client.send(request, stream=True)
+    try:
+        yield response
+    finally:
+        await response.aclose()
+
+
+async def drive(
+    client: httpx.AsyncClient,
+    meter: Meter,
+    request: httpx.Request,
+    exchange: ChatExchange | CallExchange,
+    observe: Observer = lambda _t, _event: None,
+) -> None:
+    """Afterwards the exchange is done, whatever happened. A cancelled one is finished as `client_cancel`."""
+    exchange.sent(perf_counter())
+    before = replace(meter)
+    try:
+        async with asyncio.timeout(None) as clock:
+            with DeadlineTimer(clock, exchange, meter) as timer:
+                try:
+                    await _attempt(client, meter, request, exchange, observe=observe, timer=timer)
+                except (httpx.NetworkError, httpx.RemoteProtocolError):
+                    if not meter.broke_unanswered_since(before):
+                        raise
+                    if not may_repeat(request.method, unsent=False):
+                        exchange.lost(perf_counter(), *outcome_of_closing(reused=True))
+                        return
+                    exchange.sent_again()
+                    await _attempt(client, meter, request, exchange, observe=observe, timer=timer)
+    except TimeoutError:
+        exchange.expire(perf_counter())
+    except httpx.TransportError as exc:
+        exchange.lost(perf_counter(), outcome_of(exc), said_of(exc))
+    except asyncio.CancelledError:
+        exchange.abort(perf_counter(), Outcome.CLIENT_CANCEL)
+        raise
+
+
+class DeadlineTimer:
+    """Ends `clock` at the exchange's deadline, which moves. What came in time is read first, however late
+    this process is.
+    """
+
+    def __init__(self, clock: asyncio.Timeout, exchange: ChatExchange | CallExchange, meter: Meter) -> None:
+        self._clock, self._exchange, self._meter = clock, exchange, meter
+        self._loop = asyncio.get_running_loop()
+        self._next: asyncio.Handle | None = None
+        self._over = False
+
+    def __enter__(self) -> Self:
+        self.set()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over = True
+        self._cancel()
+
+    def set(self) -> None:
+        """Again, since the deadline may have moved."""
+        self._cancel()
+        if self._over:
+            return
+        deadline = self._exchange.deadline()[0]
+        left_s = deadline - perf_counter()
+        if left_s > 0:
+            self._next = self._loop.call_later(left_s, self.set)
+        elif self._is_behind(deadline):
+            self._next = self._loop.call_soon(self.set)
+        else:
+            self._over = True
+            self._clock.reschedule(self._loop.time())
+
+    def _is_behind(self, deadline: float) -> bool:
+        """Whether a read is about to be made of what may have come before `deadline`."""
+        stream = self._meter.stream
+        return (
+            stream is not None
+            and stream.waits
+            and stream.came.t < deadline
+            and bool(stream.get_extra_info("is_readable"))
+        )
+
+    def _cancel(self) -> None:
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+
+
+class _Now:
+    """The times of what comes without a network, as in tests: when it is asked for."""
+
+    since: float | None = None
+
+    @property
+    def t(self) -> float:
+        return perf_counter()
+
+
+async def _attempt(
+    client: httpx.AsyncClient,
+    meter: Meter,
+    request: httpx.Request,
+    exchange: ChatExchange | CallExchange,
+    *,
+    observe: Observer,
+    timer: DeadlineTimer,
+) -> None:
+    async with opened(client, request) as response:
+        stream = response.extensions.get("network_stream")
+        came: ReadTimes = _Now()
+        if isinstance(stream, StampedStream):
+            came = stream.came
+            exchange.sending(*stream.asked)
+        content_type, location = (response.headers.get(name, "") for name in ("content-type", "location"))
+        exchange.headers(came.t, response.status_code, content_type, location)
+        body = _pieces(response, meter)
+        if isinstance(exchange, ChatExchange) and exchange.is_stream:
+            reading = StreamReading(body, came, exchange, observe)
+
+            def before_read() -> None:
+                reading.hand_over()
+                timer.set()
+
+            if isinstance(stream, StampedStream):
+                stream.before_read = before_read
+            await reading.run()
+        else:
+            async for chunk in body:
+                exchange.feed(came.t, chunk, came.since)
+                if exchange.done:
+                    return
+        if not exchange.done:
+            exchange.eof(came.t)
+
+
+async def _pieces(response: httpx.Response, meter: Meter) -> AsyncIterator[bytes]:
+    async for chunk in response.aiter_raw():
+        meter.silent = 0
+        yield chunk

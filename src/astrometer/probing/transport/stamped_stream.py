@@ -1,0 +1,223 @@
+"""A connected socket -> a stream of httpcore's, plain or TLS, whose reads have the times of their arrival."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import anyio
+import httpcore
+
+from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver
+from astrometer.wire.tcp_info import TcpInfo, tcp_info
+from astrometer.wire.tls import TlsSettings, context_of
+from astrometer.wire.tls_pump import TlsPump
+
+# Heads, interim answers, chunk extensions, trailers: more in a row without a byte of an answer is a fault.
+MAX_SILENT_BYTES = 64 * 1024
+ENDLESS = f"more than {MAX_SILENT_BYTES} bytes without an answer"
+
+
+def _nothing() -> None:
+    """Nobody waits to be told."""
+
+
+@dataclass(slots=True)
+class Meter:
+    """What came in on the connections of one client since somebody last looked."""
+
+    networks: list[TcpInfo] = field(default_factory=list)  # of connections that were closed, or never stood
+    connections: int = 0
+    received: int = 0
+    silent: int = 0  # bytes since the last piece of an answer
+    stream: "StampedStream | None" = None  # the newest connection
+
+    def add(self, count: int) -> None:
+        self.received += count
+        self.silent += count
+
+    def check(self) -> None:
+        """All that came was used. Raises httpcore.RemoteProtocolError when none of it was of an answer."""
+        if self.silent > MAX_SILENT_BYTES:
+            raise httpcore.RemoteProtocolError(ENDLESS)
+
+    def note_network(self, sock: socket.socket) -> None:
+        """Before `sock` is closed: afterwards the kernel knows nothing of it."""
+        info = tcp_info(sock)
+        if info is not None:
+            self.networks.append(info)
+
+    def broke_unanswered_since(self, before: "Meter") -> bool:
+        """Whether a request went out on a kept connection, and not a byte came back."""
+        kept = 0 < before.connections == self.connections
+        return kept and before.received == self.received
+
+
+class StampedStream(httpcore.AsyncNetworkStream):
+    """One plain connection. `came` has the times of the last read.
+
+    `before_read` is called when everything that was read before has been used: httpcore asks for more only
+    then. `asked`: when the last request began to leave, and when all of it had left this process.
+    """
+
+    def __init__(self, sock: socket.socket, meter: Meter, tls: TlsSettings) -> None:
+        self._socket = sock
+        self._meter = meter
+        self._settings = tls
+        self.came = StampedReceiver(sock, bytearray(BLOCK_BYTES))
+        self.before_read: Callable[[], None] = _nothing
+        self.waits = False  # for something to read
+        self.asked = (self.came.t, self.came.t)
+        self._asking = False
+        meter.stream = self
+
+    async def read(
+        self,
+        max_bytes: int,  # noqa: ARG002 (there is room for all: h11 takes any number)
+        timeout: float | None = None,  # noqa: ASYNC109 (httpcore's)
+    ) -> bytes:
+        """What is there, at least a byte; empty at the end of the stream."""
+        self.before_read()
+        self._meter.check()
+        async with _limited(timeout, httpcore.ReadTimeout):
+            try:
+                data = await self._next()
+            except (OSError, anyio.ClosedResourceError) as exc:  # OSError: an alert of TLS, too
+                raise httpcore.ReadError(str(exc)) from exc
+        self._asking = False
+        self._meter.add(len(data))
+        return data
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 (httpcore's)
+        began = perf_counter()
+        if not self._asking:  # nothing of the answer comes earlier
+            self._asking, self.asked, self.came.read_at = True, (began, began), began
+        async with _limited(timeout, httpcore.WriteTimeout):
+            try:
+                await self._send(buffer)
+            except (OSError, anyio.ClosedResourceError) as exc:
+                raise httpcore.WriteError(str(exc)) from exc
+        self.asked = (self.asked[0], perf_counter())
+        await asyncio.sleep(0)  # a peer that takes everything at once must not keep the loop from its timers
+
+    async def aclose(self) -> None:
+        if self._socket.fileno() < 0:
+            return
+        self._meter.note_network(self._socket)
+        anyio.notify_closing(self._socket)
+        self._socket.close()
+
+    async def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,  # noqa: ARG002 (httpcore's signature; the target has its own)
+        server_hostname: str | None = None,
+        timeout: float | None = None,  # noqa: ASYNC109 (httpcore's)
+    ) -> httpcore.AsyncNetworkStream:
+        """The same connection, encrypted. It is closed when that fails. Raises httpcore.ConnectError."""
+        try:
+            async with _limited(timeout, httpcore.ConnectTimeout):
+                secured = TlsStream(self._socket, self._meter, self._settings, server_hostname)
+                await secured.handshake()
+        except (OSError, ValueError, anyio.ClosedResourceError) as exc:  # TlsError is a ValueError
+            await self.aclose()
+            raise httpcore.ConnectError(str(exc)) from exc
+        except BaseException:
+            await self.aclose()
+            raise
+        return secured
+
+    def get_extra_info(self, info: str) -> Any:
+        if info == "socket":
+            return self._socket
+        if info == "is_readable":
+            return self._is_readable()
+        if info == "client_addr":
+            return self._socket.getsockname()
+        if info == "server_addr":
+            return self._socket.getpeername()
+        return None
+
+    async def _next(self) -> bytes:
+        return await self._receive()
+
+    async def _receive(self) -> bytes:
+        """Waits first, so that a server that never pauses does not keep the loop from its timers."""
+        while True:
+            self.waits = True
+            try:
+                await anyio.wait_readable(self._socket)
+            finally:
+                self.waits = False
+            try:
+                return self.came.receive()
+            except BlockingIOError:
+                continue
+
+    async def _send(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            try:
+                view = view[self._socket.send(view) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._socket)
+
+    def _is_readable(self) -> bool:
+        """Whether a read would not wait: something came, or the connection is over."""
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
+        return True
+
+
+class TlsStream(StampedStream):
+    """One connection over TLS. What OpenSSL complains of is raised as it is until httpcore sees it."""
+
+    def __init__(
+        self, sock: socket.socket, meter: Meter, tls: TlsSettings, server_hostname: str | None
+    ) -> None:
+        super().__init__(sock, meter, tls)
+        self._tls = TlsPump(context_of(tls), server_hostname)
+
+    async def handshake(self) -> None:
+        try:
+            while not self._tls.handshake():
+                await self._flush()
+                self._tls.feed(await self._receive())
+        finally:
+            await self._flush()  # the last word, or why there is none
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._tls.object if info == "ssl_object" else super().get_extra_info(info)
+
+    async def _next(self) -> bytes:
+        while not self._tls.ended:
+            self._tls.feed(await self._receive())
+            plain = self._tls.read()
+            await self._flush()
+            if plain:
+                return plain
+        return b""
+
+    async def _send(self, data: bytes) -> None:
+        self._tls.write(data)
+        await self._flush()
+
+    async def _flush(self) -> None:
+        if ciphertext := self._tls.take():
+            await super()._send(ciphertext)
+
+
+@asynccontextmanager
+async def _limited(seconds: float | None, error: type[Exception]) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as exc:
+        raise error(str(exc)) from exc

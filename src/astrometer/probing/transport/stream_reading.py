@@ -1,0 +1,79 @@
+"""The body of a stream -> httpx-sse -> the exchange: each event with the times of the read that completed it.
+
+Everything here is pulled: httpcore reads again only when all that it read before was decoded. So the events
+of one read are handed over together, just before the next one; then it is known which of them was the last.
+"""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+import httpx
+from httpx_sse import EventSource
+
+from astrometer.api.chat_exchange import ChatExchange
+from astrometer.api.events import ChatEvent
+from astrometer.api.sse import Comment, Item, ServerEvent
+from astrometer.probing.transport.event_lines import EventLines
+
+Observer = Callable[[float, ChatEvent], None]
+# Without what a server says of its body: a stream is never unpacked, it is UTF-8, and may begin with a BOM
+# (WHATWG HTML, 9.2.5).
+_HEAD, _ENCODING = {"Content-Type": "text/event-stream"}, "utf-8-sig"
+_COMMENT = Comment("")  # what it says is nobody's business
+
+
+class ReadTimes(Protocol):
+    """When what was read last had arrived: at `t`, and nothing of it before `since`."""
+
+    @property
+    def t(self) -> float: ...
+    @property
+    def since(self) -> float | None: ...
+
+
+class StreamReading(httpx.AsyncByteStream):
+    """One stream on its way to `exchange`. `run` reads it; `hand_over` is called before each read."""
+
+    def __init__(
+        self, body: AsyncIterator[bytes], came: ReadTimes, exchange: ChatExchange, observe: Observer
+    ) -> None:
+        self._body = body
+        self._came = came
+        self._exchange = exchange
+        self._observe = observe
+        self._lines = EventLines()
+        self._events: list[ServerEvent] = []
+
+    async def run(self) -> None:
+        """To the end of the body, or until the exchange saw enough."""
+        source = EventSource(httpx.Response(200, headers=_HEAD, stream=self, default_encoding=_ENCODING))
+        try:
+            async for event in source.aiter_sse():
+                # With an id it makes an event of every empty line, which WHATWG does not.
+                if event.data or not event.id:
+                    self._events.append(ServerEvent(event.data, event.event, event.id))
+        finally:
+            self.hand_over()
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._body:
+            self._exchange.arrived(self._came.t, len(chunk))
+            if self._exchange.done:
+                return
+            yield self._lines.feed(chunk)
+
+    def hand_over(self) -> None:
+        """All that was read is decoded."""
+        t, since, last = self._came.t, self._came.since, 0
+        items: list[Item] = [_COMMENT] * self._lines.take_comments()
+        items += self._events
+        if since is None or since >= t:
+            since = None
+        elif self._events and self._lines.whole:
+            last = 1  # it ended with the last byte that came; what ended before did so since `since`
+        self._events = []
+        sooner = len(items) - last
+        for event in self._exchange.take(t, items[:sooner], since):
+            self._observe(t, event)
+        for event in self._exchange.take(t, items[sooner:]):
+            self._observe(t, event)

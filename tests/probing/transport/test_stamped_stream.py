@@ -1,0 +1,237 @@
+"""A probe's times are the kernel's: its own loop, however late, does not enter them."""
+
+import asyncio
+import itertools
+import ssl
+import threading
+import time
+from socket import create_connection, create_server
+
+import pytest
+from hostile import JSON, STREAM, Hostile
+from scripted_wire import BEAT, CHUNKED, CUT, END, LAST_CHUNK, OPENING, STATS, TOKEN, WHOLE, chunk, play
+from tls_files import Authority, tls_front
+
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.endpoints import UPLOAD
+from astrometer.api.outcome import Outcome
+from astrometer.probing.transport.probe_client import Transport, Upload
+from astrometer.probing.transport.stamped_stream import Meter, StampedStream
+from astrometer.wire.receive_stamps import StampClock, stamp_clock
+from astrometer.wire.tls import DEFAULT, TlsSettings
+from astrometer.wire.tls_pump import TlsPump
+
+kernel_only = pytest.mark.skipif(stamp_clock() is not StampClock.KERNEL, reason="this system does not stamp")
+
+
+def chat(url, *, blocked=(), tls=DEFAULT, **deadlines):
+    """A chat during which the loop stands still: `blocked` are (after so many seconds, for so long)."""
+    made = ChatExchange(streaming=True, deadlines=Deadlines(**{"total_s": 5.0, **deadlines}))
+
+    async def go():
+        transport = Transport(url, tls=tls)
+        for after_s, for_s in blocked:
+            asyncio.get_running_loop().call_later(after_s, time.sleep, for_s)
+        await transport.chat(made, None, {}, connect_s=5.0)
+        await transport.aclose()
+
+    asyncio.run(go())
+    return made.result()
+
+
+ANSWER = [
+    CHUNKED + chunk(OPENING),
+    0.25,
+    chunk(TOKEN),
+    0.25,
+    chunk(TOKEN) + chunk(STATS) + chunk(END) + LAST_CHUNK,
+]
+
+
+@kernel_only
+def test_a_loop_that_stands_still_as_the_first_token_comes_does_not_enter_its_time():
+    with play(ANSWER) as wire:
+        turn = chat(wire.url, blocked=[(0.2, 0.2)])
+    assert turn.outcome is Outcome.OK
+    assert wire.sent_at[1] - 0.0005 <= turn.timings.t_token1 <= wire.sent_by[1] + 0.0005
+    assert turn.timings.ttft_s == pytest.approx(0.25, abs=0.05)
+    assert "ttft" not in turn.timings.bounds()
+
+
+def test_without_stamps_it_does(user_clock):
+    with play(ANSWER) as wire:
+        turn = chat(wire.url, blocked=[(0.2, 0.2)])
+    assert turn.outcome is Outcome.OK
+    assert turn.timings.t_token1 - wire.sent_at[1] > 0.1
+
+
+@kernel_only
+def test_over_tls_neither(tmp_path):
+    authority = Authority(tmp_path)
+    with play(ANSWER) as wire, tls_front(*authority.issue("front"), wire.url) as url:
+        turn = chat(url, blocked=[(0.2, 0.2)], tls=TlsSettings(ca_file=authority.file))
+    assert turn.outcome is Outcome.OK
+    assert wire.sent_at[1] <= turn.timings.t_token1 <= wire.sent_by[1] + 0.05  # a thread relays it
+
+
+@kernel_only
+def test_what_a_late_loop_finds_together_has_bounds_but_for_the_last():
+    script = [CHUNKED, 0.1, chunk(OPENING), 0.1, chunk(TOKEN), 0.2, chunk(STATS + END) + LAST_CHUNK]
+    with play(script) as wire:
+        turn = chat(wire.url, blocked=[(0.05, 0.25)])
+    times = turn.timings
+    assert wire.sent_at[2] - 0.0005 <= times.t_token1 <= wire.sent_by[2] + 0.0005
+    assert times.since["t_event1"] <= wire.sent_by[1] <= times.t_event1
+    assert "t_token1" not in times.since
+
+
+def test_what_came_before_the_deadline_counts_although_the_loop_was_late(either_clock):
+    with play(ANSWER) as wire:
+        turn = chat(wire.url, blocked=[(0.2, 0.3)], first_token_s=0.4)
+    assert turn.outcome is Outcome.OK
+
+
+def test_heartbeats_without_a_pause_extend_nothing(either_clock):
+    def beats(_head):
+        yield STREAM
+        yield from itertools.repeat(BEAT)
+
+    server = Hostile(beats)
+    try:
+        turn = chat(server.url, first_token_s=0.4)
+    finally:
+        server.close()
+    assert turn.outcome is Outcome.TIMEOUT_FIRST_TOKEN
+    assert turn.timings.t_close - turn.timings.t_send < 1.0
+    assert turn.events["heartbeat"] > 10
+
+
+def test_heartbeats_are_counted_however_they_are_cut(either_clock):
+    script = [CHUNKED + chunk(OPENING), chunk(BEAT[:1]), 0.02, chunk(BEAT[1:]), chunk(BEAT + BEAT + TOKEN)]
+    script += [chunk(STATS + END), LAST_CHUNK]
+    with play(script) as wire:
+        turn = chat(wire.url)
+    assert turn.outcome is Outcome.OK
+    assert turn.events["heartbeat"] == 3
+    assert turn.bytes_received == len(OPENING + 3 * BEAT + TOKEN + STATS + END)
+
+
+def test_a_good_event_before_what_is_not_http_keeps_its_time(either_clock):
+    with play([CHUNKED + chunk(OPENING), chunk(TOKEN) + b"garbage\r\n"]) as wire:
+        turn = chat(wire.url)
+    assert turn.outcome is Outcome.MALFORMED
+    assert turn.timings.ttft_s is not None
+
+
+def test_a_stream_that_is_cut_keeps_what_came(either_clock):
+    with play([CHUNKED + chunk(OPENING) + chunk(TOKEN), 0.05, CUT]) as wire:
+        turn = chat(wire.url)
+    assert turn.outcome is Outcome.RESET
+    assert turn.text == "word "
+
+
+def test_an_end_that_tls_announces_is_one_although_the_connection_stays_open(tmp_path):
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("open"))
+    listener = create_server(("127.0.0.1", 0))
+
+    def serve():
+        sock, _ = listener.accept()
+        with sock:
+            pump = TlsPump(_Serving(context), None)
+            while not pump.handshake():
+                sock.sendall(pump.take())
+                pump.feed(sock.recv(65536))
+            sock.sendall(pump.take())
+            asked = b""
+            while b"{}" not in asked:
+                pump.feed(sock.recv(65536))
+                asked += pump.read()
+            pump.write(STREAM + WHOLE)
+            pump.close()
+            sock.sendall(pump.take())
+            sock.recv(1)  # until the client leaves
+
+    server = threading.Thread(target=serve, daemon=True)
+    server.start()
+    with listener:
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+        turn = chat(url, tls=TlsSettings(ca_file=authority.file), idle_s=1.0)
+    server.join(5)
+    assert turn.outcome is Outcome.OK
+    assert turn.timings.t_close - turn.timings.t_terminal < 0.5
+
+
+class _Serving:
+    """A context whose connections are a server's."""
+
+    def __init__(self, context):
+        self._context = context
+
+    def wrap_bio(self, incoming, outgoing, **_):
+        return self._context.wrap_bio(incoming, outgoing, server_side=True)
+
+
+def test_who_leaves_while_a_read_waits_leaves_nothing_open(either_clock):
+    made = ChatExchange(streaming=True, deadlines=Deadlines())
+
+    async def go(url):
+        transport = Transport(url)
+        asking = asyncio.create_task(transport.chat(made, None, {}, connect_s=5.0))
+        await asyncio.sleep(0.1)
+        asking.cancel()
+        await asyncio.wait({asking})
+        await transport.aclose()
+        return asking.cancelled()
+
+    with play([CHUNKED + chunk(OPENING + TOKEN), 5]) as wire:
+        assert asyncio.run(go(wire.url))
+    assert made.result().outcome is Outcome.CLIENT_CANCEL
+    assert made.result().text == "word "
+
+
+def test_an_upload_that_the_server_takes_slowly_goes_out_whole(either_clock):
+    content = bytes(range(256)) * 16384  # 4 MiB: more than the buffers hold
+    body = b'{"status":"ok","data":{}}'
+
+    def answer(head):
+        assert head.endswith(b"--\r\n")
+        yield JSON % (b"200 OK", len(body), body)
+
+    async def go(url):
+        transport = Transport(url)
+        upload = Upload(name="x.bin", content=content)
+        result = await transport.call(UPLOAD, None, timeout_s=5, connect_s=1, upload=upload)
+        await transport.aclose()
+        return result
+
+    server = Hostile(answer)
+    try:
+        result = asyncio.run(go(server.url))
+    finally:
+        server.close()
+    assert (result.outcome, result.bytes_sent > len(content)) == (Outcome.OK, True)
+    assert content in server.seen[0]
+
+
+def test_nothing_of_an_answer_comes_before_its_question(either_clock):
+    async def go():
+        with create_server(("127.0.0.1", 0)) as server:
+            near = create_connection(server.getsockname())
+            far, _ = server.accept()
+        near.setblocking(False)
+        stream = StampedStream(near, Meter(), DEFAULT)
+        with far:
+            for _ in range(2):
+                began = time.perf_counter()
+                await stream.write(b"a")
+                await stream.write(b"b")
+                assert began <= stream.came.read_at == stream.asked[0] <= stream.asked[1]
+                far.send(b"answer")
+                assert await stream.read(1) == b"answer"
+                assert stream.asked[1] <= stream.came.since <= stream.came.t
+            await stream.aclose()
+            await stream.aclose()
+
+    asyncio.run(go())
