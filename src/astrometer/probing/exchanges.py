@@ -17,6 +17,7 @@ from astrometer.probing.run_record import Limits, Record, question_phases
 from astrometer.probing.transport.network_backend import Phases
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.probing.verdict import NotApplicable
+from astrometer.wire.tcp_info import TcpInfo
 
 
 class Exchanges:
@@ -57,6 +58,10 @@ class Exchanges:
     def cert_expires_at(self) -> float | None:
         """When the first certificate of the target's chain expires (epoch seconds); None without TLS."""
         return self._transport.phases.cert_expires_at
+
+    def networks(self) -> tuple[TcpInfo, ...]:
+        """What the kernel says of each connection so far."""
+        return self._transport.networks()
 
     def key(self, scope: str) -> Key:
         """The key to use for `scope`. Raises NotApplicable when the target has none."""
@@ -135,3 +140,6 @@ class Exchanges:
         self.record.say(f"chat: {turn.outcome.value}; {events}; {turn.detail}")
         for name, value in self.record.phases.items():
             self.record.say(f"  {name} took {value:.4f} s")
+        self.record.say(f"  clock: {phases.clock or 'none'}")
+        for ttft in turn.bounds().get("ttft", ()):
+            self.record.say(f"  the first token came after {ttft.low:.4f} to {ttft.high:.4f} s: read late")

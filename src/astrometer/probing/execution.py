@@ -210,4 +210,5 @@ def _report(
         note="; ".join([*([note] if note else []), *record.notes]),
         log=tuple(record.log),
         cert_expires_at=context.asks.cert_expires_at,
+        networks=context.asks.networks(),
     )

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.wire.tcp_info import TcpInfo
 
 
 class ProbeReason(StrEnum):
@@ -106,6 +107,7 @@ class ProbeRun:
     note: str = ""  # what stays behind, or why it did not apply; for people
     log: tuple[LogLine, ...] = ()
     cert_expires_at: float | None = None  # epoch seconds, the first of the chain; None without TLS
+    networks: tuple[TcpInfo, ...] = ()  # of each connection, also of those that never stood
 
     @property
     def ok(self) -> bool:
@@ -132,6 +134,18 @@ class ProbeRun:
     def ttft_s(self) -> float | None:
         """Time to the first token of the last turn that had one."""
         return next((turn.timings.ttft_s for turn in reversed(self.turns) if turn.timings.ttft_s), None)
+
+    @property
+    def network_rtt_s(self) -> float | None:
+        """The shortest round trip to the target; None where the system does not tell."""
+        return min((info.min_rtt_s for info in self.networks if info.min_rtt_s is not None), default=None)
+
+    @property
+    def tcp_retransmits(self) -> Mapping[str, int]:
+        """Segments that went out again, and those that came after a gap, where the system tells."""
+        sent = [info.retransmits for info in self.networks if info.retransmits is not None]
+        received = [info.out_of_order for info in self.networks if info.out_of_order is not None]
+        return {"sent": sum(sent), "received": sum(received)}
 
     @property
     def unreachable(self) -> bool:

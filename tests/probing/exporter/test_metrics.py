@@ -1,11 +1,14 @@
 """What the exporter says, as Prometheus would read it."""
 
 import asyncio
+import sys
+from dataclasses import replace
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from astrometer.api.endpoints import CONFIGS
 from astrometer.api.outcome import Outcome
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.exporter.series import Series
@@ -13,11 +16,13 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner
 from astrometer.probing.target_checks.scopes import judge, look
 from astrometer.probing.verdict import ScopeCheck, Verdict
+from astrometer.wire.tcp_info import TcpInfo
 
 CATALOGUE = """runs failures success duration_seconds phase_duration_seconds time_to_first_event_seconds
 time_to_first_token_seconds time_to_first_reasoning_seconds inter_chunk_gap_seconds max_stall_seconds
-server_time_to_first_token_seconds stream_events tokens skipped scope_checks scope_violations
+server_time_to_first_token_seconds tcp_retransmits stream_events tokens skipped scope_checks scope_violations
 cleanup_failures leaked_resources last_run_timestamp_seconds interval_seconds"""
+INFO = TcpInfo(min_rtt_s=0.03, smoothed_rtt_s=0.04, rtt_variance_s=0.01, retransmits=2, out_of_order=3)
 PLACE = {"target": "sim", "probe": "p"}
 
 
@@ -55,6 +60,33 @@ def test_counters_exist_at_zero_and_gauges_of_a_last_run_do_not(bench, registry,
     assert value(registry, "success") is None
     assert value(registry, "last_run_timestamp_seconds") is None
     assert value(registry, "phase_duration_seconds", phase="first_token") is None
+
+
+def test_the_network_is_told_apart(bench, registry, metrics):
+    series, plan = Series(metrics), plan_of(bench)
+    series.declare([plan])
+    for direction in ("sent", "received"):
+        assert value(registry, "tcp_retransmits_total", direction=direction) == 0
+    run = replace(bench.ask("hi"), networks=(INFO, INFO._replace(min_rtt_s=0.02, out_of_order=None)))
+    for _ in range(2):
+        metrics.record(run)
+    assert value(registry, "network_rtt_seconds") == 0.02
+    assert value(registry, "tcp_retransmits_total", direction="sent") == 8
+    assert value(registry, "tcp_retransmits_total", direction="received") == 6
+    metrics.record(replace(run, networks=()))
+    assert value(registry, "network_rtt_seconds") is None
+    series.declare([])
+    assert value(registry, "tcp_retransmits_total", direction="sent") is None
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TCP_INFO is Linux's")
+def test_every_run_knows_its_round_trip(bench):
+    async def only_a_call(ctx):
+        return Verdict.of(await ctx.get(CONFIGS, ctx.key("config")))
+
+    for run in (bench.ask("hi"), bench.run(bench.target("all"), only_a_call)):
+        assert 0 < run.network_rtt_s < 0.05
+        assert run.tcp_retransmits == {"sent": 0, "received": 0}
 
 
 def test_a_good_run_is_counted_and_timed(bench, registry, metrics):

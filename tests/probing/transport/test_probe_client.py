@@ -2,9 +2,10 @@
 
 import asyncio
 import socket
+import sys
 import threading
-from contextlib import contextmanager, suppress
-from time import perf_counter
+from contextlib import ExitStack, contextmanager, suppress
+from time import perf_counter, sleep
 
 import httpx
 import pytest
@@ -16,6 +17,7 @@ from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.probing.verdict import ProbeRun, Verdict
+from astrometer.wire.receive_stamps import StampClock, stamp_clock
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -116,6 +118,48 @@ def test_no_answer_to_the_connection_is_timeout_connect(bench):
         for filler in fillers:
             filler.close()
     assert run.reason == "timeout_connect"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="TCP_INFO is Linux's")
+def test_a_connection_that_never_stood_tells_what_it_sent_again():
+    async def call() -> Transport:
+        transport = Transport(f"http://127.0.0.1:{address[1]}")
+        await transport.call(START_TIME, None, timeout_s=5, connect_s=1.5)
+        await transport.aclose()
+        return transport
+
+    with socket.socket() as listener, ExitStack() as fillers:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for _ in range(4):
+            filler = fillers.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        (info,) = asyncio.run(call()).networks()
+    assert info.retransmits == 1  # after a second
+    assert info.min_rtt_s is None
+
+
+@pytest.mark.parametrize("clock", ["kernel", "user"])
+def test_the_log_says_whose_clock_it_was(bench, request, clock):
+    if clock == "user":
+        request.getfixturevalue("user_clock")
+    elif stamp_clock() is not StampClock.KERNEL:
+        pytest.skip("this system does not stamp")
+    assert f"  clock: {clock}" in [line.text for line in bench.ask("hi").log]
+
+
+def test_the_log_says_how_far_a_late_loop_leaves_the_first_token_uncertain(bench):
+    if stamp_clock() is not StampClock.KERNEL:
+        pytest.skip("this system does not stamp")
+
+    async def late(ctx: Context) -> Verdict:
+        asyncio.get_running_loop().call_later(0.2, sleep, 0.4)
+        return Verdict.of(await ctx.chat("[[ttft=0.3 gap=0.05 tokens=5]]"))
+
+    run = bench.run(bench.target("all"), late)
+    assert any(line.text.startswith("  the first token came after 0.") for line in run.log)
 
 
 def test_connection_closed_without_an_answer_is_reset(chat_at):

@@ -22,6 +22,7 @@ from astrometer.probing.verdict import ProbeRun
 
 CONNECTING = ("resolve", "connect", "tls")
 PHASES = (*CONNECTING, "headers", "first_event", "first_token", "generation", "tail")
+DIRECTIONS = ("sent", "received")  # of segments
 SKIP_CAUSES = ("budget", "pace", "overlap", "schedule")
 RESOURCES = ("session", "upload")
 EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
@@ -84,6 +85,18 @@ class ProbeMetrics:
             f"{p}server_time_to_first_token_seconds",
             "Time to first token of the last run as the server reports it.",
             BY_PROBE,
+            registry=registry,
+        )
+        self.network_rtt = Gauge(
+            f"{p}network_rtt_seconds",
+            "Shortest TCP round trip of the last run's connections; absent where the kernel does not tell.",
+            BY_PROBE,
+            registry=registry,
+        )
+        self.retransmits = Counter(
+            f"{p}tcp_retransmits_total",
+            "TCP segments that the exporter sent again (sent), or that arrived after a gap (received).",
+            (*BY_PROBE, "direction"),
             registry=registry,
         )
         self.events = Counter(
@@ -153,7 +166,7 @@ class ProbeMetrics:
                 self.events,
             ),
             *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run),
-            *(self.last_run_info, self.interval),
+            *(self.last_run_info, self.interval, self.network_rtt, self.retransmits),
         )
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
@@ -175,6 +188,9 @@ class ProbeMetrics:
         self._record_reason(place, run.reason)
         for phase in PHASES:
             _set(self.phase, (*place, phase), run.phases.get(phase))
+        _set(self.network_rtt, place, run.network_rtt_s)
+        for direction, count in run.tcp_retransmits.items():
+            self.retransmits.labels(*place, direction).inc(count)
         self._record_turns(run, place)
         for check in run.scope_checks:
             cell = (run.target, check.key, check.endpoint, check.expected)

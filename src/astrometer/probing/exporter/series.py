@@ -8,6 +8,7 @@ from astrometer.config.exporter_settings import Buckets
 from astrometer.config.settings import Config, ConfigError, Target
 from astrometer.probing.exporter.metrics import (
     CONNECTING,
+    DIRECTIONS,
     EVENT_TYPES,
     PHASES,
     RESOURCES,
@@ -70,6 +71,8 @@ class Series:
             metrics.failures.labels(*place, reason.value)
         for cause in SKIP_CAUSES:
             metrics.skipped.labels(*place, cause)
+        for direction in DIRECTIONS:
+            metrics.retransmits.labels(*place, direction)
         if plan.probe.costs_tokens:
             self._declare_chat(place)
         if _has_cells(plan):
@@ -129,7 +132,7 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
         if not plan.is_scheduled:
             continue
         place, asks = plan.place, plan.probe.costs_tokens
-        for gauge in (metrics.success, metrics.last_run):
+        for gauge in (metrics.success, metrics.last_run, metrics.network_rtt):
             gauge.labels(*place)
         metrics.last_run_info.labels(*place, "ok")
         for gauge in (metrics.max_stall, metrics.server_ttft) if asks else ():

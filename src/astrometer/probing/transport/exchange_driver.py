@@ -18,7 +18,7 @@ from astrometer.api.chat_exchange import ChatExchange
 from astrometer.api.keep_alive import may_repeat, outcome_of_closing
 from astrometer.api.outcome import Outcome
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
-from astrometer.probing.transport.stream_reading import ReadTimes, Observer, StreamReading
+from astrometer.probing.transport.stream_reading import Observer, ReadTimes, StreamReading
 from astrometer.probing.transport.transport_errors import outcome_of, said_of
 
 

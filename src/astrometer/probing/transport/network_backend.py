@@ -18,6 +18,7 @@ from astrometer.probing.transport.certificate_expiry import earliest_expiry
 from astrometer.probing.transport.resolver import resolve
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
 from astrometer.wire.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
+from astrometer.wire.receive_stamps import StampClock
 from astrometer.wire.tls import TlsSettings
 
 
@@ -28,6 +29,7 @@ class Phases:
     seconds: dict[str, float] = field(default_factory=dict)
     _started: dict[str, float] = field(default_factory=dict)
     cert_expires_at: float | None = None  # epoch seconds; the first of the chain
+    clock: StampClock | None = None  # who stamped what came; None: no connection stood
 
     def start(self, name: str) -> None:
         self._started.setdefault(name, perf_counter())

@@ -72,9 +72,9 @@ class Transport:
         self._tls = tls
         self._http = http
         self.phases = Phases()  # of the connection of the plain calls
-        self.clock = stamp_clock()  # asked now, since the first answer takes a moment
-        self.networks: list[TcpInfo] = []  # of each connection, once it is closed
-        self._meter = Meter(self.networks)
+        stamp_clock()  # the first answer takes a moment, which would be part of a question's time
+        self._closed: list[TcpInfo] = []  # of each connection that is over
+        self._meter = Meter(self._closed)
         self._client = self._new_client(self.phases, self._meter)
 
     def _new_client(self, phases: Phases, meter: Meter) -> httpx.AsyncClient:
@@ -89,6 +89,12 @@ class Transport:
 
     async def aclose(self) -> None:
         await self._client.aclose()
+
+    def networks(self) -> tuple[TcpInfo, ...]:
+        """What the kernel says of each connection so far, also of those that never stood."""
+        kept = self._meter.stream
+        open_now = None if kept is None else kept.network()
+        return (*self._closed, *([] if open_now is None else [open_now]))
 
     async def chat(
         self,
@@ -105,7 +111,7 @@ class Transport:
         On a connection of its own, whose steps go to `phases`: if some TTFTs included connecting and some did
         not, no two would compare.
         """
-        meter = Meter(self.networks)
+        meter = Meter(self._closed)
         async with self._new_client(phases or Phases(), meter) as client:
             request = self._request(
                 client,
@@ -117,8 +123,10 @@ class Transport:
                 headers={"Accept": "text/event-stream"},
             )
             await drive(client, meter, request, exchange, observe)
-        if phases is not None and phases.cert_expires_at is not None:
-            self.phases.cert_expires_at = phases.cert_expires_at
+        if phases is not None:
+            phases.clock = None if meter.stream is None else meter.stream.clock
+            if phases.cert_expires_at is not None:
+                self.phases.cert_expires_at = phases.cert_expires_at
         return exchange.result()
 
     async def call(

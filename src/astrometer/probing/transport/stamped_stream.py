@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import httpcore
 
-from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver
+from astrometer.wire.receive_stamps import BLOCK_BYTES, StampClock, StampedReceiver
 from astrometer.wire.tcp_info import TcpInfo, tcp_info
 from astrometer.wire.tls import TlsSettings, context_of
 from astrometer.wire.tls_pump import TlsPump
@@ -72,6 +72,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self.before_read: Callable[[], None] = _nothing
         self.waits = False  # for something to read
         self.asked = (self.came.t, self.came.t)
+        self.clock = StampClock.USER  # until the kernel has stamped a read
         self._asking = False
         meter.stream = self
 
@@ -130,6 +131,10 @@ class StampedStream(httpcore.AsyncNetworkStream):
             raise
         return secured
 
+    def network(self) -> TcpInfo | None:
+        """What the kernel says of the connection now; None when it is closed, or on other systems."""
+        return tcp_info(self._socket)
+
     def get_extra_info(self, info: str) -> Any:
         if info == "socket":
             return self._socket
@@ -153,9 +158,12 @@ class StampedStream(httpcore.AsyncNetworkStream):
             finally:
                 self.waits = False
             try:
-                return self.came.receive()
+                data = self.came.receive()
             except BlockingIOError:
                 continue
+            if self.came.by_kernel:
+                self.clock = StampClock.KERNEL
+            return data
 
     async def _send(self, data: bytes) -> None:
         view = memoryview(data)
