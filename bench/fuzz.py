@@ -16,7 +16,7 @@ BATCH = 500
 
 
 def main(seconds: float = 60.0, first_seed: int = 0) -> None:
-    kinds = (fuzzing.stream, fuzzing.http, fuzzing.histogram)
+    kinds = (fuzzing.stream, fuzzing.http, fuzzing.messenger, fuzzing.handshake, fuzzing.histogram)
     for one in kinds:
         seeds, total = count(first_seed), {}
         give_up = time.monotonic() + seconds / len(kinds)

@@ -12,7 +12,9 @@ from astrometer.api.outcome import Outcome
 SEEDS = st.integers(0, 2**32 - 1)
 
 
-@pytest.mark.parametrize("one", [fuzzing.stream, fuzzing.http, fuzzing.histogram])
+@pytest.mark.parametrize(
+    "one", [fuzzing.stream, fuzzing.http, fuzzing.messenger, fuzzing.handshake, fuzzing.histogram]
+)
 def test_no_mutation_escapes(one):
     @settings(max_examples=150, deadline=None)
     @given(SEEDS)
@@ -26,6 +28,8 @@ def test_the_mutations_reach_more_than_one_outcome():
     """Or the fuzzing would prove nothing."""
     assert {Outcome.OK, Outcome.MALFORMED} < set(fuzzing.run(fuzzing.stream, range(300)))
     assert {Outcome.OK, Outcome.MALFORMED} < set(fuzzing.run(fuzzing.http, range(300)))
+    assert {"ok", "malformed", "silent"} < set(fuzzing.run(fuzzing.messenger, range(300)))
+    assert {"open", "malformed", "unauthorized"} < set(fuzzing.run(fuzzing.handshake, range(300)))
     assert set(fuzzing.run(fuzzing.histogram, range(200))) == {"read", "refused"}
 
 

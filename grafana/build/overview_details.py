@@ -12,6 +12,7 @@ LAYER_COLORS = {
     "network": "purple",
     "server": BAD,
     "upstream": WARN,
+    "messenger": "dark-orange",
     "auth": "yellow",
     "content": "super-light-blue",
     "client": PLAIN,
@@ -32,7 +33,8 @@ def by_layer() -> timeseries.Panel:
     panel = stack(
         "Failures by layer",
         "Failed runs by where the first cause lies. network: not reached. server: AstrBot answered wrongly. "
-        "upstream: the model behind it. auth: the key. content: the answer is not the one asked for. "
+        "upstream: the model behind it. messenger: no reply there, or a wrong one. auth: the key. "
+        "content: the answer is not the one asked for. "
         "client, probe: on our side. Each bar counts over the last few scrapes.",
         "none",
         *queries,

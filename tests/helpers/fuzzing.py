@@ -12,11 +12,14 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mutations import mutate, pieces
+from onebot_peer import ADDRESS, Peer, Room
 from scripted_wire import BEAT, CHUNKED, LAST_CHUNK, WHOLE, chunk
 
 from astrometer.api.call_exchange import CallExchange
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
+from astrometer.im.im_exchange import ImDeadlines
+from astrometer.im.messenger_session import MessengerSession
 from astrometer.load.transport.load_client import AnswerParser
 from astrometer.masking import mask
 from astrometer.measure.histogram import Histogram
@@ -91,6 +94,75 @@ def http(rng: random.Random) -> Outcome:
     assert result.outcome in Outcome
     _shows_nothing(result.detail)
     return result.outcome
+
+
+SAID = (
+    {"type": "reply", "data": {"id": "1"}},
+    {"type": "at", "data": {"qq": "5001"}},
+    {"type": "text", "data": {"text": "w0 am-00000001 LLM 响应错误: \ud800"}},
+    {"type": "image", "data": {"file": "base64://iVBORw=="}},
+    {"type": "node", "data": {"content": [{"type": "text", "data": {"text": "w1"}}]}},
+)
+ACTIONS = (
+    ("send_private_msg", {"user_id": 5001, "message": list(SAID[:3]), "self_id": 10001}),
+    ("send_group_msg", {"group_id": 7001, "message": [SAID[3]]}),
+    ("send_msg", {"message_type": "group", "group_id": 7001, "user_id": 5001, "message": "x"}),
+    ("send_private_forward_msg", {"user_id": "5001", "messages": [SAID[4]]}),
+    ("get_group_member_info", {"group_id": 7001, "user_id": 10001}),
+    ("get_stranger_info", {"user_id": 5001}),
+    ("get_msg", {"message_id": 1}),
+)
+
+
+def messenger(rng: random.Random) -> str:
+    """Mutated actions, or mutated bytes of the link: every question ends once."""
+    room = Room(deadlines=ImDeadlines(reply_s=5.0, quiet_s=1.0), max_frame_bytes=rng.choice((50, 4000)))
+    asked = 0
+    for user_id in range(5001, 5004):
+        more = {"canary": f"am-{user_id - 5000:08x}"} if rng.random() < 0.5 else {}
+        room.ask(user_id, "hi", group_id=rng.choice((None, 7001)), **more)
+        asked += 1
+    data = b""
+    for name, params in rng.choices(ACTIONS, k=rng.randint(1, 6)):
+        text = json.dumps(
+            {"action": name, "params": params, "echo": {"seq": 1}}, ensure_ascii=rng.random() < 0.5
+        )
+        if rng.random() < 0.5:
+            data += room.peer.raw(mutate(text.encode("utf-8", "replace"), rng).decode("utf-8", "replace"))
+        else:
+            data += room.peer.raw(text.encode("utf-8", "replace").decode())
+    if rng.random() < 0.4:
+        data = mutate(data, rng)
+    for piece in pieces(data, rng):
+        room.session.feed(room.now, piece, room.now - 0.1)
+        room.now += 0.01
+    if room.session.end is None:
+        room.peer.hear(room.session.outgoing())
+        assert all(said["status"] in ("ok", "failed") for said in room.peer.answers)
+    turns = room.wait(60).turns()
+    assert len(turns) == asked
+    assert room.session.outstanding == 0
+    for turn in turns:
+        assert turn.outcome in Outcome
+        _shows_nothing(turn.detail)
+        assert all(value >= 0 for values in turn.metrics().values() for value in values)
+    return str(room.session.end.outcome if room.session.end else turns[0].outcome)
+
+
+def handshake(rng: random.Random) -> str:
+    """A mutated answer to the handshake opens the link, or ends it with one outcome."""
+    session, peer = MessengerSession(ADDRESS), Peer()
+    session.connect(0.0)
+    peer.hear(session.outgoing())
+    answer = peer.accept() if rng.random() < 0.6 else peer.reject(rng.choice((401, 403, 404, 500)))
+    for piece in pieces(mutate(answer, rng), rng):
+        session.feed(0.1, piece)
+    session.expire(60.0)
+    if session.end is None:
+        assert session.is_open
+        return "open"
+    _shows_nothing(session.end.detail)
+    return str(session.end.outcome)
 
 
 def histogram(rng: random.Random) -> str:

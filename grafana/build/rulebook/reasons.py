@@ -11,6 +11,7 @@ SIDES = ("server", "llm")
 _SIDE_OF_LAYER = {
     Layer.NETWORK: "server",
     Layer.SERVER: "server",
+    Layer.MESSENGER: "server",
     Layer.UPSTREAM: "llm",
     Layer.CONTENT: "llm",
 }

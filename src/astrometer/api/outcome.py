@@ -26,6 +26,7 @@ class Layer(StrEnum):
     AUTH = "auth"
     SERVER = "server"
     UPSTREAM = "upstream"
+    MESSENGER = "messenger"
     CONTENT = "content"
 
 
@@ -79,6 +80,11 @@ class Outcome(StrEnum):
     BLOCKED = "blocked", Layer.CONTENT
     FOLLOW_UP_CAPTURED = "follow_up_captured", Layer.CLIENT
     CANARY_MISMATCH = "canary_mismatch", Layer.CONTENT
+    # what only a messenger sees (`im/`)
+    SILENT = "silent", Layer.MESSENGER  # no reply until the deadline, and the link was up
+    DUPLICATED = "duplicated", Layer.MESSENGER  # one question, two answers
+    MISROUTED = "misrouted", Layer.MESSENGER  # somebody else's answer, or one's own in another chat
+    LOST_LINK = "lost_link", Layer.MESSENGER  # the link broke while the question was open
 
     @property
     def is_ok(self) -> bool:

@@ -4,6 +4,7 @@ They classify a failure and never make a success. Recorded on 4.18.0, 4.20.1, 4.
 4.29.3. They may be glued behind partial text without a break, so they are searched anywhere in a text.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,11 +31,11 @@ SENTENCES = (
 )
 
 
-def find_sentence(text: str) -> Sentence | None:
+def find_sentence(text: str, sentences: Sequence[Sentence] = SENTENCES) -> Sentence | None:
     """Return the first sentence of the table that `text` contains."""
     if not text:
         return None
-    for sentence in SENTENCES:
+    for sentence in sentences:
         if sentence.text in text:
             return sentence
     return None

@@ -20,6 +20,7 @@ LAYERS = {
     Layer.AUTH: "key or scope",
     Layer.SERVER: "AstrBot",
     Layer.UPSTREAM: "model upstream",
+    Layer.MESSENGER: "messenger",
     Layer.CONTENT: "content of the answer",
 }
 

@@ -1,0 +1,107 @@
+"""What came of one question in a messenger: its outcome, its times, and how its reply was found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from astrometer.api.outcome import Outcome
+from astrometer.im.onebot_actions import ChatPlace
+
+
+class MatchedBy(StrEnum):
+    """How it is known that a reply belongs to a question; from sure to a guess."""
+
+    QUOTE = "quote"
+    NONCE = "nonce"
+    MENTION = "mention"  # the only one in the group who asked and is addressed
+    OUTSTANDING = "outstanding"  # nobody else in that chat waits
+    ORDER = "order"  # several wait: the oldest that has none. A guess, as AstrBot keeps no order
+
+
+class ClosedBy(StrEnum):
+    """Why nothing more was waited for."""
+
+    QUIET = "quiet"
+    QUOTE = "quote"
+    DEADLINE = "deadline"
+    LOSS = "loss"
+    MISROUTED = "misrouted"
+    ABORT = "abort"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImTurn:
+    """One question. Times are `time.perf_counter` seconds; `detail` is for people, never a label.
+
+    `t_first` and `t_last` are upper bounds of when those replies arrived, `*_since` the lower ones.
+    """
+
+    outcome: Outcome
+    place: ChatPlace
+    user_id: int
+    message_id: int
+    t_send: float
+    t_intended: float
+    t_close: float
+    closed_by: ClosedBy
+    scheduled: bool = False
+    t_first: float | None = None
+    t_first_since: float | None = None
+    t_last: float | None = None
+    t_last_since: float | None = None
+    matched_by: MatchedBy | None = None
+    text: str = field(default="", repr=False)
+    messages: int = 0  # of the bot, that were this question's
+    images: int = 0
+    mentioned: bool = False
+    quoted: bool = False
+    forwarded: bool = False
+    duplicates: int = 0
+    foreign: int = 0  # replies to others that came into its chat meanwhile
+    part_gaps_s: tuple[float, ...] = ()
+    detail: str = ""
+
+    @property
+    def reply_first_s(self) -> float | None:
+        """Send to the first message of the reply."""
+        return None if self.t_first is None else self.t_first - self.t_send
+
+    @property
+    def reply_last_s(self) -> float | None:
+        """Send to the last message of the reply: pauses between the parts of a split answer are inside."""
+        return None if self.t_last is None else self.t_last - self.t_send
+
+    @property
+    def reply_first_effective_s(self) -> float | None:
+        return None if self.t_first is None else self.t_first - self.t_intended
+
+    @property
+    def reply_last_effective_s(self) -> float | None:
+        return None if self.t_last is None else self.t_last - self.t_intended
+
+    @property
+    def schedule_lag_s(self) -> float | None:
+        return max(0.0, self.t_send - self.t_intended) if self.scheduled else None
+
+    @property
+    def error_bound_s(self) -> float:
+        """How far the times may be too long: from what the reading could not tell."""
+        pairs = ((self.t_first, self.t_first_since), (self.t_last, self.t_last_since))
+        return max((t - since for t, since in pairs if t is not None and since is not None), default=0.0)
+
+    @property
+    def segmented(self) -> bool:
+        """AstrBot sent one answer as several messages, with pauses of its own between them."""
+        return self.messages > 1 and not self.duplicates
+
+    @property
+    def echoed(self) -> bool:
+        return self.outcome is Outcome.OK and self.matched_by is MatchedBy.NONCE
+
+    def metrics(self) -> Mapping[str, tuple[float, ...]]:
+        """Every duration that has a value."""
+        if self.outcome is Outcome.DROPPED:
+            return {}  # it never started
+        names = ("reply_first", "reply_last", "reply_first_effective", "reply_last_effective", "schedule_lag")
+        found = {name: getattr(self, f"{name}_s") for name in names}
+        return {name: (value,) for name, value in found.items() if value is not None}

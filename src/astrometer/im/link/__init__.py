@@ -1,0 +1,1 @@
+"""The link of a messenger to AstrBot: handshake, frames, when to connect again. Sans-IO."""

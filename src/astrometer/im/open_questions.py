@@ -1,0 +1,228 @@
+"""The questions that wait, and those that just ended -> whose a message of the bot is. Pure.
+
+By quotation, else by nonce, else by who waits in that chat. Order is no evidence: AstrBot answers 40 messages
+of one person in any order. A chat is one session of AstrBot and answers one question after the other, so a
+question that got no reply leaves its chat owing one: a message without evidence is first taken for that.
+"""
+
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from astrometer.im.im_exchange import ImExchange
+from astrometer.im.im_sentences import find_im_sentence, is_command_answer
+from astrometer.im.im_turn import MatchedBy
+from astrometer.im.onebot_actions import ChatPlace
+from astrometer.im.reply_content import ReplyContent
+
+REMEMBERED = 20_000
+# AstrBot waits so long for an acknowledgement; a session that hangs goes on after it.
+OWED_S = 180.0
+_WORD = re.compile(r"[A-Za-z0-9_-]+")
+_SEARCHED_CHARS = 20_000
+
+
+class StrayKind(StrEnum):
+    """A message that is nobody's open question's. Closed; values are labels."""
+
+    LATE = "late"  # of a question that ended without a reply
+    DUPLICATE = "duplicate"  # of a question that was answered before
+    EXTRA = "extra"  # in a chat where a question was answered before; perhaps a late part
+    MISROUTED = "misrouted"  # of a question in another chat that ended before
+    UNASKED = "unasked"  # nobody asked anything there: a push, a plugin
+
+
+@dataclass(frozen=True, slots=True)
+class FoundQuestion:
+    """Whose a message is. `elsewhere`: it came into another chat than it belongs to."""
+
+    exchange: ImExchange | None = None
+    matched_by: MatchedBy | None = None
+    elsewhere: bool = False
+    stray: StrayKind | None = None
+    stray_id: int | None = None  # the ended question that it belongs to
+
+
+@dataclass(slots=True)
+class _Ended:
+    """A question that ended: as little as is needed to know its reply again."""
+
+    message_id: int
+    place: ChatPlace
+    canary: str | None
+    t: float
+    owed: bool
+
+
+class OpenQuestions:
+    """Every question of one link. Times are given."""
+
+    def __init__(self) -> None:
+        self._by_place: dict[ChatPlace, list[ImExchange]] = {}
+        self._by_id: dict[str, ImExchange] = {}
+        self._by_canary: dict[str, ImExchange] = {}
+        self._ended: deque[_Ended] = deque()
+        self._ended_by_id: dict[str, _Ended] = {}
+        self._ended_by_canary: dict[str, _Ended] = {}
+        self._owed: dict[ChatPlace, deque[_Ended]] = {}
+        self._last_of: dict[ChatPlace, _Ended] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __iter__(self) -> Iterator[ImExchange]:
+        return iter(tuple(self._by_id.values()))
+
+    def get(self, message_id: int) -> ImExchange | None:
+        """The question of that id, if it still waits."""
+        return self._by_id.get(str(message_id))
+
+    def waiting_in(self, place: ChatPlace) -> list[ImExchange]:
+        return list(self._by_place.get(place, ()))
+
+    def add(self, exchange: ImExchange) -> None:
+        self._by_place.setdefault(exchange.place, []).append(exchange)
+        self._by_id[str(exchange.message_id)] = exchange
+        if exchange.question.canary:
+            self._by_canary[exchange.question.canary] = exchange
+
+    def end(self, exchange: ImExchange, t: float, *, owed: bool) -> None:
+        """It is over; `owed`: without a reply that may still come."""
+        if self._by_id.pop(str(exchange.message_id), None) is None:
+            return
+        waiting = self._by_place[exchange.place]
+        waiting.remove(exchange)
+        if not waiting:
+            del self._by_place[exchange.place]
+        canary = exchange.question.canary
+        if canary and self._by_canary.get(canary) is exchange:
+            del self._by_canary[canary]
+        self._remember(_Ended(exchange.message_id, exchange.place, canary, t, owed))
+
+    def owes(self, place: ChatPlace, t: float) -> bool:
+        """Whether a reply to an ended question may still come there."""
+        owed = self._owed.get(place)
+        while owed and owed[0].t < t - OWED_S:
+            owed.popleft()
+        if owed:
+            return True
+        self._owed.pop(place, None)
+        return False
+
+    def find(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion:
+        """Whose the message is that came into the chat `place`."""
+        found = self._by_quote(place, content) or self._by_nonce(place, content)
+        if found is None:
+            found = self._by_waiting(place, content, t)
+        elif found.exchange is not None and not found.elsewhere:
+            self._owed.pop(place, None)  # one after the other: what was owed there does not come any more
+        return found
+
+    def _by_quote(self, place: ChatPlace, content: ReplyContent) -> FoundQuestion | None:
+        if content.quoted_id is None:
+            return None
+        exchange = self._by_id.get(content.quoted_id)
+        if exchange is not None:
+            elsewhere = exchange.place != place
+            return FoundQuestion(exchange=exchange, matched_by=MatchedBy.QUOTE, elsewhere=elsewhere)
+        ended = self._ended_by_id.get(content.quoted_id)
+        return None if ended is None else self._stray(ended, place)
+
+    def _by_nonce(self, place: ChatPlace, content: ReplyContent) -> FoundQuestion | None:
+        text = content.text
+        if not text or not (self._by_canary or self._ended_by_canary):
+            return None
+        own = [e for e in self._by_place.get(place, ()) if e.question.canary and e.question.canary in text]
+        if own:
+            # An echo of the group's talk may hold more than one: the first without a reply has to be it.
+            exchange = next((e for e in own if not e.answered), own[0])
+            return FoundQuestion(exchange=exchange, matched_by=MatchedBy.NONCE)
+        for word in _WORD.findall(text[:_SEARCHED_CHARS]):
+            exchange_of_word = self._by_canary.get(word)
+            if exchange_of_word is not None:
+                return FoundQuestion(exchange=exchange_of_word, matched_by=MatchedBy.NONCE, elsewhere=True)
+            ended = self._ended_by_canary.get(word)
+            # An answer may well repeat what was said in this chat before, unless that still waits for one.
+            if ended is not None and (ended.owed or ended.place != place or place not in self._by_place):
+                return self._stray(ended, place)
+        return None
+
+    def _by_waiting(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion:
+        waiting = self._by_place.get(place)
+        command = next((e for e in waiting or () if e.question.is_command and not e.answered), None)
+        if command is not None and is_command_answer(content.text):
+            return FoundQuestion(exchange=command, matched_by=MatchedBy.OUTSTANDING)
+        if self.owes(place, t) and not (waiting and any(e.answered for e in waiting)):
+            return self._stray(self._owed[place][0], place)
+        if not waiting:
+            last = self._last_of.get(place)
+            if last is None:
+                return FoundQuestion(stray=StrayKind.UNASKED)
+            return FoundQuestion(stray=StrayKind.EXTRA, stray_id=last.message_id)
+        if len(waiting) == 1:
+            return FoundQuestion(exchange=waiting[0], matched_by=MatchedBy.OUTSTANDING)
+        return self._among(waiting, content)
+
+    def _among(self, waiting: list[ImExchange], content: ReplyContent) -> FoundQuestion:
+        """Several wait in one chat, and the message has neither quotation nor nonce."""
+        for exchange in waiting:
+            if str(exchange.question.user_id) in content.mentions and not exchange.answered:
+                return FoundQuestion(exchange=exchange, matched_by=MatchedBy.MENTION)
+        answering = max((e for e in waiting if e.t_last is not None), key=_last_reply, default=None)
+        unanswered = [e for e in waiting if not e.answered]
+        evident = answering is not None and answering.matched_by in (MatchedBy.QUOTE, MatchedBy.NONCE)
+        # Of such a server every answer has its evidence: without it, it is a further part of the last one.
+        without_nonce = [e for e in unanswered if not e.question.canary]
+        begins = find_im_sentence(content.text) is not None or (
+            not (answering and answering.quoted) and bool(without_nonce)
+        )
+        if answering is not None and evident and not begins:
+            by = answering.matched_by or MatchedBy.ORDER
+            return FoundQuestion(exchange=answering, matched_by=by)
+        if unanswered:
+            return FoundQuestion(exchange=(without_nonce or unanswered)[0], matched_by=MatchedBy.ORDER)
+        return FoundQuestion(exchange=answering or waiting[0], matched_by=MatchedBy.ORDER)
+
+    def _stray(self, ended: _Ended, place: ChatPlace) -> FoundQuestion:
+        if ended.place != place:
+            return FoundQuestion(stray=StrayKind.MISROUTED, stray_id=ended.message_id)
+        if not ended.owed:
+            return FoundQuestion(stray=StrayKind.DUPLICATE, stray_id=ended.message_id)
+        ended.owed = False  # once; what quotes it again is a duplicate
+        owed = self._owed.get(place)
+        if owed is not None:
+            # One after the other: what was owed before it does not come any more.
+            while owed and owed.popleft() is not ended:
+                pass
+            if not owed:
+                del self._owed[place]
+        return FoundQuestion(stray=StrayKind.LATE, stray_id=ended.message_id)
+
+    def _remember(self, ended: _Ended) -> None:
+        if len(self._ended) >= REMEMBERED:
+            self._forget(self._ended.popleft())
+        self._ended.append(ended)
+        self._ended_by_id[str(ended.message_id)] = ended
+        self._last_of[ended.place] = ended
+        if ended.canary:
+            self._ended_by_canary[ended.canary] = ended
+        if ended.owed:
+            self._owed.setdefault(ended.place, deque()).append(ended)
+
+    def _forget(self, ended: _Ended) -> None:
+        self._ended_by_id.pop(str(ended.message_id), None)
+        if ended.canary and self._ended_by_canary.get(ended.canary) is ended:
+            del self._ended_by_canary[ended.canary]
+        if self._last_of.get(ended.place) is ended:
+            del self._last_of[ended.place]
+        owed = self._owed.get(ended.place)
+        if owed and owed[0] is ended:
+            owed.popleft()
+            if not owed:
+                del self._owed[ended.place]
+
+
+def _last_reply(exchange: ImExchange) -> float:
+    return exchange.t_last or 0.0
