@@ -12,6 +12,7 @@ import argparse
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
@@ -70,6 +71,13 @@ CALL_TIMEOUT_S = 30.0
 _CAPACITY = ("capacity",)
 _OWN = ()  # set by the commands themselves
 _SEARCH_SHAPES = "a search for the capacity chooses the load itself: use --start and --max"
+
+
+class ChatTransport(StrEnum):
+    """The two ways of the API to ask for a chat."""
+
+    SSE = "sse"
+    WS = "ws"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,6 +227,14 @@ class Settings:
         10.0,
         metavar="PERCENT",
         help="Percentage of chats that ask for the whole answer at once (not streamed, so without a TTFT).",
+    )
+    transport: ChatTransport = option(
+        "--transport",
+        one_of(ChatTransport),
+        ChatTransport.SSE.value,
+        choices=tuple(transport.value for transport in ChatTransport),
+        help="How chats are asked: a request for each (sse), or over a WebSocket that each user keeps open, "
+        "whose key AstrBot checks once (ws; AstrBot 4.19.2 or later).",
     )
     stop_abandoned: bool = option(
         "--stop-abandoned",

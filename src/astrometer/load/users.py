@@ -14,7 +14,7 @@ import json
 import random
 from collections.abc import Callable
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from gevent import GreenletExit
@@ -28,9 +28,12 @@ from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome
+from astrometer.api.socket_turn import question
 from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
+from astrometer.load.options import ChatTransport
 from astrometer.load.run.im_delivery import UMOS as SINK_UMOS
 from astrometer.load.run.im_delivery import Tokens
+from astrometer.load.transport.chat_socket_client import ChatSocket
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.measure.delivery import OPERATION as IM
@@ -40,6 +43,7 @@ from astrometer.measure.uploads import UPLOAD
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run
 
+C = TypeVar("C", bound=Client)
 _TIMEOUTS = (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL)
 DEFAULT_UMOS = tuple(f"webchat:FriendMessage:astrometer-{name}" for name in ("one", "two", "three"))
 
@@ -67,9 +71,15 @@ class AstrBotUser(User):
         self.t_intended: float | None = None
         self.late_s = 0.0
         self._greeting = False
-        self._client = Client(
-            self.run_info.host,
-            self.run_info.keys.get,
+        self._client = self._connection(Client)
+        self._socket = self._connection(ChatSocket)
+
+    def _connection(self, kind: type[C]) -> C:
+        """A way to the server, which connects when it is used."""
+        run = self.run_info
+        return kind(
+            run.host,
+            run.keys.get,
             connect_timeout_s=self.settings.deadlines.connect_s,
             tls=self.settings.tls,
         )
@@ -91,6 +101,7 @@ class AstrBotUser(User):
 
     def on_stop(self) -> None:
         self._client.close()
+        self._socket.close()
         if self._name is not None:
             self.run_info.names.give_back(self._name)
             self._name = None
@@ -132,23 +143,19 @@ class AstrBotUser(User):
         if session_id is None and self.settings.username is not None:
             session_id = self.run_info.names.session_id()  # one that `clean` will know as ours
         body = chat_body(username=self.username, message=message, session_id=session_id, streaming=streaming)
-        request = Request(
-            method="POST",
-            path=endpoints.CHAT.path,
-            scope=endpoints.CHAT.scope,
-            body=json.dumps(body, ensure_ascii=False).encode(),
-            content_type="application/json",
-            accept="text/event-stream, application/json",
-        )
         t_intended = self._begin()
         exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines, t_intended=t_intended)
         t_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
         try:
             with self.run_info.health.stream():
-                self._client.run(request, exchange)
+                if self.settings.transport is ChatTransport.WS:
+                    self._socket.ask(question(body), exchange)
+                else:
+                    self._client.run(_chat_request(body), exchange)
         finally:
             turn = exchange.result()
-            self.run_info.recorder.ended(self.scenario, "chat", t_s, "SSE", turn)
+            kind = self.settings.transport.value.upper()
+            self.run_info.recorder.ended(self.scenario, "chat", t_s, kind, turn)
             if turn.session_id:
                 self.run_info.names.note_session(turn.session_id, is_new=is_new)
         if turn.outcome in _TIMEOUTS and turn.session_id and self.settings.stop_abandoned:
@@ -231,6 +238,17 @@ class AstrBotUser(User):
         except GreenletExit:
             self._client.close()
             raise
+
+
+def _chat_request(body: dict[str, Any]) -> Request:
+    return Request(
+        method="POST",
+        path=endpoints.CHAT.path,
+        scope=endpoints.CHAT.scope,
+        body=json.dumps(body, ensure_ascii=False).encode(),
+        content_type="application/json",
+        accept="text/event-stream, application/json",
+    )
 
 
 class ChatUser(AstrBotUser):

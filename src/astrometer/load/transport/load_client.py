@@ -141,9 +141,12 @@ class Client:
         A greenlet that is killed in here (a user stopped at the end of the run) leaves the exchange as
         CUTOFF, and the kill goes on.
         """
+        self._drive(exchange, lambda: self._ask(request, exchange))
+
+    def _drive(self, exchange: Exchange, ask: Callable[[], None]) -> None:
         exchange.sent(self._now())
         try:
-            self._ask(request, exchange)
+            ask()
         except Expired:
             self.close()
             exchange.expire(self._now())
@@ -263,7 +266,7 @@ class Client:
         except (BrokenPipeError, ConnectionResetError):
             return sent
         except OSError as exc:
-            raise Expired if isinstance(exc, TimeoutError) else _broken(exc) from exc
+            raise Expired if isinstance(exc, TimeoutError) else broken(exc) from exc
         return sent
 
     def _receive(self, request: Request, exchange: Exchange, link: Link, *, unsent: bool) -> None:
@@ -276,10 +279,10 @@ class Client:
             while True:
                 alarm.set(exchange.deadline()[0], t)
                 try:
-                    data = _arrival(link, alarm)
+                    data = arrival(link, alarm)
                 except OSError as exc:
                     raise (
-                        _broken(exc)
+                        broken(exc)
                         if answered or isinstance(exc, ssl.SSLError)
                         else Unanswered(unsent=unsent)
                     ) from exc
@@ -322,7 +325,7 @@ class Client:
             self._max_idle_s = idle_limit_s(parser.field("keep-alive"))
 
 
-def _arrival(link: Link, alarm: Alarm) -> bytes | None:
+def arrival(link: Link, alarm: Alarm) -> bytes | None:
     """What came, empty at the end. None: nothing whole did, or the alarm rang."""
     try:
         try:
@@ -345,7 +348,7 @@ class Unanswered(Exception):
         self.unsent = unsent
 
 
-def _broken(exc: OSError) -> Broken:
+def broken(exc: OSError) -> Broken:
     # A server that asks for a certificate says so only after the handshake (TLS 1.3).
     if isinstance(exc, ssl.SSLError) and "ALERT" in str(exc.reason):
         return Broken(Outcome.TLS, reason_of(exc))

@@ -1,0 +1,183 @@
+"""A question over a WebSocket that stays open -> frames with the times of their arrival -> an exchange.
+
+The socket is a load user's connection like any other (`load_client`), with wsproto's frames on it.
+"""
+
+from collections.abc import Iterable
+
+from wsproto import ConnectionType, WSConnection
+from wsproto.events import (
+    AcceptConnection,
+    CloseConnection,
+    Event,
+    Ping,
+    RejectConnection,
+    RejectData,
+    TextMessage,
+)
+from wsproto.events import Request as Upgrade
+from wsproto.utilities import ProtocolError
+
+from astrometer import __version__
+from astrometer.api.chat_exchange import ChatExchange
+from astrometer.api.events import EventKind
+from astrometer.api.keep_alive import outcome_of_closing
+from astrometer.api.outcome import Outcome
+from astrometer.api.socket_turn import CHAT_SOCKET, NO_SOCKET, SocketRefusal, SocketTurn
+from astrometer.load.transport.deadline import Alarm
+from astrometer.load.transport.link import Link
+from astrometer.load.transport.load_client import Client, arrival, broken
+from astrometer.load.transport.load_connection import Broken
+
+_LAST = frozenset({EventKind.END, EventKind.ERROR})
+# An image in base64 is the longest that AstrBot sends; without a bound it would fill the memory.
+MOST_CHARS = 16 * 1024 * 1024
+
+
+class ChatSocket(Client):
+    """One user's WebSocket to one server. One turn at a time, as the server has it."""
+
+    _frames: WSConnection
+    _texts: list[str]  # pieces of a message whose end is still to come
+    _chars: int
+    _answered: bool  # something came since the question
+
+    def ask(self, text: str, exchange: ChatExchange) -> None:
+        """Drive `exchange` to its end, as `run` does. `text` is made by `api.socket_turn.question`."""
+        self._drive(exchange, lambda: self._one_turn(text, exchange))
+
+    def _one_turn(self, text: str, exchange: ChatExchange) -> None:
+        link = self._link
+        reused = link is not None and self._is_open(link)
+        if link is None or not reused:
+            self.close()
+            link, _ = self._connected(exchange)
+            if not self._is_welcome(exchange, link):
+                self.close()
+                return
+        began = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        self._answered = False
+        try:
+            self._say(TextMessage(data=text), exchange, link)
+            ended = self._now()
+            exchange.sending(began, ended)
+            exchange.headers(ended, 200, "text/event-stream")
+            self._hear(exchange, link)
+        except Broken as exc:
+            if exc.outcome is Outcome.RESET and not self._answered:
+                raise Broken(*outcome_of_closing(reused=reused)) from exc
+            raise
+
+    def _is_open(self, link: Link) -> bool:
+        """Whether the server still holds it; what it said after the last turn is of no use."""
+        try:
+            while True:
+                data = link.receive()
+                if not data:
+                    return False
+                self._frames.receive_data(data)
+                if any(isinstance(event, CloseConnection) for event in self._frames.events()):
+                    return False
+        except BlockingIOError:
+            return True
+        except (OSError, ProtocolError):
+            return False
+
+    def _is_welcome(self, exchange: ChatExchange, link: Link) -> bool:
+        """The handshake. False: the server answered something else, and the exchange is done."""
+        key = self._key_for("chat")
+        headers = [(b"User-Agent", f"astrometer/{__version__}".encode())]
+        if key is not None:
+            headers.append((b"Authorization", f"Bearer {key.reveal()}".encode()))
+        self._frames, self._texts, self._chars = WSConnection(ConnectionType.CLIENT), [], 0
+        target = self._origin.prefix + CHAT_SOCKET.path
+        self._say(Upgrade(host=self._origin.authority, target=target, extra_headers=headers), exchange, link)
+        with Alarm() as alarm:
+            while not exchange.done:
+                for event in self._heard(exchange, link, alarm):
+                    if isinstance(event, AcceptConnection):
+                        return True
+                    _note_rejection(event, exchange, link.came.t)
+        return False
+
+    def _hear(self, exchange: ChatExchange, link: Link) -> None:
+        turn, came = SocketTurn(), link.came
+        with Alarm() as alarm:
+            while not exchange.done:
+                events = self._heard(exchange, link, alarm)
+                texts = list(self._whole(events))
+                for number, text in enumerate(texts, 1):
+                    exchange.arrived(came.t, len(text))
+                    item = turn.item(text)
+                    if isinstance(item, SocketRefusal):
+                        raise Broken(item.outcome, item.detail)
+                    if item is None:
+                        continue
+                    # The last one is that of the stamp; those before it came at some time since `since`.
+                    is_certain = number == len(texts) or came.since >= came.t
+                    found = exchange.take(came.t, [item], None if is_certain else came.since)
+                    if any(event.kind in _LAST for event in found):
+                        exchange.eof(came.t)
+                        return
+                for event in events:
+                    if isinstance(event, CloseConnection):
+                        raise Broken(
+                            Outcome.RESET, f"the server closed the WebSocket (code {int(event.code)})"
+                        )
+
+    def _whole(self, events: Iterable[Event]) -> Iterable[str]:
+        """Messages that are complete; the pieces of another one are kept."""
+        for event in events:
+            if isinstance(event, TextMessage):
+                self._texts.append(event.data)
+                self._chars += len(event.data)
+                if self._chars > MOST_CHARS:
+                    raise Broken(Outcome.MALFORMED, f"a message of more than {MOST_CHARS} characters")
+                if event.message_finished:
+                    text, self._texts, self._chars = "".join(self._texts), [], 0
+                    yield text
+
+    def _heard(self, exchange: ChatExchange, link: Link, alarm: Alarm) -> list[Event]:
+        """What came next."""
+        t = self._now()
+        while True:
+            alarm.set(exchange.deadline()[0], t)
+            try:
+                data = arrival(link, alarm)
+                if data is not None:
+                    break
+            except OSError as exc:
+                raise broken(exc) from exc
+            t = self._now()
+        if not data:
+            raise Broken(Outcome.RESET, "the server closed the WebSocket without a word")
+        self._answered = True
+        try:
+            self._frames.receive_data(data)
+            events = list(self._frames.events())
+        except ProtocolError as exc:
+            raise Broken(Outcome.MALFORMED, "not WebSocket") from exc
+        for event in events:
+            if isinstance(event, Ping):
+                self._say(event.response(), exchange, link)
+        return events
+
+    def _say(self, event: Event, exchange: ChatExchange, link: Link) -> None:
+        data = self._frames.send(event)
+        if self._send_all(data, exchange, link) < len(data):
+            raise Broken(Outcome.RESET, "connection reset")
+
+
+def _note_rejection(event: Event, exchange: ChatExchange, t: float) -> None:
+    """An answer of HTTP: the exchange judges it as that of any request."""
+    if isinstance(event, RejectConnection):
+        if 200 <= event.status_code < 300:
+            raise Broken(Outcome.CLIENT_ERROR, NO_SOCKET)
+        content_type = dict(event.headers).get(b"content-type", b"").decode("latin-1")
+        exchange.headers(t, event.status_code, content_type)
+        if not event.has_body:
+            exchange.eof(t)
+    elif isinstance(event, RejectData):
+        exchange.feed(t, bytes(event.data))
+        if event.body_finished:
+            exchange.eof(t)
