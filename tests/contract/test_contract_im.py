@@ -72,5 +72,7 @@ def test_a_push_to_a_streaming_chat_is_mixed_into_it_from_4_20_1(astrbot: Server
     assert pushed.json()["status"] == "ok"
     mixed_in = astrbot.version >= (4, 20, 1)
     assert ("pushed" in [event.text for event in seen.all(EventKind.TEXT)]) == mixed_in
-    assert len(seen.all(EventKind.COMPLETE)) == (2 if mixed_in else 1)  # `complete` is not the end
-    assert seen.all(EventKind.COMPLETE)[-1].text == "w0 w1 w2 "
+    assert [event.text for event in seen.all(EventKind.PUSHED)] == (["pushed"] if mixed_in else [])
+    assert [event.text for event in seen.all(EventKind.COMPLETE)] == ["w0 w1 w2 "]
+    assert (seen.turn.text, seen.turn.pushed) == ("w0 w1 w2 ", int(mixed_in))
+    assert seen.turn.timings.ttft_s > seen.turn.timings.server_ttft_s > 1.0

@@ -7,14 +7,15 @@ import pytest
 
 from astrometer.api.metric_table import METRICS
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.odd_streams import SIGNS, streams_json
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArrivals
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
-FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "tokens", "bytes"}
+FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "streams", "tokens", "bytes"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
-STATS = {"turns", "throughput_per_s", "goodput", "stalls", "tokens", "bytes"} | SUMMARY_HOLDERS
+STATS = {"turns", "throughput_per_s", "goodput", "stalls", "streams", "tokens", "bytes"} | SUMMARY_HOLDERS
 
 
 def documented(heading: str) -> set[str]:
@@ -54,7 +55,8 @@ def real(make, watched):
     arrivals = OpenArrivals(process="poisson", seed=1, rate_per_s=5, expected=150, intended=151)
     stages = (results_file.LoadStage(name="ramp", start_s=0, end_s=30, peak=20),)
     stop = Stop(by=StopReason.BUDGET, sentence="the token budget was spent", at_s=30.0)
-    return make(generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop)
+    made = make(generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop)
+    return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1})}
 
 
 def test_every_field_of_the_file_is_documented_and_every_documented_field_exists(real):
@@ -82,6 +84,7 @@ def test_every_field_of_the_statistics_is_documented_and_every_documented_field_
         own = {key: stats[key] for key in STATS - SUMMARY_HOLDERS}
         found |= set(paths(own)) | {f"{key}.NAME" for key in SUMMARY_HOLDERS if stats[key]}
     assert found - {"tokens", "bytes"} == documented("Statistics")
+    assert documented("Odd streams") == set(SIGNS)
 
 
 def test_every_field_of_a_summary_is_documented_and_every_documented_field_exists(real):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from astrometer.api.answer_pieces import MAX_CHARS
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import ChatEvent, EventKind, parse_event
 from astrometer.api.outcome import (
@@ -27,7 +28,6 @@ from astrometer.api.timings import Timeline
 from astrometer.outside_text import shown
 
 MAX_ERROR_BODY_BYTES = 64 * 1024
-MAX_ANSWER_CHARS = 4 * 1024 * 1024
 # No answer is that long: a server that sends and sends would fill the memory with what is counted of it.
 MAX_STREAM_BYTES = 64 * 1024 * 1024
 
@@ -76,12 +76,10 @@ class ChatExchange:
         self._stream = False
         self._body = bytearray()
         self._counts: Counter[str] = Counter()
-        self._text: list[str] = []
-        self._text_chars = 0
         self._notices: list[str] = []
-        self._reasoning: list[str] = []
+        self._notice_chars = 0
+        self._thoughts: list[str] = []  # reasoning in front of a whole answer
         self._complete = ""
-        self._media = False
         self._seen: set[EventKind] = set()
         self._ended = False
         self._said: dict[EventKind, str] = {}  # by the first event of a kind that spoils the answer
@@ -238,7 +236,7 @@ class ChatExchange:
             outcome=self._outcome,
             timings=self._points.timings(),
             text=self._answer(),
-            reasoning="".join(self._reasoning),
+            reasoning=self._points.pieces.reasoning + "".join(self._thoughts),
             session_id=self._session_id,
             run_id=self._run_id,
             status=self._status,
@@ -249,6 +247,8 @@ class ChatExchange:
             streaming=self._streaming,
             resent=self._resent,
             echoed=self._canary is not None and self._outcome is Outcome.OK,
+            blank_lead=self._points.pieces.blank_lead,
+            pushed=self._points.pushed,
         )
 
     @property
@@ -261,10 +261,7 @@ class ChatExchange:
         self._counts[event.type] += 1
         if self._ended:
             return  # the answer is whole: what follows is none of it, and breaks none
-        if event.kind is _TEXT:  # most events, and there is nothing else in them
-            if self._text_chars < MAX_ANSWER_CHARS:
-                self._text.append(event.text)
-                self._text_chars += len(event.text)
+        if event.kind is _TEXT:  # most events, and the timeline keeps what they say
             return
         self._seen.add(event.kind)
         self._ended = event.kind is EventKind.END
@@ -272,39 +269,30 @@ class ChatExchange:
             self._said.setdefault(event.kind, event.text)
         self._session_id = event.session_id or self._session_id
         self._run_id = event.run_id or self._run_id
-        self._media = self._media or event.kind is EventKind.MEDIA
         if event.kind is EventKind.COMPLETE:
             self._complete = event.text
-        if event.text and self._text_chars < MAX_ANSWER_CHARS:
-            self._keep(event)
-
-    def _keep(self, event: ChatEvent) -> None:
-        if event.kind is EventKind.REASONING:
-            self._reasoning.append(event.text)
-        elif event.kind is EventKind.NOTICE:
-            reasoning, answer = split_reasoning(event.text)
-            self._reasoning += [reasoning] if reasoning else []
+        if event.kind is EventKind.NOTICE and self._notice_chars < MAX_CHARS:
+            self._notice_chars += len(event.text)
+            thoughts, answer = split_reasoning(event.text)
+            self._thoughts += [thoughts] if thoughts else []
             self._notices.append(answer)
-        else:
-            return
-        self._text_chars += len(event.text)
 
     def _answer(self) -> str:
-        return "".join(self._text) or "".join(self._notices) or self._complete
+        return self._points.pieces.text or "".join(self._notices) or self._complete
 
     def _facts(self) -> StreamFacts:
         stats = self._points.stats
         return StreamFacts(
             streaming=self._streaming,
             ended=self._ended,
-            text="".join(self._text) or self._complete,
+            text=self._points.pieces.text or self._complete,
             notices="".join(self._notices),
             stats_seen=stats is not None or EventKind.STATS in self._seen,
             tokens_counted=stats is not None and not stats.asked_nothing,
             follow_up=EventKind.FOLLOW_UP in self._seen,
             error_event=EventKind.ERROR in self._seen,
             malformed=EventKind.MALFORMED in self._seen,
-            media=self._media,
+            media=self._points.has_media,
             canary=self._canary,
             error_text=self._said.get(EventKind.ERROR, ""),
             malformed_text=self._said.get(EventKind.MALFORMED, ""),

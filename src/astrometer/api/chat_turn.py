@@ -27,6 +27,8 @@ class ChatTurn:
     streaming: bool = True  # as asked for
     resent: int = 0  # times that the request went out again, on a fresh connection
     echoed: bool = False  # it was to repeat something, and did
+    blank_lead: int = 0  # blank pieces before the first token
+    pushed: int = 0  # messages that somebody else pushed into this chat, which are left out of it
 
     @property
     def expected(self) -> tuple[str, ...]:

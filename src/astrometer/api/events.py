@@ -21,6 +21,7 @@ class EventKind(StrEnum):
     MEDIA = "media"
     STATS = "stats"
     COMPLETE = "complete"  # the full text once more; not the end
+    PUSHED = "pushed"  # the end of a message that somebody else pushed into this chat; repeats its last part
     FOLLOW_UP = "follow_up"  # swallowed by a running turn of the same session
     ERROR = "error"
     END = "end"
@@ -124,6 +125,9 @@ def _chat_event(payload: dict[str, Any]) -> ChatEvent:
         label = chain if told in (EventKind.REASONING, EventKind.TOOL) else "plain"
         return ChatEvent(kind=kind, type=str(label), text=text, data=data)
     kind = _SIMPLE.get(type_, EventKind.OTHER)
+    # The model's own always has `reasoning`; a pushed message's has the `chain_type` of its parts instead.
+    if kind is EventKind.COMPLETE and "chain_type" in payload and "reasoning" not in payload:
+        kind = EventKind.PUSHED
     return ChatEvent(
         kind=kind,
         type=type_ if kind is not EventKind.OTHER else "other",

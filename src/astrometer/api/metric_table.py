@@ -45,7 +45,7 @@ TABLE = (
     Metric(
         name="ttft",
         title="TTFT",
-        meaning="send to first model output, text or reasoning",
+        meaning="send to first visible model output, text or reasoning",
         owner=Owner.STREAM,
         lateness_counts=True,  # a server that is asked in clumps has another TTFT
     ),

@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, Self
 
 from astrometer.api.sentences import find_sentence
+from astrometer.api.visible import is_visible
 from astrometer.outside_text import read_json, shown
 
 # Also of a path that begins with two slashes, and with more than one "@".
@@ -154,7 +155,7 @@ def explain_stream(facts: StreamFacts, outcome: Outcome) -> str:
 def _classify_answer(facts: StreamFacts) -> Outcome:
     # A non-streamed text inside a stream that was asked to be streaming is never the model's.
     answer = facts.text if facts.streaming else facts.text + facts.notices
-    if not answer.strip() and not facts.media:
+    if not is_visible(answer) and not facts.media:
         # Up to 4.26.0 a failed upstream leaves no sentence, only zero counts.
         return Outcome.EMPTY_ANSWER if facts.tokens_counted else Outcome.LLM_ERROR
     if facts.canary is not None and facts.canary not in answer:

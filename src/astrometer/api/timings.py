@@ -2,8 +2,9 @@
 
 Definitions (all times are `time.perf_counter` seconds of one process):
 
-`ttft` = first non-empty model output (text or reasoning, never a control event) minus the send;
-`chunk_gap` = differences of consecutive content events, split at tool calls; missing is None, never 0.
+`ttft` = first model output with a visible character (text or reasoning, never a control event, nor what
+somebody else pushed into the chat) minus the send; `chunk_gap` = differences of consecutive content events
+from there on, split at tool calls; missing is None, never 0.
 
 A reader that came late cannot tell when each of the events it found had arrived: such a point has a lower
 bound besides (`since`), and what follows from it has `bounds`.
@@ -13,8 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from astrometer.api.answer_pieces import AnswerPieces
 from astrometer.api.events import AgentStats, ChatEvent, EventKind
 from astrometer.api.metric_table import STREAMED_METRICS
+from astrometer.api.visible import is_visible
 
 _SINGLE = (*(name for name in STREAMED_METRICS if name != "chunk_gap"), "schedule_lag")
 # Metrics that are the difference of two points, the later one first.
@@ -134,8 +137,16 @@ class Timings:
 
         None also when the server says that its model took longer than the whole took here.
         """
+        return None if self.is_impossible else _minus(self.ttft_s, self.server_ttft_s)
+
+    @property
+    def is_impossible(self) -> bool:
+        """The first token came sooner than the server itself says that it had it: one of the two is wrong.
+
+        `t_token1` is the latest that it may have been, so an uncertain time cannot be the reason.
+        """
         overhead_s = _minus(self.ttft_s, self.server_ttft_s)
-        return None if overhead_s is None or overhead_s < 0 else overhead_s
+        return overhead_s is not None and overhead_s < 0
 
     @property
     def max_gap_s(self) -> float | None:
@@ -204,16 +215,16 @@ class Timeline:
     scheduled: bool = False
     t_headers: float | None = None
     t_close: float | None = None
-    t_content: float | None = None  # the last content event so far
+    t_content: float | None = None  # the last content event so far, none before the first token
     t_terminal: float | None = None  # when `end` came
     stats: AgentStats | None = None
     send_s: float = 0.0
+    pieces: AnswerPieces = field(default_factory=AnswerPieces)
+    pushed: int = 0  # messages that somebody else pushed into this chat
     _points: dict[str, float] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
-    _gaps: list[float] = field(default_factory=list)
-    _gap_bounds: dict[int, tuple[float, float]] = field(default_factory=dict)
-    _gap_open: bool = False
-    _deltas: int = 0
+    _wholes: list[tuple[float, float | None, ChatEvent]] = field(default_factory=list)
+    _completed: int = 0  # how many pieces there were at the last `complete`
     _used_tools: bool = False
 
     def event(self, t: float, event: ChatEvent, since: float | None = None) -> None:
@@ -227,7 +238,10 @@ class Timeline:
             if not self._points:
                 self._first("t_event1", t, since)
             if event.text:
-                self._content(t, since, is_text=kind is _TEXT)
+                pieces = self.pieces
+                pieces.add(t, since, event.text, is_text=kind is _TEXT)
+                if pieces.first is not None:
+                    self.t_content = t
             return
         if kind is not EventKind.HEARTBEAT:
             self._first("t_event1", t, since)
@@ -237,23 +251,22 @@ class Timeline:
         kind = event.kind
         if kind is EventKind.NOTICE:
             if not self.streaming and event.text:
-                self._whole_answer(t, since)
+                self._whole_answer(t, since, event)
         elif kind is EventKind.TOOL:
             self._used_tools = True
-            self._gap_open = False
+            self.pieces.split()
         elif kind is EventKind.MEDIA:
-            self._whole_answer(t, since)
+            self._whole_answer(t, since, event)
         elif kind is EventKind.COMPLETE:
-            if event.text and self.t_content is None:
-                self._whole_answer(t, since)
+            self._complete(t, since, event)
+        elif kind is EventKind.PUSHED:
+            self._withdraw(event.text)
         elif kind is EventKind.RUN_STARTED:
             self._first("t_run_started", t, since)
         elif kind is EventKind.STATS:
             self.stats = event.stats or self.stats
         elif kind is EventKind.END:
-            self.t_terminal = t
-            if since is not None:
-                self._since["t_terminal"] = since
+            self._end(t, since)
 
     def _first(self, name: str, t: float, since: float | None) -> None:
         """The point `name`, unless there was one."""
@@ -262,58 +275,83 @@ class Timeline:
             if since is not None:
                 self._since[name] = since
 
-    def _content(self, t: float, since: float | None, *, is_text: bool) -> None:
-        if not self._deltas:
-            self._first("t_token1", t, since)
-        if is_text and "t_text1" not in self._points:
-            self._first("t_text1", t, since)
-        self._deltas += 1
-        if self._gap_open and self.t_content is not None:
-            if since is not None or "t_tokenN" in self._since:
-                self._bound_gap(t, since)
-            self._gaps.append(t - self.t_content)
-        self._last_content(t, since)
-        self._gap_open = True
+    def _complete(self, t: float, since: float | None, event: ChatEvent) -> None:
+        if not self.pieces and self.t_content is None and is_visible(event.text):
+            self._whole_answer(t, since, event)
+        if self.pushed:  # of a push in several parts only the last is certain before this
+            self.pieces.keep_only(event.text, self._completed)
+            self._note_last()
+        self._completed = len(self.pieces)
 
-    def _bound_gap(self, t: float, since: float | None) -> None:
-        """Its ends are not certain; `t_content` is the earlier one still."""
-        before = self.t_content or t
-        low_s = (t if since is None else since) - before
-        self._gap_bounds[len(self._gaps)] = max(0.0, low_s), t - self._since.get("t_tokenN", before)
-
-    def _whole_answer(self, t: float, since: float | None) -> None:
-        self._last_content(t, since)
-        self._gap_open = False
-
-    def _last_content(self, t: float, since: float | None) -> None:
+    def _whole_answer(self, t: float, since: float | None, event: ChatEvent) -> None:
+        self._wholes.append((t, since, event))
         self.t_content = t
+        self.pieces.split()
+
+    def _withdraw(self, text: str) -> None:
+        """Somebody else's message is complete: its last part, text or a file, says `text`."""
+        self.pushed += 1
+        if self._wholes and self._wholes[-1][2].kind is EventKind.MEDIA and self._wholes[-1][2].text == text:
+            self._wholes.pop()
+        else:
+            self.pieces.withdraw_text(text)
+        self._note_last()
+
+    def _end(self, t: float, since: float | None) -> None:
+        self.t_terminal = t
         if since is not None:
-            self._since["t_tokenN"] = since
-        elif self._since:
-            self._since.pop("t_tokenN", None)
+            self._since["t_terminal"] = since
+        if self.pushed and not self.streaming:  # the model's own answer came in one piece
+            self.pieces.withdraw_all_text()
+            self._note_last()
+
+    def _note_last(self) -> None:
+        last = self._last_content()
+        self.t_content = None if last is None else last[0]
+
+    def _last_content(self) -> tuple[float, float | None] | None:
+        found = [whole[:2] for whole in self._wholes[-1:]]
+        if self.pieces.last is not None:
+            found.append(self.pieces.last)
+        return max(found, key=lambda last: last[0], default=None)
+
+    @property
+    def has_media(self) -> bool:
+        """An image, a record, a file or a video."""
+        return any(event.kind is EventKind.MEDIA for _, _, event in self._wholes)
 
     def _was_streamed(self) -> bool:
         """One lone delta of a finished turn counts as streamed only if the server says that it streamed."""
-        if self._deltas != 1 or self.t_terminal is None:
-            return self._deltas > 0
+        if len(self.pieces) != 1 or self.t_terminal is None:
+            return len(self.pieces) > 0
         return self.stats is not None and self.stats.server_ttft_s is not None
 
     def timings(self) -> Timings:
+        pieces, points, since = self.pieces, dict(self._points), dict(self._since)
+        for name, content in (
+            ("t_token1", pieces.at(pieces.first)),
+            ("t_text1", pieces.at(pieces.first_text)),
+            ("t_tokenN", self._last_content()),
+        ):
+            if content is not None:
+                points[name] = content[0]
+                if content[1] is not None:
+                    since[name] = content[1]
+        gaps, gap_bounds = pieces.gaps()
         return Timings(
             t_intended=self.t_intended,
             scheduled=self.scheduled,
             t_send=self.t_send,
             t_headers=self.t_headers,
             t_close=self.t_close,
-            t_tokenN=self.t_content,
             t_terminal=self.t_terminal,
-            chunk_gaps_s=tuple(self._gaps),
-            since=self._since,
-            gap_bounds=self._gap_bounds,
+            chunk_gaps_s=gaps,
+            since=since,
+            gap_bounds=gap_bounds,
             send_s=self.send_s,
             server_ttft_s=self.stats.server_ttft_s if self.stats else None,
             output_tokens=self.stats.output_tokens if self.stats else None,
             streamed=self._was_streamed(),
             used_tools=self._used_tools,
-            **self._points,
+            **points,
         )

@@ -47,6 +47,7 @@ class Stats:
     bytes: Counter[str] = field(default_factory=Counter)
     stalls: Stalls = field(default_factory=Stalls)
     bounds: dict[str, ErrorBounds] = field(default_factory=lambda: defaultdict(ErrorBounds))  # of the ok ones
+    streams: Counter[str] = field(default_factory=Counter)  # what was odd about them: `odd_streams.signs_of`
     resent: int = 0  # requests that went out again, since the server had closed the kept connection
     # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
     uncounted: "Stats | None" = None
@@ -60,6 +61,7 @@ class Stats:
         only: tuple[str, ...] | None = None,
         stalls: Stalls | None = None,
         bounds: Mapping[str, Sequence[Bounds]] = NO_BOUNDS,
+        streams: Mapping[str, int] | None = None,
     ) -> None:
         """Count one ended exchange; `only` limits which metrics are kept.
 
@@ -73,6 +75,7 @@ class Stats:
         self.resent += getattr(turn, "resent", 0)
         if stalls is not None:
             self.stalls.add(stalls)
+        self.streams.update(streams or {})
         if not turn.outcome.is_ok:
             self.missed.update(turn.expected)
         histograms = self.ok if turn.outcome.is_ok else self.failed
@@ -114,6 +117,7 @@ class Stats:
         self.tokens.update(other.tokens)
         self.bytes.update(other.bytes)
         self.stalls.add(other.stalls)
+        self.streams.update(other.streams)
         if other.uncounted is not None:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.merge(other.uncounted, only)
@@ -163,6 +167,7 @@ class Stats:
             "bytes": dict(self.bytes),
             "stalls": self.stalls.to_wire(),
             "bounds": {name: bounds.to_wire() for name, bounds in self.bounds.items()},
+            "streams": dict(self.streams),
             "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
         }
 
@@ -177,6 +182,7 @@ class Stats:
             tokens=Counter(wire["tokens"]),
             bytes=Counter(wire["bytes"]),
             stalls=Stalls.from_wire(wire["stalls"]),
+            streams=Counter(wire["streams"]),
             uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
         )
         made.bounds.update({name: ErrorBounds.from_wire(value) for name, value in wire["bounds"].items()})

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.measure.exchange_stats import Finished, Stats, buckets_by_metric
+from astrometer.measure.odd_streams import signs_of
 from astrometer.measure.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.timeline import Steps
 from astrometer.measure.uploads import SIZE_METRICS
@@ -106,7 +107,8 @@ class Tally:
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
         bounds = turn.bounds()
-        stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds)
+        streams = signs_of(turn) if isinstance(turn, ChatTurn) else None
+        stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams)
         for name in ("input_tokens", "output_tokens"):
             stats.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
@@ -115,7 +117,13 @@ class Tally:
         step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls, bounds=bounds)
         for stage in self._stages_of(scenario, t_s):
             stage.finish(
-                turn, good=good, buckets=buckets, only=self._stage_metrics, stalls=stalls, bounds=bounds
+                turn,
+                good=good,
+                buckets=buckets,
+                only=self._stage_metrics,
+                stalls=stalls,
+                bounds=bounds,
+                streams=streams,
             )
         size_class: int | None = getattr(turn, "size_class", None)
         if size_class is not None and self._window.holds(t_s):

@@ -1,6 +1,6 @@
 """Requests of one run -> their results: within the run's deadline, recorded, their tokens booked."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -138,8 +138,24 @@ class Exchanges:
         self.record.phases = question_phases(turn.timings, phases.seconds)
         events = " ".join(f"{name}={count}" for name, count in turn.events.items())
         self.record.say(f"chat: {turn.outcome.value}; {events}; {turn.detail}")
+        for sentence in _odd(turn):
+            self.record.say(f"  {sentence}")
         for name, value in self.record.phases.items():
             self.record.say(f"  {name} took {value:.4f} s")
         self.record.say(f"  clock: {phases.clock or 'none'}")
         for ttft in turn.bounds().get("ttft", ()):
             self.record.say(f"  the first token came after {ttft.low:.4f} to {ttft.high:.4f} s: read late")
+
+
+def _odd(turn: ChatTurn) -> Iterator[str]:
+    """What an operator should know who wonders about the times."""
+    times = turn.timings
+    if turn.blank_lead:
+        yield f"blank pieces before the first token, which are none: {turn.blank_lead}"
+    if turn.pushed:
+        yield f"messages that somebody else pushed into this chat, left out of it: {turn.pushed}"
+    if times.is_impossible:
+        yield (
+            f"impossible: the first token came after {times.ttft_s:.3f} s, and the server says that it had "
+            f"it after {times.server_ttft_s:.3f} s"
+        )

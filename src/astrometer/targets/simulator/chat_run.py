@@ -8,6 +8,7 @@ import asyncio
 import json
 import uuid
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 from astrometer.targets.simulator.store import Store
@@ -97,7 +98,8 @@ class SimulatedRun:
         self.channel = Channel(self.wire.subscriber_limit)
         self.task: asyncio.Task[None] | None = None
         self.stopping = False
-        self._text = ""
+        self._text = ""  # what is still to be saved
+        self._answer = ""  # what the model said
         self._reasoning = ""
         self._stats: Payload | None = None
 
@@ -133,6 +135,7 @@ class SimulatedRun:
     def text(self, text: str) -> None:
         """One delta of a streamed answer."""
         self._text += text
+        self._answer += text
         self._publish("plain", text, streaming=True, chain_type=None)
 
     def reasoning(self, text: str) -> None:
@@ -151,13 +154,18 @@ class SimulatedRun:
 
     def complete(self) -> None:
         shown = self._reasoning if self.wire.reasoning_shown else ""
-        self._publish("complete", self._text, reasoning=shown, streaming=True)
+        self._publish("complete", self._answer, reasoning=shown, streaming=True)
 
-    def push(self, text: str) -> None:
-        """An IM push to this chat while it streams: AstrBot mixes it into the stream."""
-        self._text += text
-        self._publish("plain", text, streaming=True, chain_type=None)
-        self._publish("complete", text, streaming=True, chain_type=None)
+    def push(self, texts: Sequence[str]) -> None:
+        """An IM push to this chat while it streams: AstrBot mixes it into the stream, part by part.
+
+        The `complete` that follows repeats the last part alone, and has `chain_type` in the place of
+        `reasoning`.
+        """
+        for text in texts:
+            self._text += text
+            self._publish("plain", text, streaming=True, chain_type=None)
+        self._publish("complete", texts[-1] if texts else "", streaming=True, chain_type=None)
 
     def follow_up_captured(self) -> None:
         self._publish("follow_up_captured", {"run_id": self.message_id}, streaming=False)

@@ -244,16 +244,16 @@ class Api:
         if messenger is not None:
             said = await deliver(messenger, message_type, session, text)
             return self.wire.error(said, refused) if said else self.wire.ok()
-        self._push(session.rsplit("!", 1)[-1], text, parts)
+        self._push(session.rsplit("!", 1)[-1], parts)
         return self.wire.ok()
 
-    def _push(self, session_id: str, text: str, parts: list[Payload]) -> None:
+    def _push(self, session_id: str, parts: list[Payload]) -> None:
         self.store.counters["im_messages"] += 1
         if not self.wire.stores_im:
             return  # 4.18: it says ok and drops the message
         runs = self.pipeline.running.get(session_id, [])
         for run in runs:
-            run.push(text)
+            run.push([part["text"] for part in parts if "text" in part])
         if not runs:
             self.store.save_message(session_id, "bot", parts, "bot")
 

@@ -1,0 +1,45 @@
+"""Odd streams in the terminal, the HTML page and the summary: told where there were some, and only there."""
+
+import io
+import re
+
+import pytest
+from rich.console import Console
+
+from astrometer.report.html import render_html
+from astrometer.report.summary import render_summary
+from astrometer.report.table import render
+
+
+@pytest.fixture
+def everywhere(visible):
+    def shown(results):
+        out = io.StringIO()
+        Console(file=out, width=250, color_system=None).print(render(results))
+        for text in (out.getvalue(), visible(render_html(results)), render_summary(results)):
+            yield re.sub(r"\\(.)", r"\1", " ".join(text.split()))
+
+    return shown
+
+
+SENTENCES = {
+    "blank_lead": "7 of 1,400 streams (0.5 %) began with blanks: TTFT ends at the first visible character",
+    "impossible_ttft": "7 of 1,400 streams (0.5 %) had their first token sooner than the server says",
+    "pushed": "7 of 1,400 chats (0.5 %) got messages that others pushed into them: those are left out",
+}
+
+
+@pytest.mark.parametrize("sign", SENTENCES)
+def test_every_sign_is_told_with_its_share(passed, everywhere, sign):
+    results = {**passed, "streams": {sign: {"chats": 7, "of": 1400, "share": 0.005}}}
+    for text in everywhere(results):
+        assert SENTENCES[sign] in text
+        assert sum(sentence in text for sentence in SENTENCES.values()) == 1
+
+
+def test_without_a_sign_and_in_older_files_nothing_is_said(passed, everywhere):
+    older = {key: value for key, value in passed.items() if key != "streams"}
+    for results in (passed, older):
+        assert results.get("streams", {}) == {}
+        for text in everywhere(results):
+            assert not any(sentence in text for sentence in SENTENCES.values())
