@@ -4,13 +4,18 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import httpx
 import pytest
 from contract_driver import Server
 
 from astrometer.api.endpoints import parse_version
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
+from astrometer.targets.sandbox.box import Box
+from astrometer.targets.sandbox.sandbox_messenger import switch_adapter
 from astrometer.targets.serving import serve
+from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import NEWEST_VERSION, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import NEWEST_VERSION, MessengerConfig, SimulatorConfig
 
 OLDEST_VERSION = "4.18.0"
 NAMED = [
@@ -30,9 +35,12 @@ SERVERS = [
 
 
 @pytest.fixture(scope="session", params=SERVERS)
-def astrbot(request: pytest.FixtureRequest, real_astrbot: Callable[[str], object]) -> Iterator[Server]:
+def astrbot(request: pytest.FixtureRequest, real_astrbot: Callable[[str], Box]) -> Iterator[Server]:
     """A server of one version. Real ones are started once for all tests that want them."""
-    kind, version = request.param
+    yield from started(*request.param, real_astrbot)
+
+
+def started(kind: str, version: str, real_astrbot: Callable[[str], Box]) -> Iterator[Server]:
     with ExitStack() as stack:
         if kind == "simulated":
             simulator = Simulator(SimulatorConfig(version=version))
@@ -52,3 +60,115 @@ def astrbot(request: pytest.FixtureRequest, real_astrbot: Callable[[str], object
                 key_ids=dict(box.key_ids),
                 real=True,
             )
+
+
+class SimulatedMessenger:
+    """The simulator's adapter, driven from a test."""
+
+    def __init__(self, version: str, stack: ExitStack) -> None:
+        config = SimulatorConfig(version=version, messenger=MessengerConfig(ack_timeout_s=2))
+        self._simulator = Simulator(config)
+        self.http_url = stack.enter_context(serve(self._simulator))
+        self.version = parse_version(version)
+        self.real = False
+        self.im_key = config.keys["im"].secret
+
+    @property
+    def adapter(self) -> SimulatedAdapter:
+        assert self._simulator.messenger is not None
+        return self._simulator.messenger
+
+    @property
+    def url(self) -> str:
+        return self.adapter.url
+
+    @property
+    def token(self) -> str:
+        return self.adapter.token
+
+    def use(self, profile: MessengerProfile) -> None:
+        self.adapter.use(profile)
+
+    def switch(self, *, on: bool) -> None:
+        httpx.post(
+            f"{self.http_url}/sim/messenger", json={"adapter": "on" if on else "off"}
+        ).raise_for_status()
+
+    def asked(self) -> int:
+        """How often the model was asked so far."""
+        return httpx.get(f"{self.http_url}/sim/stats").json()["model_asked"]
+
+
+class RealMessenger:
+    """The adapter of a sandbox, for the time of the tests that use it."""
+
+    def __init__(self, box: Box) -> None:
+        self._box = box
+        self._access = box.open_messenger()
+        self.http_url = box.url
+        self.version = parse_version(str(box.version))
+        self.real = True
+        self.im_key = box.keys["im"]
+
+    @property
+    def url(self) -> str:
+        return self._access.url
+
+    @property
+    def token(self) -> str:
+        return self._access.token
+
+    def use(self, profile: MessengerProfile) -> None:
+        self._box.open_messenger(profile)
+
+    def switch(self, *, on: bool) -> None:
+        switch_adapter(self._box.dashboard, self._access, enabled=on)
+
+    def asked(self) -> int:
+        return httpx.get(f"{self._box.stub_url}/stub/stats").json()["received"]
+
+
+# 4.23.6: the last Q version whose WebSocket and messenger were recorded.
+WITH_SOCKETS = [
+    *(
+        pytest.param(("simulated", version), id=f"simulated-{version}")
+        for version in dict.fromkeys([*SIMULATED, "4.23.6"])
+    ),
+    *(
+        pytest.param(
+            ("real", version), id=f"real-{version}", marks=[pytest.mark.astrbot, pytest.mark.process]
+        )
+        for version in dict.fromkeys([*REAL, "4.23.6"])
+    ),
+]
+
+
+@pytest.fixture(
+    scope="module", params=[server for server in WITH_SOCKETS if OLDEST_VERSION not in str(server.id)]
+)
+def socket_server(request: pytest.FixtureRequest, real_astrbot: Callable[[str], Box]) -> Iterator[Server]:
+    """A server with WebSocket chat, which 4.18 has not."""
+    yield from started(*request.param, real_astrbot)
+
+
+@pytest.fixture(scope="module", params=WITH_SOCKETS)
+def messenger_server(
+    request: pytest.FixtureRequest, real_astrbot: Callable[[str], Box]
+) -> Iterator[SimulatedMessenger | RealMessenger]:
+    kind, version = request.param
+    with ExitStack() as stack:
+        if kind == "simulated":
+            yield SimulatedMessenger(version, stack)
+        else:
+            box = real_astrbot(version)
+            yield RealMessenger(box)
+            box.close_messenger()  # the other tests know of no bot
+
+
+@pytest.fixture
+def messenger(
+    messenger_server: SimulatedMessenger | RealMessenger,
+) -> Iterator[SimulatedMessenger | RealMessenger]:
+    """An adapter with the profile that is made for measuring."""
+    yield messenger_server
+    messenger_server.use(MessengerProfile())

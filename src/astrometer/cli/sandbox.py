@@ -14,6 +14,8 @@ import click
 from httpx import HTTPError
 
 from astrometer import exit_codes
+from astrometer.cli.messenger_options import messenger_exports, profile_of
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.database import DatabaseError
 from astrometer.targets.sandbox.find_python import NoPythonError
@@ -85,6 +87,19 @@ def command() -> None:
     is_flag=True,
     help="With an instant messenger, `onebot`, that notes what IM pushes deliver into it.",
 )
+@click.option(
+    "--messenger",
+    is_flag=True,
+    help="With an adapter, `messenger`, that waits for a OneBot client and asks the model what that sends.",
+)
+@click.option(
+    "--messenger-setting",
+    "messenger_settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=profile_of,
+    help="How its messages are treated, e.g. reply_with_quote=off; --messenger is implied.",
+)
 @click.option("--no-model", is_flag=True, help="Switch the model off in AstrBot's settings.")
 @click.option(
     "--ttft", type=click.FloatRange(0), default=0.2, show_default=True, help="Model's first token, seconds."
@@ -102,6 +117,8 @@ def up(
     rate_limit: RateLimit | None,
     model_timeout: int,
     im_sink: bool,
+    messenger: bool,
+    messenger_settings: MessengerProfile | None,
     no_model: bool,
     ttft: float,
     gap: float,
@@ -122,6 +139,7 @@ def up(
         ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
         im_sink=im_sink,
+        messenger=messenger_settings or (MessengerProfile() if messenger else None),
     )
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _leave)
@@ -197,12 +215,19 @@ def _page(facts: dict[str, Any]) -> str:
         f"AstrBot {facts['version']} is ready: {facts['url']}\n"
         f"dashboard    {board['username']} / {board['password']}\n"
         f"stub model   {facts['stub_url']}/stub/requests\n"
-        f"{sink}log          {facts['log']}\n"
+        f"{sink}{_messenger(facts)}log          {facts['log']}\n"
         f"API keys\n{keys}\n"
         f"Try it:      ASTRBOT_URL={facts['url']} ASTRBOT_API_KEY={facts['keys']['all']} "
         f"astrometer probe --once\n"
         f"Stop it:     Ctrl-C here, or {facts['stop']}"
     )
+
+
+def _messenger(facts: dict[str, Any]) -> str:
+    access = facts["messenger"]
+    if access is None:
+        return ""
+    return f"messenger    {messenger_exports(access['url'], access['token'])}\n"
 
 
 def _detached(as_json: bool) -> NoReturn:

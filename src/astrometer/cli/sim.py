@@ -7,16 +7,24 @@ import threading
 
 import click
 
+from astrometer.cli.messenger_options import messenger_exports, profile_of
 from astrometer.cli.options import Duration
+from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
-from astrometer.targets.simulator.simulated_faults import FaultError, FaultPlan, Planned, fault_kind
+from astrometer.targets.simulator.simulated_faults import (
+    FaultError,
+    FaultPlan,
+    Planned,
+    fault_kind,
+)
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import (
     NEWEST_VERSION,
     SCOPES,
     Concurrency,
     ConcurrencyError,
+    MessengerConfig,
     RateLimitError,
     SimulatedRateLimit,
     SimulatorConfig,
@@ -118,6 +126,21 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="Time from a push to its arrival there; POST /onebot/faults changes it while it runs.",
 )  # fmt: skip
 @click.option(
+    "--messenger", is_flag=True,
+    help="With an adapter, `messenger`, that waits for a OneBot client and asks the model what that sends.",
+)  # fmt: skip
+@click.option(
+    "--messenger-setting", "messenger_settings", multiple=True, metavar="NAME=VALUE", callback=profile_of,
+    help="How its messages are treated, e.g. reply_with_quote=off; --messenger is implied.",
+)  # fmt: skip
+@click.option(
+    "--messenger-port", type=click.IntRange(0, 65535), default=0, help="Its port on 127.0.0.1; 0: a free one."
+)
+@click.option(
+    "--ack-timeout", type=Duration(), default="180s", show_default=True,
+    help="How long an action that the client does not answer holds up its session.",
+)  # fmt: skip
+@click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object: url, version, keys, key_ids, stop."
 )
 def command(
@@ -135,6 +158,10 @@ def command(
     concurrency: Concurrency | None,
     im_sink: bool,
     im_delay: float,
+    messenger: bool,
+    messenger_settings: MessengerProfile | None,
+    messenger_port: int,
+    ack_timeout: float,
     as_json: bool,
 ) -> None:
     """Run a simulated AstrBot on loopback until Ctrl-C.
@@ -154,20 +181,30 @@ def command(
         ttft_exponential=ttft_spread == "exponential",
         im_sink=im_sink,
         im_delay_s=im_delay,
+        messenger=MessengerConfig(
+            port=messenger_port,
+            profile=messenger_settings or MessengerProfile(),
+            ack_timeout_s=ack_timeout,
+        )
+        if messenger or messenger_settings
+        else None,
     )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda _number, _frame: stop.set())
     try:
-        with serve(Simulator(config), port) as url:
-            _tell(url, astrbot, keys, sink_url=f"{url}/onebot" if im_sink else None, as_json=as_json)
+        simulator = Simulator(config)
+        with serve(simulator, port) as url:
+            _tell(url, simulator, sink_url=f"{url}/onebot" if im_sink else None, as_json=as_json)
             while not stop.wait(0.5):
                 pass
     except (OSError, ServerDidNotStart) as exc:
         raise click.ClickException(f"port {port}: {exc}") from exc
 
 
-def _tell(url: str, version: str, keys: dict[str, SimKey], *, sink_url: str | None, as_json: bool) -> None:
+def _tell(url: str, simulator: Simulator, *, sink_url: str | None, as_json: bool) -> None:
+    version, keys = simulator.config.version, dict(simulator.config.keys)
+    messenger = simulator.messenger
     if as_json:
         told = {
             "url": url,
@@ -175,11 +212,17 @@ def _tell(url: str, version: str, keys: dict[str, SimKey], *, sink_url: str | No
             "keys": {name: key.secret for name, key in keys.items()},
             "key_ids": {name: key.key_id for name, key in keys.items()},
             "sink_url": sink_url,
+            "messenger": None
+            if messenger is None
+            else {"url": messenger.url, "token": messenger.token, "platform": MESSENGER},
             "stop": f"kill {os.getpid()}",
         }
         click.echo(json.dumps(told))
         return
-    click.echo("\n".join(_page(url, version, keys, sink_url)))
+    lines = _page(url, version, keys, sink_url)
+    if messenger is not None:
+        lines.insert(-1, messenger_exports(messenger.url, messenger.token))
+    click.echo("\n".join(lines))
 
 
 def _page(url: str, version: str, keys: dict[str, SimKey], sink_url: str | None) -> list[str]:

@@ -28,7 +28,13 @@ def serve(app: ASGIApp, port: int = 0, *, start_timeout_s: float = 10.0) -> Iter
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     bound_port = listener.getsockname()[1]
     config = uvicorn.Config(
-        app, http=CuttableH11, log_level="warning", access_log=False, timeout_graceful_shutdown=1
+        app,
+        http=CuttableH11,
+        ws="wsproto",
+        ws_ping_interval=None,  # AstrBot sends none
+        log_level="warning",
+        access_log=False,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

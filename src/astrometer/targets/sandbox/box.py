@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import psutil
 
+from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
 from astrometer.targets.sandbox.install import Installation, install, latest_version
 from astrometer.targets.sandbox.provision import (
@@ -33,6 +34,12 @@ from astrometer.targets.sandbox.provision import (
     messenger_listed,
     new_password,
     write_settings,
+)
+from astrometer.targets.sandbox.sandbox_messenger import (
+    MessengerAccess,
+    change_profile,
+    close_messenger,
+    open_messenger,
 )
 from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, reap
 from astrometer.targets.sandbox.server_process import Child, answers_json, free_port, wait_until
@@ -55,6 +62,7 @@ class SandboxOptions:
     settings: ProvisionSettings = field(default_factory=ProvisionSettings)
     model: ModelScript = field(default_factory=ModelScript)
     im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
+    messenger: MessengerProfile | None = None  # an adapter, `messenger`, that waits for a OneBot client
     plugins: Sequence[Path] = ()  # folders of AstrBot plugins that it starts with
     start_timeout_s: float = 180.0
 
@@ -78,6 +86,7 @@ class Box:
         self.password = new_password()
         self.api_keys: Mapping[str, ApiKey] = {}
         self.dashboard = Dashboard(self.url, self.password)
+        self.messenger: MessengerAccess | None = None
         self._astrbot = Path()
         self._server: Child | None = None
         self._model: Child | None = None
@@ -129,6 +138,8 @@ class Box:
         self.api_keys = make_keys(self.dashboard, self.data_dir)
         if self.im_port is not None:
             self.wait_for_messenger()
+        if self.options.messenger is not None:
+            self.open_messenger(self.options.messenger)
         self.state = replace(self.state, version=self.version, url=self.url)
         self.state.write()
 
@@ -170,6 +181,25 @@ class Box:
 
             wait_until(ready, self._server, timeout_s=timeout_s, what="the IM adapter of AstrBot")
 
+    def open_messenger(self, profile: MessengerProfile | None = None) -> MessengerAccess:
+        """Let OneBot clients in, or treat their questions by another profile. Raises ProvisionError."""
+        if self.messenger is None:
+            self.messenger = open_messenger(self.dashboard, profile or MessengerProfile(), free_port())
+            self._wait_for_adapter(self.messenger)
+        else:
+            change_profile(self.dashboard, self.messenger, profile or MessengerProfile())
+        return self.messenger
+
+    def close_messenger(self) -> None:
+        """Take the adapter, its route and its profile away. Raises ProvisionError."""
+        if self.messenger is not None:
+            close_messenger(self.dashboard, self.messenger)
+            self.messenger = None
+
+    def _wait_for_adapter(self, access: MessengerAccess) -> None:
+        if self._server is not None:
+            wait_until(lambda: access.is_open, self._server, timeout_s=30, what="the messenger's adapter")
+
     def stop_model(self) -> None:
         """End the stub model: AstrBot's calls to it are refused until `start_model`."""
         if self._model is not None:
@@ -193,6 +223,8 @@ class Box:
         self.dashboard.log_in()
         if self.im_port is not None:
             self.wait_for_messenger()
+        if self.messenger is not None:
+            self._wait_for_adapter(self.messenger)
 
     def configure(self, settings: ProvisionSettings) -> None:
         """Other settings, at once; another model timeout restarts the server (some 10 s)."""
@@ -225,6 +257,7 @@ class Box:
             "key_ids": self.key_ids,
             "stub_url": self.stub_url,
             "sink_url": self.sink_url,
+            "messenger": self._messenger_facts(),
             "pid": self.pid,
             "owner_pid": self.state.owner_pid,
             "dashboard": {"url": self.url, "username": USERNAME, "password": self.password},
@@ -232,6 +265,10 @@ class Box:
             "data_dir": str(self.data_dir),
             "log": str(self.log),
         }
+
+    def _messenger_facts(self) -> dict[str, Any] | None:
+        access = self.messenger
+        return None if access is None else {"url": access.url, "token": access.token, "platform": MESSENGER}
 
     def close(self) -> None:
         """End everything and remove it. Safe to call twice."""

@@ -95,20 +95,23 @@ def write_settings(
     config.setdefault("provider_settings", {})["default_provider_id"] = PROVIDER
     if im_port is not None:
         # All versions read it from here at their start; the dashboard's own way differs between them.
-        config["platform"] = [
-            {
-                "id": PLATFORM,
-                "type": "aiocqhttp",
-                "enable": True,
-                "ws_reverse_host": "127.0.0.1",
-                "ws_reverse_port": im_port,
-                "ws_reverse_token": "",
-            }
-        ]
+        config["platform"] = [adapter_config(PLATFORM, im_port, "")]
     apply_settings(config, settings)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
     part.replace(file)
+
+
+def adapter_config(identity: str, port: int, token: str) -> dict[str, Any]:
+    """An adapter that listens for a OneBot client on 127.0.0.1."""
+    return {
+        "id": identity,
+        "type": "aiocqhttp",
+        "enable": True,
+        "ws_reverse_host": "127.0.0.1",
+        "ws_reverse_port": port,
+        "ws_reverse_token": token,
+    }
 
 
 def apply_settings(config: dict[str, Any], settings: ProvisionSettings) -> None:

@@ -1,4 +1,4 @@
-"""`/sim/stats` and `/sim/faults`: what happened in the simulator, and what is to go wrong next. No key.
+"""`/sim/stats`, `/sim/faults`, `/sim/messenger`: what happened, what is to go wrong, the adapter. No key.
 
 `POST /sim/faults {"kind": "cut", "rate": 0.1}` or `{"kind": "http_500", "count": 3, "endpoint": "configs"}`;
 `value` is the tokens before a stream fault, or the seconds of a freeze. GET lists the plan, DELETE clears it.
@@ -9,14 +9,22 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from astrometer.targets.messenger.messenger_profile import ProfileError, parse_profile
 from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulated_faults import FaultError, FaultPlan, Planned, fault_kind
 from astrometer.targets.simulator.store import Store
 
 FIELDS = ("kind", "rate", "count", "value", "endpoint")
 
 
-async def answer_admin(request: Request, store: Store, plan: FaultPlan, pipeline: Pipeline) -> Response:
+async def answer_admin(
+    request: Request,
+    store: Store,
+    plan: FaultPlan,
+    pipeline: Pipeline,
+    messenger: SimulatedAdapter | None = None,
+) -> Response:
     """Answer a request under `/sim/`."""
     match request.method, request.url.path:
         case "GET", "/sim/stats":
@@ -32,7 +40,33 @@ async def answer_admin(request: Request, store: Store, plan: FaultPlan, pipeline
             except (FaultError, ValueError, TypeError) as exc:
                 return JSONResponse({"error": str(exc)}, status_code=400)
             return JSONResponse({"faults": listed(plan)})
+        case "POST", "/sim/messenger" if messenger is not None:
+            try:
+                await change_messenger(messenger, await request.json())
+            except (ProfileError, ValueError) as exc:
+                return JSONResponse({"error": str(exc)}, status_code=400)
+            return JSONResponse({"url": messenger.url, "open": messenger.is_open})
     return JSONResponse({"error": f"{request.method} {request.url.path} is not served here"}, status_code=404)
+
+
+async def change_messenger(messenger: SimulatedAdapter, wanted: Any) -> None:
+    """`{"settings": ["reply_with_quote=off"]}`: this profile from now on; `{"adapter": "off"}`: closed.
+
+    Raises ProfileError, ValueError.
+    """
+    if not isinstance(wanted, dict) or not wanted or set(wanted) - {"settings", "adapter"}:
+        raise ValueError("an object with `settings`, a list of NAME=VALUE, or `adapter`: on, off")
+    if (settings := wanted.get("settings")) is not None:
+        messenger.use(parse_profile([str(setting) for setting in settings]))
+    match wanted.get("adapter"):
+        case "on":
+            await messenger.open()
+        case "off":
+            messenger.shut_down()
+        case None:
+            pass
+        case other:
+            raise ValueError(f"adapter: on or off expected, not {other!r}")
 
 
 def planned_fault(fields: Any) -> Planned:
@@ -73,6 +107,10 @@ def stats(store: Store, plan: FaultPlan, pipeline: Pipeline) -> dict[str, Any]:
         "messages_user": counters["messages_user"],
         "messages_bot": counters["messages_bot"],
         "im_messages": counters["im_messages"],
+        "im_events": counters["im_events"],
+        "im_questions": counters["im_questions"],
+        "im_replies": counters["im_replies"],
+        "im_undelivered": counters["im_undelivered"],
         "uploads": counters["uploads"],
         "sessions": len(store.sessions),
         "attachments": len(store.attachments),

@@ -6,7 +6,7 @@ from collections import deque
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from time import perf_counter, time
-from typing import Any
+from typing import Any, Protocol
 
 from astrometer.targets.script import DirectiveError, ModelScript, script_for
 from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
@@ -17,10 +17,12 @@ from astrometer.targets.simulator.model_answers import (
     fail_at_once,
     tokens,
 )
+from astrometer.targets.simulator.rate_gate import RateGate
 from astrometer.targets.simulator.simulated_commands import command_answer, command_of
 from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 from astrometer.targets.simulator.store import Store
+from astrometer.targets.simulator.version_traits import Wire
 
 REMEMBERED = 20  # messages of a user; the real one remembers all by default
 FAILED = "LLM 响应错误: "
@@ -33,6 +35,11 @@ AGENT_ERROR = (
 )
 
 
+def blocked_sentence(wire: Wire) -> str:
+    """What the content filter says."""
+    return BLOCKED_ENGLISH if wire.english else BLOCKED
+
+
 class Pipeline:
     """What happens to a message between its arrival and its `end`."""
 
@@ -41,8 +48,7 @@ class Pipeline:
         self.wire = store.wire
         self.settings = settings
         self.running: dict[str, list[SimulatedRun]] = {}
-        self._arrivals: dict[str, deque[float]] = {}
-        self._gates: dict[str, asyncio.Lock] = {}
+        self._gate = RateGate(settings.rate_limit)
         self._turns: dict[str, asyncio.Lock] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         limit = settings.concurrency
@@ -75,7 +81,7 @@ class Pipeline:
 
     async def _perform(self, run: SimulatedRun, prompt: str, body: Payload, fault: Fault | None) -> None:
         try:
-            if await self._pass_gate(run.umo):
+            if await self._gate.passes(run.umo):
                 await self._process(run, prompt, body, fault)
             run.end()
         except asyncio.CancelledError:
@@ -90,34 +96,16 @@ class Pipeline:
                 self.running.pop(run.session_id, None)
             self.store.counters["chats_finished"] += 1
 
-    async def _pass_gate(self, umo: str) -> bool:
-        """Wait for, or be turned away by, the rate limit."""
-        limit = self.settings.rate_limit
-        if limit.strategy == "off" or limit.count <= 0:
-            return True
-        async with self._gates.setdefault(umo, asyncio.Lock()):
-            arrivals = self._arrivals.setdefault(umo, deque())
-            while True:
-                now = perf_counter()
-                while arrivals and arrivals[0] < now - limit.window_s:
-                    arrivals.popleft()
-                if len(arrivals) < limit.count:
-                    arrivals.append(now)
-                    return True
-                if limit.strategy == "discard":
-                    return False
-                await asyncio.sleep(arrivals[0] + limit.window_s - now + 0.3)
-
     async def _process(self, run: SimulatedRun, prompt: str, body: Payload, fault: Fault | None) -> None:
         if not prompt.strip() and not body["_attachments"]:
             return
         kind = fault.kind if fault else None
         if kind is FaultKind.BLOCKED or any(word in prompt for word in self.settings.blocked_words):
-            run.whole(BLOCKED_ENGLISH if self.wire.english else BLOCKED)
+            run.whole(blocked_sentence(self.wire))
         elif command := command_of(self.wire, prompt):
             stopped = self.stop(run.session_id, besides=run) if command == "stop" else 0
             if command in ("reset", "new"):
-                self._said.pop(run.umo, None)
+                self.forget(run.umo)
             run.whole(command_answer(self.wire, command, run, stopped))
         elif kind is FaultKind.FOLLOW_UP_CAPTURED:
             if self.wire.run_started:
@@ -125,18 +113,30 @@ class Pipeline:
         elif kind is FaultKind.AGENT_ERROR:
             run.whole(AGENT_ERROR)
         else:
-            async with self._turns.setdefault(run.umo, asyncio.Lock()):
+            async with self.turn_of(run.umo):
                 run.run_started()
                 await self._ask_provider(run, prompt, body.get("selected_provider"))
 
     async def _ask_provider(self, run: SimulatedRun, prompt: str, provider: Any) -> None:
         if not provider or provider in self.settings.providers:
-            async with self._places:
-                await self._ask_model(run, prompt)
+            await self.ask_model(run, prompt)
         elif self.wire.provider_sentence:
             run.whole(NO_PROVIDER.format(provider))
 
-    async def _ask_model(self, run: SimulatedRun, prompt: str) -> None:
+    def turn_of(self, umo: str) -> asyncio.Lock:
+        """A session's messages are answered one after the other."""
+        return self._turns.setdefault(umo, asyncio.Lock())
+
+    def forget(self, umo: str) -> None:
+        """Begin the session's conversation anew."""
+        self._said.pop(umo, None)
+
+    async def ask_model(self, run: "AnsweredRun", prompt: str) -> None:
+        """Give the run the model's answer, or its failure; a full model service lets it wait."""
+        async with self._places:
+            await self._ask_model(run, prompt)
+
+    async def _ask_model(self, run: "AnsweredRun", prompt: str) -> None:
         self.store.counters["model_asked"] += 1
         said = self._said.setdefault(run.umo, deque(maxlen=REMEMBERED))
         turn = _Turn(run, prompt, self.settings, before="\n".join(said))
@@ -156,10 +156,29 @@ class Pipeline:
         await (turn.stream(script) if run.streaming else turn.answer_whole(script))
 
 
+class AnsweredRun(Protocol):
+    """What an answer is given to, as it comes."""
+
+    wire: Wire
+    session_id: str
+    streaming: bool
+    stopping: bool
+
+    @property
+    def umo(self) -> str: ...
+    @property
+    def shows_reasoning(self) -> bool: ...
+    def text(self, text: str) -> None: ...
+    def reasoning(self, text: str) -> None: ...
+    def whole(self, text: str) -> None: ...
+    def stats(self, data: Payload) -> None: ...
+    def complete(self) -> None: ...
+
+
 class _Turn:
     """One question to the model and what of its answer, or of its failure, the client gets to see."""
 
-    def __init__(self, run: SimulatedRun, prompt: str, settings: SimulatorConfig, before: str) -> None:
+    def __init__(self, run: AnsweredRun, prompt: str, settings: SimulatorConfig, before: str) -> None:
         self.run = run
         self.wire = run.wire
         self.prompt = prompt
@@ -211,7 +230,7 @@ class _Turn:
             self.fail(await self._time_out())
             return
         texts = [text] if (text := "".join(words).strip()) else []
-        if thoughts and self.wire.reasoning_shown:
+        if thoughts and self.run.shows_reasoning:
             texts.insert(0, f"🤔 思考: {''.join(thoughts)}\n\n────\n")
         self._whole(texts, self._stats(report=script.report_usage))
 

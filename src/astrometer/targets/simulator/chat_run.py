@@ -107,6 +107,10 @@ class SimulatedRun:
     def umo(self) -> str:
         return f"webchat:FriendMessage:webchat!{self.username}!{self.session_id}"
 
+    @property
+    def shows_reasoning(self) -> bool:
+        return self.wire.reasoning_shown
+
     def stop(self) -> None:
         """End the generation early; what was said so far is kept."""
         if self.task is not None and not self.task.done():

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
 from astrometer.targets.simulator.store import SimKey, Store
@@ -26,7 +26,7 @@ def shown_secret(wire: Wire, headers: Mapping[str, str], query: Mapping[str, str
 
 
 def authenticate(
-    store: Store, request: Request, scope: str | None, auth_cost_s: float
+    store: Store, request: HTTPConnection, scope: str | None, auth_cost_s: float
 ) -> SimKey | JSONResponse:
     """Return the key, or the refusal to send. `scope` None: any good key will do.
 

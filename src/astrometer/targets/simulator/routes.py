@@ -7,12 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from astrometer.targets.messenger import sink as im_sink
+from astrometer.targets.messenger.messenger_profile import MESSENGER
 from astrometer.targets.messenger.sink import Sink
 from astrometer.targets.simulator.bodies import BodyRefused, missing
 from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
 from astrometer.targets.simulator.event_stream import EventStream
 from astrometer.targets.simulator.im_push import deliver
+from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.parts import (
     MEDIA,
     PartsError,
@@ -41,6 +43,7 @@ class Api:
         heartbeat_s: float,
         stamp: bool,
         sink: Sink | None = None,
+        messenger: SimulatedAdapter | None = None,
     ) -> None:
         self.store = store
         self.wire = store.wire
@@ -48,11 +51,17 @@ class Api:
         self.heartbeat_s = heartbeat_s
         self.stamp = stamp
         self.sink = sink
+        self.messenger = messenger
 
     # --- chat
 
     async def chat(self, body: Payload, fault: Fault | None) -> Response:
         """The stream of a new run, or the refusal that this version answers (HTTP 200, JSON)."""
+        run = self.start_run(body, fault, SimulatedRun)
+        return EventStream(run, heartbeat_s=self.heartbeat_s, stamp=self.stamp, fault=fault)
+
+    def start_run(self, body: Payload, fault: Fault | None, run_type: type[SimulatedRun]) -> SimulatedRun:
+        """Begin to answer a chat's body. Raises BodyRefused."""
         username = self._username(body.get("username"))
         if self.wire.reserves_admin_names and username in ADMINS:
             raise BodyRefused(self.wire.error("username is reserved for an AstrBot administrator"))
@@ -67,17 +76,18 @@ class Api:
         self._check_config(body)
         parts = self._chat_parts(body)
         if fault is not None and fault.kind is FaultKind.NOT_SSE:
-            return Response("<html><body>proxy: try again</body></html>", media_type="text/html")
+            page = "<html><body>proxy: try again</body></html>"
+            raise BodyRefused(Response(page, media_type="text/html"))
         flag = body.get("enable_streaming")
         streaming = True if flag is None else bool(flag)
-        run = SimulatedRun(self.store, session_id=session.session_id, username=username, streaming=streaming)
+        run = run_type(self.store, session_id=session.session_id, username=username, streaming=streaming)
         run.open([part for part in parts if part.get("text") or part["type"] != "plain"])
         prompt = "".join(part.get("text", "") for part in parts if part["type"] == "plain")
         attachments = [part for part in parts if part["type"] in MEDIA]
         if isinstance(body.get("message"), str | list):
             self.pipeline.start(run, prompt, {**body, "_attachments": attachments}, fault)
         # else: up to 4.20.0 a message of another type opens a stream that never ends.
-        return EventStream(run, heartbeat_s=self.heartbeat_s, stamp=self.stamp, fault=fault)
+        return run
 
     def _username(self, raw: Any) -> str:
         if raw is None:
@@ -234,18 +244,25 @@ class Api:
         platform, message_type, session = fields
         if message_type not in MESSAGE_TYPES:
             return self.wire.error(f"Invalid umo: '{message_type}' is not a valid MessageType", refused)
-        messenger = self.sink if platform == im_sink.PLATFORM else None
-        if platform != "webchat" and messenger is None:
+        sink = self.sink if platform == im_sink.PLATFORM else None
+        adapter = self.messenger if platform == MESSENGER else None
+        if adapter is not None and not adapter.is_open:
+            adapter = None
+        if platform != "webchat" and sink is None and adapter is None:
             return self.wire.error(f"Bot not found or not running for platform: {platform}", refused)
         try:
             text, parts = im_text(message, self.store.attachments, empty_text=self.wire.empty_im_text)
         except PartsError as exc:
             return self.wire.error(str(exc), refused)
-        if messenger is not None:
-            said = await deliver(messenger, message_type, session, text)
-            return self.wire.error(said, refused) if said else self.wire.ok()
-        self._push(session.rsplit("!", 1)[-1], parts)
-        return self.wire.ok()
+        if platform == "webchat":
+            self._push(session.rsplit("!", 1)[-1], parts)
+            return self.wire.ok()
+        said = None
+        if sink is not None:
+            said = await deliver(sink, message_type, session, text)
+        elif adapter is not None:
+            said = await adapter.push(message_type, session, text)
+        return self.wire.error(said, refused) if said else self.wire.ok()
 
     def _push(self, session_id: str, parts: list[Payload]) -> None:
         self.store.counters["im_messages"] += 1
@@ -259,4 +276,5 @@ class Api:
 
     def im_bots(self) -> Response:
         # webchat is never listed
-        return self.wire.ok({"bot_ids": [im_sink.PLATFORM] if self.sink is not None else []})
+        names = {im_sink.PLATFORM: self.sink is not None, MESSENGER: self.messenger is not None}
+        return self.wire.ok({"bot_ids": [name for name, there in names.items() if there]})

@@ -3,7 +3,8 @@
 Unlike `api.commands`, which guards against every version at once, this is what one version does.
 """
 
-from astrometer.targets.simulator.chat_run import SimulatedRun
+from typing import Protocol
+
 from astrometer.targets.simulator.version_traits import Wire
 
 # A command swallows every sentence that begins with its word. The version that brought it:
@@ -31,19 +32,47 @@ def command_of(wire: Wire, text: str) -> str | None:
     return first if known or (first in _EARLY and wire.version < _EARLY_UNTIL) else None
 
 
-def command_answer(wire: Wire, command: str, run: SimulatedRun, stopped: int) -> str:
+class Asker(Protocol):
+    """Who says a command, and where."""
+
+    session_id: str
+    username: str
+
+    @property
+    def umo(self) -> str: ...
+
+
+def missing_right(wire: Wire, command: str, username: str, *, in_group: bool = False) -> str | None:
+    """What a person without rights is told; None when the command is everybody's."""
+    if command in _ADMIN or (command == "reset" and in_group and wire.version >= (4, 27, 0)):
+        return f"您(ID: {username})的权限不足以使用此指令。通过 /sid 获取 ID 并请管理员添加。"
+    return None
+
+
+def group_reset(wire: Wire, username: str) -> str:
+    """Up to 4.26 the command itself refuses, in a group, to begin anew for a person without rights."""
+    scene = "群聊+会话隔离关闭"
+    if wire.version < (4, 23, 0):
+        return f"在{scene}场景下，reset命令需要管理员权限，您 (ID {username}) 不是管理员，无法执行此操作。"
+    return (
+        f"Reset command requires admin permission in {scene} scenario, you (ID {username}) are not admin, "
+        "cannot perform this action."
+    )
+
+
+def command_answer(wire: Wire, command: str, run: Asker, stopped: int) -> str:
     """What the command says. `stopped`: how many running turns `stop` has ended."""
-    if command in _ADMIN:
-        return f"您(ID: {run.username})的权限不足以使用此指令。通过 /sid 获取 ID 并请管理员添加。"
+    if refused := missing_right(wire, command, run.username):
+        return refused
     match command:
         case "help":
             return f"AstrBot v{wire}(WebUI: v{wire})\n/help\n/new\n/reset\n/sid"
         case "reset":
-            return (
-                "✅ The current conversation context has been cleared."
-                if wire.english
-                else "清除聊天历史成功!"
-            )
+            if wire.version < (4, 23, 0):
+                return "清除聊天历史成功！"
+            if wire.version < (4, 28, 0):
+                return "✅ Conversation reset successfully."
+            return "✅ The current conversation context has been cleared."
         case "new":
             shown = run.session_id[:4]
             return (

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from random import Random
 
+from astrometer.targets.messenger.messenger_profile import MESSENGER
+
 PROMPT_FAULT = re.compile(r"\[sim:([a-z_0-9]+)(?::(\d+(?:\.\d+)?))?\]")
 
 
@@ -30,10 +32,40 @@ class FaultKind(StrEnum):
     FOLLOW_UP_CAPTURED = "follow_up_captured"  # swallowed by a running turn
     FREEZE = "freeze"  # the whole server answers nobody for `value` seconds
     BLOCKED = "blocked"  # the content filter's sentence
-    SILENCE = "silence"  # the stream opens and stays silent: no event, no heartbeat
+    SILENCE = (
+        "silence"  # the stream opens and stays silent: no event, no heartbeat; in the messenger no answer
+    )
+    # In the messenger alone.
+    ZOMBIE = "zombie"  # events go in, nothing comes out, until the client connects anew
+    DUPLICATE = "duplicate"  # an answer comes twice
+    SHUFFLED = "shuffled"  # an answer comes after that to a later question, at most `value` seconds late
+    MISROUTED = (
+        "misrouted"  # two answers go to each other's session; a lone one waits `value` seconds for another
+    )
+    PARTS = "parts"  # an answer comes in `value` messages
+    LATE_ACK = "late_ack"  # an acknowledgement is heard `value` seconds late: the session waits
+    LOST_LINK = "lost_link"  # the connection breaks when the model was asked
+    ADAPTER_SHUTDOWN = "adapter_shutdown"  # the adapter closes (1000) for `value` seconds
+    KILLED = "killed"  # the server is gone for `value` seconds: no close frame, answers under way are lost
+    QUEUE_BUG = "queue_bug"  # 4.23 to 4.27.2: a share that grows with the people who ask at one time
 
 
 ANY_REQUEST = frozenset({FaultKind.HTTP_500, FaultKind.HTTP_503, FaultKind.HTTP_429, FaultKind.FREEZE})
+MESSENGER_ONLY = frozenset(
+    {
+        FaultKind.ZOMBIE,
+        FaultKind.DUPLICATE,
+        FaultKind.SHUFFLED,
+        FaultKind.MISROUTED,
+        FaultKind.PARTS,
+        FaultKind.LATE_ACK,
+        FaultKind.LOST_LINK,
+        FaultKind.ADAPTER_SHUTDOWN,
+        FaultKind.KILLED,
+        FaultKind.QUEUE_BUG,
+    }
+)
+IN_MESSENGER = MESSENGER_ONLY | {FaultKind.SILENCE, FaultKind.AGENT_ERROR, FaultKind.BLOCKED}
 STATUS = {FaultKind.HTTP_500: 500, FaultKind.HTTP_503: 503, FaultKind.HTTP_429: 429}
 
 
@@ -61,13 +93,19 @@ class Planned:
     rate: float = 0.0
     count: int = 0
     value: float = 3.0
-    endpoint: str | None = None  # a name of the endpoint table; None: chat, or any for the HTTP kinds
+    endpoint: str | None = (
+        None  # of the endpoint table, or "messenger"; None: chats, or any for the HTTP kinds
+    )
     struck: int = 0
 
     def applies_to(self, endpoint: str) -> bool:
-        if self.endpoint is not None:
-            return endpoint == self.endpoint
-        return endpoint == "chat" or self.kind in ANY_REQUEST
+        if self.endpoint not in (None, endpoint):
+            return False
+        if endpoint == MESSENGER:
+            return self.kind in IN_MESSENGER
+        if self.kind in MESSENGER_ONLY:
+            return False
+        return self.endpoint is not None or endpoint == "chat" or self.kind in ANY_REQUEST
 
 
 @dataclass(slots=True)
@@ -89,7 +127,8 @@ class FaultPlan:
         """The fault of this request. `whole_request`: one of the kinds that need no chat, or the others."""
         if asked := PROMPT_FAULT.search(prompt):
             kind = fault_kind(asked[1])
-            if (kind in ANY_REQUEST) == whole_request:
+            of_messenger = kind in IN_MESSENGER if endpoint == MESSENGER else kind not in MESSENGER_ONLY
+            if of_messenger and (kind in ANY_REQUEST) == whole_request:
                 return Fault(kind=kind, value=float(asked[2] or 3))
         for planned in self.planned:
             if (planned.kind in ANY_REQUEST) != whole_request or not planned.applies_to(endpoint):

@@ -30,8 +30,10 @@ from astrometer.targets.simulator.bodies import (
     missing,
 )
 from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.chat_socket import ChatSocket
 from astrometer.targets.simulator.event_stream import remember_transport
 from astrometer.targets.simulator.key_check import authenticate
+from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.routes import FORMS, Api
 from astrometer.targets.simulator.simulated_faults import STATUS, Fault, FaultError, FaultPlan
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
@@ -86,12 +88,18 @@ class Simulator:
         if self.sink is not None:
             self.sink.connected = True
             self.sink.set_faults(SinkFaults(delivery_delay_s=self.config.im_delay_s))
+        self.messenger = (
+            SimulatedAdapter(self.pipeline, self.plan, self.config.messenger)
+            if self.config.messenger is not None
+            else None
+        )
         self.api = Api(
             self.store,
             self.pipeline,
             heartbeat_s=self.config.heartbeat_s,
             stamp=self.config.stamp,
             sink=self.sink,
+            messenger=self.messenger,
         )
         known = [*ep.ENDPOINTS, *ep.MANAGED, BATCH_DELETE, FILE_DELETE]
         # Fixed paths before `{session_id}`, which would match them too.
@@ -102,17 +110,37 @@ class Simulator:
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            return  # lifespan: nothing to set up
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        if scope["type"] == "websocket":
+            cost = self.config.auth_cost_s
+            await ChatSocket(self.api, self.plan, auth_cost_s=cost, connection=(scope, receive, send)).serve()
+            return
         remember_transport(scope, send)
         request = Request(scope, receive)
         if scope["path"].startswith("/sim/"):
-            response = await answer_admin(request, self.store, self.plan, self.pipeline)
+            response = await answer_admin(request, self.store, self.plan, self.pipeline, self.messenger)
         elif self.sink is not None and scope["path"].startswith("/onebot"):
             response = await answer_sink(request, self.sink)
         else:
             response = await self._answer(request)
         await response(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """The messenger listens from the server's start to its end, which comes without a close frame."""
+        await receive()
+        try:
+            if self.messenger is not None:
+                await self.messenger.open()
+        except OSError as exc:
+            await send({"type": "lifespan.startup.failed", "message": str(exc)})
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if self.messenger is not None:
+            self.messenger.kill()
+        await send({"type": "lifespan.shutdown.complete"})
 
     # --- from the path to the endpoint: the two families check in a different order
 

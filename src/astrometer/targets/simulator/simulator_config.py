@@ -1,9 +1,11 @@
 """What a simulator is told at its start: version, keys, the model's defaults, gates, faults."""
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.script import ModelScript
 from astrometer.targets.simulator.simulated_faults import Planned
 from astrometer.targets.simulator.store import SimKey, new_key
@@ -69,6 +71,16 @@ class Concurrency:
         return cls(limit=int(number), strategy="refuse" if strategy == "refuse" else "queue")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessengerConfig:
+    """The adapter `messenger`. `port` 0 takes a free one."""
+
+    port: int = 0
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    profile: MessengerProfile = field(default_factory=MessengerProfile)
+    ack_timeout_s: float = 180.0  # an action that nobody answers holds up its session so long
+
+
 def default_keys() -> dict[str, SimKey]:
     """One key per scope, one with all, one revoked, one expired; random at every start."""
     keys = {scope: new_key(scope) for scope in SCOPES}
@@ -101,6 +113,7 @@ class SimulatorConfig:
     # An IM platform `onebot` that notes what arrives in it, this long after it was handed over.
     im_sink: bool = False
     im_delay_s: float = 0.0
+    messenger: MessengerConfig | None = None  # an adapter that waits for a OneBot client
     concurrency: Concurrency | None = None  # None: as many as come
     # Every answer's time to the first token is drawn anew, with the model's `ttft` as its mean.
     ttft_exponential: bool = False

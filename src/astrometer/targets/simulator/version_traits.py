@@ -126,6 +126,32 @@ class Wire:
             return 250
         return 500 if self.version < (4, 28, 0) else 1660
 
+    # --- chat over a WebSocket, and the messenger
+
+    @property
+    def chat_socket(self) -> bool:
+        return self.version >= (4, 19, 2)
+
+    @property
+    def saves_before_text(self) -> bool:
+        """A WebSocket turn saves an empty message of the bot's before there is any text."""
+        return self.stats_before_plain
+
+    @property
+    def bad_json_close(self) -> int:
+        """How a WebSocket ends that was sent what is no JSON."""
+        return 1011 if self.fastapi else 1000
+
+    @property
+    def names_account(self) -> bool:
+        """An action for the messenger says whose it is (`self_id`)."""
+        return self.fastapi
+
+    @property
+    def short_quotes(self) -> bool:
+        """A `reply` segment holds nothing but the message's id."""
+        return self.version >= (4, 25, 0)
+
     # --- the upstream fails
 
     @property
@@ -245,6 +271,10 @@ class Wire:
             "<p>The browser (or proxy) sent a request that this server could not understand.</p>\n",
             status_code=400,
         )
+
+    def no_socket(self) -> Response:
+        """The answer to a WebSocket handshake on a path that has none."""
+        return Response(status_code=403) if self.fastapi else self.bad_request()
 
     def timestamp(self, at: datetime) -> str:
         return (at.astimezone(UTC) if self.saves_at_end else at.astimezone()).isoformat()

@@ -1,0 +1,1 @@
+"""The simulated AstrBot's adapter for OneBot v11 clients."""
