@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import psutil
 import pytest
+from onebot_client import headers, refused_with
 
 from astrometer.targets.sandbox.sandbox_state import MARK
 
@@ -83,7 +84,7 @@ def test_nothing_to_stop_is_no_error(tmp_path):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 0), (signal.SIGKILL, -signal.SIGKILL)])
 def test_json_tells_all_and_a_signal_leaves_nothing(python_for_astrbot, number, code):
     with subprocess.Popen(
-        [*PROGRAM, "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*PROGRAM, "--json", "--messenger"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as up:
         line = up.stdout.readline()
         assert line, up.stderr.read()
@@ -92,7 +93,10 @@ def test_json_tells_all_and_a_signal_leaves_nothing(python_for_astrbot, number, 
         assert set(facts["keys"]) == set(facts["key_ids"]) == names
         assert httpx.get(f"{facts['url']}/api/stat/start-time").status_code == 200
         assert facts["id"] in run("list").stdout
-        secrets = {*facts["keys"].values(), facts["dashboard"]["password"]}
+        messenger = facts["messenger"]
+        assert refused_with(messenger["url"], headers(messenger["token"])) is None
+        assert messenger["token"] not in Path(facts["log"]).read_text("utf-8")
+        secrets = {*facts["keys"].values(), facts["dashboard"]["password"], messenger["token"]}
         shown = " ".join(part for command in left_of(facts["id"]) for part in command)
         assert not [secret for secret in secrets if secret in shown]
         up.send_signal(number)

@@ -2,7 +2,11 @@
 
 import click
 
-from astrometer.targets.messenger.messenger_profile import MessengerProfile, ProfileError, parse_profile
+from astrometer.targets.messenger.messenger_profile import (
+    MessengerProfile,
+    MessengerProfileError,
+    parse_profile,
+)
 
 
 def profile_of(
@@ -11,7 +15,7 @@ def profile_of(
     """None without any setting."""
     try:
         return parse_profile(settings) if settings else None
-    except ProfileError as exc:
+    except MessengerProfileError as exc:
         raise click.BadParameter(str(exc)) from exc
 
 

@@ -4,7 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -37,7 +37,7 @@ def serve(app: ASGIApp, port: int = 0, *, start_timeout_s: float = 10.0) -> Iter
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+    thread = threading.Thread(target=_run, args=(server, listener), daemon=True)
     thread.start()
     try:
         give_up = time.monotonic() + start_timeout_s
@@ -50,3 +50,8 @@ def serve(app: ASGIApp, port: int = 0, *, start_timeout_s: float = 10.0) -> Iter
         server.should_exit = True
         thread.join(5)
         listener.close()
+
+
+def _run(server: uvicorn.Server, listener: socket.socket) -> None:
+    with suppress(SystemExit):  # uvicorn's word for an app whose startup failed; it has logged why
+        server.run(sockets=[listener])

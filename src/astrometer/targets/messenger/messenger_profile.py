@@ -13,7 +13,7 @@ Strategy = Literal["stall", "discard"]
 Streaming = Literal["off", "segments", "whole"]
 
 
-class ProfileError(ValueError):
+class MessengerProfileError(ValueError):
     """A setting that does not exist, or a value that it cannot have; the text says which."""
 
 
@@ -76,17 +76,17 @@ class MessengerProfile:
 
 
 def parse_profile(settings: Sequence[str]) -> MessengerProfile:
-    """`reply_with_quote=off`, `whitelist=7001,7002` -> the profile. Raises ProfileError."""
+    """`reply_with_quote=off`, `whitelist=7001,7002` -> the profile. Raises MessengerProfileError."""
     profile = MessengerProfile()
     known = [field.name for field in fields(MessengerProfile)]
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or name not in known:
-            raise ProfileError(f"{setting!r}: NAME=VALUE expected (known: {', '.join(known)})")
+            raise MessengerProfileError(f"{setting!r}: NAME=VALUE expected (known: {', '.join(known)})")
         try:
             profile = replace(profile, **{name: _parsed(name, getattr(profile, name), value)})
         except ValueError as exc:
-            raise ProfileError(f"{setting!r}: {exc}") from exc
+            raise MessengerProfileError(f"{setting!r}: {exc}") from exc
     return profile
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from astrometer.targets.messenger.messenger_profile import ProfileError, parse_profile
+from astrometer.targets.messenger.messenger_profile import MessengerProfileError, parse_profile
 from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulated_faults import FaultError, FaultPlan, Planned, fault_kind
@@ -43,7 +43,7 @@ async def answer_admin(
         case "POST", "/sim/messenger" if messenger is not None:
             try:
                 await change_messenger(messenger, await request.json())
-            except (ProfileError, ValueError) as exc:
+            except (MessengerProfileError, ValueError) as exc:
                 return JSONResponse({"error": str(exc)}, status_code=400)
             return JSONResponse({"url": messenger.url, "open": messenger.is_open})
     return JSONResponse({"error": f"{request.method} {request.url.path} is not served here"}, status_code=404)
@@ -52,7 +52,7 @@ async def answer_admin(
 async def change_messenger(messenger: SimulatedAdapter, wanted: Any) -> None:
     """`{"settings": ["reply_with_quote=off"]}`: this profile from now on; `{"adapter": "off"}`: closed.
 
-    Raises ProfileError, ValueError.
+    Raises MessengerProfileError, ValueError.
     """
     if not isinstance(wanted, dict) or not wanted or set(wanted) - {"settings", "adapter"}:
         raise ValueError("an object with `settings`, a list of NAME=VALUE, or `adapter`: on, off")

@@ -15,7 +15,7 @@ class ActionFailed(Exception):
     """The client refused the action."""
 
 
-class Unanswered(Exception):
+class ActionUnanswered(Exception):
     """The client did not answer in time."""
 
 
@@ -58,7 +58,7 @@ class ActionCalls:
         return next(iter(self.by_account.values())) if len(self.by_account) == 1 else None
 
     async def call(self, client: OneBotConnection | None, action: str, params: dict[str, Any]) -> Any:
-        """The `data` of the client's answer. Raises NoClient, ActionFailed, Unanswered."""
+        """The `data` of the client's answer. Raises NoClient, ActionFailed, ActionUnanswered."""
         if client is None:
             raise NoClient
         number = next(self._numbers)
@@ -68,7 +68,7 @@ class ActionCalls:
         try:
             result = await asyncio.wait_for(answer, self.timeout_s)
         except TimeoutError as exc:
-            raise Unanswered("WebSocket API call timeout") from exc
+            raise ActionUnanswered("WebSocket API call timeout") from exc
         finally:
             del self._waiting[number]
         if result.get("status", "failed") == "failed":  # without a status AstrBot fails, too

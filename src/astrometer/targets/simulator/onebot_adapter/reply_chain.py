@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
-from astrometer.targets.simulator.onebot_adapter.im_question import ImQuestion
+from astrometer.targets.simulator.onebot_adapter.incoming_question import IncomingQuestion
 
 Segment = dict[str, Any]
 SENTENCE = re.compile(r".*?[。？！~…]+|.+$", re.DOTALL | re.MULTILINE)
@@ -36,7 +36,7 @@ def bare(text: str) -> list[OutgoingMessage]:
 
 def decorated(
     text: str,
-    question: ImQuestion,
+    question: IncomingQuestion,
     profile: MessengerProfile,
     *,
     from_model: bool,

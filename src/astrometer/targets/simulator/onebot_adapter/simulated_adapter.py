@@ -15,17 +15,17 @@ from astrometer.targets.simulator.chat import AGENT_ERROR, Pipeline, blocked_sen
 from astrometer.targets.simulator.onebot_adapter.action_calls import (
     ActionCalls,
     ActionFailed,
+    ActionUnanswered,
     NoClient,
-    Unanswered,
 )
-from astrometer.targets.simulator.onebot_adapter.im_question import (
+from astrometer.targets.simulator.onebot_adapter.im_run import ImRun
+from astrometer.targets.simulator.onebot_adapter.incoming_question import (
     BadEvent,
-    ImQuestion,
+    IncomingQuestion,
     NotSegments,
     read_question,
     words,
 )
-from astrometer.targets.simulator.onebot_adapter.im_run import ImRun
 from astrometer.targets.simulator.onebot_adapter.onebot_connection import OneBotConnection
 from astrometer.targets.simulator.onebot_adapter.reply_chain import (
     OutgoingMessage,
@@ -55,7 +55,7 @@ NO_SEGMENTS = (
 )
 # The two-event-loop bug as measured when N ask in one instant: 7 % at 10, 31 to 44 % at 20, 64 % at 40.
 BURST_S = 0.25
-NOT_DELIVERED = (NoClient, ActionFailed, Unanswered)
+NOT_DELIVERED = (NoClient, ActionFailed, ActionUnanswered)
 
 
 class SimulatedAdapter:
@@ -164,7 +164,7 @@ class SimulatedAdapter:
             return
         await self._judge(question, text, named=named)
 
-    async def _look_up(self, question: ImQuestion, asker: OneBotConnection) -> tuple[str, bool]:
+    async def _look_up(self, question: IncomingQuestion, asker: OneBotConnection) -> tuple[str, bool]:
         """The question's text, and whether the bot was named. Each person named is looked up first.
 
         Raises BadEvent.
@@ -193,8 +193,8 @@ class SimulatedAdapter:
                 await self._try(self._asked(question, asker), "get_msg", wanted)
         return text.strip(), named
 
-    async def _nickname(self, question: ImQuestion, person: str, asker: OneBotConnection) -> str | None:
-        """Raises NoClient, ActionFailed, Unanswered."""
+    async def _nickname(self, question: IncomingQuestion, person: str, asker: OneBotConnection) -> str | None:
+        """Raises NoClient, ActionFailed, ActionUnanswered."""
         more = {"user_id": _number(person), "no_cache": False, **self._account(question)}
         group = None if question.group is None else _number(question.group)
         client = self._asked(question, asker)
@@ -208,16 +208,16 @@ class SimulatedAdapter:
             raise ActionFailed("no stranger")
         return str(known.get("nick", "") or known.get("nickname", ""))
 
-    def _account(self, question: ImQuestion) -> dict[str, Any]:
+    def _account(self, question: IncomingQuestion) -> dict[str, Any]:
         named = self.wire.names_account and question.account
         return {"self_id": _number(question.account)} if named and question.account else {}
 
-    def _asked(self, question: ImQuestion, asker: OneBotConnection) -> OneBotConnection | None:
+    def _asked(self, question: IncomingQuestion, asker: OneBotConnection) -> OneBotConnection | None:
         return self.calls.client(question.account if self.wire.names_account else None, asker)
 
     # --- the gates
 
-    async def _judge(self, question: ImQuestion, text: str, *, named: bool) -> None:
+    async def _judge(self, question: IncomingQuestion, text: str, *, named: bool) -> None:
         prompt = text
         if text.startswith(WAKE_PREFIX) and not question.starts_with_another:
             prompt = text.removeprefix(WAKE_PREFIX).strip()
@@ -259,7 +259,7 @@ class SimulatedAdapter:
         self._burst.append(now)
         return len(self._burst)
 
-    async def _command(self, question: ImQuestion, command: str, umo: str) -> None:
+    async def _command(self, question: IncomingQuestion, command: str, umo: str) -> None:
         if command == "reset" and question.group is not None:
             await self._say(question, group_reset(self.wire, question.sender))
             return
@@ -270,7 +270,9 @@ class SimulatedAdapter:
 
     # --- the model
 
-    async def _ask(self, question: ImQuestion, prompt: str, umo: str, fault: Fault | None, rank: int) -> None:
+    async def _ask(
+        self, question: IncomingQuestion, prompt: str, umo: str, fault: Fault | None, rank: int
+    ) -> None:
         kind = fault.kind if fault is not None else None
         hit = kind is FaultKind.QUEUE_BUG and self._random.random() < queue_bug_chance(rank)
         if hit or kind is FaultKind.AGENT_ERROR:
@@ -286,7 +288,7 @@ class SimulatedAdapter:
         for text in run.texts:
             await self._reply(question, text, fault)
 
-    def _break_link(self, question: ImQuestion, fault: Fault) -> None:
+    def _break_link(self, question: IncomingQuestion, fault: Fault) -> None:
         client = self.calls.client(question.account)
         match fault.kind:
             case FaultKind.ZOMBIE if client is not None:
@@ -298,7 +300,7 @@ class SimulatedAdapter:
                 self._outages.add(task)
                 task.add_done_callback(self._outages.discard)
 
-    async def _stream(self, question: ImQuestion, run: ImRun, prompt: str) -> None:
+    async def _stream(self, question: IncomingQuestion, run: ImRun, prompt: str) -> None:
         """Sentence by sentence, undecorated: AstrBot cuts only at 。？！~… and pauses after each."""
         asking = asyncio.create_task(self._ask_to_the_end(run, prompt))
         buffer = ""
@@ -318,14 +320,14 @@ class SimulatedAdapter:
 
     # --- the way out
 
-    async def _say(self, question: ImQuestion, text: str) -> None:
+    async def _say(self, question: IncomingQuestion, text: str) -> None:
         """A sentence of AstrBot's own."""
         short = self.wire.short_quotes
         await self._send(
             question, decorated(text, question, self.profile, from_model=False, short_quotes=short)
         )
 
-    async def _reply(self, question: ImQuestion, text: str, fault: Fault | None) -> None:
+    async def _reply(self, question: IncomingQuestion, text: str, fault: Fault | None) -> None:
         kind = fault.kind if fault is not None else None
         value = fault.value if fault is not None else 0.0
         if kind is FaultKind.SILENCE:
@@ -347,7 +349,7 @@ class SimulatedAdapter:
         if kind is FaultKind.LATE_ACK:
             await asyncio.sleep(value)
 
-    async def _send(self, question: ImQuestion, messages: list[OutgoingMessage]) -> None:
+    async def _send(self, question: IncomingQuestion, messages: list[OutgoingMessage]) -> None:
         for message in messages:
             if message.after_pause:
                 await asyncio.sleep(self._random.uniform(*pause_range(self.profile.segment_pause)))
@@ -355,7 +357,7 @@ class SimulatedAdapter:
             self.counters["im_replies"] += 1
             await self._try(client, *self._action(question, message))
 
-    def _action(self, question: ImQuestion, message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
+    def _action(self, question: IncomingQuestion, message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
         group = question.group is not None
         kind, key = ("group", "group_id") if group else ("private", "user_id")
         account = self._account(question)

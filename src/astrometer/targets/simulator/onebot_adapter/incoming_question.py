@@ -19,7 +19,7 @@ class NotSegments(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImQuestion:
+class IncomingQuestion:
     """One message of one person. Ids are text, as AstrBot keeps them."""
 
     account: str | None  # the event's self_id
@@ -63,7 +63,7 @@ class ImQuestion:
             yield kind, [segment["data"] for segment in run]
 
 
-def read_question(event: dict[str, Any]) -> ImQuestion:
+def read_question(event: dict[str, Any]) -> IncomingQuestion:
     """Raises BadEvent, NotSegments."""
     sender, kind, message = event.get("sender"), event.get("message_type"), event.get("message")
     if not isinstance(sender, dict) or "user_id" not in sender or kind not in ("private", "group"):
@@ -73,7 +73,7 @@ def read_question(event: dict[str, Any]) -> ImQuestion:
     if not all(isinstance(s, dict) and "type" in s and isinstance(s.get("data"), dict) for s in message):
         raise BadEvent
     account = event.get("self_id")
-    return ImQuestion(
+    return IncomingQuestion(
         account=None if account is None else str(account),
         sender=str(sender["user_id"]),
         group=str(event.get("group_id")) if kind == "group" else None,
