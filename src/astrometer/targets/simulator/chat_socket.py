@@ -43,7 +43,7 @@ class SocketRun(SimulatedRun):
         super()._put(payload, paced=False)
 
 
-class ChatSocket:
+class SimulatedChatSocket:
     """One connection."""
 
     def __init__(

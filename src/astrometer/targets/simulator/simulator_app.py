@@ -30,7 +30,7 @@ from astrometer.targets.simulator.bodies import (
     missing,
 )
 from astrometer.targets.simulator.chat import Pipeline
-from astrometer.targets.simulator.chat_socket import ChatSocket
+from astrometer.targets.simulator.chat_socket import SimulatedChatSocket
 from astrometer.targets.simulator.event_stream import remember_transport
 from astrometer.targets.simulator.key_check import authenticate
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
@@ -115,7 +115,9 @@ class Simulator:
             return
         if scope["type"] == "websocket":
             cost = self.config.auth_cost_s
-            await ChatSocket(self.api, self.plan, auth_cost_s=cost, connection=(scope, receive, send)).serve()
+            await SimulatedChatSocket(
+                self.api, self.plan, auth_cost_s=cost, connection=(scope, receive, send)
+            ).serve()
             return
         remember_transport(scope, send)
         request = Request(scope, receive)
