@@ -151,7 +151,7 @@ def messenger(rng: random.Random) -> str:
 
 def handshake(rng: random.Random) -> str:
     """A mutated answer to the handshake opens the link, or ends it with one outcome."""
-    session, peer = MessengerSession(ADDRESS), Peer()
+    session, peer = MessengerSession(ADDRESS, first_message_id=1), Peer()
     session.connect(0.0)
     peer.hear(session.outgoing())
     answer = peer.accept() if rng.random() < 0.6 else peer.reject(rng.choice((401, 403, 404, 500)))

@@ -83,7 +83,7 @@ class Room:
     """A session and its peer, linked; `now` is the time of everything until it is moved."""
 
     def __init__(self, **options):
-        self.session = MessengerSession(ADDRESS, **options)
+        self.session = MessengerSession(ADDRESS, first_message_id=1, **options)
         self.now = 100.0
         self.link()
 

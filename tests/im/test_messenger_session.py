@@ -1,17 +1,15 @@
 """Many people over one link: who gets which reply, what AstrBot is told, and what becomes of the rest."""
 
-import json
-
 import pytest
 from onebot_peer import ADDRESS, Peer, Room
 
 from astrometer.api.outcome import Outcome
-from astrometer.im.im_exchange import ImDeadlines, ImQuestion
+from astrometer.im.im_exchange import ImDeadlines, ImExchange, ImQuestion
 from astrometer.im.im_turn import ClosedBy, MatchedBy
 from astrometer.im.messenger_session import ImAskError, MessengerSession
 from astrometer.im.onebot_actions import ChatPlace, RefusedFor
 from astrometer.im.onebot_events import EventError, TextSegment
-from astrometer.im.open_questions import StrayKind
+from astrometer.im.open_questions import OpenQuestions, StrayKind
 
 N1, N2, N3 = "am-00000001", "am-00000002", "am-00000003"
 
@@ -370,7 +368,7 @@ def test_a_connection_that_just_ends_is_a_loss_too():
 
 
 def test_a_question_without_a_link_is_over_at_once():
-    session = MessengerSession(ADDRESS)
+    session = MessengerSession(ADDRESS, first_message_id=1)
     exchange = session.ask(1.0, ImQuestion.of_text(5001, "hi"))
     assert exchange.result().outcome is Outcome.LOST_LINK
     assert len(session.finished()) == 1
@@ -421,7 +419,7 @@ def test_a_close_or_a_handshake_that_is_not_answered_ends_by_itself():
     ],
 )
 def test_a_refused_handshake_is_named_with_its_cure(status, outcome, again):
-    session = MessengerSession(ADDRESS)
+    session = MessengerSession(ADDRESS, first_message_id=1)
     session.connect(1.0)
     peer = Peer().hear(session.outgoing())
     session.feed(1.1, peer.reject(status))
@@ -434,7 +432,7 @@ def test_a_refused_handshake_is_named_with_its_cure(status, outcome, again):
 
 
 def test_a_link_that_cannot_be_made_is_tried_less_and_less_often():
-    session = MessengerSession(ADDRESS)
+    session = MessengerSession(ADDRESS, first_message_id=1)
     now, pauses = 1.0, []
     for _ in range(8):
         session.connect(now)
@@ -467,15 +465,13 @@ def test_a_thousand_people_in_one_instant_are_all_accounted_for():
     assert here.session.deadline() is None
 
 
-def test_what_is_remembered_of_ended_questions_is_bounded(monkeypatch):
-    from astrometer.im import open_questions
-
-    monkeypatch.setattr(open_questions, "REMEMBERED", 10)
-    here = room()
-    for number in range(50):
-        here.ask(6000 + number, canary=f"am-{number:08x}")
-        here.wait(21)
-    kept = here.session._open
+def test_what_is_remembered_of_ended_questions_is_bounded():
+    kept = OpenQuestions(remembered=10)
+    for number in range(1, 50):
+        question = ImQuestion.of_text(6000 + number, "hi", canary=f"am-{number:08x}")
+        exchange = ImExchange(question, message_id=number, t=float(number))
+        kept.add(exchange)
+        kept.end(exchange, float(number), owed=True)
     assert len(kept._ended_by_id) == len(kept._ended_by_canary) == len(kept._ended) == 10
     assert len(kept._last_of) == len(kept._owed) == 10
-    json.dumps([turn.outcome for turn in here.turns()])
+    assert len(kept) == 0

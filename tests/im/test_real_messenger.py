@@ -1,11 +1,14 @@
 """The session against real AstrBots, over a plain blocking socket: what `im/` believes of them is true."""
 
+import itertools
 import re
 import socket
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from time import perf_counter
 
+import httpx
 import pytest
 from blocking_link import BlockingLink
 
@@ -19,6 +22,7 @@ from astrometer.im.open_questions import StrayKind
 from astrometer.targets.sandbox.server_process import free_port
 
 SELF_ID = 10001
+FIRST_IDS = itertools.count(1000, 1000)  # no link repeats the ids of another
 AT_ONCE = "[[ttft=0 gap=0 tokens=5]]"
 ADAPTER, TOKEN = "imlink", "a-token-of-the-link"
 PIXEL = bytes.fromhex(
@@ -95,7 +99,9 @@ def adapter(request, real_astrbot):
 def linked(adapter, *, token=TOKEN, quiet_s=1.0, reply_s=20.0, **options):
     address = LinkAddress.parse(options.pop("url", adapter.url), self_id=SELF_ID, token=token)
     limits = ImDeadlines(reply_s=reply_s, quiet_s=quiet_s, quoted_quiet_s=options.pop("quoted_quiet_s", 0.3))
-    link = BlockingLink(MessengerSession(address, deadlines=limits, **options))
+    link = BlockingLink(
+        MessengerSession(address, first_message_id=next(FIRST_IDS), deadlines=limits, **options)
+    )
     link.connect(timeout_s=10)
     try:
         yield link
@@ -147,6 +153,21 @@ def test_people_and_groups_get_their_own_answers_by_quotation(adapter):
         assert link.session.actions["get_group_member_info"] >= 1  # because of the @
         assert not link.session.refused
         assert not link.session.strays
+
+
+def test_ten_people_in_one_instant_are_all_accounted_for(adapter):
+    """Up to 4.26.8 some get AstrBot's sentence about two event loops instead, and the model is not asked."""
+    adapter.profiled()
+    stub = adapter.box.stub_url
+    httpx.delete(f"{stub}/stub/requests")
+    with linked(adapter) as link:
+        turns = link.ask(*(question(5150 + n, f"am-0000515{n}") for n in range(10)))
+        assert sum(link.session.strays.values()) == 0
+    outcomes = Counter(turn.outcome for turn in turns)
+    answered = sum(not request["title"] for request in httpx.get(f"{stub}/stub/requests").json())
+    assert outcomes.total() == 10
+    assert set(outcomes) <= {Outcome.OK, *([] if adapter.box.version == "4.29.3" else [Outcome.AGENT_ERROR])}
+    assert answered == outcomes[Outcome.OK]
 
 
 def test_without_quotation_it_is_the_nonce_then_who_waits(adapter):

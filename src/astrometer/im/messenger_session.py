@@ -53,17 +53,21 @@ class StrayReply:
 
 
 class MessengerSession:
-    """One messenger account. `quotes`: the server is known to have `reply_with_quote` on."""
+    """One messenger account. `quotes`: the server is known to have `reply_with_quote` on.
+
+    `first_message_id` must lie above every id that this account used before: AstrBot may still answer, and
+    quote, a question of the run before.
+    """
 
     def __init__(
         self,
         address: LinkAddress,
         *,
+        first_message_id: int,
         deadlines: ImDeadlines = IM_DEADLINES,
         quotes: bool = False,
         takes_pushes: bool = True,
         wall_minus_perf_s: float = 0.0,
-        first_message_id: int = 1,
         max_frame_bytes: int = MAX_FRAME_BYTES,
         reconnect: ReconnectLimits = RECONNECT,
     ) -> None:

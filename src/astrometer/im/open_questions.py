@@ -59,7 +59,8 @@ class _Ended:
 class OpenQuestions:
     """Every question of one link. Times are given."""
 
-    def __init__(self) -> None:
+    def __init__(self, remembered: int = REMEMBERED) -> None:
+        self._remembered = remembered
         self._by_place: dict[ChatPlace, list[ImExchange]] = {}
         self._by_id: dict[str, ImExchange] = {}
         self._by_canary: dict[str, ImExchange] = {}
@@ -201,7 +202,7 @@ class OpenQuestions:
         return FoundQuestion(stray=StrayKind.LATE, stray_id=ended.message_id)
 
     def _remember(self, ended: _Ended) -> None:
-        if len(self._ended) >= REMEMBERED:
+        if len(self._ended) >= self._remembered:
             self._forget(self._ended.popleft())
         self._ended.append(ended)
         self._ended_by_id[str(ended.message_id)] = ended
