@@ -253,6 +253,38 @@ def test_a_late_reply_with_nobody_waiting_is_counted_as_late_once():
     assert here.session.strays == {StrayKind.LATE: 1, StrayKind.EXTRA: 1}
 
 
+def test_a_second_answer_never_answers_the_next_question():
+    here = room()
+    here.ask(5001, canary=N1)
+    here.feed(here.peer.private(5001, N1), after=0.1)
+    assert here.wait(5).turn().outcome is Outcome.OK
+    second = here.ask(5001, canary=N2)
+    here.feed(here.peer.private(5001, N1), after=0.1)
+    assert not second.answered
+    here.feed(here.peer.private(5001, N2), after=0.1)
+    assert here.wait(5).turn().outcome is Outcome.OK
+    assert here.session.strays == {StrayKind.DUPLICATE: 1}
+
+
+def test_an_answer_may_repeat_what_was_said_before():
+    here = room()
+    here.ask(5001, canary=N1)
+    here.feed(here.peer.private(5001, N1))
+    here.wait(5).turns()
+    here.ask(5001, "and what did I say before?")
+    here.feed(here.peer.private(5001, f"You said {N1}"))
+    assert here.wait(5).turn().outcome is Outcome.OK
+
+
+def test_the_rest_of_an_answer_that_took_too_long_is_not_the_next_questions():
+    here = room(deadlines=ImDeadlines(total_s=3.0))
+    here.ask(5001)
+    for number in range(5):
+        here.feed(here.peer.private(5001, f"{number}。"), after=1.0)
+    assert here.turn().outcome is Outcome.TIMEOUT_TOTAL
+    assert here.session.owes(ChatPlace(user_id=5001), here.now)
+
+
 def test_a_chat_owes_no_reply_for_ever():
     here = room()
     here.ask(5001)

@@ -35,6 +35,8 @@ from astrometer.im.open_questions import OpenQuestions, StrayKind
 from astrometer.im.reply_content import ReplyContent
 
 _KEPT_STRAYS = 1000
+# The rest of an answer may come after these, although it has begun.
+_MAY_STILL_COME = frozenset({Outcome.TIMEOUT_TOTAL, Outcome.LOST_LINK})
 _WITHOUT_LINK = "asked while the link to AstrBot was down; nothing was sent"
 
 
@@ -345,6 +347,8 @@ class MessengerSession:
 
     def _end(self, exchange: ImExchange, t: float) -> None:
         turn = exchange.result()
-        owed = not exchange.answered and turn.outcome is not Outcome.MISROUTED
+        owed = turn.outcome in _MAY_STILL_COME or (
+            not exchange.answered and turn.outcome is not Outcome.MISROUTED
+        )
         self._open.end(exchange, t, owed=owed)
         self._finished.append(turn)

@@ -54,6 +54,7 @@ class _Ended:
     canary: str | None
     t: float
     owed: bool
+    begun: bool  # its answer had begun: any number of messages may still be its rest
 
 
 class OpenQuestions:
@@ -100,7 +101,7 @@ class OpenQuestions:
         canary = exchange.question.canary
         if canary and self._by_canary.get(canary) is exchange:
             del self._by_canary[canary]
-        self._remember(_Ended(exchange.message_id, exchange.place, canary, t, owed))
+        self._remember(_Ended(exchange.message_id, exchange.place, canary, t, owed, exchange.answered))
 
     def owes(self, place: ChatPlace, t: float) -> bool:
         """Whether a reply to an ended question may still come there."""
@@ -135,7 +136,8 @@ class OpenQuestions:
         text = content.text
         if not text or not (self._by_canary or self._ended_by_canary):
             return None
-        own = [e for e in self._by_place.get(place, ()) if e.question.canary and e.question.canary in text]
+        waiting = self._by_place.get(place, ())
+        own = [e for e in waiting if e.question.canary and e.question.canary in text]
         if own:
             # An echo of the group's talk may hold more than one: the first without a reply has to be it.
             exchange = next((e for e in own if not e.answered), own[0])
@@ -145,8 +147,10 @@ class OpenQuestions:
             if exchange_of_word is not None:
                 return FoundQuestion(exchange=exchange_of_word, matched_by=MatchedBy.NONCE, elsewhere=True)
             ended = self._ended_by_canary.get(word)
-            # An answer may well repeat what was said in this chat before, unless that still waits for one.
-            if ended is not None and (ended.owed or ended.place != place or place not in self._by_place):
+            # An answer without a nonce of its own may well repeat what was said in this chat before.
+            if ended is not None and (
+                ended.owed or ended.place != place or all(e.question.canary for e in waiting)
+            ):
                 return self._stray(ended, place)
         return None
 
@@ -191,6 +195,8 @@ class OpenQuestions:
             return FoundQuestion(stray=StrayKind.MISROUTED, stray_id=ended.message_id)
         if not ended.owed:
             return FoundQuestion(stray=StrayKind.DUPLICATE, stray_id=ended.message_id)
+        if ended.begun:
+            return FoundQuestion(stray=StrayKind.LATE, stray_id=ended.message_id)
         ended.owed = False  # once; what quotes it again is a duplicate
         owed = self._owed.get(place)
         if owed is not None:
