@@ -17,8 +17,8 @@ def turn(outcome=Outcome.OK, ttft=0.2, **extra):
     return ChatTurn(outcome=outcome, timings=timings, **extra)
 
 
-def call(outcome=Outcome.OK, duration=0.05):
-    return CallResult(outcome=outcome, duration_s=duration, bytes_sent=10, bytes_received=20)
+def call(outcome=Outcome.OK, duration=0.05, **extra):
+    return CallResult(outcome=outcome, duration_s=duration, bytes_sent=10, bytes_received=20, **extra)
 
 
 def tally_of(*finished, goals=None):

@@ -15,7 +15,9 @@ from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArri
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "streams", "tokens", "bytes"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
-STATS = {"turns", "throughput_per_s", "goodput", "stalls", "streams", "tokens", "bytes"} | SUMMARY_HOLDERS
+STATS = {
+    "turns", "throughput_per_s", "goodput", "stalls", "streams", "network", "tokens", "bytes",
+} | SUMMARY_HOLDERS  # fmt: skip
 
 
 def documented(heading: str) -> set[str]:

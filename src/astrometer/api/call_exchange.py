@@ -6,10 +6,11 @@ The counterpart of `api.chat_exchange.ChatExchange` for everything that is no st
 import hashlib
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from astrometer.api.metric_table import UPLOAD_METRICS
+from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
 from astrometer.api.timings import Bounds
 from astrometer.outside_text import shown
@@ -60,6 +61,7 @@ class CallResult:
     detail: str = ""
     upload: UploadTimes | None = None  # None: it was none
     resent: int = 0  # times that the request went out again, on a fresh connection
+    network: NetworkSeen = NOT_SEEN
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -73,7 +75,7 @@ class CallResult:
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         if self.outcome is Outcome.DROPPED:
             return {}  # it never started
-        found = {} if self.upload is None else self.upload.metrics()
+        found = {**self.network.metrics(), **({} if self.upload is None else self.upload.metrics())}
         if self.t_intended is None:
             return {**found, "duration": (self.duration_s,)}
         late_s = max(0.0, self.t_send - self.t_intended)
@@ -125,6 +127,7 @@ class CallExchange:
         self._content_type = ""
         self._location = ""
         self._resent = 0
+        self._network = NOT_SEEN
         self._body = bytearray()
         self._bytes = 0
         self._result: CallResult | None = None
@@ -146,6 +149,10 @@ class CallExchange:
     def sent_again(self) -> None:
         """The server had closed the kept connection; the times run on from the first send."""
         self._resent += 1
+
+    def network(self, seen: NetworkSeen) -> None:
+        """What the kernel says of the connection, when this exchange is over on it."""
+        self._network = seen.after(self._network)
 
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
         self._t_headers = t
@@ -192,7 +199,7 @@ class CallExchange:
         """Return the finished call. Raises RuntimeError while it is in flight."""
         if self._result is None:
             raise RuntimeError("the exchange is not finished")
-        return self._result
+        return replace(self._result, network=self._network)
 
     def _judge(self) -> JsonVerdict:
         return classify_json(self._status or 0, self._content_type, bytes(self._body), self._location)

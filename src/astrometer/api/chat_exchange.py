@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from astrometer.api.answer_pieces import MAX_CHARS
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import ChatEvent, EventKind, parse_event
+from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import (
     Outcome,
     StreamFacts,
@@ -73,6 +74,7 @@ class ChatExchange:
         self._content_type = ""
         self._location = ""
         self._resent = 0
+        self._network = NOT_SEEN
         self._stream = False
         self._body = bytearray()
         self._counts: Counter[str] = Counter()
@@ -111,6 +113,10 @@ class ChatExchange:
     def sent_again(self) -> None:
         """The server had closed the kept connection; the times run on from the first send."""
         self._resent += 1
+
+    def network(self, seen: NetworkSeen) -> None:
+        """What the kernel says of the connection, when this exchange is over on it."""
+        self._network = seen.after(self._network)
 
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
         """The response head is complete. Status before stream: a body that is no stream is kept as one."""
@@ -246,6 +252,7 @@ class ChatExchange:
             detail=self._detail,
             streaming=self._streaming,
             resent=self._resent,
+            network=self._network,
             echoed=self._canary is not None and self._outcome is Outcome.OK,
             blank_lead=self._points.pieces.blank_lead,
             pushed=self._points.pushed,

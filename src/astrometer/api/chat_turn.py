@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from astrometer.api.events import AgentStats
 from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
+from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds, Timings
 
@@ -26,6 +27,7 @@ class ChatTurn:
     detail: str = ""
     streaming: bool = True  # as asked for
     resent: int = 0  # times that the request went out again, on a fresh connection
+    network: NetworkSeen = NOT_SEEN
     echoed: bool = False  # it was to repeat something, and did
     blank_lead: int = 0  # blank pieces before the first token
     pushed: int = 0  # messages that somebody else pushed into this chat, which are left out of it
@@ -65,8 +67,12 @@ class ChatTurn:
         return self.events.get("heartbeat", 0)
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
-        # An arrival that never started has measured nothing.
-        return {} if self.outcome is Outcome.DROPPED else self.timings.metrics()
+        if self.outcome is Outcome.DROPPED:  # an arrival that never started has measured nothing
+            return {}
+        found = {**self.timings.metrics(), **self.network.metrics()}
+        if self.network.is_lossy and "ttft" in found:
+            found[LOSSY_TTFT] = found["ttft"]
+        return found
 
     def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
         """Of those samples that are not certain."""

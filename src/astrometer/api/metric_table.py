@@ -109,6 +109,12 @@ TABLE = (
         owner=Owner.STREAM,
     ),
     Metric(
+        name="network_rtt",
+        title="network RTT",
+        meaning="round trip of the connection by the kernel, the shortest of the last minutes",
+        owner=Owner.NOBODY,
+    ),
+    Metric(
         name="schedule_lag",
         title="schedule lag",
         meaning="how late the load generator sent",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.network_seen import NOT_SEEN
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
 from astrometer.api.usage_evidence import broken_off
@@ -46,6 +47,7 @@ class Stats:
     tokens: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
     stalls: Stalls = field(default_factory=Stalls)
+    network: Counter[str] = field(default_factory=Counter)  # exchanges, by `NetworkSeen.signs`
     bounds: dict[str, ErrorBounds] = field(default_factory=lambda: defaultdict(ErrorBounds))  # of the ok ones
     streams: Counter[str] = field(default_factory=Counter)  # what was odd about them: `odd_streams.signs_of`
     resent: int = 0  # requests that went out again, since the server had closed the kept connection
@@ -73,6 +75,7 @@ class Stats:
         self.outcomes[turn.outcome.value] += 1
         self.good += good
         self.resent += getattr(turn, "resent", 0)
+        self.network.update(getattr(turn, "network", NOT_SEEN).signs())
         if stalls is not None:
             self.stalls.add(stalls)
         self.streams.update(streams or {})
@@ -97,7 +100,8 @@ class Stats:
             return
         self.outcomes -= Counter({"ok": broken.outcomes.total()})
         self.good -= broken.good
-        broken.good = 0
+        broken.good = broken.resent = 0  # counted here already, as all that is not by outcome
+        broken.network.clear()
         for name, histogram in broken.failed.items():
             self.ok[name].subtract(histogram)
             if not self.ok[name].n:
@@ -118,6 +122,7 @@ class Stats:
         self.bytes.update(other.bytes)
         self.stalls.add(other.stalls)
         self.streams.update(other.streams)
+        self.network.update(other.network)
         if other.uncounted is not None:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.merge(other.uncounted, only)
@@ -166,6 +171,7 @@ class Stats:
             "tokens": dict(self.tokens),
             "bytes": dict(self.bytes),
             "stalls": self.stalls.to_wire(),
+            "network": dict(self.network),
             "bounds": {name: bounds.to_wire() for name, bounds in self.bounds.items()},
             "streams": dict(self.streams),
             "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
@@ -183,6 +189,7 @@ class Stats:
             bytes=Counter(wire["bytes"]),
             stalls=Stalls.from_wire(wire["stalls"]),
             streams=Counter(wire["streams"]),
+            network=Counter(wire["network"]),
             uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
         )
         made.bounds.update({name: ErrorBounds.from_wire(value) for name, value in wire["bounds"].items()})

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.network_seen import LOSSY_TTFT
 from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.measure.exchange_stats import Finished, Stats, buckets_by_metric
 from astrometer.measure.odd_streams import signs_of
@@ -19,7 +20,8 @@ from astrometer.measure.uploads import SIZE_METRICS
 from astrometer.measure.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
-STAGE_METRICS = (*TIMELINE_METRICS, "ttft_effective", "e2e_effective", "duration_effective", "schedule_lag")
+_STEP_METRICS = (*TIMELINE_METRICS, LOSSY_TTFT)
+STAGE_METRICS = (*_STEP_METRICS, "ttft_effective", "e2e_effective", "duration_effective", "schedule_lag")
 
 F = TypeVar("F", bound=Finished)
 
@@ -114,7 +116,7 @@ class Tally:
         for name in ("bytes_sent", "bytes_received"):
             stats.bytes[name] += getattr(turn, name, 0)
         step = self.timeline.at(t_s)
-        step.finish(turn, good=good, buckets=buckets, only=TIMELINE_METRICS, stalls=stalls, bounds=bounds)
+        step.finish(turn, good=good, buckets=buckets, only=_STEP_METRICS, stalls=stalls, bounds=bounds)
         for stage in self._stages_of(scenario, t_s):
             stage.finish(
                 turn,

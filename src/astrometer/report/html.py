@@ -36,6 +36,7 @@ from astrometer.report import (
 from astrometer.report.certainty import certainty_lines
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
+from astrometer.report.network_lines import network_lines
 from astrometer.report.odd_stream_lines import odd_stream_lines
 from astrometer.report.worst_lines import worst_lines
 
@@ -101,6 +102,7 @@ def render_html(results: Mapping[str, Any]) -> str:
                 *worst_lines(results),
                 *view.stall_lines(results),
                 *odd_stream_lines(results),
+                *network_lines(results),
                 *view.uncounted_lines(results),
             ],
             im_lines=view.im_lines(results),

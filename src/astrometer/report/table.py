@@ -14,6 +14,7 @@ from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.certainty import certainty_lines
+from astrometer.report.network_lines import network_lines
 from astrometer.report.odd_stream_lines import odd_stream_lines
 from astrometer.report.worst_lines import worst_lines
 
@@ -47,6 +48,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
             *worst_lines(results),
             *view.stall_lines(results),
             *odd_stream_lines(results),
+            *network_lines(results),
             *view.uncounted_lines(results),
             *uploads_view.lines(results),
             *view.im_lines(results),

@@ -60,6 +60,7 @@ class StampedReceiver:
         "_view",
         "_wall",
         "by_kernel",
+        "full_reads",
         "read_at",
         "since",
         "t",
@@ -78,6 +79,7 @@ class StampedReceiver:
         self._recvmsg_into = sock.recvmsg_into if hasattr(sock, "recvmsg_into") else _without_control(sock)
         self._buffer, self._view, self._size = [buffer], memoryview(buffer), len(buffer)
         self.by_kernel = False
+        self.full_reads = 0  # that found a block or more waiting
         self.t = self.since = self.read_at = now()
 
     def receive(self) -> bytes:
@@ -96,6 +98,8 @@ class StampedReceiver:
             self._fall_back(now, count)
         if count < self._size:  # else there may be more, which came before `now`
             self.read_at = now
+        else:
+            self.full_reads += 1
         return bytes(self._view[:count])
 
     def _judge(self, stamp: float, late_s: float, now: float) -> None:

@@ -28,9 +28,8 @@ class TcpInfo(NamedTuple):
     smoothed_rtt_s: float | None
     rtt_variance_s: float | None
     retransmits: int | None  # segments that this side sent again, SYN included
-    out_of_order: (
-        int | None
-    )  # segments that came after a gap: the one before was lost on its way here, or late
+    # Segments that came after a gap: the one before was lost on its way here, or overtaken.
+    out_of_order: int | None
 
 
 def tcp_info(sock: Any) -> TcpInfo | None:

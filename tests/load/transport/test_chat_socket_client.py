@@ -111,6 +111,15 @@ def test_one_socket_serves_one_turn_after_the_other_and_the_key_is_shown_once():
     assert server.heads == [{**server.heads[0], b"authorization": b"Bearer abk-very-secret"}]
 
 
+def test_each_turn_has_the_round_trip_of_its_connection_and_its_own_losses():
+    with serving(WHOLE, WHOLE, [SESSION, None]) as server, client_of(server) as client:
+        turns = [ask(client) for _ in range(3)]
+    assert [turn.outcome for turn in turns] == [Outcome.OK, Outcome.OK, Outcome.RESET]
+    for turn in turns:
+        assert turn.network.signs() in ((), ("exchanges",))  # Linux tells
+        assert (turn.network.rtt_s is None) == (turn.network.signs() == ())
+
+
 def test_what_comes_late_of_one_turn_is_no_part_of_the_next():
     with serving([*WHOLE, SAVED], [SAVED, *WHOLE]) as server, client_of(server) as client:
         ask(client)

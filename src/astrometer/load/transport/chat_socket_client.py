@@ -52,9 +52,16 @@ class ChatSocket(Client):
         if link is None or not reused:
             self.close()
             link, _ = self._connected(exchange)
-            if not self._is_welcome(exchange, link):
-                self.close()
-                return
+        try:
+            is_welcome = reused or self._is_welcome(exchange, link)
+            if is_welcome:
+                self._ask_and_hear(text, exchange, link, reused=reused)
+        finally:
+            exchange.network(link.network())
+        if not is_welcome:
+            self.close()
+
+    def _ask_and_hear(self, text: str, exchange: ChatExchange, link: Link, *, reused: bool) -> None:
         began = link.came.read_at = self._now()  # nothing of the answer comes earlier
         self._answered = False
         try:

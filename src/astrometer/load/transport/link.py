@@ -5,7 +5,9 @@ from typing import Any
 
 import gevent
 
+from astrometer.api.network_seen import NetworkSeen
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver
+from astrometer.wire.tcp_info import tcp_info
 from astrometer.wire.tls_pump import TlsPump
 
 _READ = 1  # libev's EV_READ
@@ -21,6 +23,7 @@ class Link:
         # A watcher of its own: `recv` would first try in vain, which is an exception per event.
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
         self.came = StampedReceiver(sock._sock, _buffer)  # noqa: SLF001 (gevent's `recvmsg_into` would wait)
+        self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
 
     def fileno(self) -> int:
         return int(self._socket.fileno())
@@ -37,6 +40,20 @@ class Link:
         """How many bytes of it the system took. Raises TimeoutError."""
         self._socket.settimeout(timeout_s)
         return int(self._socket.send(data))
+
+    def network(self) -> NetworkSeen:
+        """What the kernel says of this connection since the last call, or since it began."""
+        info, before, full_reads = tcp_info(self._socket), self._told, self.came.full_reads
+        if info is None:
+            self._told = before._replace(full_reads=full_reads)
+            return NetworkSeen(full_reads=full_reads - before.full_reads)
+        self._told = NetworkSeen(info.min_rtt_s, info.retransmits, info.out_of_order, full_reads)
+        return NetworkSeen(
+            rtt_s=info.min_rtt_s,
+            retransmits=_since(before.retransmits, info.retransmits),
+            out_of_order=_since(before.out_of_order, info.out_of_order),
+            full_reads=full_reads - before.full_reads,
+        )
 
     def close(self) -> None:
         self._readable.close()
@@ -79,3 +96,7 @@ class TlsLink(Link):
     def _flush(self) -> None:
         if ciphertext := self._tls.take():
             self._socket.sendall(ciphertext)
+
+
+def _since(before: int | None, now: int | None) -> int | None:
+    return None if before is None or now is None else now - before

@@ -20,6 +20,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from astrometer import __version__
 from astrometer.api.endpoints import Scope
 from astrometer.api.keep_alive import MAX_IDLE_S, idle_limit_s, may_repeat, outcome_of_closing
+from astrometer.api.network_seen import NetworkSeen
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Secret
 from astrometer.load.generator_limits import reached
@@ -40,6 +41,7 @@ class Exchange(Protocol):
     def body_began(self, t: float) -> None: ...
     def body_sent(self, t: float) -> None: ...
     def sent_again(self) -> None: ...
+    def network(self, seen: NetworkSeen) -> None: ...
     def headers(self, t: float, status: int, content_type: str, location: str = "") -> None: ...
     def feed(self, t: float, chunk: bytes, since: float | None = None) -> object: ...
     def eof(self, t: float) -> None: ...
@@ -236,9 +238,17 @@ class Client:
 
     def _send_and_receive(self, request: Request, exchange: Exchange, link: Link) -> None:
         began = link.came.read_at = self._now()  # nothing of the answer comes earlier
-        sent = self._send(request, exchange, link)
-        exchange.sending(began, self._now())
-        self._receive(request, exchange, link, unsent=not sent)
+        try:
+            sent = self._send(request, exchange, link)
+            exchange.sending(began, self._now())
+            answer = self._receive(request, exchange, link, unsent=not sent)
+        finally:
+            exchange.network(link.network())
+        if answer is None or answer.should_close():
+            self.close()
+        else:
+            self._idle_since = self._now()
+            self._max_idle_s = idle_limit_s(answer.field("keep-alive"))
 
     def _send(self, request: Request, exchange: Exchange, link: Link) -> bool:
         """Whether anything of it went out. The server may refuse early, and say why before it closes."""
@@ -269,7 +279,10 @@ class Client:
             raise Expired if isinstance(exc, TimeoutError) else broken(exc) from exc
         return sent
 
-    def _receive(self, request: Request, exchange: Exchange, link: Link, *, unsent: bool) -> None:
+    def _receive(
+        self, request: Request, exchange: Exchange, link: Link, *, unsent: bool
+    ) -> AnswerParser | None:
+        """The whole answer; None when the exchange saw enough before its end."""
         parser = AnswerParser(request.method)
         announced = answered = False
         silent_bytes = 0
@@ -306,23 +319,14 @@ class Client:
                 if problem is not None:
                     raise problem
                 if exchange.done:  # it saw enough
-                    self.close()
-                    return
+                    return None
                 if parser.message_complete and parser.is_complete:
-                    self._keep(parser)
                     exchange.eof(t)
-                    return
+                    return parser
                 if silent_bytes > MAX_SILENT_BYTES:
                     raise Broken(Outcome.MALFORMED, f"more than {MAX_SILENT_BYTES} bytes without an answer")
                 if not data:
                     raise Broken(Outcome.RESET, "closed before an answer")
-
-    def _keep(self, parser: AnswerParser) -> None:
-        if parser.should_close():
-            self.close()
-        else:
-            self._idle_since = self._now()
-            self._max_idle_s = idle_limit_s(parser.field("keep-alive"))
 
 
 def arrival(link: Link, alarm: Alarm) -> bytes | None:

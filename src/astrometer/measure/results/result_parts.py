@@ -10,6 +10,7 @@ from astrometer.api.metric_table import METRICS
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.network_loss import network_json
 from astrometer.measure.odd_streams import streams_json
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Unit
@@ -39,6 +40,7 @@ def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, An
         },
         "stalls": {**asdict(stats.stalls), "share": stats.stalls.share},
         "streams": streams_json(stats.streams),
+        "network": network_json(stats),
         "tokens": dict(stats.tokens),
         "bytes": dict(stats.bytes),
         "metrics": {

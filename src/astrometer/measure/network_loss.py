@@ -1,0 +1,37 @@
+"""Exchanges by what the kernel said of their connections -> `network` of `results.json`. Pure."""
+
+from typing import Any
+
+from astrometer.api.network_seen import LOSSY_TTFT
+from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.histogram import Histogram
+
+_SLOW_PERCENT = 99
+
+
+def network_json(stats: Stats) -> dict[str, Any]:
+    """`share`: None where no system told."""
+    told = stats.network
+    return {
+        "exchanges": told["exchanges"],
+        "retransmitted": told["retransmitted"],
+        "out_of_order": told["out_of_order"],
+        "lossy": told["lossy"],
+        "share": told["lossy"] / told["exchanges"] if told["exchanges"] else None,
+        "slow_ttft": _slow_ttft(stats),
+        "full_reads": told["full_reads"],
+    }
+
+
+def _slow_ttft(stats: Stats) -> dict[str, int]:
+    """How many TTFTs are above their p99, and how many of those a lost segment may have delayed."""
+    slow = stats.ok.get("ttft", Histogram())
+    limit_s = slow.percentile(_SLOW_PERCENT)
+    if limit_s is None:
+        return {"n": 0, "lossy": 0}
+    lossy = stats.ok.get(LOSSY_TTFT, Histogram())
+    return {"n": _above(slow, limit_s), "lossy": _above(lossy, limit_s)}
+
+
+def _above(samples: Histogram, limit_s: float) -> int:
+    return samples.n - samples.count_at_most(limit_s)
