@@ -1,5 +1,6 @@
 """Histograms: precise, mergeable in any order, honest about small samples."""
 
+import json
 import math
 
 import pytest
@@ -20,8 +21,16 @@ def test_the_order_of_merging_does_not_matter(a, b, c):
             total.merge(part)
         return total
 
+    def shipped(*parts):
+        total = Histogram()
+        for part in parts:
+            total.add_wire(part.to_wire())
+        return total
+
     one, two, three = Histogram(a), Histogram(b), Histogram(c)
     assert merged(one, two, three) == merged(three, merged(two, one)) == Histogram([*a, *b, *c])
+    assert shipped(one, two, three) == shipped(three, one, two) == Histogram([*a, *b, *c])
+    assert shipped(one, two, three).n == len([*a, *b, *c])
 
 
 @given(st.lists(SECONDS, min_size=1, max_size=60))
@@ -44,7 +53,7 @@ def test_percentiles_never_fall(samples):
 def test_what_is_encoded_is_what_is_decoded(samples):
     histogram = Histogram(samples)
     assert Histogram.decode(histogram.encode()) == histogram
-    assert Histogram.from_wire(histogram.to_wire()) == histogram
+    assert Histogram.from_wire(json.loads(json.dumps(histogram.to_wire()))) == histogram
 
 
 def test_the_encoding_is_what_other_hdr_tools_read():

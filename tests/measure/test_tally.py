@@ -27,7 +27,7 @@ def test_shipping_in_parts_loses_nothing_and_order_does_not_matter():
     for part in reversed(parts):
         # What Locust does between a worker and its master.
         wire = msgpack.unpackb(msgpack.packb(part.encode()), strict_map_key=False)
-        merged.merge(Tally.decode(wire))
+        merged.add_wire(wire)
     assert build(merged, INFO) == build(whole, INFO)
     assert merged.in_flight == 0
     assert source.take().counted == {}

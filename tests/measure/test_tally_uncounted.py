@@ -63,13 +63,16 @@ counted = st.lists(st.tuples(st.integers(0, 60), st.sampled_from([0, 0, 9])), ma
 
 
 @settings(deadline=None)
-@given(counted, counted, counted, st.booleans())
+@given(counted, counted, counted, st.sampled_from(["taken", "decoded", "added"]))
 def test_the_order_of_turns_reports_and_processes_does_not_matter(first, second, third, shipped):
     whole = sorted([*first, *second, *third], key=lambda item: -item[1])
     merged = tally_of(first)
     for part in (second, third):
         other = tally_of(part)
-        merged.merge(Tally.decode(other.encode()) if shipped else other.take())
+        if shipped == "added":
+            merged.add_wire(other.encode())
+        else:
+            merged.merge(Tally.decode(other.encode()) if shipped == "decoded" else other.take())
     expected = tally_of(whole)
     for name in ("counted", "excluded", "stages", "stage_scenarios", "counts_usage"):
         assert getattr(merged, name) == getattr(expected, name)

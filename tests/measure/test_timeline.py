@@ -9,11 +9,11 @@ from hypothesis import strategies as st
 
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.timeline import MAX_OPEN, MAX_STEPS, STEP_S, Steps
+from astrometer.measure.timeline import MAX_OPEN, MAX_STEPS, MOST_OPEN, STEP_S, Steps
 
 
 def new():
-    return Steps(Stats, Stats.from_wire)
+    return Steps(Stats)
 
 
 def filled(times):
@@ -67,9 +67,32 @@ def test_an_old_step_is_a_tenth_as_large_and_may_still_be_added_to():
     for number in range(MAX_OPEN + 1):
         steps.at(number * STEP_S).ok["chunk_gap"].merge(Histogram(gaps))
     ((start, packed),) = steps._packed.items()
-    counts = steps._open[STEP_S].ok["chunk_gap"].to_wire()["counts"]
+    counts = steps._open[STEP_S].ok["chunk_gap"]._counts
     assert start == 0
     assert len(packed) < (sys.getsizeof(counts) + 32 * len(counts)) / 5
     steps.at(1).ok["chunk_gap"].record(9.0)
     first = dict(steps.items())[0]
     assert first.ok["chunk_gap"].n == len(gaps) + 1
+
+
+def test_a_step_that_answers_still_come_home_to_is_not_packed():
+    """Each packing and unpacking takes as long as several reports of workers."""
+    steps, minute = new(), 60 // STEP_S
+    for newest in range(5 * minute):
+        for behind in range(min(newest, minute), -1, -1):  # as a report has them
+            steps.at((newest - behind) * STEP_S).started += 1
+        in_use = {(newest - behind) * STEP_S for behind in range(min(newest, minute) + 1)}
+        assert not in_use & set(steps._packed)
+    assert len(steps._open) <= minute + 1 + MAX_OPEN
+    added = sum(min(newest, minute) + 1 for newest in range(5 * minute))
+    assert sum(stats.started for _, stats in steps.items()) == added
+    for newest in range(5 * minute, 10 * minute):  # the answers are short again
+        steps.at(newest * STEP_S)
+    assert len(steps._open) == MAX_OPEN
+
+
+def test_however_many_steps_are_in_use_only_some_stay_open():
+    steps = filled(range(0, MAX_STEPS * STEP_S, STEP_S))
+    steps.merge(filled(range(0, MAX_STEPS * STEP_S, STEP_S)))
+    assert len(steps._open) <= MOST_OPEN
+    assert {stats.started for _, stats in steps.items()} == {2}

@@ -74,14 +74,12 @@ class ErrorBounds:
             "uncertain": self.uncertain,
         }
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> "ErrorBounds":
-        return cls(
-            told=Histogram.from_wire(wire["told"]),
-            low=Histogram.from_wire(wire["low"]),
-            high=Histogram.from_wire(wire["high"]),
-            uncertain=wire["uncertain"],
-        )
+    def add_wire(self, wire: Mapping[str, Any]) -> None:
+        """Add what `to_wire` gave."""
+        self.told.add_wire(wire["told"])
+        self.low.add_wire(wire["low"])
+        self.high.add_wire(wire["high"])
+        self.uncertain += wire["uncertain"]
 
 
 def _between(one: float | None, other: float | None) -> float:

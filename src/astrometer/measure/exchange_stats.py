@@ -177,25 +177,26 @@ class Stats:
             "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
         }
 
-    @classmethod
-    def from_wire(cls, wire: Mapping[str, Any]) -> "Stats":
-        made = cls(
-            started=wire["started"],
-            good=wire["good"],
-            resent=wire["resent"],
-            outcomes=Counter(wire["outcomes"]),
-            missed=Counter(wire["missed"]),
-            tokens=Counter(wire["tokens"]),
-            bytes=Counter(wire["bytes"]),
-            stalls=Stalls.from_wire(wire["stalls"]),
-            streams=Counter(wire["streams"]),
-            network=Counter(wire["network"]),
-            uncounted=None if wire["uncounted"] is None else cls.from_wire(wire["uncounted"]),
-        )
-        made.bounds.update({name: ErrorBounds.from_wire(value) for name, value in wire["bounds"].items()})
-        for mine, theirs in ((made.ok, wire["ok"]), (made.failed, wire["failed"])):
-            mine.update({name: Histogram.from_wire(value) for name, value in theirs.items()})
-        return made
+    def add_wire(self, wire: Mapping[str, Any]) -> None:
+        """Add what `to_wire` gave."""
+        self.started += wire["started"]
+        self.good += wire["good"]
+        self.resent += wire["resent"]
+        self.outcomes.update(wire["outcomes"])
+        self.missed.update(wire["missed"])
+        self.tokens.update(wire["tokens"])
+        self.bytes.update(wire["bytes"])
+        self.stalls.add(Stalls.from_wire(wire["stalls"]))
+        self.streams.update(wire["streams"])
+        self.network.update(wire["network"])
+        if wire["uncounted"] is not None:
+            self.uncounted = self.uncounted or Stats()
+            self.uncounted.add_wire(wire["uncounted"])
+        for name, bounds in wire["bounds"].items():
+            self.bounds[name].add_wire(bounds)
+        for mine, theirs in ((self.ok, wire["ok"]), (self.failed, wire["failed"])):
+            for name, histogram in theirs.items():
+                mine[name].add_wire(histogram)
 
 
 def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:

@@ -11,8 +11,9 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import accumulate
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import accumulate, repeat
+from operator import add
 from typing import Any
 
 from hdrh.histogram import HdrHistogram
@@ -66,9 +67,14 @@ class Histogram:
 
     def merge(self, other: "Histogram") -> None:
         """Add the samples of `other`; order and grouping of merges do not matter."""
-        self._counts.update(other._counts)
+        self._add(other._counts, other._counts.values())
         self._n += other._n
         self._infinite += other._infinite
+
+    def _add(self, buckets: Collection[int], counts: Iterable[int]) -> None:
+        """Each bucket once. No line of Python for any of them: a master adds a million a second."""
+        mine = self._counts
+        dict.update(mine, zip(buckets, map(add, map(mine.get, buckets, repeat(0)), counts), strict=True))
 
     def subtract(self, other: "Histogram") -> None:
         """Take the samples of `other` out again; all of them were added before."""
@@ -151,14 +157,22 @@ class Histogram:
 
     def to_wire(self) -> dict[str, Any]:
         """What one process ships to another: plain, cheap, lossless."""
-        return {"counts": dict(self._counts), "infinite": self._infinite}
+        return {
+            "buckets": list(self._counts),
+            "counts": list(self._counts.values()),
+            "infinite": self._infinite,
+        }
+
+    def add_wire(self, wire: Mapping[str, Any]) -> None:
+        """Add what `to_wire` gave."""
+        self._add(wire["buckets"], wire["counts"])
+        self._n += sum(wire["counts"])
+        self._infinite += wire["infinite"]
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> "Histogram":
         histogram = cls()
-        histogram._counts = Counter({int(value): int(count) for value, count in wire["counts"].items()})
-        histogram._n = sum(histogram._counts.values())
-        histogram._infinite = int(wire["infinite"])
+        histogram.add_wire(wire)
         return histogram
 
     def encode(self) -> str:

@@ -84,7 +84,7 @@ class Tally:
         self.stages: dict[int, Stats] = defaultdict(Stats)
         self.stage_scenarios: dict[StageKey, Stats] = defaultdict(Stats)
         self.sizes: dict[int, Stats] = defaultdict(Stats)
-        self.timeline = Steps(Stats, Stats.from_wire)
+        self.timeline = Steps(Stats)
 
     def _books(self) -> list[dict[Any, Stats]]:
         return [getattr(self, name) for name in BOOKS]
@@ -218,11 +218,21 @@ class Tally:
     def decode(cls, wire: Mapping[str, Any]) -> "Tally":
         tally = cls()
         tally._usage.counted = wire["counts_usage"] or None
-        tally.timeline.add_wire(wire["timeline"])
-        for book, kind, entries in zip(tally._books(), BOOKS.values(), wire["books"], strict=True):
-            for key, stats in entries:
-                book[key if kind is int else kind(*key)] = Stats.from_wire(stats)
+        tally._add_wire(wire)
         return tally
+
+    def add_wire(self, wire: Mapping[str, Any]) -> None:
+        """Add what `encode` gave."""
+        if wire["counts_usage"] == self.counts_usage:
+            self._add_wire(wire)
+        else:
+            self.merge(Tally.decode(wire))
+
+    def _add_wire(self, wire: Mapping[str, Any]) -> None:
+        self.timeline.add_wire(wire["timeline"])
+        for book, kind, entries in zip(self._books(), BOOKS.values(), wire["books"], strict=True):
+            for key, stats in entries:
+                book[key if kind is int else kind(*key)].add_wire(stats)
 
 
 def _sum(book: Mapping[StatsKey, Stats], scenario: str | None, only: Collection[str] | None = None) -> Stats:

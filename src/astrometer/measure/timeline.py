@@ -1,7 +1,8 @@
 """Stats by time -> a timeline of bounded memory, whatever the length of the run. Pure.
 
 Two things keep it small: beyond `MAX_STEPS` neighbours are merged in pairs, and a step that nothing was added
-to lately is kept packed (a tenth of its size). Neither loses a count.
+to for half a minute of the run is kept packed (a tenth of its size). Neither loses a count. Packing takes
+milliseconds: a step that answers of a minute still come home to stays open until they have.
 """
 
 import marshal
@@ -11,7 +12,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 STEP_S = 5
 MAX_STEPS = 240
-MAX_OPEN = 6  # half a minute: most exchanges end while theirs is open
+MAX_OPEN = 6  # half a minute; more while they are in use
+MOST_OPEN = 48  # whatever their use
 
 
 class Mergeable(Protocol):
@@ -19,6 +21,7 @@ class Mergeable(Protocol):
 
     def merge(self, other: Self) -> None: ...
     def to_wire(self) -> dict[str, Any]: ...
+    def add_wire(self, wire: Mapping[str, Any]) -> None: ...
 
 
 C = TypeVar("C", bound=Mergeable)
@@ -27,11 +30,12 @@ C = TypeVar("C", bound=Mergeable)
 class Steps(Generic[C]):
     """Steps are known by their start, in seconds since the run's start."""
 
-    def __init__(self, make: Callable[[], C], from_wire: Callable[[Mapping[str, Any]], C]) -> None:
+    def __init__(self, make: Callable[[], C]) -> None:
         self._make = make
-        self._from_wire = from_wire
         self.step_s = STEP_S
+        self._newest = 0
         self._open: dict[int, C] = {}  # the one used last is the last
+        self._used: dict[int, int] = {}  # which step was the newest when an open one was used
         self._packed: dict[int, bytes] = {}
 
     def __len__(self) -> int:
@@ -67,9 +71,10 @@ class Steps(Generic[C]):
 
     def take(self) -> "Steps[C]":
         """Return what was collected since the last call, and begin anew."""
-        taken = Steps(self._make, self._from_wire)
+        taken = Steps(self._make)
         taken.step_s, self.step_s = self.step_s, STEP_S
         taken._open, self._open = self._open, {}
+        taken._used, self._used = self._used, {}
         taken._packed, self._packed = self._packed, {}
         return taken
 
@@ -77,29 +82,45 @@ class Steps(Generic[C]):
         return {"step_s": self.step_s, "steps": [[step, stats.to_wire()] for step, stats in self.items()]}
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Into an empty timeline."""
-        self.step_s = int(wire["step_s"])
+        """Add what `to_wire` gave."""
+        if wire["step_s"] > self.step_s:
+            self._coarsen(wire["step_s"])
         for step, stats in wire["steps"]:
-            self.at(int(step)).merge(self._from_wire(stats))
+            self.at(step).add_wire(stats)
 
     def _step_at(self, t_s: float) -> C:
         start = int(t_s) // self.step_s * self.step_s
-        stats = self._open.get(start)
+        self._newest = max(self._newest, start)
+        stats = self._open.pop(start, None)
         if stats is None:
             packed = self._packed.pop(start, None)
-            stats = self._open[start] = self._make() if packed is None else self._unpack(packed)
-            if len(self._open) > MAX_OPEN:  # one at a time: no pause that a stream would notice
-                oldest = next(iter(self._open))
-                self._packed[oldest] = _pack(self._open.pop(oldest))
+            stats = self._make() if packed is None else self._unpack(packed)
+            self._pack_unused()
+        self._open[start], self._used[start] = stats, self._newest
         return stats
 
+    def _pack_unused(self) -> None:
+        """Two at most for each that is opened: fewer stay, and no stream notices the pause."""
+        for _ in range(2):
+            oldest = next(iter(self._open), None)
+            if oldest is None or len(self._open) < MAX_OPEN:
+                return
+            unused_since = self._newest - MAX_OPEN * self.step_s
+            if len(self._open) < MOST_OPEN and self._used[oldest] > unused_since:
+                return
+            self._packed[oldest] = _pack(self._open.pop(oldest))
+            del self._used[oldest]
+
     def _unpack(self, packed: bytes) -> C:
-        return self._from_wire(marshal.loads(zlib.decompress(packed)))  # noqa: S302 (our own, never from outside)
+        stats = self._make()
+        stats.add_wire(marshal.loads(zlib.decompress(packed)))  # noqa: S302 (our own, never from outside)
+        return stats
 
     def _coarsen(self, step_s: int) -> None:
         """Merge neighbouring steps; each falls into one longer step."""
         finer = list(self.items())
-        self._open, self._packed, self.step_s = {}, {}, step_s
+        self._open, self._used, self._packed = {}, {}, {}
+        self._newest, self.step_s = 0, step_s
         for step, stats in finer:
             self._step_at(step).merge(stats)
 

@@ -161,9 +161,9 @@ class ProcessHealth:
         return (self.streams_peak or 0) / (self.streams_calibrated or 1)
 
     def add(self, wire: Mapping[str, Any]) -> None:
-        self.lag.merge(Histogram.from_wire(wire["lag"]))
+        self.lag.add_wire(wire["lag"])
         for number, part in wire["stage_lag"]:
-            self.stage_lag[number].merge(Histogram.from_wire(part))
+            self.stage_lag[number].add_wire(part)
         if wire["cpu_max"] is not None:
             self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
         self.streams_peak = max(wire["streams_peak"], self.streams_peak or 0)

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Any
 
 from astrometer.load.run.health import ProcessHealth
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Tally
 
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run
@@ -31,7 +30,7 @@ def take(run: "Run") -> dict[str, Any]:
 
 def merge(run: "Run", process: str, part: Mapping[str, Any]) -> None:
     """Add what `process` took."""
-    run.tally.merge(Tally.decode(part["tally"]))
+    run.tally.add_wire(part["tally"])
     note_health(run, process, part["health"])
     run.intended += part["intended"]
     run.delivery.sent.merge(part["sent"])

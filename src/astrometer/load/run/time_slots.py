@@ -108,7 +108,7 @@ class Slots:
         known = self._processes[process]
         known.until_s = max(known.until_s, wire["until_s"])
         for slot, lag in wire["lag"].items():
-            known.lag[int(slot)].merge(Histogram.from_wire(lag))
+            known.lag[int(slot)].add_wire(lag)
         known.cpu_s.update({int(slot): cpu_s for slot, cpu_s in wire["cpu_s"].items()})
         known.clock = wire["clock"]
         for slot, pauses in wire["pauses"].items():

@@ -48,7 +48,7 @@ class OtherRequests:
             row = self._row(request_type, name)
             row.n += n
             row.failed += failed
-            row.times.merge(Histogram.from_wire(times))
+            row.times.add_wire(times)
 
     def _row(self, request_type: str, name: str) -> OtherRequest:
         key = (request_type, name)
