@@ -15,6 +15,7 @@ from gevent.event import Event
 from locust.runners import STATE_INIT
 
 from astrometer.load.locust_plugin import locust_patches, master_gone
+from astrometer.load.locust_plugin.patience import Patience
 from astrometer.load.run import process_report
 from astrometer.load.run.run import ELAPSED_OPTION, Run
 from astrometer.measure.slo.validity import Cause, CauseKind
@@ -23,8 +24,9 @@ DRAIN = "astrometer_drain"
 ABSENT = "astrometer_absent"
 RELEASE = "astrometer_release"
 PART = "astrometer"  # our part of Locust's report
-GRACE_S = 10.0  # for the last report, beyond the stop timeout
+GRACE_S = 10.0  # for the first of the last reports, beyond the stop timeout; then for each further one
 LIVE_STATES = ("ready", "spawning", "running", "cleanup")
+NOTED_S = 0.5  # how often who takes part is looked up: that takes longer the more there are
 CLOCK_S = 0.02  # how old the run may be said to be to a worker that joins it
 
 log = logging.getLogger(__name__)
@@ -111,6 +113,7 @@ class MasterSide:
         self._final: set[str] = set()
         self._heard_s: dict[str, float] = {}  # since the run's start, at the last whole report
         self.lost_from_s: float | None = None  # after `drain`: from when on something is missing
+        self._noted_at = 0.0
         self._clock: Any = None
         runner.environment.events.worker_report.add_listener(self._merge)
         runner.register_message(ABSENT, self._note_absence)
@@ -131,8 +134,9 @@ class MasterSide:
         self._note_workers()
         for worker in list(self._runner.clients):
             self._runner.send_message(DRAIN, client_id=worker)
-        give_up = time.monotonic() + (stop_timeout_s or 0.0) + GRACE_S
-        while time.monotonic() < give_up and self._awaited():
+        # All of them report at once: hundreds of reports take a busy master longer than one.
+        patience = Patience((stop_timeout_s or 0.0) + GRACE_S, GRACE_S)
+        while self._awaited() and patience.lasts(len(self._final)):
             gevent.sleep(0.05)
         for worker in list(self._runner.clients):
             self._runner.send_message(RELEASE, {"t": locust_patches.steady_time()}, client_id=worker)
@@ -153,6 +157,7 @@ class MasterSide:
 
         One that is still ready joined the run and was asked for nothing.
         """
+        self._noted_at = time.monotonic()
         self._seen |= {
             worker
             for worker, node in self._runner.clients.items()
@@ -182,7 +187,8 @@ class MasterSide:
         if client_id not in self._incomplete:
             self._heard_s[client_id] = run.clock.elapsed_s
         self._sequences[client_id] = part["sequence"]
-        self._note_workers()
+        if time.monotonic() - self._noted_at > NOTED_S:
+            self._note_workers()
         process_report.merge(run, client_id, part)
         if part["final"]:
             self._final.add(client_id)
