@@ -62,6 +62,10 @@ class BlockingLink:
             self.socket.close()
             self.socket = None
 
+    @staticmethod
+    def now():
+        return perf_counter()
+
     def ask(self, *questions, timeout_s=30.0):
         """All at once; their turns, in the order of the questions."""
         asked = [self.session.ask(perf_counter(), question) for question in questions]

@@ -113,14 +113,18 @@ class MessengerSession:
         """
         if self.link is not None and self.link.state is not LinkState.OVER:
             raise RuntimeError("a second link with one id: close the first one, and wait until it is over")
-        earliest = self._reconnect.earliest_t()
-        if earliest is not None and t < earliest:
-            raise RuntimeError(
-                f"AstrBot may not know yet that the last link ended: wait {earliest - t:.1f} s"
-            )
+        if not self.may_connect(t):
+            raise RuntimeError("AstrBot may not know yet that the last link ended: wait for `may_connect`")
         self._link_by = t + self._reconnect.limits.handshake_s
         self.link = OneBotLink(self.address, max_frame_bytes=self._max_frame_bytes)
         self.link.open()
+
+    def may_connect(self, t: float) -> bool:
+        """Whether the last link is over, and has been for long enough."""
+        if self.link is not None and self.link.state is not LinkState.OVER:
+            return False
+        earliest = self._reconnect.earliest_t()
+        return earliest is None or t >= earliest
 
     def reconnect_t(self) -> float | None:
         """When to call `connect` again; None while linked, after `close`, and where it would be in vain."""
