@@ -1,5 +1,7 @@
+import itertools
 import json
 import socket
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -7,6 +9,7 @@ from contextlib import contextmanager
 import httpx
 import psutil
 import pytest
+from tls_files import Authority
 
 from astrometer.targets.golden.account import Account
 from astrometer.targets.golden.golden_process import golden
@@ -62,6 +65,50 @@ def test_a_late_event_does_not_delay_those_that_follow_it():
         sent = [int(event["data"]) for _, event in chat(server.url) if event["type"] == "plain"]
         late_s = stats(server.url)["lateness_p99_s"]
     assert abs((sent[-1] - sent[0]) / 1e9 - 49 * 0.02) <= late_s + 0.001
+
+
+def test_as_an_openai_model_it_streams_the_same_schedule_and_counts_an_event_as_a_token():
+    asked = {"model": "golden", "stream": True, "messages": [{"role": "user", "content": "m"}]}
+    with serving() as server, httpx.Client(base_url=server.url, trust_env=False) as client:
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["golden"]
+        before = time.perf_counter_ns()
+        lines = client.post("/v1/chat/completions", json=asked).text.splitlines()
+        after = time.perf_counter_ns()
+    events = [line.removeprefix("data: ") for line in lines if line]
+    assert events[-1] == "[DONE]"
+    *chunks, stop, usage = map(json.loads, events[:-1])
+    assert stop["choices"][0]["finish_reason"] == "stop"
+    assert (usage["choices"], usage["usage"]["completion_tokens"]) == ([], 20)
+    sent = [int(chunk["choices"][0]["delta"]["content"]) for chunk in chunks]
+    for index, sent_ns in enumerate(sent):
+        assert before + SCHEDULE.due_s(index) * 1e9 <= sent_ns <= after
+
+
+def test_the_stats_tell_what_a_client_must_have_seen():
+    with serving(GoldenSchedule(ttft_s=0.1, gap_s=0.02, events=6)) as server:
+        before = time.perf_counter()
+        sent = [int(event["data"]) / 1e9 for _, event in chat(server.url) if event["type"] == "plain"]
+        truth = stats(server.url)
+    gaps = sorted(late - early for early, late in itertools.pairwise(sent))
+    assert 0.1 <= truth["true_ttft_s"]["p50"] <= sent[0] - before
+    assert truth["true_gap_s"] == {"n": 5, "p50": pytest.approx(gaps[2]), "p99": pytest.approx(gaps[4])}
+    assert truth["true_mean_gap_s"]["n"] == 1
+    assert truth["true_mean_gap_s"]["p50"] == pytest.approx((sent[-1] - sent[0]) / 5)
+
+
+def test_with_a_certificate_it_streams_over_tls_and_a_client_without_disturbs_nobody(tmp_path):
+    authority = Authority(tmp_path)
+    cert, key = authority.issue("golden")
+    both = tmp_path / "both.pem"
+    both.write_bytes(cert.read_bytes() + key.read_bytes())
+    trusting = ssl.create_default_context(cafile=str(authority.file))
+    with serving(certificate=both) as server:
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as plain:
+            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        with httpx.Client(base_url=server.url, verify=trusting, trust_env=False) as client:
+            answers = [client.post("/api/v1/chat", json={"message": "m"}).text for _ in range(2)]
+    assert server.url.startswith("https://")
+    assert [answer.count('"plain"') for answer in answers] == [20, 20]
 
 
 def test_a_connection_serves_one_stream_after_another():

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -25,10 +26,16 @@ class GoldenError(Exception):
 
 
 @contextmanager
-def golden(schedule: GoldenSchedule, *, cpus: Sequence[int] = (), handicap_s: float = 0.0) -> Iterator[str]:
+def golden(
+    schedule: GoldenSchedule,
+    *,
+    cpus: Sequence[int] = (),
+    handicap_s: float = 0.0,
+    certificate: Path | None = None,
+) -> Iterator[str]:
     """Start one and yield its URL; `cpus` are the cores that it may use, all when empty.
 
-    Raises GoldenError.
+    `certificate`: a PEM file with certificate and key, for TLS. Raises GoldenError.
     """
     child = subprocess.Popen(  # noqa: S603 (our own interpreter)
         [
@@ -36,6 +43,7 @@ def golden(schedule: GoldenSchedule, *, cpus: Sequence[int] = (), handicap_s: fl
             *("--ttft", repr(schedule.ttft_s), "--gap", repr(schedule.gap_s)),
             *("--events", str(schedule.events), "--handicap", repr(handicap_s)),
             *("--cpus", ",".join(map(str, cpus))),
+            *(("--certificate", str(certificate)) if certificate else ()),
         ],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -62,10 +70,11 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=100, help="content events of a stream")
     parser.add_argument("--handicap", type=float, default=0.0, help="seconds lost before each event")
     parser.add_argument("--cpus", default="", help="cores to run on, as in 1,2 [all]")
+    parser.add_argument("--certificate", type=Path, help="PEM file with certificate and key, for TLS")
     options = parser.parse_args()
     pin(0, [int(cpu) for cpu in options.cpus.split(",") if cpu])
     schedule = GoldenSchedule(ttft_s=options.ttft, gap_s=options.gap, events=options.events)
-    server = GoldenServer(schedule, handicap_s=options.handicap)
+    server = GoldenServer(schedule, handicap_s=options.handicap, certificate=options.certificate)
 
     def stop_when_input_ends() -> None:
         sys.stdin.buffer.read()

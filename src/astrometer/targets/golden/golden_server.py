@@ -4,7 +4,9 @@ Bare sockets and one epoll loop: it has to be more exact than what it judges. Th
 is the time just before its send, in nanoseconds of `time.perf_counter_ns`: on Linux, macOS and Windows that
 is one clock for all processes of a machine. So a client's own record of a turn (text and chunk gaps) holds
 truth and measurement side by side. `GET /golden/stats?from=S&to=S` says how late and how busy the server
-itself was between two readings of that clock.
+itself was between two readings of that clock, and what a client must have seen (`true_...`).
+
+It answers as AstrBot and as an OpenAI-compatible model (`golden_dialect`); with a certificate, over TLS.
 """
 
 import heapq
@@ -12,17 +14,21 @@ import itertools
 import json
 import selectors
 import socket
+import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from astrometer.targets.golden.account import TICK_S, Account
+from astrometer.targets.golden.golden_dialect import DIALECTS, MODELS, AstrBotDialect, GoldenDialect
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
     b"Cache-Control: no-cache\r\nTransfer-Encoding: chunked\r\n\r\n"
 )
+_NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,20 +52,37 @@ class _Connection:
     sock: socket.socket
     inbox: bytearray = field(default_factory=bytearray)
     outbox: bytearray = field(default_factory=bytearray)
+    dialect: GoldenDialect = field(default_factory=AstrBotDialect)
     t_start: float = 0.0
+    t_first: float = 0.0  # when its first event was sent
+    t_last: float = 0.0
     sent: int = 0
     streaming: bool = False
 
 
 class GoldenServer:
-    """Serves until `stop` is set; one thread. `handicap_s` of idling before each event makes it a bad one."""
+    """Serves until `stop` is set; one thread. `handicap_s` of idling before each event makes it a bad one.
 
-    def __init__(self, schedule: GoldenSchedule, port: int = 0, handicap_s: float = 0.0) -> None:
+    `certificate`: a PEM file with certificate and key; with it, the server speaks TLS.
+    """
+
+    def __init__(
+        self,
+        schedule: GoldenSchedule,
+        port: int = 0,
+        handicap_s: float = 0.0,
+        certificate: Path | None = None,
+    ) -> None:
         self._schedule = schedule
         self._handicap_s = handicap_s
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self._listener.setblocking(False)
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._tls: ssl.SSLContext | None = None
+        if certificate is not None:
+            self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            self._tls.load_cert_chain(certificate)
+        scheme = "https" if self._tls else "http"
+        self.url = f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._listener, selectors.EVENT_READ)
         self._due: list[tuple[float, int, _Connection]] = []
@@ -107,14 +130,16 @@ class GoldenServer:
             sock, _ = self._listener.accept()
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if self._tls:  # the first reads make the handshake
+                sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             self._selector.register(sock, selectors.EVENT_READ, _Connection(sock))
 
     def _read(self, connection: _Connection) -> None:
         try:
-            received = connection.sock.recv(65536)
-        except BlockingIOError:
+            received = connection.sock.recv(65536)  # more than a TLS record: nothing is left behind in it
+        except _NOT_NOW:
             return
-        except ConnectionError:
+        except (ConnectionError, ssl.SSLError):
             received = b""
         if not received:
             self._close(connection)
@@ -129,18 +154,22 @@ class GoldenServer:
             asked = {name: float(values[0]) for name, values in parse_qs(target.query).items()}
             stats = self._account.between(asked.get("from", 0.0), asked.get("to", float("inf")))
             self._answer(connection, json.dumps(stats).encode())
-        elif head.startswith(b"POST /api/v1/chat "):
-            self._start(connection)
+        elif target.path == "/v1/models":
+            self._answer(connection, MODELS)
         else:
-            self._answer(connection, b'{"status":"ok","data":{}}')
+            found = (dialect for start, dialect in DIALECTS.items() if head.startswith(start))
+            if dialect := next(found, None):
+                self._start(connection, dialect)
+            else:
+                self._answer(connection, b'{"status":"ok","data":{}}')
 
-    def _start(self, connection: _Connection) -> None:
+    def _start(self, connection: _Connection, dialect: GoldenDialect) -> None:
+        connection.dialect = dialect
         self._account.streams += 1
         connection.t_start = time.perf_counter()
         connection.sent = 0
         connection.streaming = True
-        session = f'"type":"session_id","data":null,"session_id":"golden-{self._account.streams}"'
-        self._write(connection, _HEAD + _event(session))
+        self._write(connection, _HEAD + _chunk(dialect.opening(self._account.streams)))
         due = connection.t_start + self._schedule.due_s(0)
         heapq.heappush(self._due, (due, next(self._order), connection))
 
@@ -154,9 +183,8 @@ class GoldenServer:
             if self._handicap_s:
                 time.sleep(self._handicap_s)
             sent_ns = time.perf_counter_ns()
-            self._write(connection, _event(f'"type":"plain","data":"{sent_ns} ","streaming":true'))
-            self._account.note(due, sent_ns / 1e9 - due)
-            connection.sent += 1
+            self._write(connection, _chunk(connection.dialect.content(f"{sent_ns} ")))
+            self._noted(connection, due, sent_ns / 1e9)
             if connection.sent < self._schedule.events:
                 following = connection.t_start + self._schedule.due_s(connection.sent)
                 heapq.heapreplace(self._due, (following, order, connection))
@@ -165,12 +193,23 @@ class GoldenServer:
                 self._finish(connection)
             now = time.perf_counter()
 
+    def _noted(self, connection: _Connection, due: float, sent: float) -> None:
+        self._account.note(due, sent - due)
+        if connection.sent:
+            self._account.gap(sent, sent - connection.t_last)
+        else:
+            connection.t_first = sent
+            self._account.first(sent, sent - connection.t_start)
+        connection.t_last = sent
+        connection.sent += 1
+
     def _finish(self, connection: _Connection) -> None:
         connection.streaming = False
-        usage = f'{{"input_other":10,"input_cached":0,"output":{connection.sent}}}'
-        stats = f'"token_usage":{usage},"time_to_first_token":{self._schedule.ttft_s}'
-        last = _event(f'"type":"agent_stats","data":{{{stats}}}')
-        self._write(connection, last + _event('"type":"end","data":"","streaming":false') + b"0\r\n\r\n")
+        if connection.sent > 1:
+            length_s = connection.t_last - connection.t_first
+            self._account.whole(connection.t_last, length_s / (connection.sent - 1))
+        closing = connection.dialect.closing(connection.sent, self._schedule.ttft_s)
+        self._write(connection, _chunk(closing) + b"0\r\n\r\n")
 
     def _write(self, connection: _Connection, data: bytes) -> None:
         if connection.outbox:
@@ -178,7 +217,7 @@ class GoldenServer:
             return
         try:
             done = connection.sock.send(data)
-        except BlockingIOError:
+        except _NOT_NOW:
             done = 0
         except OSError:
             self._close(connection)
@@ -205,9 +244,9 @@ class GoldenServer:
             connection.sock.close()
 
 
-def _event(fields: str) -> bytes:
-    data = f"data: {{{fields}}}\n\n".encode()
-    return b"%x\r\n%b\r\n" % (len(data), data)
+def _chunk(data: bytes) -> bytes:
+    """HTTP's chunked coding; nothing stays nothing, since an empty chunk would end the answer."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def _content_length(head: bytes) -> int:
