@@ -2,6 +2,7 @@ import itertools
 import json
 import socket
 import ssl
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -91,9 +92,27 @@ def test_the_stats_tell_what_a_client_must_have_seen():
         truth = stats(server.url)
     gaps = sorted(late - early for early, late in itertools.pairwise(sent))
     assert 0.1 <= truth["true_ttft_s"]["p50"] <= sent[0] - before
+    assert truth["true_ttft_s"]["n"] == 1
     assert truth["true_gap_s"] == {"n": 5, "p50": pytest.approx(gaps[2]), "p99": pytest.approx(gaps[4])}
     assert truth["true_mean_gap_s"]["n"] == 1
     assert truth["true_mean_gap_s"]["p50"] == pytest.approx((sent[-1] - sent[0]) / 5)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux stamps what it receives")
+def test_the_true_ttft_counts_from_the_arrival_of_a_request_that_the_server_read_late():
+    request = b"POST /api/v1/chat HTTP/1.1\r\n\r\n"
+    with serving(GoldenSchedule(ttft_s=0.0, events=1), handicap_s=0.3) as server:
+        address = ("127.0.0.1", int(server.url.rpartition(":")[2]))
+        with socket.create_connection(address) as first, socket.create_connection(address) as second:
+            second.sendall(b"GET /v1/models HTTP/1.1\r\n\r\n")
+            assert second.recv(1000)
+            first.sendall(request)
+            assert first.recv(1000)  # now the server is held up before the first one's event
+            second.sendall(request)
+            while b'"end"' not in second.recv(1000):
+                pass
+        late_s, own_s = 0.3, 0.3
+        assert stats(server.url)["true_ttft_s"]["p99"] > 0.9 * (late_s + own_s)
 
 
 def test_with_a_certificate_it_streams_over_tls_and_a_client_without_disturbs_nobody(tmp_path):

@@ -43,7 +43,7 @@ class Account:
         self._lateness_s.note(due + late_s, late_s)
 
     def first(self, at: float, ttft_s: float) -> None:
-        """The first event of a stream was sent, so long after its request was read."""
+        """The first event of a stream was sent, so long after its request arrived."""
         self._ttft_s.note(at, ttft_s)
 
     def gap(self, at: float, gap_s: float) -> None:

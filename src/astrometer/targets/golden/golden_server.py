@@ -23,6 +23,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from astrometer.targets.golden.account import TICK_S, Account
 from astrometer.targets.golden.golden_dialect import DIALECTS, MODELS, AstrBotDialect, GoldenDialect
+from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver, stamp_clock
 
 _HEAD = (
     b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n"
@@ -50,10 +51,12 @@ class GoldenSchedule:
 @dataclass(slots=True, eq=False)
 class _Connection:
     sock: socket.socket
+    receiver: StampedReceiver | None  # None: TLS
     inbox: bytearray = field(default_factory=bytearray)
     outbox: bytearray = field(default_factory=bytearray)
     dialect: GoldenDialect = field(default_factory=AstrBotDialect)
-    t_start: float = 0.0
+    t_arrived: float = 0.0  # when its request reached this machine's kernel, where that is known
+    t_start: float = 0.0  # when the request was read: what the schedule counts from
     t_first: float = 0.0  # when its first event was sent
     t_last: float = 0.0
     sent: int = 0
@@ -77,6 +80,8 @@ class GoldenServer:
         self._handicap_s = handicap_s
         self._listener = socket.create_server(("127.0.0.1", port), backlog=4096)
         self._listener.setblocking(False)
+        stamp_clock()  # from now on the kernel stamps, also what comes before it is read
+        self._buffer = bytearray(BLOCK_BYTES)
         self._tls: ssl.SSLContext | None = None
         if certificate is not None:
             self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -130,13 +135,19 @@ class GoldenServer:
             sock, _ = self._listener.accept()
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            receiver = None
             if self._tls:  # the first reads make the handshake
                 sock = self._tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            self._selector.register(sock, selectors.EVENT_READ, _Connection(sock))
+            else:
+                receiver = StampedReceiver(sock, self._buffer)
+            self._selector.register(sock, selectors.EVENT_READ, _Connection(sock, receiver))
 
     def _read(self, connection: _Connection) -> None:
         try:
-            received = connection.sock.recv(65536)  # more than a TLS record: nothing is left behind in it
+            if connection.receiver:
+                received, t_arrived = connection.receiver.receive(), connection.receiver.t
+            else:  # more than a TLS record holds: nothing stays behind where the selector sees nothing
+                received, t_arrived = connection.sock.recv(65536), time.perf_counter()
         except _NOT_NOW:
             return
         except (ConnectionError, ssl.SSLError):
@@ -144,6 +155,8 @@ class GoldenServer:
         if not received:
             self._close(connection)
             return
+        if not connection.inbox:
+            connection.t_arrived = t_arrived
         connection.inbox += received
         head, separator, body = bytes(connection.inbox).partition(b"\r\n\r\n")
         if not separator or len(body) < _content_length(head):
@@ -199,7 +212,7 @@ class GoldenServer:
             self._account.gap(sent, sent - connection.t_last)
         else:
             connection.t_first = sent
-            self._account.first(sent, sent - connection.t_start)
+            self._account.first(sent, sent - connection.t_arrived)
         connection.t_last = sent
         connection.sent += 1
 
