@@ -1,23 +1,32 @@
 """Streams of the golden server, read by astrometer and by its peers in turn -> Markdown tables.
 
-    python bench/accuracy.py                       # all steps: 50x50, 400x50, 1000x10, 2000x10
+    python bench/accuracy.py                       # all steps: 50x50, 400x50, 1000x10, 2000x10, 4000x5
     python bench/accuracy.py --step 50x50 --rounds 9 --peer bare --peer locust
+    python bench/accuracy.py --step 400x10 --hog --peer locust --peer locust_user   # both cores busy
+    python bench/accuracy.py --step 400x50 --tls --peer locust                      # over TLS
 
 A step is STREAMSxEVENTS per second of each stream. In a round every peer measures once, in a process of its
 own on one core, the golden server on another; a peer notes for each content event when it got hold of it, as
 early as its interface allows, and its text: when it was sent. A round counts when nobody else disturbed the
-machine in it (`--quiet`); medians are of rounds that count, "to bare" is taken within each. Needs
-`pip install -r bench/requirements.txt` besides astrometer.
+machine in it (`--quiet`; hogs are our own); medians are of rounds that count, "to bare" is taken within each.
+MiB is the reader's resident memory. Needs `pip install -r bench/requirements.txt` besides astrometer.
 """
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+import throwaway_certificate
+from process_tree import watched
+from programs import hogs
 from quiet import Disturbance, Watch
 
 from astrometer.load.calibrate.calibration_run import StepPlan, run_step
@@ -29,11 +38,13 @@ PEERS = {
     "bare": "bare gevent socket, HTTP parser, json",
     "client": "astrometer: client and exchange",
     "locust": "astrometer: whole load path in Locust",
+    "locust_user": "the same, with ASTROMETER_CLOCK=user",
     "iter_lines": "Locust FastHttpSession.iter_lines",
     "httpx_sse": "httpx-sse under gevent",
     "aiohttp": "aiohttp, json",
 }
-STEPS = ("50x50", "400x50", "1000x10", "2000x10")
+STEPS = ("50x50", "400x50", "1000x10", "2000x10", "4000x5")
+LOCUST_CLOCKS = {"locust": "kernel", "locust_user": "user"}
 SERVER_CPU, CLIENT_CPU = 1, 0
 
 
@@ -79,6 +90,8 @@ def main() -> None:
         help="most of the machine that the host (steal) and other programs may take in a round that counts",
     )  # fmt: skip
     parser.add_argument("--peer", choices=PEERS, action="append")
+    parser.add_argument("--hog", action="store_true", help="beside a program that spins, on each core")
+    parser.add_argument("--tls", action="store_true", help="the server speaks TLS")
     parser.add_argument("--out", type=Path, help="write the Markdown there as well")
     options = parser.parse_args()
     sections = []
@@ -98,7 +111,8 @@ def measure(load: Load, options: argparse.Namespace) -> list[Round]:
         found, disturbance = {}, {}
         for name in options.peer or PEERS:
             watch = Watch.begin()
-            found[name] = read_by(name, load, options.seconds)
+            with hogs([SERVER_CPU, CLIENT_CPU]) if options.hog else nullcontext():
+                found[name] = read_by(name, load, options.seconds, tls=options.tls)
             disturbance[name] = watch.end()
             print(f"{name}: {disturbance[name]} {json.dumps(found[name])}", file=sys.stderr, flush=True)
         rounds.append(Round(found=found, disturbance=disturbance))
@@ -106,15 +120,48 @@ def measure(load: Load, options: argparse.Namespace) -> list[Round]:
     return rounds
 
 
-def read_by(name: str, load: Load, seconds: float) -> dict:
+def read_by(name: str, load: Load, seconds: float, *, tls: bool = False) -> dict:
     schedule = load.schedule
-    with golden(schedule, cpus=[SERVER_CPU]) as url:
-        if name == "locust":
-            return _of_step(load, seconds, schedule, url)
-        command = [sys.executable, str(Path(__file__).with_name("peers.py")), name, url]
-        done = subprocess.run([*command, str(load.streams), str(seconds)], stdout=subprocess.PIPE, check=True)
-        found = json.loads(done.stdout)
-    return _row(found["gap_s"], found["delay_s"], found["cpu_s"], found["seconds"])
+    with (
+        trusted_certificate(tls) as certificate,
+        golden(schedule, cpus=[SERVER_CPU], certificate=certificate) as url,
+        watched(os.getpid()) as tree,
+    ):
+        if name in LOCUST_CLOCKS:
+            with variable("ASTROMETER_CLOCK", LOCUST_CLOCKS[name]):
+                found = _of_step(load, seconds, schedule, url)
+        else:
+            command = [sys.executable, str(Path(__file__).with_name("peers.py")), name, url]
+            command += [str(load.streams), str(seconds)]
+            done = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+            found = _row(**json.loads(done.stdout))
+    return {**found, "mib": tree.peak_mib("locust_process" if name in LOCUST_CLOCKS else "peers.py")}
+
+
+@contextmanager
+def trusted_certificate(wanted: bool) -> Iterator[Path | None]:
+    """A server's certificate, which all readers trust as long as this lasts; None when none is wanted."""
+    if not wanted:
+        yield None
+        return
+    with tempfile.TemporaryDirectory(prefix="astrometer-bench-") as folder:
+        file = throwaway_certificate.write(Path(folder) / "golden.pem")
+        with variable("SSL_CERT_FILE", str(file)):
+            yield file
+
+
+@contextmanager
+def variable(name: str, value: str) -> Iterator[None]:
+    """Of the environment, for what is started meanwhile."""
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _of_step(load: Load, seconds: float, schedule: GoldenSchedule, url: str) -> dict:
@@ -124,23 +171,28 @@ def _of_step(load: Load, seconds: float, schedule: GoldenSchedule, url: str) -> 
     )  # fmt: skip
     step = run_step(plan, url)
     return {
-        "gap": [step.gap.p50, step.gap.p99, step.gap.max],
-        "delay": [step.delay.p50, step.delay.p99, step.delay.max],
+        "gap": _ranks(step.gap),
+        "delay": _ranks(step.delay),
+        "ttft": _ranks(step.ttft),
         "cpu_us": step.cpu_us_per_event,
         "events_per_s": step.events_per_s,
         "problem": step.problem(),
     }
 
 
-def _row(gaps: list[float], delays: list[float], cpu_s: float, seconds: float) -> dict:
-    gap, delay = ErrorSummary.of(gaps), ErrorSummary.of(delays)
+def _row(gap_s: list[float], delay_s: list[float], cpu_s: float, seconds: float) -> dict:
     return {
-        "gap": [gap.p50, gap.p99, gap.max],
-        "delay": [delay.p50, delay.p99, delay.max],
-        "cpu_us": cpu_s / max(1, len(delays)) * 1e6,
-        "events_per_s": len(delays) / seconds,
-        "problem": None if delays else "no events arrived",
+        "gap": _ranks(ErrorSummary.of(gap_s)),
+        "delay": _ranks(ErrorSummary.of(delay_s)),
+        "ttft": None,
+        "cpu_us": cpu_s / max(1, len(delay_s)) * 1e6,
+        "events_per_s": len(delay_s) / seconds,
+        "problem": None if delay_s else "no events arrived",
     }
+
+
+def _ranks(errors: ErrorSummary) -> list[float | None]:
+    return [errors.p50, errors.p99, errors.max]
 
 
 def section(load: Load, rounds: list[Round], limit: float) -> str:
@@ -166,29 +218,36 @@ def _taken(item: Disturbance) -> float:
 
 def table(rounds: list[Round]) -> list[str]:
     """Medians over rounds; the ratios are taken within each round."""
-    titles = ("reader", "events/s", "gap error, ms: p50 / p99 / max", "delay, ms: same", "gap p99 to bare")
-    lines = [f"| {' | '.join((*titles, 'CPU us', 'to bare'))} |", "|---|---|---|---|---|---|---|"]
+    titles = (
+        "reader", "events/s", "gap error, ms: p50 / p99 / max", "delay, ms: same", "TTFT error, ms: same",
+        "gap p99 to bare", "CPU us", "to bare", "MiB",
+    )  # fmt: skip
+    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
     for name in rounds[0].found:
         whole = [one for one in rounds if one.found[name]["problem"] is None]
         if not whole:
-            lines.append(f"| {PEERS[name]} | {rounds[0].found[name]['problem']} | – | – | – | – | – |")
+            lines.append(
+                f"| {PEERS[name]} | {rounds[0].found[name]['problem']} |{' – |' * (len(titles) - 2)}"
+            )
             continue
         found = [one.found[name] for one in whole]
-        times = [
-            " / ".join(
-                f"{statistics.median(one[what][rank] for one in found) * 1e3:.2f}" for rank in range(3)
-            )
-            for what in ("gap", "delay")
-        ]
         cells = (
             f"{statistics.median(one['events_per_s'] for one in found):.0f}",
-            *times,
+            *(_times([one[what] for one in found]) for what in ("gap", "delay", "ttft")),
             _ratio(whole, name, lambda one: one["gap"][1]),
             f"{statistics.median(one['cpu_us'] for one in found):.1f}",
             _ratio(whole, name, lambda one: one["cpu_us"]),
+            f"{statistics.median(one['mib'] for one in found):.0f}",
         )
         lines.append(f"| {PEERS[name]} | {' | '.join(cells)} |")
     return lines
+
+
+def _times(ranks: list[list[float] | None]) -> str:
+    """Median over rounds of each rank, in ms; a reader that knows no TTFT has none."""
+    if None in ranks:
+        return "–"
+    return " / ".join(f"{statistics.median(one) * 1e3:.3f}" for one in zip(*ranks, strict=True))
 
 
 def _ratio(rounds: list[Round], name: str, value) -> str:

