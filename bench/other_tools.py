@@ -6,8 +6,8 @@
 A step is STREAMSxEVENTS per second of each stream; the first event comes after 200 ms, 100 in all. Each tool
 runs on core 0, the golden server on core 1. astrometer reads it as an AstrBot, the others as an
 OpenAI-compatible model: the bytes around the time stamp differ, the schedule does not. True is what the
-server notes when it sends: TTFT from the kernel's stamp of the request to the first event, and the gaps
-between events, in the very time whose requests the tool reports.
+server notes when it sends: TTFT from the kernel's stamp of the whole request to the first event, and the
+gaps between events, in the very time whose requests the tool reports.
 
 Compared are the tools' own percentiles, from their result files. "Gap" is the time between two events, pooled
 over all streams: guidellm does not tell it. "Mean gap" is one value per request, last event minus first by

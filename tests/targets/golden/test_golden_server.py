@@ -115,6 +115,17 @@ def test_the_true_ttft_counts_from_the_arrival_of_a_request_that_the_server_read
         assert stats(server.url)["true_ttft_s"]["p99"] > 0.9 * (late_s + own_s)
 
 
+def test_the_true_ttft_begins_when_the_whole_request_is_there():
+    with serving() as server:
+        with socket.create_connection(("127.0.0.1", int(server.url.rpartition(":")[2]))) as slow:
+            slow.sendall(b"POST /api/v1/chat HTTP/1.1\r\nContent-Length: 2\r\n\r\n")
+            time.sleep(0.3)  # a client that is late with its body
+            slow.sendall(b"{}")
+            while b'"end"' not in slow.recv(1000):
+                pass
+        assert stats(server.url)["true_ttft_s"]["p50"] < 0.3
+
+
 def test_with_a_certificate_it_streams_over_tls_and_a_client_without_disturbs_nobody(tmp_path):
     authority = Authority(tmp_path)
     cert, key = authority.issue("golden")

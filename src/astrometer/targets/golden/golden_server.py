@@ -55,7 +55,7 @@ class _Connection:
     inbox: bytearray = field(default_factory=bytearray)
     outbox: bytearray = field(default_factory=bytearray)
     dialect: GoldenDialect = field(default_factory=AstrBotDialect)
-    t_arrived: float = 0.0  # when its request reached this machine's kernel, where that is known
+    t_arrived: float = 0.0  # when the last of its request reached the kernel, where that is known
     t_start: float = 0.0  # when the request was read: what the schedule counts from
     t_first: float = 0.0  # when its first event was sent
     t_last: float = 0.0
@@ -155,8 +155,7 @@ class GoldenServer:
         if not received:
             self._close(connection)
             return
-        if not connection.inbox:
-            connection.t_arrived = t_arrived
+        connection.t_arrived = t_arrived
         connection.inbox += received
         head, separator, body = bytes(connection.inbox).partition(b"\r\n\r\n")
         if not separator or len(body) < _content_length(head):
