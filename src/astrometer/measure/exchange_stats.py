@@ -75,7 +75,8 @@ class Stats:
         self.outcomes[turn.outcome.value] += 1
         self.good += good
         self.resent += getattr(turn, "resent", 0)
-        self.network.update(getattr(turn, "network", NOT_SEEN).signs())
+        for sign in getattr(turn, "network", NOT_SEEN).signs():  # `update` takes thrice as long for one
+            self.network[sign] += 1
         if stalls is not None:
             self.stalls.add(stalls)
         self.streams.update(streams or {})
