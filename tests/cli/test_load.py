@@ -113,7 +113,11 @@ def test_a_dry_run_prints_the_plain_locust_command_without_the_key(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "code", "complaint"),
     [
-        (["load", "chats", "--host", "http://127.0.0.1:9"], 2, "'chats' is none of chat, im_bursts, mixed"),
+        (
+            ["load", "chats", "--host", "http://127.0.0.1:9"],
+            2,
+            "'chats' is none of chat, im_bursts, im_chat",
+        ),
         (["load", "chatt", "--host", "http://127.0.0.1:9"], 2, "'chatt' is none of chat, im_bursts"),
         (["load", "chatt", "--host", "http://127.0.0.1:9"], 2, 'nor a .py file (did you mean "chat"?)'),
         (

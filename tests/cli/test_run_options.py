@@ -22,7 +22,7 @@ VALUES = {
     "max_in_flight": "9", "searches": True, "model": "open", "start": "2/s", "maximum": "9/s",
     "step_s": "10s",
     "settle_s": "1s", "precision": "10%", "repeats": "5", "model_status": "http://model/metrics",
-    "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
+    "messenger": "ws://bot:1/ws", "reply_quiet_s": "1s", "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
     "user_prefix": "team", "username": "api_key:x", "key_file": "key", "out": "o", "journal": "j",
     "progress": True, "check": True, "metrics_port": "9646", "metrics_host": "::1", "version": "4.29.3",
     "ca_file": "ca.pem", "client_cert": "me.pem", "client_key": "me.key", "insecure_skip_verify": True,

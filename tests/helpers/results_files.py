@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -130,6 +131,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     arrivals: OpenArrivals | None = None,
     stages: tuple[results_file.LoadStage, ...] = (),
     stop: Stop | None = None,
+    messenger: Mapping[str, int] | None = None,
     command: tuple[str, ...] = ("astrometer", "load", "mixed", "--users", "20", "--slo", "ttft_p95 < 1s"),
 ) -> dict:
     """A whole results file, through the same code as a real run."""
@@ -157,6 +159,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         profile="10:10s,40:20s" if stages else None,
         stages=stages,
         stop=stop,
+        messenger=messenger,
         names=Usernames(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
         generator=generator
         or GeneratorHealth(

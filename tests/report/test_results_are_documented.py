@@ -14,6 +14,7 @@ from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArri
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "streams", "tokens", "bytes"}
+FREE_NAMES |= {"matched_by", "link"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
 STATS = {
     "turns", "throughput_per_s", "goodput", "stalls", "streams", "network", "tokens", "bytes",
@@ -57,7 +58,10 @@ def real(make, watched):
     arrivals = OpenArrivals(process="poisson", seed=1, rate_per_s=5, expected=150, intended=151)
     stages = (results_file.LoadStage(name="ramp", start_s=0, end_s=30, peak=20),)
     stop = Stop(by=StopReason.BUDGET, sentence="the token budget was spent", at_s=30.0)
-    made = make(generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop)
+    made = make(
+        generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop,
+        messenger={"links_lost": 1},
+    )  # fmt: skip
     return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1})}
 
 

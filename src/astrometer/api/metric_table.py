@@ -15,6 +15,7 @@ class Owner(StrEnum):
     STREAM = "stream"  # a chat that was asked to stream
     UPLOAD = "upload"
     CALL = "call"  # anything without a stream
+    REPLY = "reply"  # a question in a messenger
     NOBODY = "nobody"  # measured where it is known, and owed by none
 
 
@@ -146,6 +147,34 @@ TABLE = (
         owner=Owner.UPLOAD,
     ),
     Metric(
+        name="reply_first",
+        title="first reply",
+        meaning="a question in a messenger, from send to the bot's first message",
+        owner=Owner.REPLY,
+        lateness_counts=True,
+    ),
+    Metric(
+        name="reply_last",
+        title="last reply",
+        meaning="send to the bot's last message: pauses between the parts of an answer are inside",
+        owner=Owner.REPLY,
+        lateness_counts=True,
+    ),
+    Metric(
+        name="reply_first_effective",
+        title="first reply, effective",
+        meaning="first reply from the intended arrival (open model)",
+        owner=Owner.NOBODY,
+        lateness_counts=True,
+    ),
+    Metric(
+        name="reply_last_effective",
+        title="last reply, effective",
+        meaning="last reply from the intended arrival (open model)",
+        owner=Owner.NOBODY,
+        lateness_counts=True,
+    ),
+    Metric(
         name="delivery",
         title="delivery",
         meaning="an IM push, from send to its arrival in the messenger",
@@ -163,5 +192,6 @@ def owed_by(*owners: Owner) -> tuple[str, ...]:
 
 UPLOAD_METRICS = owed_by(Owner.UPLOAD)
 WHOLE_METRICS = owed_by(Owner.CHAT)
+REPLY_METRICS = owed_by(Owner.REPLY)
 STREAMED_METRICS = owed_by(Owner.CHAT, Owner.STREAM)
 LAG_SENSITIVE = frozenset(metric.name for metric in TABLE if metric.lateness_counts)

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from astrometer.api.metric_table import REPLY_METRICS
 from astrometer.api.outcome import Outcome
+from astrometer.api.timings import Bounds
 from astrometer.im.onebot_actions import ChatPlace
 
 
@@ -82,6 +84,32 @@ class ImTurn:
     @property
     def schedule_lag_s(self) -> float | None:
         return max(0.0, self.t_send - self.t_intended) if self.scheduled else None
+
+    @property
+    def expected(self) -> tuple[str, ...]:
+        """The metrics that a question has when it goes well."""
+        return REPLY_METRICS
+
+    @property
+    def facts(self) -> Mapping[str, int]:
+        """What else is counted of it: how its reply was found, and what it was made of."""
+        found = {"replies": int(self.messages > 0), "messages": self.messages, "images": self.images}
+        found |= {"segmented": int(self.segmented), "duplicates": self.duplicates, "foreign": self.foreign}
+        if self.matched_by is not None:
+            found[f"matched_by_{self.matched_by.value}"] = 1
+        return {name: count for name, count in found.items() if count}
+
+    def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
+        """Of those samples that are not certain."""
+        found: dict[str, tuple[Bounds, ...]] = {}
+        for name, t, since in (
+            ("reply_first", self.t_first, self.t_first_since),
+            ("reply_last", self.t_last, self.t_last_since),
+        ):
+            if t is not None and since is not None and since < t:
+                for metric, begun in ((name, self.t_send), (f"{name}_effective", self.t_intended)):
+                    found[metric] = (Bounds(t - begun, max(0.0, since - begun), t - begun),)
+        return found
 
     @property
     def error_bound_s(self) -> float:

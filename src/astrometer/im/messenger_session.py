@@ -224,6 +224,12 @@ class MessengerSession:
             exchange.expire(t)
             self._end(exchange, t)
 
+    def give_up(self, exchange: ImExchange, t: float, outcome: Outcome) -> None:
+        """Whoever asked waits no longer."""
+        if not exchange.done:
+            exchange.abort(t, outcome)
+            self._end(exchange, t)
+
     def abort(self, t: float, outcome: Outcome) -> None:
         """The run ends: nothing is waited for any more. `cutoff` or `client_cancel`."""
         for exchange in self._open:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from astrometer.api.messages import Record as Record
     from astrometer.api.messages import Reply as Reply
     from astrometer.api.messages import Video as Video
+    from astrometer.load.messenger.messenger_users import MessengerUser as MessengerUser
     from astrometer.load.options import add_weights as add_weights
     from astrometer.load.schedule.shapes import StagesShape as StagesShape
     from astrometer.load.transport.multipart import SampleFile as SampleFile
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _SEGMENTS = ("Attachment", "AttachmentKind", "File", "Image", "Plain", "Record", "Reply", "Video")
 _HOMES = {
     "astrometer.api.messages": _SEGMENTS,
+    "astrometer.load.messenger.messenger_users": ("MessengerUser",),
     "astrometer.load.options": ("add_weights",),
     "astrometer.load.schedule.shapes": ("StagesShape",),
     "astrometer.load.transport.multipart": ("SampleFile",),

@@ -20,6 +20,7 @@ from astrometer.api.chat_exchange import DEADLINES, Deadlines
 from astrometer.api.endpoints import Scope
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Secret
+from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines
 from astrometer.load.corpus import Corpus, CorpusError
 from astrometer.load.option_table import (
     Option,
@@ -381,6 +382,25 @@ class Settings:
         help="Destinations of IM messages, platform:MessageType:session. [three sessions of webchat, where "
         "nobody is disturbed]",
     )
+    messenger: str = option(
+        "--messenger",
+        text,
+        "",
+        metavar="URL",
+        variable="ASTRBOT_MESSENGER_URL",
+        in_web_form=False,
+        help="Where people in a messenger reach the bot: ws://HOST:PORT/ws of an aiocqhttp adapter that "
+        "nobody else uses (`sandbox` and `sim` offer one with --messenger). Its token is in "
+        "ASTRBOT_MESSENGER_TOKEN, or in the file ASTRBOT_MESSENGER_TOKEN_FILE.",
+    )
+    reply_quiet_s: float = option(
+        "--reply-quiet",
+        duration,
+        _seconds(IM_DEADLINES.quiet_s),
+        metavar="TIME",
+        help="A reply in a messenger is complete when nothing more came for so long. 0s: it is one message, "
+        "as it is when AstrBot splits no answers.",
+    )
     im_sink: str = option(
         "--im-sink",
         text,
@@ -594,6 +614,12 @@ class Settings:
             first_token_s=self.first_token_timeout_s,
             idle_s=self.idle_timeout_s,
             total_s=self.total_timeout_s,
+        )
+
+    @property
+    def im_deadlines(self) -> ImDeadlines:
+        return ImDeadlines(
+            reply_s=self.first_token_timeout_s, total_s=self.total_timeout_s, quiet_s=self.reply_quiet_s
         )
 
     @property

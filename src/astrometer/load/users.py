@@ -58,6 +58,8 @@ class AstrBotUser(User):
     abstract = True
     scenario = "custom"
     asks_model = True  # whether turns cost tokens, for the estimate before a run
+    needs_messenger = False
+    paused_s = 0.0  # of its next pause between two tasks: how much of it is over
     first_operation = "chat"  # where an arrival that could not start is counted
 
     def __init__(self, environment: Any) -> None:

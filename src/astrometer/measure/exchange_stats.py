@@ -50,6 +50,7 @@ class Stats:
     network: Counter[str] = field(default_factory=Counter)  # exchanges, by `NetworkSeen.signs`
     bounds: dict[str, ErrorBounds] = field(default_factory=lambda: defaultdict(ErrorBounds))  # of the ok ones
     streams: Counter[str] = field(default_factory=Counter)  # what was odd about them: `odd_streams.signs_of`
+    facts: Counter[str] = field(default_factory=Counter)  # of questions in a messenger
     resent: int = 0  # requests that went out again, since the server had closed the kept connection
     # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
     uncounted: "Stats | None" = None
@@ -75,8 +76,9 @@ class Stats:
         self.outcomes[turn.outcome.value] += 1
         self.good += good
         self.resent += getattr(turn, "resent", 0)
-        for sign in getattr(turn, "network", NOT_SEEN).signs():  # `update` takes thrice as long for one
+        for sign in getattr(turn, "network", NOT_SEEN).signs():
             self.network[sign] += 1
+        self.facts.update(getattr(turn, "facts", {}))
         if stalls is not None:
             self.stalls.add(stalls)
         self.streams.update(streams or {})
@@ -120,6 +122,7 @@ class Stats:
         self.outcomes.update(other.outcomes)
         self.missed.update(other.missed)
         self.tokens.update(other.tokens)
+        self.facts.update(other.facts)
         self.bytes.update(other.bytes)
         self.stalls.add(other.stalls)
         self.streams.update(other.streams)
@@ -170,6 +173,7 @@ class Stats:
             "ok": {name: histogram.to_wire() for name, histogram in self.ok.items()},
             "failed": {name: histogram.to_wire() for name, histogram in self.failed.items()},
             "tokens": dict(self.tokens),
+            "facts": dict(self.facts),
             "bytes": dict(self.bytes),
             "stalls": self.stalls.to_wire(),
             "network": dict(self.network),
@@ -186,6 +190,7 @@ class Stats:
         self.outcomes.update(wire["outcomes"])
         self.missed.update(wire["missed"])
         self.tokens.update(wire["tokens"])
+        self.facts.update(wire["facts"])
         self.bytes.update(wire["bytes"])
         self.stalls.add(Stalls.from_wire(wire["stalls"]))
         self.streams.update(wire["streams"])

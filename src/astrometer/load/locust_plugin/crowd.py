@@ -8,6 +8,7 @@ from typing import Any
 from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
 
+from astrometer.load.messenger.messenger_run import NO_MESSENGER
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 from astrometer.suggestion import did_you_mean
@@ -37,6 +38,15 @@ def check_objectives(environment: Any) -> None:
         if known and objective.scenario is not None and objective.scenario not in known:
             hint = did_you_mean(objective.scenario, known)
             raise OptionError(f"--slo {objective.text!r}: no scenario {objective.scenario!r}{hint}")
+
+
+def check_messenger(environment: Any) -> None:
+    """People of a messenger need its address. Raises OptionError."""
+    settings = Settings.of(environment.parsed_options)
+    if not settings.messenger and any(
+        getattr(user, "needs_messenger", False) for user in environment.user_classes
+    ):
+        raise OptionError(NO_MESSENGER)
 
 
 def without_users(environment: Any, settings: Settings) -> str | None:

@@ -130,10 +130,14 @@ def time_pauses() -> None:
     sleep: Callable[[Any, float], None] = TaskSet._sleep  # noqa: SLF001
 
     def timed(tasks: Any, seconds: float) -> None:
-        due = time.perf_counter() + seconds
-        sleep(tasks, seconds)
-        if run := getattr(tasks.user, "run_info", None):  # a user of ours
-            run.paused(seconds, time.perf_counter() - due)
+        run = getattr(tasks.user, "run_info", None)
+        if run is None:  # none of our users
+            sleep(tasks, seconds)
+            return
+        left_s, tasks.user.paused_s = max(0.0, seconds - tasks.user.paused_s), 0.0
+        due = time.perf_counter() + left_s
+        sleep(tasks, left_s)
+        run.paused(seconds, time.perf_counter() - due)
 
     TaskSet._sleep = timed  # type: ignore[method-assign]  # noqa: SLF001
 

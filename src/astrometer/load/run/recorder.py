@@ -5,17 +5,21 @@ and gaps go to rows of their own (`stats.entries`), which the Aggregated row doe
 """
 
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.im.im_turn import ImTurn
 from astrometer.load.run.run_clock import RunClock
 from astrometer.measure.results.other_requests import OtherRequests
 from astrometer.measure.tally import Tally
 
 # The context of each of our own request events; what comes with another one is the locustfile's own.
 OURS = MappingProxyType({"astrometer": True})
+
+
+Ended: TypeAlias = ChatTurn | CallResult | ImTurn
 
 
 class Failed(Exception):
@@ -43,21 +47,19 @@ class Recorder:
         self.tally.started(scenario, operation, t_s)
         return t_s
 
-    def ended(
-        self, scenario: str, operation: str, t_s: float, kind: str, done: ChatTurn | CallResult
-    ) -> None:
+    def ended(self, scenario: str, operation: str, t_s: float, kind: str, done: Ended) -> None:
         """Count its end. `kind` is Locust's request type: SSE, POST or GET."""
         done = self.tally.finished(scenario, operation, t_s, done)
         if isinstance(done, ChatTurn):
             self._show_stream(operation, done)
-        elif done.upload is not None and done.upload.accept_s is not None:
+        elif isinstance(done, CallResult) and done.upload is not None and done.upload.accept_s is not None:
             row = self._environment.stats.entries[(f"{operation} accept", "accept")]
             row.log(done.upload.accept_s * 1000, 0)
         self._environment.events.request.fire(
             request_type=kind,
             name=operation,
             response_time=_duration_s(done) * 1000,
-            response_length=done.bytes_received,
+            response_length=getattr(done, "bytes_received", 0),
             exception=None if done.outcome.is_ok else Failed(done.outcome),
             context=OURS,
         )
@@ -94,10 +96,12 @@ class OtherRecorder:
             self.requests.add(str(request_type), str(name), duration_s, failed=exception is not None)
 
 
-def _duration_s(done: ChatTurn | CallResult) -> float:
+def _duration_s(done: Ended) -> float:
     """The `e2e` of a good chat; of a failed one the time until it was over."""
     if isinstance(done, CallResult):
         return done.duration_s
+    if isinstance(done, ImTurn):
+        return (done.t_last if done.outcome.is_ok and done.t_last is not None else done.t_close) - done.t_send
     timings = done.timings
     if done.outcome.is_ok and timings.e2e_s is not None:
         return timings.e2e_s

@@ -5,11 +5,13 @@ merges. `run_results` makes the results of it.
 """
 
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Secret
+from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
 from astrometer.load.run import time_slots
 from astrometer.load.run.health import HealthMonitor, ProcessHealth
@@ -59,6 +61,8 @@ class Run:
         self.kinds = max(1, len(environment.user_classes))  # of users, each with a schedule of its own
         self.requested = RequestedUsers(runner, lambda: self.clock.elapsed_s)  # not followed on workers
 
+        self.messenger = MessengerOfRun(settings, self.id, getattr(runner, "worker_index", 0))
+
         # What is measured
         self.tally = _tally(settings, self.profile)
         self.recorder = Recorder(environment, self.tally, self.clock)
@@ -71,6 +75,7 @@ class Run:
         self.slots = time_slots.Slots()
         self.processes: dict[str, ProcessHealth] = {}
         self.intended = 0  # arrivals of an open model
+        self.messenger_seen: Counter[str] = Counter()  # by the links of all processes, of no question
         self.lost_workers = 0
         self.lost_from_s: float | None = None
         self.causes: list[Cause] = []  # what makes the run INVALID
@@ -108,6 +113,7 @@ class Run:
     def close(self) -> None:
         """Everything has ended: the next test begins with listeners of its own."""
         self._environment.events.request.remove_listener(self.others.heard)
+        self.messenger.close()
 
     def paused(self, meant_s: float, late_s: float) -> None:
         """A user of the closed model waited between two tasks, so much longer than it was meant to."""

@@ -53,6 +53,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         capacity=searched,
         names=run.names.all(),
         stall_threshold_s=run.settings.stall_threshold_s,
+        messenger=run.messenger_seen if run.settings.messenger else None,
         other_requests=run.others.requests.rows,
         profile=str(run.profile) if run.profile else None,
         stages=_stages(run),

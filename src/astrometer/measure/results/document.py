@@ -16,6 +16,7 @@ from astrometer.input_files import read_bounded
 from astrometer.measure.capacity.capacity_result import conclude_search, describe
 from astrometer.measure.delivery import Observed
 from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.results.messenger_part import messenger_json
 from astrometer.measure.results.other_requests import other_requests_json
 from astrometer.measure.results.result_parts import delivery_json, objective_json, stats_json, uploads_json
 from astrometer.measure.results.run_info import RunInfo
@@ -111,6 +112,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "objectives": [objective_json(item) for item in end.objectives],
         "generator": {**asdict(info.generator), "think_time_lost": info.generator.think_time_lost},
         "im_delivery": None if im_delivery is None else delivery_json(im_delivery),
+        "messenger": messenger_json(total.facts, info.messenger),
         "uploads": uploads_json(tally, window_s),
         "scenarios": {
             name: stats_json(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios

@@ -52,6 +52,9 @@ class RunInfo:
     capacity: CapacityRun | None = None  # a search, whose windows are judged one by one
     names: Usernames | None = None
     stall_threshold_s: float = STALL_THRESHOLD_S
+    messenger: Mapping[str, int] | None = (
+        None  # what the links saw that was no question's; None: no messenger
+    )
     other_requests: Mapping[tuple[str, str], OtherRequest] = field(
         default_factory=dict
     )  # the locustfile's own

@@ -1,0 +1,180 @@
+"""The messenger of one load process: a link to AstrBot's adapter, kept up, for all of its users. gevent only.
+
+What is said over it is `im.messenger_session`'s; here are the socket, the greenlet that reads it, and the one
+that looks at the clock. Whoever asks waits until the question is over.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+from gevent import GreenletExit
+from gevent.event import Event
+from gevent.lock import Semaphore
+
+from astrometer.api.outcome import Outcome
+from astrometer.im.im_exchange import ImExchange, ImQuestion
+from astrometer.im.messenger_session import MessengerSession
+from astrometer.load.transport.link import Link
+from astrometer.load.transport.load_connection import Broken, Origin, dial
+from astrometer.wire.tls import DEFAULT, TlsSettings
+
+SEND_S = 10.0  # a peer that takes nothing for so long is gone
+
+
+class MessengerClient:
+    """`session` is the state of it all. Nothing happens before `link_up`."""
+
+    def __init__(
+        self,
+        session: MessengerSession,
+        *,
+        tls: TlsSettings = DEFAULT,
+        connect_timeout_s: float = 10.0,
+        now: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.session = session
+        self._tls = tls
+        self._connect_timeout_s = connect_timeout_s
+        self._now = now
+        self._link: Link | None = None
+        self._waiting: dict[int, Event] = {}  # by the id of the question
+        self._sending = Semaphore()
+        self._settled = Event()  # the link is open, or it is known that there is none
+        self._moved = Event()  # something may be due sooner
+        self._greenlets: list[Any] = []
+
+    def link_up(self) -> None:
+        """Begin to connect, unless that was done, and wait until it has come to an end."""
+        if not self._greenlets:
+            self._greenlets = [gevent.spawn(self._keep_up), gevent.spawn(self._watch_clock)]
+        self._settled.wait()
+
+    def begin(self, question: ImQuestion, t_intended: float | None = None) -> ImExchange:
+        """Write it. Raises ImAskError and EventError."""
+        exchange = self.session.ask(self._now(), question, t_intended)
+        if not exchange.done:
+            self._waiting[exchange.message_id] = Event()
+            self._moved.set()
+        return exchange
+
+    def wait_for(self, exchange: ImExchange) -> None:
+        """Until its reply is whole, or it is known that none comes: then it is done.
+
+        A greenlet that is killed in here leaves the question as CUTOFF.
+        """
+        if exchange.done:
+            self._tell()
+            return
+        try:
+            self._flush()
+            self._waiting[exchange.message_id].wait()
+        except GreenletExit:
+            self.session.give_up(exchange, self._now(), Outcome.CUTOFF)
+            raise
+        finally:
+            self._tell()
+
+    def close(self) -> None:
+        """Leave in order: AstrBot hears of it, so that the next one may come."""
+        if self.session.is_open:
+            self.session.close(self._now())
+            self._flush()
+            with gevent.Timeout(SEND_S, False):
+                self._greenlets[0].join()
+        gevent.killall(self._greenlets)
+        self._greenlets = []
+        self._drop()
+
+    def _keep_up(self) -> None:
+        """Connect, read until it is over, and again, as long as that makes sense."""
+        due: float | None = self._now()
+        while due is not None:
+            gevent.sleep(max(0.0, due - self._now()))
+            self._live()
+            self._settled.set()
+            due = self.session.reconnect_t()
+
+    def _live(self) -> None:
+        session, address = self.session, self.session.address
+        origin = Origin(
+            host=address.host, port=address.port, tls=address.secure, authority=address.netloc, prefix=""
+        )
+        session.connect(self._now())
+        try:
+            link = self._link = dial(origin, self._connect_timeout_s, self._tls)
+        except Broken as exc:
+            session.lost(self._now(), exc.outcome, exc.detail)
+            self._tell()
+            return
+        self._moved.set()
+        try:
+            self._flush()
+            while session.end is None:
+                link.wait()
+                self._read(link)
+                if session.is_open:
+                    self._settled.set()
+        except OSError:
+            session.lost(self._now(), Outcome.RESET, "connection reset")
+            self._tell()
+        finally:
+            self._settled.clear()
+            self._drop()
+
+    def _read(self, link: Link) -> None:
+        """What is there, until nothing is. Raises OSError."""
+        session, came = self.session, link.came
+        try:
+            while session.end is None:
+                if data := link.receive():
+                    session.feed(came.t, data, came.since)
+                else:
+                    session.eof(self._now())
+        except BlockingIOError:
+            pass  # all was read
+        finally:
+            self._tell()
+        self._flush()
+
+    def _watch_clock(self) -> None:
+        while True:
+            self._moved.clear()
+            due = self.session.deadline()
+            gevent.get_hub().loop.update_now()  # or the timer counts from the beginning of its round
+            if not self._moved.wait(None if due is None else max(0.0, due - self._now())):
+                self._expire()
+
+    def _expire(self) -> None:
+        """What came in time is read first, however late this process is."""
+        t = self._now()
+        if self._link is not None:
+            try:
+                self._read(self._link)
+            except OSError:
+                return  # the reader finds the same, and says it
+        self.session.expire(t)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Whoever waited for what has ended."""
+        for turn in self.session.finished():
+            if (waiting := self._waiting.pop(turn.message_id, None)) is not None:
+                waiting.set()
+
+    def _flush(self) -> None:
+        """One at a time: pieces of two frames must not mix."""
+        with self._sending:
+            while self._link is not None and (data := self.session.outgoing()):
+                view = memoryview(data)
+                try:
+                    while view:
+                        view = view[self._link.send(view, SEND_S) :]
+                except OSError:
+                    return  # the reader hears of it
+
+    def _drop(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None

@@ -1,0 +1,98 @@
+"""The messenger of a run: as whom each load process connects, who its people are, and what it saw."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from astrometer.clock import wall_minus_perf_s
+from astrometer.config.settings import Secret
+from astrometer.im.link.link_address import LinkAddress, LinkAddressError
+from astrometer.im.messenger_session import MessengerSession
+from astrometer.input_files import read_bounded
+from astrometer.load.messenger.messenger_client import MessengerClient
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import Settings
+
+TOKEN = "ASTRBOT_MESSENGER_TOKEN"  # noqa: S105 (the name of a variable)
+NO_MESSENGER = (
+    "people in a messenger need its address: --messenger ws://HOST:PORT/ws (or ASTRBOT_MESSENGER_URL), "
+    f"and its token in {TOKEN}"
+)
+PEOPLE = 1_000_000  # numbers that one run may give away
+GROUP = 900_000_000_000_000  # ids of groups begin there, so that none is a person's
+_MOST_TOKEN_BYTES = 4096
+
+
+def token_from(environ: Mapping[str, str]) -> Secret:
+    """Raises OptionError for a file that cannot be read."""
+    if token := environ.get(TOKEN, "").strip():
+        return Secret(token)
+    if file := environ.get(f"{TOKEN}_FILE"):
+        try:
+            return Secret(read_bounded(Path(file), _MOST_TOKEN_BYTES).decode("utf-8-sig").strip())
+        except (OSError, ValueError) as exc:
+            raise OptionError(f"{TOKEN}_FILE: {file}: cannot be read ({exc})") from exc
+    return Secret("")
+
+
+class MessengerOfRun:
+    """In one load process. Its ids are those of this run: nobody else's link or late answer can be meant."""
+
+    def __init__(self, settings: Settings, run_id: str, worker: int) -> None:
+        self._settings = settings
+        self._first = (
+            1_000_000_000 + int(hashlib.sha256(run_id.encode()).hexdigest(), 16) % 8_000_000 * PEOPLE
+        )
+        self._worker = worker
+        self._client: MessengerClient | None = None
+        self._told: dict[str, Any] = {}
+
+    @property
+    def client(self) -> MessengerClient:
+        """Made when it is first used. Raises OptionError."""
+        if self._client is None:
+            settings = self._settings
+            if not settings.messenger:
+                raise OptionError(NO_MESSENGER)
+            try:
+                address = LinkAddress.parse(
+                    settings.messenger,
+                    self_id=self._first // PEOPLE * 100 + self._worker + 1,
+                    token=token_from(os.environ).reveal(),
+                )
+            except LinkAddressError as exc:
+                raise OptionError(f"--messenger: {exc}") from exc
+            session = MessengerSession(
+                address, deadlines=settings.im_deadlines, wall_minus_perf_s=wall_minus_perf_s()
+            )
+            self._client = MessengerClient(
+                session, tls=settings.tls, connect_timeout_s=settings.deadlines.connect_s
+            )
+        return self._client
+
+    def person(self, number: int) -> int:
+        """The user id of the run's user with this number."""
+        return self._first + number % PEOPLE
+
+    def group(self, number: int) -> int:
+        return GROUP + self._first + number % PEOPLE
+
+    def take(self) -> dict[str, Any]:
+        """What the link saw since the last call that is no question's, for shipping."""
+        if self._client is None:
+            return {}
+        session = self._client.session
+        seen = {
+            **{f"stray_{kind.value}": count for kind, count in session.strays.items()},
+            **{f"refused_{reason.value}": count for reason, count in session.refused.items()},
+            "links_lost": session.links_lost,
+        }
+        new = {name: count - self._told.get(name, 0) for name, count in seen.items()}
+        self._told = seen
+        return {name: count for name, count in new.items() if count}
+
+    def close(self) -> None:
+        if self._client is not None:
+            self._client.close()
