@@ -37,6 +37,7 @@ from astrometer.report.certainty import certainty_lines
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
 from astrometer.report.network_lines import network_lines
+from astrometer.report.messenger_lines import messenger_lines
 from astrometer.report.odd_stream_lines import odd_stream_lines
 from astrometer.report.worst_lines import worst_lines
 
@@ -98,6 +99,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
             stall_lines=[
+                *messenger_lines(results),
                 *certainty_lines(results),
                 *worst_lines(results),
                 *view.stall_lines(results),

@@ -9,6 +9,7 @@ from astrometer.output_files import write_whole
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.certainty import certainty_lines
 from astrometer.report.network_lines import network_lines
+from astrometer.report.messenger_lines import messenger_lines
 from astrometer.report.odd_stream_lines import odd_stream_lines
 from astrometer.report.worst_lines import worst_lines
 
@@ -55,6 +56,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
         *odd_stream_lines(results),
         *network_lines(results),
         *view.uncounted_lines(results),
+        *messenger_lines(results),
         *certainty_lines(results),
         *uploads_view.lines(results),
         *view.im_lines(results),

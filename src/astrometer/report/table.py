@@ -15,6 +15,7 @@ from rich.text import Text
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.certainty import certainty_lines
 from astrometer.report.network_lines import network_lines
+from astrometer.report.messenger_lines import messenger_lines
 from astrometer.report.odd_stream_lines import odd_stream_lines
 from astrometer.report.worst_lines import worst_lines
 
@@ -44,6 +45,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     parts += [
         Text(line)
         for line in (
+            *messenger_lines(results),
             *certainty_lines(results),
             *worst_lines(results),
             *view.stall_lines(results),

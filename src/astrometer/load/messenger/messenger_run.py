@@ -2,14 +2,17 @@
 
 import hashlib
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from astrometer.clock import wall_minus_perf_s
 from astrometer.config.settings import Secret
 from astrometer.im.link.link_address import LinkAddress, LinkAddressError
 from astrometer.im.messenger_session import MessengerSession
+from astrometer.im.onebot_actions import ChatPlace
 from astrometer.input_files import read_bounded
 from astrometer.load.messenger.messenger_client import MessengerClient
 from astrometer.load.option_table import OptionError
@@ -20,7 +23,7 @@ NO_MESSENGER = (
     "people in a messenger need its address: --messenger ws://HOST:PORT/ws (or ASTRBOT_MESSENGER_URL), "
     f"and its token in {TOKEN}"
 )
-PEOPLE = 1_000_000  # numbers that one run may give away
+PEOPLE = 10_000_000  # numbers that one run may give away
 GROUP = 900_000_000_000_000  # ids of groups begin there, so that none is a person's
 _MOST_TOKEN_BYTES = 4096
 
@@ -42,12 +45,12 @@ class MessengerOfRun:
 
     def __init__(self, settings: Settings, run_id: str, worker: int) -> None:
         self._settings = settings
-        self._first = (
-            1_000_000_000 + int(hashlib.sha256(run_id.encode()).hexdigest(), 16) % 8_000_000 * PEOPLE
-        )
+        self._first = 1_000_000_000 + int(hashlib.sha256(run_id.encode()).hexdigest(), 16) % 800_000 * PEOPLE
         self._worker = worker
         self._client: MessengerClient | None = None
         self._told: dict[str, Any] = {}
+        self._instead: dict[int, int] = {}  # by the number of a person or group: who goes on in its place
+        self._left = worker * PEOPLE // 200
 
     @property
     def client(self) -> MessengerClient:
@@ -65,19 +68,35 @@ class MessengerOfRun:
             except LinkAddressError as exc:
                 raise OptionError(f"--messenger: {exc}") from exc
             session = MessengerSession(
-                address, deadlines=settings.im_deadlines, wall_minus_perf_s=wall_minus_perf_s()
+                address,
+                deadlines=settings.im_deadlines,
+                wall_minus_perf_s=wall_minus_perf_s(),
+                first_message_id=time.time_ns() // 1000,
             )
             self._client = MessengerClient(
                 session, tls=settings.tls, connect_timeout_s=settings.deadlines.connect_s
             )
         return self._client
 
-    def person(self, number: int) -> int:
-        """The user id of the run's user with this number."""
-        return self._first + number % PEOPLE
+    def person(self, number: int) -> ChatPlace:
+        """Where the run's user with this number writes alone with the bot."""
+        return self._unowed(number, lambda id_: ChatPlace(user_id=id_))
 
-    def group(self, number: int) -> int:
-        return GROUP + self._first + number % PEOPLE
+    def group(self, number: int) -> ChatPlace:
+        return self._unowed(GROUP + number, lambda id_: ChatPlace(group_id=id_))
+
+    def _unowed(self, number: int, place_of: Callable[[int], ChatPlace]) -> ChatPlace:
+        """A chat in which no late reply to an earlier question may come: it would be taken for the next's.
+
+        After a silence somebody else goes on in its place.
+        """
+        place = place_of(self._first + self._instead.get(number, number))
+        if self._client is not None and self._client.session.owes(place, perf_counter()):
+            self._left += 1
+            base = GROUP if number >= GROUP else 0
+            self._instead[number] = base + PEOPLE // 2 + self._left
+            place = place_of(self._first + self._instead[number])
+        return place
 
     def take(self) -> dict[str, Any]:
         """What the link saw since the last call that is no question's, for shipping."""

@@ -21,44 +21,40 @@ class MessengerUser(AstrBotUser):
     first_operation = OPERATION
     needs_messenger = True
 
-    @property
-    def user_id(self) -> int:
-        """Whom AstrBot knows this person by."""
-        return self.run_info.messenger.person(self.number)
-
-    @property
-    def group_id(self) -> int:
-        """The group that this person shares with nine others."""
-        return self.run_info.messenger.group((self.number - 1) // GROUP_SIZE)
-
     def write(self, text: str, *, images: int = 0) -> ImTurn:
         """To the bot alone. `images`: so many pictures that exist nowhere, besides."""
-        return self._ask([TextSegment(text=text), *_pictures(images)])
+        return self._ask([TextSegment(text=text), *_pictures(images)], in_group=False)
 
     def write_in_group(self, text: str, *, at_bot: bool = False) -> ImTurn:
         """Where others write, too, and wait for each other. With the wake prefix, or with @bot."""
         client = self.run_info.messenger.client
         if at_bot:
             at = AtSegment(user_id=client.session.address.self_id)
-            return self._ask([at, TextSegment(text=f" {text}")], group_id=self.group_id)
-        return self._ask([TextSegment(text=WAKE_PREFIX + text)], group_id=self.group_id)
+            return self._ask([at, TextSegment(text=f" {text}")], in_group=True)
+        return self._ask([TextSegment(text=WAKE_PREFIX + text)], in_group=True)
 
     def drop_arrival(self, t_intended: float) -> None:
         """Count an arrival that could not start: too many were running."""
         recorder = self.run_info.recorder
         t_s = recorder.began(self.scenario, OPERATION, t_intended)
-        question = ImQuestion.of_text(self.user_id, "dropped")
+        question = ImQuestion.of_text(self.number, "dropped")
         exchange = ImExchange(question, message_id=0, t=t_intended, t_intended=t_intended)
         exchange.abort(t_intended, Outcome.DROPPED)
         recorder.ended(self.scenario, OPERATION, t_s, "arrival", exchange.result())
 
-    def _ask(self, segments: list[EventSegment], *, group_id: int | None = None) -> ImTurn:
+    def _ask(self, segments: list[EventSegment], *, in_group: bool) -> ImTurn:
         t_intended = self._begin()
         recorder = self.run_info.recorder
         client = self.run_info.messenger.client
         client.link_up()  # before the clock runs: nobody who writes waits for a connection of the messenger's
+        people = self.run_info.messenger
+        person = people.person(self.number)
+        group = people.group((self.number - 1) // GROUP_SIZE) if in_group else None
         question = ImQuestion(
-            user_id=self.user_id, segments=segments, group_id=group_id, nickname=f"user {self.number}"
+            user_id=person.user_id or self.number,
+            segments=segments,
+            group_id=None if group is None else group.group_id,
+            nickname=f"user {self.number}",
         )
         t_s = recorder.began(self.scenario, OPERATION, t_intended)
         asked = client.begin(question, t_intended)

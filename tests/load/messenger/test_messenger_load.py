@@ -1,0 +1,135 @@
+"""People of a messenger under Locust, against the simulator's adapter: every question has one outcome."""
+
+import subprocess
+from contextlib import ExitStack
+
+import httpx
+import pytest
+from locust_runs import Sim
+
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
+from astrometer.targets.serving import serve
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import (
+    MessengerConfig,
+    SimulatedRateLimit,
+    SimulatorConfig,
+)
+
+pytestmark = pytest.mark.process
+FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=5]]", "--stop-timeout", "10")
+
+
+class Messenger(Sim):
+    """A simulator with an adapter, and Locust runs of people who write to it."""
+
+    def environment(self, key=None):
+        return {**super().environment(key), "ASTRBOT_MESSENGER_TOKEN": self.app.messenger.token}
+
+    def people(self, *options, out, scenario="im_chat", seconds=4, users=12, quiet="0s"):
+        words = ("--messenger", self.app.messenger.url, "--reply-quiet", quiet, *FAST, *options)
+        return self.locust(scenario, *words, out=out, seconds=seconds, users=users)
+
+    def fault(self, **plan):
+        httpx.post(f"{self.url}/sim/faults", json={"endpoint": "messenger", **plan}).raise_for_status()
+
+    def asked(self):
+        return httpx.get(f"{self.url}/sim/stats").json()["model_asked"]
+
+
+@pytest.fixture
+def make_messenger():
+    with ExitStack() as stack:
+
+        def start(version="4.29.3", profile=None):
+            config = SimulatorConfig(
+                version=version,
+                rate_limit=SimulatedRateLimit(strategy="off"),
+                messenger=MessengerConfig(profile=profile or MessengerProfile(), ack_timeout_s=2),
+            )
+            app = Simulator(config)
+            return Messenger(url=stack.enter_context(serve(app)), app=app)
+
+        yield start
+
+
+@pytest.fixture
+def messenger(make_messenger):
+    return make_messenger()
+
+
+def test_people_alone_and_in_groups_are_answered_and_all_are_accounted_for(messenger, tmp_path):
+    results, _ = messenger.people(out=tmp_path)
+    turns, seen = results["turns"], results["messenger"]
+    assert turns["outcomes"] == {"ok": turns["started"]}
+    assert messenger.asked() == turns["started"] == seen["replies"] == seen["messages"] > 10
+    assert seen["matched_by"] == {"quote": turns["started"]}
+    assert seen["link"] == {}
+    assert results["metrics"]["reply_first"]["n"] == turns["started"]
+    assert results["metrics"]["reply_last"]["p50"] >= 0.09  # 0.05 and four gaps of 0.01
+
+
+def test_each_load_process_is_a_messenger_of_its_own(messenger, tmp_path):
+    results, _ = messenger.people("--processes", "2", out=tmp_path)
+    assert results["turns"]["outcomes"] == {"ok": results["turns"]["started"]}
+    assert results["messenger"]["matched_by"] == {"quote": results["turns"]["started"]}
+
+
+def test_arrivals_of_an_open_model_are_each_a_question(messenger, tmp_path):
+    results, _ = messenger.people("--rate-unit", "1", "--arrivals", "constant", out=tmp_path)
+    started = results["turns"]["started"]
+    assert results["turns"]["outcomes"] == {"ok": started}
+    assert started >= results["arrivals"]["intended"] > 30  # a conversation has more than one question
+    assert results["metrics"]["reply_first_effective"]["n"] == started
+    assert results["metrics"]["schedule_lag"]["n"] == results["arrivals"]["intended"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "outcome"),
+    [
+        ("silence", "silent"),
+        ("duplicate", "duplicated"),
+        ("agent_error", "agent_error"),
+        ("blocked", "blocked"),
+    ],
+)
+def test_what_goes_wrong_has_its_name(messenger, tmp_path, fault, outcome):
+    messenger.fault(kind=fault, rate=1.0)
+    results, _ = messenger.people("--first-token-timeout", "1s", out=tmp_path, quiet="300ms")
+    assert results["turns"]["outcomes"] == {outcome: results["turns"]["started"]}
+
+
+def test_a_link_that_breaks_is_made_again_and_no_question_is_asked_twice(messenger, tmp_path):
+    messenger.fault(kind="lost_link", count=1)
+    results, _ = messenger.people(out=tmp_path, seconds=6)
+    turns = results["turns"]
+    assert results["messenger"]["link"]["links_lost"] == 1
+    assert turns["outcomes"]["ok"] > 2
+    assert set(turns["outcomes"]) == {"ok", "lost_link"}
+    assert sum(turns["outcomes"].values()) == turns["started"] >= messenger.asked()
+
+
+def test_an_answer_in_parts_is_said_to_be_one(make_messenger, tmp_path):
+    messenger = make_messenger()
+    messenger.fault(kind="parts", rate=1.0, value=3)
+    results, _ = messenger.people(out=tmp_path, quiet="3s", seconds=3, users=4)
+    seen = results["messenger"]
+    assert seen["segmented"] == seen["replies"] == results["turns"]["started"]
+    assert seen["messages"] == 3 * seen["replies"]
+    assert results["metrics"]["reply_last"]["max"] > results["metrics"]["reply_first"]["max"]
+
+
+def test_a_wrong_token_is_named_and_nothing_hangs(messenger, tmp_path):
+    right = messenger.environment
+    messenger.environment = lambda key=None: {**right(key), "ASTRBOT_MESSENGER_TOKEN": "wrong"}
+    results, _ = messenger.people(out=tmp_path, seconds=3, users=2)
+    assert set(results["turns"]["outcomes"]) == {"lost_link"}
+
+
+def test_without_an_address_it_says_what_to_give(sim, tmp_path):
+    command = sim.command("im_chat", "--astrometer-out", str(tmp_path))
+    done = subprocess.run(
+        command, env=sim.environment(), capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert "--messenger ws://HOST:PORT/ws" in done.stderr
