@@ -33,13 +33,9 @@ from astrometer.report import (
     uploads_view,
     view,
 )
-from astrometer.report.certainty import certainty_lines
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
-from astrometer.report.network_lines import network_lines
-from astrometer.report.messenger_lines import messenger_lines
-from astrometer.report.odd_stream_lines import odd_stream_lines
-from astrometer.report.worst_lines import worst_lines
+from astrometer.report.notes import time_notes
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
@@ -98,15 +94,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
             no_stream_note=view.NO_STREAM_NOTE,
-            stall_lines=[
-                *messenger_lines(results),
-                *certainty_lines(results),
-                *worst_lines(results),
-                *view.stall_lines(results),
-                *odd_stream_lines(results),
-                *network_lines(results),
-                *view.uncounted_lines(results),
-            ],
+            stall_lines=time_notes(results),
             im_lines=view.im_lines(results),
             operations=[
                 (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]

@@ -7,11 +7,7 @@ from typing import Any
 
 from astrometer.output_files import write_whole
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
-from astrometer.report.certainty import certainty_lines
-from astrometer.report.network_lines import network_lines
-from astrometer.report.messenger_lines import messenger_lines
-from astrometer.report.odd_stream_lines import odd_stream_lines
-from astrometer.report.worst_lines import worst_lines
+from astrometer.report.notes import notes
 
 FILE_NAME = "summary.md"
 # GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
@@ -51,18 +47,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
     by_size = uploads_view.rows(results)
     lines += _upload_table(by_size) if by_size else []
     facts = [
-        *worst_lines(results),
-        *view.stall_lines(results),
-        *odd_stream_lines(results),
-        *network_lines(results),
-        *view.uncounted_lines(results),
-        *messenger_lines(results),
-        *certainty_lines(results),
-        *uploads_view.lines(results),
-        *view.im_lines(results),
-        *view.trust_lines(results),
-        *view.strain_lines(results),
-        *view.error_lines(results),
+        *notes(results),
         *(f"{other_requests_view.TITLE}: {line}" for line in other_requests_view.lines(results)),
     ]
     lines += [f"- {text(line)}" for line in facts]

@@ -13,11 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
-from astrometer.report.certainty import certainty_lines
-from astrometer.report.network_lines import network_lines
-from astrometer.report.messenger_lines import messenger_lines
-from astrometer.report.odd_stream_lines import odd_stream_lines
-from astrometer.report.worst_lines import worst_lines
+from astrometer.report.notes import notes
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
@@ -42,23 +38,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
         parts.append(Text(note, style="dim"))
     if (note := view.excluded_note(results)) is not None:
         parts.append(Text(note, style="dim"))
-    parts += [
-        Text(line)
-        for line in (
-            *messenger_lines(results),
-            *certainty_lines(results),
-            *worst_lines(results),
-            *view.stall_lines(results),
-            *odd_stream_lines(results),
-            *network_lines(results),
-            *view.uncounted_lines(results),
-            *uploads_view.lines(results),
-            *view.im_lines(results),
-            *view.trust_lines(results),
-            *view.strain_lines(results),
-            *view.error_lines(results),
-        )
-    ]
+    parts += [Text(line) for line in notes(results)]
     if own := other_requests_view.lines(results):
         parts += [
             Text(f"{other_requests_view.TITLE} ({other_requests_view.NOTE}):"),
