@@ -192,6 +192,8 @@ def owed_by(*owners: Owner) -> tuple[str, ...]:
 
 UPLOAD_METRICS = owed_by(Owner.UPLOAD)
 WHOLE_METRICS = owed_by(Owner.CHAT)
+# How long an exchange took, of each kind that there is.
+EXCHANGE_TIMES = ("e2e", "duration", "reply_last")
 REPLY_METRICS = owed_by(Owner.REPLY)
 STREAMED_METRICS = owed_by(Owner.CHAT, Owner.STREAM)
 LAG_SENSITIVE = frozenset(metric.name for metric in TABLE if metric.lateness_counts)

@@ -6,6 +6,7 @@ from html import escape
 
 from markupsafe import Markup
 
+from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.compare_view import Line
 from astrometer.compare.comparison import Comparison
@@ -16,7 +17,7 @@ from astrometer.report.charts.run_charts import Chart
 from astrometer.report.charts.svg import Plot, Scale, Tick, linear_ticks, log_ticks
 from astrometer.units import format_duration
 
-OVERLAID = ("ttft", "chunk_gap", "e2e", "duration", "delivery")
+OVERLAID = ("ttft", "chunk_gap", *EXCHANGE_TIMES, "delivery")
 _SHORTEST_S = 1e-4
 _POINTS = 160
 _MIN_FACTOR = 4  # from one edge of a scale to the other

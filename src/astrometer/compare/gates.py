@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from astrometer.api.metric_table import METRICS
+from astrometer.api.metric_table import EXCHANGE_TIMES, METRICS
 from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
@@ -20,7 +20,7 @@ SHARES = ("errors", "goodput")
 # What `any worse` must know something of: of all exchanges together.
 HEADLINE = (
     "errors",
-    *(f"{metric}_p{percent}" for metric in ("ttft", "e2e", "duration") for percent in (50, 95)),
+    *(f"{metric}_p{percent}" for metric in ("ttft", *EXCHANGE_TIMES) for percent in (50, 95)),
 )
 _EXPRESSION = re.compile(
     r"(?:(?P<scope>[\w.-]+)\s*:\s*)?(?P<name>[a-z0-9_]+?)(?:_p(?P<percent>\d+))?\s+worse\s+by\s+"

@@ -7,6 +7,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any
 
+from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.compare.bootstrap import Ecdf, Sample, design_effect
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import TIMELINE_METRICS
@@ -32,7 +33,7 @@ class Effects:
     def of(self, results: Mapping[str, Any], metric: str, percent: int) -> float:
         """That of the metric; of one without a timeline that of the chats, else of the calls."""
         if metric not in TIMELINE_METRICS:
-            present = [name for name in ("e2e", "duration") if name in results["metrics"]]
+            present = [name for name in EXCHANGE_TIMES if name in results["metrics"]]
             if not present:
                 return 1.0
             metric = present[0]

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
 from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.measure.exchange_stats import Finished, Stats, buckets_by_metric
@@ -19,9 +20,14 @@ from astrometer.measure.timeline import Steps
 from astrometer.measure.uploads import SIZE_METRICS
 from astrometer.measure.windows import EVERYTHING, Window
 
-TIMELINE_METRICS = ("ttft", "chunk_gap", "e2e", "duration")
+TIMELINE_METRICS = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
 _STEP_METRICS = (*TIMELINE_METRICS, LOSSY_TTFT)
-STAGE_METRICS = (*_STEP_METRICS, "ttft_effective", "e2e_effective", "duration_effective", "schedule_lag")
+STAGE_METRICS = (
+    *_STEP_METRICS,
+    "ttft_effective",
+    *(f"{name}_effective" for name in EXCHANGE_TIMES),
+    "schedule_lag",
+)
 
 F = TypeVar("F", bound=Finished)
 

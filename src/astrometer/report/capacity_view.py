@@ -4,9 +4,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.report import formatting, glossary
 
-LATENCIES = ("ttft", "e2e", "duration")
+LATENCIES = ("ttft", *EXCHANGE_TIMES)
 PERCENTS = ((50, "p50"), (95, "p95"))
 _MOST_FIGURES = 6
 _ONE_EACH = 1.05  # exchanges per arrival: no more than chance
@@ -177,7 +178,7 @@ def _chats_per_arrival(searched: Mapping[str, Any], there: Mapping[str, Any]) ->
 
 def _short_windows(searched: Mapping[str, Any], there: Mapping[str, Any]) -> str | None:
     """A queue that starts empty takes time to build up: short windows flatter a server."""
-    halves = [formatting.seconds(there["metrics"].get(name, {}).get("p50")) for name in ("e2e", "duration")]
+    halves = [formatting.seconds(there["metrics"].get(name, {}).get("p50")) for name in EXCHANGE_TIMES]
     turn_s = max((value for value in halves if value is not None), default=0.0)
     steps = _trusted(searched, searched["highest_passing"])
     window_s = sum(step["end_s"] - step["start_s"] for step in steps) / len(steps) if steps else math.inf

@@ -15,6 +15,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from astrometer import __version__
+from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.outcome import Outcome
 from astrometer.measure.results.result_parts import window_outcomes, window_started
 from astrometer.measure.slo.validity import (
@@ -38,8 +39,8 @@ from astrometer.report.charts.columns import columns
 from astrometer.report.notes import time_notes
 
 FILE_NAME = "report.html"
-_OVER_TIME = ("ttft", "chunk_gap", "e2e", "duration")
-_DISTRIBUTIONS = ("ttft", "chunk_gap", "e2e", "duration", "upload_accept", "delivery")
+_OVER_TIME = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
+_DISTRIBUTIONS = (*_OVER_TIME, "upload_accept", "delivery")
 
 
 def write_html(results: Mapping[str, Any], path: Path) -> None:
@@ -59,7 +60,7 @@ def render_html(results: Mapping[str, Any]) -> str:
     ]
     by_stage = [
         chart
-        for name in ("ttft", "e2e", "duration")
+        for name in ("ttft", *EXCHANGE_TIMES)
         for chart in (stage_charts.per_stage(results, name), stage_charts.against_load(results, name))
         if chart
     ]

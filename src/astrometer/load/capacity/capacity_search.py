@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import gevent
 
+from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
@@ -265,7 +266,7 @@ class CapacitySearch:
             return state
         end = state.end or min(known, state.first + max(1, round(settings.longest_s / SLOT_S)))
         objectives = run.settings.objectives
-        metrics = {objective.metric for objective in objectives} | {"schedule_lag", "e2e", "duration"}
+        metrics = {objective.metric for objective in objectives} | {"schedule_lag", *EXCHANGE_TIMES}
         found = stats_between(run.tally, state.first, end, metrics)
         age_s = self._now_s - end * SLOT_S
         said = judge_window(
@@ -331,7 +332,7 @@ class CapacitySearch:
             )
         )
         turns = Histogram()
-        for metric in ("e2e", "duration"):
+        for metric in EXCHANGE_TIMES:
             if metric in step.stats[None].ok:
                 turns.merge(step.stats[None].ok[metric])
         self._turn_s = turns.percentile(50) or 0.0

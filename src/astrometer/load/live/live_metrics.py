@@ -34,6 +34,8 @@ HISTOGRAMS = {
         DURATION_BUCKETS_S,
         "Intended arrival to last content event",
     ),
+    "first_reply_seconds": ("reply_first", DURATION_BUCKETS_S, "Messenger: send to the bot's first message"),
+    "last_reply_seconds": ("reply_last", DURATION_BUCKETS_S, "Messenger: send to the bot's last message"),
     "duration_seconds": ("duration", DURATION_BUCKETS_S, "Plain calls: send to the whole answer"),
 }
 OF_GOOD = "; successful exchanges after the warm-up."

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 TERMINAL_STEP_S = 1.0
 PLAIN_STEP_S = 5.0
 
+_SHORT = {"ttft": "ttft", "reply_first": "reply"}
+
 
 class ProgressLine:
     """Prints while the test runs. In a distributed test it shows what the workers have reported so far."""
@@ -59,13 +61,14 @@ class ProgressLine:
     def line(self, step_s: float, width: int | None = None) -> str:
         """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms (n=97)  4.1/s`, whole parts."""
         started, ended, ok = 0, 0, 0
-        ttft = Histogram()
+        first = {name: Histogram() for name in ("ttft", "reply_first")}
         for stats in self._run.tally.counted.values():
             started += stats.started
             ended += stats.outcomes.total()
             ok += stats.outcomes["ok"]
-            if "ttft" in stats.ok:
-                ttft.merge(stats.ok["ttft"])
+            for name, merged in first.items():
+                if name in stats.ok:
+                    merged.merge(stats.ok[name])
         rate = (ended - self._ended_before) / step_s
         self._ended_before = ended
         minutes, seconds = divmod(int(self._run.clock.elapsed_s), 60)
@@ -76,7 +79,11 @@ class ProgressLine:
             f"started {started}",
             f"ok {ok}",
             f"failed {ended - ok}",
-            f"ttft p50 {format_duration(ttft.percentile(50))} (n={ttft.n})",
+            *(
+                f"{_SHORT[name]} p50 {format_duration(merged.percentile(50))} (n={merged.n})"
+                for name, merged in first.items()
+                if merged.n or (name == "ttft" and not first["reply_first"].n)
+            ),
             f"{rate:.1f}/s",
         ]
         if width is None:
