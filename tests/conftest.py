@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler.loadfile import LoadFileScheduling
 
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
@@ -23,6 +24,10 @@ pytest_plugins = [
 
 REQUIRED = "ASTROMETER_REQUIRE"
 STATE = "ASTROMETER_STATE"
+
+# How long an example takes is the machine's affair: a test that measures time says so itself.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -16,7 +16,7 @@ SEEDS = st.integers(0, 2**32 - 1)
     "one", [fuzzing.stream, fuzzing.http, fuzzing.messenger, fuzzing.handshake, fuzzing.histogram]
 )
 def test_no_mutation_escapes(one):
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=150)
     @given(SEEDS)
     def search(seed):
         fuzzing.run(one, [seed])

@@ -1,7 +1,7 @@
 """Answers without a token count are ok until another of the run counts some, whoever saw which first."""
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import CallResult
@@ -62,7 +62,6 @@ def test_whoever_reports_hears_of_it_at_once():
 counted = st.lists(st.tuples(st.integers(0, 60), st.sampled_from([0, 0, 9])), max_size=12)
 
 
-@settings(deadline=None)
 @given(counted, counted, counted, st.sampled_from(["taken", "decoded", "added"]))
 def test_the_order_of_turns_reports_and_processes_does_not_matter(first, second, third, shipped):
     whole = sorted([*first, *second, *third], key=lambda item: -item[1])

@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.measure.exchange_stats import Stats
@@ -29,7 +29,6 @@ def counted(steps):
     return {start: (stats.started, stats.ok["ttft"]) for start, stats in steps.items()}
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 400 * STEP_S), max_size=200), st.randoms())
 def test_the_order_of_arrival_does_not_matter_and_nothing_is_lost(times, random):
     shuffled = list(times)
@@ -50,7 +49,6 @@ def test_a_long_run_has_longer_steps_and_every_exchange(length):
     assert sum(stats.ok["ttft"].n for _, stats in steps.items()) == length
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 100 * STEP_S), max_size=60), st.integers(0, 60))
 def test_parts_merge_to_the_whole_over_the_wire(times, cut):
     merged = new()

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import KIB, CallResult, UploadTimes
@@ -97,7 +97,6 @@ def test_the_warm_up_is_in_no_size():
     assert built(tally)["uploads"] is None
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from([10, 10**5, 10**7, 10**8]), max_size=30), st.integers(0, 30))
 def test_sizes_of_two_processes_add_up_over_the_wire(sizes, cut):
     whole = tally_of(*map(sent, sizes))

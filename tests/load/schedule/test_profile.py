@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from astrometer.load.schedule.profile import Profile, steps
 from astrometer.load.schedule.profile_parser import EXAMPLES, Kind, ProfileError
 
-RELAXED = settings(deadline=None, max_examples=60)
+RELAXED = settings(max_examples=60)
 USERS = st.integers(1, 100_000).map(float)
 RATES = st.floats(0.001, 5000, allow_nan=False)
 TIMES = st.one_of(st.integers(1, 7200).map(float), st.floats(1, 3600))
