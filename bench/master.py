@@ -7,7 +7,8 @@ Each worker has `--streams` chats under way (200: half of what one process measu
 `astrometer calibrate`), each an answer of about `--events` pieces 40 ms apart, and uploads, look-ups and
 pushes beside them. The master is on core 0, all workers in one process on core 1. *Late*: from just before a
 report is packed and sent until it is merged; both processes are on one machine, so they have one clock.
-Prints a table in Markdown. *Others took*: so much of the machine; then the lateness is theirs, too.
+Prints a table in Markdown. *Others / host took*: so much of the machine; then the lateness is
+theirs, too.
 """
 
 import argparse
@@ -83,7 +84,7 @@ class Measured:
             "exchanges lost": f"{lost} of {self.feeder['exchanges']:,}",
             "workers missing at times / lost": f"{self.log.count('failed to send heartbeat')} / "
             f"{self.results['generator']['lost_workers']}",
-            "others took": f"{self.disturbance.foreign or 0:.0%}",
+            "others / host took": f"{self.disturbance.foreign or 0:.0%} / {self.disturbance.steal or 0:.0%}",
         }
 
     def _rss_at(self, t: float) -> int:
