@@ -1,19 +1,23 @@
 """Exactly one outcome for everything that can be seen."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
+from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import (
     Layer,
     Outcome,
     StreamFacts,
+    classify_encoding,
     classify_json,
     classify_status,
     classify_stream,
     classify_unstreamed,
     is_event_stream,
 )
+from astrometer.api.timings import Timings
 
 SENTENCES = [
     ("LLM 响应错误: All chat models failed: BadRequestError: Error code: 400", Outcome.LLM_ERROR),
@@ -101,6 +105,35 @@ def test_a_known_sentence_wins_over_the_missing_canary():
 )
 def test_a_status_decides_unless_it_is_2xx(status, outcome):
     assert classify_status(status) is outcome
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "GZIP", "identity, gzip", " deflate ", "x-unheard-of"])
+def test_an_answer_that_is_encoded_unasked_is_named_so_unless_its_status_says_more(encoding):
+    told = classify_encoding(200, encoding)
+    assert told.outcome is Outcome.ENCODED
+    assert encoding.strip().lower() in told.message
+    assert classify_encoding(503, encoding) is None
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity", "identity,", " , "])
+def test_an_answer_as_it_was_asked_for_is_none_of_it(encoding):
+    assert classify_encoding(200, encoding) is None
+
+
+def test_a_good_answer_that_was_held_back_is_buffered_where_it_stands_alone():
+    times = Timings(
+        t_intended=0, t_send=0, t_event1=1.6, t_token1=1.6, t_terminal=1.61, streamed=True, server_ttft_s=0.5
+    )
+    turn = ChatTurn(outcome=Outcome.OK, timings=times, text="w0")
+    assert turn.alone.outcome is Outcome.BUFFERED
+    assert turn.alone.detail == (
+        "the stream was held back on its way: the first event and the first token came within 0.0 ms, "
+        "and the server says that 500 ms lay between them"
+    )
+    failed = replace(turn, outcome=Outcome.CANARY_MISMATCH)
+    assert failed.alone is failed
+    free = replace(turn, timings=replace(times, t_event1=0.1))
+    assert free.alone is free
 
 
 def envelope(**content):

@@ -1,6 +1,7 @@
 """The same request over the load's transport and over the probes': what both must make of a server."""
 
 import asyncio
+import json
 import time
 from contextlib import closing
 
@@ -9,7 +10,8 @@ import pytest
 from astrometer.api.call_exchange import CallExchange, CallResult
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.endpoints import CONFIGS
+from astrometer.api.endpoints import CHAT, CONFIGS
+from astrometer.config.settings import Key, Secret
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.wire.receive_stamps import VARIABLE, stamp_clock
@@ -53,19 +55,33 @@ class Asked:
     def call(self, url: str, **options) -> CallResult:
         return self.calls(url, **options)[0]
 
-    def chat(self, url: str, **deadlines: float) -> ChatTurn:
+    def chat(
+        self,
+        url: str,
+        *,
+        secret: str | None = None,
+        body: dict[str, object] | None = None,
+        **deadlines: float,
+    ) -> ChatTurn:
         exchange = ChatExchange(streaming=True, deadlines=Deadlines(**{"total_s": 5.0, **deadlines}))
         if self.kind == "probe":
-            asyncio.run(self._probe_chat(url, exchange))
+            asyncio.run(self._probe_chat(url, exchange, secret, body or {}))
         else:
-            with closing(Client(url, lambda _scope: None)) as client:
-                request = Request(method="POST", path="/api/v1/chat", scope=None, body=b"{}")
+            with closing(Client(url, lambda _scope: None if secret is None else Secret(secret))) as client:
+                request = Request(
+                    method="POST",
+                    path=CHAT.path,
+                    scope=None if secret is None else "chat",
+                    body=json.dumps(body or {}).encode(),
+                    content_type="application/json",
+                )
                 client.run(request, exchange)
         return exchange.result()
 
-    async def _probe_chat(self, url: str, exchange: ChatExchange) -> None:
+    async def _probe_chat(self, url, exchange, secret, body) -> None:
         transport = Transport(url)
-        await transport.chat(exchange, None, {}, connect_s=5.0)
+        key = None if secret is None else Key(name="chat", secret=Secret(secret))
+        await transport.chat(exchange, key, body, connect_s=5.0)
         await transport.aclose()
 
 

@@ -7,7 +7,7 @@ import pytest
 
 
 def needs(component: str, *programs: str) -> None:
-    """Programs of a component (`promtool`: Prometheus and its tools, `browser`) that the test runs."""
+    """Programs of a component (`promtool`: Prometheus and its tools, `browser`, `nginx`) that a test runs."""
     missing = ", ".join(program for program in programs if shutil.which(program) is None)
     if not missing:
         return

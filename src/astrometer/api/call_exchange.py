@@ -11,7 +11,7 @@ from typing import Any
 
 from astrometer.api.metric_table import UPLOAD_METRICS
 from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
-from astrometer.api.outcome import JsonVerdict, Outcome, classify_json
+from astrometer.api.outcome import JsonVerdict, Outcome, classify_encoding, classify_json
 from astrometer.api.timings import Bounds
 from astrometer.outside_text import shown
 
@@ -154,11 +154,15 @@ class CallExchange:
         """What the kernel says of the connection, when this exchange is over on it."""
         self._network = seen.after(self._network)
 
-    def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
+    def headers(
+        self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""
+    ) -> None:
         self._t_headers = t
         self._status = status
         self._content_type = content_type
         self._location = location
+        if (encoded := classify_encoding(status, encoding)) is not None:
+            self._finish(t, encoded)
 
     def feed(self, t: float, chunk: bytes, since: float | None = None) -> tuple[()]:  # noqa: ARG002
         """No events, but as `ChatExchange.feed` a sequence of them. What is timed is the last byte."""

@@ -18,6 +18,7 @@ from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import (
     Outcome,
     StreamFacts,
+    classify_encoding,
     classify_stream,
     classify_unstreamed,
     explain_stream,
@@ -118,12 +119,17 @@ class ChatExchange:
         """What the kernel says of the connection, when this exchange is over on it."""
         self._network = seen.after(self._network)
 
-    def headers(self, t: float, status: int, content_type: str, location: str = "") -> None:
+    def headers(
+        self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""
+    ) -> None:
         """The response head is complete. Status before stream: a body that is no stream is kept as one."""
         self._points.t_headers = t
         self._status = status
         self._content_type = content_type
         self._location = location
+        if (encoded := classify_encoding(status, encoding)) is not None:
+            self._finish(t, encoded.outcome, encoded.message)
+            return
         self._stream = 200 <= status < 300 and is_event_stream(content_type)
 
     def feed(self, t: float, chunk: bytes, since: float | None = None) -> list[ChatEvent]:
@@ -132,6 +138,8 @@ class ChatExchange:
         Returns the events that they completed.
         """
         self._bytes += len(chunk)
+        if self.done:
+            return []
         if not self._stream:
             room = MAX_ERROR_BODY_BYTES - len(self._body)
             self._body += chunk[: max(0, room)]

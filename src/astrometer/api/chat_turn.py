@@ -1,8 +1,10 @@
 """What came of one chat: its outcome, its times, and what the server said of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from astrometer.api.buffering import explain_held, was_held
 from astrometer.api.events import AgentStats
 from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
 from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
@@ -61,6 +63,21 @@ class ChatTurn:
             and self.stats.asked_nothing
             and self.timings.t_run_started is None
         )
+
+    @property
+    def was_held(self) -> bool | None:
+        """Whether something between the server and here held the stream back; None where nobody can tell."""
+        return was_held(self.timings)
+
+    @property
+    def alone(self) -> Self:
+        """As it is judged where it stands alone, in a probe: held back, a good answer is BUFFERED.
+
+        Its times are not AstrBot's. A load run looks at the share of such streams, and fails none of them.
+        """
+        if not (self.outcome.is_ok and self.was_held):
+            return self
+        return replace(self, outcome=Outcome.BUFFERED, detail=explain_held(self.timings))
 
     @property
     def heartbeats(self) -> int:

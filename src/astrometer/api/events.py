@@ -66,6 +66,7 @@ class AgentStats:
     input_tokens: int
     output_tokens: int
     server_ttft_s: float | None  # None: not streamed, or no token came
+    server_time_s: float | None = None  # until the model was done; None: 4.26.6 to 4.27 do not tell it
 
     @property
     def asked_nothing(self) -> bool:
@@ -144,11 +145,14 @@ def _stats(data: Any) -> AgentStats | None:
         return None
     usage = data.get("token_usage")
     usage = usage if isinstance(usage, dict) else {}
-    ttft = _number(data.get("time_to_first_token"))
+    ttft, began, done = (
+        _number(data.get(name)) for name in ("time_to_first_token", "start_time", "end_time")
+    )
     return AgentStats(
         input_tokens=int(_number(usage.get("input_other")) + _number(usage.get("input_cached"))),
         output_tokens=int(_number(usage.get("output"))),
         server_ttft_s=ttft if ttft > 0 else None,  # 0.0 means "none" in every version
+        server_time_s=done - began if done > began > 0 else None,
     )
 
 

@@ -56,6 +56,8 @@ class Outcome(StrEnum):
         "keepalive_race",
         Layer.NETWORK,
     )  # an idle connection was closed as the request went out
+    ENCODED = "encoded", Layer.NETWORK  # compressed, although it was asked for as it is
+    BUFFERED = "buffered", Layer.NETWORK  # a good answer that something in between held back; probes only
     TRUNCATED = "truncated", Layer.SERVER  # the body ended without `end`
     # deadlines
     TIMEOUT_CONNECT = "timeout_connect", Layer.NETWORK
@@ -171,6 +173,18 @@ def classify_status(status: int) -> Outcome | None:
     if status in known:
         return known[status]
     return Outcome.SERVER_ERROR if status >= 500 else Outcome.CLIENT_ERROR
+
+
+def classify_encoding(status: int, encoding: str) -> "JsonVerdict | None":
+    """What a `Content-Encoding` decides: an answer that cannot be read, or timed, as it is. None: nothing.
+
+    An error stays what its status says.
+    """
+    codings = [coding for part in encoding.split(",") if (coding := part.strip().lower())]
+    if not 200 <= status < 300 or all(coding == "identity" for coding in codings):
+        return None
+    message = f"the answer is encoded ({shown(', '.join(codings), 80)}), although it was asked for as it is"
+    return JsonVerdict(outcome=Outcome.ENCODED, message=message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -70,6 +70,7 @@ class Timings:
     )  # by the gap's place in `chunk_gaps_s`
     send_s: float = 0.0  # how long the send took: the question left after `t_send`, by this at most
     server_ttft_s: float | None = None
+    server_time_s: float | None = None  # from the question to the model until it was done
     output_tokens: int | None = None
     streamed: bool = False
     used_tools: bool = False
@@ -350,6 +351,7 @@ class Timeline:
             gap_bounds=gap_bounds,
             send_s=self.send_s,
             server_ttft_s=self.stats.server_ttft_s if self.stats else None,
+            server_time_s=self.stats.server_time_s if self.stats else None,
             output_tokens=self.stats.output_tokens if self.stats else None,
             streamed=self._was_streamed(),
             used_tools=self._used_tools,

@@ -14,6 +14,7 @@ from astrometer.api.outcome import Outcome
 SIGNS = {
     "blank_lead": "streams",  # the answer began with blanks
     "impossible_ttft": "streams",  # the first token came sooner than the server says that it had it
+    "buffered": "judged",  # something between the server and here held the stream back
     "pushed": "chats",  # somebody else's messages came in between
 }
 
@@ -25,6 +26,8 @@ def signs_of(turn: ChatTurn) -> Counter[str]:
         "streams": turn.timings.streamed,
         "blank_lead": turn.timings.streamed and turn.blank_lead > 0,
         "impossible_ttft": turn.timings.is_impossible,
+        "judged": turn.was_held is not None,
+        "buffered": turn.was_held is True,
         "pushed": turn.pushed > 0,
     }
     return Counter(name for name, is_so in found.items() if is_so)

@@ -104,7 +104,7 @@ class Exchanges:
             )
         finally:
             if exchange.done:
-                self._note_turn(self._settle(exchange.result()), phases)
+                self._note_turn(self._settle(exchange.result()).alone, phases)
 
     async def command(
         self, message: Message, key: Key, username: str, session: str, limit_s: float

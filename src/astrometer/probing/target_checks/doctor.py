@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import httpx
 
+from astrometer.api.buffering import CURE as BUFFERING_CURE
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
@@ -26,6 +27,8 @@ CURES = {
     Outcome.CONNECT: "is AstrBot running, and is this its port (6185 by default)?",
     Outcome.TLS: "check the certificate, or use http:// if AstrBot has no TLS",
     Outcome.MALFORMED: "check URL and port: what answers there does not speak HTTP",
+    Outcome.ENCODED: "a proxy compresses answers unasked: switch that off for AstrBot (nginx: `gzip off`)",
+    Outcome.BUFFERED: BUFFERING_CURE,
     Outcome.TIMEOUT_CONNECT: "check the address and the firewall between",
     Outcome.UNAUTHORIZED: "the key is bad, revoked or expired: make a new one in AstrBot's settings",
     Outcome.FORBIDDEN: "give the key the scope in AstrBot's settings",
@@ -97,7 +100,7 @@ class Examination:
             line = f"answers in {format_duration(answer.duration_s)} ({steps}); up for {up_for}"
             self._add("reachable", CheckState.OK, line)
             return True
-        if answer.status is not None:
+        if answer.status is not None and answer.outcome is not Outcome.ENCODED:
             line = f"something answers (HTTP {answer.status}), but not like AstrBot: {answer.detail}"
             self._add("reachable", CheckState.FAIL, line, "check URL and port", answer.outcome)
             return False

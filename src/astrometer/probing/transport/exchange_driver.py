@@ -140,8 +140,10 @@ async def _attempt(
         if isinstance(stream, StampedStream):
             came = stream.came
             exchange.sending(*stream.asked)
-        content_type, location = (response.headers.get(name, "") for name in ("content-type", "location"))
-        exchange.headers(came.t, response.status_code, content_type, location)
+        kind, to, encoding = (
+            response.headers.get(name, "") for name in ("content-type", "location", "content-encoding")
+        )
+        exchange.headers(came.t, response.status_code, kind, to, encoding)
         body = _pieces(response, meter)
         if isinstance(exchange, ChatExchange) and exchange.is_stream:
             reading = StreamReading(body, came, exchange, observe)
