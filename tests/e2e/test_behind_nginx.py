@@ -85,28 +85,39 @@ def until(is_known, ask):
     return found
 
 
-def test_streams_that_are_held_back_are_a_warning_of_a_run_and_a_failure_of_probe_and_doctor(place, tmp_path):
+def test_streams_that_are_held_back_are_a_warning_of_a_load_run(place, tmp_path):
     with nginx(place.url) as url:
         results, table = load(place, url, tmp_path)
-        run = until(lambda run: not run.ok, lambda: probed(place, url))
-        check = until(lambda check: check.state != "ok", lambda: examined(place, url))
     seen = results["streams"]["buffered"]
     assert seen["chats"] == seen["of"] >= 3
     assert results["turns"]["outcomes"].keys() == {"ok"}  # no chat fails for it
     assert f"Warning: {seen['chats']} of {seen['of']} streams (100 %) were held back" in table
     assert "proxy_buffering off" in table
+
+
+def test_streams_that_are_held_back_fail_a_probe_and_the_doctor(place):
+    with nginx(place.url) as url:
+        run = until(lambda run: not run.ok, lambda: probed(place, url))
+        check = until(lambda check: check.state != "ok", lambda: examined(place, url))
     assert run.reason == "buffered"
     assert "lay between them" in run.detail
     assert (check.state, check.outcome) == ("fail", "buffered")
     assert "proxy_buffering off" in check.cure
 
 
-def test_streams_that_are_passed_on_are_none(place, tmp_path):
-    with nginx(place.url, "proxy_buffering off", "gzip on", "gzip_types *") as url:
+PASSING_ON = ("proxy_buffering off", "gzip on", "gzip_types *")
+
+
+def test_streams_that_are_passed_on_are_none_to_a_load_run(place, tmp_path):
+    with nginx(place.url, *PASSING_ON) as url:
         results, table = load(place, url, tmp_path)
-        run, check = probed(place, url), examined(place, url)
     assert "buffered" not in results["streams"]
     assert "held back" not in table
+
+
+def test_streams_that_are_passed_on_are_none_to_a_probe_and_the_doctor(place):
+    with nginx(place.url, *PASSING_ON) as url:
+        run, check = probed(place, url), examined(place, url)
     assert (run.reason, check.state) == ("ok", "ok")
 
 

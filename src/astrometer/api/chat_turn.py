@@ -66,8 +66,12 @@ class ChatTurn:
 
     @property
     def was_held(self) -> bool | None:
-        """Whether something between the server and here held the stream back; None where nobody can tell."""
-        return was_held(self.timings)
+        """Whether something between the server and here held the stream back; None where nobody can tell.
+
+        A lost segment holds back what follows it, too.
+        """
+        held = was_held(self.timings)
+        return None if held and self.network.is_lossy else held
 
     @property
     def alone(self) -> Self:
