@@ -11,6 +11,7 @@ import re
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,7 @@ from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 WHOLE = os.environ.get("ASTROMETER_FAULTS", "").replace(",", " ").split()
 REAL = WHOLE or ["latest"]
+NAME = attrgetter("name")
 
 
 @pytest.fixture(scope="module", params=["4.18.0", "4.29.3"])
@@ -43,13 +45,20 @@ def simulated(request):
     stage.close()
 
 
-@pytest.mark.parametrize("fault", [row for row in FAULTS if row.simulated], ids=lambda row: row.name)
+@pytest.mark.parametrize("fault", [row for row in FAULTS if row.simulated], ids=NAME)
 def test_simulated(simulated, fault):
     played = play(simulated, fault)
     assert played.reasons == ("ok", fault.reason, "ok"), played.during.detail
     assert played.left == 0
     if simulated.simulator.wire.fastapi:
         assert list(simulated.simulator.store.sessions) == []
+
+
+@pytest.mark.parametrize("fault", [row for row in FAULTS if row.simulated and row.message != "hi"], ids=NAME)
+@pytest.mark.parametrize("simulated", ["4.29.3"], indirect=True)
+def test_simulated_without_stamps(simulated, fault, user_clock):
+    """Those that are seen by when something came, or did not."""
+    test_simulated(simulated, fault)
 
 
 def test_the_documented_table_is_this_one():
@@ -133,7 +142,7 @@ def stages(real_astrbot):
 @pytest.mark.astrbot
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("version", REAL)
-@pytest.mark.parametrize("fault", [row for row in FAULTS if WHOLE or row.quick], ids=lambda row: row.name)
+@pytest.mark.parametrize("fault", [row for row in FAULTS if WHOLE or row.quick], ids=NAME)
 def test_real(stages, version, fault):
     stage = stages(version)
     played = play(stage, fault)

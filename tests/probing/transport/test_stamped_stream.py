@@ -13,7 +13,7 @@ from scripted_wire import BEAT, CHUNKED, CUT, END, LAST_CHUNK, OPENING, STATS, T
 from tls_files import Authority, tls_front
 
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.endpoints import UPLOAD
+from astrometer.api.endpoints import CONFIGS, UPLOAD
 from astrometer.api.outcome import Outcome
 from astrometer.probing.transport.probe_client import Transport, Upload
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
@@ -213,6 +213,23 @@ def test_an_upload_that_the_server_takes_slowly_goes_out_whole(either_clock):
         server.close()
     assert (result.outcome, result.bytes_sent > len(content)) == (Outcome.OK, True)
     assert content in server.seen[0]
+
+
+def test_no_file_left_for_a_connection_is_said():
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+
+    async def go():
+        transport = Transport("http://127.0.0.1:9")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+        try:
+            return await transport.call(CONFIGS, None, timeout_s=5, connect_s=1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+            await transport.aclose()
+
+    result = asyncio.run(go())
+    assert (result.outcome, result.detail) == (Outcome.CONNECT, "Too many open files")
 
 
 def test_nothing_of_an_answer_comes_before_its_question(either_clock):

@@ -47,7 +47,7 @@ class Phases:
             self.cert_expires_at = earliest_expiry(info["return_value"].get_extra_info("ssl_object"))
 
 
-Connect = Callable[[str], Awaitable[httpcore.AsyncNetworkStream]]
+Connect = Callable[[str], Awaitable[StampedStream]]
 
 
 class TimedBackend(httpcore.AsyncNetworkBackend):
@@ -66,7 +66,7 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        async def connect(address: str) -> httpcore.AsyncNetworkStream:
+        async def connect(address: str) -> StampedStream:
             sock = await self._connected(address, port, local_address, socket_options or ())
             return StampedStream(sock, self._meter, self._tls)
 
@@ -82,12 +82,17 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         except TimeoutError as exc:
             raise httpcore.ConnectTimeout(f"{late} took too long") from exc
         self._phases.stop("connect")
+        self._meter.stream = stream
         return stream
 
     async def _connected(
         self, address: str, port: int, local_address: str | None, options: Iterable[Any]
     ) -> socket.socket:
-        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        try:
+            sock = socket.socket(family, socket.SOCK_STREAM)
+        except OSError as exc:  # no more files, or no such family
+            raise httpcore.ConnectError(str(exc)) from exc
         try:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -118,13 +123,13 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
         return addresses
 
 
-async def first_to_connect(addresses: Iterable[str], connect: Connect) -> httpcore.AsyncNetworkStream:
+async def first_to_connect(addresses: Iterable[str], connect: Connect) -> StampedStream:
     """Race them as browsers do: the next begins when one has failed, or has not answered for a moment.
 
     Raises httpcore.ConnectError of the first that failed when all have.
     """
     waiting = in_turns(addresses, lambda address: ":" in address)
-    racing: set[asyncio.Task[httpcore.AsyncNetworkStream]] = set()
+    racing: set[asyncio.Task[StampedStream]] = set()
     first_problem: BaseException | None = None
     try:
         while waiting or racing:
@@ -143,7 +148,7 @@ async def first_to_connect(addresses: Iterable[str], connect: Connect) -> httpco
     raise first_problem or httpcore.ConnectError("the name has no address")
 
 
-async def _close_all(attempts: "set[asyncio.Task[httpcore.AsyncNetworkStream]]") -> None:
+async def _close_all(attempts: "set[asyncio.Task[StampedStream]]") -> None:
     """The losers: one that is just done must not leave its socket open."""
     for attempt in attempts:
         attempt.cancel()

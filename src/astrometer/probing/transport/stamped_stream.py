@@ -34,7 +34,7 @@ class Meter:
     connections: int = 0
     received: int = 0
     silent: int = 0  # bytes since the last piece of an answer
-    stream: "StampedStream | None" = None  # the newest connection
+    stream: "StampedStream | None" = None  # the newest connection that stands
 
     def add(self, count: int) -> None:
         self.received += count
@@ -74,7 +74,6 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self.asked = (self.came.t, self.came.t)
         self.clock = StampClock.USER  # until the kernel has stamped a read
         self._asking = False
-        meter.stream = self
 
     async def read(
         self,
@@ -123,6 +122,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
             async with _limited(timeout, httpcore.ConnectTimeout):
                 secured = TlsStream(self._socket, self._meter, self._settings, server_hostname)
                 await secured.handshake()
+                self._meter.stream = secured
         except (OSError, ValueError, anyio.ClosedResourceError) as exc:  # TlsError is a ValueError
             await self.aclose()
             raise httpcore.ConnectError(str(exc)) from exc
