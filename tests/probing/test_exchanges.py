@@ -6,11 +6,15 @@ import httpx
 import pytest
 
 from astrometer.api import endpoints as ep
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.sse import ServerEvent
 from astrometer.config.settings import Key, Secret, Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Limits
+from astrometer.probing.transport.network_backend import Phases
 from astrometer.probing.verdict import NotApplicable
+from astrometer.wire.receive_stamps import StampClock
 
 TARGET = Target(
     name="t", url="http://t", keys={"k": Key(name="k", secret=Secret("abk_s"), scopes=frozenset({"im"}))}
@@ -51,6 +55,20 @@ def test_what_was_asked_is_in_the_record_without_the_key():
 
     (line,) = asyncio.run(go()).record.log
     assert line.text.startswith(f"GET {ep.IM_BOTS.path} with key k: 200 ok in ")
+
+
+def test_a_first_token_that_was_read_late_is_in_the_log_with_its_bounds():
+    exchange = ChatExchange(streaming=True, deadlines=Deadlines())
+    exchange.sent(10.0)
+    exchange.headers(10.1, 200, "text/event-stream")
+    exchange.take(10.5, [ServerEvent('{"type":"plain","data":"x","streaming":true}')], since=10.2)
+    exchange.eof(10.5)
+    asks = exchanges()
+    asks._note_turn(exchange.result(), Phases(clock=StampClock.KERNEL))
+    assert [line.text for line in asks.record.log][-2:] == [
+        "  clock: kernel",
+        "  the first token came after 0.2000 to 0.5000 s: read late",
+    ]
 
 
 def test_a_scope_without_a_key_is_not_applicable():

@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 from contextlib import ExitStack, contextmanager, suppress
-from time import perf_counter, sleep
+from time import perf_counter
 
 import httpx
 import pytest
@@ -148,18 +148,6 @@ def test_the_log_says_whose_clock_it_was(bench, request, clock):
     elif stamp_clock() is not StampClock.KERNEL:
         pytest.skip("this system does not stamp")
     assert f"  clock: {clock}" in [line.text for line in bench.ask("hi").log]
-
-
-def test_the_log_says_how_far_a_late_loop_leaves_the_first_token_uncertain(bench):
-    if stamp_clock() is not StampClock.KERNEL:
-        pytest.skip("this system does not stamp")
-
-    async def late(ctx: Context) -> Verdict:
-        asyncio.get_running_loop().call_later(0.2, sleep, 0.4)
-        return Verdict.of(await ctx.chat("[[ttft=0.3 gap=0.05 tokens=5]]"))
-
-    run = bench.run(bench.target("all"), late)
-    assert any(line.text.startswith("  the first token came after 0.") for line in run.log)
 
 
 def test_connection_closed_without_an_answer_is_reset(chat_at):

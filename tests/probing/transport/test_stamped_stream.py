@@ -5,7 +5,7 @@ import itertools
 import ssl
 import threading
 import time
-from socket import create_connection, create_server
+from socket import SHUT_WR, create_connection, create_server
 
 import pytest
 from hostile import JSON, STREAM, Hostile
@@ -16,6 +16,7 @@ from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.endpoints import CONFIGS, UPLOAD
 from astrometer.api.outcome import Outcome
 from astrometer.probing.transport.probe_client import Transport, Upload
+from astrometer.probing.transport.socket_reader import MOST_WAITING_BYTES, LoopReader, PromptReader
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
 from astrometer.wire.receive_stamps import StampClock, stamp_clock
 from astrometer.wire.tls import DEFAULT, TlsSettings
@@ -24,15 +25,14 @@ from astrometer.wire.tls_pump import TlsPump
 kernel_only = pytest.mark.skipif(stamp_clock() is not StampClock.KERNEL, reason="this system does not stamp")
 
 
-def chat(url, *, blocked=(), tls=DEFAULT, **deadlines):
-    """A chat during which the loop stands still: `blocked` are (after so many seconds, for so long)."""
+def chat(url, *, stand_still=None, tls=DEFAULT, **deadlines):
+    """A chat during which the loop stands still: from its first event on, as long as `stand_still` takes."""
     made = ChatExchange(streaming=True, deadlines=Deadlines(**{"total_s": 5.0, **deadlines}))
+    once = iter([stand_still or (lambda: None)])
 
     async def go():
         transport = Transport(url, tls=tls)
-        for after_s, for_s in blocked:
-            asyncio.get_running_loop().call_later(after_s, time.sleep, for_s)
-        await transport.chat(made, None, {}, connect_s=5.0)
+        await transport.chat(made, None, {}, connect_s=5.0, observe=lambda _t, _event: next(once, int)())
         await transport.aclose()
 
     asyncio.run(go())
@@ -41,53 +41,57 @@ def chat(url, *, blocked=(), tls=DEFAULT, **deadlines):
 
 ANSWER = [
     CHUNKED + chunk(OPENING),
-    0.25,
+    0.1,
     chunk(TOKEN),
-    0.25,
-    chunk(TOKEN) + chunk(STATS) + chunk(END) + LAST_CHUNK,
+    0.1,
+    chunk(TOKEN),
+    0.1,
+    chunk(STATS + END) + LAST_CHUNK,
 ]
 
 
+def until_sent(wire, count):
+    """Nothing else happens in this thread until so much was sent, and a while longer."""
+
+    def stand_still():
+        while len(wire.sent_by) < count:
+            time.sleep(0.001)
+        time.sleep(0.2)
+
+    return stand_still
+
+
 @kernel_only
-def test_a_loop_that_stands_still_as_the_first_token_comes_does_not_enter_its_time():
+@pytest.mark.parametrize("count", [2, 3, 4])
+def test_a_loop_that_stands_still_as_the_first_token_comes_does_not_enter_its_time(count):
+    """Nor as the next ones come."""
     with play(ANSWER) as wire:
-        turn = chat(wire.url, blocked=[(0.2, 0.2)])
+        turn = chat(wire.url, stand_still=until_sent(wire, count))
     assert turn.outcome is Outcome.OK
     assert wire.sent_at[1] - 0.0005 <= turn.timings.t_token1 <= wire.sent_by[1] + 0.0005
-    assert turn.timings.ttft_s == pytest.approx(0.25, abs=0.05)
-    assert "ttft" not in turn.timings.bounds()
+    assert wire.sent_at[2] - 0.0005 <= turn.timings.t_tokenN <= wire.sent_by[2] + 0.0005
+    assert "t_token1" not in turn.timings.since
 
 
 def test_without_stamps_it_does(user_clock):
     with play(ANSWER) as wire:
-        turn = chat(wire.url, blocked=[(0.2, 0.2)])
+        turn = chat(wire.url, stand_still=until_sent(wire, 2))
     assert turn.outcome is Outcome.OK
-    assert turn.timings.t_token1 - wire.sent_at[1] > 0.1
+    assert turn.timings.t_token1 - wire.sent_by[1] > 0.19
 
 
 @kernel_only
 def test_over_tls_neither(tmp_path):
     authority = Authority(tmp_path)
     with play(ANSWER) as wire, tls_front(*authority.issue("front"), wire.url) as url:
-        turn = chat(url, blocked=[(0.2, 0.2)], tls=TlsSettings(ca_file=authority.file))
+        turn = chat(url, stand_still=until_sent(wire, 2), tls=TlsSettings(ca_file=authority.file))
     assert turn.outcome is Outcome.OK
-    assert wire.sent_at[1] <= turn.timings.t_token1 <= wire.sent_by[1] + 0.05  # a thread relays it
-
-
-@kernel_only
-def test_what_a_late_loop_finds_together_has_bounds_but_for_the_last():
-    script = [CHUNKED, 0.1, chunk(OPENING), 0.1, chunk(TOKEN), 0.2, chunk(STATS + END) + LAST_CHUNK]
-    with play(script) as wire:
-        turn = chat(wire.url, blocked=[(0.05, 0.25)])
-    times = turn.timings
-    assert wire.sent_at[2] - 0.0005 <= times.t_token1 <= wire.sent_by[2] + 0.0005
-    assert times.since["t_event1"] <= wire.sent_by[1] <= times.t_event1
-    assert "t_token1" not in times.since
+    assert wire.sent_at[1] <= turn.timings.t_token1 <= wire.sent_by[1] + 0.1  # a thread relays it
 
 
 def test_what_came_before_the_deadline_counts_although_the_loop_was_late(either_clock):
-    with play(ANSWER) as wire:
-        turn = chat(wire.url, blocked=[(0.2, 0.3)], first_token_s=0.4)
+    with play([CHUNKED + chunk(OPENING), 0.1, chunk(TOKEN), 0.9, chunk(STATS + END) + LAST_CHUNK]) as wire:
+        turn = chat(wire.url, stand_still=lambda: time.sleep(0.8), first_token_s=0.6)
     assert turn.outcome is Outcome.OK
 
 
@@ -232,23 +236,80 @@ def test_no_file_left_for_a_connection_is_said():
     assert (result.outcome, result.detail) == (Outcome.CONNECT, "Too many open files")
 
 
-def test_nothing_of_an_answer_comes_before_its_question(either_clock):
+@pytest.mark.parametrize("reader", [LoopReader, PromptReader])
+def test_nothing_of_an_answer_comes_before_its_question(either_clock, reader):
     async def go():
         with create_server(("127.0.0.1", 0)) as server:
             near = create_connection(server.getsockname())
             far, _ = server.accept()
         near.setblocking(False)
-        stream = StampedStream(near, Meter(), DEFAULT)
-        with far:
+        stream = StampedStream(near, reader(near), Meter(), DEFAULT)
+        with near, far:
             for _ in range(2):
                 began = time.perf_counter()
                 await stream.write(b"a")
                 await stream.write(b"b")
-                assert began <= stream.came.read_at == stream.asked[0] <= stream.asked[1]
+                assert began <= stream.asked[0] <= stream.asked[1]
                 far.send(b"answer")
                 assert await stream.read(1) == b"answer"
-                assert stream.asked[1] <= stream.came.since <= stream.came.t
+                assert stream.asked[0] <= stream.came.since <= stream.came.t
             await stream.aclose()
             await stream.aclose()
 
     asyncio.run(go())
+
+
+@kernel_only
+def test_a_server_that_sends_more_than_anybody_asks_for_has_to_wait():
+    """The thread reads ahead, and not without end."""
+
+    async def go(server):
+        near = create_connection(server.getsockname())
+        far, _ = server.accept()
+        far.setblocking(False)
+        near.setblocking(False)
+        stream = StampedStream(near, PromptReader(near), Meter(), DEFAULT)
+        sent = 0
+        with far:
+            give_up = time.perf_counter() + 0.5
+            while time.perf_counter() < give_up and sent < 64 * MOST_WAITING_BYTES:
+                try:
+                    sent += far.send(bytes(65536))
+                except BlockingIOError:
+                    time.sleep(0.01)
+            assert MOST_WAITING_BYTES < sent < 64 * MOST_WAITING_BYTES
+            far.shutdown(SHUT_WR)
+            came = 0
+            while data := await stream.read(65536):
+                came += len(data)
+                stream._meter.silent = 0
+            assert came == sent
+            assert await stream.read(1) == b""  # the end stays the end
+            await stream.aclose()
+
+    with create_server(("127.0.0.1", 0)) as server:
+        asyncio.run(go(server))
+
+
+@kernel_only
+def test_who_leaves_while_the_thread_waits_for_room_leaves_no_thread():
+    server = Hostile(lambda _: iter([STREAM, *itertools.repeat(bytes(65536), 500)]))
+
+    async def go():
+        near = create_connection(("127.0.0.1", int(server.url.rsplit(":", 1)[1])))
+        near.setblocking(False)
+        reader = PromptReader(near)
+        stream = StampedStream(near, reader, Meter(), DEFAULT)
+        await stream.write(b"GET / HTTP/1.1\r\n\r\n")
+        while reader._waiting_bytes <= MOST_WAITING_BYTES:
+            await asyncio.sleep(0.01)
+        await stream.aclose()
+
+    try:
+        asyncio.run(go())
+        give_up = time.perf_counter() + 5
+        while any(thread.name == "probe reader" for thread in threading.enumerate()):
+            assert time.perf_counter() < give_up
+            time.sleep(0.01)
+    finally:
+        server.close()

@@ -5,7 +5,7 @@ import itertools
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from astrometer.api import sse
@@ -73,17 +73,20 @@ STREAMS = st.builds(
 CUTS = st.lists(st.integers(0, 300), max_size=12)
 
 
+@settings(deadline=None)
 @given(STREAMS, CUTS)
 def test_events_and_heartbeats_are_those_of_the_load_path(raw, cuts):
     assert told(read(cut(raw, cuts))) == told(fed([raw]))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), CUTS)
 def test_bytes_that_are_no_text_are_those_of_the_load_path(raw, cuts):
     raw = b"data: " + raw.replace(b"\n", b"").replace(b"\r", b"") + b"\n\n"
     assert told(read(cut(raw, cuts))) == told(fed([raw]))
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.sampled_from(["id: 3", "event: ping", "retry: 5", "data: x", ": c", ""]), max_size=20), CUTS
 )

@@ -84,8 +84,14 @@ class DeadlineTimer:
         self._over = True
         self._cancel()
 
+    def moved(self) -> None:
+        """Something came. What else may have come is about to be read: nothing is over yet."""
+        self._cancel()
+        if not self._over:
+            self._next = self._loop.call_soon(self.set)
+
     def set(self) -> None:
-        """Again, since the deadline may have moved."""
+        """Wait for the deadline as it is now, or end what it has passed."""
         self._cancel()
         if self._over:
             return
@@ -104,7 +110,7 @@ class DeadlineTimer:
         stream = self._meter.stream
         return (
             stream is not None
-            and stream.waits
+            and stream.came.waits
             and stream.came.t < deadline
             and bool(stream.get_extra_info("is_readable"))
         )
@@ -150,7 +156,7 @@ async def _attempt(
 
             def before_read() -> None:
                 reading.hand_over()
-                timer.set()
+                timer.moved()
 
             if isinstance(stream, StampedStream):
                 stream.before_read = before_read

@@ -16,9 +16,10 @@ import httpx
 
 from astrometer.probing.transport.certificate_expiry import earliest_expiry
 from astrometer.probing.transport.resolver import resolve
+from astrometer.probing.transport.socket_reader import LoopReader, PromptReader
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
 from astrometer.wire.happy_eyeballs import ATTEMPT_DELAY_S, in_turns
-from astrometer.wire.receive_stamps import StampClock
+from astrometer.wire.receive_stamps import StampClock, stamp_clock
 from astrometer.wire.tls import TlsSettings
 
 
@@ -68,7 +69,10 @@ class TimedBackend(httpcore.AsyncNetworkBackend):
     ) -> httpcore.AsyncNetworkStream:
         async def connect(address: str) -> StampedStream:
             sock = await self._connected(address, port, local_address, socket_options or ())
-            return StampedStream(sock, self._meter, self._tls)
+            # Without stamps what a thread reads is as late as the thread: it would gain nothing certain.
+            is_prompt = self._meter.streaming and stamp_clock() is StampClock.KERNEL
+            reader = PromptReader(sock) if is_prompt else LoopReader(sock)
+            return StampedStream(sock, reader, self._meter, self._tls)
 
         self._meter.connections += 1
         self._meter.silent = 0

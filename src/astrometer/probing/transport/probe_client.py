@@ -111,7 +111,7 @@ class Transport:
         On a connection of its own, whose steps go to `phases`: if some TTFTs included connecting and some did
         not, no two would compare.
         """
-        meter = Meter(self._closed)
+        meter = Meter(self._closed, streaming=True)
         async with self._new_client(phases or Phases(), meter) as client:
             request = self._request(
                 client,
@@ -124,7 +124,7 @@ class Transport:
             )
             await drive(client, meter, request, exchange, observe)
         if phases is not None:
-            phases.clock = None if meter.stream is None else meter.stream.clock
+            phases.clock = None if meter.stream is None else meter.stream.came.clock
             if phases.cert_expires_at is not None:
                 self.phases.cert_expires_at = phases.cert_expires_at
         return exchange.result()

@@ -12,7 +12,8 @@ from typing import Any
 import anyio
 import httpcore
 
-from astrometer.wire.receive_stamps import BLOCK_BYTES, StampClock, StampedReceiver
+from astrometer.probing.transport.socket_reader import LoopReader
+from astrometer.wire.receive_stamps import BLOCK_BYTES
 from astrometer.wire.tcp_info import TcpInfo, tcp_info
 from astrometer.wire.tls import TlsSettings, context_of
 from astrometer.wire.tls_pump import TlsPump
@@ -31,6 +32,7 @@ class Meter:
     """What came in on the connections of one client since somebody last looked."""
 
     networks: list[TcpInfo] = field(default_factory=list)  # of connections that were closed, or never stood
+    streaming: bool = False  # events are asked for: each is read as it comes
     connections: int = 0
     received: int = 0
     silent: int = 0  # bytes since the last piece of an answer
@@ -64,16 +66,14 @@ class StampedStream(httpcore.AsyncNetworkStream):
     then. `asked`: when the last request began to leave, and when all of it had left this process.
     """
 
-    def __init__(self, sock: socket.socket, meter: Meter, tls: TlsSettings) -> None:
+    def __init__(self, sock: socket.socket, came: LoopReader, meter: Meter, tls: TlsSettings) -> None:
         self._socket = sock
         self._meter = meter
         self._settings = tls
-        self.came = StampedReceiver(sock, bytearray(BLOCK_BYTES))
+        self.came = came
         self.before_read: Callable[[], None] = _nothing
-        self.waits = False  # for something to read
-        self.asked = (self.came.t, self.came.t)
-        self.clock = StampClock.USER  # until the kernel has stamped a read
-        self._asking = False
+        self.asked = (came.t, came.t)
+        self._asking = self._closed = False
 
     async def read(
         self,
@@ -95,21 +95,23 @@ class StampedStream(httpcore.AsyncNetworkStream):
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:  # noqa: ASYNC109 (httpcore's)
         began = perf_counter()
         if not self._asking:  # nothing of the answer comes earlier
-            self._asking, self.asked, self.came.read_at = True, (began, began), began
+            self._asking, self.asked = True, (began, began)
+            self.came.asked(began)
         async with _limited(timeout, httpcore.WriteTimeout):
             try:
                 await self._send(buffer)
             except (OSError, anyio.ClosedResourceError) as exc:
                 raise httpcore.WriteError(str(exc)) from exc
         self.asked = (self.asked[0], perf_counter())
-        await asyncio.sleep(0)  # a peer that takes everything at once must not keep the loop from its timers
+        if len(buffer) >= BLOCK_BYTES:  # a question goes out at once; a file leaves the loop its timers
+            await asyncio.sleep(0)
 
     async def aclose(self) -> None:
-        if self._socket.fileno() < 0:
+        if self._closed:
             return
+        self._closed = True
         self._meter.note_network(self._socket)
-        anyio.notify_closing(self._socket)
-        self._socket.close()
+        self.came.close()
 
     async def start_tls(
         self,
@@ -120,7 +122,9 @@ class StampedStream(httpcore.AsyncNetworkStream):
         """The same connection, encrypted. It is closed when that fails. Raises httpcore.ConnectError."""
         try:
             async with _limited(timeout, httpcore.ConnectTimeout):
-                secured = TlsStream(self._socket, self._meter, self._settings, server_hostname)
+                secured = TlsStream(
+                    self._socket, self.came, self._meter, self._settings, server_hostname=server_hostname
+                )
                 await secured.handshake()
                 self._meter.stream = secured
         except (OSError, ValueError, anyio.ClosedResourceError) as exc:  # TlsError is a ValueError
@@ -139,7 +143,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         if info == "socket":
             return self._socket
         if info == "is_readable":
-            return self._is_readable()
+            return self.came.is_readable()
         if info == "client_addr":
             return self._socket.getsockname()
         if info == "server_addr":
@@ -147,23 +151,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         return None
 
     async def _next(self) -> bytes:
-        return await self._receive()
-
-    async def _receive(self) -> bytes:
-        """Waits first, so that a server that never pauses does not keep the loop from its timers."""
-        while True:
-            self.waits = True
-            try:
-                await anyio.wait_readable(self._socket)
-            finally:
-                self.waits = False
-            try:
-                data = self.came.receive()
-            except BlockingIOError:
-                continue
-            if self.came.by_kernel:
-                self.clock = StampClock.KERNEL
-            return data
+        return await self.came.receive()
 
     async def _send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -173,31 +161,27 @@ class StampedStream(httpcore.AsyncNetworkStream):
             except BlockingIOError:
                 await anyio.wait_writable(self._socket)
 
-    def _is_readable(self) -> bool:
-        """Whether a read would not wait: something came, or the connection is over."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
-
 
 class TlsStream(StampedStream):
     """One connection over TLS. What OpenSSL complains of is raised as it is until httpcore sees it."""
 
     def __init__(
-        self, sock: socket.socket, meter: Meter, tls: TlsSettings, server_hostname: str | None
+        self,
+        sock: socket.socket,
+        came: LoopReader,
+        meter: Meter,
+        tls: TlsSettings,
+        *,
+        server_hostname: str | None,
     ) -> None:
-        super().__init__(sock, meter, tls)
+        super().__init__(sock, came, meter, tls)
         self._tls = TlsPump(context_of(tls), server_hostname)
 
     async def handshake(self) -> None:
         try:
             while not self._tls.handshake():
                 await self._flush()
-                self._tls.feed(await self._receive())
+                self._tls.feed(await self.came.receive())
         finally:
             await self._flush()  # the last word, or why there is none
 
@@ -206,7 +190,7 @@ class TlsStream(StampedStream):
 
     async def _next(self) -> bytes:
         while not self._tls.ended:
-            self._tls.feed(await self._receive())
+            self._tls.feed(await self.came.receive())
             plain = self._tls.read()
             await self._flush()
             if plain:
