@@ -148,7 +148,7 @@ def test_an_end_that_tls_announces_is_one_although_the_connection_stays_open(tmp
                 sock.sendall(pump.take())
                 pump.feed(sock.recv(65536))
             sock.sendall(pump.take())
-            asked = b""
+            asked = pump.read()
             while b"{}" not in asked:
                 pump.feed(sock.recv(65536))
                 asked += pump.read()

@@ -21,6 +21,9 @@ from astrometer.probing.transport.stamped_stream import Meter, StampedStream
 from astrometer.probing.transport.stream_reading import Observer, ReadTimes, StreamReading
 from astrometer.probing.transport.transport_errors import outcome_of, said_of
 
+# What came in time is read within this, or somebody sends faster than this process reads.
+CATCH_UP_S = 0.25
+
 
 @asynccontextmanager
 async def opened(client: httpx.AsyncClient, request: httpx.Request) -> AsyncIterator[httpx.Response]:
@@ -73,6 +76,7 @@ class DeadlineTimer:
         self._loop = asyncio.get_running_loop()
         self._next: asyncio.Handle | None = None
         self._over = False
+        self._late_at: float | None = None  # when it was seen that the deadline has passed
 
     def __enter__(self) -> Self:
         self.set()
@@ -95,11 +99,13 @@ class DeadlineTimer:
         self._cancel()
         if self._over:
             return
-        deadline = self._exchange.deadline()[0]
-        left_s = deadline - perf_counter()
-        if left_s > 0:
-            self._next = self._loop.call_later(left_s, self.set)
-        elif self._is_behind(deadline):
+        deadline, now = self._exchange.deadline()[0], perf_counter()
+        if deadline > now:
+            self._late_at = None
+            self._next = self._loop.call_later(deadline - now, self.set)
+            return
+        self._late_at = self._late_at or now
+        if now - self._late_at <= CATCH_UP_S and self._is_behind(deadline):
             self._next = self._loop.call_soon(self.set)
         else:
             self._over = True

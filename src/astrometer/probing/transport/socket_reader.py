@@ -17,7 +17,7 @@ import anyio
 
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampClock, StampedReceiver
 
-MOST_WAITING_BYTES = 1024 * 1024  # read and not asked for yet: then the server has to wait
+MOST_WAITING_BYTES = 256 * 1024  # read and not asked for yet: then the server has to wait
 
 
 class LoopReader:
