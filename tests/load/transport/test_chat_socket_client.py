@@ -5,6 +5,8 @@ import socket
 import threading
 import time
 from contextlib import closing, contextmanager
+from functools import partial
+from select import select
 
 import pytest
 from wsproto import ConnectionType, WSConnection
@@ -29,10 +31,13 @@ WHOLE = [SESSION, 0.05, TOKEN, 0.05, TOKEN, STATS, END]
 
 
 class Server:
-    """Each question gets the next script: events, pauses in seconds, what wsproto sends, None to hang up."""
+    """Each question gets the next script: events, pauses in seconds, what wsproto sends, None to hang up.
 
-    def __init__(self, *scripts, reject=None):
-        self.scripts, self.reject = list(scripts), reject
+    What stands in a tuple leaves in one write. `greeting`: what leaves with the handshake's answer.
+    """
+
+    def __init__(self, *scripts, reject=None, greeting=()):
+        self.scripts, self.reject, self.greeting = list(scripts), reject, greeting
         self.asked, self.heads, self.pongs, self.sent_at = [], [], 0, []
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
@@ -53,7 +58,8 @@ class Server:
                 for event in frames.events():
                     if isinstance(event, Upgrade):
                         self.heads.append(dict(event.extra_headers))
-                        sock.sendall(frames.send(self.reject or AcceptConnection()))
+                        answer = frames.send(self.reject or AcceptConnection())
+                        sock.sendall(answer + b"".join(map(partial(sent, frames), self.greeting)))
                     elif isinstance(event, Pong):
                         self.pongs += 1
                     elif isinstance(event, TextMessage):
@@ -64,9 +70,15 @@ class Server:
                             elif step is None:
                                 return
                             else:
-                                sent = TextMessage(data=json.dumps(step)) if isinstance(step, dict) else step
+                                together = step if isinstance(step, tuple) else (step,)
                                 self.sent_at.append(time.perf_counter())
-                                sock.sendall(frames.send(sent))
+                                sock.sendall(b"".join(map(partial(sent, frames), together)))
+
+
+def sent(frames, step):
+    if isinstance(step, bytes):
+        return step
+    return frames.send(TextMessage(data=json.dumps(step)) if isinstance(step, dict) else step)
 
 
 @contextmanager
@@ -230,3 +242,46 @@ def test_what_is_no_websocket_is_malformed():
     with closing(listener), closing(ChatSocket(url, lambda _scope: None)) as client:
         assert ask(client).outcome is Outcome.MALFORMED
     thread.join()
+
+
+def test_a_close_that_comes_with_the_end_of_a_turn_is_seen_before_the_next_question():
+    closed = (*WHOLE[-2:], CloseConnection(code=1001))
+    with serving([SESSION, TOKEN, TOKEN, closed], WHOLE) as server, client_of(server) as client:
+        assert [ask(client).outcome for _ in range(2)] == [Outcome.OK, Outcome.OK]
+    assert len(server.heads) == 2
+
+
+def test_a_ping_and_a_close_in_one_read_are_the_close():
+    script = [SESSION, TOKEN, (Ping(payload=b"?"), CloseConnection(code=1001))]
+    with serving(script) as server, client_of(server) as client:
+        turn = ask(client)
+    assert (turn.outcome, turn.detail) == (Outcome.RESET, "the server closed the WebSocket (code 1001)")
+
+
+def test_a_refusal_that_comes_with_the_handshake_keeps_its_reason():
+    refused = {"type": "error", "code": "UNAUTHORIZED", "data": "Invalid API key"}
+    with serving(greeting=(refused, CloseConnection(code=1008))) as server, client_of(server) as client:
+        assert ask(client).outcome is Outcome.UNAUTHORIZED
+
+
+def readable(client):
+    """Wait until something came."""
+    assert select([client._link.fileno()], [], [], 5)[0]
+
+
+def test_the_rest_of_a_frame_that_was_cut_at_the_end_of_a_turn_is_no_part_of_the_next():
+    frame = b"\x81\x7e\x01\x00" + json.dumps(SAVED).encode().ljust(256)
+    script = [SESSION, TOKEN, STATS, (END, frame[:20]), 0.05, frame[20:]]
+    with serving(script, WHOLE) as server, client_of(server) as client:
+        ask(client)
+        readable(client)
+        turn = ask(client)
+    assert (turn.outcome, turn.text, len(server.heads)) == (Outcome.OK, "word word ", 1)
+
+
+def test_a_ping_between_two_turns_is_answered():
+    with serving([*WHOLE, 0.05, Ping(payload=b"idle")], WHOLE) as server, client_of(server) as client:
+        ask(client)
+        readable(client)
+        ask(client)
+    assert (server.pongs, len(server.heads)) == (1, 1)

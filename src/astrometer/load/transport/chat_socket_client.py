@@ -6,6 +6,7 @@ The socket is a load user's connection like any other (`load_client`), with wspr
 from collections.abc import Iterable
 
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
 from wsproto.events import (
     AcceptConnection,
     CloseConnection,
@@ -48,13 +49,15 @@ class ChatSocket(Client):
 
     def _one_turn(self, text: str, exchange: ChatExchange) -> None:
         link = self._link
-        reused = link is not None and self._is_open(link)
+        reused = link is not None and self._is_open(link, exchange)
         if link is None or not reused:
             self.close()
             link, _ = self._connected(exchange)
         try:
-            is_welcome = reused or self._is_welcome(exchange, link)
+            early: list[Event] = []
+            is_welcome = reused or self._is_welcome(exchange, link, early)
             if is_welcome:
+                self._take(early, SocketTurn(), exchange, link)  # a refusal may come with the handshake
                 self._ask_and_hear(text, exchange, link, reused=reused)
         finally:
             exchange.network(link.network())
@@ -75,23 +78,24 @@ class ChatSocket(Client):
                 raise Broken(*outcome_of_closing(reused=reused)) from exc
             raise
 
-    def _is_open(self, link: Link) -> bool:
+    def _is_open(self, link: Link, exchange: ChatExchange) -> bool:
         """Whether the server still holds it; what it said after the last turn is of no use."""
         try:
-            while True:
-                data = link.receive()
-                if not data:
-                    return False
-                self._frames.receive_data(data)
-                if any(isinstance(event, CloseConnection) for event in self._frames.events()):
-                    return False
+            while self._frames.state is ConnectionState.OPEN:
+                events = self._understood(link.receive())
+                self._answer_pings(events, exchange, link)
+                list(self._whole(events))  # the last of the turn before; nobody hears it
         except BlockingIOError:
             return True
-        except (OSError, ProtocolError):
-            return False
+        except (OSError, Broken):
+            pass
+        return False
 
-    def _is_welcome(self, exchange: ChatExchange, link: Link) -> bool:
-        """The handshake. False: the server answered something else, and the exchange is done."""
+    def _is_welcome(self, exchange: ChatExchange, link: Link, early: list[Event]) -> bool:
+        """The handshake; what came with its answer goes to `early`.
+
+        False: the server answered something else, and the exchange is done.
+        """
         key = self._key_for("chat")
         headers = [(b"User-Agent", f"astrometer/{__version__}".encode())]
         if key is not None:
@@ -101,36 +105,40 @@ class ChatSocket(Client):
         self._say(Upgrade(host=self._origin.authority, target=target, extra_headers=headers), exchange, link)
         with Alarm() as alarm:
             while not exchange.done:
-                for event in self._heard(exchange, link, alarm):
+                events = self._heard(exchange, link, alarm)
+                for number, event in enumerate(events, 1):
                     if isinstance(event, AcceptConnection):
+                        early += events[number:]
                         return True
                     _note_rejection(event, exchange, link.came.t)
         return False
 
     def _hear(self, exchange: ChatExchange, link: Link) -> None:
-        turn, came = SocketTurn(), link.came
+        turn = SocketTurn()
         with Alarm() as alarm:
             while not exchange.done:
-                events = self._heard(exchange, link, alarm)
-                texts = list(self._whole(events))
-                for number, text in enumerate(texts, 1):
-                    exchange.arrived(came.t, len(text))
-                    item = turn.item(text)
-                    if isinstance(item, SocketRefusal):
-                        raise Broken(item.outcome, item.detail)
-                    if item is None:
-                        continue
-                    # The last one is that of the stamp; those before it came at some time since `since`.
-                    is_certain = number == len(texts) or came.since >= came.t
-                    found = exchange.take(came.t, [item], None if is_certain else came.since)
-                    if any(event.kind in _LAST for event in found):
-                        exchange.eof(came.t)
-                        return
-                for event in events:
-                    if isinstance(event, CloseConnection):
-                        raise Broken(
-                            Outcome.RESET, f"the server closed the WebSocket (code {int(event.code)})"
-                        )
+                self._take(self._heard(exchange, link, alarm), turn, exchange, link)
+
+    def _take(self, events: list[Event], turn: SocketTurn, exchange: ChatExchange, link: Link) -> None:
+        """What came in one read."""
+        came, texts = link.came, list(self._whole(events))
+        # The last one is that of the stamp, if nothing came after it.
+        certain = len(texts) if texts and isinstance(events[-1], TextMessage) and not self._texts else 0
+        for number, text in enumerate(texts, 1):
+            exchange.arrived(came.t, len(text))
+            item = turn.item(text)
+            if isinstance(item, SocketRefusal):
+                raise Broken(item.outcome, item.detail)
+            if item is None:
+                continue
+            # Those before it came at some time since `since`.
+            since = None if number == certain or came.since >= came.t else came.since
+            if any(event.kind in _LAST for event in exchange.take(came.t, [item], since)):
+                exchange.eof(came.t)
+                break
+        for event in events:
+            if isinstance(event, CloseConnection) and not exchange.done:
+                raise Broken(Outcome.RESET, f"the server closed the WebSocket (code {int(event.code)})")
 
     def _whole(self, events: Iterable[Event]) -> Iterable[str]:
         """Messages that are complete; the pieces of another one are kept."""
@@ -159,15 +167,23 @@ class ChatSocket(Client):
         if not data:
             raise Broken(Outcome.RESET, "the server closed the WebSocket without a word")
         self._answered = True
+        events = self._understood(data)
+        self._answer_pings(events, exchange, link)
+        return events
+
+    def _understood(self, data: bytes) -> list[Event]:
+        """Empty `data`: the connection ended."""
         try:
-            self._frames.receive_data(data)
-            events = list(self._frames.events())
+            self._frames.receive_data(data or None)
+            return list(self._frames.events())
         except ProtocolError as exc:
             raise Broken(Outcome.MALFORMED, "not WebSocket") from exc
+
+    def _answer_pings(self, events: Iterable[Event], exchange: ChatExchange, link: Link) -> None:
+        """A server that gets none takes this side for dead; one that has closed hears nothing any more."""
         for event in events:
-            if isinstance(event, Ping):
+            if isinstance(event, Ping) and self._frames.state is ConnectionState.OPEN:
                 self._say(event.response(), exchange, link)
-        return events
 
     def _say(self, event: Event, exchange: ChatExchange, link: Link) -> None:
         data = self._frames.send(event)
