@@ -126,3 +126,17 @@ def test_a_millisecond_never_matters():
         stats.ok["ttft"].record(0.004)
         stats.bounds["ttft"].add([Bounds(0.004, 0.0031, 0.004)])
     assert evaluate(parse_objectives(["ttft_p50 < 5ms"])[0], stats, 10.0).verdict is ObjectiveVerdict.PASS
+
+
+def test_a_process_that_was_held_up_while_it_connected_cannot_blame_the_server():
+    exchange = ChatExchange(streaming=True, deadlines=Deadlines())
+    exchange.sent(0.0)
+    exchange.sending(0.2, 0.2001)
+    exchange.headers(0.25, 200, "text/event-stream")
+    exchange.feed(0.5, SESSION + TEXT + STATS + END, 0.5)
+    exchange.eof(0.5)
+    assert exchange.connecting == (0.0, 0.2)
+    exchange.was_late(0.15)
+    bounds = exchange.result().bounds()["ttft"][0]
+    assert (bounds.told, bounds.high) == (0.5, 0.5)
+    assert bounds.low == pytest.approx(0.5 - 0.1501)

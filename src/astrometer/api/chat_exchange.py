@@ -75,6 +75,7 @@ class ChatExchange:
         self._content_type = ""
         self._location = ""
         self._resent = 0
+        self._connected_at: float | None = None
         self._network = NOT_SEEN
         self._stream = False
         self._body = bytearray()
@@ -102,8 +103,19 @@ class ChatExchange:
         )
 
     def sending(self, began: float, ended: float) -> None:
-        """The question left this process at some time between the two."""
+        """The question left this process at some time between the two; until `began` it connected."""
+        self._connected_at = began
         self._points.send_s = ended - began
+
+    @property
+    def connecting(self) -> tuple[float, float]:
+        """From when until when it waited for a connection; nearly nothing on one that was kept."""
+        t_send = self._points.t_send
+        return t_send, t_send if self._connected_at is None else self._connected_at
+
+    def was_late(self, seconds: float) -> None:
+        """So much of the time in which it connected, this process was held up: that is not the server's."""
+        self._points.send_s += seconds
 
     def body_began(self, t: float) -> None:
         """A question is one packet: there is nothing to learn from how it went out."""

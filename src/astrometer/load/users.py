@@ -155,6 +155,7 @@ class AstrBotUser(User):
                 else:
                     self._client.run(_chat_request(body), exchange)
         finally:
+            exchange.was_late(self.run_info.health.held_up_s(*exchange.connecting))
             turn = exchange.result()
             kind = self.settings.transport.value.upper()
             self.run_info.recorder.ended(self.scenario, "chat", t_s, kind, turn)

@@ -1,6 +1,6 @@
 """How exactly the times of a run are known -> one line, beside its percentiles.
 
-`Times are exact to 0.05 ms; 0.2 % of chunk gaps are uncertain: p95 by 3.1 ms, p99 by 20 ms`.
+`Times are exact to 0.05 ms, but where this machine was late: 0.2 % of chunk gaps are uncertain (p99 by ...)`
 """
 
 from collections.abc import Mapping
@@ -28,7 +28,9 @@ def certainty_lines(results: Mapping[str, Any]) -> list[str]:
     uncertain = [
         text for name, title in _TOLD.items() if (text := _uncertain(results["metrics"].get(name), title))
     ]
-    return ["; ".join([f"Times are exact to {EXACT}", *uncertain])]
+    if not uncertain:
+        return [f"Times are exact to {EXACT}"]
+    return [f"Times are exact to {EXACT}, but where this machine was late: {'; '.join(uncertain)}"]
 
 
 def _uncertain(summary: Mapping[str, Any] | None, title: str) -> str:
@@ -41,4 +43,4 @@ def _uncertain(summary: Mapping[str, Any] | None, title: str) -> str:
         for percent in _PERCENTS
         if summary[percent] is not None and errors[percent] > _EXACT_S
     ]
-    return f"{share}: {', '.join(said)}" if said else f"{share}, which changes no percentile"
+    return f"{share} ({', '.join(said)})" if said else f"{share}, which changes no percentile"

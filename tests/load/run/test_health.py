@@ -124,3 +124,13 @@ def test_the_worst_process_speaks_for_all():
 def test_the_wire_of_health_is_plain_data():
     monitor = HealthMonitor()
     assert json.dumps(monitor.take())
+
+
+def test_what_held_the_loop_up_is_known_for_any_time():
+    monitor = HealthMonitor()
+    for due, now in ((1.0, 1.0005), (2.0, 2.5), (3.0, 3.2)):
+        monitor._note_lag(now, due)
+    assert monitor.held_up_s(0.0, 10.0) == pytest.approx(0.7)
+    assert monitor.held_up_s(2.4, 3.1) == pytest.approx(0.2)
+    assert monitor.held_up_s(0.0, 1.9) == 0
+    assert monitor.held_up_s(3.3, 4.0) == 0

@@ -10,6 +10,7 @@ from typing import Any
 
 import gevent
 
+from astrometer.api.timings import CERTAIN_S
 from astrometer.load import generator_limits
 from astrometer.load.calibrate import calibration_limit
 from astrometer.measure.histogram import Histogram
@@ -19,6 +20,7 @@ from astrometer.wire.receive_stamps import StampClock, stamp_clock
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
 CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not saturation
+HELD_UP_KEPT = 20_000  # enough for minutes of a process that is always late
 SHORTEST_WINDOW_S = 0.5  # of a test that is shorter
 
 
@@ -38,6 +40,7 @@ class HealthMonitor:
         self._marks: deque[tuple[float, float]] = deque()  # wall and CPU time, over the last window
         self._judged_from = 0.0
         self._pauses, self._paused_s, self._overslept_s = 0, 0.0, 0.0
+        self._held_up: deque[tuple[float, float]] = deque(maxlen=HELD_UP_KEPT)  # from when until when
         self._streams = 0
         self._streams_peak = 0
         self._calibrated: int | None = None
@@ -103,7 +106,18 @@ class HealthMonitor:
             self._note_lag(time.perf_counter(), due)
             self._note_cpu()
 
+    def held_up_s(self, begin: float, end: float) -> float:
+        """How much of that time the loop stood still, or was late by more than a millisecond."""
+        held_s = 0.0
+        for start, stop in reversed(self._held_up):
+            if stop <= begin:
+                break
+            held_s += max(0.0, min(stop, end) - max(start, begin))
+        return held_s
+
     def _note_lag(self, now: float, due: float) -> None:
+        if now - due > CERTAIN_S:
+            self._held_up.append((due, now))
         for late_s in expected_lags(now - due):
             if now >= self._judged_from:
                 self.lag.record(late_s)

@@ -65,7 +65,8 @@ class ChatSocket(Client):
             self.close()
 
     def _ask_and_hear(self, text: str, exchange: ChatExchange, link: Link, *, reused: bool) -> None:
-        began = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        now = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        began = self._asked_at if reused else now
         self._answered = False
         try:
             self._say(TextMessage(data=text), exchange, link)

@@ -136,7 +136,7 @@ class Client:
         self._resolve = resolve
         self._now = now
         self._link: Link | None = None
-        self._idle_since = 0.0
+        self._asked_at = self._idle_since = 0.0
         self._max_idle_s = MAX_IDLE_S
 
     def run(self, request: Request, exchange: Exchange) -> None:
@@ -148,7 +148,8 @@ class Client:
         self._drive(exchange, lambda: self._ask(request, exchange))
 
     def _drive(self, exchange: Exchange, ask: Callable[[], None]) -> None:
-        exchange.sent(self._now())
+        self._asked_at = self._now()
+        exchange.sent(self._asked_at)
         try:
             ask()
         except Expired:
@@ -181,7 +182,7 @@ class Client:
     def _ask(self, request: Request, exchange: Exchange) -> None:
         link, reused = self._connected(exchange)
         try:
-            self._send_and_receive(request, exchange, link)
+            self._send_and_receive(request, exchange, link, reused=reused)
         except Unanswered as exc:
             if not (reused and may_repeat(request.method, unsent=exc.unsent)):
                 raise Broken(*outcome_of_closing(reused=reused)) from exc
@@ -191,7 +192,7 @@ class Client:
         exchange.sent_again()
         link, _ = self._connected(exchange)
         try:
-            self._send_and_receive(request, exchange, link)
+            self._send_and_receive(request, exchange, link, reused=False)
         except Unanswered as exc:
             raise Broken(*outcome_of_closing(reused=False)) from exc
 
@@ -238,8 +239,9 @@ class Client:
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def _send_and_receive(self, request: Request, exchange: Exchange, link: Link) -> None:
-        began = link.came.read_at = self._now()  # nothing of the answer comes earlier
+    def _send_and_receive(self, request: Request, exchange: Exchange, link: Link, *, reused: bool) -> None:
+        now = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        began = self._asked_at if reused else now
         try:
             sent = self._send(request, exchange, link)
             exchange.sending(began, self._now())
