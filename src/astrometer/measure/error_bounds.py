@@ -6,15 +6,30 @@ the place of what was told, has moved by its error at most.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from astrometer.api.timings import Bounds
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.histogram import Histogram, buckets_of
 
 # Above it a sample is called uncertain.
 UNCERTAIN_S = 0.001
+
+
+class BoundBuckets(NamedTuple):
+    """Samples and their bounds as places in any histogram."""
+
+    told: Sequence[int]
+    low: Sequence[int]
+    high: Sequence[int]
+    uncertain: int
+
+    @classmethod
+    def of(cls, samples: Iterable[Bounds]) -> "BoundBuckets":
+        told, low, high = zip(*samples, strict=True)
+        uncertain = sum(most - least > UNCERTAIN_S for least, most in zip(low, high, strict=True))
+        return cls(buckets_of(told), buckets_of(low), buckets_of(high), uncertain)
 
 
 @dataclass(slots=True)
@@ -27,11 +42,14 @@ class ErrorBounds:
     uncertain: int = 0
 
     def add(self, samples: Iterable[Bounds]) -> None:
-        for told, low, high in samples:
-            self.told.record(told)
-            self.low.record(low)
-            self.high.record(high)
-            self.uncertain += high - low > UNCERTAIN_S
+        self.add_buckets(BoundBuckets.of(samples))
+
+    def add_buckets(self, samples: "BoundBuckets") -> None:
+        """What goes into several is looked up once."""
+        self.told.add_buckets(samples.told)
+        self.low.add_buckets(samples.low)
+        self.high.add_buckets(samples.high)
+        self.uncertain += samples.uncertain
 
     def merge(self, other: "ErrorBounds") -> None:
         self.told.merge(other.told)

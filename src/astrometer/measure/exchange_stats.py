@@ -11,11 +11,11 @@ from astrometer.api.network_seen import NOT_SEEN
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
 from astrometer.api.usage_evidence import broken_off
-from astrometer.measure.error_bounds import ErrorBounds
+from astrometer.measure.error_bounds import BoundBuckets, ErrorBounds
 from astrometer.measure.histogram import Histogram, buckets_of
 from astrometer.measure.stalls import Stalls
 
-NO_BOUNDS: Mapping[str, Sequence[Bounds]] = {}
+NO_BOUNDS: Mapping[str, BoundBuckets] = {}
 
 
 class Finished(Protocol):
@@ -63,7 +63,7 @@ class Stats:
         buckets: Mapping[str, Sequence[int]] | None = None,
         only: tuple[str, ...] | None = None,
         stalls: Stalls | None = None,
-        bounds: Mapping[str, Sequence[Bounds]] = NO_BOUNDS,
+        bounds: Mapping[str, BoundBuckets] = NO_BOUNDS,
         streams: Mapping[str, int] | None = None,
     ) -> None:
         """Count one ended exchange; `only` limits which metrics are kept.
@@ -89,12 +89,12 @@ class Stats:
             if name in buckets:
                 histograms[name].add_buckets(buckets[name])
                 if bounds and name in bounds and turn.outcome.is_ok:
-                    self.bounds[name].add(bounds[name])
+                    self.bounds[name].add_buckets(bounds[name])
         if turn.outcome.is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.finish(broken_off(turn), good=good, buckets=buckets, only=only)
             for name in bounds if only is None else set(only) & set(bounds):
-                self.uncounted.bounds[name].add(bounds[name])
+                self.uncounted.bounds[name].add_buckets(bounds[name])
 
     def fail_uncounted(self) -> None:
         """The model does report usage: what counted none was broken off, and did not go well."""

@@ -13,6 +13,7 @@ from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
 from astrometer.api.usage_evidence import UsageEvidence
+from astrometer.measure.error_bounds import BoundBuckets
 from astrometer.measure.exchange_stats import Finished, Stats, buckets_by_metric
 from astrometer.measure.odd_streams import signs_of
 from astrometer.measure.stalls import THRESHOLD_S, Stalls
@@ -114,7 +115,7 @@ class Tally:
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
-        bounds = turn.bounds()
+        bounds = {name: BoundBuckets.of(samples) for name, samples in turn.bounds().items()}
         streams = signs_of(turn) if isinstance(turn, ChatTurn) else None
         stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams)
         for name in ("input_tokens", "output_tokens"):
