@@ -5,10 +5,12 @@ How late the reader was is the difference between the wall clock now and the sta
 `perf_counter` minus that. So a clock that is set harms the reads of that moment at most, and those fall back.
 
 What a stamp cannot tell: a reader that comes later than the next segment finds them merged, with the last
-one's stamp. What came earlier lies between the end of the read before (`since`) and that stamp (`t`).
+one's stamp. What came earlier lies between the end of the read before (`since`) and that stamp (`t`). A stamp
+of just now does not show that the reader was in time for what came before it: its event loop knows.
 """
 
 import atexit
+import math
 import os
 import socket
 import struct
@@ -17,10 +19,10 @@ from enum import StrEnum
 from functools import cache
 from select import select
 from time import perf_counter, time
-from typing import Any
+from typing import Any, Protocol
 
 BLOCK_BYTES = 64 * 1024
-# A reader that is no later than this found all segments as they came; merged ones were sent together.
+# A reader whose loop is no later than this found all segments as they came; merged ones were sent together.
 IN_TIME_S = 0.001
 # A clock was set, if one believes to be later than this, or earlier than not at all.
 MOST_LATE_S = 10.0
@@ -43,6 +45,24 @@ class UnknownClock(ValueError):
     """$ASTROMETER_CLOCK says neither `kernel` nor `user`."""
 
 
+class Turns(Protocol):
+    """Those of the event loop that reads."""
+
+    @property
+    def unread_since(self) -> float:
+        """Since when, at the earliest, something may have waited that this turn reads."""
+        ...
+
+
+class _NoTurns:
+    """Of a reader that does nothing else, or whose loop does not tell."""
+
+    unread_since = math.inf
+
+
+_NO_TURNS = _NoTurns()
+
+
 class StampedReceiver:
     """The receiving half of one socket, which is non-blocking. After `receive`: `t`, `since`, `by_kernel`.
 
@@ -57,6 +77,7 @@ class StampedReceiver:
         "_recvmsg_into",
         "_room",
         "_size",
+        "_turns",
         "_view",
         "_wall",
         "by_kernel",
@@ -73,8 +94,9 @@ class StampedReceiver:
         *,
         now: Callable[[], float] = perf_counter,
         wall: Callable[[], float] = time,
+        turns: Turns = _NO_TURNS,
     ) -> None:
-        self._now, self._wall = now, wall
+        self._now, self._wall, self._turns = now, wall, turns
         self._room = _ROOM if stamp_clock() is StampClock.KERNEL and _ask_for_stamps(sock) else 0
         self._recvmsg_into = sock.recvmsg_into if hasattr(sock, "recvmsg_into") else _without_control(sock)
         self._buffer, self._view, self._size = [buffer], memoryview(buffer), len(buffer)
@@ -89,7 +111,8 @@ class StampedReceiver:
         if control and control[0][1] == _SO_TIMESTAMPNS:
             seconds, nanoseconds = _timespec(control[0][2])
             late_s = self._wall() - seconds - nanoseconds * 1e-9
-            if 0.0 <= late_s <= IN_TIME_S and now - late_s >= self.t:  # nearly always
+            is_in_time = 0.0 <= late_s <= IN_TIME_S and now - self._turns.unread_since <= IN_TIME_S
+            if is_in_time and now - late_s >= self.t:  # nearly always
                 self.t = self.since = now - late_s
                 self.by_kernel = True
             else:
@@ -115,7 +138,8 @@ class StampedReceiver:
             return
         self.by_kernel = True
         self.t = max(t, self.t)
-        self.since = self.t if now - t <= IN_TIME_S else min(self.read_at, self.t)
+        is_in_time = now - min(t, self._turns.unread_since) <= IN_TIME_S
+        self.since = self.t if is_in_time else min(self.read_at, self.t)
 
     def _fall_back(self, now: float, count: int) -> None:
         """No stamp, or none to believe: it came before `now`. `count` 0: the end, which never has one."""

@@ -6,6 +6,7 @@ from typing import Any
 import gevent
 
 from astrometer.api.network_seen import NetworkSeen
+from astrometer.load.transport.loop_turns import turns_of_loop
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver
 from astrometer.wire.tcp_info import tcp_info
 from astrometer.wire.tls_pump import TlsPump
@@ -22,7 +23,8 @@ class Link:
         self._hub = gevent.get_hub()
         # A watcher of its own: `recv` would first try in vain, which is an exception per event.
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
-        self.came = StampedReceiver(sock._sock, _buffer)  # noqa: SLF001 (gevent's `recvmsg_into` would wait)
+        inner = sock._sock  # noqa: SLF001 (gevent's `recvmsg_into` would wait)
+        self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
         self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
 
     def fileno(self) -> int:
