@@ -7,6 +7,7 @@ from astrometer.targets.sandbox.provision import (
     ProvisionSettings,
     RateLimit,
     Strategy,
+    adapter_config,
     apply_settings,
     new_password,
     write_settings,
@@ -40,6 +41,21 @@ def test_what_a_server_wrote_into_its_settings_stays(tmp_path):
     assert again["dashboard"] == config["dashboard"]
     assert again["other"] == {"kept": True}
     assert again["platform_settings"]["rate_limit"] == {"time": 60, "count": 2, "strategy": "discard"}
+
+
+def test_an_adapter_that_was_made_meanwhile_stays_beside_that_of_the_sink(tmp_path):
+    write_settings(tmp_path, ProvisionSettings(), stub_url="http://127.0.0.1:1", password="p", im_port=6001)
+    file = tmp_path / "cmd_config.json"
+    config = json.loads(file.read_text())
+    config["platform"].append(adapter_config("messenger", 6002, "token"))
+    file.write_text(json.dumps(config))
+    write_settings(tmp_path, ProvisionSettings(), stub_url="http://127.0.0.1:1", password="p", im_port=6003)
+    found = {entry["id"]: entry for entry in json.loads(file.read_text())["platform"]}
+    assert {name: entry["ws_reverse_port"] for name, entry in found.items()} == {
+        "messenger": 6002,
+        "onebot": 6003,
+    }
+    assert found["messenger"]["ws_reverse_token"] == "token"
 
 
 def test_settings_can_be_put_back():

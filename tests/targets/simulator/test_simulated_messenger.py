@@ -209,6 +209,23 @@ def test_a_thousand_people_are_answered_over_one_connection(sim):
         assert (seen["model_asked"], seen["im_undelivered"], seen["titles_asked"]) == (1000, 0, 0)
 
 
+def test_the_sink_of_pushes_works_beside_it():
+    with ExitStack() as stack:
+        sim = started(stack, im_sink=True)
+        client = stack.enter_context(client_of(sim))
+        key = {"X-API-Key": sim.config.keys["im"].secret}
+        bots = httpx.get(f"{sim.http_url}/api/v1/im/bots", headers=key).json()["data"]["bot_ids"]
+        assert bots == ["onebot", "messenger"]
+        for platform in bots:
+            body = {"umo": f"{platform}:FriendMessage:5001", "message": f"to {platform}"}
+            answer = httpx.post(f"{sim.http_url}/api/v1/im/message", headers=key, json=body)
+            assert answer.status_code == 200
+        assert [text_of(reply) for reply in client.wait()] == ["to messenger"]
+        assert client.is_silent(0.2)
+        (arrived,) = httpx.get(f"{sim.http_url}/onebot/messages").json()["messages"]
+        assert (arrived["umo"], arrived["text"]) == ("onebot:FriendMessage:5001", "to onebot")
+
+
 def test_the_profile_and_the_adapter_change_while_it_runs(sim):
     where = f"{sim.http_url}/sim/messenger"
     with client_of(sim) as client:

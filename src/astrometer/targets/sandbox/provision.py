@@ -95,7 +95,8 @@ def write_settings(
     config.setdefault("provider_settings", {})["default_provider_id"] = PROVIDER
     if im_port is not None:
         # All versions read it from here at their start; the dashboard's own way differs between them.
-        config["platform"] = [adapter_config(PLATFORM, im_port, "")]
+        others = [adapter for adapter in config.get("platform", []) if adapter["id"] != PLATFORM]
+        config["platform"] = [*others, adapter_config(PLATFORM, im_port, "")]
     apply_settings(config, settings)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
