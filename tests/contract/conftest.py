@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 from contract_driver import Server
+from onebot_client import OneBotTestClient
 
 from astrometer.api.endpoints import parse_version
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
@@ -172,3 +173,10 @@ def messenger(
     """An adapter with the profile that is made for measuring."""
     yield messenger_server
     messenger_server.use(MessengerProfile())
+
+
+@pytest.fixture
+def client(messenger: SimulatedMessenger | RealMessenger) -> Iterator[OneBotTestClient]:
+    """A client that is connected to it."""
+    with OneBotTestClient(messenger.url, messenger.token) as client:
+        yield client

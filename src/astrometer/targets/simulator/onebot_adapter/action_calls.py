@@ -19,6 +19,9 @@ class ActionUnanswered(Exception):
     """The client did not answer in time."""
 
 
+NOT_DELIVERED = (NoClient, ActionFailed, ActionUnanswered)
+
+
 class ActionCalls:
     """The registry of clients, and the actions that wait for their answers.
 
@@ -75,6 +78,14 @@ class ActionCalls:
             shown = ", ".join(f"{name}={value!r}" for name, value in result.items())
             raise ActionFailed(f"<ActionFailed {shown}>")
         return result.get("data")
+
+    async def attempt(self, client: OneBotConnection | None, action: str, params: dict[str, Any]) -> bool:
+        """Whether a client took it; AstrBot writes a line into its log when not, and goes on."""
+        try:
+            await self.call(client, action, params)
+        except NOT_DELIVERED:
+            return False
+        return True
 
     def answered(self, payload: dict[str, Any]) -> None:
         echo = payload.get("echo")

@@ -9,32 +9,21 @@ from collections import deque
 from time import perf_counter
 from typing import Any
 
-from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile, pause_range
+from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.messenger.sink import GROUP
 from astrometer.targets.simulator.chat import AGENT_ERROR, Pipeline, blocked_sentence
-from astrometer.targets.simulator.onebot_adapter.action_calls import (
-    ActionCalls,
-    ActionFailed,
-    ActionUnanswered,
-    NoClient,
-)
+from astrometer.targets.simulator.onebot_adapter.action_calls import NOT_DELIVERED, ActionCalls
+from astrometer.targets.simulator.onebot_adapter.answer_sender import AnswerSender
 from astrometer.targets.simulator.onebot_adapter.im_run import ImRun
 from astrometer.targets.simulator.onebot_adapter.incoming_question import (
     BadEvent,
     IncomingQuestion,
     NotSegments,
     read_question,
-    words,
 )
 from astrometer.targets.simulator.onebot_adapter.onebot_connection import OneBotConnection
-from astrometer.targets.simulator.onebot_adapter.reply_chain import (
-    OutgoingMessage,
-    bare,
-    decorated,
-    sentences,
-    text_segment,
-)
-from astrometer.targets.simulator.onebot_adapter.reply_order import ReplyOrder
+from astrometer.targets.simulator.onebot_adapter.question_reader import QuestionReader
+from astrometer.targets.simulator.onebot_adapter.reply_chain import text_segment
 from astrometer.targets.simulator.rate_gate import RateGate
 from astrometer.targets.simulator.simulated_commands import (
     command_answer,
@@ -47,7 +36,6 @@ from astrometer.targets.simulator.simulator_config import MessengerConfig, Simul
 
 WAKE_PREFIX = "/"
 ADDRESS = ("user_id", "group_id", "message_type")
-AFTER_SENTENCE_S = 1.5  # a streamed answer goes out sentence by sentence, so far apart
 SHUTDOWN = (1000, "Adapter shutdown")
 NO_SEGMENTS = (
     "aiocqhttp: 无法识别的消息类型: {}，此条消息将被忽略。如果您在使用 go-cqhttp，请将其配置文件中的 "
@@ -55,7 +43,6 @@ NO_SEGMENTS = (
 )
 # The two-event-loop bug as measured when N ask in one instant: 7 % at 10, 31 to 44 % at 20, 64 % at 40.
 BURST_S = 0.25
-NOT_DELIVERED = (NoClient, ActionFailed, ActionUnanswered)
 
 
 class SimulatedAdapter:
@@ -72,7 +59,8 @@ class SimulatedAdapter:
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._outages: set[asyncio.Task[None]] = set()
-        self._order = ReplyOrder()
+        self._reader = QuestionReader(self.calls, self.wire)
+        self._out = AnswerSender(self.calls, self.wire, self.counters, config.profile)
         self._burst: deque[float] = deque()
         self._random = random.Random(2)  # noqa: S311 (reproducible, no secret)
         self.use(config.profile)
@@ -83,7 +71,7 @@ class SimulatedAdapter:
 
     def use(self, profile: MessengerProfile) -> None:
         """Treat questions by this profile from now on; its rate limit counts from zero."""
-        self.profile = profile
+        self.profile = self._out.profile = profile
         limited = profile.rate_limit_messages > 0
         self._gate = RateGate(
             SimulatedRateLimit(
@@ -154,66 +142,15 @@ class SimulatedAdapter:
     async def _event(self, connection: OneBotConnection, event: dict[str, Any]) -> None:
         try:
             question = read_question(event)
-            text, named = await self._look_up(question, connection)
+            text, named = await self._reader.look_up(question, connection)
         except BadEvent:
             return  # AstrBot writes a line into its log
         except NotSegments as exc:
             known: dict[str, Any] = {key: event[key] for key in ADDRESS if key in event}
             params = {**known, "message": [text_segment(NO_SEGMENTS.format(exc))]}
-            await self._try(self.calls.client(None, connection), "send_msg", params)
+            await self.calls.attempt(self.calls.client(None, connection), "send_msg", params)
             return
         await self._judge(question, text, named=named)
-
-    async def _look_up(self, question: IncomingQuestion, asker: OneBotConnection) -> tuple[str, bool]:
-        """The question's text, and whether the bot was named. Each person named is looked up first.
-
-        Raises BadEvent.
-        """
-        text, named, in_text = "", question.group is None, False
-        for kind, data in question.runs():
-            if kind == "text":
-                text += words(data)
-            for part in data if kind == "at" else ():
-                person = str(part.get("qq"))
-                if person == "all":
-                    continue
-                try:
-                    nickname = await self._nickname(question, person, asker)
-                except NOT_DELIVERED:
-                    continue
-                if person == question.account:
-                    named = True
-                if nickname is not None:
-                    if person == question.account and not in_text:
-                        in_text = True
-                    else:
-                        text += f" @{nickname}({person}) "
-            for part in data if kind == "reply" else ():
-                wanted = {"message_id": _number(part.get("id")), **self._account(question)}
-                await self._try(self._asked(question, asker), "get_msg", wanted)
-        return text.strip(), named
-
-    async def _nickname(self, question: IncomingQuestion, person: str, asker: OneBotConnection) -> str | None:
-        """Raises NoClient, ActionFailed, ActionUnanswered."""
-        more = {"user_id": _number(person), "no_cache": False, **self._account(question)}
-        group = None if question.group is None else _number(question.group)
-        client = self._asked(question, asker)
-        known = await self.calls.call(client, "get_group_member_info", {"group_id": group, **more})
-        if not known or not isinstance(known, dict):
-            return None
-        if card := known.get("card", ""):
-            return str(card)
-        known = await self.calls.call(self._asked(question, asker), "get_stranger_info", more)
-        if not isinstance(known, dict):
-            raise ActionFailed("no stranger")
-        return str(known.get("nick", "") or known.get("nickname", ""))
-
-    def _account(self, question: IncomingQuestion) -> dict[str, Any]:
-        named = self.wire.names_account and question.account
-        return {"self_id": _number(question.account)} if named and question.account else {}
-
-    def _asked(self, question: IncomingQuestion, asker: OneBotConnection) -> OneBotConnection | None:
-        return self.calls.client(question.account if self.wire.names_account else None, asker)
 
     # --- the gates
 
@@ -230,7 +167,7 @@ class SimulatedAdapter:
         if command is not None:
             refused = missing_right(self.wire, command, question.sender, in_group=question.group is not None)
             if refused is not None:
-                await self._send(question, bare(refused))
+                await self._out.tell(question, refused)
                 return
         allowed = self.profile.whitelist
         if allowed and umo not in allowed and (question.group or "") not in allowed:
@@ -240,11 +177,11 @@ class SimulatedAdapter:
         try:
             fault = self.plan.strike(MESSENGER, prompt, whole_request=False)
         except FaultError as exc:
-            await self._send(question, bare(str(exc)))
+            await self._out.tell(question, str(exc))
             return
         blocked = any(word in prompt for word in self.profile.blocked_words)
         if blocked or (fault is not None and fault.kind is FaultKind.BLOCKED):
-            await self._say(question, blocked_sentence(self.wire))
+            await self._out.say(question, blocked_sentence(self.wire))
         elif command is not None:
             await self._command(question, command, umo)
         elif (prompt.strip() or question.has_media) and self.profile.model_enabled:
@@ -261,12 +198,12 @@ class SimulatedAdapter:
 
     async def _command(self, question: IncomingQuestion, command: str, umo: str) -> None:
         if command == "reset" and question.group is not None:
-            await self._say(question, group_reset(self.wire, question.sender))
+            await self._out.say(question, group_reset(self.wire, question.sender))
             return
         if command in ("reset", "new"):
             self.pipeline.forget(umo)
         run = ImRun(self.wire, umo, question.sender)
-        await self._say(question, command_answer(self.wire, command, run, stopped=0))
+        await self._out.say(question, command_answer(self.wire, command, run, stopped=0))
 
     # --- the model
 
@@ -276,17 +213,20 @@ class SimulatedAdapter:
         kind = fault.kind if fault is not None else None
         hit = kind is FaultKind.QUEUE_BUG and self._random.random() < queue_bug_chance(rank)
         if hit or kind is FaultKind.AGENT_ERROR:
-            await self._send(question, bare(AGENT_ERROR))
+            await self._out.tell(question, AGENT_ERROR)
             return
         if fault is not None:
             self._break_link(question, fault)
-        run = ImRun(self.wire, umo, question.sender, streaming=self.profile.streaming == "segments")
-        if run.streaming:
-            await self._stream(question, run, prompt)
+        by_sentence = self.profile.streaming == "segments" and fault is None
+        run = ImRun(self.wire, umo, question.sender, streaming=by_sentence)
+        if by_sentence:
+            asking = asyncio.create_task(self._ask_to_the_end(run, prompt))
+            await self._out.stream(question, run)
+            await asking
             return
         await self.pipeline.ask_model(run, prompt)
         for text in run.texts:
-            await self._reply(question, text, fault)
+            await self._out.reply(question, text, fault)
 
     def _break_link(self, question: IncomingQuestion, fault: Fault) -> None:
         client = self.calls.client(question.account)
@@ -300,86 +240,13 @@ class SimulatedAdapter:
                 self._outages.add(task)
                 task.add_done_callback(self._outages.discard)
 
-    async def _stream(self, question: IncomingQuestion, run: ImRun, prompt: str) -> None:
-        """Sentence by sentence, undecorated: AstrBot cuts only at 。？！~… and pauses after each."""
-        asking = asyncio.create_task(self._ask_to_the_end(run, prompt))
-        buffer = ""
-        while (delta := await run.deltas.get()) is not None:
-            done, buffer = sentences(buffer + delta)
-            for sentence in done:
-                await self._send(question, bare(sentence))
-                await asyncio.sleep(AFTER_SENTENCE_S)
-        await self._send(question, bare(buffer.strip()))
-        await asking
-
     async def _ask_to_the_end(self, run: ImRun, prompt: str) -> None:
         try:
             await self.pipeline.ask_model(run, prompt)
         finally:
             run.deltas.put_nowait(None)
 
-    # --- the way out
-
-    async def _say(self, question: IncomingQuestion, text: str) -> None:
-        """A sentence of AstrBot's own."""
-        short = self.wire.short_quotes
-        await self._send(
-            question, decorated(text, question, self.profile, from_model=False, short_quotes=short)
-        )
-
-    async def _reply(self, question: IncomingQuestion, text: str, fault: Fault | None) -> None:
-        kind = fault.kind if fault is not None else None
-        value = fault.value if fault is not None else 0.0
-        if kind is FaultKind.SILENCE:
-            return
-        messages = decorated(
-            text,
-            question,
-            self.profile,
-            from_model=True,
-            short_quotes=self.wire.short_quotes,
-            parts=int(value) if kind is FaultKind.PARTS else 0,
-        )
-        if kind is FaultKind.SHUFFLED:
-            await self._order.wait_for_another(value)
-        elif kind is FaultKind.MISROUTED:
-            messages = await self._order.swap(messages, value)
-        await self._send(question, messages * 2 if kind is FaultKind.DUPLICATE else messages)
-        self._order.sent()
-        if kind is FaultKind.LATE_ACK:
-            await asyncio.sleep(value)
-
-    async def _send(self, question: IncomingQuestion, messages: list[OutgoingMessage]) -> None:
-        for message in messages:
-            if message.after_pause:
-                await asyncio.sleep(self._random.uniform(*pause_range(self.profile.segment_pause)))
-            client = self.calls.client(question.account if self.wire.names_account else None)
-            self.counters["im_replies"] += 1
-            await self._try(client, *self._action(question, message))
-
-    def _action(self, question: IncomingQuestion, message: OutgoingMessage) -> tuple[str, dict[str, Any]]:
-        group = question.group is not None
-        kind, key = ("group", "group_id") if group else ("private", "user_id")
-        account = self._account(question)
-        if message.forwarded:
-            node = {
-                "user_id": str(question.account),
-                "nickname": "AstrBot",
-                "content": list(message.segments),
-            }
-            nodes = {"messages": [{"type": "node", "data": node}]}
-            return f"send_{kind}_forward_msg", {**nodes, key: question.session, **account}
-        segments = {"message": list(message.segments)}
-        if not question.session.isdigit():
-            return "send_msg", {key: question.session, "message_type": kind, **segments}
-        return f"send_{kind}_msg", {key: int(question.session), **segments, **account}
-
-    async def _try(self, client: OneBotConnection | None, action: str, params: dict[str, Any]) -> None:
-        """AstrBot writes a line into its log and goes on."""
-        try:
-            await self.calls.call(client, action, params)
-        except NOT_DELIVERED:
-            self.counters["im_undelivered"] += 1
+    # --- pushes
 
     async def push(self, message_type: str, session: str, text: str) -> str | None:
         """`POST /im/message` to this adapter: what AstrBot says went wrong, None when a client took it."""
@@ -400,7 +267,3 @@ class SimulatedAdapter:
 def queue_bug_chance(rank: int) -> float:
     """How likely the two-event-loop bug hits the `rank`-th of those who ask in one instant."""
     return min(max((rank - 6) / 14, 0.0), 0.97)
-
-
-def _number(text: Any) -> Any:
-    return int(text) if str(text).isdigit() else text
