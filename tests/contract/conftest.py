@@ -87,6 +87,10 @@ class SimulatedMessenger:
     def token(self) -> str:
         return self.adapter.token
 
+    @property
+    def profile(self) -> MessengerProfile:
+        return self.adapter.profile
+
     def use(self, profile: MessengerProfile) -> None:
         self.adapter.use(profile)
 
@@ -106,6 +110,7 @@ class RealMessenger:
     def __init__(self, box: Box) -> None:
         self._box = box
         self._access = box.open_messenger()
+        self.profile = MessengerProfile()
         self.http_url = box.url
         self.version = parse_version(str(box.version))
         self.real = True
@@ -121,6 +126,7 @@ class RealMessenger:
 
     def use(self, profile: MessengerProfile) -> None:
         self._box.open_messenger(profile)
+        self.profile = profile
 
     def switch(self, *, on: bool) -> None:
         switch_adapter(self._box.dashboard, self._access, enabled=on)
@@ -172,7 +178,8 @@ def messenger(
 ) -> Iterator[SimulatedMessenger | RealMessenger]:
     """An adapter with the profile that is made for measuring."""
     yield messenger_server
-    messenger_server.use(MessengerProfile())
+    if messenger_server.profile != MessengerProfile():
+        messenger_server.use(MessengerProfile())
 
 
 @pytest.fixture

@@ -82,6 +82,8 @@ def test_a_second_account_loses_pushes_and_in_old_versions_answers(messenger, cl
 
 
 def test_an_adapter_that_is_switched_off_closes_in_order_and_comes_back(messenger):
+    if messenger.version < (4, 23, 0):
+        pytest.skip("4.18 waits for its clients to leave by themselves")
     with OneBotTestClient(messenger.url, messenger.token) as client:
         client.private(next(people), "[[ttft=0 tokens=1]]")
         client.wait()

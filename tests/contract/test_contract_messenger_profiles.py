@@ -22,7 +22,8 @@ def test_an_answer_has_its_prefix_its_mention_and_no_quote(messenger, client):
     messenger.use(MessengerProfile(reply_with_quote=False, reply_with_mention=True, reply_prefix="P:"))
     assert ask(client, "[[ttft=0 tokens=1]]")["params"]["message"] == [text("P:w0")]
     in_group = ask(client, "[[ttft=0 tokens=1]]", group=True)["params"]["message"]
-    assert in_group == [at(60_001), text(" "), text("\nP:w0")]
+    new = messenger.version >= (4, 23, 0)
+    assert in_group == [at(60_001), *([text(" "), text("\nP:w0")] if new else [text("P:w0")])]
 
 
 def test_a_segmented_answer_comes_in_parts_and_one_part_waits_too(messenger, client):
@@ -74,7 +75,7 @@ def test_a_long_answer_may_be_an_image(messenger, client):
     messenger.use(MessengerProfile(text_to_image=True))
     message_id = client.private(next(people), "[[ttft=0 gap=0 tokens=60]]")
     (reply,) = client.wait()
-    assert quoted(reply) == message_id
+    assert quoted(reply) == (message_id if messenger.version >= (4, 23, 0) else None)
     (image,) = [s for s in reply["params"]["message"] if s["type"] == "image"]
     assert image["data"]["file"].startswith("base64://")
     assert text_of(reply) == ""
@@ -98,7 +99,11 @@ def test_words_are_commands_unless_the_profile_says_no(messenger, client):
         sentence = "✅ Conversation reset successfully."
     else:
         sentence = "✅ The current conversation context has been cleared."
-    assert text_of(ask(client, "/reset")) == sentence
+    person = next(people)
+    client.private(person, "[[ttft=0 tokens=1]]")  # a conversation that can be begun anew
+    client.wait(len(client.replies) + 1)
+    client.private(person, "/reset")
+    assert text_of(client.wait(len(client.replies) + 1)[-1]) == sentence
 
 
 def test_who_has_no_right_is_told(messenger, client):

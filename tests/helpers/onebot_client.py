@@ -115,6 +115,12 @@ class OneBotTestClient:
         self.until(lambda: len(self.replies) >= count, timeout_s, f"{count} replies")
         return self.replies
 
+    @property
+    def close_frame(self) -> int | None:
+        """The code that the server said good-bye with, although it may still hold the connection."""
+        received = self.socket.protocol.close_rcvd
+        return None if received is None else int(received.code)
+
     def wait_closed(self, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         self.until(lambda: self.closed is not None, timeout_s, "the end of the connection")
         assert self.closed is not None

@@ -152,6 +152,16 @@ class Wire:
         """A `reply` segment holds nothing but the message's id."""
         return self.version >= (4, 25, 0)
 
+    @property
+    def spaced_mentions(self) -> bool:
+        """In an answer a blank and a line break follow the mention."""
+        return self.version >= (4, 23, 0)
+
+    @property
+    def decorates_images(self) -> bool:
+        """An answer that became an image has its quote and its mention, too."""
+        return self.version >= (4, 23, 0)
+
     # --- the upstream fails
 
     @property

@@ -42,10 +42,7 @@ class AnswerSender:
 
     async def say(self, question: IncomingQuestion, text: str) -> None:
         """A sentence of AstrBot's own."""
-        short = self._wire.short_quotes
-        await self._send(
-            question, decorated(text, question, self.profile, from_model=False, short_quotes=short)
-        )
+        await self._send(question, decorated(text, question, self.profile, self._wire, from_model=False))
 
     async def reply(self, question: IncomingQuestion, text: str, fault: Fault | None) -> None:
         kind = fault.kind if fault is not None else None
@@ -56,8 +53,8 @@ class AnswerSender:
             text,
             question,
             self.profile,
+            self._wire,
             from_model=True,
-            short_quotes=self._wire.short_quotes,
             parts=int(value) if kind is FaultKind.PARTS else 0,
         )
         if kind is FaultKind.SHUFFLED:

@@ -96,7 +96,7 @@ class OneBotConnection(asyncio.Protocol):
         match event:
             case Request():
                 self._shake_hands(event)
-            case TextMessage() | BytesMessage():
+            case TextMessage() | BytesMessage() if self._ws.state is ConnectionState.OPEN:
                 self._collect(event)
             case Ping():
                 self._transport.write(self._ws.send(event.response()))
@@ -125,7 +125,9 @@ class OneBotConnection(asyncio.Protocol):
         self._message.append(event.data if isinstance(event.data, str) else bytes(event.data))
         self._size += len(event.data)
         if self._size > LARGEST_MESSAGE:
-            self.close(TOO_BIG, "")
+            # The client is in the middle of its message: it has to hear of the close before it may end.
+            self._message = []
+            self._transport.write(self._ws.send(CloseConnection(code=TOO_BIG)))
             return
         if not event.message_finished:
             return

@@ -7,6 +7,7 @@ from typing import Any
 
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.simulator.onebot_adapter.incoming_question import IncomingQuestion
+from astrometer.targets.simulator.version_traits import Wire
 
 Segment = dict[str, Any]
 SENTENCE = re.compile(r".*?[。？！~…]+|.+$", re.DOTALL | re.MULTILINE)
@@ -38,15 +39,12 @@ def decorated(
     text: str,
     question: IncomingQuestion,
     profile: MessengerProfile,
+    wire: Wire,
     *,
     from_model: bool,
-    short_quotes: bool = True,
     parts: int = 0,
 ) -> list[OutgoingMessage]:
-    """The messages of an answer, in order. `short_quotes`: how this version writes a `reply` segment.
-
-    `parts`: cut it into so many, whatever the profile says.
-    """
+    """The messages of an answer, in order. `parts`: cut it into so many, whatever the profile says."""
     if not text.strip():
         return []
     text = profile.reply_prefix + text
@@ -60,13 +58,8 @@ def decorated(
         chain = [{"type": "image", "data": {"file": PIXEL}}]
     if sum(len(part["data"].get("text", "")) for part in chain) > profile.forward_threshold:
         return [OutgoingMessage(segments=tuple(chain), forwarded=True)]
-    head: list[Segment] = []
-    if profile.reply_with_quote:
-        head.append(_quote(question.message_id, short=short_quotes))
-    if profile.reply_with_mention and question.group is not None:
-        head += [{"type": "at", "data": {"qq": question.sender}}, text_segment(" ")]
-        if chain[0]["type"] == "text":
-            chain[0] = text_segment("\n" + chain[0]["data"]["text"])
+    bare_image = chain[0]["type"] == "image" and not wire.decorates_images
+    head = [] if bare_image else _head(chain, question, profile, wire)
     paused = profile.segmented_reply and from_model
     if paused or parts > 1:
         return [
@@ -74,6 +67,22 @@ def decorated(
             for first, part in _with_first(chain)
         ]
     return [OutgoingMessage(segments=(*head, *chain))]
+
+
+def _head(
+    chain: list[Segment], question: IncomingQuestion, profile: MessengerProfile, wire: Wire
+) -> list[Segment]:
+    """What stands before an answer; behind a mention its text begins on a new line."""
+    head: list[Segment] = []
+    if profile.reply_with_quote:
+        head.append(_quote(question.message_id, short=wire.short_quotes))
+    if profile.reply_with_mention and question.group is not None:
+        head.append({"type": "at", "data": {"qq": question.sender}})
+        if wire.spaced_mentions:
+            head.append(text_segment(" "))
+            if chain[0]["type"] == "text":
+                chain[0] = text_segment("\n" + chain[0]["data"]["text"])
+    return head
 
 
 def _with_first(chain: Sequence[Segment]) -> list[tuple[bool, Segment]]:
