@@ -30,7 +30,7 @@ def sim():
 def linked(sim):
     address = LinkAddress.parse(sim.messenger.url, self_id=10001, token=sim.messenger.token)
     limits = ImDeadlines(reply_s=1.5, quiet_s=0.5, quoted_quiet_s=0.4)
-    link = BlockingLink(MessengerSession(address, deadlines=limits))
+    link = BlockingLink(MessengerSession(address, deadlines=limits, first_message_id=1000 * next(persons)))
     link.connect()
     try:
         yield link
