@@ -99,13 +99,11 @@ def test_a_blocked_loop_shows_as_lag_and_an_idle_one_does_not():
 def test_the_lag_is_noted_by_stage_and_the_worst_process_speaks_for_each():
     monitor, stage = HealthMonitor(), 0
     monitor.stage = lambda: stage
-    monitor.start()
-    gevent.sleep(0.1)
+    for number in range(10):
+        monitor._note_lag(number + 0.001, number)
     stage = 1
-    time.sleep(0.15)  # nothing of the loop runs
-    gevent.sleep(0.02)
+    monitor._note_lag(10.15, 10.0)
     wire = json.loads(json.dumps(monitor.take()))
-    monitor.stop()
     process, idle = ProcessHealth(Histogram()), ProcessHealth(Histogram())
     process.add(wire)
     assert worst_stage_lag([process, idle], 1) > 0.1
