@@ -138,8 +138,13 @@ class StampedReceiver:
             return
         self.by_kernel = True
         self.t = max(t, self.t)
-        is_in_time = now - min(t, self._turns.unread_since) <= IN_TIME_S
-        self.since = self.t if is_in_time else min(self.read_at, self.t)
+        unread_since = self._turns.unread_since
+        if now - t > IN_TIME_S:
+            self.since = min(self.read_at, self.t)
+        elif now - unread_since > IN_TIME_S:  # only the last that came was read in time
+            self.since = min(max(self.read_at, unread_since), self.t)
+        else:
+            self.since = self.t
 
     def _fall_back(self, now: float, count: int) -> None:
         """No stamp, or none to believe: it came before `now`. `count` 0: the end, which never has one."""
