@@ -64,3 +64,47 @@ def test_the_seconds_of_three_hours_go_and_every_rate_and_total_stays():
 
 def test_whoever_has_locust_print_every_second_keeps_them():
     assert three_hours("--json")["kept"] == [3 * 3600, 3 * 3600]
+
+
+PAUSES = """
+import json, time
+from types import SimpleNamespace
+import gevent
+from locust import TaskSet, User, constant, constant_pacing
+from astrometer.load.locust_plugin import locust_patches
+
+def busy(seconds):
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        pass
+
+locust_patches.time_pauses()
+found = {}
+kinds = {"constant": constant(0.02), "nothing": constant(0)}
+kinds |= {"paced": constant_pacing(0.02), "slow": constant_pacing(0.001)}
+for name, wait in kinds.items():
+    heard = found[name] = []
+    class Asker(User):
+        wait_time = wait
+        run_info = SimpleNamespace(paused=lambda meant_s, late_s: heard.append([meant_s, late_s]))
+        paused_s = 0.0
+    asker = Asker(SimpleNamespace(host=None, events=None))
+    asker._state = "running"
+    tasks = TaskSet(asker)
+    for _ in range(3):
+        busy(0.005)
+        gevent.spawn_later(0.001, busy, 0.03)
+        tasks.wait()
+print(json.dumps(found))
+"""
+
+
+def test_only_pauses_that_nothing_makes_good_can_be_too_long():
+    done = subprocess.run(
+        [sys.executable, "-c", PAUSES], capture_output=True, text=True, timeout=60, check=True
+    )
+    heard = json.loads(done.stdout)
+    assert [meant_s for meant_s, _ in heard["constant"]] == [0.02] * 3
+    assert all(late_s > 0.005 for _, late_s in heard["constant"])
+    # Nobody who does not pause can pause too long; and a pace is kept by a next pause that is shorter.
+    assert heard["nothing"] == heard["paced"] == heard["slow"] == []

@@ -136,8 +136,11 @@ def time_pauses() -> None:
             return
         left_s, tasks.user.paused_s = max(0.0, seconds - tasks.user.paused_s), 0.0
         due = time.perf_counter() + left_s
+        # `constant_pacing` makes the next pause shorter by as much: what it loses is not what it slept.
+        is_paced = seconds in (tasks._cp_last_wait_time, tasks.user._cp_last_wait_time)  # noqa: SLF001
         sleep(tasks, left_s)
-        run.paused(seconds, time.perf_counter() - due)
+        if seconds > 0 and not is_paced:
+            run.paused(seconds, time.perf_counter() - due)
 
     TaskSet._sleep = timed  # type: ignore[method-assign]  # noqa: SLF001
 
