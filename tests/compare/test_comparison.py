@@ -258,3 +258,17 @@ def test_a_run_that_measured_nothing_is_no_crash(empty_first):
     empty, whole = make_side("empty", runs=1, seed=1, chats=0), make_side("whole", runs=1, seed=9)
     comparison = compare(*((empty, whole) if empty_first else (whole, empty)))
     assert {row.verdict for row in comparison.rows} == {ChangeVerdict.CANNOT_TELL}
+
+
+def test_times_of_the_kernel_and_of_the_process_itself_are_told_apart():
+    kernel, own, older = (
+        make_run(name, seed=seed, generator=GeneratorHealth(clock=clock))
+        for name, seed, clock in (("a", 1, "kernel"), ("b", 2, "user"), ("c", 3, "user"))
+    )
+    del older.results["generator"]["clock"]
+    note = (
+        "different clocks, and a process that stamps by itself adds its own lateness: kernel in a, user in "
+    )
+    assert check([kernel], [own]).notes == (note + "b",)
+    assert check([kernel], [older]).notes == (note + "c",)
+    assert check([own], [older]).notes == ()
