@@ -1,18 +1,26 @@
 """Does the push API work? By default nothing is sent: the platform named does not exist, AstrBot must say so.
 
-With `umo` a real message is pushed there, each time, and cannot be taken back.
+With `umo` a real message is pushed there, each time, and cannot be taken back. With `adapters` the messenger
+of each must be connected: then it is the messenger that refuses a push to a user who does not exist.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.probing import IM_BOTS, IM_MESSAGE, Context, Outcome, Verdict, im_body
+from astrometer.probing import IM_BOTS, IM_MESSAGE, Context, Key, Outcome, Verdict, im_body
 
 INTERVAL = 300
 SCOPES = ("im",)
-OPTIONS = {"umo": "", "text": "[astrometer] probe {nonce}"}
+OPTIONS = {
+    "umo": "",
+    "text": "[astrometer] probe {nonce}",
+    "adapters": [],  # names of OneBot adapters whose messenger must be connected
+}
 PRICED_BY = ("umo",)
 NOWHERE = "astrometer-nowhere"
+NOBODY = "1"  # numbers of QQ begin at 10000
+NO_LINK = "Failed to send message:"  # and nothing behind it: AstrBot knows of nobody to send it to
+MESSENGER_SAYS = ("ActionFailed", "retcode")
 # AstrBot up to 4.25 says so with HTTP 200, from 4.26 on with HTTP 400.
 REFUSALS = {(200, Outcome.API_ERROR), (400, Outcome.CLIENT_ERROR)}
 
@@ -34,10 +42,27 @@ async def probe(ctx: Context) -> Verdict:
     pushed = await ctx.post(IM_MESSAGE, key, im_body(umo=f"{NOWHERE}:FriendMessage:probe", message=ctx.nonce))
     refused = (pushed.status, pushed.outcome) in REFUSALS
     if refused and pushed.detail == f"Bot not found or not running for platform: {NOWHERE}":
+        for adapter in ctx.options["adapters"]:
+            if not (linked := await link_check(ctx, key, adapter)).ok:
+                return linked
         return Verdict.passed(f"bots: {', '.join(names(bots.payload)) or 'none'}")
     if pushed.outcome.is_ok:
         return Verdict.failed(Outcome.MALFORMED, "a push to a platform that does not exist was accepted")
     return Verdict.of(pushed)
+
+
+async def link_check(ctx: Context, key: Key, adapter: str) -> Verdict:
+    """Whether the messenger of an adapter takes what AstrBot sends. Nobody gets it."""
+    pushed = await ctx.post(
+        IM_MESSAGE, key, im_body(umo=f"{adapter}:FriendMessage:{NOBODY}", message=ctx.nonce)
+    )
+    refused = (pushed.status, pushed.outcome) in REFUSALS
+    if pushed.outcome.is_ok or (refused and any(word in pushed.detail for word in MESSENGER_SAYS)):
+        return Verdict.passed()
+    if refused and pushed.detail.strip() == NO_LINK:
+        why = "no messenger is connected, or AstrBot lost it when it connected twice: connect it anew"
+        return Verdict.failed(Outcome.LOST_LINK, f"{adapter}: {why}")
+    return Verdict.failed(pushed.outcome, f"{adapter}: {pushed.detail}")
 
 
 def names(payload: object) -> list[str]:

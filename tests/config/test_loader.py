@@ -1,5 +1,6 @@
 """Settings: what a file and the environment make, and every error with its place and its cure."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -236,3 +237,47 @@ def test_choosing_a_target(read):
         config.target()
     with pytest.raises(ConfigError, match=r"no target 'prd' \(did you mean \"prod\"\?\)"):
         config.target("prd")
+
+
+MESSENGER = """
+[targets.a]
+url = "http://127.0.0.1:6185"
+[targets.a.messenger]
+url = "ws://127.0.0.1:6199/ws"
+"""
+
+
+def test_a_messenger_has_its_token_from_the_environment_or_a_file_and_never_shows_it(read, tmp_path):
+    (tmp_path / "token").write_text("tok-of-file\n")
+    named = read(MESSENGER + 'env = "TOKEN"\n', TOKEN="tok-of-env").target()
+    filed = read(MESSENGER + 'file = "token"\n').target()
+    assert (named.messenger.token.reveal(), filed.messenger.token.reveal()) == ("tok-of-env", "tok-of-file")
+    assert read(MESSENGER).target().messenger.url == "ws://127.0.0.1:6199/ws"
+    assert named.secrets == ["tok-of-env"]
+    assert "tok-of" not in repr((named, filed))
+
+
+def test_a_target_given_by_its_url_takes_the_messenger_of_the_environment():
+    told = {"ASTRBOT_MESSENGER_URL": "ws://127.0.0.1:6199/ws", "ASTRBOT_MESSENGER_TOKEN": "tok"}
+    target = target_from_options("http://127.0.0.1:6185", told)
+    assert (target.messenger.url, target.messenger.token.reveal()) == ("ws://127.0.0.1:6199/ws", "tok")
+    assert target_from_options("http://127.0.0.1:6185", {}).messenger is None
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ('env = "A"\nfile = "b"', "targets.a.messenger: the token is in env"),
+        ('env = "NOT_SET"', "targets.a.messenger.env: the environment variable NOT_SET is not set"),
+        ('token = "x"', 'targets.a.messenger: unknown key "token"'),
+    ],
+)
+def test_a_messenger_that_cannot_be_used_is_named_with_its_cure(read, more, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        read(MESSENGER + more)
+
+
+def test_a_token_in_the_url_of_a_messenger_is_refused_and_not_shown(read):
+    with pytest.raises(ConfigError, match=r"targets\.a\.messenger\.url: AstrBot reads no token") as refused:
+        read(MESSENGER.replace('/ws"', '/ws?access_token=tok-secret"'))
+    assert "tok-secret" not in str(refused.value)

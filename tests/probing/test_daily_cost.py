@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from astrometer import bundled
-from astrometer.config.settings import Budget, Config
+from astrometer.config.settings import Budget, Config, TargetMessenger
 from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import daily_costs
@@ -25,6 +25,12 @@ def test_a_default_day_of_all_probes_costs_less_than_100_000_tokens(bench):
         "sim: about 98,000 tokens a day (56 turns of 1,750 tokens, assumed); no budget limits it "
         "(targets.sim.budget.tokens_per_day)"
     )
+
+
+def test_a_messenger_adds_a_question_an_hour(bench):
+    told = TargetMessenger(url="ws://127.0.0.1:6199/ws")
+    (cost,) = daily_costs(plans_of(replace(bench.target("all"), messenger=told)), Ledger())
+    assert (cost.turns, cost.wanted) == (80, 140_000)
 
 
 def test_probes_that_cost_nothing_run_every_few_minutes():

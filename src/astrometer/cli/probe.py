@@ -116,10 +116,9 @@ def command(
 def _check(sources: Sources) -> None:
     loaded = sources.read()
     for plan in loaded.plans:
-        if plan.missing_scope is not None:
-            click.echo(
-                f"{plan.target.name}: {plan.probe.name} needs a key with the scope {plan.missing_scope}"
-            )
+        if plan.missing is not None:
+            needed = f"a key with the scope {plan.missing_scope}" if plan.missing_scope else "a messenger"
+            click.echo(f"{plan.target.name}: {plan.probe.name} needs {needed}")
     for cost in loaded.costs:
         click.echo(cost.sentence)
     if loaded.broken:

@@ -27,8 +27,17 @@ from astrometer.config.settings import (
     ProbeSettings,
     Secret,
     Target,
+    TargetMessenger,
 )
-from astrometer.config.tables import FileTable, KeyTable, ProbeTable, TargetProbeTable, explain
+from astrometer.config.tables import (
+    FileTable,
+    KeyTable,
+    MessengerTable,
+    ProbeTable,
+    TargetProbeTable,
+    explain,
+)
+from astrometer.im.link.link_address import LinkAddress, LinkAddressError
 from astrometer.input_files import read_text
 from astrometer.measure.slo.slo_parser import ObjectiveError, parse_objective
 from astrometer.outside_text import shown
@@ -73,7 +82,8 @@ def load(path: Path | None = None, environ: Mapping[str, str] | None = None) -> 
 def target_from_options(url: str, environ: Mapping[str, str], place: str = "--host") -> Target:
     """A target given by its URL, with the key of ASTRBOT_API_KEY or of the file ASTRBOT_API_KEY_FILE.
 
-    ASTRBOT_API_KEY_ID: AstrBot's own id of that key. `place`: where the URL was given. Raises ConfigError.
+    ASTRBOT_API_KEY_ID: AstrBot's own id of that key. ASTRBOT_MESSENGER_URL: its adapter for probes, with the
+    token of ASTRBOT_MESSENGER_TOKEN or of a file. `place`: where the URL was given. Raises ConfigError.
     """
     keys = {}
     own_id = environ.get("ASTRBOT_API_KEY_ID") or None
@@ -91,7 +101,44 @@ def target_from_options(url: str, environ: Mapping[str, str], place: str = "--ho
         url=checked,
         keys=MappingProxyType(keys),
         tls=_usable(settings, checked, "TLS", may_be_idle=True),
+        messenger=_messenger_from(environ),
     )
+
+
+def _messenger_from(environ: Mapping[str, str]) -> TargetMessenger | None:
+    if not (url := environ.get("ASTRBOT_MESSENGER_URL")):
+        return None
+    token = Secret("")
+    if text := environ.get("ASTRBOT_MESSENGER_TOKEN"):
+        token = _secret(text, "ASTRBOT_MESSENGER_TOKEN", "a token")
+    elif file := environ.get("ASTRBOT_MESSENGER_TOKEN_FILE"):
+        token = _read_secret(Path(file), "ASTRBOT_MESSENGER_TOKEN_FILE", "a token")
+    return _access(url, token, "ASTRBOT_MESSENGER_URL")
+
+
+def _messenger(
+    place: str, item: MessengerTable | None, path: Path, environ: Mapping[str, str]
+) -> TargetMessenger | None:
+    if item is None:
+        return None
+    if item.env is not None and item.file is not None:
+        raise ConfigError(f'{place}: the token is in env = "NAME" or in file = "PATH", not in both')
+    token = Secret("")
+    if item.env is not None:
+        if not (text := environ.get(item.env)):
+            raise ConfigError(f"{place}.env: the environment variable {item.env} is not set")
+        token = _secret(text, f"{place}.env", "a token")
+    elif item.file is not None:
+        token = _read_secret(path.parent / item.file, f"{place}.file", "a token")
+    return _access(item.url, token, f"{place}.url")
+
+
+def _access(url: str, token: Secret, place: str) -> TargetMessenger:
+    try:
+        LinkAddress.parse(url, self_id=1, token=token.reveal())
+    except LinkAddressError as exc:
+        raise ConfigError(f"{place}: {exc}") from exc
+    return TargetMessenger(url=url.strip(), token=token)
 
 
 def _from_environment(environ: Mapping[str, str]) -> Config:
@@ -125,6 +172,7 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
             keys=MappingProxyType(keys),
             budget=Budget(**target.budget.model_dump()),
             concurrency=target.concurrency,
+            messenger=_messenger(f"{place}.messenger", target.messenger, path, environ),
         )
     if not targets:
         raise ConfigError(f'{path}: no targets; add [targets.NAME] with url = "http://..."')
@@ -218,23 +266,21 @@ def _key(place: str, name: str, item: KeyTable, path: Path, environ: Mapping[str
     return Key(name=name, secret=secret, scopes=scopes, id=item.id)
 
 
-def _read_secret(path: Path, place: str) -> Secret:
+def _read_secret(path: Path, place: str, what: str = "an API key") -> Secret:
     try:
-        return _secret(read_text(path), place)
+        return _secret(read_text(path), place, what)
     except OSError as exc:
         raise ConfigError(f"{place}: {path} cannot be read ({exc.strerror})") from exc
     except UnicodeDecodeError:
         raise ConfigError(f"{place}: {path} is not a text file") from None
 
 
-def _secret(text: str, place: str) -> Secret:
+def _secret(text: str, place: str, what: str = "an API key") -> Secret:
     # Files end with a line break, and Kubernetes makes variables of files.
     text = text.strip()
     # It goes into a header: a line break would be a second header.
     if not text or not text.isascii() or not text.isprintable() or " " in text:
-        raise ConfigError(
-            f"{place}: not an API key (empty, or with spaces, line breaks or non-ASCII letters)"
-        )
+        raise ConfigError(f"{place}: not {what} (empty, or with spaces, line breaks or non-ASCII letters)")
     return Secret(text)
 
 

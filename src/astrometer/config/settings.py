@@ -68,6 +68,14 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TargetMessenger:
+    """A OneBot adapter of AstrBot that is there for probes alone: `ws://HOST:PORT/ws`, and its token."""
+
+    url: str
+    token: Secret = field(default_factory=lambda: Secret(""))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """One AstrBot server. `concurrency`: how many of its probes run at a time."""
 
@@ -78,6 +86,13 @@ class Target:
     # Every keyed request costs AstrBot some 40 ms of its only event loop.
     concurrency: int = 2
     tls: TlsSettings = DEFAULT
+    messenger: TargetMessenger | None = None
+
+    @property
+    def secrets(self) -> list[str]:
+        """What nobody may read in a log or on a page."""
+        tokens = [] if self.messenger is None else [self.messenger.token.reveal()]
+        return [*(key.secret.reveal() for key in self.keys.values()), *(token for token in tokens if token)]
 
     def key_for(self, scope: str) -> Key | None:
         """The key to use for `scope`: the first whose stated scopes have it, else one that states none."""

@@ -48,6 +48,12 @@ class ProbeTable(TargetProbeTable):
     targets: list[str] | None = None
 
 
+class MessengerTable(_Strict):
+    url: str
+    env: str | None = None
+    file: str | None = None
+
+
 class TargetTable(_Strict):
     url: str
     ca_file: str | None = None
@@ -57,6 +63,7 @@ class TargetTable(_Strict):
     keys: dict[str, KeyTable] = Field(default_factory=dict)
     budget: BudgetTable = Field(default_factory=BudgetTable)
     concurrency: int = Field(default=2, ge=1, le=100)
+    messenger: MessengerTable | None = None
     probes: dict[str, TargetProbeTable] = Field(default_factory=dict)
 
 
@@ -136,6 +143,8 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
             model = KeyTable
         case ("targets", _, "budget"):
             model = BudgetTable
+        case ("targets", _, "messenger"):
+            model = MessengerTable
         case ("targets", _, "probes", _):
             model = TargetProbeTable
         case ("probes", _):

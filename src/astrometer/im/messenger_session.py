@@ -170,8 +170,14 @@ class MessengerSession:
         """The connection could not be made, or broke."""
         self._ended_by(t, outcome, detail)
 
-    def ask(self, t: float, question: ImQuestion, t_intended: float | None = None) -> ImExchange:
-        """Somebody writes: the event is among what goes out.
+    def ask(
+        self,
+        t: float,
+        question: ImQuestion,
+        t_intended: float | None = None,
+        deadlines: ImDeadlines | None = None,
+    ) -> ImExchange:
+        """Somebody writes: the event is among what goes out. `deadlines`: of this question alone.
 
         Raises EventError and ImAskError. Without a link the exchange is over at once, as `lost_link`.
         """
@@ -188,7 +194,11 @@ class MessengerSession:
         text = frame(event.body())
         self._next_id += 1
         exchange = ImExchange(
-            question, message_id=message_id, t=t, deadlines=self._deadlines, t_intended=t_intended
+            question,
+            message_id=message_id,
+            t=t,
+            deadlines=deadlines or self._deadlines,
+            t_intended=t_intended,
         )
         if self.link is None or not self.link.send(text):
             exchange.lost(t, Outcome.LOST_LINK, _WITHOUT_LINK)

@@ -17,23 +17,26 @@ if TYPE_CHECKING:
     from astrometer.api.messages import Reply as Reply
     from astrometer.api.messages import im_body as im_body
     from astrometer.api.outcome import Outcome as Outcome
+    from astrometer.config.settings import Key as Key
     from astrometer.probing.context import Context as Context
     from astrometer.probing.target_checks.credentials import check_credentials as check_credentials
     from astrometer.probing.target_checks.scopes import check_scopes as check_scopes
     from astrometer.probing.transport.probe_client import Upload as Upload
     from astrometer.probing.verdict import NotApplicable as NotApplicable
     from astrometer.probing.verdict import ProbeFailed as ProbeFailed
+    from astrometer.probing.verdict import ProbeReason as ProbeReason
     from astrometer.probing.verdict import Verdict as Verdict
 
 _HOMES = {
     "astrometer.api.endpoints": ("CONFIGS", "IM_BOTS", "IM_MESSAGE", "SESSIONS"),
     "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
     "astrometer.api.outcome": ("Outcome",),
+    "astrometer.config.settings": ("Key",),
     "astrometer.probing.context": ("Context",),
     "astrometer.probing.target_checks.credentials": ("check_credentials",),
     "astrometer.probing.target_checks.scopes": ("check_scopes",),
     "astrometer.probing.transport.probe_client": ("Upload",),
-    "astrometer.probing.verdict": ("NotApplicable", "ProbeFailed", "Verdict"),
+    "astrometer.probing.verdict": ("NotApplicable", "ProbeFailed", "ProbeReason", "Verdict"),
 }
 
 

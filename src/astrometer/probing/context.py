@@ -2,10 +2,10 @@
 
 A probe asks through `ctx`, which records every exchange, masks keys, keeps to the run's deadline, and
 removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
-`SCOPES` (the target must have a key for each), `COSTS_TOKENS` (it asks the model), `TURNS` (how often, in
-one run), `OPTIONS` (names and defaults of its settings), `PRICED_BY` (those of them that make a run cost
-something else, such as a message), and `def check(options)`, which raises ValueError for settings that
-cannot work.
+`SCOPES` (the target must have a key for each), `NEEDS_MESSENGER` (the target must have one), `COSTS_TOKENS`
+(it asks the model), `TURNS` (how often, in one run), `OPTIONS` (names and defaults of its settings),
+`PRICED_BY` (those of them that make a run cost something else, such as a message), and `def check(options)`,
+which raises ValueError for settings that cannot work.
 """
 
 import secrets
@@ -26,6 +26,7 @@ from astrometer.probing.cleanup.identity import Identity, Memory, server_of
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.cleanup.teardown import Teardown
 from astrometer.probing.exchanges import Exchanges
+from astrometer.probing.messenger_account import MessengerAccount
 from astrometer.probing.run_record import Cleanup, Limits, Record
 from astrometer.probing.transport.probe_client import Upload
 from astrometer.probing.verdict import UNREACHABLE, ProbeFailed, ProbeReason, Verdict
@@ -69,6 +70,11 @@ class Context:
     def record(self) -> Record:
         """Everything that the run did so far."""
         return self.asks.record
+
+    @property
+    def messenger(self) -> MessengerAccount:
+        """The target's messenger, in which to ask as a user."""
+        return self.asks.messenger
 
     @property
     def left_s(self) -> float:

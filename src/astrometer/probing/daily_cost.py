@@ -51,7 +51,7 @@ def once_sentences(plans: Iterable[Plan], ledger: Ledger) -> list[str]:
     turns: dict[str, int] = {}
     targets: dict[str, Target] = {}
     for plan in plans:
-        if plan.missing_scope is None:
+        if plan.missing is None:
             targets[plan.target.name] = plan.target
             turns.setdefault(plan.target.name, 0)
             turns[plan.target.name] += plan.probe.turns if plan.probe.costs_tokens else 0

@@ -91,7 +91,7 @@ class Executor:
 
     def _refusal(self, plan: Plan) -> Refusal | None:
         """Why the budget forbids this run, which is booked at once when it does not."""
-        if not plan.probe.costs_tokens or plan.missing_scope is not None:
+        if not plan.probe.costs_tokens or plan.missing is not None:
             return None
         refusal = self.ledger.refusal(plan.target)
         if refusal is None:
@@ -100,9 +100,8 @@ class Executor:
 
     async def _ask(self, plan: Plan, context: Context) -> tuple[Verdict | None, str]:
         """The probe's verdict; None and why when it does not apply."""
-        missing = plan.missing_scope
-        if missing is not None:
-            return None, f"no key of target {plan.target.name} has the scope {missing}"
+        if plan.missing is not None:
+            return None, plan.missing
         question = asyncio.ensure_future(_asked(plan, context))
         cut = asyncio.create_task(self._cut.wait())
         try:
@@ -201,6 +200,7 @@ def _report(
         started_at=started_at,
         duration_s=duration_s,
         turns=tuple(record.turns),
+        im_turns=tuple(record.im_turns),
         calls=tuple(record.calls),
         command_tokens=dict(record.command_tokens),
         phases=dict(record.phases),

@@ -24,7 +24,7 @@ class Plan:
 
     @property
     def is_scheduled(self) -> bool:
-        return self.schedule and self.missing_scope is None
+        return self.schedule and self.missing is None
 
     @property
     def has_price(self) -> bool:
@@ -39,6 +39,18 @@ class Plan:
     def missing_scope(self) -> str | None:
         """A scope that the probe needs and no key of the target has."""
         return next((scope for scope in self.probe.scopes if self.target.key_for(scope) is None), None)
+
+    @property
+    def missing(self) -> str | None:
+        """What the probe needs and the target has not got, for people; None: nothing."""
+        if (scope := self.missing_scope) is not None:
+            return f"no key of target {self.target.name} has the scope {scope}"
+        if self.probe.needs_messenger and self.target.messenger is None:
+            return (
+                f"target {self.target.name} has no messenger: set targets.{self.target.name}.messenger "
+                "(beside --host: ASTRBOT_MESSENGER_URL)"
+            )
+        return None
 
 
 def make_plans(config: Config, probes: Mapping[str, Probe], also_known: Collection[str] = ()) -> list[Plan]:

@@ -35,6 +35,7 @@ class Probe:
     scopes: tuple[str, ...]
     costs_tokens: bool
     summary: str
+    needs_messenger: bool = False
     turns: int = 1  # how often a run asks the model, if it costs tokens
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     priced_by: tuple[str, ...] = ()
@@ -119,6 +120,7 @@ def load_probe(path: Path) -> Probe:
         interval_s=float(interval),
         scopes=tuple(scopes),
         costs_tokens=costs_tokens,
+        needs_messenger=bool(getattr(module, "NEEDS_MESSENGER", False)),
         summary=(inspect.getdoc(module) or "").split("\n", maxsplit=1)[0],
         turns=turns,
         options=MappingProxyType(dict(options)),

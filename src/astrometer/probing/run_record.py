@@ -10,6 +10,7 @@ from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.timings import Timings
 from astrometer.config.settings import ProbeSettings, Target
+from astrometer.im.im_turn import ImTurn
 from astrometer.masking import mask
 from astrometer.outside_text import shown
 from astrometer.probing.cleanup.leak_journal import LeakEntry
@@ -35,9 +36,10 @@ class Record:
     """Everything that a run did, as it happens, without keys; the runner makes a `ProbeRun` of it."""
 
     def __init__(self, target: Target) -> None:
-        self._secrets = [key.secret.reveal() for key in target.keys.values()]
+        self._secrets = target.secrets
         self.started = perf_counter()
         self.turns: list[ChatTurn] = []
+        self.im_turns: list[ImTurn] = []
         self.calls: list[CallResult] = []
         self.command_tokens: Counter[str] = Counter()  # by direction
         self.phases: dict[str, float] = {}

@@ -11,6 +11,7 @@ from typing import TypeAlias
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.im.im_turn import ImTurn
 from astrometer.wire.tcp_info import TcpInfo
 
 
@@ -48,7 +49,7 @@ class Verdict:
         return cls(reason=reason, detail=detail)
 
     @classmethod
-    def of(cls, exchange: ChatTurn | CallResult, detail: str = "") -> "Verdict":
+    def of(cls, exchange: ChatTurn | CallResult | ImTurn, detail: str = "") -> "Verdict":
         """The verdict that one exchange is by itself."""
         if exchange.outcome.is_ok:
             return cls.passed(detail)
@@ -64,7 +65,7 @@ class ProbeFailed(Exception):
 
 
 class NotApplicable(Exception):
-    """There is nothing to ask: the target has no key for it, or has not got the endpoint."""
+    """There is nothing to ask: the target has no key for it, no messenger, or has not got the endpoint."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +97,7 @@ class ProbeRun:
     started_at: float  # wall clock, epoch seconds
     duration_s: float  # without preparations (learning who the key is) and cleanup
     turns: tuple[ChatTurn, ...] = ()
+    im_turns: tuple[ImTurn, ...] = ()  # questions in the messenger, without commands
     calls: tuple[CallResult, ...] = ()
     command_tokens: Mapping[str, int] = field(default_factory=dict)  # spent beside the turns, by direction
     phases: Mapping[str, float] = field(default_factory=dict)

@@ -78,6 +78,7 @@ TABLES: dict[str, type[BaseModel]] = {
     "targets.NAME": tables.TargetTable,
     "targets.NAME.keys.KEY": tables.KeyTable,
     "targets.NAME.budget": tables.BudgetTable,
+    "targets.NAME.messenger": tables.MessengerTable,
     "probes.PROBE": tables.ProbeTable,
     "slo": tables.SloTable,
     "exporter": exporter_settings.ExporterTable,
@@ -87,7 +88,7 @@ TABLES: dict[str, type[BaseModel]] = {
 
 def test_every_key_of_the_config_is_documented():
     stated = {row[0] for row in rows(section(EXPORTER, "The config file"))}
-    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "buckets"}
+    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "messenger", "buckets"}
     known = {
         f"{table}.{name}".lstrip(".")
         for table, model in TABLES.items()

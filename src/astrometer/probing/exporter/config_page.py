@@ -16,8 +16,8 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def secrets_of(config: Config) -> list[str]:
-    """Every key of every target."""
-    return [key.secret.reveal() for target in config.targets.values() for key in target.keys.values()]
+    """Every key and token of every target."""
+    return [secret for target in config.targets.values() for secret in target.secrets]
 
 
 def whole(config: Config, plans: Iterable[Plan]) -> str:
@@ -45,13 +45,13 @@ def of_plan(plan: Plan, config: Config) -> str:
     for key in target.keys.values():
         lines += [f"[targets.{_name(target.name)}.keys.{_name(key.name)}]", *_key(key)]
     text = "\n".join([*lines, *_plan(plan)])
-    return mask(text, [key.secret.reveal() for key in target.keys.values()])
+    return mask(text, target.secrets)
 
 
 def _plan(plan: Plan) -> list[str]:
     lines = [f"[targets.{_name(plan.target.name)}.probes.{_name(plan.probe.name)}]"]
-    if plan.missing_scope is not None:
-        lines.append(f"# not probed: no key has the scope {plan.missing_scope}")
+    if plan.missing is not None:
+        lines.append(f"# not probed: {plan.missing}")
     lines += [f"schedule = {_value(plan.schedule)}", f"interval_s = {_value(plan.interval_s)}"]
     lines += _fields(plan.limits)
     lines += [f"options.{_name(name)} = {_option(name, value)}" for name, value in plan.options.items()]

@@ -132,7 +132,7 @@ class Exporter:
     def _plan_of(self, run: ProbeRun) -> Plan | None:
         """The plan in force; None when a reload took it away, or gave its name to another server."""
         plan = self.plans.get((run.target, run.probe))
-        return plan if plan is not None and plan.target.url == run.url and not plan.missing_scope else None
+        return plan if plan is not None and plan.target.url == run.url and not plan.missing else None
 
     def _remember(self, plan: Plan, run: ProbeRun) -> None:
         if run.verdict is not None:

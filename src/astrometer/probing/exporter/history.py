@@ -90,7 +90,8 @@ def without_bodies(run: ProbeRun, *, gaps: bool = True) -> ProbeRun:
         )
         for turn in run.turns
     )
-    return replace(run, turns=turns, calls=())
+    im_turns = tuple(replace(turn, text="") for turn in run.im_turns)
+    return replace(run, turns=turns, im_turns=im_turns, calls=())
 
 
 def log_text(run: ProbeRun) -> str:

@@ -68,6 +68,13 @@ class ProbeMetrics:
         self.first_reasoning = _ttft(
             registry, buckets.ttft_s, "reasoning", "Send to the first reasoning text."
         )
+        self.first_reply = Histogram(
+            f"{p}time_to_first_reply_seconds",
+            "Send to the first message of the answer, of successful questions in a messenger.",
+            BY_PROBE,
+            buckets=buckets.ttft_s,
+            registry=registry,
+        )
         self.gap = Histogram(
             f"{p}inter_chunk_gap_seconds",
             "Gaps between the answer chunks of successful chats.",
@@ -166,7 +173,7 @@ class ProbeMetrics:
                 self.events,
             ),
             *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run),
-            *(self.last_run_info, self.interval, self.network_rtt, self.retransmits),
+            *(self.last_run_info, self.interval, self.network_rtt, self.retransmits, self.first_reply),
         )
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
@@ -192,6 +199,9 @@ class ProbeMetrics:
         for direction, count in run.tcp_retransmits.items():
             self.retransmits.labels(*place, direction).inc(count)
         self._record_turns(run, place)
+        for asked in run.im_turns:
+            if asked.outcome.is_ok and asked.reply_first_s is not None:
+                self.first_reply.labels(*place).observe(asked.reply_first_s)
         for check in run.scope_checks:
             cell = (run.target, check.key, check.endpoint, check.expected)
             self.scope_checks.labels(*cell).inc()

@@ -40,7 +40,7 @@ _LANDING = _ENVIRONMENT.from_string(
 <tr><td>{{ plan.target.name }}<br><small>{{ plan.target.url }}</small></td><td>{{ plan.probe.name }}</td>
 <td class="d">{% if run %}<span class="{{ 'pass' if run.ok else 'fail' }}">{{ run.reason }}</span>
 {{ run.detail }}
-{% elif plan.missing_scope %}<span class="none">not probed: no key with scope {{ plan.missing_scope }}</span>
+{% elif plan.missing %}<span class="none">not probed: {{ plan.missing }}</span>
 {% else %}<span class="none">not yet</span>{% endif %}</td>
 <td class="w">{{ run.started_at|utc if run else '–' }}</td>
 <td class="n">{{ (run.duration_s if run else none)|duration }}</td>
@@ -48,7 +48,7 @@ _LANDING = _ENVIRONMENT.from_string(
 <td class="n">{{ plan.interval_s|duration if plan.schedule else 'on demand' }}</td>
 {% set place = {'target': plan.target.name, 'probe': plan.probe.name}|urlencode %}
 <td class="w"><a href="/history?{{ place }}">History</a>
-{% if not plan.missing_scope %}<a href="/probe?{{ place }}&amp;debug=true">Run</a>{% endif %}</td></tr>
+{% if not plan.missing %}<a href="/probe?{{ place }}&amp;debug=true">Run</a>{% endif %}</td></tr>
 {% endfor %}
 </table></body></html>
 """

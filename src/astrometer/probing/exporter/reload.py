@@ -24,7 +24,8 @@ class Loaded:
 
     @property
     def summary(self) -> str:
-        targets, plans = len(self.config.targets), sum(plan.schedule for plan in self.plans)
+        known = [plan for plan in self.plans if plan.missing is None or plan.missing_scope is not None]
+        targets, plans = len(self.config.targets), sum(plan.schedule for plan in known)
         asked = sum(plan.is_scheduled for plan in self.plans)
         text = (
             f"{self.config.source}: {targets} target{'s' * (targets != 1)}, "

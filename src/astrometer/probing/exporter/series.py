@@ -38,7 +38,7 @@ class Series:
 
         Series of unchanged plans stay as they are, those of plans that are no more disappear.
         """
-        plans = [plan for plan in plans if plan.missing_scope is None]
+        plans = [plan for plan in plans if plan.missing is None]
         places = {plan.place: plan.schedule for plan in plans}
         urls = {plan.target.name: plan.target.url for plan in plans}
         cells = {cell for plan in plans if _has_cells(plan) for cell in _cells(plan)}
@@ -60,7 +60,7 @@ class Series:
 
     def _declare(self, plan: Plan) -> None:
         metrics, place = self._metrics, plan.place
-        if plan.probe.costs_tokens:
+        if _chats(plan):
             self._declare_leaks(place)
         if not plan.schedule:
             return  # its samples are those of whoever asks `/probe`
@@ -73,8 +73,10 @@ class Series:
             metrics.skipped.labels(*place, cause)
         for direction in DIRECTIONS:
             metrics.retransmits.labels(*place, direction)
-        if plan.probe.costs_tokens:
+        if _chats(plan):
             self._declare_chat(place)
+        if plan.probe.needs_messenger:
+            metrics.first_reply.labels(*place)
         if _has_cells(plan):
             for cell in _cells(plan):
                 metrics.scope_checks.labels(*cell)
@@ -104,6 +106,11 @@ class Series:
             del self._metrics.leaks[leak]
 
 
+def _chats(plan: Plan) -> bool:
+    """Whether it asks over HTTP; a question in the messenger has neither a stream nor a session to remove."""
+    return plan.probe.costs_tokens and not plan.probe.needs_messenger
+
+
 def _has_cells(plan: Plan) -> bool:
     return plan.probe.name == "scopes" and plan.schedule
 
@@ -131,7 +138,7 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     for plan in plans:
         if not plan.is_scheduled:
             continue
-        place, asks = plan.place, plan.probe.costs_tokens
+        place, asks = plan.place, _chats(plan)
         for gauge in (metrics.success, metrics.last_run, metrics.network_rtt):
             gauge.labels(*place)
         metrics.last_run_info.labels(*place, "ok")
@@ -140,7 +147,7 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
         for phase in PHASES if asks else CONNECTING:
             if phase != "tls" or _has_tls(plan.target):
                 metrics.phase.labels(*place, phase)
-    for target in {plan.target.name: plan.target for plan in plans if plan.missing_scope is None}.values():
+    for target in {plan.target.name: plan.target for plan in plans if plan.missing is None}.values():
         if target.budget.tokens_per_day is not None:
             metrics.budget.labels(target.name)
         if _has_tls(target):

@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterable
 
 import h11
+import httpcore
 import httpx
 
 from astrometer.api.outcome import Outcome
@@ -17,11 +18,11 @@ _CUT_OFF = ("peer closed connection", "without sending complete message body")
 
 
 def outcome_of(error: Exception) -> Outcome:
-    """Which outcome a transport error of httpx is. What broke after the connection stood is `reset`."""
+    """Which outcome an error of httpx or httpcore is. What broke after the connection stood is `reset`."""
     causes = list(_causes(error))
-    if isinstance(error, httpx.ConnectTimeout):
+    if isinstance(error, httpx.ConnectTimeout | httpcore.ConnectTimeout):
         return Outcome.TIMEOUT_CONNECT
-    if isinstance(error, httpx.ConnectError):
+    if isinstance(error, httpx.ConnectError | httpcore.ConnectError):
         # TLS errors are OSErrors and ValueErrors too: look for them first.
         if any(isinstance(cause, ssl.SSLError | TlsError) for cause in causes):
             return Outcome.TLS

@@ -1,0 +1,40 @@
+"""Does the bot answer in a messenger? A question with a nonce, as a user asks; the answer must contain it.
+
+It goes through an adapter of AstrBot that is there for this alone. Nobody else is written to.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from astrometer.probing import Context, ProbeReason, Verdict
+
+INTERVAL = 3600
+COSTS_TOKENS = True
+NEEDS_MESSENGER = True
+OPTIONS = {
+    "question": "[probe] Answer with exactly this word and nothing else: {nonce}",
+    "user_ids": [9100000001, 9100000002, 9100000003],  # who asks, in turn
+    "reset": True,  # say /reset before the question
+    "quiet_s": 4.0,  # the answer is whole when no more came for so long; AstrBot pauses up to 3.5 s in one
+    "slow_after_s": 0.0,  # a first message later than this fails as `slow`; 0: never
+}
+
+
+def check(options: Mapping[str, Any]) -> None:
+    if "{nonce}" not in options["question"]:
+        raise ValueError("question: needs {nonce}, the word that the answer must contain")
+    ids = options["user_ids"]
+    if not ids or not all(type(user_id) is int and 0 < user_id < 2**63 for user_id in ids):
+        raise ValueError("user_ids: numbers of users who do not exist, like [9100000001]")
+
+
+async def probe(ctx: Context) -> Verdict:
+    user_id = ctx.messenger.user_of(ctx.options["user_ids"])
+    if ctx.options["reset"]:
+        await ctx.messenger.reset(user_id)
+    question = ctx.options["question"].replace("{nonce}", ctx.nonce)
+    turn = await ctx.messenger.ask(user_id, question, canary=ctx.nonce, quiet_s=ctx.options["quiet_s"])
+    late_s, limit_s = turn.reply_first_s or 0.0, ctx.options["slow_after_s"]
+    if turn.outcome.is_ok and 0 < limit_s < late_s:
+        return Verdict.failed(ProbeReason.SLOW, f"answered after {late_s:.2f} s, later than {limit_s:g} s")
+    return Verdict.of(turn, f"answered after {late_s:.2f} s")
