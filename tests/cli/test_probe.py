@@ -16,11 +16,12 @@ from astrometer.probing.probe_files import load_folder
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import SimulatorConfig
+from astrometer.targets.simulator.simulator_config import MessengerConfig, SimulatorConfig
 
 pytestmark = pytest.mark.process
 
-OURS = tuple(load_folder(bundled.folder("probes")).probes)
+PROBES = load_folder(bundled.folder("probes")).probes
+OURS = tuple(name for name, probe in PROBES.items() if not probe.needs_messenger)  # this target has none
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +68,7 @@ def test_once_prints_a_row_a_probe_and_exits_0(astrometer, simulated):
         ["target", "probe", "verdict", "reason"],
         *(["default", name, "PASS", "ok"] for name in OURS),
     ]
+    assert "skipped im_chat on default: target default has no messenger" in result.stderr
     assert list(simulated[0].store.sessions) == []
 
 
@@ -169,16 +171,39 @@ def test_a_folder_of_ones_own_probes(astrometer, tmp_path):
     assert "broken.py:1: invalid syntax" in result.stderr
 
 
+def test_a_messenger_of_the_environment_is_asked_and_its_token_is_in_no_output(tmp_path):
+    config = SimulatorConfig(
+        model=ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5), messenger=MessengerConfig(token="tok-secret")
+    )
+    simulator = Simulator(config)
+    with serve(simulator) as url:
+        told = {"ASTRBOT_MESSENGER_URL": simulator.messenger.url, "ASTRBOT_MESSENGER_TOKEN": "tok-secret"}
+        outer = {name: value for name, value in os.environ.items() if not name.startswith("ASTRBOT_")}
+        result = subprocess.run(
+            [sys.executable, "-m", "astrometer", *"probe --once --json --probe im_chat --host".split(), url],
+            check=False,
+            env={**outer, **told},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert result.returncode == 0, result.stderr
+    assert [(row["probe"], row["reason"]) for row in json.loads(result.stdout)] == [("im_chat", "ok")]
+    assert "tok-secret" not in result.stdout + result.stderr
+
+
 def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
     result = astrometer("probe", "--check")
     assert result.returncode == 0
-    cost, summary = result.stdout.splitlines()
+    missing, cost, summary = result.stdout.splitlines()
+    assert missing == "default: im_chat needs a messenger"
     assert cost == (
         "default: about 98,000 tokens a day (56 turns of 1,750 tokens, assumed); "
         "no budget limits it (targets.default.budget.tokens_per_day)"
     )
     runs = f"environment: 1 target, {len(OURS)} probe runs each round"
-    assert re.fullmatch(runs + r", at most \d+ series, about 98,000 tokens a day: fine", summary)
+    assert re.fullmatch(runs + r", at most [\d,]+ series, about 98,000 tokens a day: fine", summary)
     (tmp_path / "astrometer.toml").write_text(
         '[targets.a]\nurl = "http://x"\n[probes.chta]\ninterval = "5s"\n'
     )
