@@ -180,7 +180,13 @@ def test_a_messenger_of_the_environment_is_asked_and_its_token_is_in_no_output(t
         told = {"ASTRBOT_MESSENGER_URL": simulator.messenger.url, "ASTRBOT_MESSENGER_TOKEN": "tok-secret"}
         outer = {name: value for name, value in os.environ.items() if not name.startswith("ASTRBOT_")}
         result = subprocess.run(
-            [sys.executable, "-m", "astrometer", *"probe --once --json --probe im_chat --host".split(), url],
+            [
+                sys.executable,
+                "-m",
+                "astrometer",
+                *["probe", "--once", "--json", "--probe", "im_chat", "--host"],
+                url,
+            ],
             check=False,
             env={**outer, **told},
             cwd=tmp_path,

@@ -53,7 +53,7 @@ class MessengerLink:
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
             self.session.lost(perf_counter(), outcome_of(exc), said_of(exc))
             return
-        self.phases.clock = self._stream.clock
+        self.phases.clock = self._stream.came.clock
         await self._go_on(lambda: self.session.is_open, until)
         if not self.session.is_open:
             self.session.lost(perf_counter(), Outcome.TIMEOUT_CONNECT, "no answer to the handshake")
@@ -156,7 +156,7 @@ class MessengerLink:
         except httpcore.ReadTimeout:
             return False
         self._meter.silent = 0  # a link may be long without anything that HTTP knows
-        self.phases.clock = stream.clock
+        self.phases.clock = stream.came.clock
         if data:
             self.session.feed(stream.came.t, data, stream.came.since)
         else:
