@@ -2,6 +2,8 @@
 
 import socket
 import struct
+import subprocess
+import sys
 import time
 from contextlib import closing
 
@@ -152,3 +154,21 @@ def test_another_control_message_is_no_stamp(control):
     receiver = StampedReceiver(Socket(), bytearray(BLOCK_BYTES))
     assert receiver.receive() == b"one"
     assert not receiver.by_kernel
+
+
+MANY_FILES = """
+import os, resource
+resource.setrlimit(resource.RLIMIT_NOFILE, (1200, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+kept = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+from astrometer.wire.receive_stamps import stamp_clock
+print(stamp_clock().value)
+"""
+
+
+@pytest.mark.process
+@kernel_only
+def test_a_process_with_a_thousand_open_files_finds_out_too():
+    done = subprocess.run(
+        [sys.executable, "-c", MANY_FILES], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (done.stdout.strip(), done.stderr) == ("kernel", "")
