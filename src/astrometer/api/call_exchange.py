@@ -164,7 +164,14 @@ class CallExchange:
         if (encoded := classify_encoding(status, encoding)) is not None:
             self._finish(t, encoded)
 
-    def feed(self, t: float, chunk: bytes, since: float | None = None) -> tuple[()]:  # noqa: ARG002
+    def feed(
+        self,
+        t: float,
+        chunk: bytes,
+        since: float | None = None,  # noqa: ARG002
+        *,
+        is_last: bool = True,  # noqa: ARG002
+    ) -> tuple[()]:
         """No events, but as `ChatExchange.feed` a sequence of them. What is timed is the last byte."""
         self._bytes += len(chunk)
         if self._bytes > self._max_bytes:

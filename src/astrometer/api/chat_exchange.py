@@ -144,10 +144,12 @@ class ChatExchange:
             return
         self._stream = 200 <= status < 300 and is_event_stream(content_type)
 
-    def feed(self, t: float, chunk: bytes, since: float | None = None) -> list[ChatEvent]:
+    def feed(
+        self, t: float, chunk: bytes, since: float | None = None, *, is_last: bool = True
+    ) -> list[ChatEvent]:
         """Body bytes, the last of which arrived at `t`, and none before `since` (None: all at `t`).
 
-        Returns the events that they completed.
+        `is_last` False: at `t` came something else, after them. Returns the events that they completed.
         """
         self._bytes += len(chunk)
         if self.done:
@@ -169,7 +171,7 @@ class ChatExchange:
         if since is None or since >= t:
             return self.take(t, items)
         # The last byte came at `t`; what ended before it did so at some time since `since`.
-        last = 0 if self._decoder.unfinished else 1
+        last = 1 if is_last and not self._decoder.unfinished else 0
         sooner = len(items) - last
         return [*self.take(t, items[:sooner], since), *self.take(t, items[sooner:])]
 

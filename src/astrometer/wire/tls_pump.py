@@ -10,6 +10,8 @@ from typing import Any
 
 from astrometer.wire.receive_stamps import BLOCK_BYTES
 
+_HEAD_BYTES = 5  # of a record: type, version, and two bytes of its length (RFC 8446, 5.1)
+
 
 class TlsPump:
     """One side of one connection. What OpenSSL complains of is raised as it is (ssl.SSLError)."""
@@ -18,11 +20,18 @@ class TlsPump:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self.ended = False  # the peer says no more, or is gone
+        self._head = b""  # the beginning of a record's head
+        self._left = 0  # bytes of a record that are still to come
 
     @property
     def object(self) -> Any:
         """OpenSSL's own, for its certificate."""
         return self._tls
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that came is records with their ends, and none of them was a goodbye."""
+        return not (self._left or self._head or self.ended)
 
     def handshake(self) -> bool:
         """Whether it is done; else more ciphertext is wanted."""
@@ -36,8 +45,18 @@ class TlsPump:
         """What came in; empty: the connection ended."""
         if ciphertext:
             self._incoming.write(ciphertext)
+            self._count_records(ciphertext)
         else:
             self._incoming.write_eof()
+
+    def _count_records(self, ciphertext: bytes) -> None:
+        """OpenSSL does not tell how much of a record it holds."""
+        if self._head:
+            ciphertext = self._head + ciphertext
+        at, size = self._left, len(ciphertext)
+        while at + _HEAD_BYTES <= size:
+            at += _HEAD_BYTES + int.from_bytes(ciphertext[at + 3 : at + _HEAD_BYTES], "big")
+        self._head, self._left = ciphertext[at:], max(0, at - size)
 
     def read(self) -> bytes:
         """All that can be decrypted of it. Empty: more is wanted, or it `ended`."""

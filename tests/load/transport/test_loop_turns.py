@@ -9,7 +9,9 @@ import gevent.socket
 
 import pytest
 
+from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.load.transport.link import Link
+from astrometer.load.transport.load_client import Client, Request
 from astrometer.wire.receive_stamps import StampClock, stamp_clock
 
 pytestmark = pytest.mark.skipif(stamp_clock() is not StampClock.KERNEL, reason="this system does not stamp")
@@ -78,3 +80,40 @@ def test_what_was_sent_together_is_certain_where_the_loop_had_nothing_else_to_do
             assert link.receive() == b"onetwo"
             tries.append(link.came.since == link.came.t)
     assert tries[-1]
+
+
+TOKEN = b'data: {"type":"plain","data":"word","streaming":true,"chain_type":null}\n\n'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def chunk(data):
+    return b"%x\r\n%s\r\n" % (len(data), data)
+
+
+@pytest.mark.parametrize("after", [b"%x\r\n" % len(TOKEN), b"5", b"0\r\n\r\n"])
+def test_an_event_is_not_certain_where_the_stamp_is_that_of_what_came_after_it(after):
+    sent = []
+
+    def serve(listener):
+        peer, _ = listener.accept()
+        with peer:
+            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            peer.recv(65536)
+            peer.sendall(HEAD)
+            gevent.sleep(0.05)
+            peer.sendall(chunk(TOKEN))
+            sent.append(time.perf_counter())
+            busy(0.03)
+            peer.sendall(after)
+
+    exchange = ChatExchange(streaming=True, deadlines=Deadlines(total_s=5.0))
+    with gevent.socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        server = gevent.spawn(serve, listener)
+        with closing(Client(f"http://127.0.0.1:{listener.getsockname()[1]}", lambda _scope: None)) as client:
+            client.run(Request(method="POST", path="/chat", scope=None, body=b"{}"), exchange)
+        server.join()
+    timings = exchange.result().timings
+    assert timings.t_tokenN > sent[0] + 0.02
+    assert timings.since["t_tokenN"] - 0.001 <= sent[0]

@@ -124,7 +124,8 @@ class ChatSocket(Client):
         """What came in one read."""
         came, texts = link.came, list(self._whole(events))
         # The last one is that of the stamp, if nothing came after it.
-        certain = len(texts) if texts and isinstance(events[-1], TextMessage) and not self._texts else 0
+        ends_whole = bool(texts) and isinstance(events[-1], TextMessage) and not self._texts and link.is_whole
+        certain = len(texts) if ends_whole else 0
         for number, text in enumerate(texts, 1):
             exchange.arrived(came.t, len(text))
             item = turn.item(text)

@@ -27,6 +27,11 @@ class Link:
         self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
         self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last byte that came belongs to what `receive` returned last."""
+        return True
+
     def fileno(self) -> int:
         return int(self._socket.fileno())
 
@@ -69,6 +74,10 @@ class TlsLink(Link):
     def __init__(self, sock: Any, context: Any, server_hostname: str) -> None:
         super().__init__(sock)
         self._tls = TlsPump(context, server_hostname)
+
+    @property
+    def is_whole(self) -> bool:
+        return self._tls.is_whole
 
     def handshake(self) -> None:
         """Waits without a limit: a timer of the caller's ends it."""

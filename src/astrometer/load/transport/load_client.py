@@ -45,7 +45,7 @@ class Exchange(Protocol):
     def headers(
         self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""
     ) -> None: ...
-    def feed(self, t: float, chunk: bytes, since: float | None = None) -> object: ...
+    def feed(self, t: float, chunk: bytes, since: float | None = None, *, is_last: bool = True) -> object: ...
     def eof(self, t: float) -> None: ...
     def lost(self, t: float, outcome: Outcome, detail: str = "") -> None: ...
     def expire(self, t: float) -> None: ...
@@ -318,7 +318,8 @@ class Client:
                     exchange.headers(t, parser.get_code(), kind, to, encoding)
                 if announced and (chunk := parser.take()):
                     silent_bytes = 0
-                    exchange.feed(t, chunk, came.since)
+                    is_last = came.since >= t or (link.is_whole and _ends_with(data, chunk))
+                    exchange.feed(t, chunk, came.since, is_last=is_last)
                 if problem is not None:
                     raise problem
                 if exchange.done:  # it saw enough
@@ -330,6 +331,12 @@ class Client:
                     raise Broken(Outcome.MALFORMED, f"more than {MAX_SILENT_BYTES} bytes without an answer")
                 if not data:
                     raise Broken(Outcome.RESET, "closed before an answer")
+
+
+def _ends_with(data: bytes, chunk: bytes) -> bool:
+    """Whether nothing of HTTP's own came after `chunk`, but the end of its line in a chunked body."""
+    tail = chunk[-4:]
+    return data.endswith((tail, tail + b"\r\n"))
 
 
 def arrival(link: Link, alarm: Alarm) -> bytes | None:
