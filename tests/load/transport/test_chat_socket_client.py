@@ -33,7 +33,8 @@ WHOLE = [SESSION, 0.05, TOKEN, 0.05, TOKEN, STATS, END]
 class Server:
     """Each question gets the next script: events, pauses in seconds, what wsproto sends, None to hang up.
 
-    What stands in a tuple leaves in one write. `greeting`: what leaves with the handshake's answer.
+    What stands in a tuple leaves in one write; an event is waited for. `greeting` leaves with the handshake's
+    answer.
     """
 
     def __init__(self, *scripts, reject=None, greeting=()):
@@ -67,6 +68,8 @@ class Server:
                         for step in self.scripts.pop(0):
                             if isinstance(step, float):
                                 time.sleep(step)
+                            elif isinstance(step, threading.Event):
+                                step.wait(5)
                             elif step is None:
                                 return
                             else:
@@ -264,24 +267,26 @@ def test_a_refusal_that_comes_with_the_handshake_keeps_its_reason():
         assert ask(client).outcome is Outcome.UNAUTHORIZED
 
 
-def readable(client):
-    """Wait until something came."""
+def read_more(client, go_on):
+    """Let the server go on, and wait until something came."""
+    go_on.set()
     assert select([client._link.fileno()], [], [], 5)[0]
 
 
 def test_the_rest_of_a_frame_that_was_cut_at_the_end_of_a_turn_is_no_part_of_the_next():
     frame = b"\x81\x7e\x01\x00" + json.dumps(SAVED).encode().ljust(256)
-    script = [SESSION, TOKEN, STATS, (END, frame[:20]), 0.05, frame[20:]]
+    script = [SESSION, TOKEN, STATS, (END, frame[:20]), go_on := threading.Event(), frame[20:]]
     with serving(script, WHOLE) as server, client_of(server) as client:
         ask(client)
-        readable(client)
+        read_more(client, go_on)
         turn = ask(client)
     assert (turn.outcome, turn.text, len(server.heads)) == (Outcome.OK, "word word ", 1)
 
 
 def test_a_ping_between_two_turns_is_answered():
-    with serving([*WHOLE, 0.05, Ping(payload=b"idle")], WHOLE) as server, client_of(server) as client:
+    script = [*WHOLE, go_on := threading.Event(), Ping(payload=b"idle")]
+    with serving(script, WHOLE) as server, client_of(server) as client:
         ask(client)
-        readable(client)
+        read_more(client, go_on)
         ask(client)
     assert (server.pongs, len(server.heads)) == (1, 1)
