@@ -171,9 +171,10 @@ def _of_step(load: Load, seconds: float, schedule: GoldenSchedule, url: str) -> 
     )  # fmt: skip
     step = run_step(plan, url)
     return {
-        "gap": _ranks(step.gap),
+        "gap": _ranks(step.gap.all),
         "delay": _ranks(step.delay),
-        "ttft": _ranks(step.ttft),
+        "ttft": _ranks(step.ttft.all),
+        "uncertain": step.gap.uncertain_share if step.is_bounded else None,
         "cpu_us": step.cpu_us_per_event,
         "events_per_s": step.events_per_s,
         "problem": step.problem(),
@@ -185,6 +186,7 @@ def _row(gap_s: list[float], delay_s: list[float], cpu_s: float, seconds: float)
         "gap": _ranks(ErrorSummary.of(gap_s)),
         "delay": _ranks(ErrorSummary.of(delay_s)),
         "ttft": None,
+        "uncertain": None,
         "cpu_us": cpu_s / max(1, len(delay_s)) * 1e6,
         "events_per_s": len(delay_s) / seconds,
         "problem": None if delay_s else "no events arrived",
@@ -220,6 +222,7 @@ def table(rounds: list[Round]) -> list[str]:
     """Medians over rounds; the ratios are taken within each round."""
     titles = (
         "reader", "events/s", "gap error, ms: p50 / p99 / max", "delay, ms: same", "TTFT error, ms: same",
+        "uncertain gaps",
         "gap p99 to bare", "CPU us", "to bare", "MiB",
     )  # fmt: skip
     lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
@@ -234,6 +237,7 @@ def table(rounds: list[Round]) -> list[str]:
         cells = (
             f"{statistics.median(one['events_per_s'] for one in found):.0f}",
             *(_times([one[what] for one in found]) for what in ("gap", "delay", "ttft")),
+            _share([one["uncertain"] for one in found]),
             _ratio(whole, name, lambda one: one["gap"][1]),
             f"{statistics.median(one['cpu_us'] for one in found):.1f}",
             _ratio(whole, name, lambda one: one["cpu_us"]),
@@ -248,6 +252,11 @@ def _times(ranks: list[list[float] | None]) -> str:
     if None in ranks:
         return "–"
     return " / ".join(f"{statistics.median(one) * 1e3:.3f}" for one in zip(*ranks, strict=True))
+
+
+def _share(shares: list[float | None]) -> str:
+    """Median over rounds; whoever has no bounds knows none."""
+    return "–" if None in shares else f"{statistics.median(shares):.2%}"
 
 
 def _ratio(rounds: list[Round], name: str, value) -> str:

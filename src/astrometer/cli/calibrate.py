@@ -1,4 +1,4 @@
-"""`astrometer calibrate`: how many streams a process of this machine measures within 5 ms."""
+"""`astrometer calibrate`: how exact the times of this machine are, and whether their bounds hold."""
 
 import json
 import os
@@ -10,15 +10,18 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli.options import duration_option
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.terminal import print_rich
+from astrometer.report.formatting import share
+from astrometer.units import format_duration
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from astrometer.measure.accuracy import CalibrationStep, ErrorSummary
+    from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, MetricAccuracy
 
 STREAM_S = 4.0  # how long one stream of the golden server lasts, at most
 TTFT_S = 0.1
+ERROR_HEADINGS = ("streams", "", "all", "certain", "uncertain", "within bounds")
 
 
 def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[int]:
@@ -31,7 +34,7 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
     return numbers
 
 
-@click.command(short_help="Find how exactly this machine measures, and how many streams.")
+@click.command(short_help="Prove how exact the times are that this machine measures.")
 @click.option(
     "--streams",
     default="50,200,400,1000",
@@ -45,18 +48,16 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
 @duration_option("--duration", default="10s", help="Time measured in each step.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 def command(streams: list[int], gap: float, processes: int, duration: float, as_json: bool) -> None:
-    """Measure astrometer's own timing error, against a server that knows when it sent what.
+    """Prove on this machine how exact the times are, against a server that knows when it sent what.
 
     The server ("golden") runs in a process of its own, on a core of its own where the system allows that.
-    Errors are measured minus true, over everything that happened in the steady part of a step; a step is
-    trustworthy when TTFT, chunk gaps and every single event are within 5 ms at p99 and the server kept its
-    schedule. What this machine can do is kept, and `astrometer load` warns when it is asked for more.
+    Errors are told minus true, over everything that happened in the steady part of a step. Where the kernel
+    stamps what arrives, every value has bounds, and a step holds when every true value lay within them.
+    Elsewhere nothing bounds an error, and a step holds when the errors are within 5 ms at p99.
 
-    Exit codes: 0, or 3 when no step could be trusted.
+    Exit codes: 0, or 3 when a step did not hold, or none could be counted.
     """
-    from astrometer.load.calibrate import calibration_limit
     from astrometer.load.calibrate.calibration_run import StepFailed
-    from astrometer.measure.accuracy import most_streams, too_many
 
     steps = []
     for number in streams:
@@ -65,28 +66,17 @@ def command(streams: list[int], gap: float, processes: int, duration: float, as_
             steps.append(measure_step(number, gap_s=gap, duration_s=duration, processes=processes))
         except StepFailed as exc:
             click.echo(f"Error: {exc}", err=True)
-    best, is_limit = most_streams(steps), too_many(steps)
-    if best is None and steps:  # not when nothing was measured at all
-        calibration_limit.forget()
-    elif best is not None:
-        found = calibration_limit.Allowance(streams=best, gap_s=gap)
-        if is_limit or found.widens(calibration_limit.kept()):
-            try:
-                found.keep()
-            except OSError as exc:
-                print_problem(
-                    f"{exc.filename}: the calibration cannot be kept ({exc.strerror}); it is only shown"
-                )
+    counted = [step for step in steps if step.problem() is None]
     if as_json:
-        shown = [as_dict(step) for step in steps]
-        print_rich(json.dumps({"steps": shown, "max_streams_within_5ms": best, "is_limit": is_limit}))
+        print_rich(json.dumps({"steps": [as_dict(step) for step in steps], "holds": all_hold(counted)}))
     else:
-        print_rich(table(steps))
+        if steps:
+            print_rich(error_table(steps), "", process_table(steps), "")
         for step in steps:
             if (problem := step.problem()) is not None:
-                click.echo(f"{step.streams} streams are not counted: {problem}.")
-        click.echo(sentence(best, streams, is_limit=is_limit))
-    raise SystemExit(exit_codes.PASS if best is not None else exit_codes.INVALID)
+                click.echo(f"{step.streams:,} streams are not counted: {problem}.")
+        click.echo(sentence(counted))
+    raise SystemExit(exit_codes.PASS if all_hold(counted) else exit_codes.INVALID)
 
 
 def measure_step(
@@ -126,75 +116,144 @@ def _cpus() -> list[int]:
     return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
+def all_hold(counted: Sequence["CalibrationStep"]) -> bool:
+    """Without a step that counts, nothing is proven."""
+    return bool(counted) and all(step.holds for step in counted)
+
+
 def as_dict(step: "CalibrationStep") -> dict[str, Any]:
     """A step for programs; times in seconds, null where there were no samples."""
 
-    def errors(summary: "ErrorSummary") -> dict[str, float | int | None]:
-        return {"p50": summary.p50, "p99": summary.p99, "max": summary.max, "n": summary.n}
+    def metric(accuracy: "MetricAccuracy") -> dict[str, Any]:
+        return {
+            "all": asdict(accuracy.all),
+            "certain": asdict(accuracy.certain),
+            "uncertain_share": accuracy.uncertain_share,
+            "within_bounds_share": accuracy.within_share if step.is_bounded else None,
+            "furthest_outside_s": accuracy.outside_s if step.is_bounded else None,
+        }
 
     return {
         "streams": step.streams,
         "processes": step.processes,
+        "clock": step.clock,
         "gap_s": step.gap_s,
         "duration_s": step.duration_s,
         "events_per_s": step.events_per_s,
-        "ttft_error_s": errors(step.ttft),
-        "gap_error_s": errors(step.gap),
-        "event_delay_s": errors(step.delay),
+        "ttft_error_s": metric(step.ttft),
+        "gap_error_s": metric(step.gap),
+        "event_delay_s": asdict(step.delay),
         "cpu_us_per_event": step.cpu_us_per_event,
         "cpu_max": step.cpu_max,
         "loop_lag_p99_s": step.loop_lag_p99_s,
         "server": asdict(step.server),
-        "trustworthy": step.trustworthy,
+        "holds": step.holds,
         "problem": step.problem(),
     }
 
 
-def table(steps: Sequence["CalibrationStep"]) -> "Table":
-    """Errors in milliseconds."""
-    from rich.table import Table
-
-    shown = Table(title="Error of what is measured: p50 / p99 / max, in ms")
-    for heading in (
-        "streams",
-        "events/s",
-        "TTFT",
-        "chunk gap",
-        "CPU us/event",
-        "loop lag p99",
-        "trustworthy",
-    ):
-        shown.add_column(heading, justify="right", no_wrap=heading in ("TTFT", "chunk gap"))
+def error_table(steps: Sequence["CalibrationStep"]) -> "Table":
+    """Two rows for each step."""
+    shown = _table("Error (told minus true) in ms: p50/p99/max", ERROR_HEADINGS)
     for step in steps:
-        cpu_us, lag_s = step.cpu_us_per_event, step.loop_lag_p99_s
+        for name, accuracy in (("TTFT", step.ttft), ("gap", step.gap)):
+            shown.add_row(
+                f"{step.streams:,}" if accuracy is step.ttft else "",
+                name,
+                _errors(accuracy.all),
+                _errors(accuracy.certain) if step.is_bounded else "–",
+                share(accuracy.uncertain_share) if step.is_bounded else "–",
+                share(accuracy.within_share) if step.is_bounded else "–",
+            )
+    return shown
+
+
+def process_table(steps: Sequence["CalibrationStep"]) -> "Table":
+    """What the load processes spent on it."""
+    shown = _table(
+        "Load processes", ("streams", "events/s", "CPU us/event", "loop lag p99", "clock", "holds")
+    )
+    for step in steps:
+        cpu_us = step.cpu_us_per_event
         shown.add_row(
             f"{step.streams:,}",
             f"{step.events_per_s:,.0f}",
-            _errors(step.ttft),
-            _errors(step.gap),
             "–" if cpu_us is None else f"{cpu_us:.0f}",
-            "–" if lag_s is None else f"{lag_s * 1e3:.1f} ms",
-            "yes" if step.trustworthy else "no" if step.problem() is None else "not counted",
+            format_duration(step.loop_lag_p99_s),
+            step.clock,
+            "not counted" if step.problem() is not None else "yes" if step.holds else "no",
         )
     return shown
 
 
+def _table(title: str, headings: Sequence[str]) -> "Table":
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(
+        title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0),
+        show_edge=False,
+    )  # fmt: skip
+    for heading in headings:
+        shown.add_column(heading, justify="left" if heading in ("", "clock") else "right", no_wrap=True)
+    return shown
+
+
 def _errors(summary: "ErrorSummary") -> str:
-    numbers = (summary.p50, summary.p99, summary.max)
-    return "/".join("–" if number is None else f"{number * 1e3:.2f}" for number in numbers)
+    return "/".join(_ms(value) for value in (summary.p50, summary.p99, summary.max))
 
 
-def sentence(best: int | None, streams: Sequence[int], *, is_limit: bool) -> str:
-    """The one thing to remember. `is_limit`: more streams were measured too badly."""
-    from astrometer.measure.accuracy import workers_for
+def _ms(value_s: float | None) -> str:
+    """Without the unit; a microsecond is still seen."""
+    if value_s is None:
+        return "–"
+    value = value_s * 1e3
+    digits = 3 if value < 1 else 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"
 
-    if best is None:
-        advice = ": try fewer --streams, a longer --gap, or a machine that does less else" if is_limit else ""
-        return f"No step could be trusted{advice}."
-    if not is_limit:
-        return f"At least {best:,} concurrent streams per process within 5 ms at p99; no more were measured."
-    most = max(streams)
+
+def sentence(counted: Sequence["CalibrationStep"]) -> str:
+    """The one thing to remember, of the steps that count."""
+    if not counted:
+        return "Nothing is proven: no step could be counted."
+    bounded = [step for step in counted if step.is_bounded]
+    if len(bounded) < len(counted):
+        return _of_user_clock(counted)
+    metrics = [metric for step in bounded for metric in (step.ttft, step.gap)]
+    exact_s = max((metric.certain.p99 for metric in metrics if metric.certain.p99 is not None), default=None)
+    told = f"Times are exact to {_ms(exact_s)} ms at p99"
+    worst = max(bounded, key=lambda step: step.gap.uncertain_share or 0.0)
+    if worst.gap.uncertain_share:
+        told += (
+            f"; up to {share(worst.gap.uncertain_share)} of gaps are uncertain, at {worst.streams:,} streams"
+        )
+    outside = sum(metric.outside for metric in metrics)
+    if not outside:
+        return f"{told}. All true values lie within their bounds."
+    n = sum(metric.all.n for metric in metrics)
+    furthest_s = max(metric.outside_s for metric in metrics)
     return (
-        f"Up to {best:,} concurrent streams per process within 5 ms at p99; "
-        f"for {most:,} streams you need {workers_for(most, best)} workers."
+        f"The bounds do not hold here: {outside:,} of {n:,} true values lie outside, by up to "
+        f"{_ms(furthest_s)} ms. Keep the JSON (--json), and report it as a bug."
+    )
+
+
+def _of_user_clock(counted: Sequence["CalibrationStep"]) -> str:
+    worst = max(
+        (
+            errors.p99
+            for step in counted
+            for errors in (step.ttft.all, step.gap.all, step.delay)
+            if errors.p99
+        ),
+        default=None,
+    )
+    return (
+        "The kernel gives no stamps here (clock: user), and nothing bounds an error: "
+        f"times were wrong by up to {_ms(worst)} ms at p99."
+        + (
+            ""
+            if all_hold(counted)
+            else " Try fewer --streams, more --processes, or a machine that does less else."
+        )
     )

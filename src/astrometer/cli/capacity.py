@@ -38,4 +38,4 @@ def command(ctx: click.Context, /, *, scenario: str, locust_args: tuple[str, ...
     run.must_be_open(is_open=search.is_rate)
     level = locust_run.UserLevel(users=round(search.maximum), spawn_rate=1.0)
     plan = run.plan(level, duration_s=None, ramp_s=0.0, directory="{stem}-capacity-{time}")
-    run.go(plan, most_users=None if search.is_rate else round(search.maximum))
+    run.go(plan)

@@ -97,5 +97,4 @@ def command(
         ramp_s=0.0 if shape is not None else level.ramp_s,
         directory="{stem}-{time}",
     )
-    most = round(shape.peak) if shape is not None else level.users
-    run.go(plan, most_users=None if is_open else most)
+    run.go(plan)

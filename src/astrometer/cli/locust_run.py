@@ -116,12 +116,12 @@ class Asked:
             extra=self.extra,
         )
 
-    def go(self, plan: LoadPlan, *, most_users: int | None) -> NoReturn:
-        """Print the plan, or check, ask, run and report it. `most_users` None: an open model."""
+    def go(self, plan: LoadPlan) -> NoReturn:
+        """Print the plan, or check, ask, run and report it."""
         if self.flags["dry_run"]:
             click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
             raise SystemExit(exit_codes.PASS)
-        run(plan.with_given(journal=str(run_journal.path())), self.flags, most_users)
+        run(plan.with_given(journal=str(run_journal.path())), self.flags)
 
 
 def refuse_beside(ctx: click.Context, flag: str, others: Sequence[str]) -> None:
@@ -142,11 +142,10 @@ def measured_from(warmup_s: float, ramp_s: float, duration_s: float | None) -> f
     return excluded_s
 
 
-def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoReturn:
+def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     """Check what can be checked, ask where one must, run, report, exit by the verdict."""
     from astrometer.cli import confirm
     from astrometer.load import inspect_locustfile, launch
-    from astrometer.load.calibrate import calibration_limit
     from astrometer.probing.target_checks import preflight
 
     url, yes = plan.target.url, flags["yes"]
@@ -161,12 +160,6 @@ def run(plan: LoadPlan, flags: Mapping[str, Any], most_users: int | None) -> NoR
         raise click.UsageError(str(exc)) from exc
     confirm.must_be_able_to_ask(url, yes=yes)
     warn_of_unverified([plan.target])
-    chosen = plan.settings.max_in_flight if "max_in_flight" in plan.given else None
-    limit = calibration_limit.before(most_users, plan.processes, plan.extra, chosen)
-    if limit:
-        click.echo(
-            f"Warning: {'if the search gets there: ' if plan.settings.searches else ''}{limit}", err=True
-        )
     try:
         foreseen = inspect_locustfile.foresee(plan, os.environ)  # before the server is asked anything
     except inspect_locustfile.Refused as exc:

@@ -149,11 +149,10 @@ class AstrBotUser(User):
         exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines, t_intended=t_intended)
         t_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
         try:
-            with self.run_info.health.stream():
-                if self.settings.transport is ChatTransport.WS:
-                    self._socket.ask(question(body), exchange)
-                else:
-                    self._client.run(_chat_request(body), exchange)
+            if self.settings.transport is ChatTransport.WS:
+                self._socket.ask(question(body), exchange)
+            else:
+                self._client.run(_chat_request(body), exchange)
         finally:
             exchange.was_late(self.run_info.health.held_up_s(*exchange.connecting))
             turn = exchange.result()

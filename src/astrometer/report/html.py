@@ -218,7 +218,6 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
     lag, late, cpu = health["loop_lag_p99_s"], health["schedule_lag_p99_s"], health["cpu_max"]
     stamped, lost = health.get("clock") == "kernel", health.get("think_time_lost")
     late_limit_s = health.get("schedule_lag_limit_s", MAX_SCHEDULE_LAG_S)  # not in older files
-    peak, calibrated = health.get("streams_peak"), health.get("streams_calibrated")
     errors = health.get("user_errors")
     return [
         line(
@@ -243,12 +242,6 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
             f"≤ {late_limit_s * 1e3:.0f} ms",
         ),
         line("CPU of the busiest process", cpu, formatting.share(cpu), MAX_CPU, f"≤ {MAX_CPU:.0%}"),
-        {
-            "name": "chats at once, in one process",
-            "text": "–" if peak is None else formatting.count(peak),
-            "limit": f"≤ {formatting.count(calibrated)} (calibrated)" if calibrated else "not calibrated",
-            "over": bool(peak and calibrated and peak > calibrated),
-        },
         line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
         line("exceptions in the locustfile", errors, formatting.count(errors or 0), 0, "0"),
         {

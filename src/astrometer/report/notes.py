@@ -24,7 +24,6 @@ _OF_THE_REST = (
     uploads_view.lines,
     view.im_lines,
     view.trust_lines,
-    view.strain_lines,
     view.error_lines,
 )
 

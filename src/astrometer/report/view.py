@@ -226,20 +226,6 @@ def im_lines(results: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def strain_lines(results: Mapping[str, Any]) -> list[str]:
-    """A warning when a process had more chats at once than it was calibrated for; empty otherwise."""
-    health = results["generator"]
-    peak, calibrated = health.get("streams_peak"), health.get("streams_calibrated")  # not in older files
-    if not peak or not calibrated or peak <= calibrated:
-        return []
-    warning = (
-        f"Warning: a load process had {formatting.plural(peak, 'chat')} at once and is calibrated for "
-        f"{formatting.count(calibrated)}; the load generator itself may have slowed them. "
-        "Use more --processes, or calibrate again"
-    )
-    return [warning]
-
-
 def trust_lines(results: Mapping[str, Any]) -> list[str]:
     """A warning when nobody knows who answered; empty otherwise."""
     if results["target"].get("tls_verified") is not False:  # not in older files

@@ -14,7 +14,7 @@ import math
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from enum import StrEnum
 from functools import cache
 from time import perf_counter, time
@@ -185,6 +185,11 @@ def stamp_clock() -> StampClock:
         return StampClock.KERNEL if _gives_stamps() else StampClock.USER
     except OSError:  # no loopback, no such option
         return StampClock.USER
+
+
+def worst_clock(clocks: Iterable[str]) -> StampClock:
+    """Of several processes: `kernel` where all of them say so."""
+    return StampClock.KERNEL if set(clocks) == {StampClock.KERNEL.value} else StampClock.USER
 
 
 def _gives_stamps() -> bool:

@@ -108,3 +108,18 @@ def test_only_pauses_that_nothing_makes_good_can_be_too_long():
     assert all(late_s > 0.005 for _, late_s in heard["constant"])
     # Nobody who does not pause can pause too long; and a pace is kept by a next pause that is shorter.
     assert heard["nothing"] == heard["paced"] == heard["slow"] == []
+
+
+QUICK = """
+from locust import argument_parser
+from astrometer.load.locust_plugin import locust_patches
+before = argument_parser.default_args_dict()
+locust_patches.know_own_options()
+assert argument_parser.default_args_dict() == before
+assert argument_parser.default_args_dict() is argument_parser.default_args_dict()
+"""
+
+
+def test_a_worker_does_not_build_locusts_parser_anew_for_every_option():
+    """Half a second of standing still at each step of a ramp, on Locust 2.47."""
+    subprocess.run([sys.executable, "-c", QUICK], check=True, timeout=60)

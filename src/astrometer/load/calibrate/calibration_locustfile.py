@@ -1,8 +1,8 @@
 """A locustfile: streams of a golden server -> `calibration-<pid>.json`. Run by `astrometer calibrate`.
 
 Users, client, exchange and recorder are those of every run. Nothing is hooked in: the truth is in the text of
-the answers (`measure.accuracy`), so what is compared is what a run would report. Comparing is done when the
-load is over.
+the answers (`measure.accuracy`), and the bounds are those of every turn, so what is compared is what a run
+would report. Comparing is done when the load is over.
 """
 
 import json
@@ -17,9 +17,10 @@ from locust import constant, events, task
 
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.clock import wall_minus_perf_s
+from astrometer.load.calibrate.calibration_run import server_account
 from astrometer.load.run.health import HealthMonitor
 from astrometer.load.users import ChatUser
-from astrometer.measure.accuracy import Samples
+from astrometer.measure.accuracy import Samples, Truth
 
 
 class Listener(ChatUser):
@@ -54,11 +55,15 @@ class MeasuringWindow:
         self._end = (time.perf_counter(), time.process_time())
         self.health.stop()
 
-    def write(self, folder: Path) -> None:
-        """Without a whole window there is nothing to say, and the missing file says that."""
+    def write(self, folder: Path, url: str) -> None:
+        """Without a whole window there is nothing to say, and the missing file says that.
+
+        The golden server at `url` is asked which of its times are no truth.
+        """
         if self._start is None or self._end is None:
             return
-        samples = Samples((self._start[0], self._end[0]))
+        window = self._start[0], self._end[0]
+        samples = Samples(window, _truth(url, window))
         whole = [turn for turn in self.turns if turn.outcome.is_ok]
         for turn in whole:
             samples.add(turn.timings, turn.text)
@@ -67,14 +72,16 @@ class MeasuringWindow:
             "end_s": self._end[0],
             "cpu_s": self._end[1] - self._start[1],
             "health": self.health.take(),
-            "ttft_s": list(samples.ttft_s),
-            "gap_s": list(samples.gap_s),
-            "delay_s": list(samples.delay_s),
-            "odd_streams": samples.odd_streams,
+            **samples.to_wire(),
             "failed_streams": len(self.turns) - len(whole),
             "clock_s": wall_minus_perf_s(),
         }
         (folder / f"calibration-{os.getpid()}.json").write_text(json.dumps(found))
+
+
+def _truth(url: str, window: tuple[float, float]) -> Truth:
+    account = server_account(url, *window)
+    return Truth(within_s=account["send_s"], held_up=frozenset(account["held_up_ns"]))
 
 
 _window = MeasuringWindow()
@@ -93,7 +100,7 @@ def _init(environment: Any, **_: Any) -> None:
 
 def _finish(environment: Any) -> None:
     if environment.parsed_options.calibration_out:
-        _window.write(Path(environment.parsed_options.calibration_out))
+        _window.write(Path(environment.parsed_options.calibration_out), environment.host)
 
 
 _events: Any = events  # Locust's hooks are not typed

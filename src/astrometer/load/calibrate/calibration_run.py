@@ -19,9 +19,10 @@ import psutil
 
 from astrometer.clock import same_clock
 from astrometer.load.launch import KEY_VARIABLES, LOCUST
-from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, ServerAccount
+from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, MetricAccuracy, ServerAccount
 from astrometer.measure.histogram import Histogram
 from astrometer.tethered import Tethered
+from astrometer.wire.receive_stamps import worst_clock
 from astrometer.wire.tls import context_of
 
 RAMP_S = 2.0
@@ -105,10 +106,12 @@ def assemble(plan: StepPlan, reports: Sequence[dict[str, Any]], server: dict[str
     return CalibrationStep(
         streams=plan.streams,
         processes=plan.processes,
+        clock=worst_clock(part["health"]["clock"] for part in reports),
         gap_s=plan.gap_s,
         duration_s=math.fsum(part["end_s"] - part["start_s"] for part in reports) / len(reports),
-        ttft=ErrorSummary.of(value for part in reports for value in part["ttft_s"]),
-        gap=ErrorSummary.of(value for part in reports for value in part["gap_s"]),
+        events=sum(part["events"] for part in reports),
+        ttft=MetricAccuracy.of([part["ttft"] for part in reports]),
+        gap=MetricAccuracy.of([part["gap"] for part in reports]),
         delay=ErrorSummary.of(value for part in reports for value in part["delay_s"]),
         cpu_s=math.fsum(part["cpu_s"] for part in reports),
         cpu_max=max(cpus),

@@ -59,8 +59,7 @@ class MessengerUser(AstrBotUser):
         t_s = recorder.began(self.scenario, OPERATION, t_intended)
         asked = client.begin(question, t_intended)
         try:
-            with self.run_info.health.stream():
-                client.wait_for(asked)
+            client.wait_for(asked)
         finally:
             turn = asked.result()
             recorder.ended(self.scenario, OPERATION, t_s, "IM", turn)

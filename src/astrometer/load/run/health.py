@@ -4,7 +4,6 @@ import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +11,10 @@ import gevent
 
 from astrometer.api.timings import CERTAIN_S
 from astrometer.load import generator_limits
-from astrometer.load.calibrate import calibration_limit
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, GeneratorHealth
 from astrometer.measure.tally import Tally
-from astrometer.wire.receive_stamps import StampClock, stamp_clock
+from astrometer.wire.receive_stamps import StampClock, stamp_clock, worst_clock
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test
 CPU_WINDOW_S = 5.0  # a peak shorter than this is a spawn or an import, not saturation
@@ -25,10 +23,7 @@ SHORTEST_WINDOW_S = 0.5  # of a test that is shorter
 
 
 class HealthMonitor:
-    """Samples one process while a test runs. The lag is how late a sleeping greenlet woke up.
-
-    Chats say when they begin and end: how many one process measures well is known where it was calibrated.
-    """
+    """Samples one process while a test runs. The lag is how late a sleeping greenlet woke up."""
 
     def __init__(self) -> None:
         self.lag = Histogram()
@@ -41,9 +36,6 @@ class HealthMonitor:
         self._judged_from = 0.0
         self._pauses, self._paused_s, self._overslept_s = 0, 0.0, 0.0
         self._held_up: deque[tuple[float, float]] = deque(maxlen=HELD_UP_KEPT)  # from when until when
-        self._streams = 0
-        self._streams_peak = 0
-        self._calibrated: int | None = None
 
     def start(self, after_s: float = 0.0) -> None:
         """Begin. `after_s` of ramp and warm-up are excluded from what is measured, and from this."""
@@ -52,9 +44,6 @@ class HealthMonitor:
         self.lag, self.cpu_max = Histogram(), None
         generator_limits.reached.take()  # of an earlier test
         self._marks = deque([(time.perf_counter(), time.process_time())])
-        self._streams_peak = self._streams
-        kept = calibration_limit.kept()
-        self._calibrated = kept.streams if kept is not None else None
         self._greenlet = gevent.spawn(self._run)
 
     def stop(self) -> None:
@@ -75,8 +64,6 @@ class HealthMonitor:
             "clock": stamp_clock().value,
             "pauses": pauses,
             "cpu_max": self.cpu_max,
-            "streams_peak": self._streams_peak,
-            "streams_calibrated": self._calibrated,
             "exhausted": generator_limits.reached.take(),
         }
 
@@ -86,16 +73,6 @@ class HealthMonitor:
             self._pauses += 1
             self._paused_s += meant_s
             self._overslept_s += max(0.0, late_s)
-
-    @contextmanager
-    def stream(self) -> Iterator[None]:
-        """Around a chat."""
-        self._streams += 1
-        self._streams_peak = max(self._streams_peak, self._streams)
-        try:
-            yield
-        finally:
-            self._streams -= 1
 
     def _run(self) -> None:
         loop = gevent.get_hub().loop
@@ -160,8 +137,6 @@ class ProcessHealth:
 
     lag: Histogram
     cpu_max: float | None = None
-    streams_peak: int | None = None
-    streams_calibrated: int | None = None
     exhausted: set[str] = field(default_factory=set)
     clock: str = StampClock.USER.value
     pauses: int = 0
@@ -169,19 +144,12 @@ class ProcessHealth:
     overslept_s: float = 0.0
     stage_lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
 
-    @property
-    def strain(self) -> float:
-        """Streams by those that it was calibrated for; by themselves where it was not."""
-        return (self.streams_peak or 0) / (self.streams_calibrated or 1)
-
     def add(self, wire: Mapping[str, Any]) -> None:
         self.lag.add_wire(wire["lag"])
         for number, part in wire["stage_lag"]:
             self.stage_lag[number].add_wire(part)
         if wire["cpu_max"] is not None:
             self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
-        self.streams_peak = max(wire["streams_peak"], self.streams_peak or 0)
-        self.streams_calibrated = wire["streams_calibrated"]
         self.exhausted.update(wire["exhausted"])
         self.clock = wire["clock"]
         pauses, paused_s, overslept_s = wire["pauses"]
@@ -196,11 +164,6 @@ def worst_stage_lag(processes: Iterable[ProcessHealth], number: int) -> float | 
     return max((value for value in p99s if value is not None), default=None)
 
 
-def worst_clock(clocks: Iterable[str]) -> str:
-    """`kernel` where all of them say so."""
-    return StampClock.KERNEL if set(clocks) == {StampClock.KERNEL.value} else StampClock.USER
-
-
 def worst(
     processes: Iterable[ProcessHealth],
     tally: Tally,
@@ -211,7 +174,6 @@ def worst(
 ) -> GeneratorHealth:
     """The worst process speaks for all."""
     known = list(processes)
-    strained = max(known, key=lambda process: process.strain, default=None)
     p99s = [value for process in known if (value := process.lag.percentile(99)) is not None]
     maxima = [value for process in known if (value := process.lag.max) is not None]
     cpus = [process.cpu_max for process in known if process.cpu_max is not None]
@@ -229,8 +191,6 @@ def worst(
         cpu_max=max(cpus, default=None),
         schedule_lag_p99_s=schedule.percentile(99),
         schedule_lag_limit_s=schedule_lag_limit_s,
-        streams_peak=strained.streams_peak if strained is not None else None,
-        streams_calibrated=strained.streams_calibrated if strained is not None else None,
         exhausted=tuple(sorted({name for process in known for name in process.exhausted})),
         lost_workers=lost_workers,
         lost_from_s=lost_from_s,

@@ -10,13 +10,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.load.run.health import worst_clock
 from astrometer.load.run.recorder import OURS
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth
 from astrometer.measure.tally import Tally
-from astrometer.wire.receive_stamps import StampClock, stamp_clock
+from astrometer.wire.receive_stamps import StampClock, stamp_clock, worst_clock
 
 SLOT_S = 0.5
 LONGEST_S = 12 * 3600.0

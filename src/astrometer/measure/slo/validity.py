@@ -103,8 +103,6 @@ class GeneratorHealth:
     pauses: int = 0  # of users between their tasks (closed model), and all of them together:
     paused_s: float = 0.0  # as long as they were meant to be
     overslept_s: float = 0.0  # and by how much they were longer
-    streams_peak: int | None = None  # most chats under way at once, of the process nearest to its limit
-    streams_calibrated: int | None = None  # as many as it measures well; None: never calibrated
     exhausted: tuple[str, ...] = ()  # own limits that it ran into: open files, local ports, memory, threads
     lost_workers: int = 0
     lost_from_s: float | None = None  # since the run's start: from when on a lost worker is not known of

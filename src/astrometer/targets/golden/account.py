@@ -8,6 +8,8 @@ from typing import Any
 from astrometer.clock import wall_minus_perf_s
 
 TICK_S = 0.1  # how often the server notes its own CPU time
+# A send takes less on loopback, the way into the other socket included; else it was interrupted.
+HELD_UP_NS = 50_000
 
 
 class _Series:
@@ -32,6 +34,7 @@ class Account:
     def __init__(self) -> None:
         self.streams = 0
         self.blocked = 0  # sends for which the client's socket had no room
+        self.held_up: list[int] = []  # times in texts after which the event left later than HELD_UP_NS
         self._lateness_s = _Series()
         self._ttft_s = _Series()
         self._gap_s = _Series()
@@ -79,6 +82,8 @@ class Account:
             "true_mean_gap_s": {"n": len(means), "p50": _rank(means, 0.5), "p99": _rank(means, 0.99)},
             "cpu_share": share,
             "sends_that_blocked": self.blocked,
+            "send_s": HELD_UP_NS / 1e9,
+            "held_up_ns": self.held_up,
             "clock_s": wall_minus_perf_s(),
         }
 

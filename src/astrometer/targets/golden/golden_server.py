@@ -4,7 +4,8 @@ Bare sockets and one epoll loop: it has to be more exact than what it judges. Th
 is the time just before its send, in nanoseconds of `time.perf_counter_ns`: on Linux, macOS and Windows that
 is one clock for all processes of a machine. So a client's own record of a turn (text and chunk gaps) holds
 truth and measurement side by side. `GET /golden/stats?from=S&to=S` says how late and how busy the server
-itself was between two readings of that clock, and what a client must have seen (`true_...`).
+itself was between two readings of that clock, what a client must have seen (`true_...`), and which events it
+cannot vouch for (`held_up_ns`): it was interrupted between reading the clock and the end of the send.
 
 It answers as AstrBot and as an OpenAI-compatible model (`golden_dialect`); with a certificate, over TLS.
 """
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
-from astrometer.targets.golden.account import TICK_S, Account
+from astrometer.targets.golden.account import HELD_UP_NS, TICK_S, Account
 from astrometer.targets.golden.golden_dialect import DIALECTS, MODELS, AstrBotDialect, GoldenDialect
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver, stamp_clock
 
@@ -196,6 +197,8 @@ class GoldenServer:
                 time.sleep(self._handicap_s)
             sent_ns = time.perf_counter_ns()
             self._write(connection, _chunk(connection.dialect.content(f"{sent_ns} ")))
+            if connection.outbox or time.perf_counter_ns() - sent_ns > HELD_UP_NS:
+                self._account.held_up.append(sent_ns)
             self._noted(connection, due, sent_ns / 1e9)
             if connection.sent < self._schedule.events:
                 following = connection.t_start + self._schedule.due_s(connection.sent)
