@@ -72,6 +72,8 @@ class StampedReceiver:
 
     __slots__ = (
         "_buffer",
+        "_empty_at",
+        "_is_young",
         "_now",
         "_recvmsg_into",
         "_room",
@@ -82,7 +84,6 @@ class StampedReceiver:
         "by_kernel",
         "full_reads",
         "read_at",
-        "since",
         "t",
     )
 
@@ -101,19 +102,31 @@ class StampedReceiver:
         self._buffer, self._view, self._size = [buffer], memoryview(buffer), len(buffer)
         self.by_kernel = False
         self.full_reads = 0  # that found a block or more waiting
-        self.t = self.since = self.read_at = now()
+        # `read_at`: then, or when there was nothing to read. `_empty_at`: the same, before the last read.
+        self.t = self.read_at = self._empty_at = now()
+        self._is_young = True  # the last segment was, when it was read
+
+    @property
+    def since(self) -> float:
+        """Nothing of what was received came earlier. To be asked at once, and only when it matters."""
+        if not self.by_kernel:
+            return self._empty_at
+        unread_since = self._turns.unread_since
+        if unread_since == math.inf:  # nobody tells; a reader that was in time for the last was for all
+            unread_since = self.t if self._is_young else -math.inf
+        return min(self.t, max(self._empty_at, unread_since))
 
     def receive(self) -> bytes:
         """What is there; empty at the end of the stream. Raises BlockingIOError when nothing is there."""
         count, control, _, _ = self._recvmsg_into(self._buffer, self._room)
         now = self._now()
+        self._empty_at = self.read_at
         if control and control[0][1] == _SO_TIMESTAMPNS:
             seconds, nanoseconds = _timespec(control[0][2])
             late_s = self._wall() - seconds - nanoseconds * 1e-9
-            is_in_time = 0.0 <= late_s <= IN_TIME_S and now - self._turns.unread_since <= IN_TIME_S
-            if is_in_time and now - late_s >= self.t:  # nearly always
-                self.t = self.since = now - late_s
-                self.by_kernel = True
+            if 0.0 <= late_s <= IN_TIME_S and now - late_s >= self.t:  # nearly always
+                self.t = now - late_s
+                self.by_kernel = self._is_young = True
             else:
                 self._judge(seconds + nanoseconds * 1e-9, late_s, now)
         else:
@@ -137,19 +150,14 @@ class StampedReceiver:
             return
         self.by_kernel = True
         self.t = max(t, self.t)
-        unread_since = self._turns.unread_since
-        if now - t > IN_TIME_S:
-            self.since = min(self.read_at, self.t)
-        elif now - unread_since > IN_TIME_S:  # only the last that came was read in time
-            self.since = min(max(self.read_at, unread_since), self.t)
-        else:
-            self.since = self.t
+        self._is_young = now - t <= IN_TIME_S
 
     def _fall_back(self, now: float, count: int) -> None:
         """No stamp, or none to believe: it came before `now`. `count` 0: the end, which never has one."""
         self.by_kernel = False
         self.t = now
-        self.since = self.read_at if self._room and count else now
+        if not (self._room and count):
+            self._empty_at = now
 
 
 def _ask_for_stamps(sock: Any) -> bool:

@@ -318,8 +318,10 @@ class Client:
                     exchange.headers(t, parser.get_code(), kind, to, encoding)
                 if announced and (chunk := parser.take()):
                     silent_bytes = 0
-                    is_last = came.since >= t or (link.is_whole and _ends_with(data, chunk))
-                    exchange.feed(t, chunk, came.since, is_last=is_last)
+                    is_last = link.is_whole and _ends_with(data, chunk)
+                    # What ends more than one event has more than two lines.
+                    matters = not is_last or chunk.count(b"\n") > 2
+                    exchange.feed(t, chunk, came.since if matters else None, is_last=is_last)
                 if problem is not None:
                     raise problem
                 if exchange.done:  # it saw enough
