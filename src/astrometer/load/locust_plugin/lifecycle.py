@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import sys
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -17,6 +18,7 @@ import gevent
 
 from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
+from astrometer.clock import wall_minus_perf_s
 from astrometer.config.settings import Secret
 from astrometer.load.capacity import capacity_shape
 from astrometer.load.live.progress import ProgressLine
@@ -27,7 +29,7 @@ from astrometer.load.locust_plugin.early_stop import EarlyStop
 from astrometer.load.options import Settings
 from astrometer.load.run import process_report, run_journal, run_results
 from astrometer.load.run.role import ProcessRole
-from astrometer.load.run.run import ELAPSED_OPTION, RUN_ID_OPTION, Run, new_run_id
+from astrometer.load.run.run import ELAPSED_OPTION, RUN_ID_OPTION, START_OPTION, Run, new_run_id
 from astrometer.load.schedule import shapes
 from astrometer.measure.results import document
 from astrometer.measure.slo.run_verdict import Stop, StopReason
@@ -132,6 +134,7 @@ class Lifecycle:
         if self._role.leads:
             setattr(parsed, RUN_ID_OPTION, new_run_id())
             setattr(parsed, ELAPSED_OPTION, 0.0)
+            setattr(parsed, START_OPTION, [time.perf_counter(), wall_minus_perf_s()])
             shapes.begin(self._environment)
             capacity_shape.begin(self._environment)
 

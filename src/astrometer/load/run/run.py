@@ -7,9 +7,11 @@ merges. `run_results` makes the results of it.
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
+from time import perf_counter
 from typing import Any
 
 from astrometer.api.endpoints import Scope
+from astrometer.clock import same_clock, wall_minus_perf_s
 from astrometer.config.settings import Secret
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
@@ -35,6 +37,7 @@ from astrometer.measure.windows import Window
 # These travel from the master to its workers among the parsed options.
 RUN_ID_OPTION = "astrometer_run_id"
 ELAPSED_OPTION = "astrometer_elapsed_s"  # how old the run is when a worker joins it
+START_OPTION = "astrometer_start"  # when it began (`perf_counter`), and whose clock said so
 # A worker's clock starts with the master's first message to it; later ones may be a little faster.
 STAGE_SLACK_S = 0.02
 
@@ -51,7 +54,7 @@ class Run:
         self.host = (environment.host or "").rstrip("/")  # for good: the keys go nowhere else
         self.keys = keys
         self.corpus = settings.corpus()
-        self.clock = RunClock(getattr(parsed, ELAPSED_OPTION, 0.0))
+        self.clock = RunClock(_age_s(parsed))
         self.names = UserNames(self.id, settings, getattr(runner, "worker_index", 0))
         self.facts: dict[str, Any] = {}  # what users of this process learnt of the server
 
@@ -129,6 +132,14 @@ class Run:
         """Something that makes the run INVALID."""
         if cause not in self.causes:
             self.causes.append(cause)
+
+
+def _age_s(parsed: Any) -> float:
+    """How old the run is. On the machine of the master to the microsecond; on another as it was told."""
+    started, clock_s = getattr(parsed, START_OPTION, (None, 0.0))
+    if started is not None and same_clock(float(clock_s), wall_minus_perf_s()):
+        return perf_counter() - float(started)
+    return float(getattr(parsed, ELAPSED_OPTION, 0.0))
 
 
 def _tally(settings: Settings, profile: Profile | None) -> Tally:
