@@ -55,7 +55,7 @@ def all_is_well(world, box):
         targets.append(world.target("real", box.url, {"all": (box.keys["all"], ALL)}))
     world.exporter(
         "probes",
-        {"chat": "500ms", "upload": "3s", "scopes": "3s"},
+        {"chat": "350ms", "upload": "3s", "scopes": "3s"},
         *targets,
         environment={"SSL_CERT_FILE": str(tls[0])},
     )
