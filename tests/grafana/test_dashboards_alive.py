@@ -49,7 +49,7 @@ def grafana(request, tmp_path_factory):
 def all_is_well(world, box):
     """A healthy server with TLS, a daily cap and a model that reasons; and a real AstrBot if there is one."""
     tls = certificate(world.folder)
-    url, keys = world.simulator(tls=tls, model={"reasoning_tokens": 3})
+    url, keys = world.simulator(tls=tls, model={"reasoning_tokens": 3, "gap_s": 0.03, "tokens": 12})
     targets = [world.target("prod", url, {"all": (keys["all"], ALL)}, "budget.tokens_per_day = 50000000")]
     if box is not None:
         targets.append(world.target("real", box.url, {"all": (box.keys["all"], ALL)}))
