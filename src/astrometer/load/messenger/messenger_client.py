@@ -64,12 +64,14 @@ class MessengerClient:
 
         A greenlet that is killed in here leaves the question as CUTOFF.
         """
-        if exchange.done:
+        # Now: while this one still writes, another greenlet may read the reply.
+        over = self._waiting.get(exchange.message_id)
+        if over is None:
             self._tell()
             return
         try:
             self._flush()
-            self._waiting[exchange.message_id].wait()
+            over.wait()
         except GreenletExit:
             self.session.give_up(exchange, self._now(), Outcome.CUTOFF)
             raise
