@@ -4,6 +4,7 @@ On one machine `perf_counter` is one clock for all processes, so that "wall minu
 everywhere; on two machines it differs by the time between their boots. No reading is ever corrected by it.
 """
 
+from collections.abc import Sequence
 from time import perf_counter, time
 
 TOLERANCE_S = 0.005
@@ -22,6 +23,17 @@ def wall_minus_perf_s() -> float:
         if after_s - before_s < best_s:
             best_s, offset_s = after_s - before_s, wall_s - (before_s + after_s) / 2
     return offset_s
+
+
+def told(t: float) -> list[float]:
+    """A reading of `perf_counter`, for another process."""
+    return [t, wall_minus_perf_s()]
+
+
+def reading_of(other: Sequence[float]) -> float | None:
+    """What another process `told`, as a reading of the clock here; None: it has another clock."""
+    t, offset_s = other
+    return t if same_clock(offset_s, wall_minus_perf_s()) else None
 
 
 def same_clock(one_s: float, other_s: float) -> bool:

@@ -18,7 +18,7 @@ import gevent
 
 from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
-from astrometer.clock import wall_minus_perf_s
+from astrometer.clock import told
 from astrometer.config.settings import Secret
 from astrometer.load.capacity import capacity_shape
 from astrometer.load.live.progress import ProgressLine
@@ -134,7 +134,7 @@ class Lifecycle:
         if self._role.leads:
             setattr(parsed, RUN_ID_OPTION, new_run_id())
             setattr(parsed, ELAPSED_OPTION, 0.0)
-            setattr(parsed, START_OPTION, [time.perf_counter(), wall_minus_perf_s()])
+            setattr(parsed, START_OPTION, told(time.perf_counter()))
             shapes.begin(self._environment)
             capacity_shape.begin(self._environment)
 

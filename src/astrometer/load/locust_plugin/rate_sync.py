@@ -14,7 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from astrometer.clock import same_clock, wall_minus_perf_s
+from astrometer import clock
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.load.schedule.arrivals import Share
@@ -69,8 +69,7 @@ class RateSender:
         self._users, self._t_s = users, t_s
         wire = {
             "run": run.id,
-            "wall_minus_perf_s": wall_minus_perf_s(),
-            "t_sent": sent,
+            "sent": clock.told(sent),
             "elapsed_s": elapsed_s,
             "t_s": t_s,
             "users": dict(users),
@@ -104,8 +103,8 @@ class RateReceiver:
         told = msg.data
         if told["run"] != self._run_id:
             self._run_id, self._waiting = told["run"], []
-            shared = same_clock(told["wall_minus_perf_s"], wall_minus_perf_s())
-            self._t_start = (told["t_sent"] if shared else msg.t_heard) - told["elapsed_s"]
+            sent = clock.reading_of(told["sent"])
+            self._t_start = (msg.t_heard if sent is None else sent) - told["elapsed_s"]
         own, workers = self._runner.client_id, told["workers"]
         change = Change(
             t=self._t_start + told["t_s"],

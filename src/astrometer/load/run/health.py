@@ -1,16 +1,16 @@
 """Is the load generator itself the bottleneck? Late wake-ups of its loop and its CPU share, per process."""
 
-import math
 import time
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import gevent
 
 from astrometer.api.timings import CERTAIN_S
 from astrometer.load import generator_limits
+from astrometer.load.run.pauses import Pauses
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, GeneratorHealth
 from astrometer.measure.tally import Tally
@@ -34,7 +34,7 @@ class HealthMonitor:
         self._greenlet: Any = None
         self._marks: deque[tuple[float, float]] = deque()  # wall and CPU time, over the last window
         self._judged_from = 0.0
-        self._pauses, self._paused_s, self._overslept_s = 0, 0.0, 0.0
+        self._pauses = Pauses()
         self._held_up: deque[tuple[float, float]] = deque(maxlen=HELD_UP_KEPT)  # from when until when
 
     def start(self, after_s: float = 0.0) -> None:
@@ -56,13 +56,12 @@ class HealthMonitor:
         """What was sampled since the last call, for shipping."""
         lag, self.lag = self.lag, Histogram()
         stage_lag, self.stage_lag = self.stage_lag, defaultdict(Histogram)
-        pauses = [self._pauses, self._paused_s, self._overslept_s]
-        self._pauses, self._paused_s, self._overslept_s = 0, 0.0, 0.0
+        pauses, self._pauses = self._pauses, Pauses()
         return {
             "lag": lag.to_wire(),
             "stage_lag": [[number, part.to_wire()] for number, part in stage_lag.items()],
             "clock": stamp_clock().value,
-            "pauses": pauses,
+            "pauses": pauses.to_wire(),
             "cpu_max": self.cpu_max,
             "exhausted": generator_limits.reached.take(),
         }
@@ -70,9 +69,7 @@ class HealthMonitor:
     def paused(self, meant_s: float, late_s: float) -> None:
         """A user of the closed model waited between two tasks."""
         if time.perf_counter() >= self._judged_from:
-            self._pauses += 1
-            self._paused_s += meant_s
-            self._overslept_s += max(0.0, late_s)
+            self._pauses.add(meant_s, late_s)
 
     def _run(self) -> None:
         loop = gevent.get_hub().loop
@@ -86,7 +83,7 @@ class HealthMonitor:
     def held_up_s(self, begin: float, end: float) -> float:
         """How much of that time the loop stood still, or was late by more than a millisecond."""
         held_s = 0.0
-        for start, stop in reversed(self._held_up):
+        for start, stop in reversed(self._held_up) if end > begin else ():
             if stop <= begin:
                 break
             held_s += max(0.0, min(stop, end) - max(start, begin))
@@ -139,9 +136,7 @@ class ProcessHealth:
     cpu_max: float | None = None
     exhausted: set[str] = field(default_factory=set)
     clock: str = StampClock.USER.value
-    pauses: int = 0
-    paused_s: float = 0.0
-    overslept_s: float = 0.0
+    pauses: Pauses = field(default_factory=Pauses)
     stage_lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
 
     def add(self, wire: Mapping[str, Any]) -> None:
@@ -152,10 +147,7 @@ class ProcessHealth:
             self.cpu_max = max(wire["cpu_max"], self.cpu_max or 0.0)
         self.exhausted.update(wire["exhausted"])
         self.clock = wire["clock"]
-        pauses, paused_s, overslept_s = wire["pauses"]
-        self.pauses += pauses
-        self.paused_s += paused_s
-        self.overslept_s += overslept_s
+        self.pauses.merge(Pauses(*wire["pauses"]))
 
 
 def worst_stage_lag(processes: Iterable[ProcessHealth], number: int) -> float | None:
@@ -183,9 +175,7 @@ def worst(
     return GeneratorHealth(
         processes=len(known),
         clock=worst_clock(process.clock for process in known),
-        pauses=sum(process.pauses for process in known),
-        paused_s=math.fsum(process.paused_s for process in known),
-        overslept_s=math.fsum(process.overslept_s for process in known),
+        **asdict(Pauses.total(process.pauses for process in known)),
         loop_lag_p99_s=max(p99s, default=None),
         loop_lag_max_s=max(maxima, default=None),
         cpu_max=max(cpus, default=None),

@@ -4,6 +4,7 @@ Every process has one: a worker's collects and is drained by `locust_plugin.dist
 merges. `run_results` makes the results of it.
 """
 
+import math
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -11,7 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from astrometer.api.endpoints import Scope
-from astrometer.clock import same_clock, wall_minus_perf_s
+from astrometer.clock import reading_of
 from astrometer.config.settings import Secret
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
@@ -136,10 +137,8 @@ class Run:
 
 def _age_s(parsed: Any) -> float:
     """How old the run is. On the machine of the master to the microsecond; on another as it was told."""
-    started, clock_s = getattr(parsed, START_OPTION, (None, 0.0))
-    if started is not None and same_clock(float(clock_s), wall_minus_perf_s()):
-        return perf_counter() - float(started)
-    return float(getattr(parsed, ELAPSED_OPTION, 0.0))
+    started = reading_of(getattr(parsed, START_OPTION, (0.0, math.inf)))
+    return float(getattr(parsed, ELAPSED_OPTION, 0.0)) if started is None else perf_counter() - started
 
 
 def _tally(settings: Settings, profile: Profile | None) -> Tally:

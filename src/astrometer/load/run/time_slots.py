@@ -7,9 +7,10 @@ process counts by slots, from the start of the run on its own clock, and a windo
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from astrometer.load.run.pauses import Pauses
 from astrometer.load.run.recorder import OURS
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
@@ -45,7 +46,7 @@ class SlotBook:
         self._lag: dict[int, Histogram] = defaultdict(Histogram)
         self._cpu_s: Counter[int] = Counter()
         self._completed: Counter[int] = Counter()
-        self._pauses: dict[int, list[float]] = {}
+        self._pauses: dict[int, Pauses] = defaultdict(Pauses)
         self._cpu_before = time.process_time()
 
     def sampled(self, lag_s: float) -> None:
@@ -62,10 +63,7 @@ class SlotBook:
 
     def paused(self, meant_s: float, late_s: float) -> None:
         """A user of the closed model waited between two tasks."""
-        known = self._pauses.setdefault(slot_of(self._elapsed()), [0, 0.0, 0.0])
-        known[0] += 1
-        known[1] += meant_s
-        known[2] += max(0.0, late_s)
+        self._pauses[slot_of(self._elapsed())].add(meant_s, late_s)
 
     def take(self) -> dict[str, Any]:
         """What was noted since the last call, for shipping, and until when."""
@@ -74,10 +72,10 @@ class SlotBook:
             "lag": {slot: lag.to_wire() for slot, lag in self._lag.items()},
             "cpu_s": dict(self._cpu_s),
             "completed": dict(self._completed),
-            "pauses": self._pauses,
+            "pauses": {slot: pauses.to_wire() for slot, pauses in self._pauses.items()},
             "clock": stamp_clock().value,
         }
-        self._pauses = {}
+        self._pauses = defaultdict(Pauses)
         self._lag, self._cpu_s, self._completed = defaultdict(Histogram), Counter(), Counter()
         return wire
 
@@ -87,7 +85,7 @@ class _Process:
     until_s: float = 0.0
     lag: dict[int, Histogram] = field(default_factory=lambda: defaultdict(Histogram))
     cpu_s: Counter[int] = field(default_factory=Counter)
-    pauses: dict[int, list[float]] = field(default_factory=dict)
+    pauses: dict[int, Pauses] = field(default_factory=lambda: defaultdict(Pauses))
     clock: str = StampClock.USER.value
 
 
@@ -111,8 +109,7 @@ class Slots:
         known.cpu_s.update({int(slot): cpu_s for slot, cpu_s in wire["cpu_s"].items()})
         known.clock = wire["clock"]
         for slot, pauses in wire["pauses"].items():
-            before = known.pauses.get(int(slot), [0, 0.0, 0.0])
-            known.pauses[int(slot)] = [old + new for old, new in zip(before, pauses, strict=True)]
+            known.pauses[int(slot)].merge(Pauses(*pauses))
         self._completed.update({int(slot): n for slot, n in wire["completed"].items()})
 
     def complete_until(self, processes: Collection[str]) -> int:
@@ -135,16 +132,14 @@ class Slots:
         ]
         for process in self._processes.values():
             lag = Histogram()
-            for slot in range(first, end):
+            for slot in window:
                 if slot in process.lag:
                     lag.merge(process.lag[slot])
             lags.append(lag.percentile(99))
-            cpus.append(sum(process.cpu_s[slot] for slot in range(first, end)) / ((end - first) * SLOT_S))
+            cpus.append(sum(process.cpu_s[slot] for slot in window) / ((end - first) * SLOT_S))
         return GeneratorHealth(
             clock=worst_clock(process.clock for process in self._processes.values()),
-            pauses=round(sum(pauses[0] for pauses in paused)),
-            paused_s=sum(pauses[1] for pauses in paused),
-            overslept_s=sum(pauses[2] for pauses in paused),
+            **asdict(Pauses.total(paused)),
             loop_lag_p99_s=max((lag for lag in lags if lag is not None), default=None),
             cpu_max=max(cpus, default=None),
         )
