@@ -8,7 +8,7 @@ its `ProbeRun`.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from astrometer.api.answer_pieces import MAX_CHARS
@@ -168,12 +168,7 @@ class ChatExchange:
         except LineTooLong as exc:
             self._finish(t, Outcome.MALFORMED, str(exc))
             return []
-        if since is None or since >= t:
-            return self.take(t, items)
-        # The last byte came at `t`; what ended before it did so at some time since `since`.
-        last = 1 if is_last and not self._decoder.unfinished else 0
-        sooner = len(items) - last
-        return [*self.take(t, items[:sooner], since), *self.take(t, items[sooner:])]
+        return self.take(t, items, since, is_last=is_last and not self._decoder.unfinished)
 
     def arrived(self, t: float, count: int) -> None:
         """So many bytes of a stream, whose items come by `take`. One that has no end is ended here."""
@@ -184,8 +179,19 @@ class ChatExchange:
         elif self._undecoded > MAX_LINE_BYTES:
             self._finish(t, Outcome.MALFORMED, f"an event of more than {MAX_LINE_BYTES} bytes without an end")
 
-    def take(self, t: float, items: Iterable[Item], since: float | None = None) -> list[ChatEvent]:
-        """Decoded items that arrived between `since` and `t`."""
+    def take(
+        self, t: float, items: Sequence[Item], since: float | None = None, *, is_last: bool = True
+    ) -> list[ChatEvent]:
+        """Decoded items that arrived between `since` and `t` (None: all at `t`).
+
+        `is_last`: the last of them ended with the last byte that came, which is certain to have come at `t`.
+        """
+        if since is None or since >= t:
+            return self._note_all(t, items, None)
+        sooner = len(items) - is_last
+        return [*self._note_all(t, items[:sooner], since), *self._note_all(t, items[sooner:], None)]
+
+    def _note_all(self, t: float, items: Iterable[Item], since: float | None) -> list[ChatEvent]:
         points, events = self._points, []
         for item in items:
             self._undecoded = 0

@@ -134,8 +134,8 @@ class ChatSocket(Client):
             if item is None:
                 continue
             # Those before it came at some time since `since`.
-            since = None if number == certain or came.since >= came.t else came.since
-            if any(event.kind in _LAST for event in exchange.take(came.t, [item], since)):
+            since = None if number == certain else came.since
+            if any(event.kind in _LAST for event in exchange.take(came.t, [item], since, is_last=False)):
                 exchange.eof(came.t)
                 break
         for event in events:

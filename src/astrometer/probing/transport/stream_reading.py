@@ -64,16 +64,9 @@ class StreamReading(httpx.AsyncByteStream):
 
     def hand_over(self) -> None:
         """All that was read is decoded."""
-        t, since, last = self._came.t, self._came.since, 0
-        items: list[Item] = [_COMMENT] * self._lines.take_comments()
-        items += self._events
-        if since is None or since >= t:
-            since = None
-        elif self._events and self._lines.whole:
-            last = 1  # it ended with the last byte that came; what ended before did so since `since`
+        t = self._came.t
+        items: list[Item] = [*[_COMMENT] * self._lines.take_comments(), *self._events]
+        is_last = bool(self._events) and self._lines.whole
         self._events = []
-        sooner = len(items) - last
-        for event in self._exchange.take(t, items[:sooner], since):
-            self._observe(t, event)
-        for event in self._exchange.take(t, items[sooner:]):
+        for event in self._exchange.take(t, items, self._came.since, is_last=is_last):
             self._observe(t, event)
