@@ -1,5 +1,6 @@
 """Synthetic chats, driven byte by byte through the real `ChatExchange` and tallied -> results files."""
 
+import io
 import json
 import random
 import re
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import pytest
+from rich.console import Console
 
 from astrometer.api.call_exchange import CallResult, UploadTimes
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
@@ -22,6 +24,9 @@ from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
 from astrometer.measure.tally import Tally
 from astrometer.measure.windows import Window
+from astrometer.report.html import render_html
+from astrometer.report.summary import render_summary
+from astrometer.report.table import render
 
 START = 1_700_000_003.2
 DEADLINES = Deadlines(first_token_s=10, idle_s=5, total_s=60)
@@ -251,3 +256,16 @@ def visible():
         return " ".join(re.sub(r"<[^>]+>", " ", body).split())
 
     return text_of
+
+
+@pytest.fixture
+def everywhere(visible):
+    """Results -> what the terminal, the page and the summary say of them, each as one line of text."""
+
+    def shown(results):
+        out = io.StringIO()
+        Console(file=out, width=250, color_system=None).print(render(results))
+        for text in (out.getvalue(), visible(render_html(results)), render_summary(results)):
+            yield re.sub(r"\\(.)", r"\1", " ".join(text.split()))
+
+    return shown

@@ -1,35 +1,16 @@
 """The network in the terminal, the HTML page and the summary: one line, and one more where it matters."""
 
-import io
-import re
-
-import pytest
 from ended_exchanges import INFO, call, tally_of, turn
-from rich.console import Console
 
 from astrometer.api.network_seen import NetworkSeen
 from astrometer.measure.results import document
-from astrometer.report.html import render_html
 from astrometer.report.network_lines import network_lines
-from astrometer.report.summary import render_summary
-from astrometer.report.table import render
 
 QUIET = NetworkSeen(rtt_s=0.02, retransmits=0, out_of_order=0)
 
 
 def results_of(*finished):
     return document.build(tally_of(*finished), INFO)
-
-
-@pytest.fixture
-def everywhere(visible):
-    def shown(results):
-        out = io.StringIO()
-        Console(file=out, width=200, color_system=None).print(render(results))
-        for text in (out.getvalue(), visible(render_html(results)), render_summary(results)):
-            yield re.sub(r"\\(.)", r"\1", " ".join(text.split()))
-
-    return shown
 
 
 def test_a_quiet_network_is_one_line(everywhere):

@@ -1,26 +1,6 @@
 """Odd streams in the terminal, the HTML page and the summary: told where there were some, and only there."""
 
-import io
-import re
-
 import pytest
-from rich.console import Console
-
-from astrometer.report.html import render_html
-from astrometer.report.summary import render_summary
-from astrometer.report.table import render
-
-
-@pytest.fixture
-def everywhere(visible):
-    def shown(results):
-        out = io.StringIO()
-        Console(file=out, width=250, color_system=None).print(render(results))
-        for text in (out.getvalue(), visible(render_html(results)), render_summary(results)):
-            yield re.sub(r"\\(.)", r"\1", " ".join(text.split()))
-
-    return shown
-
 
 SENTENCES = {
     "blank_lead": "7 of 1,400 streams (0.5 %) began with blanks: TTFT ends at the first visible character",

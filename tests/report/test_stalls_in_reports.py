@@ -1,26 +1,5 @@
 """Stalls in the terminal, the HTML page and the summary: told where there were some, and no clutter else."""
 
-import io
-import re
-
-import pytest
-from rich.console import Console
-
-from astrometer.report.html import render_html
-from astrometer.report.summary import render_summary
-from astrometer.report.table import render
-
-
-@pytest.fixture
-def everywhere(visible):
-    def shown(results):
-        out = io.StringIO()
-        Console(file=out, width=200, color_system=None).print(render(results))
-        for text in (out.getvalue(), visible(render_html(results)), render_summary(results)):
-            yield re.sub(r"\\(.)", r"\1", " ".join(text.split()))
-
-    return shown
-
 
 def test_stalls_are_told_with_the_threshold(passed, everywhere):
     stalls = {"streams": 1400, "turns": 7, "share": 0.005, "n": 9, "total_s": 12.5}

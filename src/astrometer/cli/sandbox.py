@@ -14,7 +14,7 @@ import click
 from httpx import HTTPError
 
 from astrometer import exit_codes
-from astrometer.cli.messenger_options import messenger_exports, profile_of
+from astrometer.cli.messenger_options import messenger_exports, messenger_options
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.sandbox.database import DatabaseError
@@ -87,19 +87,7 @@ def command() -> None:
     is_flag=True,
     help="With an instant messenger, `onebot`, that notes what IM pushes deliver into it.",
 )
-@click.option(
-    "--messenger",
-    is_flag=True,
-    help="With an adapter, `messenger`, that waits for a OneBot client and asks the model what that sends.",
-)
-@click.option(
-    "--messenger-setting",
-    "messenger_settings",
-    multiple=True,
-    metavar="NAME=VALUE",
-    callback=profile_of,
-    help="How its messages are treated, e.g. reply_with_quote=off; --messenger is implied.",
-)
+@messenger_options
 @click.option("--no-model", is_flag=True, help="Switch the model off in AstrBot's settings.")
 @click.option(
     "--ttft", type=click.FloatRange(0), default=0.2, show_default=True, help="Model's first token, seconds."

@@ -7,7 +7,7 @@ import threading
 
 import click
 
-from astrometer.cli.messenger_options import messenger_exports, profile_of
+from astrometer.cli.messenger_options import messenger_exports, messenger_options
 from astrometer.cli.options import Duration
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.script import ModelScript
@@ -125,14 +125,7 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     "--im-delay", type=Duration(), default="0s", show_default=True,
     help="Time from a push to its arrival there; POST /onebot/faults changes it while it runs.",
 )  # fmt: skip
-@click.option(
-    "--messenger", is_flag=True,
-    help="With an adapter, `messenger`, that waits for a OneBot client and asks the model what that sends.",
-)  # fmt: skip
-@click.option(
-    "--messenger-setting", "messenger_settings", multiple=True, metavar="NAME=VALUE", callback=profile_of,
-    help="How its messages are treated, e.g. reply_with_quote=off; --messenger is implied.",
-)  # fmt: skip
+@messenger_options
 @click.option(
     "--messenger-port", type=click.IntRange(0, 65535), default=0, help="Its port on 127.0.0.1; 0: a free one."
 )

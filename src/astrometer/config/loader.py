@@ -108,12 +108,19 @@ def target_from_options(url: str, environ: Mapping[str, str], place: str = "--ho
 def _messenger_from(environ: Mapping[str, str]) -> TargetMessenger | None:
     if not (url := environ.get("ASTRBOT_MESSENGER_URL")):
         return None
-    token = Secret("")
+    return _access(url, messenger_token(environ), "ASTRBOT_MESSENGER_URL")
+
+
+def messenger_token(environ: Mapping[str, str]) -> Secret:
+    """That of ASTRBOT_MESSENGER_TOKEN, or of the file ASTRBOT_MESSENGER_TOKEN_FILE; empty without either.
+
+    Raises ConfigError.
+    """
     if text := environ.get("ASTRBOT_MESSENGER_TOKEN"):
-        token = _secret(text, "ASTRBOT_MESSENGER_TOKEN", "a token")
-    elif file := environ.get("ASTRBOT_MESSENGER_TOKEN_FILE"):
-        token = _read_secret(Path(file), "ASTRBOT_MESSENGER_TOKEN_FILE", "a token")
-    return _access(url, token, "ASTRBOT_MESSENGER_URL")
+        return _secret(text, "ASTRBOT_MESSENGER_TOKEN", "a token")
+    if file := environ.get("ASTRBOT_MESSENGER_TOKEN_FILE"):
+        return _read_secret(Path(file), "ASTRBOT_MESSENGER_TOKEN_FILE", "a token")
+    return Secret("")
 
 
 def _messenger(

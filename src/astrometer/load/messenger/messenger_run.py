@@ -3,41 +3,26 @@
 import hashlib
 import os
 import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
 from astrometer.clock import wall_minus_perf_s
-from astrometer.config.settings import Secret
+from astrometer.config.loader import messenger_token
+from astrometer.config.settings import ConfigError
 from astrometer.im.link.link_address import LinkAddress, LinkAddressError
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.im.onebot_actions import ChatPlace
-from astrometer.input_files import read_bounded
 from astrometer.load.messenger.messenger_client import MessengerClient
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 
-TOKEN = "ASTRBOT_MESSENGER_TOKEN"  # noqa: S105 (the name of a variable)
 NO_MESSENGER = (
     "people in a messenger need its address: --messenger ws://HOST:PORT/ws (or ASTRBOT_MESSENGER_URL), "
-    f"and its token in {TOKEN}"
+    "and its token in ASTRBOT_MESSENGER_TOKEN"
 )
 PEOPLE = 10_000_000  # numbers that one run may give away
 GROUP = 900_000_000_000_000  # ids of groups begin there, so that none is a person's
-_MOST_TOKEN_BYTES = 4096
-
-
-def token_from(environ: Mapping[str, str]) -> Secret:
-    """Raises OptionError for a file that cannot be read."""
-    if token := environ.get(TOKEN, "").strip():
-        return Secret(token)
-    if file := environ.get(f"{TOKEN}_FILE"):
-        try:
-            return Secret(read_bounded(Path(file), _MOST_TOKEN_BYTES).decode("utf-8-sig").strip())
-        except (OSError, ValueError) as exc:
-            raise OptionError(f"{TOKEN}_FILE: {file}: cannot be read ({exc})") from exc
-    return Secret("")
 
 
 class MessengerOfRun:
@@ -63,10 +48,12 @@ class MessengerOfRun:
                 address = LinkAddress.parse(
                     settings.messenger,
                     self_id=self._first // PEOPLE * 100 + self._worker + 1,
-                    token=token_from(os.environ).reveal(),
+                    token=messenger_token(os.environ).reveal(),
                 )
             except LinkAddressError as exc:
                 raise OptionError(f"--messenger: {exc}") from exc
+            except ConfigError as exc:
+                raise OptionError(str(exc)) from exc
             session = MessengerSession(
                 address,
                 deadlines=settings.im_deadlines,
