@@ -126,10 +126,17 @@ def test_a_wrong_token_is_named_and_nothing_hangs(messenger, tmp_path):
     assert set(results["turns"]["outcomes"]) == {"lost_link"}
 
 
-def test_without_an_address_it_says_what_to_give(sim, tmp_path):
-    command = sim.command("im_chat", "--astrometer-out", str(tmp_path))
-    done = subprocess.run(
-        command, env=sim.environment(), capture_output=True, text=True, timeout=60, check=False
-    )
+@pytest.mark.parametrize(
+    ("given", "token", "said"),
+    [
+        ((), "", "--messenger ws://HOST:PORT/ws"),
+        (("--messenger", "http://bot/ws"), "", "--messenger: the messenger's URL is ws://HOST:PORT/ws"),
+        (("--messenger", "ws://bot:1/ws"), "a token", "ASTRBOT_MESSENGER_TOKEN: not a token"),
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anybody_writes(sim, tmp_path, given, token, said):
+    command = sim.command("im_chat", *given, "--astrometer-out", str(tmp_path))
+    environment = {**sim.environment(), **({"ASTRBOT_MESSENGER_TOKEN": token} if token else {})}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
-    assert "--messenger ws://HOST:PORT/ws" in done.stderr
+    assert said in done.stderr

@@ -8,7 +8,7 @@ from typing import Any
 from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
 
-from astrometer.load.messenger.messenger_run import NO_MESSENGER
+from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 from astrometer.suggestion import did_you_mean
@@ -41,12 +41,9 @@ def check_objectives(environment: Any) -> None:
 
 
 def check_messenger(environment: Any) -> None:
-    """People of a messenger need its address. Raises OptionError."""
-    settings = Settings.of(environment.parsed_options)
-    if not settings.messenger and any(
-        getattr(user, "needs_messenger", False) for user in environment.user_classes
-    ):
-        raise OptionError(NO_MESSENGER)
+    """People of a messenger need its address, and one that can be used. Raises OptionError."""
+    if any(getattr(user, "needs_messenger", False) for user in environment.user_classes):
+        _ = MessengerOfRun(Settings.of(environment.parsed_options), "", 0).client
 
 
 def without_users(environment: Any, settings: Settings) -> str | None:
