@@ -34,6 +34,11 @@ class Finished(Protocol):
         ...
 
 
+# Of `Stats`: what adds up, by name.
+_NUMBERS = ("started", "good", "resent")
+_COUNTERS = ("outcomes", "missed", "tokens", "bytes", "network", "streams", "facts")
+
+
 @dataclass(slots=True)
 class Stats:
     """Counts and histograms of one operation, or of one step of the timeline."""
@@ -116,17 +121,8 @@ class Stats:
 
     def merge(self, other: "Stats", only: Collection[str] | None = None) -> None:
         """Add what `other` counted; `only` limits which metrics are added."""
-        self.started += other.started
-        self.good += other.good
-        self.resent += other.resent
-        self.outcomes.update(other.outcomes)
-        self.missed.update(other.missed)
-        self.tokens.update(other.tokens)
-        self.facts.update(other.facts)
-        self.bytes.update(other.bytes)
+        self._add_counts({name: getattr(other, name) for name in (*_NUMBERS, *_COUNTERS)})
         self.stalls.add(other.stalls)
-        self.streams.update(other.streams)
-        self.network.update(other.network)
         if other.uncounted is not None:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.merge(other.uncounted, only)
@@ -137,6 +133,12 @@ class Stats:
         for name, bounds in other.bounds.items():
             if only is None or name in only:
                 self.bounds[name].merge(bounds)
+
+    def _add_counts(self, other: Mapping[str, Any]) -> None:
+        for name in _NUMBERS:
+            setattr(self, name, getattr(self, name) + other[name])
+        for name in _COUNTERS:
+            getattr(self, name).update(other[name])
 
     def attempts(self, metric: str) -> Histogram:
         """The ok samples of `metric`, and each failed exchange that owed one as infinitely slow.
@@ -165,36 +167,19 @@ class Stats:
 
     def to_wire(self) -> dict[str, Any]:
         return {
-            "started": self.started,
-            "good": self.good,
-            "resent": self.resent,
-            "outcomes": dict(self.outcomes),
-            "missed": dict(self.missed),
+            **{name: getattr(self, name) for name in _NUMBERS},
+            **{name: dict(getattr(self, name)) for name in _COUNTERS},
             "ok": {name: histogram.to_wire() for name, histogram in self.ok.items()},
             "failed": {name: histogram.to_wire() for name, histogram in self.failed.items()},
-            "tokens": dict(self.tokens),
-            "facts": dict(self.facts),
-            "bytes": dict(self.bytes),
             "stalls": self.stalls.to_wire(),
-            "network": dict(self.network),
             "bounds": {name: bounds.to_wire() for name, bounds in self.bounds.items()},
-            "streams": dict(self.streams),
             "uncounted": None if self.uncounted is None else self.uncounted.to_wire(),
         }
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
         """Add what `to_wire` gave."""
-        self.started += wire["started"]
-        self.good += wire["good"]
-        self.resent += wire["resent"]
-        self.outcomes.update(wire["outcomes"])
-        self.missed.update(wire["missed"])
-        self.tokens.update(wire["tokens"])
-        self.facts.update(wire["facts"])
-        self.bytes.update(wire["bytes"])
+        self._add_counts(wire)
         self.stalls.add(Stalls.from_wire(wire["stalls"]))
-        self.streams.update(wire["streams"])
-        self.network.update(wire["network"])
         if wire["uncounted"] is not None:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.add_wire(wire["uncounted"])
