@@ -4,6 +4,7 @@ import itertools
 import json
 import re
 import resource
+from contextlib import closing
 
 import pytest
 from hostile import STREAM, Hostile
@@ -54,11 +55,8 @@ def test_a_long_answer_in_small_chunks_is_no_such_thing(asked):
         *(b"%x;a=b\r\n%s\r\n" % (len(event), event) for _ in range(5000)),
         chunk(STATS + END) + b"0\r\nTrailer: x\r\n\r\n",
     ]
-    server = Hostile(lambda _: iter(whole))
-    try:
+    with closing(Hostile(lambda _: iter(whole))) as server:
         turn = asked.chat(server.url)
-    finally:
-        server.close()
     assert turn.text.count("w ") == 5000
     assert turn.events["plain"] == 5000
     assert turn.outcome is Outcome.OK
@@ -69,11 +67,8 @@ def test_a_redirect_tells_where_to_without_its_secrets(asked):
         b"HTTP/1.1 302 Found\r\nLocation: https://u:pw@other.example/login?token=abk_secret#x\r\n"
         b"Content-Length: 0\r\nConnection: close\r\n\r\n"
     )
-    server = Hostile(lambda _: iter([head]))
-    try:
+    with closing(Hostile(lambda _: iter([head]))) as server:
         told = asked.call(server.url)
-    finally:
-        server.close()
     assert told.outcome is Outcome.CLIENT_ERROR
     assert told.detail == "HTTP 302: a redirect to https://other.example/login, which is not followed"
 
@@ -81,11 +76,8 @@ def test_a_redirect_tells_where_to_without_its_secrets(asked):
 @pytest.mark.parametrize("place", [b"http://[::1", b"http://a:99999999/"])
 def test_a_redirect_to_what_is_no_url_is_a_redirect(asked, place):
     head = b"HTTP/1.1 302 Found\r\nLocation: %s\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" % place
-    server = Hostile(lambda _: iter([head]))
-    try:
+    with closing(Hostile(lambda _: iter([head]))) as server:
         told = asked.call(server.url)
-    finally:
-        server.close()
     assert told.outcome is Outcome.CLIENT_ERROR
     assert told.detail.startswith("HTTP 302")
     assert told.detail.isprintable()
@@ -95,11 +87,8 @@ def test_a_redirect_to_what_is_no_url_is_a_redirect(asked, place):
 def test_the_server_s_words_cannot_write_on_the_terminal(asked, text):
     body = json.dumps({"status": "error", "message": text}).encode()
     head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
-    server = Hostile(lambda _: iter([head + body]))
-    try:
+    with closing(Hostile(lambda _: iter([head + body]))) as server:
         told = asked.call(server.url)
-    finally:
-        server.close()
     assert told.outcome is Outcome.API_ERROR
     assert not re.search("[\x00-\x1f\x7f-\x9f\u202e\ud800-\udfff]", told.detail)
 
@@ -126,10 +115,7 @@ def test_an_endless_plain_answer_ends_at_its_limit(asked):
     ids=["line", "heartbeats", "events"],
 )
 def test_an_endless_stream_ends_at_its_limit(asked, piece, detail):
-    server = Hostile(lambda _: forever(STREAM, piece))
-    try:
+    with closing(Hostile(lambda _: forever(STREAM, piece))) as server:
         turn = asked.chat(server.url, first_token_s=10.0, total_s=10.0)
-    finally:
-        server.close()
     assert turn.outcome is Outcome.MALFORMED
     assert detail in turn.detail

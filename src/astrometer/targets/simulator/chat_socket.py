@@ -11,13 +11,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from astrometer.api import endpoints as ep
+from astrometer.api.socket_turn import CHAT_SOCKET
 from astrometer.targets.simulator.bodies import BodyRefused
 from astrometer.targets.simulator.chat_run import Item, Payload, SimulatedRun
 from astrometer.targets.simulator.key_check import authenticate
 from astrometer.targets.simulator.routes import Api
 from astrometer.targets.simulator.simulated_faults import STATUS, Fault, FaultError, FaultKind, FaultPlan
 
-PATH = f"{ep.API}/chat/ws"
 NO_KEY = 1008
 FOREVER_S = 3600.0
 _DATA = len(b"data: ")
@@ -66,7 +66,7 @@ class SimulatedChatSocket:
         """From the handshake to the close."""
         await self._receive()
         wire = self._api.wire
-        if self._scope["path"] != PATH or not wire.chat_socket:
+        if self._scope["path"] != CHAT_SOCKET.path or not wire.chat_socket:
             await self._refuse(wire.no_socket())
             return
         if fault := self._plan.strike(ep.CHAT.name, whole_request=True):
