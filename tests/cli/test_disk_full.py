@@ -2,21 +2,25 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 pytestmark = pytest.mark.process
 
-# In a mount namespace of its own: a file system of 3 MiB that something fills up in mid-run.
+# In a mount namespace of its own: a file system of 3 MiB that is filled up when the second argument exists.
 FULL = """
 set -e
 mount -t tmpfs -o size=3m tmpfs "$1"
 cd "$1"
 shift
-(sleep 5; cat /dev/zero > filler 2>/dev/null || true) &
+begun="$1"
+shift
+(until [ -e "$begun" ]; do sleep 0.1; done; cat /dev/zero > filler 2>/dev/null || true) &
 code=0
 "$@" || code=$?
+: > "$begun"
 exit $code
 """
 
@@ -36,6 +40,11 @@ def load(url, *arguments):
     ]
 
 
+def is_under_way(sim):
+    """Its users have read the sessions again, after `load` asked for them once before it started Locust."""
+    return sim.served().get("sessions", 0) > 1
+
+
 def can_mount():
     command = ["unshare", "-m", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
@@ -50,17 +59,22 @@ def test_a_disk_that_fills_up_loses_nothing_and_changes_no_verdict(sim, tmp_path
         pytest.skip("no file system can be mounted here")
     (tmp_path / "small").mkdir()
     (tmp_path / "other").mkdir()
+    begun = tmp_path / "begun"
     command = load(sim.url, "--out", "out", "--slo", "errors < 50%", "--slo", "throughput > 1000/s")
-    done = subprocess.run(
-        ["unshare", "-m", "bash", "-c", FULL, "-", str(tmp_path / "small"), *command],
-        env=environment(sim, tmp_path), capture_output=True, text=True, timeout=90, check=False,
-    )  # fmt: skip
-    assert done.returncode in (1, 3), done.stderr  # as its verdict says
-    assert ("FAIL" if done.returncode == 1 else "INVALID") in done.stdout
-    assert "Traceback" not in done.stderr + done.stdout
-    assert "No space left on device" in done.stderr
+    command = ["unshare", "-m", "bash", "-c", FULL, "-", str(tmp_path / "small"), str(begun), *command]
+    environ, pipe = environment(sim, tmp_path), subprocess.PIPE
+    with subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True) as running:
+        give_up = time.monotonic() + 60
+        while running.poll() is None and not is_under_way(sim) and time.monotonic() < give_up:
+            time.sleep(0.1)
+        begun.touch()  # from here on the disk is full
+        out, err = running.communicate(timeout=60)
+    assert running.returncode in (1, 3), err  # as its verdict says
+    assert ("FAIL" if running.returncode == 1 else "INVALID") in out
+    assert "Traceback" not in err + out
+    assert "No space left on device" in err
     (place,) = (tmp_path / "other").glob("astrometer-results-*")
-    assert f"the files are in {place}" in done.stderr
+    assert f"the files are in {place}" in err
     names = {"results.json", "report.html", "summary.md", "junit.xml"}
     assert {path.name for path in place.iterdir()} == names
 
