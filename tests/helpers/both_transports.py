@@ -61,13 +61,15 @@ class Asked:
         *,
         secret: str | None = None,
         body: dict[str, object] | None = None,
+        tls: TlsSettings = DEFAULT,
         **deadlines: float,
     ) -> ChatTurn:
         exchange = ChatExchange(streaming=True, deadlines=Deadlines(**{"total_s": 5.0, **deadlines}))
         if self.kind == "probe":
-            asyncio.run(self._probe_chat(url, exchange, secret, body or {}))
+            asyncio.run(self._probe_chat(url, exchange, secret, body or {}, tls))
         else:
-            with closing(Client(url, lambda _scope: None if secret is None else Secret(secret))) as client:
+            key = None if secret is None else Secret(secret)
+            with closing(Client(url, lambda _scope: key, tls=tls)) as client:
                 request = Request(
                     method="POST",
                     path=CHAT.path,
@@ -78,8 +80,8 @@ class Asked:
                 client.run(request, exchange)
         return exchange.result()
 
-    async def _probe_chat(self, url, exchange, secret, body) -> None:
-        transport = Transport(url)
+    async def _probe_chat(self, url, exchange, secret, body, tls) -> None:
+        transport = Transport(url, tls=tls)
         key = None if secret is None else Key(name="chat", secret=Secret(secret))
         await transport.chat(exchange, key, body, connect_s=5.0)
         await transport.aclose()

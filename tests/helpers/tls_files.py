@@ -15,6 +15,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from astrometer.wire.tls_pump import TlsPump
+
 ANSWER = (
     b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 27\r\nConnection: close\r\n\r\n"
     b'{"status":"ok","data":[12]}'
@@ -63,6 +65,23 @@ class Authority:
             not_valid_after=now + timedelta(days=days),
         ).add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
         return builder.sign(self._key, hashes.SHA256())
+
+
+def serving_pump(cert: Path, key: Path) -> TlsPump:
+    """The server's side of one connection, in memory."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return TlsPump(_Serving(context), None)
+
+
+class _Serving:
+    """A context whose connections are a server's."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+
+    def wrap_bio(self, incoming, outgoing, **_):
+        return self._context.wrap_bio(incoming, outgoing, server_side=True)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

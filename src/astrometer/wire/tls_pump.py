@@ -1,16 +1,20 @@
 """TLS over memory: ciphertext in, plain bytes out, and back. No sockets.
 
 So that the reads of a connection are our own, and carry the kernel's stamps: OpenSSL never sees the socket.
-Whoever drives it sends what `take` gives after every call.
+What was decrypted is given out before any error is raised, also one that came up meanwhile: of a broken
+record behind it, or of a write.
 """
 
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from astrometer.wire.receive_stamps import BLOCK_BYTES
 
 _HEAD_BYTES = 5  # of a record: type, version, and two bytes of its length (RFC 8446, 5.1)
+# Without waiting: how many bytes the system took. Raises BlockingIOError, and OSError of a broken connection.
+Send = Callable[[bytearray], int]
 
 
 class TlsPump:
@@ -20,8 +24,13 @@ class TlsPump:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
         self.ended = False  # the peer says no more, or is gone
+        self._announced = False  # and said so
+        self._problem: ssl.SSLError | None = None  # with what came, behind what was decrypted
+        self._unwritten: OSError | None = None  # nothing can be sent; what came may still be read
+        self._unsent = bytearray()
         self._head = b""  # the beginning of a record's head
         self._left = 0  # bytes of a record that are still to come
+        self._ends_with_data = False  # the last record, which may also be of TLS's own
 
     @property
     def object(self) -> Any:
@@ -30,8 +39,13 @@ class TlsPump:
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that came is records with their ends, and none of them was a goodbye."""
-        return not (self._left or self._head or self.ended)
+        """Whether the last byte that came is one of what `receive` gave last: the end of its record."""
+        return self._ends_with_data and not (self._left or self._head or self.is_over)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more can be read: `end` says why."""
+        return self.ended or self._problem is not None
 
     def handshake(self) -> bool:
         """Whether it is done; else more ciphertext is wanted."""
@@ -41,25 +55,62 @@ class TlsPump:
             return False
         return True
 
+    def receive(self, ciphertext: bytes, send: Send) -> bytes:
+        """What came in, empty at the end of the connection -> what can be decrypted of it.
+
+        Empty: more is wanted, or it `is_over`. What TLS has to say to it goes out, as far as `send` takes it.
+        """
+        last = self._last_record(ciphertext)
+        plain = b""
+        if last > 0:  # apart: is it one of data?
+            self._incoming.write(ciphertext[:last])
+            plain = self.read()
+        if not self.is_over:
+            self._hear(ciphertext[last:])
+            more = self.read()
+            self._ends_with_data = bool(more)
+            plain = plain + more if plain else more
+        try:
+            self.flush(send)
+        except OSError as exc:
+            self._unwritten = exc
+        return plain if plain or not self.is_over else self.end()
+
+    def end(self) -> bytes:
+        """Empty, where the connection ended; else raises why it `is_over`: ssl.SSLError, OSError."""
+        if self._problem is not None:
+            raise self._problem
+        if self._unwritten is not None and not self._announced:
+            raise self._unwritten  # the end is that of a connection which broke
+        return b""
+
     def feed(self, ciphertext: bytes) -> None:
-        """What came in; empty: the connection ended."""
+        """What came in; empty: the connection ended. Of a handshake: then it is read by `handshake`."""
+        self._last_record(ciphertext)
+        self._hear(ciphertext)
+
+    def _hear(self, ciphertext: bytes) -> None:
         if ciphertext:
             self._incoming.write(ciphertext)
-            self._count_records(ciphertext)
         else:
             self._incoming.write_eof()
 
-    def _count_records(self, ciphertext: bytes) -> None:
-        """OpenSSL does not tell how much of a record it holds."""
-        if self._head:
+    def _last_record(self, ciphertext: bytes) -> int:
+        """Where the last record of it begins; 0 where that did before. OpenSSL does not tell how much of a
+        record it holds.
+        """
+        begun = len(self._head)
+        if begun:
             ciphertext = self._head + ciphertext
-        at, size = self._left, len(ciphertext)
+        last, at, size = 0, self._left, len(ciphertext)
         while at + _HEAD_BYTES <= size:
+            last = at
             at += _HEAD_BYTES + int.from_bytes(ciphertext[at + 3 : at + _HEAD_BYTES], "big")
         self._head, self._left = ciphertext[at:], max(0, at - size)
+        return max(0, last - begun)
 
     def read(self) -> bytes:
-        """All that can be decrypted of it. Empty: more is wanted, or it `ended`."""
+        """All that can be decrypted of what was fed. Empty: more is wanted, or it `is_over`."""
         pieces: list[bytes] = []
         try:
             while piece := self._tls.read(BLOCK_BYTES):
@@ -67,11 +118,12 @@ class TlsPump:
             self.ended = True
         except ssl.SSLWantReadError:
             pass  # the rest of a record is still to come
-        except (ssl.SSLZeroReturnError, ssl.SSLEOFError):
-            self.ended = True  # closed in order, or without a word
-        except ssl.SSLError:
-            if not pieces:  # else it is raised by the next call
-                raise
+        except ssl.SSLZeroReturnError:
+            self.ended = self._announced = True
+        except ssl.SSLEOFError:
+            self.ended = True
+        except ssl.SSLError as exc:
+            self._problem = exc
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def write(self, plain: bytes | memoryview) -> None:
@@ -85,6 +137,19 @@ class TlsPump:
         with suppress(ssl.SSLError):
             self._tls.unwrap()
 
+    def flush(self, send: Send) -> bool:
+        """Let `send` take what is to be sent; whether it took all. Raises OSError."""
+        self._unsent += self._outgoing.read()
+        try:
+            while self._unsent:
+                del self._unsent[: send(self._unsent)]
+        except BlockingIOError:
+            return False
+        return True
+
     def take(self) -> bytes:
-        """Ciphertext that is to be sent."""
-        return self._outgoing.read()
+        """All that is to be sent."""
+        self._unsent += self._outgoing.read()
+        ciphertext = bytes(self._unsent)
+        self._unsent.clear()
+        return ciphertext

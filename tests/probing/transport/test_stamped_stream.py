@@ -2,14 +2,13 @@
 
 import asyncio
 import itertools
-import ssl
 import threading
 import time
 from socket import SHUT_WR, create_connection, create_server
 
 import pytest
 from hostile import JSON, STREAM, Hostile
-from scripted_wire import BEAT, CHUNKED, CUT, END, LAST_CHUNK, OPENING, STATS, TOKEN, WHOLE, chunk, play
+from scripted_wire import BEAT, CHUNKED, CUT, END, LAST_CHUNK, OPENING, STATS, TOKEN, chunk, play
 from tls_files import Authority, tls_front
 
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
@@ -20,7 +19,6 @@ from astrometer.probing.transport.socket_reader import MOST_WAITING_BYTES, LoopR
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
 from astrometer.wire.receive_stamps import StampClock, stamp_clock
 from astrometer.wire.tls import DEFAULT, TlsSettings
-from astrometer.wire.tls_pump import TlsPump
 
 kernel_only = pytest.mark.skipif(stamp_clock() is not StampClock.KERNEL, reason="this system does not stamp")
 
@@ -132,49 +130,6 @@ def test_a_stream_that_is_cut_keeps_what_came(either_clock):
         turn = chat(wire.url)
     assert turn.outcome is Outcome.RESET
     assert turn.text == "word "
-
-
-def test_an_end_that_tls_announces_is_one_although_the_connection_stays_open(tmp_path):
-    authority = Authority(tmp_path)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(*authority.issue("open"))
-    listener = create_server(("127.0.0.1", 0))
-
-    def serve():
-        sock, _ = listener.accept()
-        with sock:
-            pump = TlsPump(_Serving(context), None)
-            while not pump.handshake():
-                sock.sendall(pump.take())
-                pump.feed(sock.recv(65536))
-            sock.sendall(pump.take())
-            asked = pump.read()
-            while b"{}" not in asked:
-                pump.feed(sock.recv(65536))
-                asked += pump.read()
-            pump.write(STREAM + WHOLE)
-            pump.close()
-            sock.sendall(pump.take())
-            sock.recv(1)  # until the client leaves
-
-    server = threading.Thread(target=serve, daemon=True)
-    server.start()
-    with listener:
-        url = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        turn = chat(url, tls=TlsSettings(ca_file=authority.file), idle_s=1.0)
-    server.join(5)
-    assert turn.outcome is Outcome.OK
-    assert turn.timings.t_close - turn.timings.t_terminal < 0.5
-
-
-class _Serving:
-    """A context whose connections are a server's."""
-
-    def __init__(self, context):
-        self._context = context
-
-    def wrap_bio(self, incoming, outgoing, **_):
-        return self._context.wrap_bio(incoming, outgoing, server_side=True)
 
 
 def test_who_leaves_while_a_read_waits_leaves_nothing_open(either_clock):

@@ -1,9 +1,11 @@
 """One connection of a load user, plain or TLS: wait, receive with the time of arrival, send. gevent only."""
 
 from contextlib import suppress
+from time import perf_counter
 from typing import Any
 
 import gevent
+from gevent.socket import wait_write
 
 from astrometer.api.network_seen import NetworkSeen
 from astrometer.load.transport.loop_turns import turns_of_loop
@@ -23,14 +25,20 @@ class Link:
         self._hub = gevent.get_hub()
         # A watcher of its own: `recv` would first try in vain, which is an exception per event.
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
-        inner = sock._sock  # noqa: SLF001 (gevent's `recvmsg_into` would wait)
+        inner = sock._sock  # noqa: SLF001 (gevent's own methods would wait)
         self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
+        self._send_now = inner.send
         self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
 
     @property
     def is_whole(self) -> bool:
         """Whether the last byte that came belongs to what `receive` returned last."""
         return True
+
+    @property
+    def is_over(self) -> bool:
+        """Whether `receive` has only the end left, or an error."""
+        return False
 
     def fileno(self) -> int:
         return int(self._socket.fileno())
@@ -79,34 +87,46 @@ class TlsLink(Link):
     def is_whole(self) -> bool:
         return self._tls.is_whole
 
+    @property
+    def is_over(self) -> bool:
+        return self._tls.is_over
+
     def handshake(self) -> None:
         """Waits without a limit: a timer of the caller's ends it."""
-        try:
-            while not self._tls.handshake():
-                self._flush()
+        done = False
+        while not done:
+            try:
+                done = self._tls.handshake()
+            finally:
+                with suppress(OSError):  # what the other side said before it left is read first
+                    self._flush(None)
+            if not done:
                 self.wait()
                 with suppress(BlockingIOError):
                     self._tls.feed(self.came.receive())
-        finally:
-            self._flush()  # the last word, or why there is none
+
+    def wait(self) -> None:
+        if not self._tls.is_over:
+            super().wait()
 
     def receive(self) -> bytes:
-        self._tls.feed(self.came.receive())
-        plain = self._tls.read()
-        self._flush()
-        if not plain and not self._tls.ended:
+        if self._tls.is_over:
+            return self._tls.end()
+        plain = self._tls.receive(self.came.receive(), self._send_now)
+        if not (plain or self._tls.is_over):
             raise BlockingIOError  # the rest of a record is still to come
         return plain
 
     def send(self, data: memoryview, timeout_s: float) -> int:
-        self._socket.settimeout(timeout_s)
         self._tls.write(data)
-        self._socket.sendall(self._tls.take())
+        self._flush(perf_counter() + timeout_s)
         return len(data)
 
-    def _flush(self) -> None:
-        if ciphertext := self._tls.take():
-            self._socket.sendall(ciphertext)
+    def _flush(self, until: float | None) -> None:
+        """Raises TimeoutError. What did not go out then stays the next to go."""
+        while not self._tls.flush(self._send_now):
+            left_s = None if until is None else max(0.0, until - perf_counter())
+            wait_write(self.fileno(), left_s, TimeoutError("the other side takes nothing"))
 
 
 def _since(before: int | None, now: int | None) -> int | None:

@@ -344,15 +344,12 @@ def _ends_with(data: bytes, chunk: bytes) -> bool:
 def arrival(link: Link, alarm: Alarm) -> bytes | None:
     """What came, empty at the end. None: nothing whole did, or the alarm rang."""
     try:
-        try:
-            link.wait()
-        except Ring:
-            alarm.has_rung()  # what came in time is still read
+        link.wait()
+    except Ring:
+        alarm.has_rung()  # what came in time is still read
+    try:
         return link.receive()
     except BlockingIOError:
-        return None
-    except Ring:  # in a write of TLS
-        alarm.has_rung()
         return None
 
 

@@ -81,6 +81,8 @@ def dial(
 
 def is_stale(link: Link) -> bool:
     """Whether an idle connection has something to say: it was closed, or is out of step."""
+    if link.is_over:
+        return True
     poll = _poll()
     try:
         poll.register(link.fileno(), _POLLIN)

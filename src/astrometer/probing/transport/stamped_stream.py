@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
@@ -178,32 +178,32 @@ class TlsStream(StampedStream):
         self._tls = TlsPump(context_of(tls), server_hostname)
 
     async def handshake(self) -> None:
-        try:
-            while not self._tls.handshake():
-                await self._flush()
+        done = False
+        while not done:
+            try:
+                done = self._tls.handshake()
+            finally:
+                with suppress(OSError):  # what the other side said before it left is read first
+                    await self._flush()
+            if not done:
                 self._tls.feed(await self.came.receive())
-        finally:
-            await self._flush()  # the last word, or why there is none
 
     def get_extra_info(self, info: str) -> Any:
         return self._tls.object if info == "ssl_object" else super().get_extra_info(info)
 
     async def _next(self) -> bytes:
-        while not self._tls.ended:
-            self._tls.feed(await self.came.receive())
-            plain = self._tls.read()
-            await self._flush()
-            if plain:
+        while not self._tls.is_over:
+            if plain := self._tls.receive(await self.came.receive(), self._socket.send):
                 return plain
-        return b""
+        return self._tls.end()
 
     async def _send(self, data: bytes) -> None:
         self._tls.write(data)
         await self._flush()
 
     async def _flush(self) -> None:
-        if ciphertext := self._tls.take():
-            await super()._send(ciphertext)
+        while not self._tls.flush(self._socket.send):
+            await anyio.wait_writable(self._socket)
 
 
 @asynccontextmanager
