@@ -15,6 +15,9 @@ from astrometer.api.call_exchange import CallResult, UploadTimes
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.im.im_exchange import ImDeadlines, ImExchange, ImQuestion
+from astrometer.im.im_turn import ImTurn, MatchedBy
+from astrometer.im.reply_content import ReplyContent
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.results import document as results_file
 from astrometer.measure.results.run_info import Usernames
@@ -30,6 +33,7 @@ from astrometer.report.table import render
 
 START = 1_700_000_003.2
 DEADLINES = Deadlines(first_token_s=10, idle_s=5, total_s=60)
+REPLIES = ImDeadlines(reply_s=10, quiet_s=4)
 
 
 def event(type_: str, **more: object) -> bytes:
@@ -91,6 +95,20 @@ class Speaker:
             outcome=fails or Outcome.OK, duration_s=duration_s, bytes_sent=2048, status=200, upload=upload
         )
 
+    def reply(self, *, parts: int = 1, silent: bool = False) -> ImTurn:
+        """A question in a messenger; a further part comes 2 s after the one before it."""
+        exchange = ImExchange(ImQuestion.of_text(1, "?"), message_id=1, t=1000.0, deadlines=REPLIES)
+        t = 1000.0 + self.rng.lognormvariate(-1.0, 0.3) * self.slowness
+        if silent:
+            exchange.expire(1000.0 + REPLIES.reply_s)
+            return exchange.result()
+        for part in range(parts):
+            exchange.reply(
+                t + part * 2, t + part * 2, ReplyContent(text=f"part {part}"), MatchedBy.OUTSTANDING
+            )
+        exchange.expire(t + parts * 2 + REPLIES.quiet_s)
+        return exchange.result()
+
 
 @cache
 def exchanges(seed: int, chats: int, calls: int, slowness: float) -> list[tuple[float, str, str, object]]:
@@ -120,10 +138,20 @@ def fill(tally: Tally, *, seed: int, chats: int, calls: int, duration_s: float, 
         tally.finished(scenario, operation, t_s, done)
 
 
+def write(tally: Tally, speaker: Speaker, *, replies: int, duration_s: float) -> None:
+    """People in a messenger: one in twenty gets no answer, and one in ten an answer in three parts."""
+    for index in range(replies):
+        t_s = duration_s * index / replies
+        turn = speaker.reply(parts=3 if index % 10 == 4 else 1, silent=index % 20 == 9)
+        tally.started("im_chat", "im_chat", t_s)
+        tally.finished("im_chat", "im_chat", t_s, turn)
+
+
 def make_results(  # the knobs of a run, as a test thinks of them
     *,
     chats: int = 1500,
     calls: int = 1200,
+    replies: int = 0,
     slos: tuple[str, ...] = ("ttft_p95 < 1s", "errors < 5%", "goodput > 90%"),
     duration_s: float = 30.0,
     excluded_s: float = 0.0,
@@ -149,6 +177,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         judged=[objective.metric for objective in objectives],
     )
     fill(tally, seed=7, chats=chats, calls=calls, duration_s=duration_s, slowness=slowness)
+    write(tally, Speaker(random.Random(7), slowness), replies=replies, duration_s=duration_s)
     info = results_file.RunInfo(
         scenario=scenario,
         url=url,

@@ -21,7 +21,7 @@ def command(ctx: click.Context, /, *, scenario: str, locust_args: tuple[str, ...
 
     The load doubles until an objective breaks; then the gap between the highest load that passes and the
     lowest that fails is halved until it is small, and both are confirmed with fresh windows. All of it is
-    one Locust run, with a scenario (chat, uploads, im_bursts, reads, mixed) or a locustfile of your own.
+    one Locust run, with a scenario (chat, im_chat, uploads, im_bursts, reads, mixed) or your own locustfile.
 
     \b
     astrometer capacity chat --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s'

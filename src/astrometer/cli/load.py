@@ -72,7 +72,7 @@ def command(
     spawn_rate: float | None,
     **shared: Any,
 ) -> None:
-    """Load a server with a scenario (chat, uploads, im_bursts, reads, mixed) or a locustfile of your own.
+    """Load a server with a scenario (chat, im_chat, uploads, im_bursts, reads, mixed) or your own locustfile.
 
     Arguments behind -- go to Locust: its own (`locust --help`) and those of the locustfile.
 

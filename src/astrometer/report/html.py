@@ -37,6 +37,7 @@ from astrometer.report import (
 from astrometer.report.charts import capacity_charts, run_charts, stage_charts
 from astrometer.report.charts.columns import columns
 from astrometer.report.notes import time_notes
+from astrometer.report.time_columns import mark_notes, time_columns
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
@@ -94,7 +95,8 @@ def render_html(results: Mapping[str, Any]) -> str:
             other_requests_note=other_requests_view.NOTE,
             withheld=view.withheld_note([*rows, *stages, *by_size]),
             excluded=view.excluded_note(results),
-            no_stream_note=view.NO_STREAM_NOTE,
+            time_columns=time_columns,
+            mark_notes=mark_notes(rows),
             stall_lines=time_notes(results),
             im_lines=view.im_lines(results),
             operations=[
@@ -156,6 +158,8 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("TTFT p50", whole.ttft_p50),
         ("TTFT p95", whole.ttft_p95),
         ("e2e p95", whole.e2e_p95),
+        ("first reply p50", whole.reply_first_p50),
+        ("last reply p95", whole.reply_last_p95),
     ):
         if cell is not None:
             figures.append((name, cell.text, f"n {formatting.count(cell.n)}"))

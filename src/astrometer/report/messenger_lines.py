@@ -1,9 +1,10 @@
-"""Questions in a messenger -> a line per scenario with their reply times, and one on how they came back."""
+"""Questions in a messenger -> how replies came back, and their times where no table has columns for them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from astrometer.report import formatting, view
+from astrometer.report.time_columns import are_replies
 
 _FOUND = {
     "quote": "by their quotation",
@@ -26,6 +27,8 @@ def messenger_lines(results: Mapping[str, Any]) -> list[str]:
         for name, stats in results["scenarios"].items()
         if "reply_first" in stats["metrics"]
     ]
+    if are_replies(view.scenario_rows(results)):
+        lines = []  # the table has columns for them
     return [*lines, *_found(messenger), *_oddities(messenger)]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from astrometer.output_files import write_whole
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.notes import notes
+from astrometer.report.time_columns import time_columns
 
 FILE_NAME = "summary.md"
 # GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
@@ -63,23 +64,18 @@ def text(value: str) -> str:
 
 
 def _table(rows: list[view.ReportRow], first: str) -> list[str]:
+    times = time_columns(rows)
     lines = [
-        f"| {first} | turns | outcomes | TTFT p50 | TTFT p95 | chunk gap p95 | e2e p95 | goodput |",
-        "|---|--:|---|--:|--:|--:|--:|--:|",
+        f"| {first} | turns | outcomes | {' | '.join(column.title for column in times)} | goodput |",
+        f"|---|--:|---|{'--:|' * len(times)}--:|",
     ]
     kept = rows if len(rows) <= MAX_ROWS else [*rows[: MAX_ROWS - 1], rows[-1]]
     for row in kept:
-        whole = "<br>".join(
-            part for part in (_cell(row.e2e_p95), _cell(row.duration_p95, " (plain calls)")) if part
-        )
         cells = (
             text(row.name),
             formatting.count(row.started),
             text(row.outcomes_text),
-            _cell(row.ttft_p50),
-            _cell(row.ttft_p95),
-            _cell(row.chunk_gap_p95),
-            whole,
+            *("<br>".join(_cell(cell, mark.words) for cell, mark in column.cells(row)) for column in times),
             f"{row.goodput_rate} ({row.goodput_share})",
         )
         lines.append(f"| {' | '.join(cells)} |")

@@ -14,10 +14,10 @@ from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.notes import notes
+from astrometer.report.time_columns import Mark, mark_notes, time_columns
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
-_DAGGER = "†"
 _OF_VERDICT = {"NO_DATA": "too few samples", "INVALID": "was {}, not to be trusted"}
 _JUDGED = "Objectives count failed requests as infinitely slow; the table shows successful ones only"
 
@@ -32,8 +32,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
         parts += [Text(), _stage_objectives(by_stage)]
     if by_size := uploads_view.rows(results):
         parts += [Text(), _upload_table(by_size)]
-    if any(row.duration_p95 for row in rows):
-        parts.append(Text(f"{_DAGGER} {view.NO_STREAM_NOTE}", style="dim"))
+    parts += [Text(note, style="dim") for note in mark_notes(rows)]
     if (note := view.withheld_note([*rows, *stages, *by_size])) is not None:
         parts.append(Text(note, style="dim"))
     if (note := view.excluded_note(results)) is not None:
@@ -55,8 +54,9 @@ def _table(rows: list[view.ReportRow], first: str, *, last_is_all: bool = False)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(first, overflow="fold", min_width=6)
     table.add_column("turns", justify="right", no_wrap=True)
-    table.add_column("outcomes", overflow="fold", ratio=1, min_width=14)
-    for title in ("TTFT\np50", "TTFT\np95", "chunk\ngap p95", "e2e\np95", "goodput"):
+    table.add_column("outcomes", overflow="fold", ratio=1, min_width=10)
+    times = time_columns(rows)
+    for title in (*("\n".join(column.head) for column in times), "goodput"):
         table.add_column(title, justify="right", no_wrap=True)
     for index, row in enumerate(rows):
         if last_is_all and index == len(rows) - 1:
@@ -65,10 +65,7 @@ def _table(rows: list[view.ReportRow], first: str, *, last_is_all: bool = False)
             Text(row.name, style="bold"),
             formatting.count(row.started),
             _outcomes(row),
-            _cell(row.ttft_p50),
-            _cell(row.ttft_p95),
-            _cell(row.chunk_gap_p95),
-            _whole(row),
+            *(_times(column.cells(row)) for column in times),
             Text.assemble(row.goodput_rate, "\n", (row.goodput_share, "dim")),
         )
     return table
@@ -127,12 +124,8 @@ def _cell(cell: view.Shown | None, mark: str = "") -> Text:
     return Text.assemble(cell.text, mark, "\n", (f"n {formatting.brief_count(cell.n)}", "dim"))
 
 
-def _whole(row: view.ReportRow) -> Text:
-    """End to end of the chats; of plain calls their duration, marked."""
-    cells = [_cell(row.e2e_p95)] if row.e2e_p95 else []
-    if row.duration_p95:
-        cells.append(_cell(row.duration_p95, _DAGGER))
-    return Text("\n").join(cells)
+def _times(cells: list[tuple[view.Shown, Mark]]) -> Text:
+    return Text("\n").join(_cell(cell, mark.sign) for cell, mark in cells)
 
 
 def _verdict(headline: view.Headline) -> list[RenderableType]:

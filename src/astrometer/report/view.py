@@ -20,7 +20,6 @@ SENTENCES = {
 }
 NOTHING_SUCCEEDED = "No exchange succeeded."
 _GENERATOR = {kind.value for kind in CauseKind if kind.is_generator}
-NO_STREAM_NOTE = "duration of plain calls (no stream)"
 ACCEPTANCE_ONLY = (
     "IM pushes: acceptance only. AstrBot may lose what it accepted; --im-sink shows what arrived."
 )
@@ -69,6 +68,9 @@ class ReportRow:
     chunk_gap_p95: Shown | None
     e2e_p95: Shown | None
     duration_p95: Shown | None
+    reply_first_p50: Shown | None
+    reply_first_p95: Shown | None
+    reply_last_p95: Shown | None
     goodput_rate: str
     goodput_share: str
 
@@ -79,7 +81,8 @@ class ReportRow:
     @property
     def percentiles(self) -> tuple[Shown, ...]:
         cells = (self.ttft_p50, self.ttft_p95, self.chunk_gap_p95, self.e2e_p95, self.duration_p95)
-        return tuple(cell for cell in cells if cell is not None)
+        replies = (self.reply_first_p50, self.reply_first_p95, self.reply_last_p95)
+        return tuple(cell for cell in (*cells, *replies) if cell is not None)
 
     @property
     def outcomes_text(self) -> str:
@@ -188,6 +191,9 @@ def row(name: str, stats: Mapping[str, Any]) -> ReportRow:
         chunk_gap_p95=percentile(stats, "chunk_gap", 95),
         e2e_p95=percentile(stats, "e2e", 95),
         duration_p95=percentile(stats, "duration", 95),
+        reply_first_p50=percentile(stats, "reply_first", 50),
+        reply_first_p95=percentile(stats, "reply_first", 95),
+        reply_last_p95=percentile(stats, "reply_last", 95),
         goodput_rate=formatting.rate(stats["goodput"]["per_s"]),
         goodput_share=formatting.share(stats["goodput"]["share"]),
     )
