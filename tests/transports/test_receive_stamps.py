@@ -1,5 +1,6 @@
 """When something arrived is the kernel's word, however late the process is that reads it."""
 
+import math
 import socket
 import struct
 import subprocess
@@ -38,6 +39,16 @@ class Late:
         return time.time() + self.by_s
 
 
+class Told:
+    """What who waits for the socket says."""
+
+    since = -math.inf
+
+    def unread_since(self, t):
+        assert t <= time.perf_counter() + 1
+        return self.since
+
+
 def received(receiver):
     while True:
         try:
@@ -61,13 +72,17 @@ def test_a_reader_that_is_late_still_knows_when_it_came(pair):
 
 
 @kernel_only
-def test_what_was_merged_has_a_lower_bound_and_a_reader_in_time_has_none(pair):
+def test_what_was_merged_came_after_the_read_before_or_what_who_waited_says(pair):
     near, far = pair
-    late = Late()
-    receiver = StampedReceiver(near, bytearray(BLOCK_BYTES), now=late.now, wall=late.wall)
+    late, turns = Late(), Told()
+    receiver = StampedReceiver(near, bytearray(BLOCK_BYTES), now=late.now, wall=late.wall, turns=turns)
     far.send(b"one")
     received(receiver)
+    turns.since = math.inf
     assert receiver.since == receiver.t
+    turns.since = (receiver._empty_at + receiver.t) / 2
+    assert receiver.since == turns.since
+    turns.since = -math.inf
     before = receiver.read_at
     far.send(b"two")
     far.send(b"three")
@@ -75,6 +90,33 @@ def test_what_was_merged_has_a_lower_bound_and_a_reader_in_time_has_none(pair):
     assert received(receiver) == b"twothree"
     assert receiver.since == before
     assert receiver.t - receiver.since < 0.04
+
+
+@kernel_only
+def test_what_comes_after_the_system_has_read_is_after_the_bound_however_late_the_process_goes_on(pair):
+    near, far = pair
+
+    class Interrupted:
+        """Something comes in between the system's read and this process's next step."""
+
+        def __init__(self, sock):
+            self._sock = sock
+            self.setsockopt = sock.setsockopt
+
+        def recvmsg_into(self, buffers, room):
+            found = self._sock.recvmsg_into(buffers, room)
+            far.send(b"two")
+            sent.append(time.perf_counter())
+            while time.perf_counter() < sent[-1] + 0.02:
+                pass
+            return found
+
+    sent = []
+    receiver = StampedReceiver(Interrupted(near), bytearray(BLOCK_BYTES))
+    far.send(b"one")
+    received(receiver)
+    assert receiver.receive() == b"two"
+    assert receiver.since <= sent[0]
 
 
 @kernel_only

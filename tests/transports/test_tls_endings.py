@@ -4,11 +4,12 @@ import socket
 import struct
 import threading
 import time
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
 from scripted_wire import CHUNKED, HEAD, LAST_CHUNK, OPENING, TOKEN, WHOLE, chunk
-from tls_files import Authority, serving_pump
+from tls_files import Authority
+from tls_stage import encrypted, tls_stage
 
 from astrometer.api.outcome import Outcome
 from astrometer.wire.tls import TlsSettings
@@ -19,45 +20,6 @@ BROKEN_RECORD = b"\x17\x03\x03\x00\x20" + bytes(32)
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory):
     return Authority(tmp_path_factory.mktemp("endings"))
-
-
-@contextmanager
-def tls_stage(authority, play):
-    """`play(pump, sock)` has the connection after a question came in on it."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    pair = authority.issue("stage")
-
-    def serve():
-        with suppress(OSError):
-            sock, _ = listener.accept()
-            with sock:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                pump = serving_pump(*pair)
-                while not pump.handshake():
-                    sock.sendall(pump.take())
-                    pump.feed(sock.recv(65536))
-                sock.sendall(pump.take())
-                asked = pump.read()
-                while b"{}" not in asked:
-                    pump.feed(sock.recv(65536))
-                    asked += pump.read()
-                play(pump, sock)
-
-    server = threading.Thread(target=serve, daemon=True)
-    server.start()
-    with listener:
-        yield f"https://127.0.0.1:{listener.getsockname()[1]}"
-    server.join(5)
-    assert not server.is_alive()
-
-
-def encrypted(pump, *pieces):
-    """A record for each."""
-    ciphertext = b""
-    for piece in pieces:
-        pump.write(piece)
-        ciphertext += pump.take()
-    return ciphertext
 
 
 def reset(sock):

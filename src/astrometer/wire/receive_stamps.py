@@ -5,8 +5,8 @@ How late the reader was is the difference between the wall clock now and the sta
 `perf_counter` minus that. So a clock that is set harms the reads of that moment at most, and those fall back.
 
 What a stamp cannot tell: a reader that comes later than the next segment finds them merged, with the last
-one's stamp. What came earlier lies between the end of the read before (`since`) and that stamp (`t`). A stamp
-of just now does not show that the reader was in time for what came before it: its event loop knows.
+one's stamp. What came earlier lies between the read before (`since`) and that stamp (`t`). A stamp of just
+now does not show that the reader was in time for what came before: who waits for the socket knows (`Turns`).
 """
 
 import atexit
@@ -21,8 +21,7 @@ from time import perf_counter, time
 from typing import Any, Protocol
 
 BLOCK_BYTES = 64 * 1024
-# A reader whose loop is no later than this found all segments as they came; merged ones were sent together.
-IN_TIME_S = 0.001
+IN_TIME_S = 0.001  # a stamp that is older, or contradicts what was read before by more, is looked at again
 # A clock was set, if one believes to be later than this, or earlier than not at all.
 MOST_LATE_S = 10.0
 VARIABLE = "ASTROMETER_CLOCK"
@@ -45,18 +44,21 @@ class UnknownClock(ValueError):
 
 
 class Turns(Protocol):
-    """Those of the event loop that reads."""
+    """Those of the event loop, or of the thread, that reads."""
 
-    @property
-    def unread_since(self) -> float:
-        """Since when, at the earliest, something may have waited that this turn reads."""
+    def unread_since(self, t: float) -> float:
+        """Since when, at the earliest, something may have waited that this turn reads; the last came at `t`.
+
+        -inf: that is not known. inf: nothing came before the last.
+        """
         ...
 
 
 class _NoTurns:
-    """Of a reader that does nothing else, or whose loop does not tell."""
+    """Of a reader whose loop does not tell."""
 
-    unread_since = math.inf
+    def unread_since(self, t: float) -> float:  # noqa: ARG002
+        return -math.inf
 
 
 _NO_TURNS = _NoTurns()
@@ -66,14 +68,13 @@ class StampedReceiver:
     """The receiving half of one socket, which is non-blocking. After `receive`: `t`, `since`, `by_kernel`.
 
     `t`: when the last byte arrived (`perf_counter`). `since`: nothing of it came earlier; equal to `t` for a
-    reader in time, and for a process that stamps by itself, which knows no better.
+    process that stamps by itself, which knows no better.
     `buffer` may be shared by all receivers of one thread.
     """
 
     __slots__ = (
         "_buffer",
         "_empty_at",
-        "_is_young",
         "_now",
         "_recvmsg_into",
         "_room",
@@ -102,22 +103,20 @@ class StampedReceiver:
         self._buffer, self._view, self._size = [buffer], memoryview(buffer), len(buffer)
         self.by_kernel = False
         self.full_reads = 0  # that found a block or more waiting
-        # `read_at`: then, or when there was nothing to read. `_empty_at`: the same, before the last read.
+        # `read_at`: what came earlier was read; `_empty_at`: the same, before the last read. Taken before the
+        # system reads: this process may have been interrupted, or have waited for Python's lock, afterwards.
         self.t = self.read_at = self._empty_at = now()
-        self._is_young = True  # the last segment was, when it was read
 
     @property
     def since(self) -> float:
         """Nothing of what was received came earlier. To be asked at once, and only when it matters."""
         if not self.by_kernel:
             return self._empty_at
-        unread_since = self._turns.unread_since
-        if unread_since == math.inf:  # nobody tells; a reader that was in time for the last was for all
-            unread_since = self.t if self._is_young else -math.inf
-        return min(self.t, max(self._empty_at, unread_since))
+        return min(self.t, max(self._empty_at, self._turns.unread_since(self.t)))
 
     def receive(self) -> bytes:
         """What is there; empty at the end of the stream. Raises BlockingIOError when nothing is there."""
+        began = self._now()
         count, control, _, _ = self._recvmsg_into(self._buffer, self._room)
         now = self._now()
         self._empty_at = self.read_at
@@ -126,13 +125,13 @@ class StampedReceiver:
             late_s = self._wall() - seconds - nanoseconds * 1e-9
             if 0.0 <= late_s <= IN_TIME_S and now - late_s >= self.t:  # nearly always
                 self.t = now - late_s
-                self.by_kernel = self._is_young = True
+                self.by_kernel = True
             else:
                 self._judge(seconds + nanoseconds * 1e-9, late_s, now)
         else:
             self._fall_back(now, count)
-        if count < self._size:  # else there may be more, which came before `now`
-            self.read_at = now
+        if count < self._size:  # else there may be more, which came before
+            self.read_at = max(began, self.read_at)
         else:
             self.full_reads += 1
         return bytes(self._view[:count])
@@ -150,7 +149,6 @@ class StampedReceiver:
             return
         self.by_kernel = True
         self.t = max(t, self.t)
-        self._is_young = now - t <= IN_TIME_S
 
     def _fall_back(self, now: float, count: int) -> None:
         """No stamp, or none to believe: it came before `now`. `count` 0: the end, which never has one."""

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 _ROOM = 256  # the newest kernel's struct; an older one returns less
 # Offsets in `struct tcp_info` of linux/tcp.h, which only ever grows at its end.
-_RTT, _RTT_VARIANCE, _TOTAL_RETRANS, _MIN_RTT, _OUT_OF_ORDER = 68, 72, 100, 148, 224
+_RTT, _RTT_VARIANCE, _TOTAL_RETRANS, _MIN_RTT, _DATA_SEGMENTS, _OUT_OF_ORDER = 68, 72, 100, 148, 152, 224
 _WHOLE_BYTES = _OUT_OF_ORDER + 4
 _u32 = struct.Struct("=I")
 _whole = struct.Struct(f"={_RTT}xII{_TOTAL_RETRANS - 76}xI{_MIN_RTT - 104}xI{_OUT_OF_ORDER - 152}xI")
@@ -41,6 +41,18 @@ def tcp_info(sock: Any) -> TcpInfo | None:
     except OSError:
         return None
     return parsed(data)
+
+
+def data_segments(sock: Any) -> int | None:
+    """How many segments with data have come in on `sock`; None where the kernel does not count them."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        data = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _DATA_SEGMENTS + _u32.size)
+    except OSError:
+        return None
+    whole = len(data) == _DATA_SEGMENTS + _u32.size
+    return int(_u32.unpack_from(data, _DATA_SEGMENTS)[0]) if whole else None
 
 
 def parsed(data: bytes) -> TcpInfo:

@@ -21,6 +21,10 @@ class Came:
 
     t = 7.0
     since: float | None = None
+    rest = b""  # came behind the body
+
+    def ends_with(self, chunk):
+        return (chunk + self.rest).endswith(chunk)
 
 
 def exchange() -> ChatExchange:
@@ -108,6 +112,16 @@ def test_an_event_is_handed_over_with_the_read_that_ended_it(end):
     reading = StreamReading(body(), came, made, lambda t, _: seen.append(t))
     asyncio.run(reading.run())
     assert seen == [1.0, 2.0, 3.0]
+
+
+def test_the_last_event_of_a_read_is_certain_unless_something_else_came_behind_it():
+    for rest, since in ((b"", {}), (b"5\r\n", {"t_token1": 6.0, "t_text1": 6.0, "t_tokenN": 6.0})):
+        made, came = exchange(), Came()
+        came.since, came.rest = 6.0, rest
+        read([EVENT], made, came)
+        made.eof(8.0)
+        assert {name: made.result().timings.since.get(name) for name in since} == since
+        assert bool(made.result().timings.since) is bool(since)
 
 
 @pytest.mark.parametrize(

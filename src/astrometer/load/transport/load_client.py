@@ -27,6 +27,7 @@ from astrometer.load.generator_limits import reached
 from astrometer.load.transport.deadline import Alarm, Expired, Ring
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_connection import Broken, Origin, Resolve, dial, is_stale
+from astrometer.wire.chunked_body import ends_with
 from astrometer.wire.tls import DEFAULT, TlsSettings, reason_of
 
 # Heads, interim answers, chunk extensions, trailers: more in a row without a byte of an answer is a fault.
@@ -318,7 +319,7 @@ class Client:
                     exchange.headers(t, parser.get_code(), kind, to, encoding)
                 if announced and (chunk := parser.take()):
                     silent_bytes = 0
-                    is_last = link.is_whole and _ends_with(data, chunk)
+                    is_last = link.is_whole and ends_with(data, chunk)
                     # What ends more than one event has more than two lines.
                     matters = not is_last or chunk.count(b"\n") > 2
                     exchange.feed(t, chunk, came.since if matters else None, is_last=is_last)
@@ -333,12 +334,6 @@ class Client:
                     raise Broken(Outcome.MALFORMED, f"more than {MAX_SILENT_BYTES} bytes without an answer")
                 if not data:
                     raise Broken(Outcome.RESET, "closed before an answer")
-
-
-def _ends_with(data: bytes, chunk: bytes) -> bool:
-    """Whether nothing of HTTP's own came after `chunk`, but the end of its line in a chunked body."""
-    tail = chunk[-4:]
-    return data.endswith((tail, tail + b"\r\n"))
 
 
 def arrival(link: Link, alarm: Alarm) -> bytes | None:

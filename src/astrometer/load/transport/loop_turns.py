@@ -6,18 +6,18 @@ long, the polls before this one did not tell of it. A poll tells of as many sock
 doubles its room when that is full: so the last poll proves nothing, and some polls together do.
 """
 
-import os
 from collections import deque
 from time import perf_counter
 from typing import Any
 
 import gevent
 
+from astrometer.wire.processor_wait import ProcessorWait
+
 _SLEPT_S = 0.001  # a poll that took longer did, without the time of waiting for a processor
 _WAKING_S = 0.0001  # from a segment's arrival until this thread is ready to run
 _SAMPLE_S = 0.005
 POLLS = 5  # from room for 64 sockets to more than 1,000
-_SCHEDSTAT = "/proc/thread-self/schedstat"  # ns on a processor, ns of waiting for one, how often
 
 
 class LoopTurns:
@@ -26,8 +26,8 @@ class LoopTurns:
     def __init__(self, loop: Any) -> None:
         self._sampled_at = perf_counter()
         self._polls = deque([self._sampled_at], maxlen=POLLS)  # when the last ones began
-        self._pid, self._schedstat = 0, -1
-        self._waited_s = self._waiting_s()
+        self._processor = ProcessorWait()
+        self._waited_s = self._processor.seconds()
         # Of the last long one: when it began and ended, and how long this thread had waited until then.
         self._long = (self._sampled_at, self._sampled_at, self._waited_s)
         # Last before the loop waits for what is to come, and first after that.
@@ -38,10 +38,9 @@ class LoopTurns:
         for watcher, callback in zip(self._watchers, (self._sleeps, self._wakes), strict=True):
             watcher.start(callback)
 
-    @property
-    def unread_since(self) -> float:
+    def unread_since(self, t: float) -> float:  # noqa: ARG002 (when the last of it came)
         """For a reader that this turn woke."""
-        (began, ended, before_s), now_s = self._long, self._waiting_s()
+        (began, ended, before_s), now_s = self._long, self._processor.seconds()
         if before_s is not None and now_s is not None:
             waited_s = now_s - before_s  # since that poll began, or longer: never too short
             if ended - began - waited_s > _SLEPT_S:
@@ -52,21 +51,12 @@ class LoopTurns:
         now = perf_counter()
         self._polls.append(now)
         if now - self._sampled_at > _SAMPLE_S:
-            self._sampled_at, self._waited_s = now, self._waiting_s()
+            self._sampled_at, self._waited_s = now, self._processor.seconds()
 
     def _wakes(self) -> None:
         now, began = perf_counter(), self._polls[-1]
         if now - began > _SLEPT_S:
             self._long = (began, now, self._waited_s)
-
-    def _waiting_s(self) -> float | None:
-        """How long this thread was ready to run, and did not. None where the system does not say."""
-        try:
-            if self._pid != os.getpid():  # a fork has its parent's file
-                self._pid, self._schedstat = os.getpid(), os.open(_SCHEDSTAT, os.O_RDONLY | os.O_CLOEXEC)
-            return int(os.pread(self._schedstat, 64, 0).split()[1]) / 1e9
-        except (OSError, IndexError):
-            return None
 
 
 def turns_of_loop() -> LoopTurns:

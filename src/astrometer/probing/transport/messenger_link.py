@@ -41,7 +41,7 @@ class MessengerLink:
         )
         self.phases = Phases()
         self._tls = tls
-        self._meter = Meter()
+        self._meter = Meter(streaming=True)
         self._stream: StampedStream | None = None
 
     async def open(self, limit_s: float) -> None:

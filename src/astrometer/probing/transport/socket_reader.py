@@ -2,11 +2,11 @@
 
 `LoopReader` reads when the loop gets to it. That is enough where the last byte counts: the kernel stamps it.
 But the kernel merges what waits unread and keeps the last stamp alone. So the events of a stream are read by
-a thread, as they come, however late the loop is (`PromptReader`).
+a thread, as they come, however late the loop is (`PromptReader`). It waits inside the system's own read,
+which takes what comes without asking for Python's lock. Whether it was in time is `ReaderTurns`' to tell.
 """
 
 import asyncio
-import select
 import socket
 from collections import deque
 from contextlib import suppress
@@ -15,7 +15,9 @@ from typing import NamedTuple
 
 import anyio
 
+from astrometer.probing.transport.reader_turns import ReaderTurns, is_empty
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampClock, StampedReceiver
+from astrometer.wire.tcp_info import data_segments
 
 MOST_WAITING_BYTES = 256 * 1024  # read and not asked for yet: then the server has to wait
 
@@ -25,10 +27,13 @@ class LoopReader:
 
     def __init__(self, sock: socket.socket) -> None:
         self._socket = sock
-        self._receiver = StampedReceiver(sock, bytearray(BLOCK_BYTES))
+        self._receiver = self._new_receiver(sock)
         self.t = self.since = self._receiver.t
         self.clock = StampClock.USER  # until the kernel has stamped a read
         self.waits = False
+
+    def _new_receiver(self, sock: socket.socket) -> StampedReceiver:
+        return StampedReceiver(sock, bytearray(BLOCK_BYTES))
 
     def asked(self, t: float) -> None:
         """A question begins to leave: nothing of its answer comes before `t`."""
@@ -53,13 +58,11 @@ class LoopReader:
 
     def is_readable(self) -> bool:
         """Whether `receive` would have something: data, or the end."""
-        try:
-            self._socket.recv(1, socket.MSG_PEEK)
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True
-        return True
+        return not is_empty(self._socket)
+
+    def send(self, data: "bytearray | memoryview") -> int:
+        """How many bytes of it the system took. Raises BlockingIOError, and OSError of what broke."""
+        return self._socket.send(data)
 
     def close(self) -> None:
         anyio.notify_closing(self._socket)
@@ -85,14 +88,20 @@ class PromptReader(LoopReader):
     """Reads in a thread of its own from the start, up to MOST_WAITING_BYTES ahead. Linux."""
 
     def __init__(self, sock: socket.socket) -> None:
+        self._turns = ReaderTurns(sock)
         super().__init__(sock)
+        sock.setblocking(True)
         self._loop = asyncio.get_running_loop()
         self._arrived = asyncio.Event()
         self._reads: deque[_Read] = deque()
         self._state = Condition()  # of what follows
         self._waiting_bytes = 0
         self._thread_over = self._closing = False
+        self._noted_segments = self._turns.segments  # whose bytes are in `_reads`, or still in the socket
         Thread(target=self._read_all, name="probe reader", daemon=True).start()
+
+    def _new_receiver(self, sock: socket.socket) -> StampedReceiver:
+        return StampedReceiver(sock, bytearray(BLOCK_BYTES), turns=self._turns)
 
     async def receive(self) -> bytes:
         self.waits = True
@@ -115,7 +124,11 @@ class PromptReader(LoopReader):
         return read.data
 
     def is_readable(self) -> bool:
-        return super().is_readable() or bool(self._reads)
+        in_thread = data_segments(self._socket) != self._noted_segments
+        return bool(self._reads) or in_thread or super().is_readable()
+
+    def send(self, data: "bytearray | memoryview") -> int:
+        return self._socket.send(data, socket.MSG_DONTWAIT)
 
     def close(self) -> None:
         """The last of the two closes the socket: its number must not become another file's meanwhile."""
@@ -131,33 +144,32 @@ class PromptReader(LoopReader):
 
     def _read_all(self) -> None:
         try:
-            poll = select.poll()
-            poll.register(self._socket, select.POLLIN)
             while self._has_room():
-                poll.poll()
-                if (read := self._read()) is None:
-                    continue
+                read = self._read()
                 self._waiting_bytes_grew(len(read.data))
                 self._reads.append(read)
+                self._noted_segments = self._turns.segments
                 self._loop.call_soon_threadsafe(self._arrived.set)
                 if not read.data:
                     return
         except RuntimeError:
             return  # the loop is closed: nobody will ask
         finally:
+            self._turns.close()
             with self._state:
                 self._thread_over = True
                 if self._closing:
                     self._socket.close()
 
-    def _read(self) -> _Read | None:
-        receiver = self._receiver
+    def _read(self) -> _Read:
+        receiver, turns = self._receiver, self._turns
+        if (empty_at := turns.begin()) is not None:
+            receiver.read_at = max(empty_at, receiver.read_at)
         try:
             data = receiver.receive()
-        except BlockingIOError:
-            return None
         except OSError as exc:
             return _Read(b"", receiver.t, receiver.t, by_kernel=False, error=exc)
+        turns.end()
         return _Read(data, receiver.t, receiver.since, receiver.by_kernel)
 
     def _has_room(self) -> bool:

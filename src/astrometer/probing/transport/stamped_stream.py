@@ -13,6 +13,7 @@ import anyio
 import httpcore
 
 from astrometer.probing.transport.socket_reader import LoopReader
+from astrometer.wire.chunked_body import ends_with
 from astrometer.wire.receive_stamps import BLOCK_BYTES
 from astrometer.wire.tcp_info import TcpInfo, tcp_info
 from astrometer.wire.tls import TlsSettings, context_of
@@ -60,7 +61,7 @@ class Meter:
 
 
 class StampedStream(httpcore.AsyncNetworkStream):
-    """One plain connection. `came` has the times of the last read.
+    """One plain connection. `came` has the times of the last read: at `t`, and nothing of it before `since`.
 
     `before_read` is called when everything that was read before has been used: httpcore asks for more only
     then. `asked`: when the last request began to leave, and when all of it had left this process.
@@ -74,6 +75,24 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self.before_read: Callable[[], None] = _nothing
         self.asked = (came.t, came.t)
         self._asking = self._closed = False
+        self._last_read = b""
+
+    @property
+    def t(self) -> float:
+        return self.came.t
+
+    @property
+    def since(self) -> float | None:
+        return self.came.since
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the last byte that came is one of what `read` returned last."""
+        return True
+
+    def ends_with(self, chunk: bytes) -> bool:
+        """Whether what was read last ended with this piece of a body: then it came at `t`."""
+        return self.is_whole and ends_with(self._last_read, chunk)
 
     async def read(
         self,
@@ -83,12 +102,14 @@ class StampedStream(httpcore.AsyncNetworkStream):
         """What is there, at least a byte; empty at the end of the stream."""
         self.before_read()
         self._meter.check()
+        self._last_read = b""
         async with _limited(timeout, httpcore.ReadTimeout):
             try:
                 data = await self._next()
             except (OSError, anyio.ClosedResourceError) as exc:  # OSError: an alert of TLS, too
                 raise httpcore.ReadError(str(exc)) from exc
         self._asking = False
+        self._last_read = data
         self._meter.add(len(data))
         return data
 
@@ -157,7 +178,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         view = memoryview(data)
         while view:
             try:
-                view = view[self._socket.send(view) :]
+                view = view[self.came.send(view) :]
             except BlockingIOError:
                 await anyio.wait_writable(self._socket)
 
@@ -177,6 +198,10 @@ class TlsStream(StampedStream):
         super().__init__(sock, came, meter, tls)
         self._tls = TlsPump(context_of(tls), server_hostname)
 
+    @property
+    def is_whole(self) -> bool:
+        return self._tls.is_whole
+
     async def handshake(self) -> None:
         done = False
         while not done:
@@ -193,7 +218,7 @@ class TlsStream(StampedStream):
 
     async def _next(self) -> bytes:
         while not self._tls.is_over:
-            if plain := self._tls.receive(await self.came.receive(), self._socket.send):
+            if plain := self._tls.receive(await self.came.receive(), self.came.send):
                 return plain
         return self._tls.end()
 
@@ -202,7 +227,7 @@ class TlsStream(StampedStream):
         await self._flush()
 
     async def _flush(self) -> None:
-        while not self._tls.flush(self._socket.send):
+        while not self._tls.flush(self.came.send):
             await anyio.wait_writable(self._socket)
 
 

@@ -29,6 +29,9 @@ class ReadTimes(Protocol):
     def t(self) -> float: ...
     @property
     def since(self) -> float | None: ...
+    def ends_with(self, chunk: bytes) -> bool:
+        """Whether its last byte is that of `chunk`, a piece of the body."""
+        ...
 
 
 class StreamReading(httpx.AsyncByteStream):
@@ -43,6 +46,7 @@ class StreamReading(httpx.AsyncByteStream):
         self._observe = observe
         self._lines = EventLines()
         self._events: list[ServerEvent] = []
+        self._chunk = b""  # the last one
 
     async def run(self) -> None:
         """To the end of the body, or until the exchange saw enough."""
@@ -60,13 +64,14 @@ class StreamReading(httpx.AsyncByteStream):
             self._exchange.arrived(self._came.t, len(chunk))
             if self._exchange.done:
                 return
+            self._chunk = chunk
             yield self._lines.feed(chunk)
 
     def hand_over(self) -> None:
         """All that was read is decoded."""
         t = self._came.t
         items: list[Item] = [*[_COMMENT] * self._lines.take_comments(), *self._events]
-        is_last = bool(self._events) and self._lines.whole
+        is_last = bool(self._events) and self._lines.whole and self._came.ends_with(self._chunk)
         self._events = []
         for event in self._exchange.take(t, items, self._came.since, is_last=is_last):
             self._observe(t, event)
