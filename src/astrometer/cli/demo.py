@@ -6,7 +6,7 @@ Each is in a session of its own: Ctrl-C reaches this process alone, which passes
 
 import json
 import math
-import select
+import selectors
 import shlex
 import subprocess
 import sys
@@ -139,9 +139,10 @@ def _introduction(child: subprocess.Popen[bytes]) -> Simulated:
     """What `astrometer sim --json` says of itself. Raises DemoError."""
     if child.stdout is None:
         raise DemoError("the simulator's output is not connected")
-    ready, _, _ = select.select([child.stdout], [], [], START_TIMEOUT_S)
-    if not ready:
-        raise DemoError(f"the simulator did not start within {START_TIMEOUT_S:.0f} s")
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        if not selector.select(START_TIMEOUT_S):
+            raise DemoError(f"the simulator did not start within {START_TIMEOUT_S:.0f} s")
     line = child.stdout.readline()
     try:
         told = json.loads(line)

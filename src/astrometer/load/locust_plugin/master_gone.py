@@ -45,10 +45,12 @@ class Connection:
     def _listen(self, monitor: Any) -> None:
         broken_at: float | None = None
         while True:
-            if monitor.poll(STEP_S * 1000):
+            event = None
+            with gevent.Timeout(STEP_S, False):  # `monitor.poll` cannot watch file numbers above 1,023
                 event = recv_monitor_message(monitor)["event"]
-                if event == zmq.EVENT_MONITOR_STOPPED:
-                    return
+            if event == zmq.EVENT_MONITOR_STOPPED:
+                return
+            if event is not None:
                 broken_at = time.monotonic() if event == zmq.EVENT_DISCONNECTED else None
             elif broken_at is not None and time.monotonic() - broken_at > COMES_BACK_S:
                 self.gone()
