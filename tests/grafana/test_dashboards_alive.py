@@ -11,8 +11,8 @@ from required import needs
 
 from astrometer.targets.serving import serve
 
-pytestmark = [pytest.mark.promtool, pytest.mark.timeout(300), pytest.mark.process]
-GIVE_UP_S = 120
+pytestmark = [pytest.mark.promtool, pytest.mark.timeout(480), pytest.mark.process]
+GIVE_UP_S = 240  # a p95 needs 200 turns, and a busy machine skips the chats that would overlap
 WHOLE = "ASTROMETER_WHOLE"
 NO_MESSENGER = ("overview", "Failures by layer", "G")  # nobody has one here
 WELL, BROKEN = ("probes", "load"), ("broken_probes", "broken_load")
@@ -49,7 +49,7 @@ def grafana(request, tmp_path_factory):
 def all_is_well(world, box):
     """A healthy server with TLS, a daily cap and a model that reasons; and a real AstrBot if there is one."""
     tls = certificate(world.folder)
-    url, keys = world.simulator(tls=tls, model={"reasoning_tokens": 3, "gap_s": 0.03, "tokens": 12})
+    url, keys = world.simulator(tls=tls, model={"reasoning_tokens": 3, "gap_s": 0.03, "tokens": 8})
     targets = [world.target("prod", url, {"all": (keys["all"], ALL)}, "budget.tokens_per_day = 50000000")]
     if box is not None:
         targets.append(world.target("real", box.url, {"all": (box.keys["all"], ALL)}))

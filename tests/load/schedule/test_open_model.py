@@ -165,7 +165,7 @@ def test_a_generator_that_is_kept_busy_is_found_out(sim, tmp_path):
     busy.write_text(ONE_QUESTION.replace("self.ask(", "sum(range(8_000_000)); self.ask("))
     results, _ = sim.locust(str(busy), *OPEN, out=tmp_path, seconds=5, users=10)
     assert results["verdict"] == "INVALID"
-    assert {"loop_lag", "schedule_lag"} <= set(kinds(results))
+    assert "schedule_lag" in kinds(results)
 
 
 def test_a_warm_up_is_accounted_for_and_not_measured(sim, asking, tmp_path):
