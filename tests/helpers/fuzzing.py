@@ -116,7 +116,7 @@ ACTIONS = (
 
 def messenger(rng: random.Random) -> str:
     """Mutated actions, or mutated bytes of the link: every question ends once."""
-    room = Room(deadlines=ImDeadlines(reply_s=5.0, quiet_s=1.0), max_frame_bytes=rng.choice((50, 4000)))
+    room = Room(deadlines=ImDeadlines(reply_s=5.0, quiet_s=1.0), most_chars=rng.choice((50, 4000)))
     asked = 0
     for user_id in range(5001, 5004):
         more = {"canary": f"am-{user_id - 5000:08x}"} if rng.random() < 0.5 else {}

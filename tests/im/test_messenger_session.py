@@ -51,7 +51,8 @@ def test_a_question_goes_out_as_an_event_and_its_reply_is_acknowledged_at_once()
 def test_the_lower_bound_of_a_read_is_the_replys():
     here = room()
     here.ask(5001)
-    here.feed(here.peer.private(5001, "w0"), after=0.5, since=100.2)
+    merged = here.peer.private(5001, "w0") + here.peer.ping()
+    here.feed(merged, after=0.5, since=100.2)
     turn = here.wait(5).turn()
     assert (turn.t_first, turn.t_first_since) == (100.5, 100.2)
 
@@ -65,7 +66,7 @@ def test_a_frame_in_pieces_came_with_its_last_byte():
     turn = here.wait(5).turn()
     assert turn.outcome is Outcome.OK
     assert turn.t_first == pytest.approx(100.0 + 0.01 * -(-len(data) // 100))
-    assert turn.t_first - turn.t_first_since == pytest.approx(0.01)
+    assert turn.t_first_since == turn.t_first
 
 
 def test_the_handshake_and_the_first_frame():
@@ -351,7 +352,7 @@ def test_what_cannot_be_served_is_refused_at_once_and_the_link_stays():
 
 
 def test_an_image_too_large_ends_its_question_and_nothing_else():
-    here = room(max_frame_bytes=10_000)
+    here = room(most_chars=10_000)
     here.ask(5001)
     image = {"type": "image", "data": {"file": "base64://" + "A" * 50_000}}
     data = here.peer.action("send_private_msg", user_id=5001, message=[image])

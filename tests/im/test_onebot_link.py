@@ -120,7 +120,7 @@ def test_frames_that_came_with_the_handshake_are_read():
     link.open()
     peer.hear(link.take())
     (frame,) = link.feed(1.0, peer.accept() + peer.raw("hello"), since=0.9)
-    assert (frame.text, frame.t, frame.since) == ("hello", 1.0, 0.9)
+    assert (frame.text, frame.t, frame.since) == ("hello", 1.0, 1.0)
 
 
 def test_leaving_waits_for_the_close_of_the_other_side():
@@ -143,7 +143,7 @@ def test_a_link_opens_once():
 
 
 def test_an_oversized_message_is_cut_in_its_middle_and_the_next_one_is_whole():
-    link, peer = opened(max_frame_bytes=1000)
+    link, peer = opened(most_chars=1000)
     text = "H" * 30 + "x" * 5000 + "T" * 30
     frames = link.feed(2.0, peer.raw(text) + peer.raw("next"))
     assert [frame.oversized for frame in frames] == [True, False]
@@ -153,11 +153,11 @@ def test_an_oversized_message_is_cut_in_its_middle_and_the_next_one_is_whole():
     assert frames[1].text == "next"
 
 
-def test_a_message_that_never_ends_fills_no_memory():
-    link, _ = opened(max_frame_bytes=1000)
-    link.feed(2.0, b"\x01\x7f" + (2**40).to_bytes(8, "big"))
-    for _ in range(200):
-        link.feed(2.0, b"x" * 65536)
-    kept = sum(map(len, link._parts)) + len(link._head) + len(link._tail)
-    assert kept < 10_000
-    assert link.state is LinkState.OPEN
+def test_of_the_messages_of_a_read_the_last_one_came_with_its_stamp():
+    link, peer = opened()
+    both = peer.raw("one") + peer.raw("two")
+    assert [frame.since for frame in link.feed(2.0, both, since=1.5)] == [1.5, 2.0]
+    assert [frame.since for frame in link.feed(3.0, both, since=2.5, is_whole=False)] == [2.5, 2.5]
+    half = peer.raw("three")
+    assert [frame.since for frame in link.feed(4.0, both + half[:1], since=3.5)] == [3.5, 3.5]
+    assert [frame.since for frame in link.feed(5.0, half[1:], since=4.5)] == [5.0]

@@ -16,7 +16,7 @@ from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines, ImExchange, ImQ
 from astrometer.im.im_turn import ImTurn, MatchedBy
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import LinkEnd
-from astrometer.im.link.onebot_link import MAX_FRAME_BYTES, InFrame, LinkState, OneBotLink
+from astrometer.im.link.onebot_link import InFrame, LinkState, OneBotLink
 from astrometer.im.link.reconnect import RECONNECT, Reconnect, ReconnectLimits
 from astrometer.im.onebot_actions import (
     ChatPlace,
@@ -33,6 +33,7 @@ from astrometer.im.onebot_actions import (
 from astrometer.im.onebot_events import frame, lifecycle_event
 from astrometer.im.open_questions import OpenQuestions, StrayKind
 from astrometer.im.reply_content import ReplyContent
+from astrometer.wire.websocket_client import MOST_CHARS
 
 _KEPT_STRAYS = 1000
 # The rest of an answer may come after these, although it has begun.
@@ -70,7 +71,7 @@ class MessengerSession:
         quotes: bool = False,
         takes_pushes: bool = True,
         wall_minus_perf_s: float = 0.0,
-        max_frame_bytes: int = MAX_FRAME_BYTES,
+        most_chars: int = MOST_CHARS,
         reconnect: ReconnectLimits = RECONNECT,
     ) -> None:
         self.address = address
@@ -85,7 +86,7 @@ class MessengerSession:
         self._wall_minus_perf_s = wall_minus_perf_s
         self._next_id = first_message_id
         self._sent_id = 0  # of what the bot says: an id of its own for each message
-        self._max_frame_bytes = max_frame_bytes
+        self._most_chars = most_chars
         self._reconnect = Reconnect(reconnect)
         self._open = OpenQuestions()
         self._places: set[ChatPlace] = set()
@@ -116,7 +117,7 @@ class MessengerSession:
         if not self.may_connect(t):
             raise RuntimeError("AstrBot may not know yet that the last link ended: wait for `may_connect`")
         self._link_by = t + self._reconnect.limits.handshake_s
-        self.link = OneBotLink(self.address, max_frame_bytes=self._max_frame_bytes)
+        self.link = OneBotLink(self.address, most_chars=self._most_chars)
         self.link.open()
 
     def may_connect(self, t: float) -> bool:
@@ -147,13 +148,16 @@ class MessengerSession:
 
     # what happens
 
-    def feed(self, t: float, data: bytes, since: float | None = None) -> None:
-        """Bytes that were read; they came after `since`, and at `t` at the latest."""
+    def feed(self, t: float, data: bytes, since: float | None = None, *, is_whole: bool = True) -> None:
+        """Bytes that were read: the last came at `t`, and none before `since`.
+
+        `is_whole` False: at `t` came something else, after them.
+        """
         link = self.link
         if link is None:
             return
         before = link.state
-        frames = link.feed(t, data, since)
+        frames = link.feed(t, data, since, is_whole=is_whole)
         if before is LinkState.CONNECTING and link.t_opened is not None:
             self._link_by = None
             self._reconnect.opened()
@@ -289,7 +293,7 @@ class MessengerSession:
 
     def _frame(self, received: InFrame) -> None:
         if received.oversized:
-            action: OneBotAction = oversized_action(received.text, received.tail, self._max_frame_bytes)
+            action: OneBotAction = oversized_action(received.text, received.tail, self._most_chars)
         else:
             action = parse_action(received.text)
         match action:

@@ -199,6 +199,46 @@ def test_a_handshake_that_is_refused_is_told_by_its_status(status, outcome):
         assert ask(client).outcome is outcome
 
 
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (b"HTTP/1.1 502 Bad\r\nConnection: close\r\n\r\nwhy", Outcome.SERVER_ERROR),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Outcome.MALFORMED),
+        (b"HTTP/1.1 101 X\r\nConnection: \xff\xfe\r\n\r\n", Outcome.MALFORMED),
+        (b"", Outcome.RESET),
+    ],
+)
+def test_what_answers_the_handshake_and_leaves(answer, outcome):
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def talk():
+            sock, _ = listener.accept()
+            with sock:
+                sock.recv(65536)
+                sock.sendall(answer)
+
+        thread = threading.Thread(target=talk)
+        thread.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        with closing(ChatSocket(url, lambda _scope: None)) as client:
+            assert ask(client).outcome is outcome
+        thread.join()
+
+
+def test_frames_before_what_is_no_frame_are_heard():
+    script = [SESSION, (TOKEN, b"\x8f\xff\xff")]
+    with serving(script) as server, client_of(server) as client:
+        turn = ask(client)
+    assert (turn.outcome, turn.text) == (Outcome.MALFORMED, "word ")
+
+
+def test_what_came_before_a_ping_that_cannot_be_answered_any_more_is_heard():
+    script = [SESSION, (TOKEN, Ping(), STATS, END), None]
+    with serving(script) as server, client_of(server) as client:
+        turn = ask(client)
+    assert (turn.outcome, turn.text) == (Outcome.OK, "word ")
+
+
 def test_a_web_page_instead_of_a_socket_says_which_versions_have_one():
     with serving(reject=RejectConnection(status_code=200)) as server, client_of(server) as client:
         turn = ask(client)
@@ -228,23 +268,6 @@ def test_a_ping_is_answered_in_the_middle_of_a_turn():
         while not server.pongs and time.monotonic() < deadline:
             time.sleep(0.01)
     assert server.pongs == 1
-
-
-def test_what_is_no_websocket_is_malformed():
-    listener = socket.create_server(("127.0.0.1", 0))
-
-    def talk():
-        sock, _ = listener.accept()
-        sock.recv(65536)
-        sock.sendall(b"SSH-2.0-OpenSSH\r\n\r\n")
-        sock.close()
-
-    thread = threading.Thread(target=talk)
-    thread.start()
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    with closing(listener), closing(ChatSocket(url, lambda _scope: None)) as client:
-        assert ask(client).outcome is Outcome.MALFORMED
-    thread.join()
 
 
 def test_a_close_that_comes_with_the_end_of_a_turn_is_seen_before_the_next_question():

@@ -15,7 +15,7 @@ CURES = {
     405: "the path is wrong: use ws://HOST:PORT/ws",
     426: "no WebSocket is served there: use ws://HOST:PORT/ws with the adapter's ws_reverse_port",
 }
-NORMAL, GOING_AWAY, PROTOCOL_ERROR, NO_STATUS, ABNORMAL = 1000, 1001, 1002, 1005, 1006
+ABNORMAL = 1006  # a connection that ended without a close frame
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -131,7 +131,7 @@ class MessengerClient:
         try:
             while session.end is None:
                 if data := link.receive():
-                    session.feed(came.t, data, came.since)
+                    session.feed(came.t, data, came.since, is_whole=link.is_whole)
                 else:
                     session.eof(self._now())
         except BlockingIOError:

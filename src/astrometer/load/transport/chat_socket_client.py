@@ -1,23 +1,7 @@
 """A question over a WebSocket that stays open -> frames with the times of their arrival -> an exchange.
 
-The socket is a load user's connection like any other (`load_client`), with wsproto's frames on it.
+The socket is a load user's connection like any other (`load_client`), with a `wire.websocket_client` on it.
 """
-
-from collections.abc import Iterable
-
-from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
-from wsproto.events import (
-    AcceptConnection,
-    CloseConnection,
-    Event,
-    Ping,
-    RejectConnection,
-    RejectData,
-    TextMessage,
-)
-from wsproto.events import Request as Upgrade
-from wsproto.utilities import ProtocolError
 
 from astrometer import __version__
 from astrometer.api.chat_exchange import ChatExchange
@@ -29,18 +13,25 @@ from astrometer.load.transport.deadline import Alarm
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_client import Client, arrival, broken
 from astrometer.load.transport.load_connection import Broken
+from astrometer.wire.websocket_client import (
+    MOST_CHARS,
+    WebSocketClient,
+    WsBroken,
+    WsClosed,
+    WsEvent,
+    WsMessage,
+    WsOpened,
+    WsRefused,
+    WsRefusedBody,
+)
 
 _LAST = frozenset({EventKind.END, EventKind.ERROR})
-# An image in base64 is the longest that AstrBot sends; without a bound it would fill the memory.
-MOST_CHARS = 16 * 1024 * 1024
 
 
 class ChatSocket(Client):
     """One user's WebSocket to one server. One turn at a time, as the server has it."""
 
-    _frames: WSConnection
-    _texts: list[str]  # pieces of a message whose end is still to come
-    _chars: int
+    _socket: WebSocketClient
     _answered: bool  # something came since the question
 
     def ask(self, text: str, exchange: ChatExchange) -> None:
@@ -54,7 +45,7 @@ class ChatSocket(Client):
             self.close()
             link, _ = self._connected(exchange)
         try:
-            early: list[Event] = []
+            early: list[WsEvent] = []
             is_welcome = reused or self._is_welcome(exchange, link, early)
             if is_welcome:
                 self._take(early, SocketTurn(), exchange, link)  # a refusal may come with the handshake
@@ -69,7 +60,8 @@ class ChatSocket(Client):
         began = self._asked_at if reused else now
         self._answered = False
         try:
-            self._say(TextMessage(data=text), exchange, link)
+            self._socket.say(text)
+            self._write(exchange, link)
             ended = self._now()
             exchange.sending(began, ended)
             exchange.headers(ended, 200, "text/event-stream")
@@ -82,17 +74,16 @@ class ChatSocket(Client):
     def _is_open(self, link: Link, exchange: ChatExchange) -> bool:
         """Whether the server still holds it; what it said after the last turn is of no use."""
         try:
-            while self._frames.state is ConnectionState.OPEN:
-                events = self._understood(link.receive())
-                self._answer_pings(events, exchange, link)
-                list(self._whole(events))  # the last of the turn before; nobody hears it
+            while self._socket.is_open and (data := link.receive()):
+                self._socket.feed(data)
+                self._answer(exchange, link)
         except BlockingIOError:
             return True
         except (OSError, Broken):
             pass
         return False
 
-    def _is_welcome(self, exchange: ChatExchange, link: Link, early: list[Event]) -> bool:
+    def _is_welcome(self, exchange: ChatExchange, link: Link, early: list[WsEvent]) -> bool:
         """The handshake; what came with its answer goes to `early`.
 
         False: the server answered something else, and the exchange is done.
@@ -101,17 +92,17 @@ class ChatSocket(Client):
         headers = [(b"User-Agent", f"astrometer/{__version__}".encode())]
         if key is not None:
             headers.append((b"Authorization", f"Bearer {key.reveal()}".encode()))
-        self._frames, self._texts, self._chars = WSConnection(ConnectionType.CLIENT), [], 0
-        target = self._origin.prefix + CHAT_SOCKET.path
-        self._say(Upgrade(host=self._origin.authority, target=target, extra_headers=headers), exchange, link)
+        self._socket = WebSocketClient()
+        self._socket.open(self._origin.authority, self._origin.prefix + CHAT_SOCKET.path, headers)
+        self._write(exchange, link)
         with Alarm() as alarm:
             while not exchange.done:
                 events = self._heard(exchange, link, alarm)
                 for number, event in enumerate(events, 1):
-                    if isinstance(event, AcceptConnection):
+                    if isinstance(event, WsOpened):
                         early += events[number:]
                         return True
-                    _note_rejection(event, exchange, link.came.t)
+                    _note_refusal(event, exchange, link.came.t)
         return False
 
     def _hear(self, exchange: ChatExchange, link: Link) -> None:
@@ -120,42 +111,36 @@ class ChatSocket(Client):
             while not exchange.done:
                 self._take(self._heard(exchange, link, alarm), turn, exchange, link)
 
-    def _take(self, events: list[Event], turn: SocketTurn, exchange: ChatExchange, link: Link) -> None:
+    def _take(self, events: list[WsEvent], turn: SocketTurn, exchange: ChatExchange, link: Link) -> None:
         """What came in one read."""
-        came, texts = link.came, list(self._whole(events))
-        # The last one is that of the stamp, if nothing came after it.
-        ends_whole = bool(texts) and isinstance(events[-1], TextMessage) and not self._texts and link.is_whole
-        certain = len(texts) if ends_whole else 0
-        for number, text in enumerate(texts, 1):
-            exchange.arrived(came.t, len(text))
-            item = turn.item(text)
+        t, since = link.came.t, None
+        for event in events:
+            if isinstance(event, WsClosed):
+                raise Broken(Outcome.RESET, f"the server closed the WebSocket (code {event.code})")
+            if isinstance(event, WsBroken):
+                raise Broken(Outcome.MALFORMED, "not WebSocket")
+            if not isinstance(event, WsMessage):
+                continue
+            if event.oversized:
+                raise _too_long()
+            exchange.arrived(t, len(event.text))
+            item = turn.item(event.text)
             if isinstance(item, SocketRefusal):
                 raise Broken(item.outcome, item.detail)
             if item is None:
                 continue
-            # Those before it came at some time since `since`.
-            since = None if number == certain else came.since
-            if any(event.kind in _LAST for event in exchange.take(came.t, [item], since, is_last=False)):
-                exchange.eof(came.t)
-                break
-        for event in events:
-            if isinstance(event, CloseConnection) and not exchange.done:
-                raise Broken(Outcome.RESET, f"the server closed the WebSocket (code {int(event.code)})")
+            if not event.is_last and since is None:
+                since = link.came.since
+            taken = exchange.take(t, [item], None if event.is_last else since, is_last=False)
+            if any(one.kind in _LAST for one in taken):
+                exchange.eof(t)
+                return
+        if self._socket.is_too_long:
+            raise _too_long()
 
-    def _whole(self, events: Iterable[Event]) -> Iterable[str]:
-        """Messages that are complete; the pieces of another one are kept."""
-        for event in events:
-            if isinstance(event, TextMessage):
-                self._texts.append(event.data)
-                self._chars += len(event.data)
-                if self._chars > MOST_CHARS:
-                    raise Broken(Outcome.MALFORMED, f"a message of more than {MOST_CHARS} characters")
-                if event.message_finished:
-                    text, self._texts, self._chars = "".join(self._texts), [], 0
-                    yield text
-
-    def _heard(self, exchange: ChatExchange, link: Link, alarm: Alarm) -> list[Event]:
+    def _heard(self, exchange: ChatExchange, link: Link, alarm: Alarm) -> list[WsEvent]:
         """What came next."""
+        self._answer(exchange, link)
         t = self._now()
         while True:
             alarm.set(exchange.deadline()[0], t)
@@ -166,43 +151,41 @@ class ChatSocket(Client):
             except OSError as exc:
                 raise broken(exc) from exc
             t = self._now()
-        if not data:
-            raise Broken(Outcome.RESET, "the server closed the WebSocket without a word")
-        self._answered = True
-        events = self._understood(data)
-        self._answer_pings(events, exchange, link)
-        return events
+        if data:
+            self._answered = True
+            return self._socket.feed(data, is_whole=link.is_whole)
+        if events := self._socket.eof():
+            return events
+        raise Broken(Outcome.RESET, "the server closed the WebSocket without a word")
 
-    def _understood(self, data: bytes) -> list[Event]:
-        """Empty `data`: the connection ended."""
-        try:
-            self._frames.receive_data(data or None)
-            return list(self._frames.events())
-        except ProtocolError as exc:
-            raise Broken(Outcome.MALFORMED, "not WebSocket") from exc
+    def _answer(self, exchange: ChatExchange, link: Link) -> None:
+        """To pings and closes, after what came with them was heard. If it does not go out any more, what is
+        still to be read comes first: the next read says why.
+        """
+        if data := self._socket.take():
+            self._send_all(data, exchange, link)
 
-    def _answer_pings(self, events: Iterable[Event], exchange: ChatExchange, link: Link) -> None:
-        """A server that gets none takes this side for dead; one that has closed hears nothing any more."""
-        for event in events:
-            if isinstance(event, Ping) and self._frames.state is ConnectionState.OPEN:
-                self._say(event.response(), exchange, link)
-
-    def _say(self, event: Event, exchange: ChatExchange, link: Link) -> None:
-        data = self._frames.send(event)
+    def _write(self, exchange: ChatExchange, link: Link) -> None:
+        data = self._socket.take()
         if self._send_all(data, exchange, link) < len(data):
             raise Broken(Outcome.RESET, "connection reset")
 
 
-def _note_rejection(event: Event, exchange: ChatExchange, t: float) -> None:
+def _too_long() -> Broken:
+    return Broken(Outcome.MALFORMED, f"a message of more than {MOST_CHARS} characters")
+
+
+def _note_refusal(event: WsEvent, exchange: ChatExchange, t: float) -> None:
     """An answer of HTTP: the exchange judges it as that of any request."""
-    if isinstance(event, RejectConnection):
-        if 200 <= event.status_code < 300:
+    if isinstance(event, WsRefused):
+        if 200 <= event.status < 300:
             raise Broken(Outcome.CLIENT_ERROR, NO_SOCKET)
-        content_type = dict(event.headers).get(b"content-type", b"").decode("latin-1")
-        exchange.headers(t, event.status_code, content_type)
+        exchange.headers(t, event.status, event.content_type)
         if not event.has_body:
             exchange.eof(t)
-    elif isinstance(event, RejectData):
-        exchange.feed(t, bytes(event.data))
-        if event.body_finished:
+    elif isinstance(event, WsRefusedBody):
+        exchange.feed(t, event.data)
+        if event.is_last:
             exchange.eof(t)
+    elif isinstance(event, WsBroken):
+        raise Broken(Outcome.MALFORMED, "not WebSocket")

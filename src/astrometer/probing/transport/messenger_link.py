@@ -158,7 +158,7 @@ class MessengerLink:
         self._meter.silent = 0  # a link may be long without anything that HTTP knows
         self.phases.clock = stream.came.clock
         if data:
-            self.session.feed(stream.came.t, data, stream.came.since)
+            self.session.feed(stream.t, data, stream.since, is_whole=stream.is_whole)
         else:
             self.session.eof(perf_counter())
         return True
