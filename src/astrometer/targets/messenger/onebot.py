@@ -14,69 +14,75 @@ from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
-from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake
-
+from astrometer.im.link.link_address import LinkAddress
+from astrometer.im.link.onebot_link import LinkState, OneBotLink
 from astrometer.targets.messenger.sink import FRIEND, GROUP, PLATFORM, Sink
 
 SELF_ID = 10001
-HEADERS = {"X-Self-ID": str(SELF_ID), "X-Client-Role": "Universal"}
 RETRY_S = 0.2
 OPEN_TIMEOUT_S = 5.0
-LARGEST_FRAME = 64 * 1024 * 1024  # a pushed image comes as base64
+LONGEST_MESSAGE = 64 * 1024 * 1024  # a pushed image comes as base64
 
 
 class OneBotClient:
     """One messenger account, as long as `run` runs."""
 
     def __init__(self, url: str, sink: Sink) -> None:
-        self.url = url
+        """Raises LinkAddressError."""
         self.sink = sink
+        self._address = LinkAddress.parse(url, self_id=SELF_ID)
         self._message_id = 0
 
     async def run(self) -> None:
         """Stay connected until cancelled."""
         while True:
-            try:
-                async with connect(
-                    self.url,
-                    additional_headers=HEADERS,
-                    proxy=None,
-                    compression=None,
-                    open_timeout=OPEN_TIMEOUT_S,
-                    close_timeout=1,
-                    ping_interval=None,  # a busy AstrBot is no reason to leave
-                    max_size=LARGEST_FRAME,
-                ) as connection:
-                    await self._serve(connection)
-            except (OSError, InvalidHandshake, ConnectionClosed, TimeoutError):
-                pass  # AstrBot is not there yet, or is gone: both are normal here
-            finally:
-                self.sink.connected = False
+            # AstrBot is not there yet, or is gone: both are normal here.
+            with suppress(OSError):
+                async with asyncio.timeout(OPEN_TIMEOUT_S) as opening:
+                    reader, writer = await asyncio.open_connection(self._address.host, self._address.port)
+                    try:
+                        await self._serve(reader, writer, opening)
+                    finally:
+                        self.sink.connected = False
+                        writer.close()
             await asyncio.sleep(RETRY_S)
 
-    async def _serve(self, connection: ClientConnection) -> None:
-        await connection.send(json.dumps(_connected()))
-        self.sink.connected = True
+    async def _serve(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, opening: asyncio.Timeout
+    ) -> None:
+        link = OneBotLink(self._address, most_chars=LONGEST_MESSAGE)
+        link.open()
         late: set[asyncio.Task[None]] = set()
         try:
-            while True:
-                frame = await connection.recv()
+            while link.end is None:
+                await _flush(link, writer)
+                data = await reader.read(65536)
                 t_s = perf_counter()
-                answer = self._act(t_s, frame)
-                if answer is None:
-                    continue
-                if self.sink.faults.delay_ack_s:
-                    task = asyncio.create_task(_later(connection, answer, self.sink.faults.delay_ack_s))
-                    late.add(task)
-                    task.add_done_callback(late.discard)
-                else:
-                    await connection.send(answer)
+                if not data:
+                    return
+                frames = link.feed(t_s, data)
+                if link.state is LinkState.OPEN and not self.sink.connected:
+                    opening.reschedule(None)
+                    link.send(json.dumps(_connected()))
+                    self.sink.connected = True
+                for frame in frames:
+                    answer = self._act(t_s, frame.text)
+                    if answer is None:
+                        continue
+                    if self.sink.faults.delay_ack_s:
+                        task = asyncio.create_task(_later(link, writer, answer, self.sink.faults.delay_ack_s))
+                        late.add(task)
+                        task.add_done_callback(late.discard)
+                    else:
+                        link.send(answer)
+            await _flush(link, writer)
         finally:
             for task in late:
                 task.cancel()
+            link.close(perf_counter())
+            writer.write(link.take())
 
-    def _act(self, t_s: float, frame: str | bytes) -> str | None:
+    def _act(self, t_s: float, frame: str) -> str | None:
         """The acknowledgement of an action; None when there shall be none."""
         try:
             asked = json.loads(frame)
@@ -119,10 +125,17 @@ def connected(url: str, sink: Sink) -> Iterator[OneBotClient]:
         thread.join(5)
 
 
-async def _later(connection: ClientConnection, answer: str, delay_s: float) -> None:
+async def _later(link: OneBotLink, writer: asyncio.StreamWriter, answer: str, delay_s: float) -> None:
     await asyncio.sleep(delay_s)
-    with suppress(ConnectionClosed):
-        await connection.send(answer)
+    link.send(answer)
+    with suppress(OSError):  # AstrBot is gone
+        await _flush(link, writer)
+
+
+async def _flush(link: OneBotLink, writer: asyncio.StreamWriter) -> None:
+    """Raises OSError."""
+    writer.write(link.take())
+    await writer.drain()
 
 
 def _connected() -> dict[str, Any]:
