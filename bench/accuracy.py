@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import throwaway_certificate
+from golden_rounds import CLIENT_CPU, SERVER_CPU, Load, markdown, parser, rounds_until_quiet, steps_of
 from process_tree import watched
 from programs import hogs
 from quiet import Disturbance, Watch
@@ -45,24 +46,6 @@ PEERS = {
 }
 STEPS = ("50x50", "400x50", "1000x10", "2000x10", "4000x5")
 LOCUST_CLOCKS = {"locust": "kernel", "locust_user": "user"}
-SERVER_CPU, CLIENT_CPU = 1, 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Load:
-    """So many streams, each with so many events per second."""
-
-    streams: int
-    rate: float
-
-    @classmethod
-    def parse(cls, text: str) -> "Load":
-        streams, _, rate = text.partition("x")
-        return cls(streams=int(streams), rate=float(rate))
-
-    @property
-    def schedule(self) -> GoldenSchedule:
-        return GoldenSchedule(ttft_s=0.1, gap_s=1 / self.rate, events=max(20, round(4 * self.rate)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,51 +60,42 @@ class Round:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--step", type=Load.parse, action="append", metavar="STREAMSxRATE")
-    parser.add_argument("--seconds", type=float, default=4.0, help="measured, after a ramp of 2 s")
-    parser.add_argument(
-        "--rounds", type=int, default=5, help="that count; at most three times as many are made"
-    )
-    parser.add_argument(
-        "--quiet", type=float, default=3.0, metavar="PERCENT",
-        help="most of the machine that the host (steal) and other programs may take in a round that counts",
-    )  # fmt: skip
-    parser.add_argument("--peer", choices=PEERS, action="append")
-    parser.add_argument("--hog", action="store_true", help="beside a program that spins, on each core")
-    parser.add_argument("--tls", action="store_true", help="the server speaks TLS")
-    parser.add_argument("--out", type=Path, help="write the Markdown there as well")
-    options = parser.parse_args()
+    arguments = parser(__doc__, steps=STEPS, rounds=5, quiet=3.0)
+    arguments.add_argument("--seconds", type=float, default=4.0, help="measured, after a ramp of 2 s")
+    arguments.add_argument("--peer", choices=PEERS, action="append")
+    arguments.add_argument("--hog", action="store_true", help="beside a program that spins, on each core")
+    arguments.add_argument("--tls", action="store_true", help="the server speaks TLS")
+    arguments.add_argument("--out", type=Path, help="write the Markdown there as well")
+    options = arguments.parse_args()
     sections = []
-    for load in options.step or [Load.parse(text) for text in STEPS]:
-        rounds = measure(load, options)
-        sections.append(section(load, rounds, options.quiet / 100))
+    for load in steps_of(options):
+        rounds = rounds_until_quiet(
+            options, lambda load=load: measure(load, options), lambda one: one.is_quiet(options.quiet)
+        )
+        sections.append(section(load, rounds, options.quiet))
         print(sections[-1], flush=True)
     if options.out:
         options.out.write_text("\n".join(sections) + "\n")
 
 
-def measure(load: Load, options: argparse.Namespace) -> list[Round]:
-    """Rounds until enough of them were quiet, or three times as many were made."""
-    rounds: list[Round] = []
-    kept = 0
-    while kept < options.rounds and len(rounds) < 3 * options.rounds:
-        found, disturbance = {}, {}
-        for name in options.peer or PEERS:
-            watch = Watch.begin()
-            with hogs([SERVER_CPU, CLIENT_CPU]) if options.hog else nullcontext():
-                found[name] = read_by(name, load, options.seconds, tls=options.tls)
-            disturbance[name] = watch.end()
-            print(f"{name}: {disturbance[name]} {json.dumps(found[name])}", file=sys.stderr, flush=True)
-        rounds.append(Round(found=found, disturbance=disturbance))
-        kept += rounds[-1].is_quiet(options.quiet / 100)
-    return rounds
+def schedule_of(load: Load) -> GoldenSchedule:
+    return GoldenSchedule(ttft_s=0.1, gap_s=1 / load.rate, events=max(20, round(4 * load.rate)))
+
+
+def measure(load: Load, options: argparse.Namespace) -> Round:
+    """Each peer once."""
+    found, disturbance = {}, {}
+    for name in options.peer or PEERS:
+        watch = Watch.begin()
+        with hogs([SERVER_CPU, CLIENT_CPU]) if options.hog else nullcontext():
+            found[name] = read_by(name, load, options.seconds, tls=options.tls)
+        disturbance[name] = watch.end()
+        print(f"{name}: {disturbance[name]} {json.dumps(found[name])}", file=sys.stderr, flush=True)
+    return Round(found=found, disturbance=disturbance)
 
 
 def read_by(name: str, load: Load, seconds: float, *, tls: bool = False) -> dict:
-    schedule = load.schedule
+    schedule = schedule_of(load)
     with (
         trusted_certificate(tls) as certificate,
         golden(schedule, cpus=[SERVER_CPU], certificate=certificate) as url,
@@ -200,18 +174,19 @@ def _ranks(errors: ErrorSummary) -> list[float | None]:
 def section(load: Load, rounds: list[Round], limit: float) -> str:
     """One step: which rounds count, and the table of their medians."""
     kept = [one for one in rounds if one.is_quiet(limit)]
-    title = f"## {load.streams:,} streams, {load.rate:g} events/s each\n"
     if kept:
         note = f"Medians of {len(kept)} rounds in which others took at most {limit:.0%} of the machine"
         spoilt = len(rounds) - len(kept)
         note += f"; {spoilt} more did not count." if spoilt else "."
-        return "\n".join([title, note, "", *table(kept), ""])
+        return "\n".join([load.heading, note, "", *table(kept), ""])
     worst = [max(one.disturbance.values(), key=_taken) for one in rounds]
     note = (
         f"**No round was undisturbed** (limit {limit:.0%} of the machine): absolute times say nothing here; "
         f"medians of all {len(rounds)} disturbed rounds, for their ratios:"
     )
-    return "\n".join([title, note, *(f"- disturbed: {item}" for item in worst), "", *table(rounds), ""])
+    return "\n".join(
+        [load.heading, note, *(f"- disturbed: {item}" for item in worst), "", *table(rounds), ""]
+    )
 
 
 def _taken(item: Disturbance) -> float:
@@ -225,16 +200,15 @@ def table(rounds: list[Round]) -> list[str]:
         "uncertain gaps",
         "gap p99 to bare", "CPU us", "to bare", "MiB",
     )  # fmt: skip
-    lines = [f"| {' | '.join(titles)} |", f"|{'---|' * len(titles)}"]
+    rows = []
     for name in rounds[0].found:
         whole = [one for one in rounds if one.found[name]["problem"] is None]
         if not whole:
-            lines.append(
-                f"| {PEERS[name]} | {rounds[0].found[name]['problem']} |{' – |' * (len(titles) - 2)}"
-            )
+            rows.append((PEERS[name], rounds[0].found[name]["problem"], *["–"] * (len(titles) - 2)))
             continue
         found = [one.found[name] for one in whole]
         cells = (
+            PEERS[name],
             f"{statistics.median(one['events_per_s'] for one in found):.0f}",
             *(_times([one[what] for one in found]) for what in ("gap", "delay", "ttft")),
             _share([one["uncertain"] for one in found]),
@@ -243,8 +217,8 @@ def table(rounds: list[Round]) -> list[str]:
             _ratio(whole, name, lambda one: one["cpu_us"]),
             f"{statistics.median(one['mib'] for one in found):.0f}",
         )
-        lines.append(f"| {PEERS[name]} | {' | '.join(cells)} |")
-    return lines
+        rows.append(cells)
+    return markdown(titles, rows)
 
 
 def _times(ranks: list[list[float] | None]) -> str:

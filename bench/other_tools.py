@@ -33,7 +33,7 @@ from pathlib import Path
 
 import httpx
 import platformdirs
-from accuracy import CLIENT_CPU, SERVER_CPU, Load
+from golden_rounds import CLIENT_CPU, SERVER_CPU, Load, markdown, parser, rounds_until_quiet, steps_of
 from process_tree import watched
 from quiet import Disturbance, Watch
 from tool_runs import TOOLS, VERSIONS, Plan, Told, environment, install, patience_s
@@ -44,8 +44,6 @@ from astrometer.targets.golden.golden_server import GoldenSchedule
 
 STEPS = ("50x50", "400x50")
 TTFT_S, EVENTS = 0.2, 100
-
-
 UNKNOWN = Disturbance(steal=None, foreign=None)
 
 
@@ -70,22 +68,12 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--step", type=Load.parse, action="append", metavar="STREAMSxRATE")
-    parser.add_argument("--tool", choices=TOOLS, action="append", help="[all, one after another]")
-    parser.add_argument("--seconds", type=float, default=20.0, help="measured, after a warm-up of 5 s")
-    parser.add_argument(
-        "--rounds", type=int, default=1, help="that count, of each tool; at most three times as many are made"
-    )
-    parser.add_argument(
-        "--quiet", type=float, default=5.0, metavar="PERCENT",
-        help="most of the machine that the host (steal) and other programs may take in a round that counts",
-    )  # fmt: skip
-    parser.add_argument("--home", type=Path, help="where aiperf and guidellm are [the user's cache]")
-    parser.add_argument("--out", type=Path, help="keep what the tools wrote in this folder")
-    options = parser.parse_args()
+    arguments = parser(__doc__, steps=STEPS, rounds=1, quiet=5.0)
+    arguments.add_argument("--tool", choices=TOOLS, action="append", help="[all, one after another]")
+    arguments.add_argument("--seconds", type=float, default=20.0, help="measured, after a warm-up of 5 s")
+    arguments.add_argument("--home", type=Path, help="where aiperf and guidellm are [the user's cache]")
+    arguments.add_argument("--out", type=Path, help="keep what the tools wrote in this folder")
+    options = arguments.parse_args()
     home = options.home or platformdirs.user_cache_path("astrometer") / "other-tools"
     home = home.absolute()
     tools = options.tool or list(TOOLS)
@@ -93,22 +81,22 @@ def main() -> None:
         if name in VERSIONS:
             install(name, home)
     pin(0, [SERVER_CPU])
-    for load in options.step or [Load.parse(text) for text in STEPS]:
+    for load in steps_of(options):
         found = {name: rounds(name, load, options, home) for name in tools}
-        print("\n".join(section(load, found, options.quiet / 100)), flush=True)
+        print("\n".join(section(load, found, options.quiet)), flush=True)
 
 
 def rounds(name: str, load: Load, options: argparse.Namespace, home: Path) -> list[Row]:
-    """Until enough of them were quiet, or three times as many were made."""
-    rows: list[Row] = []
-    kept = 0
-    while kept < options.rounds and len(rows) < 3 * options.rounds:
+    """Of one tool."""
+
+    def make() -> Row:
         watch = Watch.begin()
         row = run(name, load, options, home)
-        rows.append(replace(row, disturbance=watch.end()))
-        kept += rows[-1].counts(load, options.quiet / 100)
-        print(json.dumps(asdict(rows[-1])), file=sys.stderr, flush=True)
-    return rows
+        row = replace(row, disturbance=watch.end())
+        print(json.dumps(asdict(row)), file=sys.stderr, flush=True)
+        return row
+
+    return rounds_until_quiet(options, make, lambda row: row.counts(load, options.quiet))
 
 
 def run(name: str, load: Load, options: argparse.Namespace, home: Path) -> Row:
@@ -162,13 +150,11 @@ def section(load: Load, found: dict[str, list[Row]], limit: float) -> list[str]:
     most = load.streams * EVENTS / _schedule(load).length_s
     counted = {name: [row for row in rows if row.counts(load, limit)] for name, rows in found.items()}
     return [
-        f"## {load.streams:,} streams, {load.rate:g} events/s each\n",
+        load.heading,
         f"ms, told (true); medians of rounds. All streams, running all the time: {most:,.0f} events/s.\n",
         *(_note(found[name], counted[name], limit) for name in found),
         "",
-        f"| {' | '.join(titles)} |",
-        f"|{'---|' * len(titles)}",
-        *(f"| {' | '.join(_cells(counted[name] or rows))} |" for name, rows in found.items()),
+        *markdown(titles, (_cells(counted[name] or rows) for name, rows in found.items())),
         "",
     ]
 
