@@ -130,10 +130,10 @@ class StampedReceiver:
                 self._judge(seconds + nanoseconds * 1e-9, late_s, now)
         else:
             self._fall_back(now, count)
-        if count < self._size:  # else there may be more, which came before
-            self.read_at = max(began, self.read_at)
-        else:
+        if count == self._size:  # there may be more, which came before
             self.full_reads += 1
+        elif began > self.read_at:
+            self.read_at = began
         return bytes(self._view[:count])
 
     def _judge(self, stamp: float, late_s: float, now: float) -> None:
