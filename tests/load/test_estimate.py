@@ -9,6 +9,7 @@ import pytest
 
 from astrometer.config.settings import Target
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
+from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
@@ -17,6 +18,7 @@ PLAN = LoadPlan(
     locustfile=Path("chat.py"), target=Target(name="default", url="https://bot.example"), users=10,
     spawn_rate=10, duration_s=60, stop_timeout_s=30, processes=None, out=Path("out"), web_port=None,
 )  # fmt: skip
+CHATS = Foreseen(scenarios=frozenset({"chat"}), objectives={})
 
 
 @pytest.mark.parametrize(
@@ -55,7 +57,7 @@ def test_of_an_open_model_the_number_of_turns_is_known(tmp_path):
 def test_without_an_earlier_run_turns_and_tokens_are_assumed_and_said_to_be(tmp_path):
     ahead = forecast(PLAN, tmp_path)
     assert (ahead.turns, ahead.tokens) == (120, 120 * 1750)
-    text = "\n".join(sentences(PLAN, ahead, None))
+    text = "\n".join(sentences(PLAN, ahead, CHATS, None))
     assert "turns: about 120 (assuming one per user every 5 s)" in text
     assert "tokens: about 210,000 (assuming 1,750 a turn); --budget-tokens sets a limit" in text
 
@@ -65,7 +67,7 @@ def test_an_earlier_run_of_the_same_scenario_tells_turns_and_tokens(tmp_path):
     ahead = forecast(PLAN, tmp_path)
     assert (ahead.turns, ahead.tokens) == (600, 60_000)
     assert (ahead.turns_from, ahead.tokens_from) == (tmp_path / "chat-1", tmp_path / "chat-1")
-    text = "\n".join(sentences(PLAN.with_given(budget_tokens="500"), ahead, "4.29.3"))
+    text = "\n".join(sentences(PLAN.with_given(budget_tokens="500"), ahead, CHATS, "4.29.3"))
     assert f"about 60,000 (after {tmp_path / 'chat-1'}); the run ends at 500" in text
 
 
@@ -104,14 +106,14 @@ def test_only_the_part_of_a_mix_that_asks_the_model_costs(tmp_path):
     assert forecast(PLAN, tmp_path, asks_model=0.5).tokens == 60 * 1750
     nothing = forecast(PLAN, tmp_path, asks_model=0.0)
     assert nothing.tokens == 0
-    text = "\n".join(sentences(PLAN, nothing, "4.29.3"))
+    text = "\n".join(sentences(PLAN, nothing, CHATS, "4.29.3"))
     assert "tokens: none: this scenario does not ask the model" in text
     assert "left behind" not in text
 
 
 def test_a_run_without_end_has_a_price_per_turn(tmp_path):
     endless = replace(PLAN, duration_s=None)
-    text = "\n".join(sentences(endless, forecast(endless, tmp_path), "4.29.3"))
+    text = "\n".join(sentences(endless, forecast(endless, tmp_path), CHATS, "4.29.3"))
     assert "tokens: 1,750 a turn, without end; --budget-tokens sets a limit" in text
 
 
@@ -120,15 +122,17 @@ def test_of_a_search_the_most_that_it_may_take_is_told(tmp_path):
     ahead = forecast(plan, tmp_path)
     # 1, 2, 4 and 8 a second for 10 s each, then 11 windows at the boundary
     assert ahead.turns == 10 * (1 + 2 + 4 + 8 + 11 * 8)
-    text = "\n".join(sentences(plan, ahead, "4.29.3"))
+    text = "\n".join(sentences(plan, ahead, CHATS, "4.29.3"))
     assert f"tokens: up to {ahead.turns * 1750:,}" in text
     assert "load: a search from 1/s to 8/s, 10.00 s or longer at each load" in text
     users = PLAN.with_given(searches=True, slo=["errors < 1%"])
-    assert "a search from 1 to 1000 users, 30.00 s or longer" in "\n".join(sentences(users, ahead, None))
+    assert "a search from 1 to 1000 users, 30.00 s or longer" in "\n".join(
+        sentences(users, ahead, CHATS, None)
+    )
 
 
 def test_a_stub_model_costs_nothing(tmp_path):
-    text = "\n".join(sentences(PLAN, forecast(PLAN, tmp_path), "4.29.3", is_free=True))
+    text = "\n".join(sentences(PLAN, forecast(PLAN, tmp_path), CHATS, "4.29.3", is_free=True))
     assert "tokens: none: a stub model answers" in text
     assert "left behind" not in text
 
@@ -143,7 +147,7 @@ def test_a_stub_model_costs_nothing(tmp_path):
     ],
 )
 def test_what_stays_depends_on_the_version(version, deletable, words):
-    assert words in left_behind(version, deletable=deletable)
+    assert words in left_behind(CHATS, version, deletable=deletable)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +161,21 @@ def test_what_stays_depends_on_the_version(version, deletable, words):
     ],
 )
 def test_afterwards_it_is_said_how_many_stayed(version, deletable, sessions, words):
-    assert left_behind(version, deletable=deletable, sessions=sessions).startswith(words)
+    assert left_behind(CHATS, version, deletable=deletable, sessions=sessions).startswith(words)
+
+
+@pytest.mark.parametrize("sessions", [None, 0])
+@pytest.mark.parametrize("deletable", [False, True])
+def test_people_in_a_messenger_leave_conversations_and_no_sessions(deletable, sessions):
+    alone = replace(CHATS, leaves_sessions=False, leaves_conversations=True)
+    text = left_behind(alone, "4.29.3", deletable=deletable, sessions=sessions)
+    assert text.startswith("a conversation for each user and group of the messenger, which grows")
+    assert "session" not in text
+    assert "--deletable" not in text
+    beside_chats = replace(alone, leaves_sessions=True)
+    both = left_behind(beside_chats, "4.29.3", deletable=deletable, sessions=3)
+    assert both.startswith("3 sessions")
+    assert both.endswith(text)
 
 
 def test_the_journal_keeps_the_last_word_on_each_run(tmp_path):

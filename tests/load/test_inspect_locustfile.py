@@ -31,6 +31,13 @@ def test_a_mix_is_known_by_its_scenarios_objectives_and_price():
     assert found.notes == ()
 
 
+def test_who_leaves_what_is_known():
+    chats = foresee(plan(), os.environ)
+    assert (chats.leaves_sessions, chats.leaves_conversations) == (True, False)
+    people = foresee(plan("im_chat", messenger="ws://127.0.0.1:9/ws"), os.environ)
+    assert (people.leaves_sessions, people.leaves_conversations) == (False, True)
+
+
 def test_weights_count_as_the_locustfile_sets_them():
     without = ["--chat-weight", "0", "--upload-weight", "0"]
     found = foresee(plan(extra=without), os.environ)

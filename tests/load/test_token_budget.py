@@ -7,6 +7,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.load.token_budget import BLIND_AFTER, TokenBudget
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Tally
+from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.measure.windows import Window
 
 
@@ -56,3 +57,18 @@ def test_plain_calls_cost_nothing_and_prove_nothing(calls):
         made.started("reads", "list", 0.0)
         made.finished("reads", "list", 0.0, CallResult(outcome=Outcome.OK, duration_s=0.1))
     assert TokenBudget(10).why_stop(made) is None
+
+
+def test_replies_in_a_messenger_are_booked_although_nobody_tells_their_tokens():
+    """Or a budget would never end a run of people in a messenger."""
+    made = tally(ended=4)
+    stats = made.stats_of("im_chat", "im_chat", 0.0)
+    stats.started, stats.outcomes["ok"], stats.outcomes["silent"] = 12, 8, 2
+    stats.facts["replies"] = 8
+    spent = TokenBudget(1).spent(made)
+    assert (spent.tokens, spent.replies, spent.assumed) == (400, 8, 8 * TOKENS_PER_TURN)
+    assert spent.coming == 2 * 8 * TOKENS_PER_TURN // 10
+    assert TokenBudget(spent.in_all + 1).why_stop(made) is None
+    said = TokenBudget(spent.in_all).why_stop(made)
+    assert "400 counted and about 14,000 for 8 replies in a messenger" in said
+    assert "(1,750 each, assumed)" in said

@@ -67,7 +67,7 @@ def has_stub_model(url: str, kind: str | None) -> bool:
 def confirm(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool) -> None:
     """Say what will happen, and ask once where it may hurt or cost somebody. Raises click.Abort."""
     ahead = forecast(plan, plan.out.parent, foreseen.asks_model)
-    for line in sentences(plan, ahead, facts.version, is_free=facts.is_free):
+    for line in sentences(plan, ahead, foreseen, facts.version, is_free=facts.is_free):
         click.echo(folded(line, sys.stderr), err=True)
     here = is_loopback(plan.target.url)
     # On this machine a search is the one thing that nobody expects to cost millions.
@@ -76,14 +76,18 @@ def confirm(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool
         click.confirm("Continue?", abort=True, err=True)
 
 
-def say_what_is_left(plan: LoadPlan, facts: ServerFacts, sessions: int | None) -> None:
-    """At the end of a run that made sessions; of a disposable server only what can be deleted.
+def say_what_is_left(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, sessions: int | None) -> None:
+    """At the end of a run that asked the model; of a disposable server only what can be deleted.
 
     `sessions` None: nobody counted how many.
     """
     deletable = plan.settings.username is not None
     if facts.is_free and not deletable:
         return
-    text = left_behind(facts.version, deletable=deletable, sessions=sessions)
-    how = f"; see them with: astrometer clean --host {plan.target.url}" if deletable and sessions != 0 else ""
+    text = left_behind(foreseen, facts.version, deletable=deletable, sessions=sessions)
+    how = (
+        f"; see them with: astrometer clean --host {plan.target.url}"
+        if deletable and sessions != 0 and foreseen.leaves_sessions
+        else ""
+    )
     click.echo(folded(f"Left on the server: {text}{how}", sys.stderr), err=True)

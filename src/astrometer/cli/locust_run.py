@@ -187,7 +187,8 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     measured = _measured(plan.out, b"".join(told))
     code = conclude(measured, plan.out, locust_exit_code, with_results=any(told))
     if foreseen.asks_model:
-        confirm.say_what_is_left(plan, facts, None if measured is None else measured["names"]["sessions"])
+        sessions = None if measured is None else measured["names"]["sessions"]
+        confirm.say_what_is_left(plan, facts, foreseen, sessions)
     raise SystemExit(code)
 
 

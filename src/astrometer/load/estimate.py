@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from astrometer.api.endpoints import parse_version
+from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.capacity.search_settings import Level, SearchSettings
 from astrometer.measure.results import document
@@ -21,6 +22,10 @@ from astrometer.units import format_duration
 MOST_READ = 20  # results files, which may be large
 DELETES_SINCE = (4, 26, 0)  # sessions, through an API key, if they belong to that very key
 USER_TURN_S = 5.0  # a turn and the pause after it, of a user of whom nothing is known
+CONVERSATIONS = (
+    "a conversation for each user and group of the messenger, which grows with every question, until it is "
+    "deleted in AstrBot's WebUI"
+)
 NEAR_THE_BOUNDARY = 5  # windows of a search between the last doubling and the answer, besides repeats
 
 
@@ -74,7 +79,9 @@ def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast
     )
 
 
-def sentences(plan: LoadPlan, ahead: Forecast, version: str | None, *, is_free: bool = False) -> list[str]:
+def sentences(
+    plan: LoadPlan, ahead: Forecast, foreseen: Foreseen, version: str | None, *, is_free: bool = False
+) -> list[str]:
     """What to show before it starts, a line each. `is_free`: a disposable server with a stub model."""
     here = ", on this machine" if is_loopback(plan.target.url) else ", not this machine"
     deletable = plan.settings.username is not None
@@ -85,15 +92,22 @@ def sentences(plan: LoadPlan, ahead: Forecast, version: str | None, *, is_free: 
         f"  tokens: {'none: a stub model answers' if is_free else _tokens(plan, ahead)}",
     ]
     if ahead.tokens != 0 and (deletable or not is_free):
-        lines.append(f"  left behind: {left_behind(version, deletable=deletable)}")
+        lines.append(f"  left behind: {left_behind(foreseen, version, deletable=deletable)}")
     return lines
 
 
-def left_behind(version: str | None, *, deletable: bool, sessions: int | None = None) -> str:
+def left_behind(
+    foreseen: Foreseen, version: str | None, *, deletable: bool, sessions: int | None = None
+) -> str:
     """What a run leaves on a server of this version, and who can remove it.
 
     `sessions`: how many it has left, if that is known.
     """
+    left = [_sessions(version, deletable=deletable, sessions=sessions)] if foreseen.leaves_sessions else []
+    return "; ".join([*left, CONVERSATIONS] if foreseen.leaves_conversations else left)
+
+
+def _sessions(version: str | None, *, deletable: bool, sessions: int | None) -> str:
     if sessions == 0:
         return "no session"
     counted = "1 session" if sessions == 1 else f"{sessions or 0:,} sessions"

@@ -26,11 +26,14 @@ class Foreseen:
     """What a run will have. `objectives`: the text of each -> its scenario, None: the whole run.
 
     `asks_model`: the share of users whose turns cost tokens; `notes`: what a person should know of its users.
+    `leaves_sessions`: of chats; `leaves_conversations`: of people in a messenger.
     """
 
     scenarios: frozenset[str]
     objectives: Mapping[str, str | None]
     asks_model: float = 1.0
+    leaves_sessions: bool = True
+    leaves_conversations: bool = False
     notes: Sequence[str] = ()
 
 
@@ -49,6 +52,8 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
             scenarios=frozenset(told["scenarios"]),
             objectives=told["objectives"],
             asks_model=told["asks_model"],
+            leaves_sessions=told["leaves_sessions"],
+            leaves_conversations=told["leaves_conversations"],
             notes=tuple(told["notes"]),
         )
     except (StopIteration, LookupError, TypeError, ValueError) as exc:

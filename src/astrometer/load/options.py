@@ -131,7 +131,8 @@ class Settings:
         0,
         metavar="N",
         help="End the run when the server has counted this many tokens, input and output, in all its chats. "
-        "Running turns may finish. 0: no limit.",
+        "A reply in a messenger counts 1,750, as its tokens are not told. Running turns may finish. "
+        "0: no limit.",
     )
     warmup_s: float = option(
         "--warmup",

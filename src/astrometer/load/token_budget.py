@@ -2,7 +2,8 @@
 
 Every `agent_stats` of every turn is in the tally, ramp and warm-up included, and workers ship theirs with
 each report; so on a master the numbers are those of the whole run. Not in them, because AstrBot does not
-report it: the second model call that names a new session.
+report it: the second model call that names a new session. A messenger is told no tokens at all: each of its
+replies is booked with what a turn costs where nobody has measured it.
 """
 
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.tally import Tally
+from astrometer.measure.token_cost import TOKENS_PER_TURN
 
 # So many answered chats without a single token reported: the server counts none, and a budget would be blind.
 BLIND_AFTER = 20
@@ -17,15 +19,23 @@ BLIND_AFTER = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spending:
-    """Tokens as the server counts them. `coming`: what turns that still run may add, by the mean so far."""
+    """Tokens as the server counts them. `coming`: what turns that still run may add, by the mean so far.
+
+    `replies`: of a messenger, which is not told their tokens.
+    """
 
     tokens: int
     coming: int
+    replies: int
     answered: int  # chats that ended well
 
     @property
+    def assumed(self) -> int:
+        return self.replies * TOKENS_PER_TURN
+
+    @property
     def in_all(self) -> int:
-        return self.tokens + self.coming
+        return self.tokens + self.assumed + self.coming
 
     @property
     def is_blind(self) -> bool:
@@ -41,13 +51,15 @@ class TokenBudget:
 
     def spent(self, tally: Tally) -> Spending:
         """Cheap: looks at counters only, so that it may be asked every second."""
-        tokens = coming = answered = 0
+        tokens = coming = answered = replies = 0
         for stats in _all_stats(tally):
-            used, ended = _tokens(stats), stats.outcomes.total()
-            tokens += used
+            ended = stats.outcomes.total()
+            tokens += _tokens(stats)
+            replies += stats.facts["replies"]
+            used = _tokens(stats) + stats.facts["replies"] * TOKENS_PER_TURN
             coming += round(used / ended * max(0, stats.started - ended)) if ended else 0
             answered += stats.ok["e2e"].n if "e2e" in stats.ok else 0
-        return Spending(tokens=tokens, coming=coming, answered=answered)
+        return Spending(tokens=tokens, coming=coming, answered=answered, replies=replies)
 
     def why_stop(self, tally: Tally) -> str | None:
         """A sentence for the report when nothing new may begin; None while there is something left."""
@@ -58,8 +70,14 @@ class TokenBudget:
                 f"{spending.answered} chats were answered and the server reported no tokens"
             )
         if spending.in_all >= self.limit:
-            running = f" and about {spending.coming:,} in turns that still ran" if spending.coming else ""
-            return f"the token budget of {self.limit:,} was spent: {spending.tokens:,} counted{running}"
+            parts = [f"{spending.tokens:,} counted"] if spending.tokens or not spending.replies else []
+            if spending.replies:
+                parts.append(
+                    f"about {spending.assumed:,} for {spending.replies:,} replies in a messenger, which is "
+                    f"not told their tokens ({TOKENS_PER_TURN:,} each, assumed)"
+                )
+            parts += [f"about {spending.coming:,} in turns that still ran"] if spending.coming else []
+            return f"the token budget of {self.limit:,} was spent: {' and '.join(parts)}"
         return None
 
 

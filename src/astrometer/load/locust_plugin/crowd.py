@@ -15,7 +15,10 @@ from astrometer.suggestion import did_you_mean
 
 
 def describe(environment: Any) -> str:
-    """As JSON, for `inspect_locustfile`. `weights`: of all users, and of those whose turns ask the model."""
+    """As JSON, for `inspect_locustfile`. `weights`: of all users, and of those whose turns ask the model.
+
+    Whoever asks the model leaves something on the server: a conversation of the messenger, or a session.
+    """
     settings = Settings.of(environment.parsed_options)
     classes = [user for user in environment.user_classes if hasattr(user, "scenario")]
     weights = [user.weight for user in classes]
@@ -26,6 +29,8 @@ def describe(environment: Any) -> str:
             "scenarios": sorted({str(user.scenario) for user in classes}),
             "objectives": {item.text: item.scenario for item in settings.objectives},
             "asks_model": sum(asking) / sum(weights) if sum(weights) else 1.0,
+            "leaves_sessions": any(user.asks_model and not user.needs_messenger for user in classes),
+            "leaves_conversations": any(user.needs_messenger for user in classes),
             "notes": [note] if note else [],
         }
     )

@@ -10,14 +10,17 @@ from astrometer.load.transport.multipart import PIXEL
 from astrometer.load.users import AstrBotUser
 
 OPERATION = "im_chat"
-GROUP_SIZE = 10
 WAKE_PREFIX = "/"  # AstrBot's default: in a group it hears nothing else, but @bot
 
 
 class MessengerUser(AstrBotUser):
-    """Somebody who writes to the bot and waits for its answer: alone with it, or in a group."""
+    """Somebody who writes to the bot and waits for its answer: alone with it, or in a group.
+
+    `group_size`: so many of them, by their numbers, are in one group.
+    """
 
     abstract = True
+    group_size = 10
     first_operation = OPERATION
     needs_messenger = True
 
@@ -49,7 +52,7 @@ class MessengerUser(AstrBotUser):
         client.link_up()  # before the clock runs: nobody who writes waits for a connection of the messenger's
         people = self.run_info.messenger
         person = people.person(self.number)
-        group = people.group((self.number - 1) // GROUP_SIZE) if in_group else None
+        group = people.group((self.number - 1) // self.group_size) if in_group else None
         question = ImQuestion(
             user_id=person.user_id or self.number,
             segments=segments,
