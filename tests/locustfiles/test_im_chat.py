@@ -99,6 +99,29 @@ def test_what_goes_wrong_has_its_name(messenger, tmp_path, fault, outcome):
     assert results["turns"]["outcomes"] == {outcome: results["turns"]["started"]}
 
 
+ALONE = """
+from locust import constant, task
+from astrometer.load import MessengerUser
+
+class Alone(MessengerUser):
+    scenario = "alone"
+    wait_time = constant(0)
+
+    @task
+    def ask(self):
+        self.write(self.prompt())
+"""
+
+
+def test_an_answer_is_over_after_the_quiet_time_when_nobody_else_writes_meanwhile(messenger, tmp_path):
+    """And not when the deadline of its question passes, a minute later."""
+    file = tmp_path / "alone.py"
+    file.write_text(ALONE)
+    results, _ = messenger.people(scenario=str(file), out=tmp_path / "out", users=1, quiet="200ms")
+    assert results["turns"]["outcomes"] == {"ok": results["turns"]["started"]}
+    assert results["turns"]["started"] > 4  # in 4 s, one each 0.3 s
+
+
 def test_a_link_that_breaks_is_made_again_and_no_question_is_asked_twice(messenger, tmp_path):
     messenger.fault(kind="lost_link", count=1)
     results, _ = messenger.people(out=tmp_path, seconds=6)

@@ -43,6 +43,7 @@ class MessengerClient:
         self._sending = Semaphore()
         self._settled = Event()  # the link is open, or it is known that there is none
         self._moved = Event()  # something may be due sooner
+        self._watched_t: float | None = None  # what the clock is waited for; None: nothing is due
         self._greenlets: list[Any] = []
 
     def link_up(self) -> None:
@@ -138,15 +139,22 @@ class MessengerClient:
             pass  # all was read
         finally:
             self._tell()
+            self._look_at_clock()
         self._flush()
 
     def _watch_clock(self) -> None:
         while True:
             self._moved.clear()
-            due = self.session.deadline()
+            due = self._watched_t = self.session.deadline()
             gevent.get_hub().loop.update_now()  # or the timer counts from the beginning of its round
             if not self._moved.wait(None if due is None else max(0.0, due - self._now())):
                 self._expire()
+
+    def _look_at_clock(self) -> None:
+        """A message that came brings the end of its question nearer: to a moment of quiet after it."""
+        due = self.session.deadline()
+        if due is not None and (self._watched_t is None or due < self._watched_t):
+            self._moved.set()
 
     def _expire(self) -> None:
         """What came in time is read first, however late this process is."""
