@@ -41,6 +41,8 @@ SENTENCES = {
         "aiocqhttp: 无法识别的消息类型: hi，此条消息将被忽略。",
         HELP,
         "✅ Conversation reset successfully.",
+        "😕 You are not in a conversation. Use /new to create one.",  # 4.23 to 4.26, the first /reset
+        "😕 Cannot find any LLM provider. Configure one first.",
         "✅ The current conversation context has been cleared.",
         "✅ Switched to new conversation: 3f2a.",
         "清除聊天历史成功！",

@@ -16,6 +16,7 @@ IM_SENTENCES = (
     Sentence("不是管理员，无法执行此操作", "not_asked"),
     Sentence("Reset command requires admin permission", "not_asked"),
     Sentence("未找到任何 LLM 提供商", "not_asked"),
+    Sentence("😕 Cannot find any LLM provider", "not_asked"),
 )
 
 # What commands answer when they are done. A model does not write these lines.
@@ -29,7 +30,7 @@ _COMMAND_LINES = (
     r"✅ New conversation created\.",
     r"切换到新对话: 新对话\(",
     r"已创建新对话。",
-    r"❌ You are not in a conversation\. Use /new to create one\.",
+    r"[❌😕] You are not in a conversation\. Use /new to create one\.",
     r"当前未处于对话状态，请 /",
     r"✅ No running tasks in the current session\.",
     r"✅ Requested to stop \d+ running tasks\.",
@@ -41,7 +42,7 @@ _COMMAND_LINES = (
     r"## 载入的 LLM 提供商",
     r"## LLM Providers\n",
 )
-_COMMAND_MARKS = ("AstrBot v", "✅ ", "❌ ", "📊 ", "UMO: 「", "## ", "对话", "聊天历史", "变量")
+_COMMAND_MARKS = ("AstrBot v", "✅ ", "❌ ", "😕 ", "📊 ", "UMO: 「", "## ", "对话", "聊天历史", "变量")
 _COMMAND_ANSWERS = re.compile("|".join(_COMMAND_LINES))
 
 
