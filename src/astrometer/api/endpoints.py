@@ -40,7 +40,7 @@ class Endpoint:
     """One operation of the API. `scope` None: asks for no key."""
 
     name: str
-    method: Literal["GET", "POST", "DELETE"]
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
     path: str
     scope: Scope | None
     since: Version = (4, 18, 0)

@@ -22,6 +22,7 @@ COMMANDS = (
     "compare",
     "release",
     "probe",
+    "messenger",
     "report",
     "clean",
     "sim",

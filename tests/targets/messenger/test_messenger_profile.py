@@ -66,3 +66,27 @@ def test_a_setting_that_cannot_be_is_refused_with_its_cure(setting, complaint):
     with pytest.raises(MessengerProfileError, match=complaint) as refused:
         parse_profile([setting])
     assert setting in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        MessengerProfile(),
+        MessengerProfile(
+            reply_with_quote=False,
+            rate_limit_messages=3,
+            rate_limit_strategy="discard",
+            segmented_reply=True,
+            streaming="segments",
+            whitelist=("7001",),
+            blocked_words=("no",),
+            model_enabled=False,
+            reply_prefix="> ",
+        ),
+        MessengerProfile(streaming="whole", text_to_image=True, disable_builtin_commands=False),
+    ],
+)
+def test_what_was_written_into_a_configuration_is_read_from_it(profile):
+    config = {}
+    profile.apply(config)
+    assert MessengerProfile.read(config) == profile

@@ -18,7 +18,11 @@ class LinkAddressError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkAddress:
-    """AstrBot's OneBot adapter. `self_id` is the account that the messenger plays: one client each."""
+    """AstrBot's OneBot adapter. `self_id` is the account that the messenger plays: one client each.
+
+    Without `is_named` no account is named: AstrBot refuses that with 400 after it has found the token right,
+    so a token can be tried without becoming a client.
+    """
 
     host: str
     port: int
@@ -26,6 +30,7 @@ class LinkAddress:
     target: str = DEFAULT_PATH  # path and query
     secure: bool = False
     token: str = field(default="", repr=False)
+    is_named: bool = True
 
     @classmethod
     def parse(cls, url: str, *, self_id: int, token: str = "") -> "LinkAddress":
@@ -74,7 +79,9 @@ class LinkAddress:
     @property
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Who the client is; AstrBot takes the token from the header only."""
-        found = [(b"X-Self-ID", str(self.self_id).encode()), (b"X-Client-Role", b"Universal")]
+        found: list[tuple[bytes, bytes]] = []
+        if self.is_named:
+            found += [(b"X-Self-ID", str(self.self_id).encode()), (b"X-Client-Role", b"Universal")]
         if self.token:
             found.append((b"Authorization", b"Bearer " + self.token.encode()))
         return found

@@ -72,16 +72,21 @@ ROWS_BEFORE_4_26 = tuple(row for row in MATRIX if row.endpoint not in ep.MANAGED
 
 
 async def rows_of(ctx: Context) -> tuple[ScopeRow, ...]:
-    """The rows that this server has. Only 4.26 and later have an openapi.json, which needs no key.
+    """The rows that this server has. Raises ProbeFailed as `has_management` does."""
+    return MATRIX if await has_management(ctx) else ROWS_BEFORE_4_26
+
+
+async def has_management(ctx: Context) -> bool:
+    """Whether keys open the dashboard's API, too: 4.26 and later, which have an openapi.json without a key.
 
     Raises ProbeFailed when the server answers neither like the one nor like the other.
     """
     document = await ctx.call(ep.OPENAPI, None, raw=True)
     if document.outcome.is_ok:
-        return MATRIX
+        return True
     # Up to 4.25 every path under /api/v1 wants a key first.
     if document.outcome is Outcome.UNAUTHORIZED or absent(document):
-        return ROWS_BEFORE_4_26
+        return False
     raise ProbeFailed(
         document.outcome, f"inconclusive: openapi.json, which tells the version: {document.detail}"
     )

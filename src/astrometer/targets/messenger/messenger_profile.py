@@ -4,10 +4,11 @@ AstrBot's words and meanings. The defaults are fit for measuring: every answer q
 holds an answer back, no prompt is a command. No sockets.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, Literal, get_args
 
+NO_LIMIT = 1_000_000  # 4.18.0 answers nothing at 0
 MESSENGER = "messenger"  # the adapter's id, and so its platform in a UMO
 Strategy = Literal["stall", "discard"]
 Streaming = Literal["off", "segments", "whole"]
@@ -39,6 +40,30 @@ class MessengerProfile:
     blocked_words: tuple[str, ...] = ()
     model_enabled: bool = True
 
+    @classmethod
+    def read(cls, config: Mapping[str, Any]) -> "MessengerProfile":
+        """What a whole configuration of AstrBot's says: the inverse of `apply`."""
+        platform, provider = config["platform_settings"], config["provider_settings"]
+        limit, streams = platform["rate_limit"], provider["streaming_response"]
+        whole = provider["unsupported_streaming_strategy"] == "turn_off"
+        return cls(
+            reply_with_quote=platform["reply_with_quote"],
+            reply_with_mention=platform["reply_with_mention"],
+            reply_prefix=platform["reply_prefix"],
+            disable_builtin_commands=config["disable_builtin_commands"],
+            rate_limit_messages=limit["count"] if limit["count"] < NO_LIMIT else 0,
+            rate_limit_seconds=limit["time"],
+            rate_limit_strategy=limit["strategy"],
+            segmented_reply=platform["segmented_reply"]["enable"],
+            segment_pause=platform["segmented_reply"]["interval"],
+            streaming="off" if not streams else "whole" if whole else "segments",
+            text_to_image=config["t2i"],
+            forward_threshold=platform["forward_threshold"],
+            whitelist=tuple(platform["id_whitelist"]),
+            blocked_words=tuple(config["content_safety"]["internal_keywords"]["extra_keywords"]),
+            model_enabled=provider["enable"],
+        )
+
     def apply(self, config: dict[str, Any]) -> None:
         """Write it into a whole configuration of AstrBot's."""
         config["disable_builtin_commands"] = self.disable_builtin_commands
@@ -66,7 +91,7 @@ class MessengerProfile:
             "id_whitelist": list(self.whitelist),
             "rate_limit": {
                 "time": self.rate_limit_seconds,
-                "count": self.rate_limit_messages or 1_000_000,  # 4.18.0 answers nothing at 0
+                "count": self.rate_limit_messages or NO_LIMIT,
                 "strategy": self.rate_limit_strategy,
             },
         }

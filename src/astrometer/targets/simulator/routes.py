@@ -7,14 +7,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from astrometer.targets.messenger import sink as im_sink
-from astrometer.targets.messenger.messenger_profile import MESSENGER
 from astrometer.targets.messenger.sink import Sink
 from astrometer.targets.simulator.bodies import BodyRefused, missing
 from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
 from astrometer.targets.simulator.event_stream import EventStream
 from astrometer.targets.simulator.im_push import deliver
-from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
+from astrometer.targets.simulator.management.simulated_bots import SimulatedBots
 from astrometer.targets.simulator.parts import (
     MEDIA,
     PartsError,
@@ -43,7 +42,7 @@ class Api:
         heartbeat_s: float,
         stamp: bool,
         sink: Sink | None = None,
-        messenger: SimulatedAdapter | None = None,
+        bots: SimulatedBots,
     ) -> None:
         self.store = store
         self.wire = store.wire
@@ -51,7 +50,7 @@ class Api:
         self.heartbeat_s = heartbeat_s
         self.stamp = stamp
         self.sink = sink
-        self.messenger = messenger
+        self.bots = bots
 
     # --- chat
 
@@ -245,9 +244,7 @@ class Api:
         if message_type not in MESSAGE_TYPES:
             return self.wire.error(f"Invalid umo: '{message_type}' is not a valid MessageType", refused)
         sink = self.sink if platform == im_sink.PLATFORM else None
-        adapter = self.messenger if platform == MESSENGER else None
-        if adapter is not None and not adapter.is_open:
-            adapter = None
+        adapter = self.bots.adapter(platform)
         if platform != "webchat" and sink is None and adapter is None:
             return self.wire.error(f"Bot not found or not running for platform: {platform}", refused)
         try:
@@ -276,5 +273,5 @@ class Api:
 
     def im_bots(self) -> Response:
         # webchat is never listed
-        names = {im_sink.PLATFORM: self.sink is not None, MESSENGER: self.messenger is not None}
-        return self.wire.ok({"bot_ids": [name for name, there in names.items() if there]})
+        sink = [im_sink.PLATFORM] if self.sink is not None else []
+        return self.wire.ok({"bot_ids": sink + [str(bot["id"]) for bot in self.bots.listed()]})

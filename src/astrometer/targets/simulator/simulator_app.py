@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from astrometer.api import endpoints as ep
+from astrometer.api.management_endpoints import MANAGEMENT
 from astrometer.targets.messenger.sink import Sink, SinkFaults, answer_sink
 from astrometer.targets.simulator.admin import answer_admin
 from astrometer.targets.simulator.bodies import (
@@ -33,6 +34,9 @@ from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.chat_socket import SimulatedChatSocket
 from astrometer.targets.simulator.event_stream import remember_transport
 from astrometer.targets.simulator.key_check import authenticate
+from astrometer.targets.simulator.management.management_routes import WITH_BODY, SimulatedManagement
+from astrometer.targets.simulator.management.simulated_bots import SimulatedBots
+from astrometer.targets.simulator.management.simulated_profiles import SimulatedProfiles
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.routes import FORMS, Api
 from astrometer.targets.simulator.simulated_faults import STATUS, Fault, FaultError, FaultPlan
@@ -93,15 +97,18 @@ class Simulator:
             if self.config.messenger is not None
             else None
         )
+        self.profiles = SimulatedProfiles()
+        self.bots = SimulatedBots(self.pipeline, self.plan, self.profiles, self.messenger)
+        self.management = SimulatedManagement(self.store, self.bots, self.profiles)
         self.api = Api(
             self.store,
             self.pipeline,
             heartbeat_s=self.config.heartbeat_s,
             stamp=self.config.stamp,
             sink=self.sink,
-            messenger=self.messenger,
+            bots=self.bots,
         )
-        known = [*ep.ENDPOINTS, *ep.MANAGED, BATCH_DELETE, FILE_DELETE]
+        known = [*ep.ENDPOINTS, *ep.MANAGED, *MANAGEMENT, BATCH_DELETE, FILE_DELETE]
         # Fixed paths before `{session_id}`, which would match them too.
         self._routes = [
             (re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(endpoint.path))), endpoint)
@@ -142,6 +149,7 @@ class Simulator:
         await receive()
         if self.messenger is not None:
             self.messenger.kill()
+        self.bots.kill()
         await send({"type": "lifespan.shutdown.complete"})
 
     # --- from the path to the endpoint: the two families check in a different order
@@ -230,6 +238,8 @@ class Simulator:
                 return self.wire.error(f"simulated {fault.kind}", STATUS[fault.kind])
             time.sleep(fault.value)  # noqa: ASYNC251 (a freeze is meant to stop everybody)
         stream_fault = self.plan.strike(endpoint.name, prompt, whole_request=False)
+        if endpoint in MANAGEMENT:
+            return await self.management.answer(endpoint, request, params, body)
         return await HANDLERS[endpoint](self, Call(request, key, params, body, stream_fault))
 
     async def start_time(self, _call: Call) -> Response:
@@ -257,6 +267,7 @@ BODIES: dict[ep.Endpoint, type[BaseModel]] = {
     ep.CHAT: ChatBody,
     ep.IM_MESSAGE: ImBody,
     BATCH_DELETE: BatchDeleteBody,
+    **WITH_BODY,
 }
 
 Handler = Callable[[Simulator, Call], Awaitable[Response]]

@@ -118,9 +118,18 @@ class Store:
         self.messages: dict[str, list[StoredMessage]] = {}
         self.attachments: dict[str, StoredFile] = {}
         self.files: dict[str, bytes] = {}
+        self.conversations: list[dict[str, Any]] = []  # of adapters, one for each session
         self.counters: Counter[str] = Counter()
         self.started_at = int(time.time())
         self._last_id = 0
+
+    def note_conversation(self, umo: str) -> None:
+        """A question of the model's: the first one of a session begins a conversation."""
+        if any(row["user_id"] == umo for row in self.conversations):
+            return
+        now = int(time.time())
+        row = {"cid": str(uuid.uuid4()), "user_id": umo, "platform_id": umo.partition(":")[0]}
+        self.conversations.append({**row, "title": None, "created_at": now, "updated_at": now})
 
     # --- sessions
 

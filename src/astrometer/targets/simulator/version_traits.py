@@ -222,6 +222,11 @@ class Wire:
         return self.version >= (4, 29, 0)
 
     @property
+    def guards_admins(self) -> bool:
+        """A key without config:edit_admin makes no profile with other administrators than AstrBot's own."""
+        return self.version >= (4, 27, 0)
+
+    @property
     def session_detail(self) -> bool:
         """`GET /chat/sessions/{id}` tells the session's creator."""
         return self.version >= (4, 29, 0)
@@ -237,8 +242,8 @@ class Wire:
 
     # --- envelopes
 
-    def ok(self, data: Any = None) -> JSONResponse:
-        return JSONResponse({"status": "ok", "message": None, "data": {} if data is None else data})
+    def ok(self, data: Any = None, message: str | None = None) -> JSONResponse:
+        return JSONResponse({"status": "ok", "message": message, "data": {} if data is None else data})
 
     def error(self, message: str, status: int = 200) -> JSONResponse:
         body: dict[str, Any] = {"status": "error", "message": message}

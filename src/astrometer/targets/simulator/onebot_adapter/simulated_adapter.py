@@ -1,6 +1,6 @@
 """OneBot events -> gates, command, model, and the answer's way out, as one AstrBot version does it.
 
-The adapter `messenger` on a port of its own. It shares the model and the places at it with the web chats.
+One adapter, on a port of its own. It shares the model and the places at it with the web chats.
 """
 
 import asyncio
@@ -48,7 +48,11 @@ BURST_S = 0.25
 class SimulatedAdapter:
     """Everything behind `ws://127.0.0.1:PORT/ws`."""
 
-    def __init__(self, pipeline: Pipeline, plan: FaultPlan, config: MessengerConfig) -> None:
+    def __init__(
+        self, pipeline: Pipeline, plan: FaultPlan, config: MessengerConfig, platform: str = MESSENGER
+    ) -> None:
+        """`platform`: its name, the first part of each session's."""
+        self.platform = platform
         self.pipeline = pipeline
         self.wire = pipeline.wire
         self.counters = pipeline.store.counters
@@ -162,7 +166,7 @@ class SimulatedAdapter:
             return
         self.counters["im_questions"] += 1
         rank = self._rank()
-        umo = question.umo(MESSENGER)
+        umo = question.umo(self.platform)
         command = None if self.profile.disable_builtin_commands else command_of(self.wire, prompt)
         if command is not None:
             refused = missing_right(self.wire, command, question.sender, in_group=question.group is not None)
@@ -210,6 +214,7 @@ class SimulatedAdapter:
     async def _ask(
         self, question: IncomingQuestion, prompt: str, umo: str, fault: Fault | None, rank: int
     ) -> None:
+        self.pipeline.store.note_conversation(umo)
         kind = fault.kind if fault is not None else None
         hit = kind is FaultKind.QUEUE_BUG and self._random.random() < queue_bug_chance(rank)
         if hit or kind is FaultKind.AGENT_ERROR:
