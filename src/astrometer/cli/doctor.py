@@ -18,7 +18,8 @@ from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import turns_sentence
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.runner import Runner
-from astrometer.probing.target_checks.doctor import CheckState, DoctorCheck, Examination
+from astrometer.probing.target_checks.doctor import Examination
+from astrometer.probing.target_checks.doctor_check import CheckState, DoctorCheck
 from astrometer.probing.verdict import ProbeRun
 
 QUESTIONS = 1  # to the model
@@ -38,7 +39,7 @@ def command(
     deletable: bool,
     as_json: bool,
 ) -> None:
-    """Check a target: reachable, version, keys and scopes, model, rate limit, clocks, what a run would leave.
+    """Check a target: reachable, version, keys, model, rate limit, clocks, messenger, what a run would leave.
 
     Asks the model one short question. Exit codes: 0 nothing failed, 1 a check failed, 2 usage, 4 unreachable.
     """

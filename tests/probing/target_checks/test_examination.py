@@ -4,7 +4,8 @@ import pytest
 
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Secret
-from astrometer.probing.target_checks.doctor import CheckState, check_of_key
+from astrometer.probing.target_checks.doctor import check_of_key
+from astrometer.probing.target_checks.doctor_check import CheckState
 from astrometer.probing.target_checks.scopes import Admission, ScopeCell
 
 KEY = Key(name="main", secret=Secret("abk_x"))

@@ -1,9 +1,7 @@
 """A target -> a list of checks before a test: each ok, warn or fail, with one line and a cure."""
 
 import time
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from enum import StrEnum
 
 import httpx
 
@@ -13,9 +11,11 @@ from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
 from astrometer.probing.context import Context
+from astrometer.probing.target_checks.doctor_check import CheckState, DoctorCheck
+from astrometer.probing.target_checks.messenger_check import check_messenger
 from astrometer.probing.target_checks.scopes import ROWS_BEFORE_4_26, Admission, ScopeCell, look, rows_of
 from astrometer.probing.target_checks.server_info import ask_version
-from astrometer.probing.verdict import UNREACHABLE, ProbeFailed, Verdict
+from astrometer.probing.verdict import ProbeFailed, Verdict
 from astrometer.units import format_duration
 
 MEASURED = ((4, 18, 0), (4, 30, 0))
@@ -41,27 +41,6 @@ CURES = {
 }
 
 
-class CheckState(StrEnum):
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoctorCheck:
-    """One answer of the doctor. `cure` is empty when there is nothing to do."""
-
-    name: str
-    state: CheckState
-    line: str
-    cure: str = ""
-    outcome: Outcome | None = None
-
-    @property
-    def unreachable(self) -> bool:
-        return self.outcome in UNREACHABLE
-
-
 class Examination:
     """Fills `checks`. `probe` has the shape of a probe, so the runner gives it deadline and cleanup."""
 
@@ -81,6 +60,7 @@ class Examination:
             turn = await self._model(ctx)
             self._rate_limit(turn)
         await self._clocks(ctx)
+        self.checks += [check async for check in check_messenger(ctx)]
         if chat_key is not None:
             await self._left_behind(ctx, chat_key)
         return Verdict.passed()
