@@ -9,6 +9,8 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
 from astrometer.im.onebot_actions import ChatPlace
 
+OPERATION = "im_chat"  # under which a load test counts questions
+
 
 class MatchedBy(StrEnum):
     """How it is known that a reply belongs to a question; from sure to a guess."""

@@ -8,6 +8,7 @@ import pytest
 from astrometer.load.live.progress import ProgressLine
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally import StatsKey
 
 
 class Terminal(io.StringIO):
@@ -15,13 +16,15 @@ class Terminal(io.StringIO):
         return True
 
 
-def live(users=20):
+def live(users=20, operation="chat"):
     stats = Stats()
     stats.started = 118_000
     stats.outcomes["ok"] = 97_000
     stats.ok["ttft"] = Histogram()
     run = SimpleNamespace(
-        tally=SimpleNamespace(counted={"chat": stats}), clock=SimpleNamespace(elapsed_s=3725.0), is_over=True
+        tally=SimpleNamespace(counted={StatsKey("any", operation): stats}),
+        clock=SimpleNamespace(elapsed_s=3725.0),
+        is_over=True,
     )
     return ProgressLine(run, lambda: users, Terminal())
 
@@ -29,6 +32,12 @@ def live(users=20):
 def test_the_whole_line_is_shown_where_there_is_room_and_one_user_is_no_users():
     assert "  20 users  started 118000  ok 97000  " in live().line(1.0)
     assert "  1 user  started" in live(users=1).line(1.0)
+
+
+def test_people_in_a_messenger_wait_for_a_reply_and_not_for_a_first_token():
+    assert "  reply p50 – (n=0)  " in live(operation="im_chat").line(1.0)
+    assert "ttft" not in live(operation="im_chat").line(1.0)
+    assert "  ttft p50 – (n=0)  " in live().line(1.0)
 
 
 @pytest.mark.parametrize("columns", [80, 60, 10])

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 import gevent
 
+from astrometer.im.im_turn import OPERATION as IN_MESSENGER
 from astrometer.line_fold import fitted
 from astrometer.measure.histogram import Histogram
 from astrometer.units import format_duration
@@ -62,7 +63,9 @@ class ProgressLine:
         """`0m 25s  20 users  started 118  ok 97  failed 1  ttft p50 312 ms (n=97)  4.1/s`, whole parts."""
         started, ended, ok = 0, 0, 0
         first = {name: Histogram() for name in ("ttft", "reply_first")}
-        for stats in self._run.tally.counted.values():
+        waited_for = set()
+        for key, stats in self._run.tally.counted.items():
+            waited_for.add("reply_first" if key.operation == IN_MESSENGER else "ttft")
             started += stats.started
             ended += stats.outcomes.total()
             ok += stats.outcomes["ok"]
@@ -82,7 +85,7 @@ class ProgressLine:
             *(
                 f"{_SHORT[name]} p50 {format_duration(merged.percentile(50))} (n={merged.n})"
                 for name, merged in first.items()
-                if merged.n or (name == "ttft" and not first["reply_first"].n)
+                if merged.n or name in (waited_for or {"ttft"})
             ),
             f"{rate:.1f}/s",
         ]

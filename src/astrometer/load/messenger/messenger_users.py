@@ -4,12 +4,11 @@ from time import perf_counter
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImExchange, ImQuestion
-from astrometer.im.im_turn import ImTurn
+from astrometer.im.im_turn import OPERATION, ImTurn
 from astrometer.im.onebot_events import AtSegment, EventSegment, ImageSegment, TextSegment
 from astrometer.load.transport.multipart import PIXEL
 from astrometer.load.users import AstrBotUser
 
-OPERATION = "im_chat"
 WAKE_PREFIX = "/"  # AstrBot's default: in a group it hears nothing else, but @bot
 
 
