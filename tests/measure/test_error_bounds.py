@@ -7,9 +7,8 @@ import pytest
 from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.timings import Bounds
 from astrometer.measure.error_bounds import ErrorBounds
-from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.exchange_stats import Stats, stats_json
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.results.result_parts import stats_json
 from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally

@@ -19,7 +19,8 @@ GAP = QUIET._replace(out_of_order=2)
 
 
 def network_of(tally):
-    return network_json(tally.total())
+    total = tally.total()
+    return network_json(total.network, total.ok)
 
 
 def test_exchanges_are_counted_by_what_happened_to_them():

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from astrometer.api.answer_pieces import MAX_CHARS
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import ChatEvent, EventKind, parse_event
 from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
@@ -26,7 +25,7 @@ from astrometer.api.outcome import (
 )
 from astrometer.api.sentences import split_reasoning
 from astrometer.api.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
-from astrometer.api.timings import Timeline
+from astrometer.api.turn_timeline import MAX_CHARS, Timeline
 from astrometer.outside_text import shown
 
 MAX_ERROR_BODY_BYTES = 64 * 1024

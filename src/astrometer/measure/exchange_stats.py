@@ -1,21 +1,25 @@
-"""Exchanges of one kind -> their counts and histograms, mergeable without loss."""
+"""Exchanges of one kind -> counts and histograms, mergeable without loss -> their part of `results.json`."""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
 from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.metric_table import METRICS
 from astrometer.api.network_seen import NOT_SEEN
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
 from astrometer.api.usage_evidence import broken_off
 from astrometer.measure.error_bounds import BoundBuckets, ErrorBounds
 from astrometer.measure.histogram import Histogram, buckets_of
+from astrometer.measure.network_loss import network_json
+from astrometer.measure.odd_streams import streams_json
 from astrometer.measure.stalls import Stalls
 
 NO_BOUNDS: Mapping[str, BoundBuckets] = {}
+PERCENTS = (50, 90, 95, 99)
 
 
 class Finished(Protocol):
@@ -192,3 +196,68 @@ class Stats:
 
 def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
     return {name: buckets_of(values) for name, values in metrics.items()}
+
+
+def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
+    """`turns` accounts for everything; all else is of the window alone."""
+    ended = stats.outcomes.total()
+    return {
+        "turns": {
+            "started": stats.started + excluded.started,
+            "outcomes": dict(sorted((stats.outcomes + excluded.outcomes).items())),
+            "excluded": excluded.started,
+            "uncounted": 0 if stats.uncounted is None else stats.uncounted.outcomes.total(),
+            "excluded_outcomes": dict(sorted(excluded.outcomes.items())),
+            "resent": stats.resent + excluded.resent,
+        },
+        "throughput_per_s": stats.outcomes["ok"] / duration_s if duration_s else None,
+        "goodput": {
+            "good": stats.good,
+            "per_s": stats.good / duration_s if duration_s else None,
+            "share": stats.good / ended if ended else None,
+        },
+        "stalls": {**asdict(stats.stalls), "share": stats.stalls.share},
+        "streams": streams_json(stats.streams),
+        "network": network_json(stats.network, stats.ok),
+        "tokens": dict(stats.tokens),
+        "bytes": dict(stats.bytes),
+        "metrics": {
+            name: {**summary_json(stats.ok[name]), **_errors_json(stats, name)}
+            for name in METRICS
+            if name in stats.ok
+        },
+        "metrics_all_attempts": {
+            name: summary_json(stats.attempts(name)) for name in METRICS if stats.missed[name]
+        },
+        "metrics_failed": {
+            name: summary_json(stats.failed[name]) for name in METRICS if name in stats.failed
+        },
+    }
+
+
+def summary_json(histogram: Histogram) -> dict[str, Any]:
+    """Percentiles in seconds; null where withheld. A percentile among failures is infinite."""
+    return {
+        "n": histogram.n,
+        **{f"p{percent}": finite_json(value) for percent, value in histogram.quantiles(PERCENTS).items()},
+        "max": finite_json(histogram.max),
+        "histogram": histogram.encode(),
+    }
+
+
+def _errors_json(stats: Stats, name: str) -> dict[str, Any]:
+    """How far each percentile may be from the truth, and the share of samples that are uncertain."""
+    known = stats.bounds.get(name)
+    if known is None:
+        return {"error_s": None, "uncertain": 0.0}
+    names = (*(f"p{percent}" for percent in PERCENTS), "max")
+    errors_s = known.errors_s(stats.ok[name], (*PERCENTS, 100))
+    return {
+        "error_s": dict(zip(names, errors_s, strict=True)),
+        "uncertain": known.uncertain / stats.ok[name].n,
+    }
+
+
+def finite_json(value: float | None) -> float | str | None:
+    """JSON has no infinity: it is the text "inf"."""
+    return "inf" if value == math.inf else value

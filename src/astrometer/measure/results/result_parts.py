@@ -1,60 +1,15 @@
-"""What was measured -> parts of `results.json`: stats, summaries, uploads, IM delivery, objectives. Pure."""
+"""What was measured -> parts of `results.json`: uploads, IM delivery, objectives. Pure."""
 
-import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
-from astrometer.api.metric_table import METRICS
 from astrometer.measure.delivery import Delivery, Observed
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.network_loss import network_json
-from astrometer.measure.odd_streams import streams_json
+from astrometer.measure.exchange_stats import Stats, finite_json, stats_json, summary_json
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Unit
 from astrometer.measure.tally import Tally
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
-
-PERCENTS = (50, 90, 95, 99)
-
-
-def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
-    """`turns` accounts for everything; all else is of the window alone."""
-    ended = stats.outcomes.total()
-    return {
-        "turns": {
-            "started": stats.started + excluded.started,
-            "outcomes": dict(sorted((stats.outcomes + excluded.outcomes).items())),
-            "excluded": excluded.started,
-            "uncounted": 0 if stats.uncounted is None else stats.uncounted.outcomes.total(),
-            "excluded_outcomes": dict(sorted(excluded.outcomes.items())),
-            "resent": stats.resent + excluded.resent,
-        },
-        "throughput_per_s": stats.outcomes["ok"] / duration_s if duration_s else None,
-        "goodput": {
-            "good": stats.good,
-            "per_s": stats.good / duration_s if duration_s else None,
-            "share": stats.good / ended if ended else None,
-        },
-        "stalls": {**asdict(stats.stalls), "share": stats.stalls.share},
-        "streams": streams_json(stats.streams),
-        "network": network_json(stats),
-        "tokens": dict(stats.tokens),
-        "bytes": dict(stats.bytes),
-        "metrics": {
-            name: {**summary_json(stats.ok[name]), **_errors_json(stats, name)}
-            for name in METRICS
-            if name in stats.ok
-        },
-        "metrics_all_attempts": {
-            name: summary_json(stats.attempts(name)) for name in METRICS if stats.missed[name]
-        },
-        "metrics_failed": {
-            name: summary_json(stats.failed[name]) for name in METRICS if name in stats.failed
-        },
-    }
 
 
 def window_outcomes(stats: Mapping[str, Any]) -> dict[str, int]:
@@ -133,33 +88,6 @@ def _burst(burst: Delivery, t_start: float | None) -> dict[str, Any]:
     }
 
 
-def summary_json(histogram: Histogram) -> dict[str, Any]:
-    """Percentiles in seconds; null where withheld. A percentile among failures is the text "inf"."""
-    return {
-        "n": histogram.n,
-        **{f"p{percent}": _finite(value) for percent, value in histogram.quantiles(PERCENTS).items()},
-        "max": _finite(histogram.max),
-        "histogram": histogram.encode(),
-    }
-
-
-def _errors_json(stats: Stats, name: str) -> dict[str, Any]:
-    """How far each percentile may be from the truth, and the share of samples that are uncertain."""
-    known = stats.bounds.get(name)
-    if known is None:
-        return {"error_s": None, "uncertain": 0.0}
-    names = (*(f"p{percent}" for percent in PERCENTS), "max")
-    errors_s = known.errors_s(stats.ok[name], (*PERCENTS, 100))
-    return {
-        "error_s": dict(zip(names, errors_s, strict=True)),
-        "uncertain": known.uncertain / stats.ok[name].n,
-    }
-
-
-def _finite(value: float | None) -> float | str | None:
-    return "inf" if value == math.inf else value
-
-
 def objective_json(item: ObjectiveResult) -> dict[str, Any]:
     return {
         "text": item.objective.text,
@@ -169,7 +97,7 @@ def objective_json(item: ObjectiveResult) -> dict[str, Any]:
         "operator": item.objective.operator,
         "unit": item.objective.unit.value,
         "verdict": item.verdict.value,
-        "value": _finite(item.value),
+        "value": finite_json(item.value),
         "limit": item.objective.limit,
         "n": item.n,
         "error_s": item.error_s if item.objective.unit is Unit.SECONDS else None,
