@@ -7,11 +7,11 @@ from astrometer.report import formatting, view
 from astrometer.report.time_columns import are_replies
 
 _FOUND = {
-    "quote": "by their quotation",
-    "nonce": "by a nonce",
-    "mention": "by a mention",
-    "outstanding": "since nobody else waited there",
-    "order": "by their order, which is a guess",
+    "quote": "by quotation",
+    "nonce": "by nonce",
+    "mention": "by mention",
+    "outstanding": "as nobody else waited there",
+    "order": "by order, which is a guess",
 }
 _STRAYS = "stray_"
 
@@ -45,10 +45,10 @@ def _found(messenger: Mapping[str, Any]) -> list[str]:
         f"{formatting.count(count)} {_FOUND.get(way, formatting.plain(way))}"
         for way, count in messenger["matched_by"].items()
     ]
-    each = messenger["messages"] / replies
-    return [
-        f"{formatting.plural(replies, 'reply', 'replies')} of {each:.1f} messages, found: {', '.join(ways)}"
-    ]
+    each = f"{messenger['messages'] / replies:.1f}"
+    parts = "" if each == "1.0" else f" ({each} messages each)"
+    count = formatting.plural(replies, "reply", "replies")
+    return [f"{count}{parts} matched to the questions: {', '.join(ways)}"]
 
 
 def _oddities(messenger: Mapping[str, Any]) -> list[str]:
