@@ -231,6 +231,7 @@ def test_the_configuration_for_production_can_be_read(tmp_path):
 TRANSLATED = {  # Chinese -> English
     ROOT / "README.zh-CN.md": ROOT / "README.md",
     ROOT / "docs" / "zh-CN" / "tutorial.md": ROOT / "docs" / "tutorial.md",
+    ROOT / "docs" / "zh-CN" / "tutorial-messenger.md": ROOT / "docs" / "tutorial-messenger.md",
     ROOT / "docs" / "zh-CN" / "watch-production.md": ROOT / "docs" / "how-to" / "watch-production.md",
 }
 
