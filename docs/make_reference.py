@@ -1,4 +1,6 @@
-"""The commands' own help -> docs/reference/cli.md. `--check` says whether the file is up to date.
+"""The commands' own help -> docs/reference/cli.md; the probe files -> the tables of docs/reference/probes.md.
+
+`--check` says whether they are up to date.
 
 python docs/make_reference.py [--check]
 """
@@ -10,11 +12,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import probe_tables
 
 from astrometer import exit_codes
 from astrometer.cli import main as astrometer
 
 PAGE = Path(__file__).parent / "reference" / "cli.md"
+PROBES = PAGE.with_name("probes.md")
 WIDTH = 100
 HEAD = """# Commands
 
@@ -73,11 +77,11 @@ def _of(command: click.Command, name: str, parent: click.Context) -> Iterator[tu
 
 
 def main() -> None:
-    made = page()
-    if "--check" not in sys.argv[1:]:
-        PAGE.write_text(made, "utf-8")
-    elif not PAGE.exists() or PAGE.read_text("utf-8") != made:
-        sys.exit("docs/reference/cli.md is out of date: python docs/make_reference.py")
+    for file, made in ((PAGE, page()), (PROBES, probe_tables.filled(PROBES.read_text("utf-8")))):
+        if "--check" not in sys.argv[1:]:
+            file.write_text(made, "utf-8")
+        elif not file.exists() or file.read_text("utf-8") != made:
+            sys.exit(f"docs/reference/{file.name} is out of date: python docs/make_reference.py")
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from astrometer.probing import Context, Verdict, check_credentials
 
 INTERVAL = 300
-OPTIONS = {"revoked": []}  # names of keys of the target that must not get in any more
+OPTIONS = {"revoked": []}  # names of keys of the target that must be rejected
 
 
 async def probe(ctx: Context) -> Verdict:

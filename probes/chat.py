@@ -9,9 +9,9 @@ INTERVAL = 1800
 SCOPES = ("chat",)
 COSTS_TOKENS = True
 OPTIONS = {
-    "question": "[probe] Answer with exactly this word and nothing else: {nonce}",
-    "streaming": True,
-    "slow_after_s": 0.0,  # a first token later than this fails as `slow`; 0: never
+    "question": "[probe] Answer with exactly this word and nothing else: {nonce}",  # must contain `{nonce}`
+    "streaming": True,  # ask for a streamed answer
+    "slow_after_s": 0.0,  # a good answer whose first token comes later than this fails as `slow`; 0: never
 }
 
 

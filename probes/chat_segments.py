@@ -7,7 +7,10 @@ from astrometer.probing import Attachment, Context, Plain, Upload, Verdict
 INTERVAL = 43200
 SCOPES = ("file", "chat")
 COSTS_TOKENS = True
-OPTIONS = {"question": "[probe] Do not look at the attachments. Answer with exactly this word: {nonce}"}
+OPTIONS = {
+    # sent with image and file
+    "question": "[probe] Do not look at the attachments. Answer with exactly this word: {nonce}",
+}
 # One grey pixel: what a picture costs in tokens goes by its size.
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="

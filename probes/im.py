@@ -12,8 +12,8 @@ from astrometer.probing import IM_BOTS, IM_MESSAGE, Context, Key, Outcome, Verdi
 INTERVAL = 300
 SCOPES = ("im",)
 OPTIONS = {
-    "umo": "",
-    "text": "[astrometer] probe {nonce}",
+    "umo": "",  # destination of a **real push**, sent in each run, which cannot be taken back
+    "text": "[astrometer] probe {nonce}",  # the text of that push
     "adapters": [],  # names of OneBot adapters whose messenger must be connected
 }
 PRICED_BY = ("umo",)

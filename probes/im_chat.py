@@ -12,11 +12,14 @@ INTERVAL = 3600
 COSTS_TOKENS = True
 NEEDS_MESSENGER = True
 OPTIONS = {
-    "question": "[probe] Answer with exactly this word and nothing else: {nonce}",
-    "user_ids": [9100000001, 9100000002, 9100000003],  # who asks, in turn
-    "reset": True,  # say /reset before the question
-    "quiet_s": 4.0,  # the answer is whole when no more came for so long; AstrBot pauses up to 3.5 s in one
-    "slow_after_s": 0.0,  # a first message later than this fails as `slow`; 0: never
+    "question": "[probe] Answer with exactly this word and nothing else: {nonce}",  # must contain `{nonce}`
+    "user_ids": [9100000001, 9100000002, 9100000003],  # numbers of users who ask in turn, and whom nobody has
+    # say `/reset` before each question, so that the conversation does not grow. Set it to `false` where the
+    # profile has the commands switched off: `/reset` would go to the model
+    "reset": True,
+    # the answer is whole when no more came for so long. AstrBot's own pauses within an answer are up to 3.5 s
+    "quiet_s": 4.0,
+    "slow_after_s": 0.0,  # a good answer whose first message comes later than this fails as `slow`; 0: never
 }
 
 

@@ -7,8 +7,8 @@ SCOPES = ("chat",)
 COSTS_TOKENS = True
 TURNS = 2
 OPTIONS = {
-    "tell": "[probe] Remember this word, and answer with it alone: {nonce}",
-    "ask": "[probe] Which word did I ask you to remember? Answer with that word alone.",
+    "tell": "[probe] Remember this word, and answer with it alone: {nonce}",  # first, with `{nonce}`
+    "ask": "[probe] Which word did I ask you to remember? Answer with that word alone.",  # second, without it
 }
 
 

@@ -9,8 +9,8 @@ INTERVAL = 43200
 SCOPES = ("file", "chat")
 COSTS_TOKENS = True
 OPTIONS = {
-    "bytes": 1000,
-    "question": "[probe] Do not open the file. Answer with exactly this word: {nonce}",
+    "bytes": 1000,  # size of the file
+    "question": "[probe] Do not open the file. Answer with exactly this word: {nonce}",  # sent with the file
 }
 
 

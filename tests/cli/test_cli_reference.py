@@ -1,4 +1,4 @@
-"""docs/reference/cli.md is what the commands say of themselves."""
+"""docs/reference/cli.md is what the commands say of themselves, and probes.md what the probe files do."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ pytestmark = pytest.mark.process
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_page_of_the_commands_is_up_to_date():
+def test_the_pages_of_commands_and_probes_are_up_to_date():
     done = subprocess.run(
         [sys.executable, str(ROOT / "docs/make_reference.py"), "--check"],
         capture_output=True,
