@@ -206,6 +206,105 @@ def test_a_route_for_all_adapters_does_not_come_before_ours(operator):
     assert list(profiles.routes.items()) == [("napcat::", theirs), ("::", theirs)]
 
 
+def test_a_client_that_is_connected_is_left_alone(operator):
+    """Such as the exporter: a second client would disturb it."""
+    operator.setup()
+    token = (operator.folder / "astrbot_messenger_token").read_text().strip()
+    with OneBotTestClient(f"ws://127.0.0.1:{operator.port}/ws", token) as exporter:
+        again = operator.setup()
+        assert (again.exit_code, "a client is connected now" in again.output) == (0, True), again.output
+        assert operator.app.store.counters["im_connections"] == 2  # of the first setup, and the exporter's
+        exporter.private(50_001, "[[ttft=0 tokens=1]]")
+        exporter.wait(2)  # the push that asked for a client, and the answer
+
+
+def test_whether_a_client_is_connected_cannot_be_told_without_the_scope_im(operator_of):
+    operator = operator_of(scopes=("config",))
+    operator.setup()
+    connections = operator.app.store.counters["im_connections"]
+    again = operator.setup()
+    assert (again.exit_code, "left alone" in again.output) == (0, True), again.output
+    assert operator.app.store.counters["im_connections"] == connections
+
+
+def test_what_somebody_changed_in_our_profile_is_said_and_stays(operator):
+    operator.setup()
+    (profile_id,) = operator.app.profiles.names
+    operator.app.profiles.configs[profile_id]["t2i"] = True
+    before = operator.snapshot()
+    assert "but its profile has t2i = True: long answers come as images" in operator.setup().output
+    assert operator.snapshot() == before
+
+
+# where the token is, and which address
+
+
+def test_the_token_of_a_variable_is_taken_and_no_file_is_written(operator, monkeypatch):
+    monkeypatch.setenv("PROBE_TOKEN", "t0ken-of-the-operator")
+    done = operator.setup("--token-env", "PROBE_TOKEN")
+    assert done.exit_code == 0, done.output
+    assert 'env = "PROBE_TOKEN"' in done.output
+    assert operator.app.bots.configs[DEFAULT_ID]["ws_reverse_token"] == "t0ken-of-the-operator"
+    assert sorted(path.name for path in operator.folder.iterdir()) == ["astrometer.toml", "key"]
+    monkeypatch.setenv("PROBE_TOKEN", "another")
+    again = operator.setup("--token-env", "PROBE_TOKEN")
+    assert (again.exit_code, "another token than the adapter" in again.output) == (2, True)
+
+
+@pytest.mark.parametrize("token", [None, "", "with blanks", "mit-ß"])
+def test_a_token_that_cannot_be_used_is_refused(operator, monkeypatch, token):
+    before = operator.snapshot()
+    if token is None:
+        monkeypatch.delenv("PROBE_TOKEN", raising=False)
+    else:
+        monkeypatch.setenv("PROBE_TOKEN", token)
+    refused(operator, before, operator.setup("--token-env", "PROBE_TOKEN"))
+
+
+def test_a_file_with_another_token_is_never_written_over(operator):
+    operator.setup()
+    file = operator.folder / "astrbot_messenger_token"
+    file.write_text("somebody-elses")
+    before = operator.snapshot()
+    done = operator.setup()
+    assert (done.exit_code, "--token-file" in done.output) == (2, True)
+    assert (operator.snapshot(), file.read_text()) == (before, "somebody-elses")
+    other = operator.folder / "deeper" / "token"
+    operator.outputs.append(operator.setup("--token-file", str(other)))
+    assert 'file = "deeper/token"' in operator.outputs[-1].output
+    assert stat.S_IMODE(other.stat().st_mode) == 0o600
+    assert operator.probe().reason == "ok"
+
+
+def test_an_adapter_keeps_its_port_and_one_that_lost_its_token_is_not_used(operator):
+    operator.setup()
+    before = operator.snapshot()
+    done = operator.say("setup", "--port", str(free_port()))
+    assert (done.exit_code, f"is there already, with {operator.port}" in done.output) == (2, True)
+    assert operator.snapshot() == before
+    operator.app.bots.configs[DEFAULT_ID]["ws_reverse_token"] = ""
+    done = operator.setup()
+    assert (done.exit_code, "anybody can be its client" in done.output) == (2, True)
+
+
+def test_an_adapter_for_a_container_listens_everywhere_and_is_reached_where_the_server_is(operator):
+    done = operator.setup("--listen", "0.0.0.0")
+    assert f"on 0.0.0.0:{operator.port}, reached at ws://127.0.0.1:{operator.port}/ws" in done.output
+    assert operator.app.bots.configs[DEFAULT_ID]["ws_reverse_host"] == "0.0.0.0"
+
+
+def test_without_a_configuration_file_variables_are_printed(operator, monkeypatch):
+    monkeypatch.setenv("ASTRBOT_API_KEY", operator.key.secret)
+    operator.config.unlink()
+    given = ["messenger", "setup", "--yes", "--host", operator.url, "--port", str(operator.port)]
+    done = CliRunner().invoke(main, given)
+    assert done.exit_code == 0, done.output
+    assert f"export ASTRBOT_MESSENGER_URL=ws://127.0.0.1:{operator.port}/ws" in done.output
+    file = operator.folder / "astrbot_messenger_token"
+    assert f"export ASTRBOT_MESSENGER_TOKEN_FILE={file}" in done.output
+    assert file.read_text().strip() not in done.output
+
+
 # what is refused before anything is changed
 
 

@@ -22,13 +22,14 @@ from astrometer.probing.messenger_setup.adapter_state import (
     DEFAULT_PROFILE,
     AdapterState,
     profile_in_force,
+    profile_of,
     routes_of,
     state_of,
     status_of,
 )
 from astrometer.probing.messenger_setup.link_check import Linked, look_for_client
 from astrometer.probing.messenger_setup.management import Management, SetupRefused
-from astrometer.probing.messenger_setup.probe_profile import profile_from
+from astrometer.probing.messenger_setup.probe_profile import hindrances, profile_from
 from astrometer.probing.verdict import ProbeFailed
 
 Say = Callable[[str], None]
@@ -103,6 +104,8 @@ class AdapterSetup:
         await self._wait_for_token()
         await self._wait_for_running()
         self._say(f"it runs, and {self._plan.url} takes the token and no other")
+        if self._before.profile_ids:
+            await self._say_hindrances(self._before.profile_ids[0])
         if self._before.adapter is not None and (why := await self._may_have_a_client()):
             self._say(why)
             return
@@ -111,11 +114,14 @@ class AdapterSetup:
             raise ProbeFailed(Outcome.LOST_LINK, f"no handshake with {self._plan.url}: {end.detail}")
         self._say("a client was let in, and left")
 
+    async def _say_hindrances(self, profile_id: str) -> None:
+        """What somebody changed in our profile stays as it is."""
+        config = await profile_of(self._management, profile_id)
+        for setting in hindrances(config):
+            self._say(f"but its profile has {setting.path} = {setting.of(config)!r:.40}: {setting.otherwise}")
+
     async def _make_profile(self) -> str:
-        default = await self._management.ask(manage.PROFILE_GET, path={"profile_id": DEFAULT_PROFILE})
-        config = default.get("config") if isinstance(default, dict) else None
-        if not isinstance(config, dict) or "platform_settings" not in config:
-            raise ProbeFailed(Outcome.MALFORMED, "the default profile is not a configuration of AstrBot's")
+        config = await profile_of(self._management, DEFAULT_PROFILE)
         body = {"name": self._plan.profile_name, "config": profile_from(config)}
         made = await self._management.ask(manage.PROFILE_CREATE, body=body)
         profile_id = made.get("conf_id") if isinstance(made, dict) else None

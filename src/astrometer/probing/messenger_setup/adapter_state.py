@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.api import management_endpoints as manage
+from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Secret
 from astrometer.probing.messenger_setup.adapter_plan import MARK, is_ours, profile_name_of, route_of
 from astrometer.probing.messenger_setup.management import Management
+from astrometer.probing.verdict import ProbeFailed
 
 DEFAULT_PROFILE = "default"
 SOMEBODY = "9100000001"
@@ -129,6 +131,15 @@ async def state_of(management: Management, adapter_id: str) -> AdapterState:
             port: one.adapter_id for one in adapters if one.adapter_id != adapter_id for port in one.ports
         },
     )
+
+
+async def profile_of(management: Management, profile_id: str) -> dict[str, Any]:
+    """A whole configuration, with secrets in it. Raises ProbeFailed."""
+    payload = await management.ask(manage.PROFILE_GET, path={"profile_id": profile_id})
+    config = payload.get("config") if isinstance(payload, Mapping) else None
+    if not isinstance(config, dict) or "platform_settings" not in config:
+        raise ProbeFailed(Outcome.MALFORMED, f"the profile {profile_id} is not a configuration of AstrBot's")
+    return config
 
 
 async def status_of(management: Management, adapter_id: str) -> tuple[str, str]:

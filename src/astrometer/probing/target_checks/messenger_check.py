@@ -3,10 +3,8 @@
 Nobody becomes a client: on AstrBot up to 4.25 a second one would take every answer from the first.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 
-from astrometer.api import management_endpoints as manage
-from astrometer.api.outcome import Outcome
 from astrometer.config.settings import TargetMessenger
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import CURES
@@ -23,6 +21,7 @@ from astrometer.probing.messenger_setup.adapter_state import (
     FoundAdapter,
     adapters_of,
     profile_in_force,
+    profile_of,
     routes_of,
     status_of,
 )
@@ -124,10 +123,7 @@ async def _adapter(management: Management, adapter: FoundAdapter | None) -> Doct
 
 async def _profile(management: Management, adapter_id: str) -> DoctorCheck:
     profile, route = profile_in_force(await routes_of(management), adapter_id)
-    payload = await management.ask(manage.PROFILE_GET, path={"profile_id": profile})
-    config = payload.get("config") if isinstance(payload, Mapping) else None
-    if not isinstance(config, Mapping):
-        raise ProbeFailed(Outcome.MALFORMED, f"the profile {profile} is not a configuration of AstrBot's")
+    config = await profile_of(management, profile)
     where = f"the profile {profile}" if profile != DEFAULT_PROFILE else "the default profile"
     by = f"route {route}" if route is not None else "no route leads elsewhere"
     found = list(hindrances(config))
