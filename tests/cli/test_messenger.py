@@ -410,6 +410,17 @@ def test_what_a_failing_server_made_is_taken_back(operator, endpoint):
     assert operator.snapshot() == before
 
 
+def test_what_was_there_before_a_failed_mend_is_not_taken_back(operator):
+    operator.setup()
+    operator.app.bots.delete(DEFAULT_ID)
+    before = operator.snapshot()
+    httpx.post(
+        f"{operator.url}/sim/faults", json={"kind": "http_500", "count": 1, "endpoint": "bot_stats"}
+    ).raise_for_status()
+    assert operator.setup().exit_code == 1
+    assert operator.snapshot() == before
+
+
 def test_ctrl_c_takes_back_what_was_made(operator):
     before = operator.snapshot()
 

@@ -168,6 +168,7 @@ def test_what_no_key_may_ask_is_said_and_is_no_warning(patient, patient_of):
     checks = patient.checks()
     assert checks["messenger adapter"][:2] == ("ok", "not looked at: no key has the scope config")
     assert "messenger client" not in checks
+    assert "messenger client" not in patient.checks("im")  # which adapter it is was guessed, and wrong
     old = patient_of(version="4.23.6")
     assert "before 4.26" in old.checks("config")["messenger adapter"][1]
     assert old.checks()["messenger"][0] == "ok"

@@ -43,7 +43,7 @@ async def check_messenger(ctx: Context) -> AsyncIterator[DoctorCheck]:
     if access is None:
         return
     yield await _address(ctx, access)
-    adapter_id = DEFAULT_ID
+    adapter_id, is_known = DEFAULT_ID, False
     management = await _management(ctx)
     if isinstance(management, str):
         yield DoctorCheck(name=ADAPTER, state=CheckState.OK, line=f"not looked at: {management}")
@@ -52,12 +52,12 @@ async def check_messenger(ctx: Context) -> AsyncIterator[DoctorCheck]:
             adapter = await _adapter_at(management, access)
             yield await _adapter(management, adapter)
             if adapter is not None:
-                adapter_id = adapter.adapter_id
+                adapter_id, is_known = adapter.adapter_id, True
                 yield await _profile(management, adapter_id)
         except ProbeFailed as exc:
             line = f"not looked at: {exc.verdict.detail}"
             yield DoctorCheck(name=ADAPTER, state=CheckState.OK, line=line)
-    if (client := await _client(ctx, adapter_id)) is not None:
+    if (client := await _client(ctx, adapter_id, is_known=is_known)) is not None:
         yield client
 
 
@@ -142,12 +142,14 @@ async def _profile(management: Management, adapter_id: str) -> DoctorCheck:
     return DoctorCheck(name=PROFILE, state=CheckState.WARN, line=line, cure=cure)
 
 
-async def _client(ctx: Context, adapter_id: str) -> DoctorCheck | None:
-    """None: no key may push, so nobody knows."""
+async def _client(ctx: Context, adapter_id: str, *, is_known: bool) -> DoctorCheck | None:
+    """None: no key may push, or which adapter it is was guessed wrong, so nobody knows."""
     key = ctx.target.key_for("im")
     if key is None:
         return None
     linked, said = await look_for_client(ctx, key, adapter_id)
+    if linked is Linked.NOT_RUNNING and not is_known:
+        return None
     match linked:
         case Linked.NOBODY:
             return DoctorCheck(name=CLIENT, state=CheckState.OK, line=f"{adapter_id} has no other client")
