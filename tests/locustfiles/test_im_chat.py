@@ -75,6 +75,25 @@ def test_each_load_process_is_a_messenger_of_its_own(messenger, tmp_path):
     assert results["messenger"]["matched_by"] == {"quote": results["turns"]["started"]}
 
 
+def test_chats_can_be_asked_there_and_each_session_is_a_person_of_its_own(messenger, tmp_path):
+    results, _ = messenger.people("--transport", "messenger", scenario="chat", out=tmp_path)
+    turns = results["turns"]
+    assert turns["outcomes"] == {"ok": turns["started"]}
+    assert messenger.asked() == turns["started"] == results["messenger"]["replies"] > 10
+    assert {item["operation"] for item in results["operations"]} == {"im_chat"}
+    assert results["scenarios"].keys() == {"chat"}
+    assert results["metrics"]["reply_last"]["n"] == turns["started"]
+    assert results["metrics"].keys().isdisjoint({"e2e", "ttft"})
+
+
+def test_chats_in_a_messenger_that_cannot_start_are_dropped_questions(messenger, tmp_path):
+    words = ("--transport", "messenger", "--rate-unit", "1", "--max-in-flight", "1")
+    results, _ = messenger.people(*words, scenario="chat", out=tmp_path)
+    turns = results["turns"]
+    assert turns["outcomes"].keys() == {"ok", "dropped"}
+    assert {item["operation"] for item in results["operations"]} == {"im_chat"}
+
+
 def test_arrivals_of_an_open_model_are_each_a_question(messenger, tmp_path):
     results, _ = messenger.people("--rate-unit", "1", "--arrivals", "constant", out=tmp_path)
     started = results["turns"]["started"]
@@ -157,8 +176,9 @@ def test_a_wrong_token_is_named_and_nothing_hangs(messenger, tmp_path):
         (("--messenger", "ws://bot:1/ws"), "a token", "ASTRBOT_MESSENGER_TOKEN: not a token"),
     ],
 )
-def test_what_cannot_be_used_is_said_before_anybody_writes(sim, tmp_path, given, token, said):
-    command = sim.command("im_chat", *given, "--astrometer-out", str(tmp_path))
+@pytest.mark.parametrize("scenario", [("im_chat",), ("chat", "--transport", "messenger")], ids=len)
+def test_what_cannot_be_used_is_said_before_anybody_writes(sim, tmp_path, scenario, given, token, said):
+    command = sim.command(*scenario, *given, "--astrometer-out", str(tmp_path))
     environment = {**sim.environment(), **({"ASTRBOT_MESSENGER_TOKEN": token} if token else {})}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2

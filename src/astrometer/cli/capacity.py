@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from astrometer.cli import locust_run
+from astrometer.cli import capacity_ways, locust_run
 from astrometer.cli.options import target_options
 from astrometer.cli.run_options import RunCommand, locust_options, run_options
 
@@ -12,11 +12,28 @@ from astrometer.cli.run_options import RunCommand, locust_options, run_options
 @click.command(cls=RunCommand, short_help="Find the highest load at which every objective holds.")
 @click.argument("scenario", metavar="SCENARIO|FILE")
 @click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
+@click.option(
+    "--ways", metavar="WAY,WAY,...",
+    help="Search each way to chat, one after the other, and compare them with the first: sse, ws, messenger.",
+)  # fmt: skip
+@click.option(
+    "--rounds", type=click.IntRange(1, 20), default=2, show_default=True,
+    help="With --ways: searches of each way, in alternating order.",
+)  # fmt: skip
 @target_options
 @locust_options
 @run_options("capacity")
 @click.pass_context
-def command(ctx: click.Context, /, *, scenario: str, locust_args: tuple[str, ...], **shared: Any) -> None:
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    scenario: str,
+    ways: str | None,
+    rounds: int,
+    locust_args: tuple[str, ...],
+    **shared: Any,
+) -> None:
     """Find the highest load at which every objective holds: the capacity of a server.
 
     The load doubles until an objective breaks; then the gap between the highest load that passes and the
@@ -26,6 +43,7 @@ def command(ctx: click.Context, /, *, scenario: str, locust_args: tuple[str, ...
     \b
     astrometer capacity chat --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s'
     astrometer capacity chat --slo 'e2e_effective_p90 < 9s' --start 1/s --max 9/s
+    astrometer capacity chat --slo 'e2e_p95 < 3s' --ways sse,ws,messenger
 
     Exit codes: 0 there is an answer; 1 the lowest load already fails; 2 a wrong option, or a key that the
     server refuses; 3 no answer that can be trusted (the load generator was the bottleneck, too few samples,
@@ -37,5 +55,8 @@ def command(ctx: click.Context, /, *, scenario: str, locust_args: tuple[str, ...
         raise click.UsageError("nothing to search for")
     run.must_be_open(is_open=search.is_rate)
     level = locust_run.UserLevel(users=round(search.maximum), spawn_rate=1.0)
-    plan = run.plan(level, duration_s=None, ramp_s=0.0, directory="{stem}-capacity-{time}")
+    name = "capacity" if ways is None else "ways"
+    plan = run.plan(level, duration_s=None, ramp_s=0.0, directory=f"{{stem}}-{name}-{{time}}")
+    if ways is not None:
+        capacity_ways.go(run, plan, ways, rounds)
     run.go(plan)

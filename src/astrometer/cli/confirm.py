@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import click
@@ -64,10 +65,15 @@ def has_stub_model(url: str, kind: str | None) -> bool:
     return kind == SIMULATOR or any(state.url == url for state in states())
 
 
-def confirm(plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool) -> None:
-    """Say what will happen, and ask once where it may hurt or cost somebody. Raises click.Abort."""
-    ahead = forecast(plan, plan.out.parent, foreseen.asks_model)
-    for line in sentences(plan, ahead, foreseen, facts.version, is_free=facts.is_free):
+def confirm(
+    plan: LoadPlan, facts: ServerFacts, foreseen: Foreseen, *, yes: bool, searches: Sequence[str] = ()
+) -> None:
+    """Say what will happen, and ask once where it may hurt or cost somebody. Raises click.Abort.
+
+    `searches`: the ways that are searched one after the other, when there is more than one.
+    """
+    ahead = forecast(plan, plan.out.parent, foreseen.asks_model).times(len(searches) or 1)
+    for line in sentences(plan, ahead, foreseen, facts.version, is_free=facts.is_free, searches=searches):
         click.echo(folded(line, sys.stderr), err=True)
     here = is_loopback(plan.target.url)
     # On this machine a search is the one thing that nobody expects to cost millions.

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -23,6 +23,9 @@ from astrometer.measure.results import document
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 from astrometer.report import write_reports
 from astrometer.units import plain_number
+
+if TYPE_CHECKING:
+    from astrometer.load.inspect_locustfile import Foreseen
 
 DEFAULT_USERS = 10
 
@@ -145,38 +148,14 @@ def measured_from(warmup_s: float, ramp_s: float, duration_s: float | None) -> f
 def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     """Check what can be checked, ask where one must, run, report, exit by the verdict."""
     from astrometer.cli import confirm
-    from astrometer.load import inspect_locustfile, launch
-    from astrometer.probing.target_checks import preflight
+    from astrometer.load import launch
 
-    url, yes = plan.target.url, flags["yes"]
-    if not plan.keys():
-        raise click.UsageError(
-            f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
-            "or name keys in the configuration"
-        )
-    try:
-        try_place(plan.out, "--out")
-    except NoPlaceError as exc:
-        raise click.UsageError(str(exc)) from exc
-    confirm.must_be_able_to_ask(url, yes=yes)
-    warn_of_unverified([plan.target])
-    try:
-        foreseen = inspect_locustfile.foresee(plan, os.environ)  # before the server is asked anything
-    except inspect_locustfile.Refused as exc:
-        raise click.UsageError(str(exc)) from exc
-    try:
-        preflight.check_reachable(plan.target)
-        if not flags["no_check"]:
-            preflight.check_credentials(plan.target)
-    except preflight.KeyRefused as exc:
-        raise click.UsageError(f"{exc}; --no-check skips this check") from exc
-    except (preflight.Unreachable, preflight.NotAstrBot) as exc:
-        click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exit_codes.UNREACHABLE) from exc
+    foreseen = look_ahead(plan, flags)
+    check_target(plan.target, flags)
     for note in foreseen.notes:
         click.echo(f"Warning: {note}", err=True)
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
-    confirm.confirm(plan, facts, foreseen, yes=yes)
+    confirm.confirm(plan, facts, foreseen, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
@@ -190,6 +169,44 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
         sessions = None if measured is None else measured["names"]["sessions"]
         confirm.say_what_is_left(plan, facts, foreseen, sessions)
     raise SystemExit(code)
+
+
+def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
+    """What can be known before the server is asked anything. Raises click.UsageError."""
+    from astrometer.cli import confirm
+    from astrometer.load import inspect_locustfile
+
+    url = plan.target.url
+    if not plan.keys():
+        raise click.UsageError(
+            f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
+            "or name keys in the configuration"
+        )
+    try:
+        try_place(plan.out, "--out")
+    except NoPlaceError as exc:
+        raise click.UsageError(str(exc)) from exc
+    confirm.must_be_able_to_ask(url, yes=flags["yes"])
+    warn_of_unverified([plan.target])
+    try:
+        return inspect_locustfile.foresee(plan, os.environ)
+    except inspect_locustfile.Refused as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+def check_target(target: Target, flags: Mapping[str, Any]) -> None:
+    """Whether it answers, and takes the key. Raises click.UsageError, SystemExit."""
+    from astrometer.probing.target_checks import preflight
+
+    try:
+        preflight.check_reachable(target)
+        if not flags["no_check"]:
+            preflight.check_credentials(target)
+    except preflight.KeyRefused as exc:
+        raise click.UsageError(f"{exc}; --no-check skips this check") from exc
+    except (preflight.Unreachable, preflight.NotAstrBot) as exc:
+        click.echo(f"Error: {exc}", err=True)
+        raise SystemExit(exit_codes.UNREACHABLE) from exc
 
 
 def _is_waived(given: Mapping[str, Any]) -> bool:

@@ -4,9 +4,9 @@ Numbers come from the plan and from earlier runs; what neither says is assumed, 
 """
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -39,6 +39,11 @@ class Forecast:
     turns_from: Path | None = None
     tokens_from: Path | None = None
     at_most: bool = False  # of a search, which may end long before
+
+    def times(self, number: int) -> "Forecast":
+        """Of so many such runs."""
+        turns, tokens = (None if count is None else count * number for count in (self.turns, self.tokens))
+        return replace(self, turns=turns, tokens=tokens)
 
 
 def is_loopback(url: str) -> bool:
@@ -80,7 +85,13 @@ def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast
 
 
 def sentences(
-    plan: LoadPlan, ahead: Forecast, foreseen: Foreseen, version: str | None, *, is_free: bool = False
+    plan: LoadPlan,
+    ahead: Forecast,
+    foreseen: Foreseen,
+    version: str | None,
+    *,
+    is_free: bool = False,
+    searches: Sequence[str] = (),
 ) -> list[str]:
     """What to show before it starts, a line each. `is_free`: a disposable server with a stub model."""
     here = ", on this machine" if is_loopback(plan.target.url) else ", not this machine"
@@ -88,6 +99,7 @@ def sentences(
     lines = [
         f"This will load {plan.target.url} (AstrBot {version or 'of unknown version'}){here}.",
         f"  load: {_load(plan)}",
+        *_several(plan, searches),
         f"  turns: {_turns(ahead)}",
         f"  tokens: {'none: a stub model answers' if is_free else _tokens(plan, ahead)}",
     ]
@@ -172,11 +184,29 @@ def _planned(plan: LoadPlan, search: SearchSettings | None) -> tuple[int | None,
 
 def search_area(search: SearchSettings) -> float:
     """Load by seconds of a search that doubles up to its maximum and finds its answer there."""
+    return sum(_search_loads(search)) * (search.settle_s + search.step_s)
+
+
+def _search_loads(search: SearchSettings) -> list[float]:
+    """Of its windows."""
     levels = [search.start]
     while levels[-1] < search.maximum:
         levels.append(min(levels[-1] * 2, search.maximum))
-    near = NEAR_THE_BOUNDARY + 2 * search.repeats
-    return (sum(levels) + near * search.maximum) * (search.settle_s + search.step_s)
+    return [*levels, *[search.maximum] * (NEAR_THE_BOUNDARY + 2 * search.repeats)]
+
+
+def _several(plan: LoadPlan, searches: Sequence[str]) -> list[str]:
+    """How many searches there are, and how long they take when each window takes no longer than it should."""
+    search = plan.settings.capacity
+    if not searches or search is None:
+        return []
+    windows = len(_search_loads(search))
+    each_s = windows * (search.settle_s + search.step_s)
+    time = (
+        f"  time: up to {format_duration(len(searches) * each_s)} ({windows} windows a search); longer where "
+        "a window lacks samples, or a queue takes long to empty"
+    )
+    return [f"  searches: {len(searches)}, in this order: {', '.join(searches)}", time]
 
 
 def _load(plan: LoadPlan) -> str:

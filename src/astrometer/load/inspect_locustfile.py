@@ -25,12 +25,14 @@ class Refused(ValueError):
 class Foreseen:
     """What a run will have. `objectives`: the text of each -> its scenario, None: the whole run.
 
-    `asks_model`: the share of users whose turns cost tokens; `notes`: what a person should know of its users.
-    `leaves_sessions`: of chats; `leaves_conversations`: of people in a messenger.
+    `chats`: `--transport` decides how some of its users ask. `asks_model`: the share of users whose turns
+    cost tokens; `notes`: what a person should know of its users. `leaves_sessions`: of chats;
+    `leaves_conversations`: of people in a messenger.
     """
 
     scenarios: frozenset[str]
     objectives: Mapping[str, str | None]
+    chats: bool = True
     asks_model: float = 1.0
     leaves_sessions: bool = True
     leaves_conversations: bool = False
@@ -51,6 +53,7 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
         return Foreseen(
             scenarios=frozenset(told["scenarios"]),
             objectives=told["objectives"],
+            chats=told["chats"],
             asks_model=told["asks_model"],
             leaves_sessions=told["leaves_sessions"],
             leaves_conversations=told["leaves_conversations"],

@@ -75,10 +75,11 @@ _SEARCH_SHAPES = "a search for the capacity chooses the load itself: use --start
 
 
 class ChatTransport(StrEnum):
-    """The two ways of the API to ask for a chat."""
+    """The ways to chat with an AstrBot: the two of its API, and a messenger."""
 
     SSE = "sse"
     WS = "ws"
+    MESSENGER = "messenger"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,8 +236,9 @@ class Settings:
         one_of(ChatTransport),
         ChatTransport.SSE.value,
         choices=tuple(transport.value for transport in ChatTransport),
-        help="How chats are asked: a request for each (sse), or over a WebSocket that each user keeps open, "
-        "whose key AstrBot checks once (ws; AstrBot 4.19.2 or later).",
+        help="How chats are asked: a request for each (sse), over a WebSocket that each user keeps open, "
+        "whose key AstrBot checks once (ws; AstrBot 4.19.2 or later), or in a messenger (messenger; "
+        "needs --messenger), where each session is a person of its own.",
     )
     stop_abandoned: bool = option(
         "--stop-abandoned",

@@ -29,7 +29,9 @@ from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome
 from astrometer.api.socket_turn import question
+from astrometer.im.im_turn import ImTurn
 from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
+from astrometer.load.messenger.messenger_questions import ask_in_messenger, drop_question, text_of
 from astrometer.load.options import ChatTransport
 from astrometer.load.run.im_delivery import UMOS as SINK_UMOS
 from astrometer.load.run.im_delivery import Tokens
@@ -73,6 +75,7 @@ class AstrBotUser(User):
         self.t_intended: float | None = None
         self.late_s = 0.0
         self._greeting = False
+        self._conversation: tuple[str, int] = ("", 0)  # in the messenger: the session, and who has it
         self._client = self._connection(Client)
         self._socket = self._connection(ChatSocket)
 
@@ -118,6 +121,9 @@ class AstrBotUser(User):
 
     def drop_arrival(self, t_intended: float) -> None:
         """Count an arrival that could not start: too many were running."""
+        if self.first_operation == "chat" and self.settings.transport is ChatTransport.MESSENGER:
+            drop_question(self, t_intended)
+            return
         recorder = self.run_info.recorder
         t_s = recorder.began(self.scenario, self.first_operation, t_intended)
         exchange: ChatExchange | CallExchange
@@ -139,8 +145,15 @@ class AstrBotUser(User):
         text = self.run_info.corpus.next()
         return f"{text} {suffix}" if suffix else text
 
-    def chat(self, message: Message, *, session_id: str | None = None, streaming: bool = True) -> ChatTurn:
-        """One turn. Without `session_id` AstrBot opens a new session; the turn knows which."""
+    def chat(
+        self, message: Message, *, session_id: str | None = None, streaming: bool = True
+    ) -> ChatTurn | ImTurn:
+        """One turn, by `--transport`. Without `session_id` AstrBot opens a new session; the turn knows which.
+
+        In a messenger a session is a person who has not written before, and nothing is streamed.
+        """
+        if self.settings.transport is ChatTransport.MESSENGER:
+            return self._chat_in_messenger(message, session_id)
         is_new = session_id is None
         if session_id is None and self.settings.username is not None:
             session_id = self.run_info.names.session_id()  # one that `clean` will know as ours
@@ -163,6 +176,16 @@ class AstrBotUser(User):
         if turn.outcome in _TIMEOUTS and turn.session_id and self.settings.stop_abandoned:
             self._stop_session(turn.session_id)
         return turn
+
+    def _chat_in_messenger(self, message: Message, session_id: str | None) -> ImTurn:
+        segments, people = [text_of(message)], self.run_info.messenger
+        t_intended = self._begin()
+        people.client.link_up()  # no question waits for the messenger's own connection
+        session, number = self._conversation
+        if session_id is None or session_id != session:
+            number = people.new_number()
+            self._conversation = (session_id or "", number)
+        return ask_in_messenger(self, segments, people.person(number), None, t_intended)
 
     def call(
         self,
@@ -263,7 +286,7 @@ class ChatUser(AstrBotUser):
         self._session_id: str | None = None
         self._turns_left = 0
 
-    def ask(self, message: Message) -> ChatTurn:
+    def ask(self, message: Message) -> ChatTurn | ImTurn:
         """One turn in the user's current session, or in a new one when that has had its turns."""
         if self._turns_left <= 0:
             self._turns_left = self.settings.session_turns

@@ -31,7 +31,9 @@ class Listener(ChatUser):
 
     @task
     def listen(self) -> None:
-        _window.turns.append(self.chat("calibrate"))
+        turn = self.chat("calibrate")
+        if isinstance(turn, ChatTurn):  # as it is in each way but a messenger
+            _window.turns.append(turn)
 
 
 class MeasuringWindow:

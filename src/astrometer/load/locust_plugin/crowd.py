@@ -10,7 +10,7 @@ from locust.runners import WorkerNode
 
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.option_table import OptionError
-from astrometer.load.options import Settings
+from astrometer.load.options import ChatTransport, Settings
 from astrometer.suggestion import did_you_mean
 
 
@@ -28,9 +28,12 @@ def describe(environment: Any) -> str:
         {
             "scenarios": sorted({str(user.scenario) for user in classes}),
             "objectives": {item.text: item.scenario for item in settings.objectives},
+            "chats": any(map(_chats, classes)),
             "asks_model": sum(asking) / sum(weights) if sum(weights) else 1.0,
-            "leaves_sessions": any(user.asks_model and not user.needs_messenger for user in classes),
-            "leaves_conversations": any(user.needs_messenger for user in classes),
+            "leaves_sessions": any(
+                user.asks_model and not _is_in_messenger(user, settings) for user in classes
+            ),
+            "leaves_conversations": any(_is_in_messenger(user, settings) for user in classes),
             "notes": [note] if note else [],
         }
     )
@@ -47,8 +50,19 @@ def check_objectives(environment: Any) -> None:
 
 def check_messenger(environment: Any) -> None:
     """People of a messenger need its address, and one that can be used. Raises OptionError."""
-    if any(getattr(user, "needs_messenger", False) for user in environment.user_classes):
-        _ = MessengerOfRun(Settings.of(environment.parsed_options), "", 0).client
+    settings = Settings.of(environment.parsed_options)
+    if any(_is_in_messenger(user, settings) for user in environment.user_classes):
+        _ = MessengerOfRun(settings, "", 0).client
+
+
+def _chats(user: type[Any]) -> bool:
+    """Whether `--transport` decides how it asks."""
+    return getattr(user, "first_operation", None) == "chat"
+
+
+def _is_in_messenger(user: type[Any], settings: Settings) -> bool:
+    by_chat = settings.transport is ChatTransport.MESSENGER and _chats(user)
+    return by_chat or bool(getattr(user, "needs_messenger", False))
 
 
 def without_users(environment: Any, settings: Settings) -> str | None:

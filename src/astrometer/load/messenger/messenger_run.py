@@ -21,7 +21,9 @@ NO_MESSENGER = (
     "people in a messenger need its address: --messenger ws://HOST:PORT/ws (or ASTRBOT_MESSENGER_URL), "
     "and its token in ASTRBOT_MESSENGER_TOKEN"
 )
-PEOPLE = 10_000_000  # numbers that one run may give away
+PEOPLE = 100_000_000  # numbers that one run may give away
+STRANGERS = 10_000_000  # from here on: people with one conversation
+PER_WORKER = 400_000
 GROUP = 900_000_000_000_000  # ids of groups begin there, so that none is a person's
 
 
@@ -35,7 +37,8 @@ class MessengerOfRun:
         self._client: MessengerClient | None = None
         self._told: dict[str, Any] = {}
         self._instead: dict[int, int] = {}  # by the number of a person or group: who goes on in its place
-        self._left = worker * PEOPLE // 200
+        self._left = worker * PER_WORKER
+        self._strangers = STRANGERS + worker * PER_WORKER
 
     @property
     def client(self) -> MessengerClient:
@@ -64,6 +67,11 @@ class MessengerOfRun:
                 session, tls=settings.tls, connect_timeout_s=settings.deadlines.connect_s
             )
         return self._client
+
+    def new_number(self) -> int:
+        """Of somebody who never wrote before, so that no history is behind the question."""
+        self._strangers += 1
+        return self._strangers
 
     def person(self, number: int) -> ChatPlace:
         """Where the run's user with this number writes alone with the bot."""

@@ -171,10 +171,17 @@ class Transport:
         await drive(self._client, self._meter, request, exchange)
         return exchange.result()
 
-    async def head_of(self, endpoint: Endpoint, *, timeout_s: float) -> httpx.Response:
-        """The head of an answer to a request without a key. Raises httpx.TransportError, TimeoutError."""
+    async def head_of(
+        self,
+        endpoint: Endpoint,
+        *,
+        timeout_s: float,
+        key: Key | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        """The head of an answer. Raises httpx.TransportError, TimeoutError."""
         async with asyncio.timeout(timeout_s):
-            request = self._request(self._client, endpoint, None, connect_s=timeout_s)
+            request = self._request(self._client, endpoint, key, connect_s=timeout_s, headers=headers)
             async with opened(self._client, request) as response:
                 return response
 

@@ -78,7 +78,7 @@ def reap(state: SandboxState, *, give_up_s: float = 10.0) -> None:
     Raises TimeoutError when a process does not die.
     """
     deadline = time.monotonic() + give_up_s
-    while processes := list(_processes(state.id)):
+    while processes := list(processes_of(state.id)):
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(signal.SIGKILL)
@@ -107,7 +107,7 @@ def stop(state: SandboxState, *, patience_s: float = 20.0) -> None:
     reap(state)
 
 
-def _processes(identity: str) -> Iterator[psutil.Process]:
+def processes_of(identity: str) -> Iterator[psutil.Process]:
     me = os.getpid()
     for process in psutil.process_iter():
         try:

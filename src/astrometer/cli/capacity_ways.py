@@ -1,0 +1,162 @@
+"""`astrometer capacity --ways`: check every way, search each in turn, show them beside each other."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from astrometer import exit_codes
+from astrometer.cli import confirm, locust_run
+from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.load.launch import LoadPlan
+from astrometer.load.options import ChatTransport
+from astrometer.load.run import run_journal
+from astrometer.output_files import write_somewhere
+
+if TYPE_CHECKING:
+    from astrometer.ways.ways_plan import WaysPlan
+
+
+def go(run: locust_run.Asked, load: LoadPlan, ways: str, rounds: int) -> NoReturn:
+    """Print the plans, or make all searches and exit by their verdict."""
+    from astrometer.ways.ways_plan import WaysError
+
+    try:
+        plan = _plan(run, load, ways, rounds)
+    except WaysError as exc:
+        raise click.UsageError(f"--ways: {exc}") from exc
+    if run.flags["dry_run"]:
+        for way in plan.ways:
+            click.echo(f"{plan.loads[way].shell()}")
+        click.echo("# each with the API key in ASTRBOT_API_KEY")
+        raise SystemExit(exit_codes.PASS)
+    raise SystemExit(_run(plan, run))
+
+
+def _plan(run: locust_run.Asked, load: LoadPlan, ways: str, rounds: int) -> "WaysPlan":
+    """Raises WaysError, click.UsageError."""
+    from astrometer.ways.ways_plan import WaysPlan, objectives_of, parse_ways
+
+    if "transport" in run.given:
+        raise click.UsageError("--ways cannot be combined with --transport")
+    if load.web_port is not None:
+        raise click.UsageError("--ways cannot be combined with --web: each search is a run of its own")
+    chosen = parse_ways(ways)
+    slos = objectives_of(chosen, run.settings.objectives)
+    if ChatTransport.MESSENGER in chosen and not load.settings.messenger:
+        known = load.target.messenger
+        if known is not None:
+            load = load.with_given(messenger=known.url)
+    return WaysPlan(
+        loads={
+            way: replace(load.with_given(transport=way.value, slo=slos[way]), out=load.out / way)
+            for way in chosen
+        },
+        rounds=rounds,
+        out=load.out,
+    )
+
+
+def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
+    from astrometer.targets.sandbox.server_cpu import cpu_s, server_process
+    from astrometer.ways import ways_document, ways_reports
+    from astrometer.ways.ways_plan import order
+    from astrometer.ways.ways_session import WaysSession
+
+    flags, first = run.flags, plan.loads[plan.ways[0]]
+    if plan.out.exists() and any(plan.out.iterdir()):
+        raise click.UsageError(f"--out {plan.out}: holds something already")
+    each = [locust_run.look_ahead(load, flags) for load in plan.loads.values()]
+    foreseen = replace(
+        each[0],
+        leaves_sessions=any(one.leaves_sessions for one in each),
+        leaves_conversations=any(one.leaves_conversations for one in each),
+    )
+    if not foreseen.chats:
+        raise click.UsageError(f"--ways: nobody chats in {first.locustfile.name}; the ways are ways to chat")
+    locust_run.check_target(first.target, flags)
+    looked, facts = confirm.look_at_server(first, deletable=flags["deletable"])
+    known = {name: looked.given[name] for name in ("kind", "version", "username") if name in looked.given}
+    plan = replace(
+        plan,
+        loads={
+            way: load.with_given(**known, journal=str(run_journal.path())) for way, load in plan.loads.items()
+        },
+    )
+    environ = _environ(plan, os.environ)
+    if not flags["no_check"]:
+        _check_ways(plan, facts.version, environ)
+    searches = order(plan.ways, plan.rounds)
+    names = [str(search.way) for search in searches]
+    confirm.confirm(replace(looked, out=plan.out), facts, foreseen, yes=flags["yes"], searches=names)
+    server = server_process(first.target.url)
+    session = WaysSession(plan=plan, say=_say, environ=environ, server_cpu_s=lambda: cpu_s(server))
+    try:
+        session.execute()
+    except KeyboardInterrupt:  # between two searches: within one it ends that in order
+        session.interrupted = True
+    told = ways_document.build(
+        plan,
+        session.done,
+        [objective.text for objective in run.settings.objectives],
+        interrupted=session.interrupted,
+    )
+    print_rich(ways_reports.render(told))
+    place = write_somewhere(plan.out, lambda folder: _written(told, folder), print_problem)
+    if place is not None:
+        print_rich("\n".join(str(place / name) for name in ways_reports.FILE_NAMES))
+    made = [item.results["names"]["sessions"] for item in session.done if item.results is not None]
+    confirm.say_what_is_left(looked, facts, foreseen, sum(made))
+    return exit_codes.INTERRUPTED if session.interrupted else exit_codes.BY_VERDICT[told["verdict"]]
+
+
+def _written(told: Mapping[str, Any], folder: Any) -> None:
+    from astrometer.ways import ways_reports
+
+    ways_reports.write(told, folder)
+
+
+def _environ(plan: "WaysPlan", environ: Mapping[str, str]) -> Mapping[str, str]:
+    """With the token of the target's own messenger, where the configuration has it."""
+    load = plan.loads[plan.ways[0]]
+    known, url = load.target.messenger, load.settings.messenger
+    if known is None or known.url != url:
+        return environ
+    return {**environ, "ASTRBOT_MESSENGER_TOKEN": known.token.reveal()}
+
+
+def _check_ways(plan: "WaysPlan", version: str | None, environ: Mapping[str, str]) -> None:
+    """Before the first search: no hour is lost because the last way is closed. Raises click.UsageError."""
+    from astrometer.config.loader import messenger_token
+    from astrometer.config.settings import ConfigError
+    from astrometer.probing.target_checks import way_checks
+
+    async def look() -> list[str | None]:
+        found = []
+        target = plan.loads[plan.ways[0]].target
+        for way in plan.ways:
+            match way:
+                case ChatTransport.SSE:
+                    found.append(await way_checks.check_chat_key(target))
+                case ChatTransport.WS:
+                    found.append(await way_checks.check_chat_key(target))
+                    found.append(await way_checks.check_chat_socket(target, version))
+                case ChatTransport.MESSENGER:
+                    url = plan.loads[way].settings.messenger
+                    token = messenger_token(environ).reveal()
+                    found.append(await way_checks.check_messenger(target, url, token))
+        return found
+
+    try:
+        wrong = [text for text in dict.fromkeys(asyncio.run(look())) if text is not None]
+    except ConfigError as exc:
+        raise click.UsageError(str(exc)) from exc
+    if wrong:
+        raise click.UsageError(f"--ways: {'; '.join(wrong)} (--no-check skips these checks)")
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

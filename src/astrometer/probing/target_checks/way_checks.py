@@ -1,0 +1,82 @@
+"""The ways to chat with a target -> which of them cannot be used, and why. Costs no token, asks no model."""
+
+import base64
+import secrets
+
+import httpx
+
+from astrometer.api.endpoints import CHAT, parse_version
+from astrometer.api.socket_turn import CHAT_SOCKET, NO_SOCKET
+from astrometer.config.settings import Target
+from astrometer.im.link.link_address import LinkAddress, LinkAddressError
+from astrometer.probing.context import Context
+from astrometer.probing.one_off import run_once_off
+from astrometer.probing.target_checks.scopes import MATRIX, Admission, look
+from astrometer.probing.transport.messenger_link import MessengerLink
+from astrometer.probing.transport.probe_client import Transport
+from astrometer.probing.verdict import Verdict
+
+TIMEOUT_S = 10.0
+SWITCHING = 101
+
+
+async def check_chat_key(target: Target) -> str | None:
+    """What keeps the key from chatting; None: nothing is known to."""
+    found: list[str] = []
+
+    async def probe(ctx: Context) -> Verdict:
+        row = next(row for row in MATRIX if row.endpoint is CHAT)
+        cell = await look(ctx, ctx.key("chat"), row)
+        if cell.seen in {Admission.DENIED, Admission.UNKNOWN_KEY}:
+            found.append(
+                f"{target.url} does not let the key chat ({cell.outcome.value}): it needs the scope chat"
+            )
+        return Verdict.passed()
+
+    await run_once_off(target, "way_check", probe, TIMEOUT_S)
+    return found[0] if found else None
+
+
+async def check_chat_socket(target: Target, version: str | None) -> str | None:
+    """What keeps a WebSocket from being opened; None: it was."""
+    if version is not None and _is_older(version):
+        since = ".".join(map(str, CHAT_SOCKET.since or ()))
+        return f"AstrBot {version} has no WebSocket for chats: it came with {since}"
+    upgrade = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": base64.b64encode(secrets.token_bytes(16)).decode(),
+    }
+    transport = Transport(target.url, tls=target.tls)
+    try:
+        key = target.key_for("chat")
+        answer = await transport.head_of(CHAT_SOCKET, timeout_s=TIMEOUT_S, key=key, headers=upgrade)
+    except (httpx.TransportError, TimeoutError) as exc:
+        return f"{target.url}: no answer to the handshake of a WebSocket ({type(exc).__name__})"
+    finally:
+        await transport.aclose()
+    return None if answer.status_code == SWITCHING else f"{target.url}: {NO_SOCKET}"
+
+
+async def check_messenger(target: Target, url: str, token: str) -> str | None:
+    """What keeps a messenger from linking to the adapter; None: it did, and left again."""
+    try:
+        # An account of its own: two links with one id would end each other.
+        address = LinkAddress.parse(url, self_id=10**12 + secrets.randbelow(10**12), token=token)
+    except LinkAddressError as exc:
+        return f"--messenger: {exc}"
+    link = MessengerLink(address, tls=target.tls)
+    try:
+        await link.open(TIMEOUT_S)
+        end = link.session.end
+    finally:
+        await link.aclose()
+    return None if end is None else f"the messenger {address.netloc}: {end.detail}"
+
+
+def _is_older(version: str) -> bool:
+    try:
+        return parse_version(version) < (CHAT_SOCKET.since or ())
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The ways to chat with one AstrBot, searched in turn -> the capacity of each, beside that of the first."""

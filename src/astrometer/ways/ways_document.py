@@ -1,0 +1,151 @@
+"""The searches of all ways -> `ways.json`: what each way holds, and how that is beside the first. Pure."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+from astrometer.measure.capacity.capacity_interval import CONFIDENCE, CapacityEstimate
+from astrometer.measure.capacity.capacity_result import ANSWERED
+from astrometer.measure.capacity.search import StepVerdict
+from astrometer.output_files import write_whole
+from astrometer.ways.ways_plan import WaysPlan
+from astrometer.ways.ways_session import SearchedWay
+from astrometer.ways.ways_statistics import SearchSpread, WayCapacity, WindowSet, ratio, verdict_of
+
+FILE_NAME = "ways.json"
+SCHEMA_VERSION = 1
+_TIMES = ("e2e", "reply_last")  # the whole answer
+
+
+def write_json(told: Mapping[str, Any], path: Path) -> None:
+    write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def build(
+    plan: WaysPlan, done: Sequence[SearchedWay], objectives: Sequence[str], *, interrupted: bool
+) -> dict[str, Any]:
+    """The whole content of `ways.json`. `objectives`: as they were given."""
+    searches = {way: [item for item in done if item.search.way is way] for way in plan.ways}
+    windows = {
+        way: [WindowSet(windows=_windows(item)) for item in _counted(searches[way])] for way in plan.ways
+    }
+    spread = SearchSpread.of(windows.values())
+    held = {way: WayCapacity.of(windows[way], spread) for way in plan.ways}
+    first = plan.ways[0]
+    search = plan.loads[first].settings.capacity
+    is_rate = search is not None and search.is_rate
+    ways: list[dict[str, Any]] = []
+    for way in plan.ways:
+        beside = ratio(held[first], held[way], spread)
+        ways.append(
+            {
+                "way": way.value,
+                "objectives": list(plan.loads[way].given["slo"]),
+                "verdict": _verdict(searches[way]),
+                "capacity": _load(held[way].believed.middle, is_rate=is_rate),
+                "interval": {
+                    "low": _load(held[way].believed.low, is_rate=is_rate),
+                    "high": _load(held[way].believed.high, is_rate=is_rate),
+                },
+                "ratio": None if way is first else beside.middle,
+                "ratio_interval": None if way is first else _ends(beside),
+                "change": None if way is first else verdict_of(beside).value,
+                **_figures(_counted(searches[way])),
+                "searches": [_search(item) for item in searches[way]],
+            }
+        )
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "verdict": _overall([str(item["verdict"]) for item in ways]),
+        "interrupted": interrupted,
+        "scenario": plan.loads[first].locustfile.stem,
+        "target": next((dict(item.results["target"]) for item in done if item.results is not None), None),
+        "objectives": list(objectives),
+        "search": str(search),
+        "unit": "per_s" if is_rate else "users",
+        "rounds": plan.rounds,
+        "order": [item.directory for item in done],
+        "confidence": CONFIDENCE,
+        "search_spread": math.sqrt(spread.variance) if spread.degrees else None,
+        "ways": ways,
+    }
+
+
+def _counted(searches: Sequence[SearchedWay]) -> list[SearchedWay]:
+    """Those with an answer that can be trusted."""
+    return [
+        item
+        for item in searches
+        if item.results is not None
+        and item.results["verdict"] != "INVALID"
+        and item.results["capacity"]["end"] in ANSWERED
+    ]
+
+
+def _windows(item: SearchedWay) -> list[tuple[float, bool]]:
+    passed = {StepVerdict.PASS.value: True, StepVerdict.FAIL.value: False}
+    steps = item.results["capacity"]["steps"] if item.results is not None else ()
+    return [(float(step["load"]), passed[step["verdict"]]) for step in steps if step["verdict"] in passed]
+
+
+def _verdict(searches: Sequence[SearchedWay]) -> str:
+    counted = [str(item.results["verdict"]) for item in _counted(searches) if item.results is not None]
+    if not counted:
+        return "INVALID"
+    return "FAIL" if set(counted) == {"FAIL"} else "PASS"
+
+
+def _overall(verdicts: Sequence[str]) -> str:
+    """An answer of each way, or what is in the way of it."""
+    return next((verdict for verdict in ("INVALID", "FAIL") if verdict in verdicts), "PASS")
+
+
+def _figures(counted: Sequence[SearchedWay]) -> dict[str, float | None]:
+    """At the highest load that passed, in the mean of the searches; CPU of whole searches."""
+    there = [item.results["capacity"]["at_highest_passing"] for item in counted if item.results is not None]
+    rates = [float(stats["throughput_per_s"]) for stats in there if stats is not None]
+    halves = [
+        float(stats["metrics"][name]["p50"])
+        for stats in there
+        if stats is not None
+        for name in _TIMES
+        if (stats["metrics"].get(name) or {}).get("p50") is not None
+    ]
+    costs = [item for item in counted if item.cpu_s is not None and item.turns]
+    turns = sum(item.turns for item in costs)
+    return {
+        "answers_per_s": fmean(rates) if rates else None,
+        "answer_p50_s": fmean(halves) if halves else None,
+        "server_cpu_s_per_turn": sum(item.cpu_s or 0.0 for item in costs) / turns if turns else None,
+    }
+
+
+def _search(item: SearchedWay) -> dict[str, Any]:
+    found = item.results
+    capacity = None if found is None else found["capacity"]
+    return {
+        "directory": item.directory,
+        "verdict": "INVALID" if found is None else found["verdict"],
+        "end": None if capacity is None else capacity["end"],
+        "reason": "it left no results" if capacity is None else capacity["reason"],
+        "estimate": None if capacity is None else capacity["estimate"],
+        "interval": {key: None if capacity is None else capacity["interval"][key] for key in ("low", "high")},
+        "highest_passing": None if capacity is None else capacity["highest_passing"],
+        "binding": None if capacity is None else capacity["binding"],
+        "turns": item.turns,
+        "server_cpu_s": item.cpu_s,
+    }
+
+
+def _load(level: float | None, *, is_rate: bool) -> float | int | None:
+    """A user is whole."""
+    if level is None:
+        return None
+    return float(f"{level:.4g}") if is_rate else math.floor(level)
+
+
+def _ends(believed: CapacityEstimate) -> dict[str, float | None]:
+    return {"low": believed.low, "high": believed.high}

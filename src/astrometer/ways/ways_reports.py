@@ -1,0 +1,143 @@
+"""`ways.json` -> the table in the terminal, `summary.md` and `ways.html`."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from astrometer import __version__
+from astrometer.output_files import write_whole
+from astrometer.report import formatting, summary
+from astrometer.report.html import environment, style
+from astrometer.ways import ways_document, ways_view
+from astrometer.ways.ways_view import WayRow
+
+HTML_NAME = "ways.html"
+FILE_NAMES = (ways_document.FILE_NAME, HTML_NAME, summary.FILE_NAME)
+_STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
+_MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
+
+
+def write(told: Mapping[str, Any], folder: Path) -> list[Path]:
+    """All of them; returns where they are. Raises OSError."""
+    paths = [folder / name for name in FILE_NAMES]
+    texts = (render_html(told), render_summary(told))
+    ways_document.write_json(told, paths[0])
+    for path, text in zip(paths[1:], texts, strict=True):
+        write_whole(path, text)
+    return paths
+
+
+def render(told: Mapping[str, Any]) -> RenderableType:
+    """What `Console().print` shows."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("way", no_wrap=True)
+    for title in _titles(told):
+        table.add_column(title, justify="right", overflow="fold")
+    for row in ways_view.rows(told):
+        table.add_row(
+            Text(row.way, style="bold"),
+            _two(row.capacity, row.interval),
+            _two(row.ratio, row.ratio_interval),
+            Text(row.answers),
+            Text(row.p50),
+            Text(row.cpu),
+            Text(row.searches),
+        )
+    changes = [f"{row.way} {row.change}" for row in ways_view.rows(told) if row.change]
+    return Group(
+        table,
+        Text(ways_view.NOTE, style="dim"),
+        *(Text(note, style="dim") for note in ways_view.notes(told)),
+        Text(),
+        Text.assemble((told["verdict"], _STYLES[told["verdict"]]), "  ", ways_view.sentence(told)),
+        Text(f"      {'; '.join(changes)}", style="bold") if changes else Text(),
+        Text(f"      {ways_view.subject(told)}", style="dim"),
+    )
+
+
+def render_summary(told: Mapping[str, Any]) -> str:
+    """GitHub-flavoured Markdown."""
+    text, verdict = summary.text, told["verdict"]
+    titles = ["way", *_titles(told), ""]
+    return "\n".join(
+        [
+            f"### {_MARKS[verdict]} astrometer capacity, way by way: {verdict}",
+            "",
+            text(ways_view.subject(told)),
+            "",
+            text(ways_view.sentence(told)),
+            "",
+            f"| {' | '.join(map(text, titles))} |",
+            f"|---|{'--:|' * (len(titles) - 2)}---|",
+            *(_markdown(row) for row in ways_view.rows(told)),
+            "",
+            *(f"<sub>{text(note)}</sub>\n" for note in (ways_view.NOTE, *ways_view.notes(told))),
+        ]
+    )
+
+
+def render_html(told: Mapping[str, Any]) -> str:
+    """The whole page as text."""
+    rows = ways_view.rows(told)
+    most = max((end for row in rows for end in row.ends if end is not None), default=1.0) * 1.05
+    return (
+        environment("astrometer.ways")
+        .get_template("ways.html.j2")
+        .render(
+            style=style() + _own_style(),
+            astrometer_version=__version__,
+            told=told,
+            css={"PASS": "pass", "FAIL": "fail", "INVALID": "invalid"}[told["verdict"]],
+            sentence=ways_view.sentence(told),
+            subject=ways_view.subject(told),
+            titles=_titles(told),
+            rows=[(row, _drawn(row, most)) for row in rows],
+            notes=[ways_view.NOTE, *ways_view.notes(told)],
+            searches=[(way["way"], item) for way in told["ways"] for item in way["searches"]],
+        )
+    )
+
+
+def _titles(told: Mapping[str, Any]) -> list[str]:
+    return [title.format(ways_view.first(told)) for title in ways_view.TITLES]
+
+
+def _two(above: str, below: str) -> Text:
+    return Text.assemble(above, "\n", (below, "dim"))
+
+
+def _markdown(row: WayRow) -> str:
+    cells = (
+        summary.text(row.way),
+        f"{row.capacity}<br><sub>{row.interval}</sub>",
+        f"{row.ratio}<br><sub>{row.ratio_interval}</sub>",
+        *(row.answers, row.p50, row.cpu, row.searches, row.change),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _drawn(row: WayRow, most: float) -> Markup:
+    """The capacity with its interval, from 0 on; an open end runs to the edge."""
+    low, middle, high = row.ends
+    if low is None and high is None:
+        return Markup()
+    left, right = 100 * (low or 0) / most, 100 if high is None else 100 * high / most
+    point = (
+        "" if middle is None else f'<circle class="point" cx="{100 * middle / most:.2f}%" cy="13" r="4.5"/>'
+    )
+    label = formatting.plain(f"{row.way} {row.capacity}, {row.interval}")
+    return Markup(
+        '<svg class="forest" width="100%" height="26" role="img" aria-label="{}">'
+        '<line class="span" x1="{}%" x2="{}%" y1="13" y2="13"/>{}</svg>'
+    ).format(label, f"{left:.2f}", f"{right:.2f}", Markup(point))  # noqa: S704 (numbers)
+
+
+def _own_style() -> Markup:
+    source = (Path(__file__).parent / "templates" / "ways.css").read_text("utf-8")
+    return Markup(source)  # noqa: S704 (our own file)

@@ -1,0 +1,83 @@
+"""A plan of ways -> one capacity search after the other, each a Locust run in a directory of its own."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from astrometer.load import launch
+from astrometer.load.launch import LoadPlan
+from astrometer.measure.results import document
+from astrometer.output_files import write_somewhere
+from astrometer.report import capacity_view, write_reports
+from astrometer.ways.ways_plan import WaySearch, WaysPlan, order
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchedWay:
+    """A search that is over. `results` None: it left none. `cpu_s`: of the server meanwhile, if known."""
+
+    search: WaySearch
+    directory: str
+    results: Mapping[str, Any] | None
+    cpu_s: float | None = None
+
+    @property
+    def turns(self) -> int:
+        return 0 if self.results is None else int(self.results["turns"]["started"])
+
+
+@dataclass(slots=True, kw_only=True)
+class WaysSession:
+    """`server_cpu_s`: CPU seconds that the server has had so far, or None. `load`: as `launch.run`."""
+
+    plan: WaysPlan
+    say: Callable[[str], None]
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    server_cpu_s: Callable[[], float | None] = lambda: None
+    load: Callable[..., int] = launch.run
+    interrupted: bool = False
+    done: list[SearchedWay] = field(default_factory=list)
+
+    def execute(self) -> None:
+        """All searches, or those until it is interrupted; they are in `done`, whatever ends this."""
+        searches = order(self.plan.ways, self.plan.rounds)
+        for place, search in enumerate(searches, 1):
+            self.say(f"search {place} of {len(searches)}: {search}")
+            found = self._measure(search)
+            self.done.append(found)
+            if found.results is None:
+                log = self.plan.load_of(search).out / "locust.log"
+                self.say(f"Error: {search} left no results; see {log}")
+                return
+            self.say(f"{search}: {capacity_view.sentence(found.results)}")
+            if self.interrupted:
+                return
+
+    def _measure(self, search: WaySearch) -> SearchedWay:
+        load, told, before_s = self.plan.load_of(search), list[bytes](), self.server_cpu_s()
+        self.load(load, self.environ, interrupted=self._interrupt, told=told.append)
+        after_s = self.server_cpu_s()
+        return SearchedWay(
+            search=search,
+            directory=f"{search.way}/{search.number}",
+            results=self._kept(load, b"".join(told)),
+            cpu_s=None if before_s is None or after_s is None else after_s - before_s,
+        )
+
+    def _interrupt(self) -> None:
+        self.interrupted = True
+
+    def _kept(self, load: LoadPlan, told: bytes) -> dict[str, Any] | None:
+        try:
+            measured = document.read_told(told) if told else document.read(load.out)
+        except document.ResultsError:
+            return None
+
+        def write(folder: Any) -> None:
+            if told or folder != load.out:
+                document.write(folder, measured)
+            write_reports.write(measured, folder)
+
+        write_somewhere(load.out, write, self.say)
+        return measured

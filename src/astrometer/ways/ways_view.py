@@ -1,0 +1,159 @@
+"""`ways.json` -> the rows and sentences of every report on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from astrometer.report import capacity_view, formatting
+from astrometer.ways.ways_statistics import WayVerdict
+
+TITLES = ("capacity", "beside {}", "answers", "p50", "CPU a turn", "each search")
+CHANGES = {
+    WayVerdict.MORE: "holds more than {}",
+    WayVerdict.FEWER: "holds fewer than {}",
+    WayVerdict.SAME: "holds as many as {}",
+    WayVerdict.CANNOT_TELL: "CANNOT TELL",
+}
+NOTE = (
+    "Capacity and ratio with their 95 % intervals. answers and p50: successful answers per second, and the "
+    "time until an answer was whole, at the highest load that passed. CPU a turn: of the server, over whole "
+    "searches."
+)
+ONE_ROUND = (
+    "One search of each way: what changed on the machine meanwhile looks like a difference. --rounds 2 "
+    "searches each twice, in turn."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WayRow:
+    """One way, ready to be shown."""
+
+    way: str
+    capacity: str
+    interval: str
+    ratio: str
+    ratio_interval: str
+    change: str
+    answers: str
+    p50: str
+    cpu: str
+    searches: str
+    ends: tuple[float | None, float | None, float | None]  # low, middle, high: for a drawing
+
+
+def rows(told: Mapping[str, Any]) -> list[WayRow]:
+    return [_row(told, way) for way in told["ways"]]
+
+
+def first(told: Mapping[str, Any]) -> str:
+    return str(told["ways"][0]["way"])
+
+
+def sentence(told: Mapping[str, Any]) -> str:
+    """The answer in a line."""
+    if told["interrupted"]:
+        lead = "Interrupted; so far: "
+    elif told["verdict"] == "INVALID":
+        lead = "Not every way has an answer that can be trusted: "
+    else:
+        lead = "The server holds "
+    return f"{lead}{', '.join(_held(told, way) for way in told['ways'])}."
+
+
+def subject(told: Mapping[str, Any]) -> str:
+    target = told["target"] or {}
+    version = target.get("version") or "of unknown version"
+    objectives = ", ".join(told["objectives"])
+    return formatting.plain(
+        f"{told['scenario']} against {target.get('url', 'nobody')} · AstrBot {version} · {objectives} · "
+        f"{formatting.plural(len(told['order']), 'search', 'searches')}"
+    )
+
+
+def notes(told: Mapping[str, Any]) -> list[str]:
+    """What is to be known of it."""
+    said = [ONE_ROUND] if told["rounds"] == 1 else []
+    spread = told["search_spread"]
+    if spread is not None:
+        said.append(f"Searches of one way differed by {formatting.share(spread)} (standard deviation).")
+    for way in told["ways"]:
+        said += [
+            formatting.plain(f"{item['directory']} does not count: {item['reason'] or 'INVALID'}")
+            for item in way["searches"]
+            if item["verdict"] == "INVALID"
+        ]
+        if told["objectives"] != way["objectives"]:
+            said.append(formatting.plain(f"{way['way']}: judged by {', '.join(way['objectives'])}"))
+    return said
+
+
+def _row(told: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
+    name, capacity, ends = first(told), way["capacity"], way["interval"]
+    change = way["change"]
+    return WayRow(
+        way=way["way"],
+        capacity=_load(told, capacity),
+        interval=_sureness(way),
+        ratio="1" if change is None else _times(way["ratio"]),
+        ratio_interval="" if change is None else _times_between(way["ratio_interval"]),
+        change="" if change is None else CHANGES[WayVerdict(change)].format(name),
+        answers=formatting.rate(way["answers_per_s"]),
+        p50=formatting.duration(way["answer_p50_s"]),
+        cpu=formatting.duration(way["server_cpu_s_per_turn"]),
+        searches=", ".join(_of_search(item) for item in way["searches"]) or formatting.WITHHELD,
+        ends=(ends["low"], capacity, ends["high"]),
+    )
+
+
+def _held(told: Mapping[str, Any], way: Mapping[str, Any]) -> str:
+    ends = way["interval"]
+    if way["capacity"] is not None:
+        held = f"about {_load(told, way['capacity'])} ({_sureness(way)})"
+    elif ends["low"] is not None or ends["high"] is not None:
+        held = _interval(ends["low"], ends["high"])
+    else:
+        held = "not known"
+    return f"{way['way']} {held}"
+
+
+def _sureness(way: Mapping[str, Any]) -> str:
+    """How far the capacity may be off; empty of a way without any."""
+    between = _interval(way["interval"]["low"], way["interval"]["high"])
+    return between or ("too few windows to say" if way["capacity"] is not None else "")
+
+
+def _load(told: Mapping[str, Any], load: float | None) -> str:
+    return formatting.WITHHELD if load is None else capacity_view.load_text(told, load)
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"at least {capacity_view.number(low or 0)}"
+    if low is None:
+        return f"at most {capacity_view.number(high)}"
+    return f"{capacity_view.number(low)} to {capacity_view.number(high)}"
+
+
+def _of_search(item: Mapping[str, Any]) -> str:
+    if item["verdict"] == "INVALID":
+        return "INVALID"
+    if item["estimate"] is None:
+        passed = item["highest_passing"]
+        return formatting.WITHHELD if passed is None else f"≥ {capacity_view.number(passed)}"
+    return capacity_view.number(item["estimate"])
+
+
+def _times(value: float | None) -> str:
+    return formatting.WITHHELD if value is None else f"×{value:.2f}"
+
+
+def _times_between(ends: Mapping[str, float | None]) -> str:
+    low, high = ends["low"], ends["high"]
+    if low is None and high is None:
+        return ""
+    if high is None:
+        return f"at least ×{low:.2f}"
+    return f"at most ×{high:.2f}" if low is None else f"×{low:.2f} to ×{high:.2f}"
