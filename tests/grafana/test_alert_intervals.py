@@ -21,6 +21,7 @@ ROOT = GRAFANA.parent
 THRESHOLDS = tomllib.loads((GRAFANA / "rules/thresholds.toml").read_text("utf-8"))
 COUNTED = {"CanaryMismatch": "canary_mismatch", "Truncated": "truncated", "Stalled": "stalled"}
 COUNTED |= {"CleanupFailing": "cleanup_failing"}
+COUNTED |= {"MessengerSilent": "messenger_silent", "MessengerLinkDown": "messenger_link_down"}
 
 
 def slowest() -> dict[str, list[float]]:

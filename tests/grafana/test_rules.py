@@ -227,6 +227,16 @@ def test_every_reason_of_the_code_is_judged_once(build):
     assert "client_error" in reasons.side("server")
 
 
+def test_what_fails_in_a_messenger_is_a_reply_or_the_link_and_never_the_http_api(build):
+    from rulebook import reasons
+
+    messenger = reasons.layers()["messenger"]
+    assert set(messenger) == {*reasons.replies(), "lost_link"}
+    assert not set(messenger) & set(reasons.http())
+    assert {"lost_link", "connect", "forbidden"} < set(reasons.link())
+    assert not set(reasons.link()) & {*reasons.replies(), *reasons.side("llm"), "cleanup", "slow"}
+
+
 # --- Alertmanager
 
 
@@ -253,6 +263,33 @@ def test_a_rejected_key_is_inhibited_by_nothing():
     for rule in rejected:
         labels = {**rule["labels"], "alertname": rule["alert"]}
         assert not any(matches(inhibit["target_matchers"], labels) for inhibit in config["inhibit_rules"])
+
+
+@pytest.mark.parametrize("alert", ["AstrBotMessengerSilent", "AstrBotMessengerLinkDown"])
+def test_a_messenger_alert_is_inhibited_by_a_server_that_is_down_and_inhibits_the_burn_of_its_probe(alert):
+    inhibits = yaml.safe_load(ALERTMANAGER.read_text("utf-8"))["inhibit_rules"]
+    place = {"job": "astrometer", "target": "prod", "probe": "im_chat"}
+
+    def inhibited(source: dict, about: dict) -> bool:
+        return any(
+            matches(rule["source_matchers"], source)
+            and matches(rule["target_matchers"], about)
+            and all(source.get(label) == about.get(label) for label in rule["equal"])
+            for rule in inhibits
+            if "equal" in rule
+        )
+
+    down, burn = (
+        {**place, **next(rule["labels"] for rule in alerts() if rule["alert"] == name), "alertname": name}
+        for name in ("AstrBotDown", "AstrBotAvailabilityBurn")
+    )
+    del down["probe"]
+    for rule in alerts():
+        if rule["alert"] == alert:
+            told = {**place, **rule["labels"], "alertname": alert}
+            assert inhibited(down, told)
+            assert inhibited(told, burn) is (rule["labels"]["severity"] == "page")
+            assert not inhibited(told, {**burn, "probe": "chat"})
 
 
 def matches(matchers: list[str], labels: dict[str, str]) -> bool:
@@ -286,6 +323,9 @@ def test_amtool_accepts_the_example():
         ("AstrBotAvailabilityBurn", "ticket", "tickets"),
         ("AstrBotUpstreamLLMFailing", "page", "upstream-pages"),
         ("AstrBotStalled", "ticket", "upstream-tickets"),
+        ("AstrBotMessengerSilent", "page", "pages"),
+        ("AstrBotMessengerSilent", "ticket", "upstream-tickets"),
+        ("AstrBotMessengerLinkDown", "page", "pages"),
         ("AstrBotScopeLeak", "page", "security"),
         ("AstrBotProbeAbsent", "page", "pages"),
         ("AstrBotProbeStale", "ticket", "tickets"),

@@ -7,12 +7,12 @@ a scope leak never has it.
 
 from typing import Any
 
-from rulebook import own_alerts, slo_alerts, target_alerts
+from rulebook import messenger_alerts, own_alerts, slo_alerts, target_alerts
 from rulebook.thresholds import Thresholds
 
 FAMILIES = {
     "astrbot-slo": slo_alerts.ALL,
-    "astrbot-target": target_alerts.ALL,
+    "astrbot-target": (*target_alerts.ALL, *messenger_alerts.ALL),
     "astrbot-monitoring": own_alerts.ALL,
 }
 

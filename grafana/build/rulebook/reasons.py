@@ -17,6 +17,8 @@ _SIDE_OF_LAYER = {
 }
 # A probe's requests are good ones: a 404 or a 405 says that the server changed, or what stands before it.
 _SERVER_TO_A_PROBE = frozenset({Outcome.CLIENT_ERROR})
+# What keeps a probe from asking in a messenger: nobody there, or the adapter does not let it in.
+_LINK = frozenset({Outcome.LOST_LINK, Outcome.SERVER_ERROR, Outcome.CLIENT_ERROR})
 # The server did what was asked; what went wrong has alerts of its own.
 _ANSWERED = frozenset({ProbeReason.CLEANUP, ProbeReason.LEAK})
 
@@ -47,6 +49,26 @@ def layers() -> dict[str, tuple[str, ...]]:
 
 def side(name: str) -> tuple[str, ...]:
     return tuple(reason.value for reason in REASONS if side_of(reason) == name)
+
+
+def http() -> tuple[str, ...]:
+    """The server's failures that tell of its HTTP API: in a messenger it may fail while that works."""
+    return tuple(name for name in side("server") if name not in layers()[Layer.MESSENGER.value])
+
+
+def replies() -> tuple[str, ...]:
+    """No reply in a messenger, or a wrong one, although the link is up."""
+    return tuple(name for name in layers()[Layer.MESSENGER.value] if name != Outcome.LOST_LINK.value)
+
+
+def link() -> tuple[str, ...]:
+    """No link to a messenger, for a probe that asks in it."""
+    layers_ = (Layer.NETWORK, Layer.AUTH)
+    return tuple(
+        reason.value
+        for reason in REASONS
+        if reason in _LINK or (isinstance(reason, Outcome) and reason.layer in layers_)
+    )
 
 
 def unjudged() -> tuple[str, ...]:

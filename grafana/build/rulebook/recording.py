@@ -15,16 +15,21 @@ from rulebook.thresholds import Thresholds, seconds
 Rule = dict[str, Any]
 P = "astrbot_probe_"
 TTFT = f"{P}time_to_first_token_seconds"
-# A probe has this series exactly if it asks the model.
+# A probe has the first series exactly if it asks the model over HTTP, the second if it asks in a messenger.
 ASKS_THE_MODEL = f"{P}tokens_total"
+ASKS_IN_MESSENGER = f"{P}time_to_first_reply_seconds_count"
 
 LAYER_COUNTER = f"instance_target_probe_layer:{P}failures_total:sum"
 SIDE_COUNTER = f"instance_target_probe_side:{P}failures_total:sum"
 JUDGED_COUNTER = f"instance_target_probe:{P}judged_runs_total:sum"
-# Probes that run, of each target those with the shortest interval.
+# Probes over HTTP that run, of each target those with the shortest interval.
 MOST_FREQUENT = f"instance_target_probe:{P}interval_seconds:most_frequent"
 # Probes whose last run failed on the server's side, or without as much as a status line.
 SERVER_FAILED = f"instance_target_probe:{P}last_run_info:server_failed"
+# When all of the most frequent probes had failed on the server's side: until then it was down.
+DOWN_AT = f"target:{P}last_run_info:server_failed_at"
+# Probes whose last run tells of now: not overdue, and not of a time at which the server was down.
+TELLING = f"instance_target_probe:{P}last_run_timestamp_seconds:telling"
 ANSWERS_COUNTER = f"instance_target_probe:{P}first_tokens_total:sum"
 SLOW_COUNTER = f"instance_target_probe:{P}slow_first_tokens_total:sum"
 DAY_S = 86400
@@ -98,7 +103,7 @@ def _counters(t: Thresholds) -> Iterator[Rule]:
     for layer, names in reasons.layers().items():
         yield _rule(LAYER_COUNTER, f"sum by ({by}) ({failed}{{{reasons.one_of(names)}}})", layer=layer)
     server, llm = (f"{failed}{{{reasons.one_of(reasons.side(side))}}}" for side in reasons.SIDES)
-    asks = f"on ({by}) {ASKS_THE_MODEL}"
+    asks = f"on ({by}) ({ASKS_THE_MODEL} or {ASKS_IN_MESSENGER})"
     yield _rule(
         SIDE_COUNTER,
         # A model that was never asked is not to blame: a list that comes too late is the server's failure.
@@ -135,14 +140,27 @@ def ended(matcher: str) -> str:
 def _last_runs(t: Thresholds) -> Iterator[Rule]:
     target, on = t.by("target"), f"on ({t.by('instance', 'target', 'probe')})"
     # One that is skipped or hangs has nothing to say, and the most frequent of the others takes its place.
-    running = f"({P}interval_seconds and {on} {last_run(t, '<=')})"
+    # One that asks in a messenger knocks at another door.
+    running = f"({P}interval_seconds and {on} {last_run(t, '<=')} unless {on} {ASKS_IN_MESSENGER})"
     yield _rule(MOST_FREQUENT, f"{running}\n  <= on ({target}) group_left () min by ({target}) {running}")
-    server, llm = (ended(reasons.one_of(reasons.side(side))) for side in reasons.SIDES)
+    server, llm = (ended(reasons.one_of(names)) for names in (reasons.http(), reasons.side("llm")))
     yield _rule(
         SERVER_FAILED,
         f"group by ({t.by('instance', 'target', 'probe')}) (\n    {server}\n"
-        f"  or\n    ({llm} unless {on} {ASKS_THE_MODEL})\n"
+        f"  or\n    ({llm} unless {on} ({ASKS_THE_MODEL} or {ASKS_IN_MESSENGER}))\n"
         f"  or\n    ({unanswered(t, ended(SILENCES))})\n)",
+    )
+    yield _rule(
+        DOWN_AT,
+        f"time() * group by ({target}) ({MOST_FREQUENT} and {on} {SERVER_FAILED})\n"
+        f"unless on ({target})\n  ({MOST_FREQUENT} unless {on} {SERVER_FAILED})",
+    )
+    window = max(t.messenger_silent.window, t.messenger_link_down.window, key=seconds)
+    yield _rule(
+        TELLING,
+        f"{P}last_run_timestamp_seconds and {on} {last_run(t, '<=')}\n"
+        f"unless {on}\n  {P}last_run_timestamp_seconds\n"
+        f"    <= on ({target}) group_left () last_over_time({DOWN_AT}[{window}])",
     )
 
 

@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from astrometer.api.outcome import Layer, Outcome
 from rulebook import reasons
 from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, alert, at_least
-from rulebook.recording import MOST_FREQUENT, SERVER_FAILED, SIDE_COUNTER, SILENCES, P, ended, unanswered
+from rulebook.recording import (
+    ASKS_IN_MESSENGER,
+    DOWN_AT,
+    MOST_FREQUENT,
+    SIDE_COUNTER,
+    SILENCES,
+    P,
+    ended,
+    unanswered,
+)
 from rulebook.thresholds import Thresholds
 
 KEY = "{{ $labels.key }}"
@@ -21,8 +30,7 @@ def down(t: Thresholds) -> Iterator[Rule]:
     yield alert(
         t,
         "AstrBotDown",
-        f"group by ({target}) ({MOST_FREQUENT} and {on} {SERVER_FAILED})\n"
-        f"unless on ({target})\n  ({MOST_FREQUENT} unless {on} {SERVER_FAILED})\n"
+        f"group by ({target}) ({DOWN_AT})\n"
         f"and on ({target}) (\n  sum by ({target}) (\n"
         f"      ({failures} or ({silences}))\n    and {on}\n      {MOST_FREQUENT}\n"
         f"  ) {at_least(t.guard.min_failures)}\n)",
@@ -138,12 +146,17 @@ def key_rejected(t: Thresholds) -> Iterator[Rule]:
         t.by("target", "probe"),
     )
     # The same cell again, or the same probe again: one odd answer wakes nobody.
-    count = f"sum by ({place}) (increase({P}failures_total{{{auth}}}[{s.probe_window}]))"
+    count = (
+        f"sum by ({place}) (increase({P}failures_total{{{auth}}}[{s.probe_window}]))"
+        f" unless on ({place}) {ASKS_IN_MESSENGER}"  # which has a token of an adapter, and no key
+    )
     by_cell = (
         f"max by ({by_key}) (\n  increase({rejected}[{s.window}]) {at_least(s.count)}\n"
         f"  and increase({rejected}[{s.still}]) > 0\n)"
     )
-    by_last_run = f"max by ({by_probe}) (\n  {count} {at_least(s.count)}\n  and on ({place}) {ended(auth)}\n)"
+    by_last_run = (
+        f"max by ({by_probe}) (\n  ({count}) {at_least(s.count)}\n  and on ({place}) {ended(auth)}\n)"
+    )
     seen = {
         "key": (f"key {KEY}", s.window, by_cell),
         "probe": ("the key of probe {{ $labels.probe }}", s.probe_window, by_last_run),

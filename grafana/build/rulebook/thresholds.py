@@ -156,6 +156,8 @@ class Thresholds(_Table):
     canary_mismatch: Counted
     truncated: Counted
     stalled: Counted
+    messenger_silent: CountedFor
+    messenger_link_down: CountedFor
     cleanup_failing: Counted
     budget_exhausted: WindowFor
     stale: Stale
