@@ -19,6 +19,7 @@ OPTIONS = {
 PRICED_BY = ("umo",)
 NOWHERE = "astrometer-nowhere"
 NOBODY = "1"  # numbers of QQ begin at 10000
+NO_ADAPTER = "Bot not found or not running for platform:"
 NO_LINK = "Failed to send message:"  # and nothing behind it: AstrBot knows of nobody to send it to
 MESSENGER_SAYS = ("ActionFailed", "retcode")
 # AstrBot up to 4.25 says so with HTTP 200, from 4.26 on with HTTP 400.
@@ -41,7 +42,7 @@ async def probe(ctx: Context) -> Verdict:
         return Verdict.of(sent, f"accepted for {ctx.options['umo']}")
     pushed = await ctx.post(IM_MESSAGE, key, im_body(umo=f"{NOWHERE}:FriendMessage:probe", message=ctx.nonce))
     refused = (pushed.status, pushed.outcome) in REFUSALS
-    if refused and pushed.detail == f"Bot not found or not running for platform: {NOWHERE}":
+    if refused and pushed.detail == f"{NO_ADAPTER} {NOWHERE}":
         for adapter in ctx.options["adapters"]:
             if not (linked := await link_check(ctx, key, adapter)).ok:
                 return linked
@@ -61,8 +62,13 @@ async def link_check(ctx: Context, key: Key, adapter: str) -> Verdict:
         return Verdict.passed()
     if refused and pushed.detail.strip() == NO_LINK:
         why = "no messenger is connected, or AstrBot lost it when it connected twice: connect it anew"
-        return Verdict.failed(Outcome.LOST_LINK, f"{adapter}: {why}")
-    return Verdict.failed(pushed.outcome, f"{adapter}: {pushed.detail}")
+    elif refused and pushed.detail.startswith(NO_ADAPTER):
+        why = "AstrBot runs no such adapter: it is switched off, its port is taken, or its name is another"
+    elif pushed.outcome is Outcome.TIMEOUT_TOTAL:  # a moment ago AstrBot listed its bots
+        why = "the messenger does not answer what AstrBot sends it"
+    else:
+        return Verdict.failed(pushed.outcome, f"{adapter}: {pushed.detail}")
+    return Verdict.failed(Outcome.LOST_LINK, f"{adapter}: {why}")
 
 
 def names(payload: object) -> list[str]:

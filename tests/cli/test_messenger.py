@@ -142,7 +142,7 @@ def test_the_probe_passes_through_what_setup_made_and_remove_leaves_nothing(oper
         somebody.private(50_002, "[[ttft=0 tokens=1]]")
         assert len(somebody.wait(2)) == 2
     assert operator.snapshot() == before
-    assert [row["platform_id"] for row in operator.app.store.conversations] == ["messenger", "messenger"]
+    assert [row.platform for row in operator.app.store.conversations.rows] == ["messenger", "messenger"]
 
 
 def test_the_profile_is_the_whole_default_one_and_the_route_leads_to_it(operator):
@@ -463,14 +463,13 @@ def test_without_the_scope_data_it_says_which_conversations_stay(operator_of):
     done = operator.remove()
     assert done.exit_code == 0
     assert "has not the scope data" in done.output
-    assert len(operator.app.store.conversations) == 1
+    assert len(operator.app.store.conversations.rows) == 1
 
 
 def test_people_of_an_earlier_adapter_of_the_same_name_keep_their_conversations(operator):
-    operator.app.store.note_conversation(f"{DEFAULT_ID}:FriendMessage:777")
-    operator.app.store.conversations[0]["created_at"] -= 3600
+    operator.app.store.conversations.current(f"{DEFAULT_ID}:FriendMessage:777").created_at -= 3600
     operator.outputs.append(operator.setup())
     operator.probe()
     done = operator.remove()
     assert "1 conversation of an adapter of the same name" in done.output
-    assert [row["user_id"][-3:] for row in operator.app.store.conversations] == ["777"]
+    assert [row.umo[-3:] for row in operator.app.store.conversations.rows] == ["777"]

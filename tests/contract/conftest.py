@@ -16,7 +16,13 @@ from astrometer.targets.sandbox.sandbox_messenger import switch_adapter
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import NEWEST_VERSION, MessengerConfig, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import (
+    NEWEST_VERSION,
+    MessengerConfig,
+    SimulatorConfig,
+    default_keys,
+)
+from astrometer.targets.simulator.store import new_key
 
 OLDEST_VERSION = "4.18.0"
 NAMED = [
@@ -67,12 +73,14 @@ class SimulatedMessenger:
     """The simulator's adapter, driven from a test."""
 
     def __init__(self, version: str, stack: ExitStack) -> None:
-        config = SimulatorConfig(version=version, messenger=MessengerConfig(ack_timeout_s=2))
+        keys = {**default_keys(), "data": new_key("data")}
+        config = SimulatorConfig(version=version, keys=keys, messenger=MessengerConfig(ack_timeout_s=2))
         self._simulator = Simulator(config)
         self.http_url = stack.enter_context(serve(self._simulator))
         self.version = parse_version(version)
         self.real = False
         self.im_key = config.keys["im"].secret
+        self.data_key = config.keys["data"].secret
 
     @property
     def adapter(self) -> SimulatedAdapter:
@@ -115,6 +123,8 @@ class RealMessenger:
         self.version = parse_version(str(box.version))
         self.real = True
         self.im_key = box.keys["im"]
+        scope = ("data",) if self.version >= (4, 26, 0) else ("chat",)  # which knows no such scope
+        self.data_key = box.dashboard.create_key("contract-data", scope).secret
 
     @property
     def url(self) -> str:

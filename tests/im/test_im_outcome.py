@@ -126,6 +126,14 @@ def test_somebody_elses_reply_makes_an_unproven_one_misrouted():
     assert outcome("w0", foreign=1, canary=NONCE) is Outcome.MISROUTED
 
 
+def test_a_reply_that_quotes_another_message_and_lacks_the_nonce_is_misrouted():
+    strange = facts(reply("w0", quoted_id="77"), canary=NONCE)
+    assert classify_replies(strange) is Outcome.MISROUTED
+    assert explain_replies(strange, Outcome.MISROUTED) == "the reply quotes another message: w0"
+    assert outcome(reply(NONCE, quoted_id="77"), canary=NONCE) is Outcome.OK
+    assert outcome(reply("w0", quoted_id="41"), canary=NONCE) is Outcome.CANARY_MISMATCH
+
+
 def quoting(text):
     return reply(text, quoted_id="41")
 

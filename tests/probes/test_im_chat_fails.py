@@ -1,73 +1,21 @@
 """The probe `im_chat` and the link check of `im`, against the simulator's messenger: each fault by name."""
 
 import asyncio
-from collections.abc import Iterator
+import time
 from dataclasses import replace
 
 import httpx
 import pytest
+from messenger_bench import OURS, TOKEN
 from onebot_client import OneBotTestClient
 from prometheus_client import CollectorRegistry
 
-from astrometer import bundled
-from astrometer.config.settings import Key, Secret, Target, TargetMessenger
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.exporter.series import Series
 from astrometer.probing.plan import Plan
-from astrometer.probing.probe_files import load_folder
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import ProbeRun
-from astrometer.targets.script import ModelScript
-from astrometer.targets.serving import serve
-from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import MessengerConfig, SimulatorConfig
-
-OURS = load_folder(bundled.folder("probes")).probes
-TOKEN = "a-token-of-the-adapter"
-
-
-class MessengerBench:
-    """A simulator with a messenger, and a target that points at both."""
-
-    def __init__(self, simulator: Simulator, url: str) -> None:
-        self.simulator = simulator
-        self.store = simulator.store
-        self.url = url
-        assert simulator.messenger is not None
-        self.adapter = simulator.messenger
-
-    def target(self, token: str = TOKEN, url: str | None = None) -> Target:
-        key = Key(name="im", secret=Secret(self.store.keys["im"].secret))
-        messenger = TargetMessenger(url=url or self.adapter.url, token=Secret(token))
-        return Target(name="sim", url=self.url, keys={"im": key}, messenger=messenger)
-
-    def run(self, target: Target | None = None, *, total_s: float = 12.0, **options: object) -> ProbeRun:
-        return self.run_probe("im_chat", target, total_s=total_s, **{"quiet_s": 0.6, **options})
-
-    def run_probe(
-        self, name: str, target: Target | None = None, *, total_s: float = 12.0, **options: object
-    ) -> ProbeRun:
-        plan = Plan(
-            target=target or self.target(), probe=OURS[name], limits=Limits(total_s=total_s), options=options
-        )
-        return asyncio.run(Runner().run(plan))
-
-    def break_(self, kind: str, **fields: object) -> None:
-        told = {"kind": kind, "count": 1, "endpoint": "messenger", **fields}
-        answer = httpx.post(f"{self.url}/sim/faults", json=told)
-        assert answer.status_code == 200, answer.text
-
-
-@pytest.fixture
-def messenger() -> Iterator[MessengerBench]:
-    config = SimulatorConfig(
-        model=ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5),
-        messenger=MessengerConfig(token=TOKEN, ack_timeout_s=1.0),
-    )
-    simulator = Simulator(config)
-    with serve(simulator) as url:
-        yield MessengerBench(simulator, url)
 
 
 def test_a_healthy_messenger_passes_with_the_time_of_its_reply(messenger):
@@ -110,6 +58,31 @@ def test_silence_says_how_long_it_lasted_and_ends_in_time(messenger):
     silent = messenger.run(total_s=2.0, reset=False)
     assert silent.detail.startswith("no reply in 2.0 s")
     assert silent.duration_s < 3.0
+
+
+def test_an_answer_to_somebody_else_is_misrouted(messenger):
+    with OneBotTestClient(messenger.adapter.url, TOKEN) as other:
+        other.private(7001, "[sim:misrouted:10] [[ttft=0 tokens=1]]")  # waits for another's
+        swapped = messenger.run(question="[sim:misrouted:10] {nonce}", total_s=5.0, reset=False)
+        assert (swapped.reason, len(other.wait())) == ("misrouted", 1), swapped
+
+
+@pytest.mark.parametrize("fault", ["adapter_shutdown", "killed"])
+def test_an_adapter_that_comes_back_is_asked_again_by_the_next_run(messenger, fault):
+    messenger.break_(fault, value=0.5)
+    assert messenger.run(reset=False).reason == "lost_link"
+    assert messenger.run(reset=False).reason in ("connect", "ok")  # gone for half a second
+    give_up = time.monotonic() + 5
+    while not messenger.adapter.is_open:
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
+    assert [messenger.run().reason for _ in range(3)] == ["ok"] * 3
+
+
+def test_a_zombie_of_one_run_does_not_outlive_it(messenger):
+    messenger.break_("zombie")
+    assert messenger.run(total_s=2.0, reset=False).reason == "silent"
+    assert messenger.run(user_ids=[9100000001]).reason == "ok"
 
 
 def test_a_late_acknowledgement_is_no_failure(messenger):
@@ -206,6 +179,25 @@ def test_the_link_check_tells_a_client_from_none_and_sends_nobody_anything(messe
     assert messenger.run_probe("im").reason == "ok"
 
 
-def test_the_link_check_of_an_adapter_that_does_not_exist_fails(messenger):
+def test_the_link_check_tells_an_adapter_that_is_off_or_has_another_name(messenger):
     absent = messenger.run_probe("im", adapters=["nobody"])
-    assert (absent.reason, "nobody: Bot not found" in absent.detail) == ("client_error", True)
+    assert (absent.reason, "nobody: AstrBot runs no such adapter" in absent.detail) == ("lost_link", True)
+    httpx.post(f"{messenger.url}/sim/messenger", json={"adapter": "off"}).raise_for_status()
+    off = messenger.run_probe("im", adapters=["messenger"])
+    assert (off.reason, "messenger: AstrBot runs no such adapter" in off.detail) == ("lost_link", True)
+
+
+def test_the_link_check_tells_a_zombie_from_a_client(messenger):
+    with OneBotTestClient(messenger.adapter.url, TOKEN) as first:
+        assert messenger.run_probe("im", adapters=["messenger"]).reason == "ok"
+        with OneBotTestClient(messenger.adapter.url, TOKEN):
+            first.socket.close()
+            zombie = messenger.run_probe("im", adapters=["messenger"])
+    assert (zombie.reason, "connected twice" in zombie.detail) == ("lost_link", True)
+
+
+def test_a_messenger_that_hangs_is_a_lost_link_and_not_a_slow_server(messenger):
+    messenger.adapter.calls.timeout_s = 30.0
+    with OneBotTestClient(messenger.adapter.url, TOKEN, answer=lambda _action: None):
+        hangs = messenger.run_probe("im", total_s=2.0, adapters=["messenger"])
+    assert (hangs.reason, "the messenger does not answer" in hangs.detail) == ("lost_link", True)

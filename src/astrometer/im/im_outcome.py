@@ -60,7 +60,8 @@ def classify_replies(facts: ReplyFacts) -> Outcome:
     if not any(reply.has_content for reply in facts.replies):
         return Outcome.EMPTY_ANSWER
     if facts.canary is not None and facts.canary not in text:
-        return Outcome.MISROUTED if facts.foreign else Outcome.CANARY_MISMATCH
+        astray = facts.foreign or _quotes_another(facts)
+        return Outcome.MISROUTED if astray else Outcome.CANARY_MISMATCH
     if facts.foreign and not facts.sure:
         return Outcome.MISROUTED
     return Outcome.DUPLICATED if count_duplicates(facts) else Outcome.OK
@@ -101,6 +102,8 @@ def explain_replies(facts: ReplyFacts, outcome: Outcome) -> str:
             return "a reply without text, image or file"
         case Outcome.DUPLICATED:
             return f"answered {1 + count_duplicates(facts)} times: {text}"
+        case Outcome.MISROUTED if not facts.foreign:
+            return f"the reply quotes another message: {text}"
         case Outcome.MISROUTED:
             return f"{facts.foreign} replies to others came into this chat{': ' * bool(text)}{text}"
         case Outcome.CANARY_MISMATCH if not text and any(reply.images for reply in facts.replies):
@@ -108,6 +111,12 @@ def explain_replies(facts: ReplyFacts, outcome: Outcome) -> str:
         case Outcome.CANARY_MISMATCH:
             return f"expected {facts.canary}, got: {text}"
     return text
+
+
+def _quotes_another(facts: ReplyFacts) -> bool:
+    """Whether AstrBot says that it answers a message of somebody else, who may be on another link."""
+    quoted = {reply.quoted_id for reply in facts.replies if reply.quoted_id is not None}
+    return bool(quoted) and facts.question_id not in quoted
 
 
 def _is_whole(facts: ReplyFacts, length: int) -> bool:

@@ -65,6 +65,7 @@ class Context:
         settle = memory.usage[server_of(target)].settle
         self.asks = Exchanges(target, limits, ledger or Ledger(), http, settle=settle)
         self.made = Teardown(self.asks, probe, memory, journal if journal is not None else LeakJournal())
+        self._messenger = MessengerAccount(target, limits, self.record, self.made)
 
     @property
     def record(self) -> Record:
@@ -74,7 +75,7 @@ class Context:
     @property
     def messenger(self) -> MessengerAccount:
         """The target's messenger, in which to ask as a user."""
-        return self.asks.messenger
+        return self._messenger
 
     @property
     def left_s(self) -> float:

@@ -13,7 +13,6 @@ from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, chat_body
 from astrometer.config.settings import Key, Target
 from astrometer.probing.budget import Ledger
-from astrometer.probing.messenger_account import MessengerAccount
 from astrometer.probing.run_record import Limits, Record, question_phases
 from astrometer.probing.transport.network_backend import Phases
 from astrometer.probing.transport.probe_client import Transport
@@ -38,7 +37,6 @@ class Exchanges:
         self.target = target
         self.limits = limits
         self.record = Record(target)
-        self.messenger = MessengerAccount(target, limits, self.record)
         self._ledger = ledger
         self._transport = Transport(target.url, tls=target.tls, http=http)
         self._end = self.record.started + limits.total_s
@@ -128,10 +126,7 @@ class Exchanges:
         return await self._transport.head_of(endpoint, timeout_s=min(self.limits.connect_s, self.left_s))
 
     async def close(self) -> None:
-        try:
-            await self.messenger.aclose()
-        finally:
-            await self._transport.aclose()
+        await self._transport.aclose()
 
     def _book(self, turn: ChatTurn) -> None:
         self._ledger.book(self.target, tokens=turn.input_tokens + turn.output_tokens)

@@ -75,8 +75,11 @@ class Executor:
 
                 decided(so_far([], []))
             finally:
-                context.asks.extend(plan.limits.cleanup_s)
-                failed = await self.orphans.clean(context.made)
+                try:
+                    await context.messenger.aclose()  # who is gone begins no conversation any more
+                finally:
+                    context.asks.extend(plan.limits.cleanup_s)
+                    failed = await self.orphans.clean(context.made)
             try:
                 reached = verdict is not None and not so_far([], []).unreachable
                 swept = await self.orphans.take_along(context.made) if reached else []

@@ -15,6 +15,7 @@ from astrometer.im.im_sentences import is_command_answer
 from astrometer.im.im_turn import ImTurn
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.onebot_events import TextSegment
+from astrometer.probing.cleanup.teardown import Teardown
 from astrometer.probing.run_record import Limits, Record
 from astrometer.probing.transport.messenger_link import MessengerLink
 from astrometer.probing.verdict import NotApplicable, ProbeFailed
@@ -27,7 +28,8 @@ _runs = itertools.count()
 class MessengerAccount:
     """One run's. A new account each time: one whose last link still lives would never be answered."""
 
-    def __init__(self, target: Target, limits: Limits, record: Record) -> None:
+    def __init__(self, target: Target, limits: Limits, record: Record, made: Teardown) -> None:
+        self._made = made
         self._target = target
         self._limits = limits
         self._record = record
@@ -40,9 +42,15 @@ class MessengerAccount:
         return user_ids[self._turn % len(user_ids)]
 
     async def reset(self, user_id: int) -> None:
-        """Say `/reset`: or the conversation and its cost would grow. No part of the run's duration."""
+        """Say `/reset`, where the conversation cannot be deleted: or it and its cost would grow.
+
+        No part of the run's duration.
+        """
+        if not self._made.keeps_conversation(user_id):
+            return
         with self._record.preparing():
             link = await self._linked()
+            self._made.own_conversation(user_id, "")
             question = ImQuestion(
                 user_id=user_id, segments=(TextSegment(text="/reset"),), nickname=_NAME, is_command=True
             )
@@ -59,6 +67,7 @@ class MessengerAccount:
         Raises NotApplicable without a messenger, and ProbeFailed when there is no link to it.
         """
         link = await self._linked()
+        self._made.own_conversation(user_id, canary if canary is not None and canary in text else "")
         left_s = self._left_s
         deadlines = ImDeadlines(
             reply_s=min(self._limits.first_token_s, left_s), total_s=left_s, quiet_s=quiet_s
@@ -80,6 +89,7 @@ class MessengerAccount:
     async def aclose(self) -> None:
         if self._link is not None:
             await self._link.aclose()
+            self._link = None
 
     @property
     def _left_s(self) -> float:

@@ -55,6 +55,8 @@ class Memory:
     versions: dict[Server, Version] = field(default_factory=dict)
     usage: dict[Server, UsageEvidence] = field(default_factory=lambda: defaultdict(UsageEvidence))
     asked_version: dict[Server, float] = field(default_factory=dict)  # when, perf_counter seconds
+    # What AstrBot calls the adapter that listens at a messenger's URL.
+    adapters: dict[tuple[Server, str], str] = field(default_factory=dict)
 
     def wants_version(self, server: Server, now: float) -> bool:
         """Whether to ask (again): a server may be updated under a running exporter."""

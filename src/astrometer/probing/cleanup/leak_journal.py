@@ -27,7 +27,7 @@ COMPACT_AFTER_LINES = 1000  # and two more for each open entry: else many open o
 class LeakEntry:
     """One thing that was, or was about to be, made. `item` is its id on the server; no secret is in here."""
 
-    resource: str  # session | upload
+    resource: str  # session | upload | conversation
     target: str
     url: str
     key: str  # the name of the key that made it
@@ -35,6 +35,7 @@ class LeakEntry:
     item: str
     made_at: float
     id: str
+    mark: str = ""  # what it holds that nothing else does, where its id says too little
 
     @property
     def server(self) -> Server:
@@ -65,7 +66,9 @@ class LeakJournal:
     def __len__(self) -> int:
         return len(self._open)
 
-    def note(self, resource: str, target: Target, key: Key, probe: str, item: str) -> LeakEntry:
+    def note(
+        self, resource: str, target: Target, key: Key, probe: str, item: str, *, mark: str = ""
+    ) -> LeakEntry:
         """Call before it is made, or as soon as its id is known."""
         entry = LeakEntry(
             resource=resource,
@@ -75,6 +78,7 @@ class LeakJournal:
             probe=probe,
             item=item,
             made_at=self._clock(),
+            mark=mark,
             # The same thing tried again is the same entry.
             id=hashlib.sha256(f"{resource} {target.url} {item}".encode()).hexdigest()[:16],
         )

@@ -16,6 +16,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
 from astrometer.probing.cleanup.identity import Identity, Memory, Version, absent, learn, server_of
 from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
+from astrometer.probing.cleanup.messenger_conversations import CannotDelete, MessengerConversations
 from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Cleanup
 from astrometer.probing.verdict import ProbeFailed
@@ -84,6 +85,23 @@ class Teardown:
             Cleanup(resource="upload", delete=lambda: self.remove_upload(attachment), entry=entry)
         )
 
+    def own_conversation(self, user_id: int, mark: str) -> None:
+        """What AstrBot will keep of a question in the messenger, with `mark` in it: removed after the run."""
+        key = self.asks.target.key_for("data")
+        if key is None:
+            target = self.asks.target.name
+            self._conversation_stays(str(user_id), f"no key of target {target} has the scope data (4.26 on)")
+            return
+        entry = self.journal.note("conversation", self.asks.target, key, self.probe, str(user_id), mark=mark)
+        # Asked again within the run: what is known last.
+        others = [item for item in self.items if item.entry is None or item.entry.id != entry.id]
+        self.items = [*others, self.cleanup_of(entry, key)]
+
+    def keeps_conversation(self, user_id: int) -> bool:
+        """Whether this user's is not deleted after each run, as far as is known."""
+        place = (self.asks.target.name, f"conversation {user_id}")
+        return self.asks.target.key_for("data") is None or place in self.memory.kept
+
     def stays(self, resource: str, why: str) -> None:
         """Something was made that this version cannot delete."""
         self.asks.record.stays.append(resource)
@@ -91,12 +109,20 @@ class Teardown:
 
     def session_stays(self, session: str, why: str) -> None:
         """A fixed session stays: counted once, told every time."""
-        place = (self.asks.target.name, session)
+        self._fixed_stays("session", session, why)
+
+    def _conversation_stays(self, user_id: str, why: str) -> None:
+        self._fixed_stays(
+            "conversation", f"conversation {user_id}", f"{why}; delete it in AstrBot's dashboard"
+        )
+
+    def _fixed_stays(self, resource: str, item: str, why: str) -> None:
+        place = (self.asks.target.name, item)
         if place in self.memory.kept:
-            self.asks.record.note(f"session stays: {why}")
+            self.asks.record.note(f"{resource} stays: {why}")
         else:
             self.memory.kept.add(place)
-            self.stays("session", why)
+            self.stays(resource, why)
 
     def nothing_made_since(self, registered: int) -> None:
         """The server never took the chat: what was registered for it since then is not there."""
@@ -123,6 +149,12 @@ class Teardown:
         """How to remove what an earlier run, or an earlier process, left."""
         if entry.resource == "upload":
             return Cleanup(resource="upload", delete=lambda: self.remove_upload(entry.item), entry=entry)
+        if entry.resource == "conversation":
+            return Cleanup(
+                resource="conversation",
+                delete=lambda: self.delete_conversation(key, entry.item, entry.mark),
+                entry=entry,
+            )
         return Cleanup(resource="session", delete=lambda: self.delete_session(key, entry.item), entry=entry)
 
     async def delete_session(self, key: Key, session_id: str) -> bool:
@@ -134,6 +166,14 @@ class Teardown:
         return (
             seen.outcome in (Outcome.API_ERROR, Outcome.CLIENT_ERROR) and "not found" in seen.detail.lower()
         )
+
+    async def delete_conversation(self, key: Key, user_id: str, mark: str) -> bool:
+        """True: it is gone, or this server cannot delete any, which is told and counted."""
+        try:
+            return await MessengerConversations(self.asks, self.memory).delete(key, user_id, mark)
+        except CannotDelete as exc:
+            self._conversation_stays(user_id, str(exc))
+            return True
 
     async def remove_upload(self, attachment_id: str) -> bool:
         """True when it is gone, usually because the session that mentioned it is.

@@ -25,6 +25,7 @@ PHASES = (*CONNECTING, "headers", "first_event", "first_token", "generation", "t
 DIRECTIONS = ("sent", "received")  # of segments
 SKIP_CAUSES = ("budget", "pace", "overlap", "schedule")
 RESOURCES = ("session", "upload")
+IM_RESOURCES = ("conversation",)  # of a probe that asks in a messenger
 EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
 BY_PROBE = ("target", "probe")
 BY_CELL = ("target", "key", "endpoint", "expected")

@@ -10,6 +10,7 @@ from astrometer.probing.exporter.metrics import (
     CONNECTING,
     DIRECTIONS,
     EVENT_TYPES,
+    IM_RESOURCES,
     PHASES,
     RESOURCES,
     SKIP_CAUSES,
@@ -60,8 +61,8 @@ class Series:
 
     def _declare(self, plan: Plan) -> None:
         metrics, place = self._metrics, plan.place
-        if _chats(plan):
-            self._declare_leaks(place)
+        if plan.probe.costs_tokens:
+            self._declare_leaks(place, RESOURCES if _chats(plan) else IM_RESOURCES)
         if not plan.schedule:
             return  # its samples are those of whoever asks `/probe`
         metrics.runs.labels(*place)
@@ -92,9 +93,9 @@ class Series:
         for direction in ("input", "output"):
             metrics.tokens.labels(*place, direction)
 
-    def _declare_leaks(self, place: Labels) -> None:
+    def _declare_leaks(self, place: Labels, resources: Iterable[str]) -> None:
         metrics = self._metrics
-        for resource in RESOURCES:
+        for resource in resources:
             metrics.cleanup_failures.labels(*place, resource)
             metrics.leaked.labels(*place, resource)
 

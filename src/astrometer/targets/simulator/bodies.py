@@ -43,6 +43,17 @@ class BatchDeleteBody(BaseModel):
     session_ids: list[str]
 
 
+class ConversationRef(BaseModel):
+    """Which conversation, and whose."""
+
+    user_id: str
+    cid: str
+
+
+class ConversationsDeleteBody(BaseModel):
+    conversations: list[ConversationRef]
+
+
 def checked(model: type[BaseModel], raw: Any) -> Payload:
     """The F family's first look at a body. Raises Refused with its 422."""
     if raw is None:

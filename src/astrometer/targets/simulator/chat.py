@@ -105,7 +105,7 @@ class Pipeline:
         elif command := command_of(self.wire, prompt):
             stopped = self.stop(run.session_id, besides=run) if command == "stop" else 0
             if command in ("reset", "new"):
-                self.forget(run.umo)
+                self.forget(run.umo, begins=command == "new")
             run.whole(command_answer(self.wire, command, run, stopped))
         elif kind is FaultKind.FOLLOW_UP_CAPTURED:
             if self.wire.run_started:
@@ -127,9 +127,10 @@ class Pipeline:
         """A session's messages are answered one after the other."""
         return self._turns.setdefault(umo, asyncio.Lock())
 
-    def forget(self, umo: str) -> None:
-        """Begin the session's conversation anew."""
+    def forget(self, umo: str, *, begins: bool) -> None:
+        """Begin the session's conversation anew; `begins`: in a new row."""
         self._said.pop(umo, None)
+        (self.store.conversations.begin if begins else self.store.conversations.empty)(umo)
 
     async def ask_model(self, run: "AnsweredRun", prompt: str) -> None:
         """Give the run the model's answer, or its failure; a full model service lets it wait."""
@@ -141,6 +142,7 @@ class Pipeline:
         said = self._said.setdefault(run.umo, deque(maxlen=REMEMBERED))
         turn = _Turn(run, prompt, self.settings, before="\n".join(said))
         said.append(prompt)
+        self.store.conversations.current(run.umo)
         try:
             script = script_for(prompt, self.settings.model)
         except DirectiveError as exc:
@@ -154,6 +156,8 @@ class Pipeline:
             session.display_name = "Stub title"  # a new session costs a second upstream call: its title
             self.store.counters["titles_asked"] += 1
         await (turn.stream(script) if run.streaming else turn.answer_whole(script))
+        if not turn.failed:
+            self.store.conversations.said(run.umo, prompt, "".join(turn.words), turn.output_tokens)
 
 
 class AnsweredRun(Protocol):
@@ -188,6 +192,8 @@ class _Turn:
         self.started_at = time()
         self.first_token_s: float | None = None
         self.output_tokens = 0
+        self.words: list[str] = []
+        self.failed = False
 
     async def stream(self, script: ModelScript) -> None:
         try:
@@ -197,6 +203,8 @@ class _Turn:
                 if self.first_token_s is None:
                     self.first_token_s = perf_counter() - self.start_s
                 self.output_tokens += 1
+                if not token.reasoning:
+                    self.words.append(token.text)
                 (self.run.reasoning if token.reasoning else self.run.text)(token.text)
         except UpstreamFailed as exc:
             await self._retry(exc)
@@ -212,14 +220,13 @@ class _Turn:
         self.run.complete()
 
     async def answer_whole(self, script: ModelScript) -> None:
-        words: list[str] = []
         thoughts: list[str] = []
         try:
             await fail_at_once(script, streamed=False, empty_detail=self.wire.empty_detail)
             if script.drop_after is not None:
                 raise connection_error(tried_again=True)  # a reply that breaks off is no reply
             async for token in tokens(script, self.prompt, self.before, yields=True):
-                (thoughts if token.reasoning else words).append(token.text)
+                (thoughts if token.reasoning else self.words).append(token.text)
                 self.output_tokens += 1
         except UpstreamFailed as exc:
             await self._retry(exc)
@@ -229,13 +236,14 @@ class _Turn:
             self.output_tokens = 0
             self.fail(await self._time_out())
             return
-        texts = [text] if (text := "".join(words).strip()) else []
+        texts = [text] if (text := "".join(self.words).strip()) else []
         if thoughts and self.run.shows_reasoning:
             texts.insert(0, f"🤔 思考: {''.join(thoughts)}\n\n────\n")
         self._whole(texts, self._stats(report=script.report_usage))
 
     def fail(self, failure: UpstreamFailed) -> None:
         """Show the failure as this version does: as a sentence, or not at all."""
+        self.failed = True
         sentence = f"{FAILED}{failure.detail}"
         stats = self._stats(report=False)
         if not self.run.streaming:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
-from astrometer.targets.simulator.store import Store
+from astrometer.targets.simulator.store import Store, webchat_umo
 
 Payload = dict[str, Any]
 
@@ -105,7 +105,7 @@ class SimulatedRun:
 
     @property
     def umo(self) -> str:
-        return f"webchat:FriendMessage:webchat!{self.username}!{self.session_id}"
+        return webchat_umo(self.username, self.session_id)
 
     @property
     def shows_reasoning(self) -> bool:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import PurePosixPath
 from typing import Any
 
+from astrometer.targets.simulator.stored_conversations import StoredConversations
 from astrometer.targets.simulator.version_traits import Wire, now
 
 WEBCHAT = "webchat"
@@ -107,6 +108,10 @@ class StoredFile:
     kind: str
 
 
+def webchat_umo(creator: str, session_id: str) -> str:
+    return f"{WEBCHAT}:FriendMessage:{WEBCHAT}!{creator}!{session_id}"
+
+
 class Store:
     """The simulated server's database and upload folder."""
 
@@ -118,18 +123,10 @@ class Store:
         self.messages: dict[str, list[StoredMessage]] = {}
         self.attachments: dict[str, StoredFile] = {}
         self.files: dict[str, bytes] = {}
-        self.conversations: list[dict[str, Any]] = []  # of adapters, one for each session
+        self.conversations = StoredConversations()
         self.counters: Counter[str] = Counter()
         self.started_at = int(time.time())
         self._last_id = 0
-
-    def note_conversation(self, umo: str) -> None:
-        """A question of the model's: the first one of a session begins a conversation."""
-        if any(row["user_id"] == umo for row in self.conversations):
-            return
-        now = int(time.time())
-        row = {"cid": str(uuid.uuid4()), "user_id": umo, "platform_id": umo.partition(":")[0]}
-        self.conversations.append({**row, "title": None, "created_at": now, "updated_at": now})
 
     # --- sessions
 
@@ -152,8 +149,10 @@ class Store:
         return sorted(rows, key=lambda session: session.updated_at, reverse=True)
 
     def delete_session(self, session_id: str) -> None:
-        """Forget the session, its messages, and the attachments that they refer to."""
-        self.sessions.pop(session_id, None)
+        """Forget the session, its conversation, its messages, and the attachments that they refer to."""
+        session = self.sessions.pop(session_id, None)
+        if session is not None:
+            self.conversations.delete_of(webchat_umo(session.creator, session_id))
         for message in self.messages.pop(session_id, []):
             for part in message.content.get("message", []):
                 stored = self.attachments.pop(part.get("attachment_id", ""), None)

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from astrometer.api import management_endpoints as ep
 from astrometer.api.endpoints import Endpoint
+from astrometer.targets.simulator.bodies import ConversationsDeleteBody
 from astrometer.targets.simulator.management.simulated_bots import BotRefused, SimulatedBots
 from astrometer.targets.simulator.management.simulated_profiles import (
     AdminsRefused,
@@ -16,8 +17,6 @@ from astrometer.targets.simulator.management.simulated_profiles import (
     SimulatedProfiles,
 )
 from astrometer.targets.simulator.store import Store
-
-MOST_ROWS = 100
 
 
 class OpenBody(BaseModel):
@@ -103,22 +102,17 @@ class SimulatedManagement:
         return self.wire.ok(message="删除成功")
 
     async def conversations(self, request: Request, _params: Any, _body: Any) -> Response:
-        query = request.query_params
-        wanted = {name.strip() for name in query.get("platforms", "").split(",") if name.strip()}
-        page, size = int(query.get("page", 1)), min(int(query.get("page_size", 20)), MOST_ROWS)
-        rows = [row for row in self.store.conversations if not wanted or row["platform_id"] in wanted]
-        pagination = {"page": page, "page_size": size, "total": len(rows)}
-        return self.wire.ok(
-            {"conversations": rows[(page - 1) * size : page * size], "pagination": pagination}
-        )
+        return self.wire.ok(self.store.conversations.listed(request.query_params))
 
     async def delete_conversations(self, _request: Request, _params: Any, body: dict[str, Any]) -> Response:
-        """AstrBot says ok for one that is not there, too."""
-        wanted = {(item["user_id"], item["cid"]) for item in body["conversations"]}
-        self.store.conversations = [
-            row for row in self.store.conversations if (row["user_id"], row["cid"]) not in wanted
-        ]
-        return self.wire.ok({"deleted_count": len(wanted), "failed_count": 0, "failed_items": []})
+        """Whatever is named counts as deleted, also what is not there."""
+        named = body["conversations"]
+        if not named:
+            return self.wire.error("批量删除时conversations参数不能为空", 400)
+        for conversation in named:
+            self.store.conversations.delete(conversation["cid"])
+        told = {"message": f"成功删除 {len(named)} 个对话", "deleted_count": len(named)}
+        return self.wire.ok({**told, "failed_count": 0, "failed_items": []})
 
 
 _Handler = Callable[[SimulatedManagement, Request, dict[str, str], dict[str, Any]], Awaitable[Response]]
@@ -139,5 +133,8 @@ HANDLERS: dict[Endpoint, _Handler] = {
     ep.CONVERSATIONS: SimulatedManagement.conversations,
     ep.CONVERSATIONS_DELETE: SimulatedManagement.delete_conversations,
 }
-# Of requests that have a body, all of which take anything.
-WITH_BODY = {endpoint: OpenBody for endpoint in ep.MANAGEMENT if endpoint.method in ("POST", "PUT", "PATCH")}
+# Of requests that have a body: most take anything.
+WITH_BODY: dict[Endpoint, type[BaseModel]] = {
+    **{endpoint: OpenBody for endpoint in ep.MANAGEMENT if endpoint.method in ("POST", "PUT", "PATCH")},
+    ep.CONVERSATIONS_DELETE: ConversationsDeleteBody,
+}

@@ -205,7 +205,7 @@ class SimulatedAdapter:
             await self._out.say(question, group_reset(self.wire, question.sender))
             return
         if command in ("reset", "new"):
-            self.pipeline.forget(umo)
+            self.pipeline.forget(umo, begins=command == "new")
         run = ImRun(self.wire, umo, question.sender)
         await self._out.say(question, command_answer(self.wire, command, run, stopped=0))
 
@@ -214,7 +214,6 @@ class SimulatedAdapter:
     async def _ask(
         self, question: IncomingQuestion, prompt: str, umo: str, fault: Fault | None, rank: int
     ) -> None:
-        self.pipeline.store.note_conversation(umo)
         kind = fault.kind if fault is not None else None
         hit = kind is FaultKind.QUEUE_BUG and self._random.random() < queue_bug_chance(rank)
         if hit or kind is FaultKind.AGENT_ERROR:

@@ -1,0 +1,63 @@
+"""The probe `im_chat` over wss://: TLS in front of the adapter, with a CA of one's own."""
+
+from dataclasses import replace
+
+import pytest
+from tls_files import Authority, tls_front
+
+from astrometer.wire.tls import TlsSettings
+
+
+@pytest.fixture(scope="module")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("ca"))
+
+
+@pytest.fixture(autouse=True)
+def no_variable(monkeypatch):
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+
+
+def over_tls(messenger, front, **tls):
+    url = front.replace("https://", "wss://") + "/ws"
+    return replace(messenger.target(url=url), tls=TlsSettings(**tls))
+
+
+def test_questions_are_answered_where_the_ca_is_named_and_where_the_system_trusts_it(
+    messenger, authority, monkeypatch
+):
+    with tls_front(*authority.issue("good"), messenger.adapter.url) as front:
+        runs = [messenger.run(over_tls(messenger, front, ca_file=authority.file)) for _ in range(2)]
+        assert [run.reason for run in runs] == ["ok", "ok"], [run.detail for run in runs]
+        assert set(runs[0].phases) == {"resolve", "connect", "tls"}
+        assert 0.05 < runs[0].im_turns[0].reply_first_s < 1.0
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+        assert messenger.run(over_tls(messenger, front)).reason == "ok"
+    assert messenger.adapter.counters["im_connections"] == 3
+
+
+@pytest.mark.parametrize(
+    ("issued", "why"),
+    [
+        ({"days": -1}, "the certificate has expired"),
+        ({"host": "other.example"}, "the certificate is for another host name"),
+    ],
+)
+def test_a_certificate_that_is_no_good_is_tls_with_its_reason(messenger, authority, issued, why):
+    with tls_front(*authority.issue("odd", **issued), messenger.adapter.url) as front:
+        refused = messenger.run(over_tls(messenger, front, ca_file=authority.file))
+        assert (refused.reason, why in refused.detail) == ("tls", True), refused.detail
+        assert messenger.run(over_tls(messenger, front, insecure_skip_verify=True)).reason == "ok"
+
+
+def test_an_unknown_authority_is_tls_with_its_cure(messenger, authority):
+    with tls_front(*authority.issue("own"), messenger.adapter.url) as front:
+        refused = messenger.run(over_tls(messenger, front))
+    assert (refused.reason, "ca_file" in refused.detail) == ("tls", True), refused.detail
+    assert messenger.adapter.counters["im_connections"] == 0
+
+
+def test_an_adapter_without_tls_is_told_from_one_with_it(messenger):
+    plain = messenger.adapter.url.replace("ws://", "wss://")
+    refused = messenger.run(messenger.target(url=plain))
+    assert (refused.reason, "does not speak TLS on this port" in refused.detail) == ("tls", True)
