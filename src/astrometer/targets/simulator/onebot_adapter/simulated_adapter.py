@@ -214,6 +214,7 @@ class SimulatedAdapter:
     async def _ask(
         self, question: IncomingQuestion, prompt: str, umo: str, fault: Fault | None, rank: int
     ) -> None:
+        self.pipeline.store.conversations.current(umo)
         kind = fault.kind if fault is not None else None
         hit = kind is FaultKind.QUEUE_BUG and self._random.random() < queue_bug_chance(rank)
         if hit or kind is FaultKind.AGENT_ERROR:
