@@ -135,6 +135,9 @@ def test_the_probe_passes_through_what_setup_made_and_remove_leaves_nothing(oper
         assert (run.reason, run.note) == ("ok", ""), run.detail
         somebody.private(50_001, "[[ttft=0 tokens=1]]")
         assert len(somebody.wait()) == 1  # the real messenger goes on, before and after
+        # The trial and the probe deleted theirs; a run that was killed may have left one.
+        assert [row.platform for row in operator.app.store.conversations.rows] == ["messenger"]
+        operator.app.store.conversations.current(f"{DEFAULT_ID}:FriendMessage:9100000001")
         removed = operator.remove()
         assert removed.exit_code == 0, removed.output
         assert "removed 1 conversation" in removed.output

@@ -13,7 +13,7 @@ def _second() -> int:
 
 
 @dataclass(slots=True, kw_only=True)
-class Conversation:
+class StoredConversation:
     """One row. `umo` is whose: adapter, kind of chat, and user or group."""
 
     umo: str
@@ -48,14 +48,14 @@ class StoredConversations:
     """Every session's; the last one of a session is the one that goes on."""
 
     def __init__(self) -> None:
-        self.rows: list[Conversation] = []
+        self.rows: list[StoredConversation] = []
 
-    def current(self, umo: str) -> Conversation:
+    def current(self, umo: str) -> StoredConversation:
         """Made when the model is asked for the first time."""
         own = [row for row in self.rows if row.umo == umo]
         if own:
             return own[-1]
-        self.rows.append(Conversation(umo=umo))
+        self.rows.append(StoredConversation(umo=umo))
         return self.rows[-1]
 
     def said(self, umo: str, prompt: str, answer: str, tokens: int) -> None:
@@ -69,7 +69,7 @@ class StoredConversations:
 
     def begin(self, umo: str) -> None:
         """`/new`."""
-        self.rows.append(Conversation(umo=umo))
+        self.rows.append(StoredConversation(umo=umo))
 
     def empty(self, umo: str) -> None:
         """`/reset`."""
