@@ -14,8 +14,8 @@ NEEDS_MESSENGER = True
 OPTIONS = {
     "question": "[probe] Answer with exactly this word and nothing else: {nonce}",  # must contain `{nonce}`
     "user_ids": [9100000001, 9100000002, 9100000003],  # numbers of users who ask in turn, and whom nobody has
-    # say `/reset` before each question where no key can delete the conversation, so that it does not grow. Set
-    # it to `false` where the profile has the commands switched off: `/reset` would go to the model
+    # say `/reset` before each question where no key can delete the conversation, so that it does not grow.
+    # Set it to `false` where the profile has the commands switched off: `/reset` would go to the model
     "reset": True,
     # the answer is whole when no more came for so long. AstrBot's own pauses within an answer are up to 3.5 s
     "quiet_s": 4.0,
