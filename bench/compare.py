@@ -5,6 +5,9 @@
 
     python bench/compare.py simulator --repeats 0 --out DIR    # the runs of an earlier one, compared again
 
+    python bench/compare.py looks --repeats 1000               # paired blocks, looked at after each pair
+    python bench/compare.py sessions --repeats 20              # the same with Locust on two simulators
+
 `simulator` makes three runs a repeat: a baseline, one that is the same, one whose model is 15 % slower. Each
 pair is compared, and then the same runs again three by three, pooled by run.
 """
@@ -17,14 +20,18 @@ import secrets
 import tempfile
 import time
 from collections import Counter
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, median
+from types import SimpleNamespace
 
 from astrometer.compare.bootstrap import Ecdf, Sample, log_change
-from astrometer.compare.change_verdict import ChangeRow, judged
+from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict, judged
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, compare
-from astrometer.measure.histogram import Histogram
+from astrometer.compare.gates import evaluate_gates, watched_rows
+from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, paired_change
+from astrometer.measure.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.results import document
 from astrometer.measure.wilson import Interval
 
@@ -106,6 +113,151 @@ def _row(percent, value, belief):
     )  # fmt: skip
 
 
+PLANNED = 12  # pairs: ten minutes of blocks of 20 s
+BLOCK_SAMPLES = 50
+LOOK_CHANGES = (0.0, 0.05, SLOWER)
+BLOCK_NOISES = (0.0, 0.02, 0.05)
+
+
+def looks(repeats, seed):
+    """Sessions as `astrometer release` has them: TTFT p50 and p95, until both are decided or one is worse."""
+    print(
+        "| blocks differ by (sd) | true change | session | p50 called | p95 called | pairs (median) "
+        "| truth ever left out | by intervals for one look |"
+    )
+    print("|--:|--:|---|---|---|--:|--:|--:|")
+    for noise in BLOCK_NOISES:
+        for change in LOOK_CHANGES:
+            rng = random.Random(f"{seed} {noise} {change}")
+            sessions = [_looked_at(rng, change, noise) for _ in range(repeats)]
+            called = [Counter(session["verdicts"][place] for session in sessions) for place in (0, 1)]
+            gates = Counter(session["gate"] for session in sessions)
+            gate = ", ".join(f"{name} {n / repeats:.1%}" for name, n in sorted(gates.items()))
+            told = [
+                ", ".join(f"{name} {of[name] / repeats:.1%}" for name in NAMES if of[name]) for of in called
+            ]
+            out, once = (
+                sum(sum(session[key]) for session in sessions) / repeats / 2 for key in ("left_out", "once")
+            )
+            pairs = median(session["pairs"] for session in sessions)
+            print(
+                f"| {noise:.0%} | {change:+.0%} | {gate} | {told[0]} | {told[1]} | {pairs:g} "
+                f"| {out:.1%} | {once:.1%} |",
+                flush=True,
+            )
+
+
+def _looked_at(rng, change, noise):
+    """What one session said at its end, and whether any look up to the end of its plan missed the truth."""
+    blocks = [[_block(rng, factor, noise) for _ in range(PLANNED)] for factor in (1, 1 + change)]
+    truth, ended = math.log1p(change), None
+    left_out, once = [False, False], [False, False]
+    for pairs in range(FEWEST_PAIRS, PLANNED + 1):
+        look, rows = Look(pairs=pairs, planned=PLANNED), []
+        for place, percent in enumerate((50, 95)):
+            values = [[block[place] for block in side[:pairs]] for side in blocks]
+            value, belief = paired_change(*values, look)
+            left_out[place] |= not belief.quantile(0.025) <= truth <= belief.quantile(0.975)
+            once[place] |= not belief.once.quantile(0.025) <= truth <= belief.once.quantile(0.975)
+            if pairs * BLOCK_SAMPLES >= MIN_SAMPLES[percent]:
+                rows.append(_row(percent, value, belief))
+        rows = judged(rows)
+        verdicts = [row.verdict for row in rows]
+        not_worse = len(rows) == 2 and all(row.is_not_worse for row in rows)
+        gate = "FAIL" if "worse" in verdicts else "PASS" if not_worse else "CANNOT TELL"
+        all_told = len(rows) == 2 and ChangeVerdict.CANNOT_TELL not in verdicts
+        if ended is None and (gate == "FAIL" or all_told):
+            ended = pairs, verdicts, gate
+    pairs, verdicts, gate = ended or (PLANNED, verdicts, gate)
+    verdicts = [*verdicts, ChangeVerdict.CANNOT_TELL][:2]
+    return {"pairs": pairs, "verdicts": verdicts, "gate": gate, "left_out": left_out, "once": once}
+
+
+def _block(rng, factor, noise):
+    """p50 and p95 of its samples."""
+    block = 0.3 * factor * math.exp(rng.gauss(0, noise))
+    samples = sorted(block * rng.lognormvariate(0, 0.1) for _ in range(BLOCK_SAMPLES))
+    return [samples[math.ceil(BLOCK_SAMPLES * percent / 100) - 1] for percent in (50, 95)]
+
+
+SESSION_USERS = 40
+SESSION_BLOCK_S = 4.0
+SESSION_BUDGET_S = 24.0
+
+
+def sessions(repeats, out):
+    """Sessions of `release` on two simulators: the same twice, and for every fifth one that is slower."""
+    from astrometer.targets.serving import serve
+    from astrometer.targets.simulator.simulator_app import Simulator
+    from astrometer.targets.simulator.simulator_config import SimulatorConfig
+
+    locustfile = out / "bench_chat.py"
+    locustfile.write_text(LOCUSTFILE)
+    began = time.monotonic()
+    found = {0.0: Counter(), SLOWER: Counter()}
+    with ExitStack() as servers:
+        apps = [Simulator(SimulatorConfig()) for _ in range(2)]
+        boxes = [
+            SimpleNamespace(
+                url=servers.enter_context(serve(app)), keys={"all": app.config.keys["all"].secret},
+                sink_url=None, fault=lambda: None,
+            )
+            for app in apps
+        ]  # fmt: skip
+        kinds = [0.0] * repeats + [SLOWER] * (repeats // 5)
+        for number, change in enumerate(random.Random(1).sample(kinds, len(kinds))):
+            directory = out / f"{number:03}{change:+.2f}"
+            session = _session(locustfile, boxes, change, directory)
+            session.execute(session.prepare())
+            compared = session.blocks.compared()
+            (gate,) = evaluate_gates(session.plan.gates, compared)
+            rows = {row.name: str(row.verdict) for row in watched_rows(compared)}
+            found[change][str(gate.verdict)] += 1
+            found[change].update(f"{name} {verdict}" for name, verdict in rows.items())
+            print(
+                f"{number + 1} of {len(kinds)}, {time.monotonic() - began:.0f} s, true {change:+.0%}: "
+                f"{gate.verdict} after {session.blocks.pairs} pairs, {session.blocks.elapsed_s:.0f} s {rows}",
+                flush=True,
+            )
+    for change, counted in found.items():
+        print(
+            f"true change {change:+.0%}: " + ", ".join(f"{what} {n}" for what, n in sorted(counted.items()))
+        )
+
+
+def _session(locustfile, boxes, change, directory):
+    from astrometer.config import loader
+    from astrometer.load import launch
+    from astrometer.release.release_plan import ReleasePlan, Role
+    from astrometer.release.session import Means, ReleaseSession
+    from astrometer.targets.sandbox.install import Installation
+    from astrometer.targets.script import ModelScript
+
+    factors = {boxes[0].url: 1.0, boxes[1].url: 1.0 + change}
+    box_of = dict(zip(("base", "cand"), boxes, strict=True))
+
+    def load(plan, environ, **more):
+        own = {"BENCH_FACTOR": str(factors[plan.target.url]), "BENCH_SEED": secrets.token_hex(4)}
+        return launch.run(plan, {**environ, **own}, **more)
+
+    plan = launch.LoadPlan(
+        locustfile=locustfile, target=loader.target_from_options(boxes[0].url, {}), users=SESSION_USERS,
+        spawn_rate=SESSION_USERS, given={"warmup_s": "1s"}, duration_s=SESSION_BLOCK_S, stop_timeout_s=5,
+        processes=None, out=directory, web_port=None,
+    )  # fmt: skip
+    means = Means(
+        install=lambda spec, _: Installation(version=spec, directory=spec),
+        sandbox=lambda options, _: nullcontext(box_of[options.installation.version]),
+        load=load,
+    )
+    specs = {Role.BASELINE: "base", Role.CANDIDATE: "cand"}
+    return ReleaseSession(
+        ReleasePlan(specs=specs, budget_s=SESSION_BUDGET_S, load=plan, model=ModelScript(), out=directory),
+        lambda _: None,
+        means,
+    )
+
+
 def simulator(repeats, out):
     from astrometer.targets.serving import serve
     from astrometer.targets.simulator.simulator_app import Simulator
@@ -179,7 +331,7 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("kind", choices=("synthetic", "simulator"))
+    parser.add_argument("kind", choices=("synthetic", "simulator", "looks", "sessions"))
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, help="keep the runs here")
@@ -193,10 +345,13 @@ def main():
         for runs, noise in ((1, 0.0), (1, 0.02), (3, 0.0), (3, 0.02), (5, 0.02), (5, 0.05)):
             synthetic(options.repeats, runs=runs, samples=300, jitter=0.1, noise=noise, seed=options.seed)
         return
+    if options.kind == "looks":
+        looks(options.repeats, options.seed)
+        return
     with tempfile.TemporaryDirectory() as folder:
         out = options.out or Path(folder)
         out.mkdir(parents=True, exist_ok=True)
-        simulator(options.repeats, out)
+        (sessions if options.kind == "sessions" else simulator)(options.repeats, out)
 
 
 if __name__ == "__main__":

@@ -6,13 +6,13 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner
-from synthetic_runs import make_run, make_side
+from synthetic_runs import make_side
 
 from astrometer import bundled
 from astrometer.cli import main, release
-from astrometer.compare.gates import parse_gate
 from astrometer.release.release_plan import Role
-from astrometer.release.session import ReleaseSession
+from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession, ServerGone
+from astrometer.targets.sandbox.server_process import ChildError
 
 pytestmark = pytest.mark.process
 
@@ -44,6 +44,8 @@ def call(*command):
         (["--fail-if", "nosuch: ttft_p95 worse by 10%"], "no scenario 'nosuch' (there are: chat"),
         (["--slo", "nosuch: ttft_p95 < 2s"], "no scenario 'nosuch' (there are: chat"),
         (["--fail-if", "goodput worse by 2pp"], "add --slo"),
+        (["--block", "2m"], "at most 50s"),
+        (["--budget", "1m"], "no room for 3 pairs of blocks of 20 s"),
     ],
 )
 def test_what_could_never_be_run_or_judged_is_refused_before_anything_is_installed(tmp_path, args, told):
@@ -70,13 +72,22 @@ def test_goodput_can_be_judged_with_an_objective_wherever_that_is_given():
     assert (code, "expected a checkout" in said) == (4, True)  # on to installing
 
 
-def measured(monkeypatch, **cand):
-    sides = {
-        Role.BASELINE: make_side("baseline", seed=1),
-        Role.CANDIDATE: make_side("candidate", seed=11, version="4.30.0", **cand),
-    }
+def measured(monkeypatch, *, pairs=5, ends=None, **cand):
+    """Sessions that have measured this already, and then are decided, or end by `ends`."""
+    base = make_side("baseline", seed=1, runs=pairs)
+    sides = base, make_side("candidate", seed=11, runs=pairs, version="4.30.0", **cand)
+
+    def execute(session, _):
+        for before, after in zip(*sides, strict=True):
+            session.blocks.add({Role.BASELINE: before, Role.CANDIDATE: after})
+            session.blocks.timed(60.0 * session.blocks.pairs)
+            session.blocks.look()
+        if ends is not None:
+            raise ends
+        session.blocks.ended(is_invalid=False)
+
     monkeypatch.setattr(ReleaseSession, "prepare", lambda _: {})
-    monkeypatch.setattr(ReleaseSession, "execute", lambda *_: sides)
+    monkeypatch.setattr(ReleaseSession, "execute", execute)
 
 
 def test_the_directory_has_every_form_of_the_verdict(tmp_path, monkeypatch):
@@ -98,18 +109,51 @@ def test_what_cannot_be_told_is_in_junit_what_it_is_in_the_exit_code(tmp_path, m
     assert [case[0].tag for case in cases] == ["system-out", tag]
 
 
-def test_a_condition_on_what_did_not_run_after_all_costs_no_report():
-    runs = {Role.BASELINE: [make_run("b", seed=1)], Role.CANDIDATE: [make_run("c", seed=2)]}
-    shown = release.judged(runs, [parse_gate("uploads: ttft_p95 worse by 10%")], 0.05, 0.02)
-    assert shown.verdict == "CANNOT TELL"
-    assert [check.verdict for check in shown.checks] == ["UNDECIDED"]
+def test_every_report_says_how_the_session_ended_and_since_when_a_row_is_decided(tmp_path, monkeypatch):
+    measured(monkeypatch, ttft_s=0.36)
+    code, said = invoke("--fail-if", "ttft_p50 worse by 10%", "--out", "out")
+    ended = "Ended after 5 pairs of blocks of 20.00 s each (of at most 10), 3 looks, 5m 00s"
+    assert (code, ended in said) == (1, True), said
+    assert "decided after 4 pairs" in said
+    for name in ("compare.html", "summary.md"):
+        text = (tmp_path / "out" / name).read_text()
+        assert ended.partition(" (")[0] in text
+        assert "decided after 4 pairs" in text
+    told = json.loads((tmp_path / "out" / "compare.json").read_text())["sequence"]
+    assert (told["pairs"], told["planned_pairs"], told["looks"]) == (5, 10, 3)
+    assert told["decided_after_pairs"] == {"ttft_p50": 4}
 
 
-def test_ctrl_c_has_the_exit_code_of_a_shell(tmp_path, monkeypatch):
-    def interrupted(_):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("ends", "code", "told"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted."),
+        (Interrupted(), 130, "interrupted."),
+        (ServerGone("candidate, in block 6: AstrBot 4.30.0 ended (exit -9)"), 4, "a side failed."),
+        (ChildError("AstrBot 4.30.0 was not ready after 55 s"), 4, "a side failed."),
+        (ReleaseError("Locust ended with exit code 1"), 3, "a side failed."),
+    ],
+)
+def test_what_ends_a_session_early_leaves_what_is_known_and_its_own_exit_code(
+    tmp_path, monkeypatch, ends, code, told
+):
+    measured(monkeypatch, ends=ends)
+    ended, said = invoke("--out", "out")
+    assert ended == code
+    assert f"Ended after 5 pairs of blocks of 20.00 s each (of at most 10), 3 looks, 5m 00s: {told}" in said
+    assert str(ends) in said
+    assert json.loads((tmp_path / "out" / "compare.json").read_text())["sequence"]["pairs"] == 5
 
-    monkeypatch.setattr(ReleaseSession, "prepare", interrupted)
+
+def test_without_a_single_pair_nothing_is_known(tmp_path, monkeypatch):
+    measured(monkeypatch, pairs=0, ends=ChildError("AstrBot 4.30.0 was not ready after 55 s"))
     code, said = invoke("--out", "out")
-    assert code == 130
-    assert "what was measured is in out" in said
+    assert (code, "nothing is known" in said) == (4, True)
+    assert not (tmp_path / "out" / "compare.json").exists()
+
+
+def test_a_condition_on_what_did_not_run_after_all_costs_no_report(monkeypatch):
+    measured(monkeypatch, pairs=1)
+    monkeypatch.setattr(release, "_look_ahead", lambda *_: None)
+    code, said = invoke("--fail-if", "uploads: ttft_p95 worse by 10%", "--out", "out")
+    assert (code, "CANNOT TELL" in said, "not measured on both sides" in said) == (3, True, True)

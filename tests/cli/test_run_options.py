@@ -83,7 +83,7 @@ def test_release_takes_the_same_options_of_a_run():
     command = main.get_command(click.Context(main), "release")
     taken = {param.name for param in command.params}
     assert set(offered("release")) <= taken
-    assert {"im_sink", "tries"} <= taken  # its own
+    assert {"im_sink", "budget", "block"} <= taken  # its own
 
 
 @pytest.mark.parametrize(

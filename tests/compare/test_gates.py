@@ -1,6 +1,7 @@
 """`any worse` and gates of single scenarios: no pass without evidence."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -13,6 +14,7 @@ from astrometer.compare.compare_summary import render_summary
 from astrometer.compare.compare_table import render
 from astrometer.compare.compare_view import page
 from astrometer.compare.gates import GateVerdict, check_scopes, compare_for, evaluate_gates, parse_gate
+from astrometer.compare.repeated_looks import Look
 
 BOTH = ("chat", "sessions")
 
@@ -129,3 +131,48 @@ def test_a_gate_on_the_only_scenario_that_both_have_is_decided_too():
     base = make_side("base", seed=1, scenarios=BOTH, chats=600)
     told, _ = asked("chat: ttft_p50 worse by 10%", base, make_side("cand", seed=11, ttft_s=0.36))
     assert told.verdict is GateVerdict.FAIL
+
+
+def with_cpu(runs, *values):
+    return [
+        replace(run, results={**run.results, "server": {"cpu_per_turn_s": value}})
+        for run, value in zip(runs, values, strict=True)
+    ]
+
+
+def at_look(text, base, cand):
+    gate = parse_gate(text)
+    compared = compare_for([gate], base, cand, look=Look(pairs=len(base), planned=len(base)))
+    return evaluate_gates([gate], compared)[0], compared
+
+
+def test_a_number_of_each_block_is_compared_pair_by_pair():
+    """What drifts over the session is the same for both of a pair: it is no noise."""
+    base, cand = make_side("b", seed=1, runs=4), make_side("c", seed=21, runs=4)
+    loaded = with_cpu(base, 0.02, 0.03, 0.04, 0.05), with_cpu(cand, 0.0241, 0.0362, 0.0478, 0.06)
+    told, compared = at_look("server_cpu_per_turn worse by 10%", *loaded)
+    row = compared.row("all", "server_cpu_per_turn")
+    assert row.change == pytest.approx(0.2, abs=0.01)
+    assert (row.verdict, told.verdict) == (ChangeVerdict.WORSE, GateVerdict.FAIL)
+    assert at_look("any worse", *loaded)[0].why == "worse: server_cpu_per_turn"
+    assert "| server CPU per turn | 33.1 ms" in render_summary(page(compared, [told]))
+
+
+def test_a_number_that_a_block_lacks_is_undecided():
+    base, cand = make_side("b", seed=1), make_side("c", seed=21)
+    told, _ = at_look("server_cpu_per_turn worse by 10%", with_cpu(base, 1, 1, 1), with_cpu(cand, 1, None, 1))
+    assert (told.verdict, told.why) == (GateVerdict.UNDECIDED, "not known of every block")
+
+
+def test_any_worse_at_a_look_passes_on_what_is_wholly_not_worse_and_on_nothing_less():
+    base = make_side("b", seed=1, runs=6)
+    faster = [
+        make_run("c", seed=50 + i, ttft_s=0.3 * (0.94, 0.97, 0.95, 0.98, 0.93, 0.96)[i]) for i in range(6)
+    ]
+    told, compared = at_look("any worse", base, faster)
+    row = compared.row("all", "ttft_p50")
+    assert (row.verdict, row.why, row.is_not_worse) == (ChangeVerdict.CANNOT_TELL, "same or better", True)
+    assert told.verdict is GateVerdict.PASS, told.why
+    assert "ttft_p50" in told.why
+    two, _ = at_look("any worse", base[:2], faster[:2])
+    assert two.verdict is GateVerdict.UNDECIDED

@@ -32,16 +32,17 @@ def test_a_wheel_is_tested_against_a_release_and_leaves_a_report_and_no_server(t
     done = subprocess.run(
         [
             *(sys.executable, "-m", "astrometer", "release", "--astrbot", str(wheel), "--against", "4.28.2"),
-            *("--scenario", "chat", "--repeat", "1", "--users", "4", "--tokens", "5", "--ttft", "0.05"),
-            *("--duration", "8s", "--warmup", "1s", "--tries", "1", "--slo", "errors < 50%"),
+            *("--scenario", "chat", "--budget", "36s", "--users", "4", "--tokens", "5", "--ttft", "0.05"),
+            *("--block", "6s", "--warmup", "1s", "--slo", "errors < 50%"),
             *("--out", str(out)),
         ],
         env=os.environ, capture_output=True, text=True, timeout=580, check=False,
     )  # fmt: skip
     assert done.returncode in {0, 1, 3}, done.stdout + done.stderr
     told = json.loads((out / "compare.json").read_text("utf-8"))
-    assert [run["name"] for run in told["baseline"]] == ["baseline 1"]
-    assert [run["name"] for run in told["candidate"]] == ["candidate 1"]
+    for role in ("baseline", "candidate"):
+        assert [run["name"] for run in told[role]] == [f"{role} {number}" for number in (1, 2, 3)]
+    assert told["sequence"]["pairs"] == 3
     assert told["checks"][0]["text"] == "candidate: errors < 50%"
     assert "<h1>" in (out / "compare.html").read_text("utf-8")
     assert told["candidate"][0]["version"] == f"{version} ({wheel.name})"

@@ -1,4 +1,4 @@
-"""A release test without servers: who runs when, on which installation, and what is left at the end."""
+"""A release test without servers and without waiting: who is loaded when, when it ends, and what is left."""
 
 from contextlib import contextmanager
 from types import SimpleNamespace
@@ -7,38 +7,51 @@ import pytest
 from causes import LAG_JSON
 from synthetic_runs import make_run
 
+from astrometer.cli import release
+from astrometer.compare.gates import parse_gate
+from astrometer.compare.sequence_state import SequenceEnd
 from astrometer.config import loader
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.release.release_plan import ReleasePlan, Role
-from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession
+from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession, ServerGone
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.install import Installation
+from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
 
 THIN = cause_json(Cause(kind=CauseKind.TOO_FEW_SAMPLES, objective="ttft_p99 < 2s", value=80))
-LAG = LAG_JSON
+BLOCK_S = 20.0
 
 
 class Machine:
-    """Notes what is asked of it. `causes`: why each run in turn is INVALID; None: it wrote no results.
+    """Notes what is asked of it; its clock goes on only while a block of load runs.
 
-    Ctrl-C comes while the load of run `interrupted_in` goes on, or while this process is `raising`.
+    `causes`: why each block in turn is INVALID; None: it wrote no results. `ttft_s`: of the candidate.
+    In block `interrupted_in` Ctrl-C comes, in block `dead_in` the candidate's server ends.
     """
 
-    def __init__(self, *causes, interrupted_in=None, raising=None):
+    def __init__(
+        self, *causes, ttft_s=0.3, interrupted_in=None, dead_in=None, raising=None, refuses=None, slos=()
+    ):
         self.causes = list(causes)
-        self.interrupted_in = interrupted_in
-        self.raising = raising
-        self.installs, self.runs, self.alive = [], [], 0
+        self.ttft_s, self.slos = ttft_s, slos
+        self.interrupted_in, self.dead_in, self.raising, self.refuses = (
+            interrupted_in,
+            dead_in,
+            raising,
+            refuses,
+        )
+        self.installs, self.loaded, self.alive, self.now_s = [], [], set(), 0.0
 
     @property
     def means(self):
         return Means(
-            latest_version=lambda _: "4.29.3", install=self.install, sandbox=self.sandbox, load=self.load
-        )
+            latest_version=lambda _: "4.29.3", install=self.install, sandbox=self.sandbox, load=self.load,
+            now=lambda: self.now_s,
+        )  # fmt: skip
 
     def install(self, spec, _say):
         self.installs.append(spec)
@@ -47,114 +60,203 @@ class Machine:
 
     @contextmanager
     def sandbox(self, options, _say):
-        assert not self.alive, "one server at a time"
-        self.alive, self.serving = 1, options.installation
+        version = options.installation.version
+        if version == self.refuses:
+            raise ChildError(f"AstrBot {version} ended (exit 1) before it was ready")
+        self.alive.add(version)
+
+        def fault():
+            is_dead = self.dead_in is not None and version == "4.30.0" and len(self.loaded) >= self.dead_in
+            return "AstrBot 4.30.0 ended (exit -9):\nMemoryError" if is_dead else None
+
         try:
-            yield SimpleNamespace(url="http://127.0.0.1:1", keys={"all": "abk_x"}, sink_url=None)
+            yield SimpleNamespace(url=f"http://{version}", keys={"all": "abk_x"}, sink_url=None, fault=fault)
         finally:
-            self.alive = 0
+            self.alive.remove(version)
 
     def load(self, plan, _environ, interrupted, told):  # noqa: ARG002 (launch.run has it)
-        self.runs.append((self.serving, plan))
+        assert self.alive == {"4.29.3", "4.30.0"}, "both servers run all the time"
+        self.loaded.append(plan)
+        self.now_s += BLOCK_S + 5
         if self.raising:
             raise self.raising
         plan.out.mkdir(parents=True)
         causes = self.causes.pop(0) if self.causes else ()
         if causes is None:
             return 2
-        measured = make_run(seed=len(self.runs), chats=40).results
-        verdict = "INVALID" if causes else "NONE"
-        document.write(plan.out, {**measured, "verdict": verdict, "causes": list(causes)})
-        if len(self.runs) == self.interrupted_in:
+        is_candidate = plan.target.url == "http://4.30.0"
+        measured = make_run(
+            seed=len(self.loaded), chats=150, ttft_s=self.ttft_s if is_candidate else 0.3, slos=self.slos,
+            url=plan.target.url,
+        ).results  # fmt: skip
+        if causes:
+            measured = {**measured, "verdict": "INVALID", "causes": list(causes)}
+        document.write(plan.out, measured)
+        if len(self.loaded) == self.interrupted_in:
             interrupted()
         return 0
 
 
-def session(tmp_path, machine, *, repeat=1, tries=2, candidate="./AstrBot", baseline="latest"):
+def session(tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidate="./AstrBot"):
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
-        spawn_rate=1, duration_s=9, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
+        spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
     )  # fmt: skip
     machine.said = []
     plan = ReleasePlan(
-        specs={Role.BASELINE: baseline, Role.CANDIDATE: candidate}, repeat=repeat, load=load,
-        model=ModelScript(), out=tmp_path / "out", tries=tries,
+        specs={Role.BASELINE: "latest", Role.CANDIDATE: candidate}, budget_s=budget_s, load=load,
+        model=ModelScript(), out=tmp_path / "out", gates=[parse_gate(text) for text in gates],
     )  # fmt: skip
     return ReleaseSession(plan, machine.said.append, machine.means)
 
 
 def run(tmp_path, machine, **options):
     test = session(tmp_path, machine, **options)
-    return test.execute(test.prepare())
+    test.execute(test.prepare())
+    return test
 
 
-def test_each_side_is_installed_once_and_all_its_runs_are_of_that_installation(tmp_path):
+def page_of(test):
+    return release.judged(test.blocks)
+
+
+def verdicts(page):
+    return {line.name: line.verdict for line in page.groups[0][1]}
+
+
+def test_the_same_server_is_called_the_same_before_the_budget_is_spent(tmp_path):
     machine = Machine()
-    found = run(tmp_path, machine, repeat=2)
-    assert sorted(machine.installs) == ["./AstrBot", "4.29.3"]
-    assert [serving.version for serving, _ in machine.runs] == ["4.29.3", "4.30.0", "4.30.0", "4.29.3"]
-    assert len({serving.directory for serving, _ in machine.runs}) == 2
-    assert [item.name for item in found[Role.CANDIDATE]] == ["candidate 1", "candidate 2"]
-    label = machine.runs[1][1].given["version"]
-    assert label == "4.30.0 (AstrBot)"
+    test = run(tmp_path, machine)
+    assert test.blocks.end is SequenceEnd.DECIDED
+    assert test.blocks.pairs < test.blocks.planned == 12
+    page = page_of(test)
+    assert page.verdict == "PASS"
+    assert {verdicts(page)[name] for name in ("ttft_p50", "e2e_p50", "errors")} == {"same"}
+    assert page.progress[0].startswith(
+        f"Ended after {test.blocks.pairs} pairs of blocks of 20.00 s each (of at most 12)"
+    )
+    assert len(page.progress) == 1
 
 
-def test_a_path_that_may_lead_nowhere_is_tried_before_the_other_side_is_installed(tmp_path):
+def test_a_slower_candidate_is_worse_after_few_pairs(tmp_path):
+    test = run(tmp_path, Machine(ttft_s=0.36))
+    page = page_of(test)
+    assert (page.verdict, test.blocks.end) == ("FAIL", SequenceEnd.DECIDED)
+    assert verdicts(page)["ttft_p50"] == "worse"
+    assert test.blocks.pairs <= 6
+    (line,) = [line for line in page.groups[0][1] if line.name == "ttft_p50"]
+    assert line.decided == f"decided after {test.blocks.pairs} pairs"
+
+
+def test_what_is_as_large_as_the_limit_spends_the_budget_and_says_what_is_undecided(tmp_path):
+    machine = Machine(ttft_s=0.315)
+    test = run(tmp_path, machine, gates=("ttft_p50 worse by 5%", "errors worse by 5pp"))
+    page = page_of(test)
+    assert (page.verdict, test.blocks.end) == ("CANNOT TELL", SequenceEnd.BUDGET)
+    assert machine.now_s == 600
+    assert "the budget is spent" in page.progress[0]
+    assert [
+        line for line in page.progress[1:] if line.startswith("Undecided: ttft_p50 (same or worse); ")
+    ] == list(page.progress[1:])
+
+
+def test_a_budget_too_short_says_about_how_much_longer_it_would_take(tmp_path):
+    test = run(tmp_path, Machine(ttft_s=0.31), budget_s=160.0, gates=("ttft_p95 worse by 4.5%",))
+    (line,) = page_of(test).progress[1:]
+    assert line.startswith("Undecided: ttft_p95 (same or worse); about ")
+    assert line.endswith(" more would decide it.")
+
+
+def test_three_pairs_are_measured_however_short_the_budget(tmp_path):
+    test = run(tmp_path, Machine(), budget_s=60.0, gates=("ttft_p95 worse by 0.1%",))
+    assert (test.blocks.pairs, test.blocks.end) == (3, SequenceEnd.BUDGET)
+
+
+def test_the_sides_take_turns_and_each_is_installed_once(tmp_path):
     machine = Machine()
-    session(tmp_path, machine).prepare()
-    assert machine.installs == ["./AstrBot", "4.29.3"]
-
-
-def test_every_run_has_every_report_in_a_directory_of_its_own(tmp_path):
-    run(tmp_path, Machine(), repeat=2)
+    run(tmp_path, machine)
+    assert machine.installs == ["./AstrBot", "4.29.3"]  # a path that may lead nowhere is tried first
+    assert [plan.given["version"] for plan in machine.loaded[:6]] == [
+        "4.29.3", "4.30.0 (AstrBot)", "4.30.0 (AstrBot)", "4.29.3", "4.29.3", "4.30.0 (AstrBot)",
+    ]  # fmt: skip
+    assert not machine.alive
     for place in ("baseline/1", "baseline/2", "candidate/1", "candidate/2"):
         names = {file.name for file in (tmp_path / "out" / place).iterdir()}
         assert names == {document.FILE_NAME, *write_reports.FILE_NAMES}
     assert not (tmp_path / "out" / "invalid").exists()
 
 
-@pytest.mark.parametrize("causes", [(LAG,), (LAG, THIN)])
-def test_an_invalid_run_is_made_once_more_and_the_spoilt_one_is_kept(tmp_path, causes):
-    machine = Machine((), causes)
-    found = run(tmp_path, machine)
-    assert len(machine.runs) == 3
-    assert found[Role.CANDIDATE][0].results["verdict"] == "NONE"
-    spoilt = document.read(tmp_path / "out" / "invalid" / "candidate-1-try-1")
-    assert spoilt["causes"] == list(causes)
+def test_the_pair_of_an_invalid_block_does_not_count_and_is_kept(tmp_path):
+    machine = Machine((), (), (LAG_JSON, THIN))
+    test = run(tmp_path, machine)
+    assert [item.name for item in test.blocks.runs[Role.CANDIDATE]][:2] == ["candidate 1", "candidate 3"]
+    assert document.read(tmp_path / "out" / "invalid" / "candidate-2")["causes"] == [LAG_JSON, THIN]
+    assert (tmp_path / "out" / "invalid" / "baseline-2").exists()
+    assert any(
+        line.startswith("pair 2 does not count: the block of the candidate is INVALID")
+        for line in machine.said
+    )
+    assert page_of(test).verdict == "PASS"
 
 
-def test_the_last_try_counts_even_when_it_is_invalid(tmp_path):
-    machine = Machine((LAG,), (LAG,), (LAG,))
-    found = run(tmp_path, machine, tries=3)
-    assert len(machine.runs) == 4
-    assert found[Role.BASELINE][0].results["verdict"] == "INVALID"
+def test_pair_after_pair_that_is_invalid_ends_it(tmp_path):
+    machine = Machine(*[(LAG_JSON,)] * 20)
+    test = run(tmp_path, machine)
+    assert (len(machine.loaded), test.blocks.pairs, test.blocks.end) == (6, 0, SequenceEnd.INVALID)
 
 
-def test_a_run_with_nothing_against_it_but_too_few_samples_is_not_repeated(tmp_path):
-    machine = Machine((THIN, THIN))
-    found = run(tmp_path, machine)
-    assert len(machine.runs) == 2
-    assert found[Role.BASELINE][0].results["causes"] == [THIN, THIN]
-    assert any("--duration" in line for line in machine.said)
+def test_too_few_samples_for_an_objective_are_no_reason_against_a_block(tmp_path):
+    machine = Machine(slos=("ttft_p99 < 2s", "errors < 1%"))
+    test = run(tmp_path, machine)
+    assert test.blocks.runs[Role.CANDIDATE][0].results["verdict"] == "INVALID"
+    page = page_of(test)
+    assert [(check.text, check.verdict) for check in page.checks[:2]] == [
+        ("candidate: ttft_p99 < 2s", "PASS"), ("candidate: errors < 1%", "PASS"),
+    ]  # fmt: skip
+    assert test.blocks.pairs >= 7  # 1,000 samples
+    assert page.reasons == ()
 
 
-def test_an_interrupted_run_is_the_last_one_and_its_server_is_gone(tmp_path):
-    machine = Machine(interrupted_in=2)
+def test_ctrl_c_ends_both_servers_and_says_what_is_known(tmp_path):
+    machine = Machine(ttft_s=0.45, interrupted_in=7)
+    test = session(tmp_path, machine, gates=("ttft_p95 worse by 0.1%", "errors worse by 0.1pp"))
     with pytest.raises(Interrupted):
-        run(tmp_path, machine, repeat=3)
-    assert (len(machine.runs), machine.alive) == (2, 0)
+        test.execute(test.prepare())
+    assert (len(machine.loaded), machine.alive, test.blocks.pairs) == (7, set(), 3)
+    page = page_of(test)
+    assert page.progress[0].endswith("interrupted.")
+    assert verdicts(page)["ttft_p50"] == "worse"
+
+
+def test_a_server_that_dies_is_named_with_its_log_and_what_was_measured_is_kept(tmp_path):
+    machine = Machine(dead_in=6)
+    test = session(tmp_path, machine)
+    with pytest.raises(
+        ServerGone, match=r"candidate, in block 3: AstrBot 4.30.0 ended \(exit -9\):\nMemoryError"
+    ):
+        test.execute(test.prepare())
+    assert (machine.alive, test.blocks.pairs) == (set(), 2)
+    assert verdicts(page_of(test))["ttft_p50"] == "cannot tell"
+    assert (tmp_path / "out" / "candidate" / "2" / document.FILE_NAME).exists()
+
+
+def test_a_server_that_does_not_start_ends_the_other_one(tmp_path):
+    machine = Machine(refuses="4.30.0")
+    with pytest.raises(ChildError):
+        run(tmp_path, machine)
+    assert (machine.loaded, machine.alive) == ([], set())
 
 
 @pytest.mark.parametrize("ending", [KeyboardInterrupt, SystemExit])
-def test_whatever_ends_this_process_ends_the_server_first(tmp_path, ending):
+def test_whatever_ends_this_process_ends_the_servers_first(tmp_path, ending):
     machine = Machine(raising=ending)
     with pytest.raises(ending):
         run(tmp_path, machine)
-    assert (len(machine.runs), machine.alive) == (1, 0)
+    assert (len(machine.loaded), machine.alive) == (1, set())
 
 
-def test_a_run_without_results_ends_the_test_and_says_where_to_look(tmp_path):
+def test_a_block_without_results_ends_the_test_and_says_where_to_look(tmp_path):
     machine = Machine(None)
     with pytest.raises(ReleaseError, match=r"exit code 2; see .*baseline/1/locust\.log"):
         run(tmp_path, machine)
-    assert (len(machine.runs), machine.alive) == (1, 0)
+    assert (len(machine.loaded), machine.alive) == (1, set())

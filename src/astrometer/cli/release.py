@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from types import FrameType
@@ -23,7 +23,7 @@ from astrometer.cli.compare import (
 from astrometer.cli.options import Duration, Rate
 from astrometer.cli.run_options import RunCommand, given_of_run, run_options
 from astrometer.cli.terminal import print_rich
-from astrometer.compare.gates import Gate, parse_gate
+from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 from astrometer.output_files import NoPlaceError, try_place
@@ -31,13 +31,15 @@ from astrometer.suggestion import did_you_mean
 from astrometer.units import plain_number
 
 if TYPE_CHECKING:
-    from astrometer.compare.comparable import ComparedRun
     from astrometer.compare.compare_view import ConditionView, Page
     from astrometer.load.launch import LoadPlan
-    from astrometer.release.release_plan import ReleasePlan, Role
+    from astrometer.release.block_sequence import BlockSequence
+    from astrometer.release.session import ReleaseSession
 
 
-DEFAULTS = {"warmup_s": "5s"}
+DEFAULTS = {"warmup_s": "3s"}  # of each block
+DEFAULT_USERS = 20
+LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
 
 
 @click.command(cls=RunCommand, short_help="Test a release: a candidate against a baseline, in sandboxes.")
@@ -50,13 +52,16 @@ DEFAULTS = {"warmup_s": "5s"}
     help="The BASELINE, which it is compared with.",
 )  # fmt: skip
 @click.option("--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE", help="As for load.")
-@click.option("--repeat", type=click.IntRange(1), default=3, show_default=True, help="Runs of each.")
-@click.option("-u", "--users", type=click.IntRange(1), help="Closed model. [10]")
-@click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second.")
 @click.option(
-    "-t", "--duration", type=Duration(whole=True, positive=True), default="60s", show_default=True,
-    help="Length of each run.",
+    "--budget", type=Duration(whole=True, positive=True), default="10m", show_default=True,
+    help="Longest time of measuring; it ends sooner when all is decided.",
 )  # fmt: skip
+@click.option(
+    "--block", type=Duration(whole=True, positive=True), default="20s", show_default=True,
+    help="Length of each block of load; the sides take turns block by block.",
+)  # fmt: skip
+@click.option("-u", "--users", type=click.IntRange(1), help=f"Closed model. [{DEFAULT_USERS}]")
+@click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second.")
 @click.option(
     "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
     help="As for compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
@@ -68,10 +73,6 @@ DEFAULTS = {"warmup_s": "5s"}
 @click.option("--gap", type=click.FloatRange(0), default=0.02, show_default=True, help="Between its tokens.")
 @click.option("--tokens", type=click.IntRange(1), default=40, show_default=True, help="Of its answers.")
 @click.option("--im-sink", is_flag=True, help="With a messenger that notes what IM pushes deliver.")
-@click.option(
-    "--tries", type=click.IntRange(1), default=2, show_default=True,
-    help="How often a run is made, at most, when it comes out INVALID.",
-)  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
     help="Directory, new or empty. [astrometer-results/release-TIME]",
@@ -86,10 +87,10 @@ def command(
     candidate: str,
     baseline: str,
     scenario: str,
-    repeat: int,
+    budget: float,
+    block: float,
     users: int | None,
     rate: float | None,
-    duration: float,
     gates: list[Gate],
     margin: float,
     share_margin: float,
@@ -98,24 +99,25 @@ def command(
     gap: float,
     tokens: int,
     im_sink: bool,
-    tries: int,
     out: Path | None,
     locust_args: tuple[str, ...],
     **_of_run: Any,
 ) -> None:
     """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
 
-    Both are installed, then run in turn (baseline, candidate, candidate, baseline, ...), each time as a fresh
-    sandbox with the same stub model. The directory holds every run, compare.html, compare.json, summary.md
-    and junit.xml.
+    Both are installed and run side by side, each in a sandbox with a stub model of its own. Blocks of load
+    take turns (baseline, candidate, candidate, baseline, ...). After each pair every condition is looked at,
+    by intervals that hold at all looks together. It ends when all is decided, or when the budget is spent.
+    The directory holds every block, compare.html, compare.json, summary.md and junit.xml.
 
     Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
-    2 usage, 3 it cannot be told (a run INVALID, a condition undecided), 4 no server could be had.
+    2 usage, 3 it cannot be told (INVALID, or a condition undecided), 4 a server could not be had, or died.
     """
     from astrometer.compare import compare_junit
     from astrometer.config import loader
     from astrometer.load import launch
     from astrometer.release import release_plan as planning
+    from astrometer.release.session import ReleaseSession
     from astrometer.targets.script import ModelScript
 
     if users is not None and rate is not None:
@@ -128,9 +130,10 @@ def command(
         raise click.UsageError(str(exc)) from exc
     shape = settings.shape
     if shape is not None:
-        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "duration"))
-    level = locust_run.UserLevel.of(users, rate)
-    ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, duration)
+        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
+    level = locust_run.UserLevel.of(users or DEFAULT_USERS, rate)
+    ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, block)
+    _check_times(budget, length_s, is_shape=shape is not None)
     excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
     given["warmup_s"] = f"{plain_number(excluded_s)}s"
     if level.rate_unit is not None:
@@ -144,10 +147,10 @@ def command(
         raise click.UsageError(str(exc)) from exc
     plan = planning.ReleasePlan(
         specs={planning.Role.BASELINE: baseline, planning.Role.CANDIDATE: candidate},
-        repeat=repeat,
+        budget_s=budget,
         load=launch.LoadPlan(
             locustfile=locustfile,
-            # Of the look at the arguments; each run has its own.
+            # Of the look at the arguments; each side has its own.
             target=loader.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
             users=level.users,
             spawn_rate=level.spawn_rate,
@@ -161,21 +164,27 @@ def command(
         ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
         out=directory,
-        tries=tries,
+        gates=gates or [parse_gate(ANY)],
+        margin=margin,
+        share_margin=share_margin,
         im_sink=im_sink,
     )
     _look_ahead(plan.load, gates)
     _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
-    runs = _runs(plan)
-    shown = judged(runs, gates or [parse_gate("any worse")], margin, share_margin)
+    session = ReleaseSession(plan, _say)
+    ended_by = _run(session)
+    if not session.blocks.pairs:
+        _say("No pair of blocks was measured: nothing is known.")
+        raise SystemExit(ended_by or exit_codes.INVALID)
+    shown = judged(session.blocks)
     click.echo()
 
     def write_more(folder: Path) -> None:
         compare_junit.write_junit(shown, folder / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
 
     conclude(shown, directory, as_json=False, write_more=write_more)
-    print_rich(f"every run is in {directory}")
-    raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
+    print_rich(f"every block is in {directory}")
+    raise SystemExit(ended_by or exit_code(shown.verdict, accept_undecided=accept_undecided))
 
 
 def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
@@ -196,11 +205,27 @@ def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
         raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 
 
-def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
-    """All runs; whatever ends this process leaves no server behind."""
+def _check_times(budget_s: float, block_s: float, *, is_shape: bool) -> None:
+    """Raises click.UsageError."""
+    from astrometer.compare.repeated_looks import FEWEST_PAIRS
+
+    if block_s > LONGEST_BLOCK_S and not is_shape:
+        raise click.UsageError(
+            f"--block: at most {LONGEST_BLOCK_S:g}s; more blocks say more than longer ones"
+        )
+    if budget_s < 2 * FEWEST_PAIRS * block_s:
+        raise click.UsageError(
+            f"--budget {budget_s:g}s has no room for {FEWEST_PAIRS} pairs of blocks of {block_s:g} s, "
+            "before which nothing is decided"
+        )
+
+
+def _run(session: "ReleaseSession") -> int | None:
+    """Measure; the exit code of what ended it before its time. Whatever did, no server is left behind."""
     from httpx import HTTPError
 
-    from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession
+    from astrometer.compare.sequence_state import SequenceEnd
+    from astrometer.release.session import Interrupted, ReleaseError, ServerGone
     from astrometer.targets.sandbox.database import DatabaseError
     from astrometer.targets.sandbox.find_python import NoPythonError
     from astrometer.targets.sandbox.install import InstallError
@@ -210,16 +235,17 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup is obeyed
             signal.signal(number, _leave)
-    session = ReleaseSession(plan, _say)
     try:
-        return session.execute(session.prepare())
-    except (KeyboardInterrupt, Interrupted) as exc:
-        _say(f"Interrupted: the sandboxes are gone; what was measured is in {plan.out}")
-        raise SystemExit(exit_codes.INTERRUPTED) from exc
+        session.execute(session.prepare())
+    except (KeyboardInterrupt, Interrupted):
+        _say(f"Interrupted: the sandboxes are gone; what was measured is in {session.plan.out}")
+        return exit_codes.INTERRUPTED
     except ReleaseError as exc:
+        session.blocks.end = SequenceEnd.FAILED
         _say(f"Error: {exc}")
-        raise SystemExit(exit_codes.INVALID) from exc
+        return exit_codes.INVALID
     except (
+        ServerGone,
         InstallError,
         NoPythonError,
         ChildError,
@@ -228,46 +254,38 @@ def _runs(plan: "ReleasePlan") -> "dict[Role, list[ComparedRun]]":
         HTTPError,
         OSError,
     ) as exc:
+        session.blocks.end = SequenceEnd.FAILED
         _say(f"Error: {exc}")
-        raise SystemExit(exit_codes.UNREACHABLE) from exc
+        return exit_codes.UNREACHABLE
+    return None
 
 
 def _leave(_number: int, _: FrameType | None) -> NoReturn:
-    raise SystemExit(exit_codes.INTERRUPTED)
+    raise KeyboardInterrupt
 
 
-def judged(
-    runs: "dict[Role, list[ComparedRun]]", gates: list[Gate], margin: float, share_margin: float
-) -> "Page":
+def judged(blocks: "BlockSequence") -> "Page":
     """What every report says. A condition on a scenario of which nothing ran is undecided."""
     from astrometer.compare.compare_view import page
-    from astrometer.compare.gates import compare_for, evaluate_gates
-    from astrometer.release.release_plan import Role
+    from astrometer.compare.gates import evaluate_gates
 
-    base, cand = runs[Role.BASELINE], runs[Role.CANDIDATE]
-    compared = compare_for(gates, base, cand, margin=margin, share_margin=share_margin)
-    return page(compared, evaluate_gates(gates, compared), checks=objective_checks(cand))
+    compared = blocks.compared()
+    checks = [_objective_check(item, blocks.pairs) for item in blocks.objectives()]
+    gates = evaluate_gates(blocks.plan.gates, compared)
+    return page(compared, gates, checks=checks, sequence=blocks.state(compared))
 
 
-def objective_checks(runs: "Sequence[ComparedRun]") -> "list[ConditionView]":
-    """Each objective: every run of the candidate has to meet it."""
+def _objective_check(item: "Mapping[str, Any]", pairs: int) -> "ConditionView":
+    """The candidate has to meet it in all blocks together."""
     from astrometer.compare.compare_view import ConditionView
-    from astrometer.report import view
+    from astrometer.report import formatting, view
 
-    checks = []
-    for judged in zip(*(view.headline(run.results).objectives for run in runs), strict=True):
-        verdicts = [item.verdict for item in judged]
-        met = verdicts.count("PASS")
-        values = ", ".join(item.value for item in judged)
-        verdict = "PASS" if met == len(judged) else "FAIL" if "FAIL" in verdicts else "UNDECIDED"
-        checks.append(
-            ConditionView(
-                text=f"candidate: {judged[0].text}",
-                verdict=verdict,
-                why=f"met in {met} of {len(judged)} runs ({values})",
-            )
-        )
-    return checks
+    shown = view.judged(item)
+    return ConditionView(
+        text=f"candidate: {shown.text}",
+        verdict=shown.verdict if shown.verdict in {"PASS", "FAIL"} else "UNDECIDED",
+        why=f"{shown.value} (n {shown.n}) in {formatting.plural(pairs, 'block')}",
+    )
 
 
 def _say(text: str) -> None:

@@ -139,6 +139,11 @@ def superiority(base: Sequence[Ecdf], cand: Sequence[Ecdf]) -> float:
     return fmean(_above(before, after) for before in base for after in cand)
 
 
+def paired_superiority(base: Sequence[Ecdf], cand: Sequence[Ecdf]) -> float:
+    """The same of blocks that were measured pair by pair."""
+    return fmean(_above(before, after) for before, after in zip(base, cand, strict=True))
+
+
 def _above(base: Ecdf, cand: Ecdf) -> float:
     total, before = 0.0, 0
     for high, cumulative in zip(cand._highs, cand._counts, strict=True):  # noqa: SLF001 (its own class)

@@ -15,6 +15,7 @@ from astrometer.compare.bootstrap import Distribution
 from astrometer.measure.wilson import Interval
 
 CONFIDENCE = 0.95
+SHARES = ("errors", "goodput")
 ALPHA = (1 - CONFIDENCE) / 2  # beyond either end of an interval
 
 
@@ -27,7 +28,7 @@ class ChangeVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChangeRow:
-    """One percentile, or one share, of both sides. Durations in seconds.
+    """One percentile, one share, or one number of each block, of both sides. Durations in seconds.
 
     `change` and its interval: relative for durations (0.1: 10 % more), a difference of shares for `errors`
     and `goodput`. None where there are too few samples. `belief` is of its logarithm for durations.
@@ -36,7 +37,7 @@ class ChangeRow:
 
     scope: str  # a scenario, or "all"
     metric: str
-    percent: int | None  # None: a share
+    percent: int | None  # None: a share, or a number of each block
     base: float | None
     cand: float | None
     base_n: int
@@ -62,7 +63,7 @@ class ChangeRow:
 
     @property
     def is_share(self) -> bool:
-        return self.percent is None
+        return self.metric in SHARES
 
     @property
     def more_is_better(self) -> bool:
@@ -75,6 +76,11 @@ class ChangeRow:
             return None
         low, high = self.interval
         return Interval(-high, -low) if self.more_is_better else self.interval
+
+    @property
+    def is_not_worse(self) -> bool:
+        """Whether the whole interval is on the side of the margin where nothing got worse."""
+        return self.worsening is not None and self.worsening.high <= self.margin
 
     @property
     def looks_worse(self) -> bool:

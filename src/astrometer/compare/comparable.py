@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from astrometer.measure.slo.validity import CauseKind
+
 _OPTION = re.compile(r"-(?!\d)")
 WINDOW_TOLERANCE = 0.10  # of the longer window
 # These say where a run happened or was written, not what it did.
@@ -36,10 +38,15 @@ class Comparability:
     notes: tuple[str, ...]
 
 
-def check(base: Sequence[ComparedRun], cand: Sequence[ComparedRun]) -> Comparability:
-    """Compare each run with the first of the baseline: all must be of one kind."""
+def check(
+    base: Sequence[ComparedRun], cand: Sequence[ComparedRun], *, are_blocks: bool = False
+) -> Comparability:
+    """Compare each run with the first of the baseline: all must be of one kind.
+
+    `are_blocks`: each may have too few samples for its objectives, which are judged on all of them.
+    """
     runs = [*base, *cand]
-    reasons = [reason for run in runs for reason in _unfit(run)]
+    reasons = [reason for run in runs for reason in _unfit(run, are_blocks=are_blocks)]
     reasons += _same_run_twice(runs)
     first, *others = runs
     for what, read in _MUST_AGREE.items():
@@ -56,10 +63,15 @@ def check(base: Sequence[ComparedRun], cand: Sequence[ComparedRun]) -> Comparabi
     return Comparability(reasons=tuple(reasons), notes=tuple(notes))
 
 
-def _unfit(run: ComparedRun) -> list[str]:
+def is_thin(results: Mapping[str, Any]) -> bool:
+    """Whether it is INVALID for nothing but too few samples."""
+    return all(cause["kind"] == CauseKind.TOO_FEW_SAMPLES for cause in results["causes"])
+
+
+def _unfit(run: ComparedRun, *, are_blocks: bool) -> list[str]:
     if run.results.get("capacity"):  # not in older files
         return [f"{run.name} is a capacity search: its numbers mix many loads"]
-    if run.results["verdict"] != "INVALID":
+    if run.results["verdict"] != "INVALID" or (are_blocks and is_thin(run.results)):
         return []
     causes = "; ".join(cause["sentence"] for cause in run.results["causes"])
     return [f"{run.name} is INVALID: {causes or 'no cause given'}"]

@@ -35,6 +35,7 @@ def to_json(page: Page) -> dict[str, Any]:
         "checks": [
             {"text": item.text, "verdict": str(item.verdict), "why": item.why} for item in page.checks
         ],
+        "sequence": page.sequence.to_json() if page.sequence is not None else None,
         "rows": [_row(row) for row in comparison.rows],
         "outcomes": [
             {

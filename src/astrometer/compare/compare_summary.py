@@ -33,6 +33,7 @@ def render_summary(page: Page) -> str:
     ]
     if page.forced:
         lines += [f"**{FORCED}**", ""]
+    lines += [*(f"- {text(line)}" for line in page.progress), *([""] if page.progress else [])]
     if page.checks:
         lines += ["| condition | verdict | why |", "|---|---|---|"]
         lines += [
@@ -55,7 +56,7 @@ def _table(first: str, group: tuple[Line, ...]) -> list[str]:
     lines = [f"| {text(first)} | baseline | candidate | change | verdict |", "|---|--:|--:|--:|---|"]
     for line in group:
         verdict = f"{_VERDICT_MARKS[line.verdict]} {line.verdict}" + (
-            f" <sub>{text(line.why)}</sub>" if line.why else ""
+            f" <sub>{text(said)}</sub>" if (said := "; ".join(filter(None, (line.why, line.decided)))) else ""
         )
         spread = f"<br><sub>{line.interval}</sub>" if line.interval else ""
         lines.append(

@@ -66,6 +66,7 @@ def _table(first: str, lines: tuple[Line, ...]) -> Table:
             Text.assemble(
                 (line.verdict, _VERDICT_STYLES[line.verdict]),
                 *(("\n", (line.why, "dim")) if line.why else ()),
+                *(("\n", (line.decided, "dim")) if line.decided else ()),
             ),
         )
     return table
@@ -82,6 +83,7 @@ def _verdict(page: Page) -> list[RenderableType]:
         lines.append(Text(FORCED, style="yellow"))
     if not page.reasons or page.forced:
         lines.append(Text(f"{len(page.comparison.rows)} metrics: {page.counts}"))
+    lines += [Text(line) for line in page.progress]
     for check in page.checks:
         mark, colour = _MARKS[check.verdict]
         lines.append(hanging(Text(mark, style=colour), Text.assemble(check.text, (f"  {check.why}", "dim"))))

@@ -9,6 +9,7 @@ from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeVerdi
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import GateResult, overall
+from astrometer.compare.sequence_state import SequenceState
 from astrometer.measure.results.result_parts import window_outcomes
 from astrometer.measure.wilson import Interval
 from astrometer.report import formatting, glossary
@@ -27,6 +28,7 @@ SINGLE_RUNS = (
 )
 _WORDS = {
     "errors": ("errors", "exchanges that failed"),
+    "server_cpu_per_turn": ("server CPU per turn", "of its process, per exchange that succeeded"),
     "goodput": ("goodput", "successful and within every objective"),
 }
 ORDER = (ChangeVerdict.WORSE, ChangeVerdict.BETTER, ChangeVerdict.SAME, ChangeVerdict.CANNOT_TELL)
@@ -60,6 +62,7 @@ class Line:
     verdict: str
     why: str
     row: ChangeRow
+    decided: str = ""  # of blocks in turn: after how many pairs
 
     @property
     def css(self) -> str:
@@ -106,6 +109,8 @@ class Page:
     comparison: Comparison
     forced: bool = False
     commands: tuple[tuple[str, str], ...] = field(default=())
+    sequence: SequenceState | None = None
+    progress: tuple[str, ...] = ()  # of blocks in turn: how it ended, and what is undecided
 
 
 def page(
@@ -115,8 +120,9 @@ def page(
     forced: bool = False,
     checks: Sequence[ConditionView] = (),
     notes: Sequence[str] = (),
+    sequence: SequenceState | None = None,
 ) -> Page:
-    """`checks` besides the gates count for the verdict as these do."""
+    """`checks` besides the gates count for the verdict as these do. `sequence`: of blocks in turn."""
     comparable = not comparison.comparability.reasons
     verdict = overall(gates, comparable=comparable)
     all_checks = [
@@ -128,7 +134,7 @@ def page(
     ]
     if comparable:
         verdict = _with(verdict, checks)
-    lines = [_line(row) for row in comparison.rows]
+    lines = [_line(row, sequence) for row in comparison.rows]
     scopes = list(dict.fromkeys(row.scope for row in comparison.rows))
     told = [*notes, *comparison.comparability.notes]
     if comparison.is_of_single_runs:
@@ -149,6 +155,8 @@ def page(
         method=_method(comparison),
         comparison=comparison,
         forced=forced and not comparable,
+        sequence=sequence,
+        progress=tuple(sequence.lines()) if sequence is not None else (),
     )
 
 
@@ -187,7 +195,7 @@ def _value(row: ChangeRow, value: float | None) -> str:
     return formatting.share(value) if row.is_share else formatting.duration(value)
 
 
-def _line(row: ChangeRow) -> Line:
+def _line(row: ChangeRow, sequence: SequenceState | None) -> Line:
     title, meaning = _WORDS.get(row.metric) or glossary.metric(row.metric)
 
     def runs(values: Sequence[float]) -> str:
@@ -197,7 +205,7 @@ def _line(row: ChangeRow) -> Line:
         return f"{len(values)} runs: {' … '.join(ends)}"
 
     return Line(
-        title=title if row.is_share else f"{title} p{row.percent}",
+        title=title if row.percent is None else f"{title} p{row.percent}",
         meaning=meaning,
         name=row.name,
         base=_value(row, row.base),
@@ -212,6 +220,7 @@ def _line(row: ChangeRow) -> Line:
         verdict=row.verdict.value,
         why=row.why,
         row=row,
+        decided=sequence.decided(row) if sequence is not None else "",
     )
 
 
@@ -264,6 +273,8 @@ def _subject(comparison: Comparison) -> str:
     first: Mapping[str, Any] = comparison.base[0].results
     sides = [_side(role, runs) for role, runs in (("", comparison.base), ("", comparison.cand))]
     runs = f"{len(comparison.base)} and {len(comparison.cand)} runs"
+    if comparison.look is not None:
+        runs = formatting.plural(comparison.look.pairs, "pair of blocks", "pairs of blocks")
     parts = (
         f"candidate {sides[1].version} against baseline {sides[0].version}",
         formatting.plain(first["scenario"]),
@@ -275,10 +286,11 @@ def _subject(comparison: Comparison) -> str:
 
 
 def _method(comparison: Comparison) -> str:
+    held = "" if comparison.look is None else " at all looks together"
     return (
         f"Margin: ±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: "
         f"±{comparison.share_margin * 100:g} pp), or the limit of a condition where that is narrower. "
-        f"Same: the whole {CONFIDENCE * 100:.0f} % interval is within the margin. Better, worse: the whole "
-        "interval is beyond it, and not by chance (Holm's correction for the number of rows). "
-        "Cannot tell: everything else. Failed requests count as infinitely slow."
+        f"Same: the whole {CONFIDENCE * 100:.0f} % interval{held} is within the margin. "
+        "Better, worse: the whole interval is beyond it, and not by chance (Holm's correction for the "
+        "number of rows). Cannot tell: everything else. Failed requests count as infinitely slow."
     )

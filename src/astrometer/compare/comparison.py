@@ -1,16 +1,19 @@
 """Runs of a baseline and of a candidate -> what changed, how surely, and in whose favour. Numbers only."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from astrometer.compare.change_verdict import ChangeRow, OutcomeRow, judged
 from astrometer.compare.comparable import Comparability, ComparedRun, check
+from astrometer.compare.repeated_looks import Look
 from astrometer.compare.rows import (
     LEAST_MARGIN_S,
+    NUMBERS,
     errors_row,
     goodput_row,
     latency_row,
+    number_row,
     outcome_rows,
     unmeasured_row,
 )
@@ -52,6 +55,7 @@ class Comparison:
     margin: float
     share_margin: float
     sole: str | None = None
+    look: Look | None = None  # the runs are pairs of blocks, at this of many looks
 
     def row(self, scope: str, name: str) -> ChangeRow | None:
         where = ALL if scope == self.sole else scope
@@ -59,7 +63,7 @@ class Comparison:
 
     @property
     def is_of_single_runs(self) -> bool:
-        return len(self.base) == len(self.cand) == 1
+        return len(self.base) == len(self.cand) == 1 and self.look is None
 
 
 def compare(
@@ -69,13 +73,16 @@ def compare(
     margin: float = MARGIN,
     share_margin: float = SHARE_MARGIN,
     limits: Limits = MappingProxyType({}),
+    look: Look | None = None,
+    watched: Collection[str] = (),
 ) -> Comparison:
     """Compare whatever the runs are; `comparability` says whether that means anything.
 
     `limits`: rows that somebody sets conditions on. They are there besides the usual ones, their margins are
-    no wider than the limits, and they are a family of their own for the correction.
+    no wider than the limits, and they are a family of their own for the correction, together with the rows
+    `watched` of everything. `look`: the runs are pairs of blocks, and this is one of many looks at them.
     """
-    comparability = check(base, cand)
+    comparability = check(base, cand, are_blocks=look is not None)
     sides = ([run.results for run in base], [run.results for run in cand])
     ran = [{*results["scenarios"]} for results in (*sides[0], *sides[1])]
     every = set.union(*ran)
@@ -100,15 +107,20 @@ def compare(
             made.append(
                 unmeasured_row(scoped, name, percent, margin, lacking)
                 if lacking
-                else latency_row(scoped, name, percent, margin, effects)
+                else latency_row(scoped, name, percent, margin, effects, look=look)
             )
-        made.append(errors_row(scoped, share_margin))
+        if look is not None and scope == ALL:
+            numbers = (number_row(scoped, name, margin, look) for name in NUMBERS)
+            made += [row for row in numbers if row is not None]
+        made.append(errors_row(scoped, share_margin, look))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
-            made.append(goodput_row(scoped, share_margin))
+            made.append(goodput_row(scoped, share_margin, look))
         named = {
             (row.metric, row.percent): _within(row, asked.get((row.metric, row.percent), ())) for row in made
         }
-        primary += [row for key, row in named.items() if key in asked]
+        primary += [
+            row for key, row in named.items() if key in asked or (scope == ALL and row.name in watched)
+        ]
         rows += named.values()
     told = _judged_by_family(rows, primary)
     return Comparison(
@@ -120,6 +132,7 @@ def compare(
         margin=margin,
         share_margin=share_margin,
         sole=sole,
+        look=look,
     )
 
 

@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from astrometer.api.metric_table import EXCHANGE_TIMES, METRICS
-from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict
+from astrometer.compare.change_verdict import SHARES, ChangeRow, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
+from astrometer.compare.repeated_looks import Look
+from astrometer.compare.rows import NUMBERS
 from astrometer.compare.samples import ALL
 from astrometer.measure.histogram import MIN_SAMPLES
 
 ANY = "any worse"
-SHARES = ("errors", "goodput")
 # What `any worse` must know something of: of all exchanges together.
 HEADLINE = (
     "errors",
     *(f"{metric}_p{percent}" for metric in ("ttft", *EXCHANGE_TIMES) for percent in (50, 95)),
 )
+# And where blocks are looked at in turn: what the server itself adds has more samples and less noise.
+WATCHED = (*HEADLINE, "overhead_p50", "accept_time_p50", *NUMBERS)
 _EXPRESSION = re.compile(
     r"(?:(?P<scope>[\w.-]+)\s*:\s*)?(?P<name>[a-z0-9_]+?)(?:_p(?P<percent>\d+))?\s+worse\s+by\s+"
     r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|pp|us|ms|s)"
@@ -90,16 +93,20 @@ def parse_gate(text: str) -> Gate:
             raise GateError(
                 f"--fail-if {text!r}: {name} is a share; write '{name} worse by 1pp' (percentage points)"
             )
-    elif name in METRICS:
-        if percent is None:
+    elif name in METRICS or name in NUMBERS:
+        if name in NUMBERS and percent:
+            raise GateError(
+                f"--fail-if {text!r}: {name} is one number of each block; write '{name} worse by 10%'"
+            )
+        if percent is None and name in METRICS:
             raise GateError(f"--fail-if {text!r}: which percentile? write {name}_p95 worse by ...")
-        if int(percent) not in MIN_SAMPLES:
+        if percent and int(percent) not in MIN_SAMPLES:
             known = ", ".join(f"p{value}" for value in MIN_SAMPLES)
             raise GateError(f"--fail-if {text!r}: p{percent} is not measured; there are {known}")
         if unit == "pp":
             raise GateError(f"--fail-if {text!r}: {name} is a duration; its limit is in %, us, ms or s")
     else:
-        known = ", ".join((*METRICS, *SHARES))
+        known = ", ".join((*METRICS, *SHARES, *NUMBERS))
         raise GateError(f"--fail-if {text!r}: unknown metric {name!r}; there are {known}")
     limit = float(match["number"]) * _UNIT[unit]
     if unit in {"%", "pp"} and limit <= 0:
@@ -140,6 +147,7 @@ def compare_for(
     *,
     margin: float = MARGIN,
     share_margin: float = SHARE_MARGIN,
+    look: Look | None = None,
 ) -> Comparison:
     """Compare with the gates' limits in mind: a row's margin is never wider than a limit on it.
 
@@ -159,6 +167,8 @@ def compare_for(
             ]
             for gate in named
         },
+        look=look,
+        watched=WATCHED if look is not None and len(named) < len(gates) else (),
     )
 
 
@@ -174,12 +184,17 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
     if worse := [row for row in rows if row.verdict is ChangeVerdict.WORSE]:
         return result(GateVerdict.FAIL, f"worse: {_names(worse)}")
     if lost := [row for row in rows if row.lost]:
-        metrics = dict.fromkeys(_full(row.scope, row.metric) for row in lost)
+        metrics = dict.fromkeys(full_name(row.scope, row.metric) for row in lost)
         return result(GateVerdict.UNDECIDED, f"no longer measured: {', '.join(metrics)}")
+    if comparison.look is not None:
+        watched = watched_rows(comparison)
+        if open_rows := [row for row in watched if not row.is_not_worse]:
+            return result(GateVerdict.UNDECIDED, f"not decided: {_names(open_rows)}; {told}")
+        return result(GateVerdict.PASS, f"surely not worse: {_names(watched)}")
     headline = [row for row in rows if row.scope == ALL and row.name in HEADLINE]
     if doubtful := [row for row in headline if row.verdict is ChangeVerdict.CANNOT_TELL and row.looks_worse]:
         return result(GateVerdict.UNDECIDED, f"may be worse: {_names(doubtful)}; {told}")
-    if all(row.is_share or row.verdict is ChangeVerdict.CANNOT_TELL for row in headline):
+    if not any(row.is_not_worse for row in headline if not row.is_share):
         return result(GateVerdict.UNDECIDED, f"no duration can be told; {told}")
     return result(GateVerdict.PASS, f"no row is worse; {told}")
 
@@ -202,11 +217,46 @@ def _one(gate: Gate, comparison: Comparison) -> GateResult:
     return result(GateVerdict.UNDECIDED, "the interval reaches the limit" if low < limit else row.why)
 
 
+def watched_rows(comparison: Comparison) -> list[ChangeRow]:
+    """What `any worse` needs a verdict on, of blocks that are looked at in turn."""
+    return [row for row in comparison.rows if row.scope == ALL and row.name in WATCHED]
+
+
+def conditioned_rows(gates: Sequence[Gate], comparison: Comparison) -> list[ChangeRow]:
+    """The rows that the gates are about."""
+    named = [comparison.row(gate.scope, gate.row_name) for gate in gates if not gate.is_any]
+    rows = watched_rows(comparison) if len(named) < len(gates) else []
+    return [*rows, *(row for row in named if row is not None)]
+
+
+def undecided_rows(gates: Sequence[Gate], comparison: Comparison) -> list[tuple[ChangeRow, float]]:
+    """The rows that more blocks are needed for, each once, with the change that its gate is about.
+
+    Of `any worse` they are those that are neither better nor same nor worse, unless one is worse: that fails.
+    """
+    found: dict[str, tuple[ChangeRow, float]] = {}
+    for gate in gates:
+        if gate.is_any:
+            watched = [] if _is_worse(comparison.rows) else watched_rows(comparison)
+            found |= {
+                row.name: (row, row.margin) for row in watched if row.verdict is ChangeVerdict.CANNOT_TELL
+            }
+        elif _one(gate, comparison).verdict is GateVerdict.UNDECIDED:
+            row = comparison.row(gate.scope, gate.row_name)
+            limit = gate.limit_of(row.base) if row is not None and row.base else gate.limit
+            found |= {} if row is None else {full_name(row.scope, row.name): (row, limit)}
+    return [*found.values()]
+
+
+def _is_worse(rows: Sequence[ChangeRow]) -> bool:
+    return any(row.verdict is ChangeVerdict.WORSE for row in rows)
+
+
 def _names(rows: Sequence[ChangeRow]) -> str:
-    return ", ".join(_full(row.scope, row.name) for row in rows)
+    return ", ".join(full_name(row.scope, row.name) for row in rows)
 
 
-def _full(scope: str, name: str) -> str:
+def full_name(scope: str, name: str) -> str:
     return name if scope == ALL else f"{scope}: {name}"
 
 

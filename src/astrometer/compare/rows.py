@@ -2,14 +2,21 @@
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist, fmean
 from typing import Any
 
-from astrometer.compare.bootstrap import Distribution, Sample, log_change, superiority
+from astrometer.compare.bootstrap import (
+    Distribution,
+    Sample,
+    log_change,
+    paired_superiority,
+    superiority,
+)
 from astrometer.compare.change_verdict import ALPHA, ChangeRow, OutcomeRow
 from astrometer.compare.proportions import difference
+from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, Repeated, paired_change
 from astrometer.compare.samples import Effects, ScopeStats, Side
 from astrometer.compare.student import Student
 from astrometer.measure.histogram import MIN_SAMPLES
@@ -19,14 +26,27 @@ from astrometer.measure.wilson import Interval, Proportion
 # Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
 LEAST_MARGIN_S = 0.001
 LEAST_RUN = 20  # samples of a single run, whatever the pool has
+# One number of each block: (results of the block) -> the number, or None where it is not known.
+NUMBERS: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
+    "server_cpu_per_turn": lambda results: (results.get("server") or {}).get("cpu_per_turn_s"),
+}
 _Z = NormalDist().inv_cdf(1 - ALPHA)
 
 
-def latency_row(scoped: ScopeStats, metric: str, percent: int, margin: float, effects: Effects) -> ChangeRow:
-    """A percentile of what every run measured."""
+def latency_row(
+    scoped: ScopeStats,
+    metric: str,
+    percent: int,
+    margin: float,
+    effects: Effects,
+    *,
+    look: Look | None = None,
+) -> ChangeRow:
+    """A percentile of what every run measured. With a `look` the runs are pairs of blocks."""
     base, cand = scoped.samples(metric, percent, effects)
     numbers = [sum(sample.ecdf.n for sample in side) for side in (base, cand)]
-    enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= LEAST_RUN for s in (*base, *cand))
+    least = LEAST_RUN if look is None else least_of_block(percent)
+    enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= least for s in (*base, *cand))
     values = [[sample.percentile(percent) for sample in side] for side in (base, cand)]
     typical = [_geometric_mean(side) for side in values]
     row = ChangeRow(
@@ -42,23 +62,30 @@ def latency_row(scoped: ScopeStats, metric: str, percent: int, margin: float, ef
         margin=margin,
     )
     if not enough:
-        return replace(row, why=f"too few samples: p{percent} needs {MIN_SAMPLES[percent]:,} on each side")
+        why = f"too few samples: p{percent} needs {MIN_SAMPLES[percent]:,} on each side"
+        return replace(row, why=why if look is None else f"{why}, and {least} in each block")
     if percent == 50:  # it is of the metric, whatever the percentile
-        slower = superiority([sample.ecdf for sample in base], [sample.ecdf for sample in cand])
+        ecdfs = [sample.ecdf for sample in base], [sample.ecdf for sample in cand]
+        slower = superiority(*ecdfs) if look is None else paired_superiority(*ecdfs)
         row = replace(row, superiority=slower)
     if math.isinf(typical[0]) or math.isinf(typical[1]):
         row = replace(row, why=f"more than {100 - percent} % of the attempts failed")
-        before, after = (_lost(side, percent) for side in (base, cand))
+        before, after = (_lost(side, percent, _z_of(look)) for side in (base, cand))
         if before is None or after is None or before == after:
             return row
         change = math.inf if after else -math.inf
         belief: Distribution = Student(center=change, scale=1.0, degrees=1)
+    elif look is not None:
+        change, belief = paired_change(values[0], values[1], look)
     else:
         rng = random.Random(f"{scoped.scope} {row.name}")  # noqa: S311
         change, belief = log_change(base, cand, percent, rng)
     low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
     if low == -1 and high == math.inf:
-        return replace(row, change=_relative(change), why="failures may reach it: no interval")
+        why = "failures may reach it: no interval"
+        if look is not None and look.pairs < FEWEST_PAIRS:
+            why = f"needs {FEWEST_PAIRS} pairs of blocks"
+        return replace(row, change=_relative(change), why=why)
     return replace(
         row,
         margin=max(margin, LEAST_MARGIN_S / typical[0]),
@@ -66,6 +93,35 @@ def latency_row(scoped: ScopeStats, metric: str, percent: int, margin: float, ef
         interval=Interval(low, high),
         belief=belief,
     )
+
+
+def least_of_block(percent: int) -> int:
+    """Samples of a block below which its percentile is hardly more than its maximum."""
+    return max(5, math.ceil(100 / (100 - percent)))
+
+
+def number_row(scoped: ScopeStats, name: str, margin: float, look: Look) -> ChangeRow | None:
+    """One of `NUMBERS`, pair by pair; None where no block has it."""
+    sides = [[NUMBERS[name](results) for results in side] for side in scoped.runs]
+    base, cand = ([value for value in side if value] for side in sides)
+    row = _bare(scoped, name, None, (len(base), len(cand)), margin)
+    if not base and not cand:
+        return None
+    if any(not value for side in sides for value in side):
+        return replace(row, why="not known of every block", is_unmeasured=True)
+    change, belief = paired_change(base, cand, look)
+    low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
+    row = replace(
+        row,
+        base=_geometric_mean(base),
+        cand=_geometric_mean(cand),
+        base_runs=tuple(base),
+        cand_runs=tuple(cand),
+        change=_relative(change),
+    )
+    if high == math.inf:
+        return replace(row, why=f"needs {FEWEST_PAIRS} pairs of blocks")
+    return replace(row, interval=Interval(low, high), belief=belief)
 
 
 def unmeasured_row(
@@ -100,7 +156,7 @@ def _bare(
     )
 
 
-def errors_row(scoped: ScopeStats, margin: float) -> ChangeRow:
+def errors_row(scoped: ScopeStats, margin: float, look: Look | None = None) -> ChangeRow:
     """Of what began in the window, as the objectives of a run count it."""
 
     def counted(stats: Mapping[str, Any]) -> tuple[int, int]:
@@ -108,24 +164,31 @@ def errors_row(scoped: ScopeStats, margin: float) -> ChangeRow:
         total = sum(outcomes.values())
         return total - outcomes.get("ok", 0), total
 
-    return _share("errors", scoped, [[counted(stats) for stats in side] for side in scoped.sides], margin)
+    counts = [[counted(stats) for stats in side] for side in scoped.sides]
+    return _share("errors", scoped, counts, margin, look)
 
 
-def goodput_row(scoped: ScopeStats, margin: float) -> ChangeRow:
+def goodput_row(scoped: ScopeStats, margin: float, look: Look | None = None) -> ChangeRow:
     """Of the same exchanges as the errors."""
 
     def counted(stats: Mapping[str, Any]) -> tuple[int, int]:
         return stats["goodput"]["good"], sum(window_outcomes(stats).values())
 
-    return _share("goodput", scoped, [[counted(stats) for stats in side] for side in scoped.sides], margin)
+    counts = [[counted(stats) for stats in side] for side in scoped.sides]
+    return _share("goodput", scoped, counts, margin, look)
 
 
-def _share(metric: str, scoped: ScopeStats, counts: list[list[tuple[int, int]]], margin: float) -> ChangeRow:
+def _share(
+    metric: str, scoped: ScopeStats, counts: list[list[tuple[int, int]]], margin: float, look: Look | None
+) -> ChangeRow:
     numbers = [sum(total for _, total in side) for side in counts]
     row = _bare(scoped, metric, None, numbers, margin)
     if any(total == 0 for side in counts for _, total in side):
         return replace(row, why="a run has nothing to count")
+    if look is not None and look.pairs < FEWEST_PAIRS:
+        return replace(row, why=f"needs {FEWEST_PAIRS} pairs of blocks")
     change = difference(*counts)
+    belief: Distribution = change if look is None else Repeated(once=change, look=look)
     return replace(
         row,
         base=change.base.value,
@@ -135,8 +198,8 @@ def _share(metric: str, scoped: ScopeStats, counts: list[list[tuple[int, int]]],
         base_interval=change.base.wilson(_Z),
         cand_interval=change.cand.wilson(_Z),
         change=change.value,
-        interval=Interval(change.quantile(ALPHA), change.quantile(1 - ALPHA)),
-        belief=change,
+        interval=Interval(belief.quantile(ALPHA), belief.quantile(1 - ALPHA)),
+        belief=belief,
     )
 
 
@@ -166,11 +229,18 @@ def outcome_rows(base: list[Mapping[str, Any]], cand: list[Mapping[str, Any]]) -
     return rows
 
 
-def _lost(side: Sequence[Sample], percent: int) -> bool | None:
+def _z_of(look: Look | None) -> float:
+    """How many standard errors an interval reaches; further where one looks again and again."""
+    if look is None:
+        return _Z
+    return math.inf if look.pairs < FEWEST_PAIRS else NormalDist().inv_cdf(1 - look.level(ALPHA))
+
+
+def _lost(side: Sequence[Sample], percent: int, z: float) -> bool | None:
     """Whether the percentile is one of the failures; None when chance alone might have decided it."""
     allowed = 1 - percent / 100
     shares = [sample.failed for sample in side]
-    low, high = Proportion(value=fmean(shares), n=sum(sample.n for sample in side)).wilson(_Z)
+    low, high = Proportion(value=fmean(shares), n=sum(sample.n for sample in side)).wilson(z)
     if low > allowed and min(shares) > allowed:
         return True
     return False if high < allowed and max(shares) < allowed else None

@@ -111,7 +111,7 @@ def _summary(stats: Mapping[str, Any], metric: str) -> Mapping[str, Any] | None:
     return found
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=2048)  # of a session of many blocks: all of them, at every look
 def _ecdf(text: str) -> Ecdf:
     """Decoding takes longer than all else."""
     return Ecdf(Histogram.decode(text))

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 _STEPS = 200
 _TINY = 1e-300
@@ -34,6 +35,7 @@ def cdf(t: float, degrees: float) -> float:
     return tail if t < 0 else 1 - tail
 
 
+@lru_cache(maxsize=4096)
 def quantile(share: float, degrees: float) -> float:
     """The t that `share` of the distribution does not exceed; `share` strictly between 0 and 1."""
     if share == 0.5:

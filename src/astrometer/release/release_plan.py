@@ -1,9 +1,13 @@
 """What a release test does: who runs when, under which load, and where the results go. Starts nothing."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
+from astrometer.compare.gates import ANY, Gate, parse_gate
+from astrometer.compare.repeated_looks import FEWEST_PAIRS
 from astrometer.load.launch import LoadPlan
 from astrometer.targets.script import ModelScript
 
@@ -16,38 +20,42 @@ class Role(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Turn:
-    """One run of one of the two."""
-
-    role: Role
-    number: int  # from 1, of its role
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePlan:
-    """`specs`: a version, a wheel or a checkout. Target and directory of `load` are set run by run."""
+    """`specs`: a version, a wheel or a checkout. Target and directory of `load` are set block by block.
+
+    `budget_s` of measuring: installing and starting come before it.
+    """
 
     specs: dict[Role, str]
-    repeat: int
+    budget_s: float
     load: LoadPlan
     model: ModelScript
     out: Path
-    tries: int = 2  # of a run that is INVALID
+    gates: Sequence[Gate] = (parse_gate(ANY),)
+    margin: float = MARGIN
+    share_margin: float = SHARE_MARGIN
     im_sink: bool = False
 
-    def directory(self, turn: Turn) -> Path:
-        return self.out / turn.role / str(turn.number)
+    @property
+    def block_s(self) -> float:
+        return (
+            self.load.settings.shape.duration_s if self.load.settings.shape else self.load.duration_s or 0.0
+        )
 
-    def spoilt(self, turn: Turn, attempt: int) -> Path:
-        """Where an INVALID run is put when it is repeated."""
-        return self.out / "invalid" / f"{turn.role}-{turn.number}-try-{attempt}"
+    def directory(self, role: Role, number: int) -> Path:
+        return self.out / role / str(number)
+
+    def invalid_directory(self, role: Role, number: int) -> Path:
+        """Where a block is put whose pair does not count."""
+        return self.out / "invalid" / f"{role}-{number}"
 
 
-def order(repeat: int) -> list[Turn]:
-    """A B B A A B ...: what changes slowly on the machine meets both alike."""
-    pair = (Role.BASELINE, Role.CANDIDATE)
-    return [
-        Turn(role=role, number=number)
-        for number in range(1, repeat + 1)
-        for role in (pair if number % 2 else pair[::-1])
-    ]
+def order(pair: int) -> tuple[Role, Role]:
+    """Of the first pair, the second, ...: A B B A A B. What changes slowly meets both sides alike."""
+    sides = (Role.BASELINE, Role.CANDIDATE)
+    return sides if pair % 2 else (sides[1], sides[0])
+
+
+def planned_pairs(budget_s: float, elapsed_s: float, pairs: int) -> int:
+    """How many pairs the budget has room for, when `pairs` of them took `elapsed_s`."""
+    return max(FEWEST_PAIRS, int(budget_s * pairs / elapsed_s))

@@ -1,24 +1,24 @@
-"""A release plan -> a sandbox and a load run for each turn, one after the other. Nothing else runs meanwhile.
+"""A release plan -> two sandboxes, and load on one of them at a time, until every condition is decided.
 
-Every run has a server of its own: the same empty database each time, and no idle one that takes CPU. All of
-a side's are the one installation that was made at the start, whatever happens to the checkout meanwhile.
+Both servers run from the start; each pair of blocks loads the one and then the other. They are of the
+installations that were made at the start, whatever happens to a checkout meanwhile.
 """
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from astrometer.compare.comparable import ComparedRun
+from astrometer.compare.comparable import ComparedRun, is_thin
 from astrometer.config import loader
 from astrometer.load import launch
 from astrometer.measure.results import document
-from astrometer.measure.slo.validity import CauseKind
 from astrometer.output_files import write_somewhere
-from astrometer.release.release_plan import ReleasePlan, Role, Turn, order
+from astrometer.release.block_sequence import BlockSequence
+from astrometer.release.release_plan import ReleasePlan, Role, order
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.install import Installation, install, latest_version
@@ -26,9 +26,16 @@ from astrometer.targets.sandbox.local import is_local
 
 Say = Callable[[str], None]
 
+START_TIMEOUT_S = 55.0  # of a server; what does not start is said within a minute
+MOST_INVALID = 3  # pairs in a row: the next one would be INVALID as well
+
 
 class ReleaseError(Exception):
-    """A run that gave no results; the text says where to look."""
+    """A block that gave no results; the text says where to look."""
+
+
+class ServerGone(Exception):
+    """A server or its model ended by itself; the text has the end of its log."""
 
 
 class Interrupted(Exception):
@@ -43,6 +50,7 @@ class Means:
     install: Callable[[str, Say], Installation] = install
     sandbox: Callable[[SandboxOptions, Say], AbstractContextManager[Box]] = sandbox
     load: Callable[..., int] = launch.run
+    now: Callable[[], float] = time.monotonic
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,13 +61,17 @@ class InstalledSide:
     installation: Installation
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReleaseSession:
-    """A release test."""
+    """A release test. `blocks`: what was measured so far, whatever ends the session."""
 
     plan: ReleasePlan
     say: Say
     means: Means = Means()
+    blocks: BlockSequence = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.blocks = BlockSequence(self.plan)
 
     def prepare(self) -> dict[Role, InstalledSide]:
         """Install both before anything runs. Raises InstallError, NoPythonError."""
@@ -72,52 +84,70 @@ class ReleaseSession:
             self.say(f"{role}: AstrBot {sides[role].label}")
         return sides
 
-    def execute(self, sides: Mapping[Role, InstalledSide]) -> dict[Role, list[ComparedRun]]:
-        """Make all runs. Raises ReleaseError, Interrupted, and what `sandbox` raises."""
-        turns = order(self.plan.repeat)
-        found: dict[Role, list[ComparedRun]] = {Role.BASELINE: [], Role.CANDIDATE: []}
-        for place, turn in enumerate(turns, 1):
-            side = sides[turn.role]
-            self.say(f"run {place} of {len(turns)}: {turn.role} {turn.number}, AstrBot {side.label}")
-            measured = self._measure_with_tries(turn, side)
-            found[turn.role].append(ComparedRun(name=f"{turn.role} {turn.number}", results=measured))
-        return found
+    def execute(self, sides: Mapping[Role, InstalledSide]) -> None:
+        """Measure pairs of blocks until all is decided or the budget is spent.
 
-    def _measure_with_tries(self, turn: Turn, side: InstalledSide) -> dict[str, Any]:
-        directory = self.plan.directory(turn)
-        for attempt in range(1, self.plan.tries + 1):
-            measured = self._measure(side, directory)
-            if measured["verdict"] != "INVALID":
-                break
-            causes = measured["causes"]
-            self.say(f"INVALID: {'; '.join(cause['sentence'] for cause in causes)}")
-            if all(cause["kind"] == CauseKind.TOO_FEW_SAMPLES for cause in causes):
-                self.say("another run like it would have no more; longer ones have (--duration)")
-                break
-            if attempt < self.plan.tries:
-                spoilt = self.plan.spoilt(turn, attempt)
-                spoilt.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(directory, spoilt)
-                self.say(f"once more; this one is kept in {spoilt}")
-        return measured
+        Raises ReleaseError, ServerGone, Interrupted, and what `sandbox` raises.
+        """
+        with ExitStack() as servers:
+            boxes = {
+                role: servers.enter_context(self.means.sandbox(self._options(sides[role]), self.say))
+                for role in (Role.BASELINE, Role.CANDIDATE)
+            }
+            began_s, number, invalid = self.means.now(), 0, 0
+            while self.blocks.goes_on(self.means.now() - began_s) and invalid < MOST_INVALID:
+                number += 1
+                measured = {
+                    role: self._measure(role, sides[role], boxes[role], number) for role in order(number)
+                }
+                if any(
+                    run.results["verdict"] == "INVALID" and not is_thin(run.results)
+                    for run in measured.values()
+                ):
+                    invalid += 1
+                    self._set_aside(number, measured)
+                else:
+                    invalid = 0
+                    self.blocks.add(measured)
+                self.blocks.timed(self.means.now() - began_s)
+                if not invalid:
+                    self.say(self.blocks.look())
+            self.blocks.ended(is_invalid=invalid == MOST_INVALID)
 
-    def _measure(self, side: InstalledSide, directory: Path) -> dict[str, Any]:
+    def _options(self, side: InstalledSide) -> SandboxOptions:
+        return SandboxOptions(
+            installation=side.installation,
+            model=self.plan.model,
+            im_sink=self.plan.im_sink,
+            start_timeout_s=START_TIMEOUT_S,
+        )
+
+    def _set_aside(self, number: int, measured: Mapping[Role, ComparedRun]) -> None:
+        """Keep an INVALID pair where `compare` does not find it."""
+        for role, run in measured.items():
+            causes = "; ".join(cause["sentence"] for cause in run.results["causes"])
+            if run.results["verdict"] == "INVALID":
+                self.say(f"pair {number} does not count: the block of the {role} is INVALID: {causes}")
+            kept = self.plan.invalid_directory(role, number)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(self.plan.directory(role, number), kept)
+
+    def _measure(self, role: Role, side: InstalledSide, box: Box, number: int) -> ComparedRun:
         plan, signals, told = self.plan, list[bool](), list[bytes]()
-        options = SandboxOptions(installation=side.installation, model=plan.model, im_sink=plan.im_sink)
-        with self.means.sandbox(options, self.say) as box:
-            load = replace(
-                plan.load,
-                target=loader.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
-                out=directory,
-            )
-            load = load.with_given(version=side.label, kind="astrbot")
-            if box.sink_url is not None:
-                load = load.with_given(im_sink=box.sink_url)
-            code = self.means.load(
-                load, os.environ, interrupted=lambda: signals.append(True), told=told.append
-            )
+        directory = plan.directory(role, number)
+        load = replace(
+            plan.load,
+            target=loader.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
+            out=directory,
+        )
+        load = load.with_given(version=side.label, kind="astrbot")
+        if box.sink_url is not None:
+            load = load.with_given(im_sink=box.sink_url)
+        code = self.means.load(load, os.environ, interrupted=lambda: signals.append(True), told=told.append)
         if signals:
             raise Interrupted
+        if fault := box.fault():
+            raise ServerGone(f"{role}, in block {number}: {fault}")
         try:
             measured = document.read_told(b"".join(told)) if any(told) else document.read(directory)
         except document.ResultsError as exc:
@@ -130,7 +160,7 @@ class ReleaseSession:
             write_reports.write(measured, folder)
 
         write_somewhere(directory, write, self.say)
-        return measured
+        return ComparedRun(name=f"{role} {number}", results=measured)
 
 
 def _label(spec: str, version: str) -> str:

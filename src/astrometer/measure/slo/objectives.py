@@ -58,14 +58,14 @@ def evaluate(objective: Objective, stats: Stats, window_s: float | None = None) 
     """
     if objective.unit is Unit.SHARE:
         counted, n = share_of(objective.metric, stats)
-        return _result(objective, counted / n if n else None, n)
+        return result_of(objective, counted / n if n else None, n)
     if objective.unit is Unit.PER_SECOND:
         n = stats.outcomes["ok"]
-        return _result(objective, n / window_s if window_s and stats.started else None, n)
+        return result_of(objective, n / window_s if window_s and stats.started else None, n)
     histogram = stats.attempts(objective.metric)
     value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
     percent = 100 if objective.percent is None else objective.percent
-    return _result(objective, value, histogram.n, *stats.errors_s(histogram, objective.metric, [percent]))
+    return result_of(objective, value, histogram.n, *stats.errors_s(histogram, objective.metric, [percent]))
 
 
 def evaluate_objectives(
@@ -116,7 +116,8 @@ def share_of(metric: str, stats: Stats) -> tuple[int, int]:
     return ended - stats.outcomes["ok"] if metric == "errors" else stats.outcomes[metric], ended
 
 
-def _result(objective: Objective, value: float | None, n: int, error_s: float = 0.0) -> ObjectiveResult:
+def result_of(objective: Objective, value: float | None, n: int, error_s: float = 0.0) -> ObjectiveResult:
+    """Judge a value that is known already; None: too few samples."""
     if value is None or math.isnan(value):
         return ObjectiveResult(objective=objective, verdict=ObjectiveVerdict.NO_DATA, value=None, n=n)
     verdict = ObjectiveVerdict.PASS if objective.met_by(value) else ObjectiveVerdict.FAIL

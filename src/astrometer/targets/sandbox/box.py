@@ -116,6 +116,13 @@ class Box:
     def server_running(self) -> bool:
         return self._server is not None and self._server.running
 
+    def fault(self) -> str | None:
+        """Which of its processes ended although nobody asked it to, with its log's end; None: all run."""
+        for what, child in ((f"AstrBot {self.version}", self._server), ("the stub model", self._model)):
+            if child is not None and not child.running:
+                return f"{what} ended (exit {child.process.returncode}):\n{child.log_tail()}"
+        return None
+
     def start(self) -> None:
         """Install if needed, start, make the keys."""
         installed = self.options.installation or install(self.options.version, self.say)

@@ -1,0 +1,122 @@
+"""How far a session of paired blocks came -> what its reports say of it: looks, time, what is undecided."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from astrometer.compare.change_verdict import ChangeRow
+from astrometer.compare.gates import full_name
+from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look
+from astrometer.compare.rows import least_of_block
+from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.report import formatting
+
+FAR_S = 6 * 3600.0  # longer than this nobody measures
+
+
+class SequenceEnd(StrEnum):
+    """Why no more pairs of blocks were measured."""
+
+    DECIDED = "decided"
+    BUDGET = "budget"
+    INVALID = "invalid"  # the load generator could not measure this load
+    FAILED = "failed"  # a server, or Locust
+    INTERRUPTED = "interrupted"
+
+
+SENTENCES = {
+    SequenceEnd.DECIDED: "every condition is decided",
+    SequenceEnd.BUDGET: "the budget is spent",
+    SequenceEnd.INVALID: "pair after pair was INVALID",
+    SequenceEnd.FAILED: "a side failed",
+    SequenceEnd.INTERRUPTED: "interrupted",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SequenceState:
+    """`decided_at`: the pair since which a row is decided; `undecided`: rows, and the change in question."""
+
+    look: Look
+    block_s: float
+    elapsed_s: float
+    end: SequenceEnd
+    decided_at: Mapping[str, int]
+    undecided: tuple[tuple[ChangeRow, float], ...]
+
+    def lines(self) -> list[str]:
+        """For people: how it ended, and what of each condition's rows is still open."""
+        pairs = "1 pair" if self.look.pairs == 1 else f"{self.look.pairs} pairs"
+        looks = "1 look" if self.look.number == 1 else f"{self.look.number} looks"
+        first = (
+            f"Ended after {pairs} of blocks of {formatting.duration(self.block_s)} each "
+            f"(of at most {self.look.planned}), {looks}, {formatting.duration(self.elapsed_s)}: "
+            f"{SENTENCES[self.end]}."
+        )
+        return [first, *(self._undecided(row, limit) for row, limit in self.undecided)]
+
+    def decided(self, row: ChangeRow) -> str:
+        """`decided after 5 pairs`; empty for a row that no condition is about, or that is open."""
+        pairs = self.decided_at.get(full_name(row.scope, row.name))
+        return f"decided after {pairs} pairs" if pairs else ""
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "end": self.end.value,
+            "pairs": self.look.pairs,
+            "planned_pairs": self.look.planned,
+            "looks": self.look.number,
+            "block_s": self.block_s,
+            "elapsed_s": self.elapsed_s,
+            "decided_after_pairs": dict(self.decided_at),
+            "undecided": {
+                full_name(row.scope, row.name): {"more_s": self._more_s(row, limit)}
+                for row, limit in self.undecided
+            },
+        }
+
+    def _undecided(self, row: ChangeRow, limit: float) -> str:
+        name, more_s = full_name(row.scope, row.name), self._more_s(row, limit)
+        if row.interval is None:
+            if more_s is None:
+                return f"Undecided: {name}; {row.why or 'too little is known of it'}."
+            return f"Undecided: {name}; about {formatting.duration(more_s)} more would give enough samples."
+        leaning = f" ({row.why})" if row.why else ""
+        if more_s is None:
+            unit = "pp" if row.is_share else "%"
+            near = f"its change is too near the limit of {limit * 100:g} {unit} for any time that is worth it"
+            return f"Undecided: {name}{leaning}; {near}."
+        return f"Undecided: {name}{leaning}; about {formatting.duration(more_s)} more would decide it."
+
+    def _more_s(self, row: ChangeRow, limit: float) -> float | None:
+        """About how much longer it would take, if what was seen is the truth."""
+        pairs = pairs_needed(row, limit, self.look.pairs)
+        if pairs is None:
+            return None
+        more_s = max(1, pairs - self.look.pairs) * self.elapsed_s / self.look.pairs
+        return more_s if more_s <= FAR_S else None
+
+
+def pairs_needed(row: ChangeRow, limit: float, pairs: int) -> int | None:
+    """How many pairs in all an interval needs that does not reach the limit; None: that cannot be told.
+
+    The width of an interval goes with one over the root of the number of pairs.
+    """
+    if row.is_unmeasured:
+        return None
+    if row.interval is None or row.worsening is None or row.change is None:
+        least = min(row.base_n, row.cand_n)
+        if row.percent is not None and least < pairs * least_of_block(row.percent):
+            return None  # longer blocks or more users help, not more blocks
+        needed = 0 if row.percent is None else MIN_SAMPLES[row.percent]
+        total = max(FEWEST_PAIRS, math.ceil(pairs * needed / least)) if least else pairs
+        return total if total > pairs else None
+    change = -row.change if row.more_is_better else row.change
+    low, high = row.worsening
+    room = limit - change
+    reach = high - change if room > 0 else change - low
+    if not math.isfinite(reach) or abs(room) < 1e-4:
+        return None
+    return math.ceil(min(1e6, pairs * (reach / room) ** 2))

@@ -1,0 +1,41 @@
+"""The candidate's blocks -> each `--slo`, judged on all of them together: one has too few samples."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from astrometer.measure.histogram import Histogram
+from astrometer.measure.results.result_parts import objective_json
+from astrometer.measure.slo.objectives import ObjectiveResult, result_of
+from astrometer.measure.slo.slo_parser import Objective, Unit, parse_objectives
+
+
+def pooled_objectives(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each objective as in a results file."""
+    texts = [item["text"] for item in blocks[0]["objectives"]]
+    return [
+        objective_json(_pooled(objective, [block["objectives"][place] for block in blocks], blocks))
+        for place, objective in enumerate(parse_objectives(texts))
+    ]
+
+
+def _pooled(
+    objective: Objective, judged: Sequence[Mapping[str, Any]], blocks: Sequence[Mapping[str, Any]]
+) -> ObjectiveResult:
+    n = sum(item["n"] for item in judged)
+    if objective.unit is Unit.SHARE:
+        counted = sum(item["value"] * item["n"] for item in judged if item["value"] is not None)
+        return result_of(objective, counted / n if n else None, n)
+    if objective.unit is Unit.PER_SECOND:
+        return result_of(objective, n / sum(block["window"]["duration_s"] for block in blocks), n)
+    histogram = Histogram()
+    error_s = 0.0
+    for block in blocks:
+        stats = block["scenarios"].get(objective.scenario, {}) if objective.scenario else block
+        ok = stats.get("metrics", {}).get(objective.metric)
+        tried = stats.get("metrics_all_attempts", {}).get(objective.metric) or ok
+        if tried is not None:
+            histogram.merge(Histogram.decode(tried["histogram"]))
+        name = "max" if objective.percent is None else f"p{objective.percent}"
+        error_s = max(error_s, ((ok or {}).get("error_s") or {}).get(name) or 0.0)
+    value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
+    return result_of(objective, value, histogram.n, error_s)
