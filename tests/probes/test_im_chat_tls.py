@@ -3,8 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from messenger_bench import DATA, OURS
+from prometheus_client import CollectorRegistry
 from tls_files import Authority, tls_front
 
+from astrometer.config.exporter_settings import Buckets
+from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
+from astrometer.probing.exporter.series import PROCESS_SERIES, Series, count
+from astrometer.probing.plan import Plan
 from astrometer.wire.tls import TlsSettings
 
 
@@ -18,9 +24,9 @@ def no_variable(monkeypatch):
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
 
 
-def over_tls(messenger, front, **tls):
+def over_tls(messenger, front, keys=None, **tls):
     url = front.replace("https://", "wss://") + "/ws"
-    return replace(messenger.target(url=url), tls=TlsSettings(**tls))
+    return replace(messenger.target(url=url, keys=keys), tls=TlsSettings(**tls))
 
 
 def test_questions_are_answered_where_the_ca_is_named_and_where_the_system_trusts_it(
@@ -34,6 +40,23 @@ def test_questions_are_answered_where_the_ca_is_named_and_where_the_system_trust
         monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
         assert messenger.run(over_tls(messenger, front)).reason == "ok"
     assert messenger.adapter.counters["im_connections"] == 3
+
+
+def test_the_phases_are_those_of_the_link_and_not_of_the_cleanup_and_all_are_foreseen(messenger, authority):
+    with tls_front(*authority.issue("phases"), messenger.adapter.url) as front:
+        target = over_tls(messenger, front, keys={"data": DATA}, ca_file=authority.file)
+        run = messenger.run(target)
+    assert (run.reason, len(run.calls)) == ("ok", 3)  # listed, deleted, seen to be gone, over plain HTTP
+    assert set(run.phases) == {"resolve", "connect", "tls"}
+    plans, registry = [Plan(target=target, probe=OURS["im_chat"])], CollectorRegistry()
+    metrics = ProbeMetrics(registry)
+    Series(metrics).declare(plans)
+    metrics.record(run)
+    samples = [sample for family in registry.collect() for sample in family.samples]
+    own = CollectorRegistry()
+    SelfMetrics(own)
+    foreseen = count(plans, Buckets()) - PROCESS_SERIES - sum(len(f.samples) for f in own.collect())
+    assert len(samples) == foreseen
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,7 @@ class Exchanges:
         self._ledger = ledger
         self._transport = Transport(target.url, tls=target.tls, http=http)
         self._end = self.record.started + limits.total_s
+        self._asking = True
 
     @property
     def left_s(self) -> float:
@@ -47,8 +48,9 @@ class Exchanges:
         return max(0.001, self._end - perf_counter())
 
     def extend(self, seconds: float) -> None:
-        """A deadline of its own from now on, such as the cleanup's."""
+        """The cleanup's own deadline: what comes from now on is not what the probe measures."""
         self._end = perf_counter() + seconds
+        self._asking = False
 
     def connect_s(self, limit_s: float) -> float:
         """Sooner than what would end the request: a host that takes no connection is named so."""
@@ -79,7 +81,7 @@ class Exchanges:
             endpoint, key, timeout_s=limit_s, connect_s=self.connect_s(limit_s), **request
         )
         self.record.calls.append(result)
-        if not self.record.turns:
+        if self._asking and not self.record.turns:
             self.record.phases = dict(self._transport.phases.seconds)
         used = f" with key {key.name}" if key else ""
         self.record.say(

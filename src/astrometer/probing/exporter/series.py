@@ -129,6 +129,14 @@ def _has_tls(target: Target) -> bool:
     return target.url.lower().startswith("https:")
 
 
+def _connects_with_tls(plan: Plan) -> bool:
+    """A messenger's adapter has an address of its own."""
+    messenger = plan.target.messenger
+    if plan.probe.needs_messenger and messenger is not None:
+        return messenger.url.lower().startswith("wss:")
+    return _has_tls(plan.target)
+
+
 def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     """How many series these plans can have at most, with the exporter's own."""
     plans = list(plans)
@@ -146,7 +154,7 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
         for gauge in (metrics.max_stall, metrics.server_ttft) if asks else ():
             gauge.labels(*place)
         for phase in PHASES if asks else CONNECTING:
-            if phase != "tls" or _has_tls(plan.target):
+            if phase != "tls" or _connects_with_tls(plan):
                 metrics.phase.labels(*place, phase)
     for target in {plan.target.name: plan.target for plan in plans if plan.missing is None}.values():
         if target.budget.tokens_per_day is not None:
