@@ -1,6 +1,7 @@
 """Is AstrBot well, since when not, and whose fault is it?"""
 
 import exporter_health
+import messenger
 import overview_details
 from grafana_foundation_sdk.builders import stat, statetimeline
 from looks import BAD, GOOD, WARN
@@ -29,6 +30,12 @@ def page() -> Page:
             Section(
                 title="How fast",
                 panels=line_up(0, 8, (overview_details.first_token(), 12), (overview_details.duration(), 12)),
+            ),
+            Section(
+                title="Messenger",
+                panels=line_up(
+                    0, 8, (messenger.state_now(), 5), (messenger.over_time(), 9), (messenger.replies(), 10)
+                ),
             ),
             Section(title="Targets", panels=line_up(0, 12, (overview_details.targets(), 24))),
             Section(title="The exporter itself", panels=exporter_health.panels()),

@@ -1,5 +1,6 @@
 """How do answers stream: when does the first token come, how even is the rest, what breaks off?"""
 
+import messenger
 from grafana_foundation_sdk.builders import heatmap, stat, timeseries
 from looks import BAD, GOOD, WARN, dashed, prop
 from page import Page, Section, line_up
@@ -50,6 +51,10 @@ def page() -> Page:
                 panels=line_up(0, 8, (stalls(), 8), (breaks(), 8), (events(), 8)),
             ),
             Section(title="Speed", panels=line_up(0, 7, (speed(), 12), (answers(), 12))),
+            Section(
+                title="Messenger",
+                panels=line_up(0, 8, (messenger.replies(), 12), (messenger.outcomes(), 12)),
+            ),
         ],
     )
 

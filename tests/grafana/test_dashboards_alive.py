@@ -14,12 +14,11 @@ from astrometer.targets.serving import serve
 pytestmark = [pytest.mark.promtool, pytest.mark.timeout(480), pytest.mark.process]
 GIVE_UP_S = 240  # a p95 needs 200 turns, and a busy machine skips the chats that would overlap
 WHOLE = "ASTROMETER_WHOLE"
-NO_MESSENGER = ("overview", "Failures by layer", "G")  # nobody has one here
 WELL, BROKEN = ("probes", "load"), ("broken_probes", "broken_load")
 # Where nothing failed, there is nothing to see: the panel, and the letters of its queries.
 EMPTY_WHEN_WELL = {
     "overview": {"Failures by layer": "ABCDEFGH", "Failures by cause": "A", "Skipped runs": "A"},
-    "streaming": {"Broken streams by cause": "A"},
+    "streaming": {"Broken streams by cause": "A", "Questions in a messenger by outcome": "B"},
     "auth": {"Violations": "A", "Where": "A", "Refused runs by answer": "ABCD"},
     "slo": {"Skipped runs": "A", "Deletions that failed": "A"},
     "load_test": {"Failed turns": "A"},
@@ -55,8 +54,9 @@ def all_is_well(world, box):
         targets.append(world.target("real", box.url, {"all": (box.keys["all"], ALL)}))
     world.exporter(
         "probes",
-        {"chat": "350ms", "upload": "3s", "scopes": "3s"},
+        {"chat": "350ms", "upload": "3s", "scopes": "3s", "im_chat": "450ms"},
         *targets,
+        world.messenger("prod", url),
         environment={"SSL_CERT_FILE": str(tls[0])},
     )
 
@@ -64,16 +64,18 @@ def all_is_well(world, box):
 def much_is_broken(world):
     """A target for each layer that can fail."""
     streams, stream_keys = world.simulator(
-        *(fault(kind, 0.2) for kind in STREAM_FAULTS), fault("http_429", 0.1), fault("http_500", 0.1)
+        *(fault(kind, 0.2) for kind in STREAM_FAULTS),
+        *(fault("http_429", 0.1), fault("http_500", 0.1), fault("silence", endpoint="messenger")),
     )
     model, model_keys = world.simulator(model={"fail": "500"})
     doors, door_keys = world.simulator(fault("http_500", endpoint="session_delete"))
     no = world.enter_context(serve(says_no()))
     world.exporter(
         "broken_probes",
-        {"chat": "1s", "scopes": "3s"},
+        {"chat": "1s", "scopes": "3s", "im_chat": "1s"},
         world.target("gone", "http://127.0.0.1:9", {"all": ("abk_none", ALL)}),
         world.target("streams", streams, {"all": (stream_keys["all"], ALL)}),
+        world.messenger("streams", streams),
         world.target("model", model, {"all": (model_keys["all"], ALL)}),
         world.target(
             "doors",
@@ -114,7 +116,7 @@ def seen(grafana):
         for place, well in sorted(open_ - found):
             if grafana.answer(places[place], values[place[0], well], steps[place]):
                 found.add((place, well))
-        if all(well and place in empty_places() for place, well in open_ - found - {(NO_MESSENGER, False)}):
+        if all(well and place in empty_places() for place, well in open_ - found):
             break
         time.sleep(1)
     return found
@@ -136,9 +138,8 @@ def test_every_query_of_every_panel_gives_data(seen):
 
 
 def test_what_is_empty_on_a_healthy_system_is_so_and_shows_a_fault(seen):
-    without_messenger = {NO_MESSENGER}
     broken = {place for place, well in seen if not well}
-    assert sorted(empty_places() - broken - without_messenger) == []
+    assert sorted(empty_places() - broken) == []
     # On a machine that is busy otherwise, a chat every 500 ms overlaps the one before, and that is a skip.
     may_be = {("slo", "Skipped runs", "A"), ("overview", "Skipped runs", "A")}
     assert sorted(empty_places() & {place for place, well in seen if well} - may_be) == []
@@ -172,7 +173,7 @@ def test_the_drop_downs_offer_what_is_there(grafana, seen):
         offered = {each: grafana.options(name, each, WELL) for each in everywhere & set(variables(name))}
         assert set(offered["job"]) >= {"probes", "broken_probes"}
         assert set(offered["target"]) - {"real"} == {"prod"}
-        assert offered["probe"] == ["chat", "scopes", "upload"]
+        assert offered["probe"] == ["chat", "im_chat", "scopes", "upload"]
     assert set(grafana.options("load_test", "job", WELL)) == {*WELL, *BROKEN}
     assert "chat" in grafana.options("load_test", "scenario", WELL)
 

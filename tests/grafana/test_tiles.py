@@ -28,6 +28,28 @@ def alert(name, severity="page", **labels):
     return [{"series": f"ALERTS{{{labels}}}", "values": "1x10"}]
 
 
+def im_chat(target, reason, late_s=30):
+    """Series of a probe that asks in a messenger; no reason: no run has ended yet."""
+    labels = f'job="a", instance="a:1", target="{target}", probe="im_chat"'
+    values = {"time_to_first_reply_seconds_count": 3, "interval_seconds": 60}
+    if reason is not None:
+        values |= {"success": int(reason == "ok"), "last_run_timestamp_seconds": 600 - late_s}
+    series = [
+        {"series": f"astrbot_probe_{name}{{{labels}}}", "values": f"{v}x10"} for name, v in values.items()
+    ]
+    ended = f'astrbot_probe_last_run_info{{{labels}, reason="{reason}"}}'
+    return series + ([] if reason is None else [{"series": ended, "values": "1x10"}])
+
+
+EXPORTER = [{"series": 'astrbot_probe_exporter_build_info{job="a", instance="a:1"}', "values": "1x10"}]
+CHECKED = [
+    {
+        "series": 'astrbot_probe_last_run_info{job="a", instance="a:1", target="c", probe="im", '
+        'reason="lost_link"}',
+        "values": "1x10",
+    }
+]
+NO_LINK, SILENT, FAILS, OLD, ANSWERS, NOT_YET, NOT_SET_UP = range(7)
 TEN_WELL = [series for number in range(10) for series in probe(f"t{number}", 1)]
 LEAK = alert("AstrBotScopeLeak", job="a", target="t1")
 NONE_AT_ALL = alert("AstrBotProbeAbsent")
@@ -44,6 +66,24 @@ CASES = {
     "none passes": ("Service", [*probe("u", 0), *probe("v", 0)], {}, DOWN),
     "one does not run": ("Service", [*TEN_WELL, *probe("u", 1, late_s=300)], {}, STALE),
     "nobody asks": ("Service", [], {}, None),
+    "nobody has a messenger": ("Messenger", [*TEN_WELL, *EXPORTER], {}, NOT_SET_UP),
+    "a messenger that was not asked yet": ("Messenger", [*EXPORTER, *im_chat("u", None)], {}, NOT_YET),
+    "a messenger answers": ("Messenger", [*TEN_WELL, *im_chat("u", "ok"), *im_chat("v", None)], {}, ANSWERS),
+    "a messenger that is not asked any more": (
+        "Messenger", [*im_chat("u", "ok"), *im_chat("v", "ok", late_s=300)], {}, OLD,
+    ),
+    "a model that fails a messenger": (
+        "Messenger", [*im_chat("u", "ok"), *im_chat("v", "llm_error")], {}, FAILS,
+    ),
+    "a silent messenger": ("Messenger", [*im_chat("u", "llm_error"), *im_chat("v", "silent")], {}, SILENT),
+    "a messenger's adapter that is off": (
+        "Messenger", [*im_chat("u", "silent"), *im_chat("v", "connect")], {}, NO_LINK,
+    ),
+    "a link check that finds nobody": ("Messenger", [*TEN_WELL, *im_chat("u", "ok"), *CHECKED], {}, NO_LINK),
+    "a silent messenger that was not chosen": (
+        "Messenger", [*im_chat("u", "ok"), *im_chat("v", "silent")], {"target": "u"}, ANSWERS,
+    ),
+    "no exporter, no messenger": ("Messenger", [], {}, None),
     "no alert but the watchdog": ("Alerts", WATCHDOG, {}, 0),
     "an alert of a target and one of nobody": ("Alerts", [*LEAK, *NONE_AT_ALL], {}, 2),
     "an alert of a target that was not chosen": ("Alerts", [*LEAK, *NONE_AT_ALL], {"target": "t2"}, 1),

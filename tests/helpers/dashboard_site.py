@@ -22,11 +22,19 @@ from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulated_faults import Planned, fault_kind
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import (
+    MessengerConfig,
+    SimulatedRateLimit,
+    SimulatorConfig,
+)
 
 SCRAPE_S = 1
 QUICK = {"ttft_s": 0.02, "gap_s": 0.002, "tokens": 30}
 ALL = ("chat", "config", "file", "im")
+MORE = {
+    "im_chat": 'timeout = "2s"\n'
+    'options = { question = "[[ttft=0.02 gap=0 tokens=1]] {nonce}", quiet_s = 0.05, reset = false }'
+}
 STREAM_FAULTS = ("truncated", "blocked", "follow_up_captured", "malformed")
 
 
@@ -38,23 +46,29 @@ class World(ExitStack):
         self.folder = folder
         self.jobs = {}
         self.keys = {}
+        self.messengers = {}
 
     def simulator(self, *faults, tls=None, model=None):
-        """(URL, keys) of a simulated AstrBot."""
+        """(URL, keys) of a simulated AstrBot; its messenger is in `messengers`."""
         app = Simulator(
             SimulatorConfig(
+                messenger=MessengerConfig(),
                 model=ModelScript(**{**QUICK, **(model or {})}),
                 rate_limit=SimulatedRateLimit(strategy="off"),
                 faults=tuple(Planned(**fault) for fault in faults),
             )
         )
         url = self.enter_context(serve(app) if tls is None else serve_tls(app, *tls))
+        self.messengers[url] = app.messenger
         return url, {name: key.secret for name, key in app.config.keys.items()}
 
     def exporter(self, job, probes, *tables, environment=None):
         """`astrometer probe` with these probes, name -> interval, and these tables of its config."""
         config = self.folder / f"{job}.toml"
-        intervals = [f'[probes.{name}]\ninterval = "{interval}"' for name, interval in probes.items()]
+        intervals = [
+            f'[probes.{name}]\ninterval = "{interval}"\n{MORE.get(name, "")}'
+            for name, interval in probes.items()
+        ]
         config.write_text("\n".join(["[exporter]\nmax_series = 20000", *tables, *intervals]))
         only = [part for name in probes for part in ("--probe", name)]
         process = self.program(
@@ -78,6 +92,12 @@ class World(ExitStack):
             self.keys[variable] = secret
             lines.append(f'[targets.{name}.keys.{key}]\nenv = "{variable}"\nscopes = {list(scopes)}')
         return "\n".join(lines)
+
+    def messenger(self, name, url):
+        """A table of the config: the messenger of the simulator at `url`, for the target `name`."""
+        adapter, variable = self.messengers[url], f"MESSENGER_{name}".upper()
+        self.keys[variable] = adapter.token
+        return f'[targets.{name}.messenger]\nurl = "{adapter.url}"\nenv = "{variable}"'
 
     def load(self, job, url, key, *options):
         """A headless load test with live metrics, at the port of `job`."""
@@ -195,6 +215,10 @@ def serve_tls(app, cert, key):
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
+    give_up = time.monotonic() + 10
+    while not server.started:  # its messenger has its port then
+        assert time.monotonic() < give_up
+        time.sleep(0.02)
     try:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"
     finally:
