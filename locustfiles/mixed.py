@@ -2,7 +2,9 @@
 
     ASTRBOT_API_KEY=... locust -f locustfiles/mixed.py --host http://127.0.0.1:6185 --chat-weight 6
 
-Needs a key with all four scopes. The weights say how many of the users do what; 0 leaves one out.
+Needs a key with all four scopes. The weights say how many of the users do what; 0 leaves one out. With a
+messenger (--messenger ws://HOST:PORT/ws, its token in ASTRBOT_MESSENGER_TOKEN) some write to the bot there;
+without one nobody does.
 """
 
 import sys
@@ -17,6 +19,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # the other locustfile
 
 import chat
 import im_bursts
+import im_chat
 import reads
 import uploads
 
@@ -25,17 +28,22 @@ CROWD: dict[str, Any] = {
     "upload": uploads.Sender,
     "im": im_bursts.Notifier,
     "reads": reads.Onlooker,
+    "im_chat": im_chat.Writer,
 }
-Chatter, Sender, Notifier, Onlooker = CROWD.values()  # Locust runs the user classes that it finds here
+Chatter, Sender, Notifier, Onlooker, Writer = (
+    CROWD.values()
+)  # Locust runs the user classes that it finds here
 
 
 @events.init_command_line_parser.add_listener
 def _add_weights(parser: Any) -> None:
-    add_weights(parser, {"chat": 6, "upload": 1, "im": 1, "reads": 2})
+    add_weights(parser, {"chat": 6, "upload": 1, "im": 1, "reads": 2, "im_chat": 6})
 
 
 @events.init.add_listener
 def _weigh_the_crowd(environment: Any, **_: Any) -> None:
     for name, user in CROWD.items():
         user.weight = getattr(environment.parsed_options, f"{name}_weight")
+    if not environment.parsed_options.messenger:
+        Writer.weight = 0
     environment.user_classes = [user for user in environment.user_classes if user.weight > 0]

@@ -14,10 +14,10 @@ from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArri
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "streams", "tokens", "bytes"}
-FREE_NAMES |= {"matched_by", "link"}
+FREE_NAMES |= {"matched_by", "link", "astrbot_bugs"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
 STATS = {
-    "turns", "throughput_per_s", "goodput", "stalls", "streams", "network", "tokens", "bytes",
+    "turns", "throughput_per_s", "goodput", "stalls", "streams", "astrbot_bugs", "network", "tokens", "bytes",
 } | SUMMARY_HOLDERS  # fmt: skip
 
 
@@ -62,7 +62,8 @@ def real(make, watched):
         generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop,
         messenger={"links_lost": 1},
     )  # fmt: skip
-    return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1})}
+    bug = {"two_event_loops": {"turns": 1, "of": 9, "share": 1 / 9}}
+    return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1}), "astrbot_bugs": bug}
 
 
 def test_every_field_of_the_file_is_documented_and_every_documented_field_exists(real):

@@ -9,6 +9,7 @@ from astrometer.api.events import AgentStats
 from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
 from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import Outcome
+from astrometer.api.sentences import AstrBotBug, find_bug
 from astrometer.api.timings import Bounds, Timings
 
 
@@ -82,6 +83,11 @@ class ChatTurn:
         if not (self.outcome.is_ok and self.was_held):
             return self
         return replace(self, outcome=Outcome.BUFFERED, detail=explain_held(self.timings))
+
+    @property
+    def bug(self) -> AstrBotBug | None:
+        """The known bug of AstrBot that made it fail."""
+        return find_bug(self.text) if self.outcome is Outcome.AGENT_ERROR else None
 
     @property
     def heartbeats(self) -> int:

@@ -175,6 +175,13 @@ TABLE = (
         lateness_counts=True,
     ),
     Metric(
+        name="queue_wait",
+        title="queue wait",
+        meaning="send to the last message to another question of the same chat before its own reply",
+        owner=Owner.NOBODY,
+        lateness_counts=True,
+    ),
+    Metric(
         name="delivery",
         title="delivery",
         meaning="an IM push, from send to its arrival in the messenger",

@@ -6,6 +6,7 @@ They classify a failure and never make a success. Recorded on 4.18.0, 4.20.1, 4.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 
@@ -39,6 +40,21 @@ def find_sentence(text: str, sentences: Sequence[Sentence] = SENTENCES) -> Sente
         if sentence.text in text:
             return sentence
     return None
+
+
+class AstrBotBug(StrEnum):
+    """A known fault of AstrBot itself, told by what it says. Values are names in results."""
+
+    TWO_EVENT_LOOPS = "two_event_loops"  # its database pool is shared with a second event loop; up to 4.27.2
+
+
+# Python's own words, of queues and locks, and of futures.
+_OF_TWO_LOOPS = ("is bound to a different event loop", "attached to a different loop")
+
+
+def find_bug(text: str) -> AstrBotBug | None:
+    """The known bug that a failed answer shows."""
+    return AstrBotBug.TWO_EVENT_LOOPS if any(words in text for words in _OF_TWO_LOOPS) else None
 
 
 # What a model thought, before its answer, when the whole answer was asked for: up to 4.25 without the line.

@@ -122,8 +122,8 @@ def _written(told: Mapping[str, Any], folder: Any) -> None:
 def _environ(plan: "WaysPlan", environ: Mapping[str, str]) -> Mapping[str, str]:
     """With the token of the target's own messenger, where the configuration has it."""
     load = plan.loads[plan.ways[0]]
-    known, url = load.target.messenger, load.settings.messenger
-    if known is None or known.url != url:
+    known = load.target.messenger
+    if known is None or load.settings.messenger != (known.url,):
         return environ
     return {**environ, "ASTRBOT_MESSENGER_TOKEN": known.token.reveal()}
 
@@ -145,9 +145,9 @@ def _check_ways(plan: "WaysPlan", version: str | None, environ: Mapping[str, str
                     found.append(await way_checks.check_chat_key(target))
                     found.append(await way_checks.check_chat_socket(target, version))
                 case ChatTransport.MESSENGER:
-                    url = plan.loads[way].settings.messenger
                     token = messenger_token(environ).reveal()
-                    found.append(await way_checks.check_messenger(target, url, token))
+                    for url in plan.loads[way].settings.messenger:
+                        found.append(await way_checks.check_messenger(target, url, token))
         return found
 
     try:

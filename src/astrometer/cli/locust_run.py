@@ -14,8 +14,9 @@ from astrometer import bundled, exit_codes
 from astrometer.cli.options import warn_of_unverified
 from astrometer.cli.run_options import given_of_run
 from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.config.loader import ENVIRONMENT
 from astrometer.config.settings import ConfigError, Target
-from astrometer.load.launch import LoadPlan, users_for
+from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, users_for
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, Settings
 from astrometer.load.run import run_journal
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from astrometer.load.inspect_locustfile import Foreseen
 
 DEFAULT_USERS = 10
+_BY_URL = ("--host", ENVIRONMENT)  # sources of a configuration without a file
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,9 +81,12 @@ class Asked:
             if (objectives := [item.text for item in config.objectives]) and not _is_waived(given):
                 given["slo"] = [*objectives, *given.get("slo", [])]
             given |= always
+            target = config.target()
+            if config.source not in _BY_URL:
+                _forget_exported(ctx, given, "messenger")  # another server's: this one's is in the config
             return cls(
                 locustfile=locustfile,
-                target=config.target(),
+                target=target,
                 given=given,
                 settings=Settings.given(given),
                 extra=extra,
@@ -122,7 +127,7 @@ class Asked:
     def go(self, plan: LoadPlan) -> NoReturn:
         """Print the plan, or check, ask, run and report it."""
         if self.flags["dry_run"]:
-            click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY")
+            click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY{_and_token(plan)}")
             raise SystemExit(exit_codes.PASS)
         run(plan.with_given(journal=str(run_journal.path())), self.flags)
 
@@ -155,6 +160,8 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     for note in foreseen.notes:
         click.echo(f"Warning: {note}", err=True)
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
+    if foreseen.leaves_conversations:
+        _check_adapters(plan, facts.version, pushes=foreseen.pushes)
     confirm.confirm(plan, facts, foreseen, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
@@ -207,6 +214,33 @@ def check_target(target: Target, flags: Mapping[str, Any]) -> None:
     except (preflight.Unreachable, preflight.NotAstrBot) as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exit_codes.UNREACHABLE) from exc
+
+
+def _forget_exported(ctx: click.Context, given: dict[str, Any], name: str) -> None:
+    """An option that only an environment variable gave; behind -- it may have been given, too."""
+    exported = ctx.get_parameter_source(name) is click.core.ParameterSource.ENVIRONMENT
+    if exported and given.get(name) == ctx.params[name]:
+        del given[name]
+
+
+def _and_token(plan: LoadPlan) -> str:
+    has_messenger = bool(plan.settings.messenger)
+    return f", and the messenger's token in {MESSENGER_TOKEN}" if has_messenger else ""
+
+
+def _check_adapters(plan: LoadPlan, version: str | None, *, pushes: bool) -> None:
+    """Of several load processes. Raises click.UsageError where AstrBot would lose each answer."""
+    from astrometer.load.messenger import adapter_sharing
+
+    adapters, processes = plan.settings.messenger, plan.processes or 1
+    try:
+        several = adapter_sharing.answers_several(version)
+        adapter_sharing.refuse_loss(adapters, processes, several=several)
+    except OptionError as exc:
+        raise click.UsageError(str(exc)) from exc
+    note = adapter_sharing.push_note(adapters, processes, plan.settings.umos) if pushes else None
+    if note is not None:
+        click.echo(f"Warning: {note}", err=True)
 
 
 def _is_waived(given: Mapping[str, Any]) -> bool:

@@ -108,7 +108,8 @@ def target_from_options(url: str, environ: Mapping[str, str], place: str = "--ho
 def _messenger_from(environ: Mapping[str, str]) -> TargetMessenger | None:
     if not (url := environ.get("ASTRBOT_MESSENGER_URL")):
         return None
-    return _access(url, messenger_token(environ), "ASTRBOT_MESSENGER_URL")
+    first = url.split(",")[0]  # a load of several processes may have one for each
+    return _access(first, messenger_token(environ), "ASTRBOT_MESSENGER_URL")
 
 
 def messenger_token(environ: Mapping[str, str]) -> Secret:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_outcome import ReplyFacts, classify_replies, count_duplicates, explain_replies
-from astrometer.im.im_turn import ClosedBy, ImTurn, MatchedBy
+from astrometer.im.im_turn import PROVEN, SURE, ClosedBy, ImTurn, MatchedBy
 from astrometer.im.onebot_actions import ChatPlace
 from astrometer.im.onebot_events import EventSegment, MessageEvent, TextSegment
+from astrometer.im.queue_seen import QueueSeen, QueueTold
 from astrometer.im.reply_content import ReplyContent
 from astrometer.outside_text import shown
 
@@ -95,6 +96,8 @@ class ImExchange:
         self._gaps: list[float] = []
         self._foreign = 0
         self._quoted = False
+        self.queue = QueueSeen()
+        self._queue_told: QueueTold | None = None
         self._turn: ImTurn | None = None
 
     def reply(self, t: float, since: float, content: ReplyContent, matched_by: MatchedBy) -> None:
@@ -107,6 +110,7 @@ class ImExchange:
         if self.t_last is None:
             self._t_first = (t, since)
             self.matched_by = matched_by
+            self._queue_told = self.queue.told(sure=matched_by in SURE)
         else:
             self._gaps.append(t - self.t_last)
         self.t_last, self._t_last_since = t, since
@@ -116,6 +120,16 @@ class ImExchange:
             self._replies.append(content)
         if self._quoted and self._quiet_s() <= 0:
             self._close(t, ClosedBy.QUOTE)
+
+    def other_reply(self, message_id: int, t: float, since: float, *, sure: bool) -> None:
+        """A message to another question came into the same chat."""
+        if not self.answered:
+            self.queue.answered_other(message_id, t, since, sure=sure)
+
+    def answers_overlap(self) -> None:
+        """The chat answers several questions at once: there is no queue in which this one waited."""
+        if self._queue_told is QueueTold.WAITED:
+            self._queue_told = QueueTold.NOT_TOLD
 
     def foreign_reply(self) -> None:
         """A reply to somebody else came into this chat."""
@@ -192,7 +206,7 @@ class ImExchange:
             question_id=self._id,
             canary=self.question.canary,
             is_command=self.question.is_command,
-            sure=self.matched_by in (MatchedBy.QUOTE, MatchedBy.NONCE),
+            sure=self.matched_by in PROVEN,
             foreign=self._foreign,
             waited_s=t - self.t_send,
         )
@@ -232,5 +246,8 @@ class ImExchange:
             duplicates=count_duplicates(facts),
             foreign=self._foreign,
             part_gaps_s=tuple(self._gaps),
+            queue_told=self._queue_told,
+            t_turn=self.queue.t_turn,
+            t_turn_since=self.queue.t_turn_since,
             detail=shown(detail),
         )

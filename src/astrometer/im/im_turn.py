@@ -6,8 +6,21 @@ from enum import StrEnum
 
 from astrometer.api.metric_table import REPLY_METRICS
 from astrometer.api.outcome import Outcome
+from astrometer.api.sentences import AstrBotBug, find_bug
 from astrometer.api.timings import Bounds
 from astrometer.im.onebot_actions import ChatPlace
+from astrometer.im.queue_seen import QueueTold
+
+_DURATIONS = (
+    "reply_first",
+    "reply_last",
+    "reply_first_effective",
+    "reply_last_effective",
+    "queue_wait",
+    "schedule_lag",
+)
+# `segmented_reply` waits 1.5 s and more before each part, realtime segmenting 1.5 s after each.
+PART_PAUSE_S = 1.4
 
 OPERATION = "im_chat"  # under which a load test counts questions
 
@@ -20,6 +33,10 @@ class MatchedBy(StrEnum):
     MENTION = "mention"  # the only one in the group who asked and is addressed
     OUTSTANDING = "outstanding"  # nobody else in that chat waits
     ORDER = "order"  # several wait: the oldest that has none. A guess, as AstrBot keeps no order
+
+
+PROVEN = (MatchedBy.QUOTE, MatchedBy.NONCE)
+SURE = (*PROVEN, MatchedBy.MENTION, MatchedBy.OUTSTANDING)
 
 
 class ClosedBy(StrEnum):
@@ -37,7 +54,8 @@ class ClosedBy(StrEnum):
 class ImTurn:
     """One question. Times are `time.perf_counter` seconds; `detail` is for people, never a label.
 
-    `t_first` and `t_last` are upper bounds of when those replies arrived, `*_since` the lower ones.
+    `t_first` and `t_last` are upper bounds of when those replies arrived, `*_since` the lower ones. `t_turn`:
+    when its turn came in a chat where others waited, too; `queue_told` None: it got no reply.
     """
 
     outcome: Outcome
@@ -63,6 +81,9 @@ class ImTurn:
     duplicates: int = 0
     foreign: int = 0  # replies to others that came into its chat meanwhile
     part_gaps_s: tuple[float, ...] = ()
+    queue_told: QueueTold | None = None
+    t_turn: float | None = None
+    t_turn_since: float = 0.0
     detail: str = ""
 
     @property
@@ -84,6 +105,16 @@ class ImTurn:
         return None if self.t_last is None else self.t_last - self.t_intended
 
     @property
+    def queue_wait_s(self) -> float | None:
+        """Send to the last message to another question of its chat before its own first reply.
+
+        None: nobody else waited there, or it cannot be told.
+        """
+        if self.queue_told is not QueueTold.WAITED or self.t_turn is None:
+            return None
+        return self.t_turn - self.t_send
+
+    @property
     def schedule_lag_s(self) -> float | None:
         return max(0.0, self.t_send - self.t_intended) if self.scheduled else None
 
@@ -97,6 +128,10 @@ class ImTurn:
         """What else is counted of it: how its reply was found, and what it was made of."""
         found = {"replies": int(self.messages > 0), "messages": self.messages, "images": self.images}
         found |= {"segmented": int(self.segmented), "duplicates": self.duplicates, "foreign": self.foreign}
+        if self.segmented and (pauses := [gap for gap in self.part_gaps_s if gap >= PART_PAUSE_S]):
+            found |= {"paused": 1, "part_pause_ms": round(sum(pauses) * 1000)}
+        if self.queue_told is not None:
+            found[f"queue_{self.queue_told.value}"] = 1
         if self.matched_by is not None:
             found[f"matched_by_{self.matched_by.value}"] = 1
         return {name: count for name, count in found.items() if count}
@@ -111,6 +146,10 @@ class ImTurn:
             if t is not None and since is not None and since < t:
                 for metric, begun in ((name, self.t_send), (f"{name}_effective", self.t_intended)):
                     found[metric] = (Bounds(t - begun, max(0.0, since - begun), t - begun),)
+        wait_s = self.queue_wait_s
+        if wait_s is not None and self.t_turn is not None and self.t_turn_since < self.t_turn:
+            least_s = max(0.0, self.t_turn_since - self.t_send)
+            found["queue_wait"] = (Bounds(wait_s, least_s, wait_s),)
         return found
 
     @property
@@ -125,6 +164,11 @@ class ImTurn:
         return self.messages > 1 and not self.duplicates
 
     @property
+    def bug(self) -> AstrBotBug | None:
+        """The known bug of AstrBot that made it fail."""
+        return find_bug(self.text) if self.outcome is Outcome.AGENT_ERROR else None
+
+    @property
     def echoed(self) -> bool:
         return self.outcome is Outcome.OK and self.matched_by is MatchedBy.NONCE
 
@@ -132,6 +176,5 @@ class ImTurn:
         """Every duration that has a value."""
         if self.outcome is Outcome.DROPPED:
             return {}  # it never started
-        names = ("reply_first", "reply_last", "reply_first_effective", "reply_last_effective", "schedule_lag")
-        found = {name: getattr(self, f"{name}_s") for name in names}
+        found = {name: getattr(self, f"{name}_s") for name in _DURATIONS}
         return {name: (value,) for name, value in found.items() if value is not None}

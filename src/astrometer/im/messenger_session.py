@@ -13,7 +13,7 @@ from typing import Any
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines, ImExchange, ImQuestion
-from astrometer.im.im_turn import ImTurn, MatchedBy
+from astrometer.im.im_turn import SURE, ImTurn, MatchedBy
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import LinkEnd
 from astrometer.im.link.onebot_link import InFrame, LinkState, OneBotLink
@@ -209,6 +209,7 @@ class MessengerSession:
             self._finished.append(exchange.result())
             return exchange
         self._places.add(place)
+        exchange.queue.ahead.update(e.message_id for e in self._open.waiting_in(place) if not e.answered)
         self._open.add(exchange)
         self._wait_for(exchange)
         return exchange
@@ -333,11 +334,27 @@ class MessengerSession:
             exchange.answered_elsewhere(t, f"its answer came into {where} of somebody else")
             self._end(exchange, t)
         else:
+            self._tell_the_others(exchange, received, found.matched_by)
             exchange.reply(t, received.since, content, found.matched_by or MatchedBy.OUTSTANDING)
             if exchange.done:
                 self._end(exchange, t)
             else:
                 self._wait_for(exchange)
+
+    def _tell_the_others(self, exchange: ImExchange, received: InFrame, by: MatchedBy | None) -> None:
+        """Who waits in the same chat hears whose turn it is."""
+        waiting = self._open.waiting_in(exchange.place)
+        if len(waiting) < 2:
+            return
+        sure = by in SURE
+        for other in waiting:
+            if other is exchange:
+                continue
+            if not other.answered:
+                other.other_reply(exchange.message_id, received.t, received.since, sure=sure)
+            elif exchange.answered and (other.t_last or 0.0) > (exchange.t_last or 0.0):
+                other.answers_overlap()  # its reply came between two parts of this one
+                exchange.answers_overlap()
 
     def _mark_foreign(self, place: ChatPlace) -> None:
         for waiting in self._open.waiting_in(place):

@@ -27,7 +27,7 @@ class Foreseen:
 
     `chats`: `--transport` decides how some of its users ask. `asks_model`: the share of users whose turns
     cost tokens; `notes`: what a person should know of its users. `leaves_sessions`: of chats;
-    `leaves_conversations`: of people in a messenger.
+    `leaves_conversations`: of people in a messenger. `pushes`: some send messages into one.
     """
 
     scenarios: frozenset[str]
@@ -37,6 +37,7 @@ class Foreseen:
     leaves_sessions: bool = True
     leaves_conversations: bool = False
     notes: Sequence[str] = ()
+    pushes: bool = False
 
 
 def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
@@ -58,6 +59,7 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
             leaves_sessions=told["leaves_sessions"],
             leaves_conversations=told["leaves_conversations"],
             notes=tuple(told["notes"]),
+            pushes=told["pushes"],
         )
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = err.strip()[-2000:] or "it begins no run with them"

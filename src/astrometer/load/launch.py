@@ -26,7 +26,10 @@ from astrometer.wire import tls
 KEY_VARIABLES = (
     *("ASTRBOT_API_KEY", "ASTRBOT_API_KEY_FILE", *SCOPE_VARIABLES.values()),
     *tls.VARIABLES.values(),
+    "ASTRBOT_MESSENGER_URL",  # where there is one, the command says it
 )
+MESSENGER_TOKEN = "ASTRBOT_MESSENGER_TOKEN"  # noqa: S105 (a name)
+MESSENGER_TOKEN_VARIABLES = (MESSENGER_TOKEN, "ASTRBOT_MESSENGER_TOKEN_FILE")
 
 
 LOCUST = "astrometer.load.locust_process"  # as a module
@@ -55,7 +58,7 @@ class LoadPlan:
     @property
     def settings(self) -> Settings:
         """Of the run. Raises OptionError."""
-        return Settings.given(self.given)
+        return Settings.given({**self._messenger(), **self.given})
 
     def with_given(self, **more: Any) -> "LoadPlan":
         return replace(self, given={**self.given, **more})
@@ -71,7 +74,7 @@ class LoadPlan:
             *("--stop-timeout", f"{self.stop_timeout_s:.0f}"),  # Locust knows no fractions
             *self._processes(),
             *ui,
-            *arguments({**self.given, **self._tls(), "out": self.out, "progress": True}),
+            *arguments({**self._messenger(), **self.given, **self._tls(), "out": self.out, "progress": True}),
             # The verdict is in results.json; a failed request alone is none.
             *("--only-summary", "--exit-code-on-error", "0", "--logfile", str(self.out / "locust.log")),
             *self.extra,
@@ -79,6 +82,18 @@ class LoadPlan:
 
     def _tls(self) -> dict[str, Any]:
         return {name: value for name in tls.VARIABLES if (value := getattr(self.target.tls, name))}
+
+    def _messenger(self) -> dict[str, Any]:
+        """The target's own; what was given goes before it."""
+        own = self.target.messenger
+        return {} if own is None else {"messenger": own.url}
+
+    def _messenger_token(self) -> dict[str, str]:
+        """That of the target's own messenger, where it is the one that is used."""
+        own = self.target.messenger
+        if own is None or self.settings.messenger != (own.url,):
+            return {}
+        return {MESSENGER_TOKEN: own.token.reveal()}
 
     def _processes(self) -> list[str]:
         """Workers of this run's master alone: on Locust's own port two runs would hear each other."""
@@ -97,11 +112,14 @@ class LoadPlan:
         return ["--users", str(self.users), "--spawn-rate", f"{self.spawn_rate:g}", *seconds]
 
     def environment(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """The child's environment: the caller's, with the target's keys instead of any others."""
-        keys = self.keys()
-        kept = {name: value for name, value in environ.items() if name not in KEY_VARIABLES}
-        own = {SCOPE_VARIABLES[scope]: secret for scope, secret in keys.items()}
-        return {**kept, **own}
+        """The child's environment: the caller's, with the target's keys instead of any others.
+
+        The token of a messenger that was given besides (--messenger) is the caller's.
+        """
+        own = {SCOPE_VARIABLES[scope]: secret for scope, secret in self.keys().items()}
+        token = self._messenger_token()
+        others = (*KEY_VARIABLES, *(MESSENGER_TOKEN_VARIABLES if token else ()))
+        return {**{name: value for name, value in environ.items() if name not in others}, **own, **token}
 
     def keys(self) -> dict[Scope, str]:
         """The target's key for each scope that it has one for."""

@@ -371,9 +371,10 @@ class Settings:
         text,
         "",
         metavar="URL",
-        commands=_CAPACITY,
-        help="Capacity search: where the model says how many requests it works on: /metrics of vLLM or "
-        "SGLang, /stub/stats of the sandbox. No window begins before the model is idle, too.",
+        in_web_form=False,
+        help="Where the model says how many requests it works on: /metrics of vLLM or SGLang, /stub/stats of "
+        "the sandbox. The results say when it had as many as AstrBot ever sends at once (100). In a capacity "
+        "search no window begins before the model is idle, too.",
     )
 
     # Messages to people in a messenger.
@@ -385,15 +386,16 @@ class Settings:
         help="Destinations of IM messages, platform:MessageType:session. [three sessions of webchat, where "
         "nobody is disturbed]",
     )
-    messenger: str = option(
+    messenger: tuple[str, ...] = option(
         "--messenger",
-        text,
+        listed,
         "",
-        metavar="URL",
+        metavar="URL,URL",
         variable="ASTRBOT_MESSENGER_URL",
         in_web_form=False,
         help="Where people in a messenger reach the bot: ws://HOST:PORT/ws of an aiocqhttp adapter that "
-        "nobody else uses (`sandbox` and `sim` offer one with --messenger). Its token is in "
+        "nobody else uses (`sandbox` and `sim` offer one with --messenger). With --processes, one for each: "
+        "up to AstrBot 4.25 two processes cannot share an adapter. The token of all is in "
         "ASTRBOT_MESSENGER_TOKEN, or in the file ASTRBOT_MESSENGER_TOKEN_FILE.",
     )
     reply_quiet_s: float = option(
@@ -728,8 +730,9 @@ def add_arguments(parser: Any) -> None:
 def add_weights(parser: Any, defaults: Mapping[str, int]) -> None:
     """Add `--chat-weight` and so on: how many of a mixed run's users do what."""
     for name, weight in defaults.items():
+        flag = f"--{name.replace('_', '-')}-weight"
         parser.add_argument(
-            f"--{name}-weight", env_var=f"ASTROMETER_{name.upper()}_WEIGHT", metavar="N", type=int,
+            flag, env_var=f"ASTROMETER_{name.upper()}_WEIGHT", metavar="N", type=int,
             default=weight, include_in_web_ui=False,
             help=f"Weight of the {name} users in a mixed run (default {weight}, 0: none).",
         )  # fmt: skip

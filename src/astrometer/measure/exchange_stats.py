@@ -40,7 +40,7 @@ class Finished(Protocol):
 
 # Of `Stats`: what adds up, by name.
 _NUMBERS = ("started", "good", "resent")
-_COUNTERS = ("outcomes", "missed", "tokens", "bytes", "network", "streams", "facts")
+_COUNTERS = ("outcomes", "missed", "tokens", "bytes", "network", "streams", "facts", "bugs")
 
 
 @dataclass(slots=True)
@@ -60,6 +60,7 @@ class Stats:
     bounds: dict[str, ErrorBounds] = field(default_factory=lambda: defaultdict(ErrorBounds))  # of the ok ones
     streams: Counter[str] = field(default_factory=Counter)  # what was odd about them: `odd_streams.signs_of`
     facts: Counter[str] = field(default_factory=Counter)  # of questions in a messenger
+    bugs: Counter[str] = field(default_factory=Counter)  # turns that failed by a known bug of AstrBot's
     resent: int = 0  # requests that went out again, since the server had closed the kept connection
     # Of the ok ones: chats that count no tokens, as the failures that they were if others count some.
     uncounted: "Stats | None" = None
@@ -88,6 +89,8 @@ class Stats:
         for sign in getattr(turn, "network", NOT_SEEN).signs():
             self.network[sign] += 1
         self.facts.update(getattr(turn, "facts", {}))
+        if (bug := getattr(turn, "bug", None)) is not None:
+            self.bugs[bug.value] += 1
         if stalls is not None:
             self.stalls.add(stalls)
         self.streams.update(streams or {})

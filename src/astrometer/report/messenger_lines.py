@@ -29,12 +29,31 @@ def messenger_lines(results: Mapping[str, Any]) -> list[str]:
     ]
     if are_replies(view.scenario_rows(results)):
         lines = []  # the table has columns for them
-    return [*lines, *_found(messenger), *_oddities(messenger)]
+    return [*lines, *_queue(results, messenger), *_found(messenger), *_oddities(messenger)]
 
 
 def _times(stats: Mapping[str, Any], metric: str) -> str:
     shown = {percent: view.percentile(stats, metric, percent) for percent in (50, 95)}
     return ", ".join(f"p{percent} {item.text}" for percent, item in shown.items() if item is not None)
+
+
+def _queue(results: Mapping[str, Any], messenger: Mapping[str, Any]) -> list[str]:
+    """A chat is answered one question after the other; empty where nobody waited, and in an older file."""
+    queue = messenger.get("queue", {})
+    waited, not_told = queue.get("waited", 0), queue.get("not_told", 0)
+    if not waited + not_told:
+        return []
+    behind = formatting.plural(not_told, "question")
+    if not waited:
+        return [f"Queue wait: not told of {behind} that waited behind others"]
+    times = _times(results, "queue_wait") or f"at most {_longest(results, 'queue_wait')}"
+    rest = f"; not told of {formatting.count(not_told)}" if not_told else ""
+    of = formatting.plural(waited, "question")
+    return [f"Queue wait of {of} that waited behind others of the same chat: {times}{rest}"]
+
+
+def _longest(results: Mapping[str, Any], metric: str) -> str:
+    return formatting.duration(results["metrics"].get(metric, {}).get("max"))
 
 
 def _found(messenger: Mapping[str, Any]) -> list[str]:
@@ -51,13 +70,26 @@ def _found(messenger: Mapping[str, Any]) -> list[str]:
     return [f"{count}{parts} matched to the questions: {', '.join(ways)}"]
 
 
+def _segmented(messenger: Mapping[str, Any], segmented: int) -> str:
+    """AstrBot's settings, so that nobody blames the model."""
+    parts = f"{formatting.plural(segmented, 'reply', 'replies')} came in several messages"
+    paused = messenger.get("paused", segmented)
+    if not paused:
+        return f"{parts}, without pauses between them"
+    each = ""
+    if pause_s := messenger.get("part_pause_s"):
+        each = f", {formatting.duration(pause_s / paused)} a reply"
+    return (
+        f"{parts}, {formatting.count(paused)} of them with pauses of 1.5 s or more in between{each}: AstrBot "
+        "makes these by design (segmented_reply, or streaming with realtime_segmenting). The time of the "
+        "last reply has them, and the model is not to blame"
+    )
+
+
 def _oddities(messenger: Mapping[str, Any]) -> list[str]:
     lines = []
     if segmented := messenger["segmented"]:
-        lines.append(
-            f"{formatting.plural(segmented, 'reply', 'replies')} came in parts: the pauses between them are "
-            "AstrBot's (segmented_reply, or streaming), not the model's"
-        )
+        lines.append(_segmented(messenger, segmented))
     if images := messenger["images"]:
         lines.append(f"{formatting.plural(images, 'picture')} came: AstrBot may send long texts so (t2i)")
     link = messenger["link"]

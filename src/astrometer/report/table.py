@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
-from astrometer.report.notes import notes
+from astrometer.report.notes import answer_notes, notes
 from astrometer.report.time_columns import Mark, mark_notes, time_columns
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
@@ -47,6 +47,7 @@ def render(results: Mapping[str, Any]) -> RenderableType:
         parts = [Text("Nothing was started.", style="yellow")]
     if (searched := capacity_steps.table(results)) is not None:
         parts = [searched, Text(capacity_steps.NOTE, style="dim")]
+        parts += [Text(line) for line in answer_notes(results)]
     return Group(*parts, Text(), *_verdict(view.headline(results)))
 
 

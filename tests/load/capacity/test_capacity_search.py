@@ -18,6 +18,7 @@ from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
+from astrometer.measure.turns_at_once import TurnsAtOnce
 
 
 class Stage:
@@ -32,13 +33,14 @@ class Stage:
         self.levels = []  # that were asked for
         self.idle_at = []
         settings = SimpleNamespace(
-            objectives=parse_objectives(["errors < 1%"]), arrivals=Process.CONSTANT, model_status="",
+            objectives=parse_objectives(["errors < 1%"]), arrivals=Process.CONSTANT,
             deadlines=SimpleNamespace(total_s=20.0),
         )  # fmt: skip
         clock = RunClock(now=lambda: self.now, wall=lambda: 0.0)
         self.run = SimpleNamespace(
             settings=settings, clock=clock, role=ProcessRole.LOCAL, kinds=1, stop=None,
             tally=Tally(stages=borders()), slots=Slots(), slot_book=SlotBook(lambda: clock.elapsed_s),
+            model=None, recorder=SimpleNamespace(at_once=TurnsAtOnce()),
         )  # fmt: skip
         self.environment = SimpleNamespace(stop_timeout=10.0)
         self.search = CapacitySearch(

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import gevent
 
 from astrometer.api.metric_table import EXCHANGE_TIMES
-from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, slot_of, stats_between
@@ -110,7 +109,7 @@ class CapacitySearch:
         self._runner = runner
         self._measured = measured
         self._pause = pause
-        self._model = ModelStatus(run.settings.model_status) if run.settings.model_status else None
+        self._model = run.model
         self._steps: list[SearchStep] = []  # without their stats until the end
         self._trials: list[Trial] = []
         self._turn_s = 0.0  # how long a turn took in the last window
@@ -146,7 +145,11 @@ class CapacitySearch:
                 found = answer(SearchEnd.BUDGET if by_budget else SearchEnd.STOPPED, self._trials)
                 reason = None if stop is None else stop.sentence
         full = [
-            replace(step, stats=stats_between(self._run.tally, slot_of(step.start_s), slot_of(step.end_s)))
+            replace(
+                step,
+                stats=stats_between(self._run.tally, slot_of(step.start_s), slot_of(step.end_s)),
+                turns_at_once=self._run.recorder.at_once.mean(step.start_s, step.end_s),
+            )
             for step in self._steps
         ]
         return CapacityRun(

@@ -10,6 +10,9 @@ import math
 import re
 import time
 from contextlib import closing
+from typing import Any
+
+import gevent
 
 from astrometer.api.call_exchange import CallExchange
 from astrometer.load.transport.load_client import Client, Request
@@ -33,6 +36,27 @@ class ModelStatus:
         self._has_failed = False
         self._asked_at = -math.inf
         self._answer = 0
+        self._most: int | None = None
+        self._watcher: Any = None
+
+    @property
+    def most(self) -> int | None:
+        """Requests at once, of all that it told; None: it never told any number."""
+        return self._most
+
+    def watch(self) -> None:
+        """Ask it all the time, from now on."""
+        self._watcher = gevent.spawn(self._watch)
+
+    def close(self) -> None:
+        if self._watcher is not None:
+            self._watcher.kill()
+            self._watcher = None
+
+    def _watch(self) -> None:
+        while True:
+            self.running()
+            gevent.sleep(FRESH_S)
 
     def running(self) -> int:
         """Requests that it answers or keeps waiting; as it was half a second ago at most."""
@@ -48,7 +72,9 @@ class ModelStatus:
         told = exchange.result()
         try:
             if told.outcome.is_ok:
-                return parse(told.body.decode("utf-8", "replace"))
+                running = parse(told.body.decode("utf-8", "replace"))
+                self._most = max(running, self._most or 0)
+                return running
             reason = told.detail or told.outcome.value
         except ValueError as exc:
             reason = str(exc)

@@ -36,6 +36,11 @@ HISTOGRAMS = {
     ),
     "first_reply_seconds": ("reply_first", DURATION_BUCKETS_S, "Messenger: send to the bot's first message"),
     "last_reply_seconds": ("reply_last", DURATION_BUCKETS_S, "Messenger: send to the bot's last message"),
+    "queue_wait_seconds": (
+        "queue_wait",
+        DURATION_BUCKETS_S,
+        "Messenger: wait for others in the same chat, where it can be told",
+    ),
     "duration_seconds": ("duration", DURATION_BUCKETS_S, "Plain calls: send to the whole answer"),
 }
 OF_GOOD = "; successful exchanges after the warm-up."

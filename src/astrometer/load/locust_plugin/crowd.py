@@ -1,17 +1,29 @@
 """The user classes of a locustfile, with their weights -> the scenarios of a run, and what is wrong."""
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
 
+from astrometer.api.call_exchange import CallExchange
+from astrometer.load.messenger import adapter_sharing
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import ChatTransport, Settings
+from astrometer.load.transport.load_client import Client, Request
+from astrometer.measure.delivery import OPERATION as PUSH
 from astrometer.suggestion import did_you_mean
+
+VERSION_TIMEOUT_S = 5.0
+VERSION_MAX_BYTES = 100_000
+UNAUTHORIZED = 401
+
+log = logging.getLogger(__name__)
 
 
 def describe(environment: Any) -> str:
@@ -35,6 +47,7 @@ def describe(environment: Any) -> str:
             ),
             "leaves_conversations": any(_is_in_messenger(user, settings) for user in classes),
             "notes": [note] if note else [],
+            "pushes": _pushes(environment),
         }
     )
 
@@ -50,9 +63,39 @@ def check_objectives(environment: Any) -> None:
 
 def check_messenger(environment: Any) -> None:
     """People of a messenger need its address, and one that can be used. Raises OptionError."""
-    settings = Settings.of(environment.parsed_options)
-    if any(_is_in_messenger(user, settings) for user in environment.user_classes):
-        _ = MessengerOfRun(settings, "", 0).client
+    parsed = environment.parsed_options
+    settings = Settings.of(parsed)
+    if not any(_is_in_messenger(user, settings) for user in environment.user_classes):
+        return
+    for number in range(max(1, len(settings.messenger))):
+        _ = MessengerOfRun(settings, "", number).client
+    processes = max(parsed.processes or 0, getattr(parsed, "expect_workers", 0) or 0)
+    if parsed.astrometer_check or not adapter_sharing.are_shared(settings.messenger, processes):
+        return
+    several = adapter_sharing.answers_several(settings.version)
+    if several is None:
+        several = _ask_answers_several(environment.host, settings)
+    adapter_sharing.refuse_loss(settings.messenger, processes, several=several)
+    if _pushes(environment) and (
+        note := adapter_sharing.push_note(settings.messenger, processes, settings.umos)
+    ):
+        log.warning("%s", note)
+
+
+def _ask_answers_several(host: str, settings: Settings) -> bool | None:
+    """As the server's version says it. Up to 4.25 it wants a key for that, which tells as much."""
+    exchange = CallExchange(timeout_s=VERSION_TIMEOUT_S, raw=True, max_bytes=VERSION_MAX_BYTES)
+    with closing(Client(host, lambda _scope: None, tls=settings.tls)) as client:
+        client.run(Request(method="GET", path="/api/stat/versions", scope=None), exchange)
+    told = exchange.result()
+    if told.status == UNAUTHORIZED:
+        return False
+    return adapter_sharing.answers_several(adapter_sharing.version_told(told.body))
+
+
+def _pushes(environment: Any) -> bool:
+    """Whether somebody sends messages into messengers."""
+    return any(getattr(user, "first_operation", "") == PUSH for user in environment.user_classes)
 
 
 def _chats(user: type[Any]) -> bool:

@@ -146,6 +146,8 @@ class Lifecycle:
     def _begin_leading(self, run: Run) -> None:
         run.requested.start()
         run.delivery.begin()
+        if run.model is not None:
+            run.model.watch()
         self._note_names(run, ended=False)
         self._early_stop = EarlyStop(run, self._end_early)
         self._early_stop.start()

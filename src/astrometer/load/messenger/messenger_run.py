@@ -49,7 +49,7 @@ class MessengerOfRun:
                 raise OptionError(NO_MESSENGER)
             try:
                 address = LinkAddress.parse(
-                    settings.messenger,
+                    settings.messenger[self._worker % len(settings.messenger)],
                     self_id=self._first // PEOPLE * 100 + self._worker + 1,
                     token=messenger_token(os.environ).reveal(),
                 )

@@ -26,6 +26,7 @@ def take(run: "Run") -> dict[str, Any]:
         "sessions": run.names.sessions,
         "other_requests": run.others.requests.take(),
         "messenger": run.messenger.take(),
+        "at_once": run.recorder.at_once.take(run.clock.elapsed_s),
     }
 
 
@@ -40,6 +41,7 @@ def merge(run: "Run", process: str, part: Mapping[str, Any]) -> None:
     run.names.note(process, part["names"], part["users"], part["sessions"])
     run.others.requests.merge(part["other_requests"])
     run.messenger_seen.update(part["messenger"])
+    run.recorder.at_once.merge(part["at_once"])
 
 
 def conclude(run: "Run") -> None:

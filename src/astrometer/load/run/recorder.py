@@ -14,10 +14,11 @@ from astrometer.im.im_turn import ImTurn
 from astrometer.load.run.run_clock import RunClock
 from astrometer.measure.results.other_requests import OtherRequests
 from astrometer.measure.tally import Tally
+from astrometer.measure.turns_at_once import TurnsAtOnce
 
 # The context of each of our own request events; what comes with another one is the locustfile's own.
 OURS = MappingProxyType({"astrometer": True})
-
+ASKING = frozenset({"chat", "im_chat"})  # operations that are turns, which ask the model
 
 Ended: TypeAlias = ChatTurn | CallResult | ImTurn
 
@@ -40,16 +41,22 @@ class Recorder:
         self._environment = environment
         self._clock = clock
         self.tally = tally
+        self.at_once = TurnsAtOnce()
 
     def began(self, scenario: str, operation: str, t_intended: float | None = None) -> float:
         """Count an exchange before anything can go wrong; returns when in the run it was intended."""
-        t_s = self._clock.since_start(self._clock.now() if t_intended is None else t_intended)
+        now = self._clock.now()
+        t_s = self._clock.since_start(now if t_intended is None else t_intended)
         self.tally.started(scenario, operation, t_s)
+        if operation in ASKING:
+            self.at_once.began(self._clock.since_start(now))
         return t_s
 
     def ended(self, scenario: str, operation: str, t_s: float, kind: str, done: Ended) -> None:
         """Count its end. `kind` is Locust's request type: SSE, POST or GET."""
         done = self.tally.finished(scenario, operation, t_s, done)
+        if operation in ASKING:
+            self.at_once.ended(self._clock.since_start(self._clock.now()))
         if isinstance(done, ChatTurn):
             self._show_stream(operation, done)
         elif isinstance(done, CallResult) and done.upload is not None and done.upload.accept_s is not None:

@@ -14,6 +14,7 @@ from typing import Any
 from astrometer.api.endpoints import Scope
 from astrometer.clock import reading_of
 from astrometer.config.settings import Secret
+from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
 from astrometer.load.run import time_slots
@@ -73,6 +74,8 @@ class Run:
         self.others = OtherRecorder(self.clock, settings.warmup_s)
         self.delivery = ImDelivery(settings.im_sink)
         self.slot_book = time_slots.SlotBook(lambda: self.clock.elapsed_s) if settings.capacity else None
+        status = settings.model_status
+        self.model = ModelStatus(status) if status and self.role.leads else None
         self.health = _health(self.clock, self.profile, self.slot_book)
 
         # What all processes reported, and how it ended; not on workers
@@ -118,6 +121,8 @@ class Run:
         """Everything has ended: the next test begins with listeners of its own."""
         self._environment.events.request.remove_listener(self.others.heard)
         self.messenger.close()
+        if self.model is not None:
+            self.model.close()
 
     def paused(self, meant_s: float, late_s: float) -> None:
         """A user of the closed model waited between two tasks, so much longer than it was meant to."""

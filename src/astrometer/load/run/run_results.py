@@ -54,6 +54,8 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         names=run.names.all(),
         stall_threshold_s=run.settings.stall_threshold_s,
         messenger=run.messenger_seen if run.settings.messenger else None,
+        at_once=run.recorder.at_once,
+        model_most=None if run.model is None else run.model.most,
         other_requests=run.others.requests.rows,
         profile=str(run.profile) if run.profile else None,
         stages=_stages(run),

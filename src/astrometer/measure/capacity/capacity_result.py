@@ -243,6 +243,7 @@ def describe(run: CapacityRun, write: StatsWriter) -> dict[str, Any]:
                 "objectives": [_objective(*pair) for pair in _results(run, step)],
                 "unfinished": step.unfinished,
                 "completed_per_s": step.completed_per_s,
+                "turns_at_once": step.turns_at_once,
                 "generator": {
                     "loop_lag_p99_s": step.health.loop_lag_p99_s,
                     "cpu_max": step.health.cpu_max,

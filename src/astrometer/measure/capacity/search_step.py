@@ -23,6 +23,7 @@ class SearchStep:
     completed: int  # good answers that came back in the window
     causes: Sequence[Cause] = ()  # why it is INVALID
     unfinished: int = 0  # turns that still ran when it was judged, and counted as bad
+    turns_at_once: float | None = None  # open at once, on average; None: not counted
     health: GeneratorHealth = field(default_factory=GeneratorHealth)
 
     @property

@@ -18,6 +18,7 @@ from astrometer.measure.delivery import Observed
 from astrometer.measure.exchange_stats import Stats, stats_json
 from astrometer.measure.results.messenger_part import messenger_json
 from astrometer.measure.results.other_requests import other_requests_json
+from astrometer.measure.results.provider_limit import provider_limit_json
 from astrometer.measure.results.result_parts import delivery_json, objective_json, uploads_json
 from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.cause_sentences import cause_json
@@ -112,6 +113,9 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "objectives": [objective_json(item) for item in end.objectives],
         "generator": {**asdict(info.generator), "think_time_lost": info.generator.think_time_lost},
         "im_delivery": None if im_delivery is None else delivery_json(im_delivery),
+        "provider_limit": provider_limit_json(
+            info.at_once, info.model_most, info.excluded_s, info.duration_s
+        ),
         "messenger": messenger_json(total.facts, info.messenger),
         "uploads": uploads_json(tally, window_s),
         "scenarios": {

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.im.queue_seen import QueueTold
+
 _MATCHED = "matched_by_"
-_COUNTS = ("replies", "messages", "images", "segmented", "duplicates", "foreign")
+_COUNTS = ("replies", "messages", "images", "segmented", "paused", "duplicates", "foreign")
 
 
 def messenger_json(facts: Counter[str], link: Mapping[str, int] | None) -> dict[str, Any] | None:
@@ -14,6 +16,8 @@ def messenger_json(facts: Counter[str], link: Mapping[str, int] | None) -> dict[
         return None
     return {
         **{name: facts[name] for name in _COUNTS},
+        "part_pause_s": facts["part_pause_ms"] / 1000,
+        "queue": {told.value: facts[f"queue_{told.value}"] for told in QueueTold},
         "matched_by": {
             name.removeprefix(_MATCHED): count
             for name, count in sorted(facts.items())

@@ -10,6 +10,7 @@ from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.stages import LoadStage
 from astrometer.measure.slo.validity import Cause, GeneratorHealth, OpenArrivals
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
+from astrometer.measure.turns_at_once import TurnsAtOnce
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +56,8 @@ class RunInfo:
     messenger: Mapping[str, int] | None = (
         None  # what the links saw that was no question's; None: no messenger
     )
+    at_once: TurnsAtOnce = field(default_factory=TurnsAtOnce)
+    model_most: int | None = None  # requests at once, as the model says; None: it was not asked
     other_requests: Mapping[tuple[str, str], OtherRequest] = field(
         default_factory=dict
     )  # the locustfile's own

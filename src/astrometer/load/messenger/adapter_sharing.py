@@ -1,0 +1,60 @@
+"""Load processes, and the adapters that they share -> what AstrBot makes of it, before anybody writes.
+
+Each process is a client of its own, and AstrBot's adapter was made for one: with two of them up to 4.25 every
+answer to every user is lost, and later ones refuse the pushes through that adapter.
+"""
+
+import json
+from collections.abc import Sequence
+
+from astrometer.api.endpoints import parse_version
+from astrometer.load.option_table import OptionError
+
+_ANSWERS_SEVERAL_SINCE = (4, 26, 0)
+_ONE_EACH = "give an adapter to each process: --messenger ws://HOST:PORT/ws,ws://HOST:PORT/ws"
+
+
+def are_shared(adapters: Sequence[str], processes: int) -> bool:
+    return processes > len(set(adapters)) > 0
+
+
+def answers_several(version: str | None) -> bool | None:
+    """Whether that AstrBot answers when an adapter has two clients; None: not known."""
+    try:
+        return None if version is None else parse_version(version) >= _ANSWERS_SEVERAL_SINCE
+    except ValueError:
+        return None
+
+
+def version_told(body: bytes) -> str | None:
+    """What AstrBot answers everybody who asks for its version, from 4.26 on; None: something else."""
+    try:
+        return str(json.loads(body)["data"]["astrbot_version"])
+    except (ValueError, LookupError, TypeError):
+        return None
+
+
+def refuse_loss(adapters: Sequence[str], processes: int, *, several: bool | None) -> None:
+    """Raises OptionError where every answer would be lost. `several`: as AstrBot's version says."""
+    if several is False and are_shared(adapters, processes):
+        raise OptionError(
+            f"{_sharing(adapters, processes)}: up to 4.25 AstrBot loses every answer to every user while two "
+            f"clients are connected to one. Use one process, or {_ONE_EACH}"
+        )
+
+
+def push_note(adapters: Sequence[str], processes: int, umos: Sequence[str]) -> str | None:
+    """For a run that pushes messages, too. Pushes to webchat, the default, need no adapter."""
+    if not umos or not are_shared(adapters, processes):
+        return None
+    return (
+        f"{_sharing(adapters, processes)}: AstrBot refuses every push (POST /im/message) through such an "
+        f"adapter. Push through another one, or {_ONE_EACH}"
+    )
+
+
+def _sharing(adapters: Sequence[str], processes: int) -> str:
+    shared = (
+        "one messenger adapter" if len(set(adapters)) == 1 else f"{len(set(adapters))} messenger adapters"
+    )
+    return f"{processes} load processes would share {shared}"

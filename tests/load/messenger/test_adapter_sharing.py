@@ -1,0 +1,75 @@
+"""Several load processes at one adapter: refused where answers get lost, told where pushes fail."""
+
+import pytest
+
+from astrometer.load.messenger.adapter_sharing import (
+    answers_several,
+    are_shared,
+    push_note,
+    refuse_loss,
+    version_told,
+)
+from astrometer.load.option_table import OptionError
+
+ONE, TWO = ("ws://a:1/ws",), ("ws://a:1/ws", "ws://b:1/ws")
+
+
+@pytest.mark.parametrize(
+    ("version", "several"),
+    [
+        ("4.18.0", False), ("4.25.6", False), ("4.26.0", True), ("4.29.3", True), (None, None),
+        ("of my own", None),
+    ],
+)  # fmt: skip
+def test_up_to_4_25_no_adapter_answers_two_clients(version, several):
+    assert answers_several(version) is several
+
+
+@pytest.mark.parametrize(
+    ("adapters", "processes", "shared"),
+    [
+        (ONE, 1, False),
+        (ONE, 2, True),
+        (TWO, 2, False),
+        (TWO, 3, True),
+        (ONE + ONE, 2, True),
+        ((), 2, False),
+    ],
+)
+def test_who_shares_an_adapter(adapters, processes, shared):
+    assert are_shared(adapters, processes) is shared
+
+
+def test_the_refusal_names_the_reason_and_the_cure():
+    with pytest.raises(OptionError) as told:
+        refuse_loss(ONE, 2, several=False)
+    words = str(told.value)
+    assert "2 load processes would share one messenger adapter" in words
+    assert "loses every answer" in words
+    assert "Use one process, or give an adapter to each process: --messenger ws://" in words
+
+
+@pytest.mark.parametrize(
+    ("adapters", "processes", "several"), [(ONE, 2, True), (ONE, 2, None), (ONE, 1, False), (TWO, 2, False)]
+)
+def test_nothing_else_is_refused(adapters, processes, several):
+    refuse_loss(adapters, processes, several=several)
+
+
+def test_pushes_through_a_shared_adapter_are_warned_of():
+    assert "refuses every push" in push_note(ONE, 2, ["messenger:FriendMessage:5"])
+    assert push_note(ONE, 2, []) is None  # webchat needs no adapter
+    assert push_note(TWO, 2, ["messenger:FriendMessage:5"]) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "version"),
+    [
+        (b'{"status":"ok","data":{"astrbot_version":"4.29.3"}}', "4.29.3"),
+        (b"<html>", None),
+        (b"[]", None),
+        (b'{"data":null}', None),
+    ],
+)
+def test_the_version_as_astrbot_tells_it(body, version):
+    assert version_told(body) == version
