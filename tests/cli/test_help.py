@@ -21,7 +21,6 @@ def test_the_options_of_a_search_come_before_those_of_any_run():
     search, run = shown.partition("\nOptions of the search:\n")[2].split("\nOptions of the run")
     assert re.findall(r"^  (--[a-z-]+)", search, re.MULTILINE) == [
         "--model", "--start", "--max", "--step-time", "--settle", "--precision", "--repeats",
-        "--model-status",
     ]  # fmt: skip
     assert "--slo" in run
     assert "Options of the search" not in CliRunner().invoke(main, ["load", "--help"]).output

@@ -70,7 +70,11 @@ class Machine:
             return "AstrBot 4.30.0 ended (exit -9):\nMemoryError" if is_dead else None
 
         try:
-            yield SimpleNamespace(url=f"http://{version}", keys={"all": "abk_x"}, sink_url=None, fault=fault)
+            access = SimpleNamespace(url="ws://127.0.0.1:2/ws", token="tok-box")
+            yield SimpleNamespace(
+                url=f"http://{version}", keys={"all": "abk_x"}, sink_url=None, fault=fault,
+                messenger=access if options.messenger else None,
+            )  # fmt: skip
         finally:
             self.alive.remove(version)
 
@@ -97,7 +101,9 @@ class Machine:
         return 0
 
 
-def session(tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidate="./AstrBot"):
+def session(
+    tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidate="./AstrBot", messenger=False
+):
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
@@ -106,6 +112,7 @@ def session(tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidat
     plan = ReleasePlan(
         specs={Role.BASELINE: "latest", Role.CANDIDATE: candidate}, budget_s=budget_s, load=load,
         model=ModelScript(), out=tmp_path / "out", gates=[parse_gate(text) for text in gates],
+        messenger=messenger,
     )  # fmt: skip
     return ReleaseSession(plan, machine.said.append, machine.means)
 
@@ -260,3 +267,12 @@ def test_a_block_without_results_ends_the_test_and_says_where_to_look(tmp_path):
     with pytest.raises(ReleaseError, match=r"exit code 2; see .*baseline/1/locust\.log"):
         run(tmp_path, machine)
     assert (len(machine.loaded), machine.alive) == (1, set())
+
+
+def test_each_server_has_a_messenger_of_its_own_where_one_is_wanted(tmp_path):
+    machine = Machine()
+    run(tmp_path, machine, messenger=True)
+    for plan in machine.loaded:
+        assert "--messenger ws://127.0.0.1:2/ws" in " ".join(plan.command())
+        environment = plan.environment({"ASTRBOT_MESSENGER_TOKEN": "another's"})
+        assert environment["ASTRBOT_MESSENGER_TOKEN"] == "tok-box"

@@ -146,8 +146,8 @@ def _check_ways(plan: "WaysPlan", version: str | None, environ: Mapping[str, str
                     found.append(await way_checks.check_chat_socket(target, version))
                 case ChatTransport.MESSENGER:
                     token = messenger_token(environ).reveal()
-                    for url in plan.loads[way].settings.messenger:
-                        found.append(await way_checks.check_messenger(target, url, token))
+                    urls = plan.loads[way].settings.messenger
+                    found += [await way_checks.check_messenger(target, url, token) for url in urls]
         return found
 
     try:

@@ -73,6 +73,7 @@ LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a min
 @click.option("--gap", type=click.FloatRange(0), default=0.02, show_default=True, help="Between its tokens.")
 @click.option("--tokens", type=click.IntRange(1), default=40, show_default=True, help="Of its answers.")
 @click.option("--im-sink", is_flag=True, help="With a messenger that notes what IM pushes deliver.")
+@click.option("--messenger", is_flag=True, help="With an adapter for people in a messenger (im_chat, mixed).")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
     help="Directory, new or empty. [astrometer-results/release-TIME]",
@@ -99,6 +100,7 @@ def command(
     gap: float,
     tokens: int,
     im_sink: bool,
+    messenger: bool,
     out: Path | None,
     locust_args: tuple[str, ...],
     **_of_run: Any,
@@ -151,7 +153,7 @@ def command(
         load=launch.LoadPlan(
             locustfile=locustfile,
             # Of the look at the arguments; each side has its own.
-            target=loader.target_from_options("http://127.0.0.1", {"ASTRBOT_API_KEY": "none"}),
+            target=loader.target_from_options("http://127.0.0.1", _no_server(messenger=messenger)),
             users=level.users,
             spawn_rate=level.spawn_rate,
             duration_s=length_s,
@@ -168,6 +170,7 @@ def command(
         margin=margin,
         share_margin=share_margin,
         im_sink=im_sink,
+        messenger=messenger,
     )
     _look_ahead(plan.load, gates)
     _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
@@ -185,6 +188,12 @@ def command(
     conclude(shown, directory, as_json=False, write_more=write_more)
     print_rich(f"every block is in {directory}")
     raise SystemExit(ended_by or exit_code(shown.verdict, accept_undecided=accept_undecided))
+
+
+def _no_server(*, messenger: bool) -> dict[str, str]:
+    """What the look at the arguments needs of a server that is not there yet."""
+    needed = {"ASTRBOT_API_KEY": "none"}
+    return {**needed, "ASTRBOT_MESSENGER_URL": "ws://127.0.0.1/ws"} if messenger else needed
 
 
 def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:

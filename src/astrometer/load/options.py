@@ -371,6 +371,7 @@ class Settings:
         text,
         "",
         metavar="URL",
+        commands=("load", "capacity"),
         in_web_form=False,
         help="Where the model says how many requests it works on: /metrics of vLLM or SGLang, /stub/stats of "
         "the sandbox. The results say when it had as many as AstrBot ever sends at once (100). In a capacity "
@@ -392,6 +393,7 @@ class Settings:
         "",
         metavar="URL,URL",
         variable="ASTRBOT_MESSENGER_URL",
+        commands=("load", "capacity"),
         in_web_form=False,
         help="Where people in a messenger reach the bot: ws://HOST:PORT/ws of an aiocqhttp adapter that "
         "nobody else uses (`sandbox` and `sim` offer one with --messenger). With --processes, one for each: "

@@ -35,6 +35,7 @@ class ReleasePlan:
     margin: float = MARGIN
     share_margin: float = SHARE_MARGIN
     im_sink: bool = False
+    messenger: bool = False  # each server has an adapter for people in a messenger
 
     @property
     def block_s(self) -> float:

@@ -20,6 +20,7 @@ from astrometer.output_files import write_somewhere
 from astrometer.release.block_sequence import BlockSequence
 from astrometer.release.release_plan import ReleasePlan, Role, order
 from astrometer.report import write_reports
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.install import Installation, install, latest_version
 from astrometer.targets.sandbox.local import is_local
@@ -119,6 +120,7 @@ class ReleaseSession:
             installation=side.installation,
             model=self.plan.model,
             im_sink=self.plan.im_sink,
+            messenger=MessengerProfile() if self.plan.messenger else None,
             start_timeout_s=START_TIMEOUT_S,
         )
 
@@ -137,7 +139,7 @@ class ReleaseSession:
         directory = plan.directory(role, number)
         load = replace(
             plan.load,
-            target=loader.target_from_options(box.url, {"ASTRBOT_API_KEY": box.keys["all"]}),
+            target=loader.target_from_options(box.url, _access(box)),
             out=directory,
         )
         load = load.with_given(version=side.label, kind="astrbot")
@@ -161,6 +163,15 @@ class ReleaseSession:
 
         write_somewhere(directory, write, self.say)
         return ComparedRun(name=f"{role} {number}", results=measured)
+
+
+def _access(box: Box) -> dict[str, str]:
+    """What a shell would export to reach it."""
+    variables = {"ASTRBOT_API_KEY": box.keys["all"]}
+    if box.messenger is not None:
+        variables["ASTRBOT_MESSENGER_URL"] = box.messenger.url
+        variables["ASTRBOT_MESSENGER_TOKEN"] = box.messenger.token
+    return variables
 
 
 def _label(spec: str, version: str) -> str:
