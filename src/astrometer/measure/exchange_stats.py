@@ -221,6 +221,10 @@ def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, An
         },
         "stalls": {**asdict(stats.stalls), "share": stats.stalls.share},
         "streams": streams_json(stats.streams),
+        "astrbot_bugs": {
+            name: {"turns": count, "of": ended, "share": count / ended}
+            for name, count in sorted(stats.bugs.items())
+        },
         "network": network_json(stats.network, stats.ok),
         "tokens": dict(stats.tokens),
         "bytes": dict(stats.bytes),

@@ -1,0 +1,110 @@
+"""People of a messenger under Locust and real AstrBots: what was started, has ended, and reached the model.
+
+4.29.3, and 4.23.6 with its bug, unless ASTROMETER_IM_VERSIONS names others: "4.18.0 4.23.6 4.26.8 4.29.3".
+"""
+
+import os
+from dataclasses import dataclass
+
+import httpx
+import pytest
+from locust_runs import Sim
+
+from astrometer.api.endpoints import parse_version
+from astrometer.report.summary import render_summary
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
+from astrometer.targets.sandbox.box import Box
+
+pytestmark = [pytest.mark.process, pytest.mark.astrbot]
+NAMED = os.environ.get("ASTROMETER_IM_VERSIONS", "").split()
+WITHOUT_BUG = (4, 27, 3)
+FAST = ("--prompt-suffix", "[[ttft=0.1 gap=0.01 tokens=10]]", "--stop-timeout", "30")
+CROWD = """
+from locust import constant, task
+from astrometer.load import MessengerUser
+
+class Writer(MessengerUser):
+    scenario = "crowd"
+    wait_time = constant(0)
+
+    @task
+    def ask(self):
+        self.write(self.prompt())
+"""
+
+
+@dataclass(kw_only=True)
+class Server(Sim):
+    """A real AstrBot with an adapter, and runs of people who write to it."""
+
+    box: Box
+
+    @property
+    def key(self):
+        return self.box.keys["all"]
+
+    def environment(self, key=None):
+        return {**super().environment(key), "ASTRBOT_MESSENGER_TOKEN": self.box.messenger.token}
+
+    def people(self, file, *options, out, users, seconds=6, quiet="0s"):
+        httpx.delete(f"{self.box.stub_url}/stub/requests")
+        words = ("--messenger", self.box.messenger.url, "--reply-quiet", quiet, *FAST, *options)
+        return self.locust(file, *words, out=out, seconds=seconds, users=users)[0]
+
+    def asked(self):
+        """How many questions the model was asked: no titles in a messenger."""
+        return len(httpx.get(f"{self.box.stub_url}/stub/requests").json())
+
+
+@pytest.fixture
+def server(request, real_astrbot):
+    box = real_astrbot(request.param)
+    box.open_messenger(MessengerProfile())
+    yield Server(url=box.url, app=None, box=box)
+    box.close_messenger()
+
+
+def versions(*usual):
+    return pytest.mark.parametrize("server", NAMED or usual, indirect=True)
+
+
+def without_answer(results):
+    """Questions that AstrBot's own bug kept from the model."""
+    bugs = results["astrbot_bugs"].get("two_event_loops", {}).get("turns", 0)
+    return bugs + results["turns"]["outcomes"].get("silent", 0)
+
+
+@versions("4.29.3")
+def test_all_that_was_started_has_ended_and_the_model_saw_as_many(server, tmp_path):
+    results = server.people("im_chat", "--first-token-timeout", "20s", out=tmp_path, users=8)
+    turns, seen = results["turns"], results["messenger"]
+    assert turns["started"] == sum(turns["outcomes"].values()) > 10
+    assert server.asked() == turns["started"] - without_answer(results)
+    if parse_version(server.box.version) >= WITHOUT_BUG:
+        assert turns["outcomes"] == {"ok": turns["started"]}
+    assert set(turns["outcomes"]) <= {"ok", "agent_error", "silent"}
+    assert set(seen["matched_by"]) == {"quote"}
+    assert seen["link"] == {}
+    queue = seen["queue"]
+    assert sum(queue.values()) == seen["replies"]
+    assert results["metrics"].get("queue_wait", {"n": 0})["n"] <= queue["waited"]
+
+
+@versions("4.23.6")
+@pytest.mark.parametrize("users", [20, 40])
+def test_astrbots_bug_of_two_event_loops_is_named_with_its_share(server, tmp_path, users):
+    file = tmp_path / "crowd.py"
+    file.write_text(CROWD)
+    results = server.people(str(file), "--first-token-timeout", "10s", out=tmp_path, users=users)
+    turns, bugs = results["turns"], results["astrbot_bugs"]
+    assert turns["started"] == sum(turns["outcomes"].values()) > users
+    assert server.asked() == turns["started"] - without_answer(results)
+    if parse_version(server.box.version) >= WITHOUT_BUG:
+        assert bugs == {}
+        return
+    found = bugs["two_event_loops"]
+    assert found["turns"] == turns["outcomes"]["agent_error"]
+    assert found["share"] > 0.02
+    said = render_summary(results)
+    assert "two-event-loop bug" in said
+    assert "ended with 4.27.3" in said
