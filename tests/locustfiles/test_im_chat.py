@@ -1,6 +1,7 @@
 """People of a messenger under Locust, against the simulator's adapter: every question has one outcome."""
 
 import subprocess
+import sys
 from contextlib import ExitStack
 
 import httpx
@@ -18,6 +19,17 @@ from astrometer.targets.simulator.simulator_config import (
 
 pytestmark = pytest.mark.process
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=5]]", "--stop-timeout", "10")
+GROUP = """
+from locust import constant, task
+from astrometer.load import MessengerUser
+
+class Member(MessengerUser):
+    wait_time = constant(0)
+
+    @task
+    def ask(self):
+        self.write_in_group(self.prompt())
+"""
 
 
 class Messenger(Sim):
@@ -92,6 +104,63 @@ def test_chats_in_a_messenger_that_cannot_start_are_dropped_questions(messenger,
     turns = results["turns"]
     assert turns["outcomes"].keys() == {"ok", "dropped"}
     assert {item["operation"] for item in results["operations"]} == {"im_chat"}
+
+
+def test_two_processes_at_one_adapter_are_refused_where_astrbot_would_lose_the_answers(messenger, tmp_path):
+    words = ("--messenger", messenger.app.messenger.url, "--processes", "2", "--target-version", "4.25.6")
+    command = messenger.command("im_chat", *words, "--astrometer-out", str(tmp_path))
+    environment = messenger.environment()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 2
+    assert "2 load processes would share one messenger adapter" in done.stderr
+    assert "give an adapter to each process" in done.stderr
+    assert messenger.asked() == 0
+
+
+def test_the_command_refuses_it_too_and_asks_the_server_for_its_version(make_messenger, tmp_path):
+    messenger = make_messenger("4.25.6")
+    words = (
+        "load",
+        "im_chat",
+        "--host",
+        messenger.url,
+        "--messenger",
+        messenger.app.messenger.url,
+        "-t",
+        "2s",
+    )
+    done = subprocess.run(
+        [sys.executable, "-m", "astrometer", *words, "--processes", "2", "--out", str(tmp_path / "out")],
+        env=messenger.environment(), capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "up to 4.25 AstrBot loses every answer" in done.stderr
+
+
+def test_the_people_of_a_group_wait_for_each_other(messenger, tmp_path):
+    file = tmp_path / "group.py"
+    file.write_text(GROUP)
+    results, _ = messenger.people(out=tmp_path, scenario=str(file), users=5)
+    queue, waits = results["messenger"]["queue"], results["metrics"]["queue_wait"]
+    assert results["turns"]["outcomes"] == {"ok": results["turns"]["started"]}
+    assert queue["waited"] == waits["n"] > 10
+    assert queue["not_told"] == 0
+    assert waits["max"] >= 3 * 0.09  # behind three and more answers
+    assert waits["max"] < results["metrics"]["reply_first"]["max"]
+
+
+def test_the_model_says_how_many_requests_it_had(messenger, tmp_path):
+    results, _ = messenger.people("--model-status", f"{messenger.url}/sim/stats", out=tmp_path)
+    limit = results["provider_limit"]
+    assert limit["model_most"] is not None
+    assert 0 < limit["turns_most"] <= 12
+    assert limit["reached"] is None
+
+
+def test_a_mixed_run_has_people_in_the_messenger(messenger, tmp_path):
+    results, _ = messenger.people(out=tmp_path, scenario="mixed", users=16, seconds=6)
+    assert results["turns"]["outcomes"] == {"ok": results["turns"]["started"]}
+    assert {"chat", "reads", "im_chat"} <= set(results["scenarios"])
 
 
 def test_arrivals_of_an_open_model_are_each_a_question(messenger, tmp_path):

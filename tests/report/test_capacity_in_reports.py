@@ -1,6 +1,7 @@
 """A search for the capacity: its fields are documented, and every report shows its answer."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from asked_search import asked_search
@@ -322,3 +323,25 @@ def test_a_run_without_a_search_says_nothing_of_it(passed):
     assert passed["capacity"] is None
     assert "capacity" not in told(passed)
     assert "Capacity search" not in render_html(passed)
+
+
+def crowded(*, turns, model_most=None):
+    """The search with so many turns open at once in its failing windows."""
+    results = made(steps=[replace(step, turns_at_once=turns if step.level == 9 else 12.0) for step in STEPS])
+    reached = "model" if model_most else "turns"
+    limit = {**results["provider_limit"], "reached": reached, "model_most": model_most, "turns_most": turns}
+    return {**results, "provider_limit": limit}
+
+
+def test_a_capacity_at_astrbots_own_limit_is_said_to_be_one(everywhere):
+    for text in everywhere(crowded(turns=118.0)):
+        assert "at 9 users 118 turns were open at once. AstrBot never has more than 100 requests open" in text
+        assert "this capacity may be that limit" in text
+    for text in everywhere(crowded(turns=118.0, model_most=100)):
+        assert "the model had 100 requests at once. AstrBot never has more than 100 requests open" in text
+        assert "this capacity is that limit" in text
+
+
+def test_a_capacity_far_below_that_limit_is_the_servers(everywhere):
+    for text in everywhere(crowded(turns=60.0)):
+        assert "never has more than" not in text
