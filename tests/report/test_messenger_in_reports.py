@@ -49,9 +49,15 @@ def all_say(everywhere, found, *sentences):
 def test_the_bug_of_two_event_loops_has_its_name_its_share_and_its_cure(everywhere, words):
     bad = turn(outcome=Outcome.AGENT_ERROR, text=f"Error occurred while processing agent request: {words}")
     found = results(*[bad] * 31, *[turn()] * 69)
+    assert all("were silent" not in text for text in everywhere(found))
     assert found["astrbot_bugs"] == {"two_event_loops": {"turns": 31, "of": 100, "share": 0.31}}
     said = "two-event-loop bug: 31.0 % of the turns of im_chat (31 of 100); ended with 4.27.3"
     all_say(everywhere, found, said)
+
+
+def test_answers_that_the_bug_may_have_lost_are_told_besides(everywhere):
+    bad, lost = turn(outcome=Outcome.AGENT_ERROR, text=SENTENCE), turn(outcome=Outcome.SILENT, text="")
+    all_say(everywhere, results(bad, *[lost] * 12), "probably some of the 12 that were silent")
 
 
 def test_another_exception_is_not_taken_for_that_bug(everywhere):

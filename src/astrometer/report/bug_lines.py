@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.api.outcome import Outcome
 from astrometer.api.sentences import AstrBotBug
 from astrometer.report import formatting
 
@@ -21,10 +22,21 @@ _WORDS = {
 def bug_lines(results: Mapping[str, Any]) -> list[str]:
     """A line for each scenario that it struck; empty when none did, and of older files."""
     return [
-        _line(scenario, name, seen)
+        _line(scenario, name, seen) + _besides(name, stats)
         for scenario, stats in results["scenarios"].items()
         for name, seen in stats.get("astrbot_bugs", {}).items()
     ]
+
+
+def _besides(name: str, stats: Mapping[str, Any]) -> str:
+    """In a messenger it has a second face, which nobody can tell from any other silence."""
+    silent = stats["turns"]["outcomes"].get(Outcome.SILENT.value, 0)
+    if name != AstrBotBug.TWO_EVENT_LOOPS.value or not silent:
+        return ""
+    return (
+        ". It also loses answers after the model gave them: probably some of the "
+        f"{formatting.count(silent)} that were silent"
+    )
 
 
 def _line(scenario: str, name: str, seen: Mapping[str, Any]) -> str:
