@@ -78,7 +78,7 @@ def test_pauses_between_parts_are_astrbots_and_said_to_be(everywhere):
     assert (seen["segmented"], seen["paused"], seen["part_pause_s"]) == (3, 3, 12.0)
     all_say(
         everywhere, found, "3 replies came in several messages, 3 of them with pauses of 1.5 s or more",
-        "4.00 s a reply: AstrBot makes these by design (segmented_reply", "4 replies of 2.5 messages",
+        "4.00 s a reply: AstrBot makes these by design (segmented_reply", "4 replies (2.5 messages each)",
     )  # fmt: skip
 
 
