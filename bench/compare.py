@@ -181,12 +181,12 @@ def _block(rng, factor, noise):
 
 
 SESSION_USERS = 40
-SESSION_BLOCK_S = 4.0
+SESSION_BLOCK_S = 3.0
 SESSION_BUDGET_S = 24.0
 
 
 def sessions(repeats, out):
-    """Sessions of `release` on two simulators: the same twice, and for every fifth one that is slower."""
+    """Sessions of `release` on two simulators that are the same, and for every ten of them one slower."""
     from astrometer.targets.serving import serve
     from astrometer.targets.simulator.simulator_app import Simulator
     from astrometer.targets.simulator.simulator_config import SimulatorConfig
@@ -204,7 +204,7 @@ def sessions(repeats, out):
             )
             for app in apps
         ]  # fmt: skip
-        kinds = [0.0] * repeats + [SLOWER] * (repeats // 5)
+        kinds = [0.0] * repeats + [SLOWER] * (repeats // 10)
         for number, change in enumerate(random.Random(1).sample(kinds, len(kinds))):
             directory = out / f"{number:03}{change:+.2f}"
             session = _session(locustfile, boxes, change, directory)

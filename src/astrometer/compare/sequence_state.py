@@ -4,16 +4,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
 from astrometer.compare.change_verdict import ChangeRow
 from astrometer.compare.gates import full_name
-from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look
+from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, Repeated
 from astrometer.compare.rows import least_of_block
+from astrometer.compare.student import Student
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.report import formatting
 
 FAR_S = 6 * 3600.0  # longer than this nobody measures
+_FINAL_LEVEL = 0.0125  # of the last looks of a plan, about
+_FINAL_Z = NormalDist().inv_cdf(1 - _FINAL_LEVEL)
 
 
 class SequenceEnd(StrEnum):
@@ -100,23 +104,28 @@ class SequenceState:
 
 
 def pairs_needed(row: ChangeRow, limit: float, pairs: int) -> int | None:
-    """How many pairs in all an interval needs that does not reach the limit; None: that cannot be told.
+    """About how many pairs in all are needed until the interval is off the limit; None: that cannot be told.
 
-    The width of an interval goes with one over the root of the number of pairs.
+    If what was seen is the truth: the width of an interval goes with one over the root of their number.
     """
     if row.is_unmeasured:
         return None
-    if row.interval is None or row.worsening is None or row.change is None:
+    if row.interval is None or row.change is None:
         least = min(row.base_n, row.cand_n)
         if row.percent is not None and least < pairs * least_of_block(row.percent):
             return None  # longer blocks or more users help, not more blocks
         needed = 0 if row.percent is None else MIN_SAMPLES[row.percent]
         total = max(FEWEST_PAIRS, math.ceil(pairs * needed / least)) if least else pairs
         return total if total > pairs else None
-    change = -row.change if row.more_is_better else row.change
-    low, high = row.worsening
-    room = limit - change
-    reach = high - change if room > 0 else change - low
-    if not math.isfinite(reach) or abs(room) < 1e-4:
+    if not isinstance(row.belief, Repeated):
+        return None
+    center, edge = row.change, limit
+    if not row.is_share:
+        center, edge = math.log1p(row.change), math.log1p(limit)
+    room = abs(edge - abs(center))  # for the better as for the worse
+    once = row.belief.once
+    # As with many pairs: early intervals are wider than their spread makes them.
+    reach = _FINAL_Z * once.scale if isinstance(once, Student) else once.quantile(1 - _FINAL_LEVEL) - center
+    if not math.isfinite(reach) or not math.isfinite(room) or room < 1e-4:
         return None
     return math.ceil(min(1e6, pairs * (reach / room) ** 2))
