@@ -6,6 +6,9 @@ from click.testing import CliRunner
 from astrometer.cli import main
 from astrometer.config.loader import load
 from astrometer.load.launch import LoadPlan
+from astrometer.targets.serving import serve
+from astrometer.targets.simulator.simulator_app import Simulator
+from astrometer.targets.simulator.simulator_config import MessengerConfig, SimulatorConfig
 
 TOML = """
 [targets.prod]
@@ -87,3 +90,25 @@ def test_a_token_goes_to_its_own_messenger_through_the_environment(config, tmp_p
     assert "ASTRBOT_MESSENGER_URL" not in environment
     assert ("ASTRBOT_MESSENGER_TOKEN_FILE" in environment) is (token == "tok-exported")
     assert token not in " ".join(made.command())
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(
+    ("port", "token", "code", "said"),
+    [
+        (None, "wrong", 2, "lets nobody in: HTTP 403, no WebSocket: the token is not the adapter's"),
+        (None, "", 2, "it wants a token: set ASTRBOT_MESSENGER_TOKEN"),
+        (9, "wrong", 4, "no messenger's adapter answers at 127.0.0.1:9: "),
+    ],
+)
+def test_a_messenger_that_lets_nobody_in_is_said_before_the_run(tmp_path, port, token, code, said):
+    """And not by every question of it as `lost_link`."""
+    app = Simulator(SimulatorConfig(messenger=MessengerConfig()))
+    with serve(app) as url:
+        messenger = app.messenger.url if port is None else f"ws://127.0.0.1:{port}/ws"
+        words = ["load", "im_chat", "--host", url, "--messenger", messenger, "--out", str(tmp_path / "out")]
+        environ = {"ASTRBOT_API_KEY": app.config.keys["all"].secret, "ASTRBOT_MESSENGER_TOKEN": token}
+        done = CliRunner().invoke(main, words, env=environ)
+    assert done.exit_code == code, done.output
+    assert said in " ".join(done.output.split())
+    assert not (tmp_path / "out" / "results.json").exists()

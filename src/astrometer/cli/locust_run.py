@@ -14,8 +14,9 @@ from astrometer import bundled, exit_codes
 from astrometer.cli.options import warn_of_unverified
 from astrometer.cli.run_options import given_of_run
 from astrometer.cli.terminal import print_problem, print_rich
-from astrometer.config.loader import ENVIRONMENT
+from astrometer.config.loader import ENVIRONMENT, messenger_token
 from astrometer.config.settings import ConfigError, Target
+from astrometer.im.link.link_address import LinkAddress
 from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, users_for
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, Settings
@@ -162,6 +163,8 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
     if foreseen.leaves_conversations:
         _check_adapters(plan, facts.version, pushes=foreseen.pushes)
+        if not flags["no_check"]:
+            _check_tokens(plan)
     confirm.confirm(plan, facts, foreseen, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
@@ -241,6 +244,21 @@ def _check_adapters(plan: LoadPlan, version: str | None, *, pushes: bool) -> Non
     note = adapter_sharing.push_note(adapters, processes, plan.settings.umos) if pushes else None
     if note is not None:
         click.echo(f"Warning: {note}", err=True)
+
+
+def _check_tokens(plan: LoadPlan) -> None:
+    """Or every question of the run would end as `lost_link`. Raises click.UsageError."""
+    from astrometer.probing.target_checks import preflight
+
+    token = messenger_token(plan.environment(os.environ)).reveal()
+    for url in dict.fromkeys(plan.settings.messenger):
+        try:
+            preflight.check_adapter(LinkAddress.parse(url, self_id=1, token=token), plan.settings.tls)
+        except preflight.MessengerRefused as exc:
+            raise click.UsageError(f"{exc}; --no-check skips this check") from exc
+        except preflight.Unreachable as exc:
+            click.echo(f"Error: {exc}", err=True)
+            raise SystemExit(exit_codes.UNREACHABLE) from exc
 
 
 def _is_waived(given: Mapping[str, Any]) -> bool:

@@ -10,8 +10,11 @@ from astrometer.api.call_exchange import CallResult
 from astrometer.api.endpoints import SCOPES, SESSIONS, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Target
+from astrometer.im.link.link_address import LinkAddress
 from astrometer.outside_text import read_json, shown
+from astrometer.probing.messenger_setup.adapter_link import TokenCheck, check_token
 from astrometer.probing.transport.probe_client import HeaderStyle, Transport
+from astrometer.wire.tls import TlsSettings
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 256 * 1024
@@ -30,6 +33,10 @@ class KeyRefused(Exception):
 
 class NotAstrBot(Exception):
     """Something else answers there."""
+
+
+class MessengerRefused(Exception):
+    """The adapter would let nobody in; the text says what to change."""
 
 
 def check_reachable(target: Target, timeout_s: float = TIMEOUT_S) -> None:
@@ -55,6 +62,15 @@ def check_credentials(target: Target, timeout_s: float = TIMEOUT_S) -> None:
                 f"{target.url} answers, but not like an AstrBot ({shown(f'{about}, {kind}')})"
                 f"{_without_path(target.url)}"
             )
+
+
+def check_adapter(address: LinkAddress, tls: TlsSettings, timeout_s: float = TIMEOUT_S) -> None:
+    """Raises Unreachable, and MessengerRefused for the token. Becomes nobody's client."""
+    found, said = asyncio.run(check_token(address, tls, timeout_s))
+    if found is TokenCheck.NO_ADAPTER:
+        raise Unreachable(f"no messenger's adapter answers at {address.netloc}: {said}")
+    if found in (TokenCheck.WRONG, TokenCheck.MISSING):
+        raise MessengerRefused(f"the adapter at {address.netloc} lets nobody in: {said}")
 
 
 def server_kind(target: Target, timeout_s: float = TIMEOUT_S) -> str:
