@@ -165,7 +165,7 @@ def locust_options(command: F) -> F:
             help="Directory for results.json, reports and locust.log. [astrometer-results/SCENARIO-TIME]",
         ),
         yes_option("Do not ask before loading a server that is not this machine."),
-        click.option("--no-check", is_flag=True, help="Skip the check of API keys and of the messenger's token."),
+        click.option("--no-check", is_flag=True, help="Skip the check of the API key and of the messenger."),
         deletable_option,
         click.option(
             "--processes", type=click.IntRange(1), metavar="N", help="Generate load from this many processes."
