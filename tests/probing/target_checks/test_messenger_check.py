@@ -152,7 +152,8 @@ def test_what_in_the_profile_would_spoil_a_probe_is_named_with_its_cure(patient)
 
 
 def test_an_adapter_in_error_and_one_that_is_switched_off(patient):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
         port = taken.getsockname()[1]
         bots = patient.app.bots
         bots.configs[DEFAULT_ID] = adapter_settings(DEFAULT_ID, port, "127.0.0.1", "T" * 12)
