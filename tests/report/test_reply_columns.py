@@ -65,6 +65,11 @@ def test_beside_chats_the_last_reply_stands_marked_in_the_column_of_e2e(mixed, w
         assert formatting.share(row["goodput"]["share"]) in text
 
 
+def test_the_longest_of_a_few_replies_is_said_once(make):
+    text = " ".join(shown(make(chats=5, calls=0, replies=3, slos=(), messenger={})).split())
+    assert re.search(r"Replies of im_chat: first at most \d+ ms; last at most \d+ ms", text)
+
+
 def test_lost_links_and_messages_that_nobody_waited_for_are_told(mixed):
     text = " ".join(shown(mixed).split())
     assert "Warning: the link to AstrBot was lost 1 time" in text

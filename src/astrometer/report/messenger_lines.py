@@ -34,6 +34,9 @@ def messenger_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _times(stats: Mapping[str, Any], metric: str) -> str:
     shown = {percent: view.percentile(stats, metric, percent) for percent in (50, 95)}
+    found = [item for item in shown.values() if item is not None]
+    if found and all(item.withheld for item in found):
+        return f"at most {found[0].text.removeprefix('≤ ')}"
     return ", ".join(f"p{percent} {item.text}" for percent, item in shown.items() if item is not None)
 
 
