@@ -1,7 +1,6 @@
 """`astrometer capacity --ways`: check every way, search each in turn, show them beside each other."""
 
 import asyncio
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -86,14 +85,12 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
             way: load.with_given(**known, journal=str(run_journal.path())) for way, load in plan.loads.items()
         },
     )
-    environ = _environ(plan, os.environ)
-    if not flags["no_check"]:
-        _check_ways(plan, facts.version, environ)
+    _check_ways(plan, facts.version, flags)
     searches = order(plan.ways, plan.rounds)
     names = [str(search.way) for search in searches]
     confirm.confirm(replace(looked, out=plan.out), facts, foreseen, yes=flags["yes"], searches=names)
     server = server_process(first.target.url)
-    session = WaysSession(plan=plan, say=_say, environ=environ, server_cpu_s=lambda: cpu_s(server))
+    session = WaysSession(plan=plan, say=_say, server_cpu_s=lambda: cpu_s(server))
     try:
         session.execute()
     except KeyboardInterrupt:  # between two searches: within one it ends that in order
@@ -119,43 +116,23 @@ def _written(told: Mapping[str, Any], folder: Any) -> None:
     ways_reports.write(told, folder)
 
 
-def _environ(plan: "WaysPlan", environ: Mapping[str, str]) -> Mapping[str, str]:
-    """With the token of the target's own messenger, where the configuration has it."""
-    load = plan.loads[plan.ways[0]]
-    known = load.target.messenger
-    if known is None or load.settings.messenger != (known.url,):
-        return environ
-    return {**environ, "ASTRBOT_MESSENGER_TOKEN": known.token.reveal()}
+def _check_ways(plan: "WaysPlan", version: str | None, flags: Mapping[str, Any]) -> None:
+    """Before the first search: no hour is lost because the last way is closed.
 
-
-def _check_ways(plan: "WaysPlan", version: str | None, environ: Mapping[str, str]) -> None:
-    """Before the first search: no hour is lost because the last way is closed. Raises click.UsageError."""
-    from astrometer.config.loader import messenger_token
-    from astrometer.config.settings import ConfigError
+    Raises click.UsageError, SystemExit.
+    """
     from astrometer.probing.target_checks import way_checks
 
-    async def look() -> list[str | None]:
-        found = []
-        target = plan.loads[plan.ways[0]].target
-        for way in plan.ways:
-            match way:
-                case ChatTransport.SSE:
-                    found.append(await way_checks.check_chat_key(target))
-                case ChatTransport.WS:
-                    found.append(await way_checks.check_chat_key(target))
-                    found.append(await way_checks.check_chat_socket(target, version))
-                case ChatTransport.MESSENGER:
-                    token = messenger_token(environ).reveal()
-                    urls = plan.loads[way].settings.messenger
-                    found += [await way_checks.check_messenger(target, url, token) for url in urls]
-        return found
-
-    try:
-        wrong = [text for text in dict.fromkeys(asyncio.run(look())) if text is not None]
-    except ConfigError as exc:
-        raise click.UsageError(str(exc)) from exc
-    if wrong:
-        raise click.UsageError(f"--ways: {'; '.join(wrong)} (--no-check skips these checks)")
+    if (load := plan.loads.get(ChatTransport.MESSENGER)) is not None:
+        locust_run.check_messenger(load, version, flags, pushes=False)
+    if flags["no_check"]:
+        return
+    target = plan.loads[plan.ways[0]].target
+    wrong = [asyncio.run(way_checks.check_chat_key(target))]
+    if ChatTransport.WS in plan.ways:
+        wrong.append(asyncio.run(way_checks.check_chat_socket(target, version)))
+    if said := "; ".join(text for text in wrong if text is not None):
+        raise click.UsageError(f"--ways: {said} (--no-check skips these checks)")
 
 
 def _say(text: str) -> None:

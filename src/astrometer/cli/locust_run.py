@@ -162,9 +162,7 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
         click.echo(f"Warning: {note}", err=True)
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
     if foreseen.leaves_conversations:
-        _check_adapters(plan, facts.version, pushes=foreseen.pushes)
-        if not flags["no_check"]:
-            _check_tokens(plan)
+        check_messenger(plan, facts.version, flags, pushes=foreseen.pushes)
     confirm.confirm(plan, facts, foreseen, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
@@ -229,6 +227,13 @@ def _forget_exported(ctx: click.Context, given: dict[str, Any], name: str) -> No
 def _and_token(plan: LoadPlan) -> str:
     has_messenger = bool(plan.settings.messenger)
     return f", and the messenger's token in {MESSENGER_TOKEN}" if has_messenger else ""
+
+
+def check_messenger(plan: LoadPlan, version: str | None, flags: Mapping[str, Any], *, pushes: bool) -> None:
+    """Whether its adapters carry this run, and let it in. Raises click.UsageError, SystemExit."""
+    _check_adapters(plan, version, pushes=pushes)
+    if not flags["no_check"]:
+        _check_tokens(plan)
 
 
 def _check_adapters(plan: LoadPlan, version: str | None, *, pushes: bool) -> None:

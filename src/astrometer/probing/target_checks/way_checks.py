@@ -1,4 +1,4 @@
-"""The ways to chat with a target -> which of them cannot be used, and why. Costs no token, asks no model."""
+"""The ways to chat over a target's API -> what closes them. Costs no token, asks no model."""
 
 import base64
 import secrets
@@ -8,11 +8,9 @@ import httpx
 from astrometer.api.endpoints import CHAT, parse_version
 from astrometer.api.socket_turn import CHAT_SOCKET, NO_SOCKET
 from astrometer.config.settings import Target
-from astrometer.im.link.link_address import LinkAddress, LinkAddressError
 from astrometer.probing.context import Context
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.target_checks.scopes import MATRIX, Admission, look
-from astrometer.probing.transport.messenger_link import MessengerLink
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.probing.verdict import Verdict
 
@@ -57,22 +55,6 @@ async def check_chat_socket(target: Target, version: str | None) -> str | None:
     finally:
         await transport.aclose()
     return None if answer.status_code == SWITCHING else f"{target.url}: {NO_SOCKET}"
-
-
-async def check_messenger(target: Target, url: str, token: str) -> str | None:
-    """What keeps a messenger from linking to the adapter; None: it did, and left again."""
-    try:
-        # An account of its own: two links with one id would end each other.
-        address = LinkAddress.parse(url, self_id=10**12 + secrets.randbelow(10**12), token=token)
-    except LinkAddressError as exc:
-        return f"--messenger: {exc}"
-    link = MessengerLink(address, tls=target.tls)
-    try:
-        await link.open(TIMEOUT_S)
-        end = link.session.end
-    finally:
-        await link.aclose()
-    return None if end is None else f"the messenger {address.netloc}: {end.detail}"
 
 
 def _is_older(version: str) -> bool:
