@@ -41,10 +41,11 @@ def searched(windows, *, end="converged", verdict=None, p50_s=0.5, turns=1000, m
             "binding": OBJECTIVE,
             "estimate": max(passed, default=None),
             "interval": {"low": None, "high": None, "confidence": 0.95},
-            "at_highest_passing": {"throughput_per_s": 10.0, "metrics": {metric: {"p50": p50_s}}}
-            if passed
-            else None,
-            "steps": [{"load": load, "verdict": "PASS" if ok else "FAIL"} for load, ok in windows],
+            "at_highest_passing": {"metrics": {metric: {"p50": p50_s}}} if passed else None,
+            "steps": [
+                {"load": load, "verdict": "PASS" if ok else "FAIL", "completed_per_s": load / 2}
+                for load, ok in windows
+            ],
         },
     }
 

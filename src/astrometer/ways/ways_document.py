@@ -106,7 +106,13 @@ def _overall(verdicts: Sequence[str]) -> str:
 def _figures(counted: Sequence[SearchedWay]) -> dict[str, float | None]:
     """At the highest load that passed, in the mean of the searches; CPU of whole searches."""
     there = [item.results["capacity"]["at_highest_passing"] for item in counted if item.results is not None]
-    rates = [float(stats["throughput_per_s"]) for stats in there if stats is not None]
+    rates = [
+        float(step["completed_per_s"])
+        for item in counted
+        if item.results is not None
+        for step in item.results["capacity"]["steps"]
+        if step["load"] == item.results["capacity"]["highest_passing"] and step["verdict"] != "INVALID"
+    ]
     halves = [
         float(stats["metrics"][name]["p50"])
         for stats in there
