@@ -75,7 +75,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         golden = json.loads(stamps.read_text())
         notes = json.loads((folder / "notes.json").read_text())
         results = json.loads((folder / "results.json").read_text())
-        return {**figures(golden, notes, results), "disturbance": str(watch.end())}
+        return {**figures(golden, notes, results, options.pace), "disturbance": str(watch.end())}
 
 
 def locust(options: argparse.Namespace, address: str, folder: Path) -> None:
@@ -83,7 +83,7 @@ def locust(options: argparse.Namespace, address: str, folder: Path) -> None:
     command = [
         *(sys.executable, "-m", "locust", "-f", str(HERE / "messenger_locustfile.py"), "--headless"),
         *("--host", "http://127.0.0.1:9", "--messenger", address, "--reply-quiet", "0s", "--only-summary"),
-        *("-u", str(options.users), "-r", str(spawn), "-t", f"{options.seconds + 6}s"),
+        *("-u", str(options.users), "-r", str(spawn), "-t", f"{options.seconds + 6 + round(options.pace)}s"),
         *("--astrometer-out", str(folder), "--stop-timeout", "10"),
     ]
     environment = {
@@ -99,9 +99,13 @@ def locust(options: argparse.Namespace, address: str, folder: Path) -> None:
             sys.exit((folder / "locust.txt").read_text()[-3000:])
 
 
-def figures(golden: dict[str, Any], notes: dict[str, Any], results: dict[str, Any]) -> dict[str, Any]:
+def figures(
+    golden: dict[str, Any], notes: dict[str, Any], results: dict[str, Any], pace_s: float
+) -> dict[str, Any]:
     told = {int(number): pair for number, pair in golden["stamps"].items()}
-    points = notes["points"][1:]  # the first second after the last one began is still busy with beginning
+    # When the last one has begun and everybody has asked once.
+    settled = notes["points"][0][0] + pace_s + 1
+    points = [point for point in notes["points"] if point[0] >= settled]
     (t0, cpu0, n0, _), (t1, cpu1, n1, _) = points[0], points[-1]
     pairs = [
         (t_send, t_first, *told[number])

@@ -27,6 +27,9 @@ class Writer(MessengerUser):
     scenario = "im_chat"
     wait_time = constant_pacing(PACE_S)
 
+    def on_start(self) -> None:
+        gevent.sleep(self.random.random() * PACE_S)  # people are not in step
+
     @task
     def ask(self) -> None:
         turn = self.write("how are you today?")
