@@ -29,6 +29,7 @@ class GoldenAdapter(asyncio.Protocol):
         self._acknowledged = acknowledged
         self._ws = WSConnection(ConnectionType.SERVER)
         self._transport: asyncio.Transport | None = None
+        self._text = ""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -41,7 +42,10 @@ class GoldenAdapter(asyncio.Protocol):
             if isinstance(event, Request):
                 self._write(self._ws.send(AcceptConnection()))
             elif isinstance(event, TextMessage):
-                self._heard(json.loads(event.data), t_came)
+                self._text += event.data  # a message may end in a later read
+                if event.message_finished:
+                    text, self._text = self._text, ""
+                    self._heard(json.loads(text), t_came)
             elif isinstance(event, Ping | CloseConnection):
                 self._write(self._ws.send(event.response()))
 
