@@ -200,7 +200,7 @@ def sessions(repeats, out):
         boxes = [
             SimpleNamespace(
                 url=servers.enter_context(serve(app)), keys={"all": app.config.keys["all"].secret},
-                sink_url=None, fault=lambda: None,
+                sink_url=None, messenger=None, fault=lambda: None,
             )
             for app in apps
         ]  # fmt: skip
