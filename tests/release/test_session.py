@@ -72,7 +72,7 @@ class Machine:
         try:
             access = SimpleNamespace(url="ws://127.0.0.1:2/ws", token="tok-box")
             yield SimpleNamespace(
-                url=f"http://{version}", keys={"all": "abk_x"}, sink_url=None, fault=fault,
+                url=f"http://{version}", keys={"all": "abk_x"}, sink_url=None, fault=fault, pid=1,
                 messenger=access if options.messenger else None,
             )  # fmt: skip
         finally:

@@ -4,17 +4,19 @@ import re
 from pathlib import Path
 
 import pytest
+from server_usages import usage
 
 from astrometer.api.metric_table import METRICS
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.odd_streams import SIGNS, streams_json
 from astrometer.measure.results import document as results_file
+from astrometer.measure.server_usage import ServerEnd, ServerEndKind
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArrivals
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "streams", "tokens", "bytes"}
-FREE_NAMES |= {"matched_by", "link", "astrbot_bugs"}
+FREE_NAMES |= {"matched_by", "link", "astrbot_bugs", "series"}
 SUMMARY_HOLDERS = {"metrics", "metrics_all_attempts", "metrics_failed"}
 STATS = {
     "turns", "throughput_per_s", "goodput", "stalls", "streams", "astrbot_bugs", "network", "tokens", "bytes",
@@ -60,7 +62,7 @@ def real(make, watched):
     stop = Stop(by=StopReason.BUDGET, sentence="the token budget was spent", at_s=30.0)
     made = make(
         generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop,
-        messenger={"links_lost": 1},
+        messenger={"links_lost": 1}, server=usage(ended=ServerEnd(t_s=61.0, how=ServerEndKind.GONE)),
     )  # fmt: skip
     bug = {"two_event_loops": {"turns": 1, "of": 9, "share": 1 / 9}}
     return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1}), "astrbot_bugs": bug}

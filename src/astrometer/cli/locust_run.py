@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+from urllib.parse import urlsplit
 
 import click
 
@@ -17,6 +18,7 @@ from astrometer.cli.terminal import print_problem, print_rich
 from astrometer.config.loader import ENVIRONMENT, messenger_token
 from astrometer.config.settings import ConfigError, Target
 from astrometer.im.link.link_address import LinkAddress
+from astrometer.load.estimate import is_loopback
 from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, users_for
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, Settings
@@ -24,6 +26,7 @@ from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 from astrometer.report import write_reports
+from astrometer.targets.sandbox.sandbox_state import server_pid_of
 from astrometer.units import plain_number
 
 if TYPE_CHECKING:
@@ -104,6 +107,12 @@ class Asked:
     def plan(self, level: UserLevel, *, duration_s: float | None, ramp_s: float, directory: str) -> LoadPlan:
         """`ramp_s`: not measured, besides the warm-up. Raises click.UsageError."""
         given = dict(self.given)
+        if "server_pid" not in given and (pid := _sandboxed(self.target.url)) is not None:
+            given["server_pid"] = str(pid)
+        try:
+            Settings.given(given).check_server_known()
+        except OptionError as exc:
+            raise click.UsageError(str(exc)) from exc
         excluded_s = measured_from(self.settings.warmup_s, ramp_s, duration_s)
         if excluded_s:
             given["warmup_s"] = f"{plain_number(excluded_s)}s"
@@ -131,6 +140,11 @@ class Asked:
             click.echo(f"{plan.shell()}\n# with the API key in ASTRBOT_API_KEY{_and_token(plan)}")
             raise SystemExit(exit_codes.PASS)
         run(plan.with_given(journal=str(run_journal.path())), self.flags)
+
+
+def _sandboxed(url: str) -> int | None:
+    """The process of the server, if a sandbox of this machine is at that address."""
+    return server_pid_of(urlsplit(url).port) if is_loopback(url) else None
 
 
 def refuse_beside(ctx: click.Context, flag: str, others: Sequence[str]) -> None:

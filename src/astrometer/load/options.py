@@ -421,6 +421,17 @@ class Settings:
     )
 
     # Names, files and pages.
+    server_pid: int | None = option(
+        "--server-pid",
+        or_none(whole(1)),
+        "",
+        metavar="PID",
+        commands=("load", "capacity"),
+        in_web_form=False,
+        of_one_process=True,
+        help="Process of the AstrBot that is loaded, on this machine: its memory, CPU, threads, open files, "
+        "database and log are sampled once a second. [if the target is a sandbox of this machine, its own]",
+    )
     user_prefix: str = option(
         "--run-user-prefix",
         text,
@@ -603,7 +614,8 @@ class Settings:
             raise OptionError("a capacity search needs an objective: add --slo 'ttft_p95 < 2s'")
         for objective in self.objectives:
             if not is_searchable(objective):
-                raise OptionError(f"--slo {objective.text!r}: more load never breaks it; choose another")
+                why = "it is of a whole run" if objective.unit.is_of_server else "more load never breaks it"
+                raise OptionError(f"--slo {objective.text!r}: {why}; choose another")
         for name in ("shape", "abort_after_s"):
             if getattr(self, name) is not None:
                 entry = OPTIONS[name]
@@ -613,6 +625,14 @@ class Settings:
     @property
     def objectives(self) -> tuple[Objective, ...]:
         return self.slo.objectives
+
+    def check_server_known(self) -> None:
+        """An objective on the server's process needs to know which it is. Raises OptionError."""
+        for objective in self.objectives:
+            if objective.unit.is_of_server and self.server_pid is None:
+                raise OptionError(
+                    f"--slo {objective.text!r}: name the server's process on this machine with --server-pid"
+                )
 
     @property
     def deadlines(self) -> Deadlines:

@@ -208,6 +208,10 @@ class Tally:
         """The same for what began in the ramp or the warm-up."""
         return _sum(self.excluded, scenario)
 
+    def succeeded(self) -> int:
+        """Exchanges that ended well so far, those of ramp and warm-up too."""
+        return sum(stats.outcomes["ok"] for book in (self.counted, self.excluded) for stats in book.values())
+
     @property
     def in_flight(self) -> int:
         everything = [*self.counted.values(), *self.excluded.values()]

@@ -142,7 +142,7 @@ class ReleaseSession:
             target=loader.target_from_options(box.url, _access(box)),
             out=directory,
         )
-        load = load.with_given(version=side.label, kind="astrbot")
+        load = load.with_given(version=side.label, kind="astrbot", server_pid=str(box.pid))
         if box.sink_url is not None:
             load = load.with_given(im_sink=box.sink_url)
         code = self.means.load(load, os.environ, interrupted=lambda: signals.append(True), told=told.append)

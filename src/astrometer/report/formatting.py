@@ -69,6 +69,13 @@ def size(value: int) -> str:
     return f"{amount:.1f} GB"
 
 
+def growth(value: float | None) -> str:
+    """Bytes per 1,000 turns: "11.3 MB/1000 turns"."""
+    if value is None:
+        return WITHHELD
+    return f"{'-' if value < 0 else ''}{size(round(abs(value)))}/1000 turns"
+
+
 def plain(text: Any, limit: int = 1000) -> str:
     """Anything of a results file as one line that is safe to show, in a terminal and on a page."""
     return shown(str(text), limit)

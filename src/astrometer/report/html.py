@@ -34,9 +34,10 @@ from astrometer.report import (
     uploads_view,
     view,
 )
-from astrometer.report.charts import capacity_charts, run_charts, stage_charts
+from astrometer.report.charts import capacity_charts, run_charts, server_charts, stage_charts
 from astrometer.report.charts.columns import columns
 from astrometer.report.notes import time_notes
+from astrometer.report.server_lines import server_lines
 from astrometer.report.time_columns import mark_notes, time_columns
 
 FILE_NAME = "report.html"
@@ -58,6 +59,7 @@ def render_html(results: Mapping[str, Any]) -> str:
         run_charts.traffic(steps),
         run_charts.failures(steps),
         *(run_charts.over_time(steps, name) for name in _OVER_TIME),
+        *server_charts.charts(results, steps),
     ]
     by_stage = [
         chart
@@ -99,6 +101,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             mark_notes=mark_notes(rows),
             stall_lines=time_notes(results),
             im_lines=view.im_lines(results),
+            server_lines=server_lines(results),
             operations=[
                 (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]
             ],

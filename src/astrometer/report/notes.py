@@ -10,6 +10,7 @@ from astrometer.report.messenger_lines import messenger_lines
 from astrometer.report.network_lines import network_lines
 from astrometer.report.odd_stream_lines import odd_stream_lines
 from astrometer.report.provider_limit_lines import provider_limit_lines
+from astrometer.report.server_lines import server_lines
 from astrometer.report.worst_lines import worst_lines
 
 _OF_THE_ANSWER = (bug_lines, provider_limit_lines)  # also of a search
@@ -27,6 +28,7 @@ _OF_TIMES = (
 _OF_THE_REST = (
     uploads_view.lines,
     view.im_lines,
+    server_lines,
     view.trust_lines,
     view.error_lines,
 )

@@ -317,7 +317,11 @@ def percentile(stats: Mapping[str, Any], metric: str, percent: int) -> Shown | N
 
 def judged(item: Mapping[str, Any]) -> Judged:
     """One of `objectives[]`, of the run or of a stage."""
-    units: dict[str, Callable[[Any], str]] = {"share": formatting.share, "per_s": formatting.rate}
+    units: dict[str, Callable[[Any], str]] = {
+        "share": formatting.share,
+        "per_s": formatting.rate,
+        "bytes_per_1000_turns": formatting.growth,
+    }
     written = units.get(item["unit"], formatting.duration)
     return Judged(
         text=formatting.plain(item["text"]),

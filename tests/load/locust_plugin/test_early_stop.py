@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+from server_usages import usage
+
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.load.locust_plugin.early_stop import EarlyStop
@@ -11,7 +13,10 @@ from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
 
 
-def reason(*, failed=0, elapsed_s=60.0, warmup_s=10.0, abort_after_s=None, budget=None, tokens=0):
+def reason(
+    *, failed=0, elapsed_s=60.0, warmup_s=10.0, abort_after_s=None, budget=None, tokens=0,
+    slos=("duration_p99 < 1s", "chat: errors < 5%"), server=None,
+):  # fmt: skip
     tally = Tally()
     for index in range(100):
         outcome = Outcome.RESET if index < failed else Outcome.OK
@@ -19,13 +24,17 @@ def reason(*, failed=0, elapsed_s=60.0, warmup_s=10.0, abort_after_s=None, budge
         tally.finished("chat", "chat", 0.0, CallResult(outcome=outcome, duration_s=0.1))
     tally.stats_of("chat", "chat", 0.0).tokens["input_tokens"] = tokens
     settings = SimpleNamespace(
-        objectives=parse_objectives(["duration_p99 < 1s", "chat: errors < 5%"]),
+        objectives=parse_objectives(slos),
         abort_after_s=abort_after_s,
         budget=budget,
         warmup_s=warmup_s,
     )
     run = SimpleNamespace(
-        settings=settings, tally=tally, clock=SimpleNamespace(elapsed_s=elapsed_s), is_over=False
+        settings=settings,
+        tally=tally,
+        clock=SimpleNamespace(elapsed_s=elapsed_s),
+        is_over=False,
+        server=None if server is None else SimpleNamespace(usage=lambda: server),
     )
     return EarlyStop(run, lambda _: None).reason()
 
@@ -34,6 +43,15 @@ def test_an_objective_that_is_not_met_ends_the_run_by_name():
     stop = reason(failed=8, abort_after_s=30.0)
     assert (stop.by, stop.objective, stop.at_s) == (StopReason.OBJECTIVE, "chat: errors < 5%", 60.0)
     assert stop.sentence == "objective 'chat: errors < 5%' was not met: 8.00%, n=100"
+
+
+def test_a_server_that_takes_more_than_its_objective_ends_the_run():
+    slos = ("server_cpu_per_turn < 50ms",)
+    stop = reason(abort_after_s=30.0, slos=slos, server=usage())
+    assert stop.sentence == "objective 'server_cpu_per_turn < 50ms' was not met: 80.0 ms, n=600"
+    stop = reason(abort_after_s=30.0, slos=("server_rss_growth < 9MB/1000 turns",), server=usage())
+    assert stop.sentence.endswith("was not met: 12.0 MB/1000 turns, n=600")
+    assert reason(abort_after_s=30.0, slos=slos, server=usage(seconds=9)) is None
 
 
 def test_too_few_samples_are_no_reason():

@@ -47,6 +47,14 @@ def test_an_expression_is_read(text, metric, percent, limit):
         ("ttft_p95 < 2%", "ttft is a duration"),
         ("errors < 2s", "errors is a share"),
         ("errors_p95 < 1%", "errors has no percentiles"),
+        ("server_cpu_per_turn < 5%", "server_cpu_per_turn is a duration; its unit is us or ms or s or m"),
+        ("server_cpu_per_turn > 1s", "server_cpu_per_turn is better when lower: write <"),
+        ("server_cpu_per_turn_p95 < 1s", "has no percentiles; write server_cpu_per_turn alone"),
+        ("server_rss_growth < 20MB", "'/1000 turns' is missing"),
+        ("server_rss_growth < 20MB/100 turns", "expected '/1000 turns'"),
+        ("server_rss_growth < 20s/1000 turns", "server_rss_growth is a size; its unit is B or kB or MB"),
+        ("chat: server_rss_growth < 20MB/1000 turns", "serves all scenarios: leave out 'chat:'"),
+        ("server_rss < 20MB", "unknown metric 'server_rss' .did you mean 'server_rss_growth'"),
     ],
 )
 def test_what_cannot_be_read_is_said_with_what_exists(text, reason):
@@ -83,3 +91,18 @@ def test_an_unknown_metric_is_answered_with_all_that_exist():
 def test_the_scenario_of_an_objective_stands_before_a_colon():
     assert parse_objective("mixed_chat:ttft_p95<2s").scenario == "mixed_chat"
     assert parse_objective("ttft_p95<2s").scenario is None
+
+
+@pytest.mark.parametrize(
+    ("text", "limit", "unit"),
+    [
+        ("server_cpu_per_turn < 0.1s", 0.1, "cpu_s_per_turn"),
+        ("server_cpu_per_turn <= 80ms", 0.08, "cpu_s_per_turn"),
+        ("server_rss_growth < 20MB/1000 turns", 20e6, "bytes_per_1000_turns"),
+        ("server_rss_growth<1.5MiB/1000turns", 1.5 * 2**20, "bytes_per_1000_turns"),
+        ("server_rss_growth < 512 kB / 1000 turns", 512e3, "bytes_per_1000_turns"),
+    ],
+)
+def test_an_objective_on_the_servers_process_is_read(text, limit, unit):
+    objective = parse_objective(text)
+    assert (objective.limit, objective.unit, objective.percent) == (limit, unit, None)

@@ -17,6 +17,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.load.live.live_state import LiveState, breathe
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
+from astrometer.measure.server_usage import ServerUsage
 
 PREFIX = "astrbot_load_"
 # name -> (the tally's metric, buckets, help)
@@ -43,6 +44,15 @@ HISTOGRAMS = {
     ),
     "duration_seconds": ("duration", DURATION_BUCKETS_S, "Plain calls: send to the whole answer"),
 }
+# name -> (the field of a sample, help)
+SERVER_GAUGES = {
+    "resident_memory_bytes": ("rss_bytes", "Resident memory of the server's process and its children."),
+    "threads": ("threads", "Threads of the server's process and its children."),
+    "open_files": ("open_files", "Open files and sockets of the server's process and its children."),
+    "processes": ("processes", "The server's process and its children."),
+    "database_bytes": ("database_bytes", "Size of the server's database file."),
+    "wal_bytes": ("wal_bytes", "Size of the write-ahead log of the server's database."),
+}
 OF_GOOD = "; successful exchanges after the warm-up."
 
 
@@ -68,6 +78,7 @@ class LoadCollector:
             yield family
             breathe()
         yield from self._load()
+        yield from _server(self._state.server())
         yield from self._generator()
 
     def _info(self) -> Iterator[Metric]:
@@ -215,6 +226,31 @@ def _counters(by_scenario: dict[str, Stats]) -> Iterator[Metric]:
         for direction in ("sent", "received"):
             sizes.add_metric([scenario, direction], stats.bytes[f"bytes_{direction}"])
     yield from (started, turns, in_flight, tokens, sizes)
+
+
+def _server(usage: ServerUsage | None) -> Iterator[Metric]:
+    """Its process, as it was sampled last; nothing but `up` once it has ended."""
+    up = None if usage is None else float(usage.ended is None)
+    yield _gauge(
+        "server_up", "1 while the server's process lives, 0 when it has ended; absent if nobody knows it.", up
+    )
+    last = usage.last if usage is not None and usage.ended is None else None
+    for name, (field, text) in SERVER_GAUGES.items():
+        yield _gauge(f"server_{name}", text, None if last is None else getattr(last, field))
+    cpu = CounterMetricFamily(
+        f"{PREFIX}server_cpu_seconds", "CPU of the server's process and its children since it began."
+    )
+    lines = CounterMetricFamily(
+        f"{PREFIX}server_log_lines",
+        "Warnings and errors in the server's log since the test began.",
+        labels=["level"],
+    )
+    if last is not None:
+        cpu.add_metric([], last.cpu_s)
+        for level, count in (("warning", last.log_warnings), ("error", last.log_errors)):
+            if count is not None:
+                lines.add_metric([level], count)
+    yield from (cpu, lines)
 
 
 def _gauge(name: str, text: str, value: float | None) -> Metric:

@@ -17,6 +17,7 @@ from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
 
 
@@ -95,6 +96,11 @@ class LiveState:
             processes = [ProcessHealth(run.health.lag, run.health.cpu_max)]
         limit_s = schedule_lag_limit_s(run.settings.objectives)
         return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
+
+    def server(self) -> ServerUsage | None:
+        """The process of the server; None where nobody knows it."""
+        run = self.run
+        return None if run is None or run.server is None else run.server.usage()
 
     def stage(self) -> int | None:
         """The number of the stage that goes on, from 1; None without a profile, or when it is over."""

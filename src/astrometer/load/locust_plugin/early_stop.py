@@ -65,7 +65,8 @@ class EarlyStop:
         window_s = elapsed_s - settings.warmup_s
         if settings.abort_after_s is None or window_s < max(STEP_S, settings.abort_after_s):
             return None
-        for item in evaluate_objectives(settings.objectives, self._run.tally, window_s):
+        server = None if self._run.server is None else self._run.server.usage()
+        for item in evaluate_objectives(settings.objectives, self._run.tally, window_s, server):
             if item.verdict is ObjectiveVerdict.FAIL:
                 text = item.objective.text
                 sentence = f"objective {text!r} was not met: {_shown(item)}, n={item.n}"
@@ -77,4 +78,6 @@ def _shown(item: "ObjectiveResult") -> str:
     value = item.value if item.value is not None else float("nan")
     if item.objective.unit is Unit.SHARE:
         return f"{value:.2%}"
+    if item.objective.unit is Unit.GROWTH:
+        return f"{value / 1e6:.1f} MB/1000 turns"
     return f"{value:.3g}/s" if item.objective.unit is Unit.PER_SECOND else format_duration(value)

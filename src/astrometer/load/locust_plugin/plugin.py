@@ -33,6 +33,7 @@ from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
+from astrometer.load.server.process_reader import ServerProcessError, find_server
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.tethered import is_tethered
 from astrometer.wire.receive_stamps import UnknownClock, stamp_clock
@@ -105,6 +106,11 @@ class Plugin:
                     try_place(settings.out, "--astrometer-out")
                 except NoPlaceError as exc:
                     raise OptionError(str(exc)) from exc
+        if self._role.leads and settings.server_pid is not None:
+            try:
+                find_server(settings.server_pid, self.host)
+            except ServerProcessError as exc:
+                raise OptionError(f"--server-pid: {exc}") from exc
         if settings.im_sink and self._role.leads and not parsed.astrometer_check:
             try:
                 Watch(settings.im_sink).check()
@@ -181,6 +187,7 @@ def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
         if environment.parsed_options.astrometer_check:
             sys.stdout.write(f"\n{crowd.describe(environment)}\n")
             sys.exit(exit_codes.PASS)
+        Settings.of(environment.parsed_options).check_server_known()
         if note := crowd.without_users(environment, Settings.of(environment.parsed_options)):
             log.warning("%s", note)
     except OptionError as exc:

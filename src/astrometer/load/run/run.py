@@ -28,6 +28,7 @@ from astrometer.load.schedule.open_model import OpenModel
 from astrometer.load.schedule.profile import Profile
 from astrometer.load.schedule.requested_users import RequestedUsers
 from astrometer.load.schedule.shapes import profile_of
+from astrometer.load.server.server_watch import ServerWatch
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
@@ -77,6 +78,7 @@ class Run:
         status = settings.model_status
         self.model = ModelStatus(status) if status and self.role.leads else None
         self.health = _health(self.clock, self.profile, self.slot_book)
+        self.server = self._server_watch() if self.role.leads else None
 
         # What all processes reported, and how it ended; not on workers
         self.slots = time_slots.Slots()
@@ -88,6 +90,12 @@ class Run:
         self.causes: list[Cause] = []  # what makes the run INVALID
         self.stop: Stop | None = None  # who ended it early
         self.search: Callable[[], CapacityRun] | None = None  # what a search has found
+
+    def _server_watch(self) -> ServerWatch | None:
+        pid, warmup_s = self.settings.server_pid, self.settings.warmup_s
+        return (
+            None if pid is None else ServerWatch(pid, self.host, self.clock, self.tally.succeeded, warmup_s)
+        )
 
     @property
     def is_over(self) -> bool:

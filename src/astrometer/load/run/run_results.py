@@ -56,6 +56,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         messenger=run.messenger_seen if run.settings.messenger else None,
         at_once=run.recorder.at_once,
         model_most=None if run.model is None else run.model.most,
+        server=None if run.server is None else run.server.usage(),
         other_requests=run.others.requests.rows,
         profile=str(run.profile) if run.profile else None,
         stages=_stages(run),

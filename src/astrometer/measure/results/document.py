@@ -21,6 +21,7 @@ from astrometer.measure.results.other_requests import other_requests_json
 from astrometer.measure.results.provider_limit import provider_limit_json
 from astrometer.measure.results.result_parts import delivery_json, objective_json, uploads_json
 from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.results.server_part import server_json
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
 from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
@@ -29,6 +30,7 @@ from astrometer.measure.slo.validity import (
     GeneratorHealth,
     measurement_errors,
     run_causes,
+    server_causes,
     stage_causes,
 )
 from astrometer.measure.tally import Tally
@@ -56,7 +58,11 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     if info.capacity is not None:
         generator = GeneratorHealth(clock=generator.clock, lost_workers=generator.lost_workers)
     forgotten = 0 if im_delivery is None else im_delivery.forgotten
-    causes = [*run_causes(generator, tally, info.arrivals, forgotten), *info.causes]
+    causes = [
+        *run_causes(generator, tally, info.arrivals, forgotten),
+        *server_causes(info.server, info.objectives),
+        *info.causes,
+    ]
     trusted = not causes
     reached = [stage for stage in info.stages if stage.start_s < info.duration_s]
     by_chance = info.arrivals is not None and info.arrivals.by_chance
@@ -82,7 +88,15 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     if info.capacity is not None:
         end = conclude_search(info.capacity, causes)
     else:
-        end = conclude(tally, info.objectives, window_s, untrusted=causes, stop=info.stop, waived=info.waived)
+        end = conclude(
+            tally,
+            info.objectives,
+            window_s,
+            untrusted=causes,
+            stop=info.stop,
+            waived=info.waived,
+            server=info.server,
+        )
     keys = sorted({*tally.counted, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
     nothing = Stats()
@@ -117,6 +131,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             info.at_once, info.model_most, info.excluded_s, info.duration_s
         ),
         "messenger": messenger_json(total.facts, info.messenger),
+        "server": server_json(info.server),
         "uploads": uploads_json(tally, window_s),
         "scenarios": {
             name: stats_json(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios

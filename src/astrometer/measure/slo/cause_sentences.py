@@ -22,6 +22,7 @@ _TEMPLATES = {
     CauseKind.NO_SUCH_SCENARIO: "objective {objective!r}: no scenario {scenario!r} ran{more}",
     CauseKind.IM_FORGOTTEN: "the IM sink forgot {value} message(s) before they were read",
     CauseKind.IM_NOT_MEASURED: "IM delivery was not measured: {detail}",
+    CauseKind.SERVER_ENDED: "the server's process ended ({detail}){more}: what it used cannot be judged",
     CauseKind.CUT_SHORT: "the run was cut short after {value} s: {detail}",
     CauseKind.SERVER_NOT_IDLE: "the server was not idle when the window began: {detail}",
     CauseKind.SEARCH_UNFINISHED: "the search ended before its answer {detail}",
@@ -69,6 +70,8 @@ def _more(cause: Cause) -> str:
             return ", a tenth of an objective's limit"
         case Cause(kind=CauseKind.WORKERS_LOST, at_s=float(at_s)):
             return f": all from {at_s:.1f} s of the run on"
+        case Cause(kind=CauseKind.SERVER_ENDED, at_s=float(at_s)):
+            return f" {at_s:.1f} s after the run began"
         case Cause(kind=CauseKind.EXHAUSTED, limit=int() | float() as limit):
             return f" (limit {limit:.0f})"
         case Cause(kind=CauseKind.NO_SUCH_SCENARIO, detail=str(ran)):

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from astrometer.api.timings import CERTAIN_S
 from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.slo_parser import (
     Objective,
     Unit,
@@ -69,11 +70,18 @@ def evaluate(objective: Objective, stats: Stats, window_s: float | None = None) 
 
 
 def evaluate_objectives(
-    objectives: Sequence[Objective], tally: Tally, window_s: float
+    objectives: Sequence[Objective], tally: Tally, window_s: float, server: ServerUsage | None = None
 ) -> list[ObjectiveResult]:
-    """All of them on a whole tally, each on its scenario. Cheap enough to be asked while a test runs."""
+    """All of them on a whole tally, each on its scenario. Cheap enough to be asked while a test runs.
+
+    `server`: what its process used, for the objectives on that.
+    """
     results = []
     for objective in objectives:
+        if objective.unit.is_of_server:
+            value = None if server is None else server.value_of(objective.metric)
+            results.append(result_of(objective, value, 0 if server is None else server.turns))
+            continue
         stats = tally.total(objective.scenario, only=(objective.metric,))
         results.append(evaluate(objective, stats, window_s))
     return results

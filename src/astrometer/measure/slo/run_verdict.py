@@ -7,6 +7,7 @@ from typing import Any
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import (
     ObjectiveResult,
     ObjectiveVerdict,
@@ -67,6 +68,7 @@ def conclude(
     untrusted: Iterable[Cause] = (),
     stop: Stop | None = None,
     waived: bool = False,
+    server: ServerUsage | None = None,
 ) -> Conclusion:
     """Judge a run. `untrusted`: what else makes it INVALID.
 
@@ -77,7 +79,7 @@ def conclude(
     signal ended is INVALID: nobody knows what the rest would have been. A person who watched the run in the
     web UI, or the locustfile, ended it on purpose: what was measured is judged.
     """
-    judged = evaluate_objectives(objectives, tally, window_s)
+    judged = evaluate_objectives(objectives, tally, window_s, server)
     causes = list(untrusted)
     if stop is not None and stop.by is StopReason.INTERRUPTED:
         causes.append(Cause(kind=CauseKind.CUT_SHORT, value=stop.at_s, detail=stop.sentence))
@@ -112,11 +114,16 @@ def _nothing_succeeded(tally: Tally) -> bool:
 def judge_stage(
     objectives: Sequence[Objective], tally: Tally, number: int, length_s: float, *, trusted: bool
 ) -> list[ObjectiveResult]:
-    """The same objectives on what began in one stage. `trusted` False: the stage is not, or the whole run."""
+    """The same objectives on what began in one stage, without those of the server's process.
+
+    `trusted` False: the stage is not, or the whole run.
+    """
     nothing = Stats()
     whole = tally.stages.get(number, nothing)
     judged = []
     for objective in objectives:
+        if objective.unit.is_of_server:
+            continue
         own = objective.scenario
         stats = whole if own is None else tally.stage_scenarios.get(StageKey(number, own), nothing)
         judged.append(evaluate(objective, stats, length_s))

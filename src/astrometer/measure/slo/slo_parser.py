@@ -4,6 +4,8 @@
 [SCENARIO:] errors|stalls|OUTCOME < LIMIT %
 [SCENARIO:] goodput|ok > LIMIT %
 [SCENARIO:] throughput > LIMIT /s|/m|/h
+server_cpu_per_turn < LIMIT us|ms|s|m
+server_rss_growth < LIMIT kB|MB|GB/1000 turns
 """
 
 import difflib
@@ -20,6 +22,8 @@ PERCENTS = tuple(MIN_SAMPLES)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)
 SHARES = ("errors", "goodput", "stalls", *OUTCOMES)
 RATES = ("throughput",)
+SERVER_CPU, SERVER_RSS = "server_cpu_per_turn", "server_rss_growth"
+OF_SERVER = (SERVER_CPU, SERVER_RSS)  # of its process, where that is known
 HIGHER_IS_BETTER = ("goodput", Outcome.OK.value, *RATES)  # of everything else less is better
 _UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _PER_S = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
@@ -28,7 +32,9 @@ _WORD = re.compile(r"[\w.-]+")
 _OPERATOR = re.compile(r"<=|>=|<|>")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LIMIT_UNIT = re.compile(r"%|/?[A-Za-z]+")
+_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _COLON = re.compile(":")
+_PER_TURNS = re.compile(r"/ ?1000 ?turns\b")
 
 
 class ObjectiveError(ValueError):
@@ -41,6 +47,13 @@ class Unit(StrEnum):
     SECONDS = "s"
     SHARE = "share"  # of one
     PER_SECOND = "per_s"
+    CPU_PER_TURN = "cpu_s_per_turn"
+    GROWTH = "bytes_per_1000_turns"
+
+    @property
+    def is_of_server(self) -> bool:
+        """Not of exchanges, but of the server's process."""
+        return self in {Unit.CPU_PER_TURN, Unit.GROWTH}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +74,8 @@ class Objective:
     def unit(self) -> Unit:
         if self.metric in SHARES:
             return Unit.SHARE
+        if self.metric in OF_SERVER:
+            return Unit.CPU_PER_TURN if self.metric == SERVER_CPU else Unit.GROWTH
         return Unit.PER_SECOND if self.metric in RATES else Unit.SECONDS
 
     def met_by(self, value: float) -> bool:
@@ -80,6 +95,9 @@ def parse_objective(text: str) -> Objective:
         scenario = name
         name, at = reader.take(_WORD, f"a metric of the scenario {scenario!r}", EXAMPLES)
     metric, percent = _metric(reader, name, at)
+    if metric in OF_SERVER and scenario is not None:
+        reason = f"the server's process serves all scenarios: leave out '{scenario}:'"
+        raise reader.error(reason, 0, len(scenario) + 1)
     wanted = ">" if metric in HIGHER_IS_BETTER else "<"
     operator, at = reader.take(_OPERATOR, f"{wanted} or {wanted}=", "")
     if not operator.startswith(wanted):
@@ -87,6 +105,8 @@ def parse_objective(text: str) -> Objective:
         raise reader.error(f"{metric} is better when {better}: write {wanted}", at, len(operator))
     number, _ = reader.take(_NUMBER, "a number", "")
     factor = _factor(reader, metric)
+    if metric == SERVER_RSS:
+        reader.take(_PER_TURNS, "'/1000 turns'", "write for example 'server_rss_growth < 20MB/1000 turns'")
     reader.end()
     return Objective(
         text=reader.text,
@@ -106,7 +126,8 @@ EXAMPLES = "write for example 'ttft_p95 < 2s', 'errors < 1%' or 'chat: e2e_p99 <
 _WHAT_EXISTS = (
     f"durations (with _p50, _p90, _p95, _p99 or _max): {', '.join(METRICS)}\n"
     f"shares (in %): errors, goodput, stalls, or one outcome: {', '.join(OUTCOMES)}\n"
-    f"rates (per second): {', '.join(RATES)}"
+    f"rates (per second): {', '.join(RATES)}\n"
+    f"of the server's process: {SERVER_CPU} < 0.1s, {SERVER_RSS} < 20MB/1000 turns"
 )
 
 
@@ -154,7 +175,7 @@ class _Reader:
 
 def _metric(reader: _Reader, name: str, at: int) -> tuple[str, int | None]:
     """The metric and its percent. Raises ObjectiveError."""
-    if name in (*SHARES, *RATES):
+    if name in (*SHARES, *RATES, *OF_SERVER):
         return name, None
     if name in METRICS:
         reason = f"which percentile? write {name}_p95 or {name}_max"
@@ -162,9 +183,9 @@ def _metric(reader: _Reader, name: str, at: int) -> tuple[str, int | None]:
     match = _STATISTIC.fullmatch(name)
     metric = match["metric"] if match else name
     if match is None or metric not in METRICS:
-        if metric in (*SHARES, *RATES):
+        if metric in (*SHARES, *RATES, *OF_SERVER):
             raise reader.error(f"{metric} has no percentiles; write {metric} alone", at, len(name))
-        known = [*METRICS, *SHARES, *RATES]
+        known = [*METRICS, *SHARES, *RATES, *OF_SERVER]
         close = difflib.get_close_matches(metric, known, n=1, cutoff=0.6)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
         raise reader.error(f"unknown metric {metric!r}{meant}", at, len(metric), f"there are\n{_WHAT_EXISTS}")
@@ -190,4 +211,6 @@ def _factor(reader: _Reader, metric: str) -> float:
 def _units(metric: str) -> tuple[str, Mapping[str, float]]:
     if metric in SHARES:
         return "a share", {"%": 0.01}
+    if metric == SERVER_RSS:
+        return "a size", _BYTES
     return ("a rate", _PER_S) if metric in RATES else ("a duration", _UNIT_S)

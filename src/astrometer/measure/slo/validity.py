@@ -12,6 +12,7 @@ from typing import Any
 
 from astrometer.api.metric_table import LAG_SENSITIVE
 from astrometer.measure.exchange_stats import Stats
+from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.measure.slo.stages import LoadStage
@@ -45,6 +46,7 @@ class CauseKind(StrEnum):
     NO_SUCH_SCENARIO = "no_such_scenario"  # an objective of a scenario that did not run
     IM_FORGOTTEN = "im_forgotten"  # messages that the sink no longer had
     IM_NOT_MEASURED = "im_not_measured"
+    SERVER_ENDED = "server_ended"  # its process, of which an objective is; `detail` says how
     CUT_SHORT = "cut_short"  # seconds until a signal ended the run
     SERVER_NOT_IDLE = "server_not_idle"  # when a window of a capacity search began
     SEARCH_UNFINISHED = "search_unfinished"  # a capacity search without an answer
@@ -268,6 +270,13 @@ def no_data(item: ObjectiveResult, tally: Tally) -> Cause:
     return Cause(
         kind=CauseKind.TOO_FEW_SAMPLES, objective=objective.text, scenario=objective.scenario, value=item.n
     )
+
+
+def server_causes(server: ServerUsage | None, objectives: Iterable[Objective]) -> list[Cause]:
+    """Of objectives on a server's process that ended while it was watched."""
+    if server is None or server.ended is None or not any(item.unit.is_of_server for item in objectives):
+        return []
+    return [Cause(kind=CauseKind.SERVER_ENDED, at_s=server.ended.t_s, detail=server.ended.how.value)]
 
 
 def rate_not_reached(arrived: int, due: float) -> Cause:

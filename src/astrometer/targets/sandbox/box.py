@@ -315,6 +315,9 @@ class Box:
             timeout_s=self.options.start_timeout_s,
             what=f"AstrBot {self.version}",
         )
+        self.state = replace(self.state, server_pid=self._server.pid)
+        if self.state.url is not None:  # it was restarted
+            self.state.write()
 
     def _marks(self) -> dict[str, str]:
         return {MARK: self.state.id}

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psutil
 
@@ -32,6 +33,7 @@ class SandboxState:
     owner_started: float
     version: str
     url: str | None = None  # None while it starts
+    server_pid: int | None = None  # AstrBot's own
 
     @property
     def file(self) -> Path:
@@ -70,6 +72,12 @@ def read_state(file: Path) -> SandboxState | None:
         return SandboxState(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def server_pid_of(port: int | None) -> int | None:
+    """The server's process of the sandbox that listens on this port of this machine; None without one."""
+    found = (state for state in states() if state.url is not None and state.owner is not None)
+    return next((state.server_pid for state in found if urlsplit(state.url).port == port), None)
 
 
 def reap(state: SandboxState, *, give_up_s: float = 10.0) -> None:
