@@ -164,6 +164,12 @@ def test_a_number_that_a_block_lacks_is_undecided():
     assert (told.verdict, told.why) == (GateVerdict.UNDECIDED, "not known of every block")
 
 
+def test_any_worse_does_not_wait_for_a_number_that_a_block_lacks():
+    base, cand = make_side("b", seed=1, runs=6), make_side("c", seed=21, runs=6)
+    told, _ = at_look("any worse", with_cpu(base, *[1] * 6), with_cpu(cand, 1, None, 1, 1, 1, 1))
+    assert told.verdict is GateVerdict.PASS, told.why
+
+
 def test_any_worse_at_a_look_passes_on_what_is_wholly_not_worse_and_on_nothing_less():
     base = make_side("b", seed=1, runs=6)
     faster = [

@@ -218,8 +218,15 @@ def _one(gate: Gate, comparison: Comparison) -> GateResult:
 
 
 def watched_rows(comparison: Comparison) -> list[ChangeRow]:
-    """What `any worse` needs a verdict on, of blocks that are looked at in turn."""
-    return [row for row in comparison.rows if row.scope == ALL and row.name in WATCHED]
+    """What `any worse` needs a verdict on, of blocks that are looked at in turn.
+
+    A number that a block was too short for, such as the CPU per turn, is not waited for: times tell the rest.
+    """
+    return [
+        row
+        for row in comparison.rows
+        if row.scope == ALL and row.name in WATCHED and not (row.is_unmeasured and row.metric in NUMBERS)
+    ]
 
 
 def conditioned_rows(gates: Sequence[Gate], comparison: Comparison) -> list[ChangeRow]:
