@@ -6,7 +6,7 @@ the chance of error of each bound is spent over the looks (Lan & DeMets 1983), h
 of the planned pairs (Kim & DeMets 1987), and the bounds come from the recursion of Armitage, McPherson and
 Rowe (1969) for normal sums. The spread is not known, so the level of a look goes into Student's t (the
 significance level approach, Jennison & Turnbull 2000, section 3.8): the chance of all looks together is then
-up to a fifth above what was asked for (bench/RESULTS.md). When to look depends on the plan alone, never on
+up to half above what was asked for (bench/RESULTS.md). When to look depends on the plan alone, never on
 what was seen. To end sooner than planned leaves chance unspent.
 """
 
