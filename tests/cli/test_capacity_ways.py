@@ -113,8 +113,9 @@ def asker(tmp_path):
 def test_three_ways_of_one_server_in_one_command(asker, tmp_path):
     out = tmp_path / "out"
     with simulator() as (_, url, environment):
+        words = ("--ways", "sse,ws,messenger", "--rounds", "1", "--reply-quiet", "0s")
         done = run(
-            command(asker, url, out, "--ways", "sse,ws,messenger", "--rounds", "1", "--reply-quiet", "0s"),
+            command(asker, url, out, *words, "--server-pid", str(os.getpid())),
             {**environment, "ASTROMETER_STATE": str(tmp_path / "state")},
         )
     assert "searches: 3, in this order: sse, ws, messenger" in done.stderr
@@ -133,6 +134,9 @@ def test_three_ways_of_one_server_in_one_command(asker, tmp_path):
         "e2e_max < 20s", "e2e_max < 20s", "reply_last_max < 20s",
     ]  # fmt: skip
     assert [results["target"]["kind"] for results in each] == ["simulator"] * 3
+    used = [way["searches"][0]["server_cpu_s"] for way in told["ways"]]
+    assert used == [results["server"]["cpu_s"] for results in each]
+    assert all(seconds > 0 for seconds in used)
     assert [operation["operation"] for results in each for operation in results["operations"]] == [
         "chat", "chat", "im_chat",
     ]  # fmt: skip

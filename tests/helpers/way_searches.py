@@ -21,7 +21,7 @@ def windows_around(passing, failing, repeats=3):
     return [*found, (load, False), *[(passing, True), (failing, False)] * repeats]
 
 
-def searched(windows, *, end="converged", verdict=None, p50_s=0.5, turns=1000, metric="e2e"):
+def searched(windows, *, end="converged", verdict=None, p50_s=0.5, turns=1000, metric="e2e", server=None):
     """What the file of a search has that a comparison of ways reads."""
     passed = [load for load, ok in windows if ok]
     told = verdict or ("PASS" if passed else "FAIL")
@@ -32,6 +32,7 @@ def searched(windows, *, end="converged", verdict=None, p50_s=0.5, turns=1000, m
         "target": {"url": "http://127.0.0.1:6185", "version": "4.29.3", "kind": "astrbot"},
         "turns": {"started": turns},
         "names": {"sessions": turns},
+        "server": server,
         "capacity": {
             "unit": "users",
             "end": end,
@@ -63,9 +64,13 @@ def plan_of(out=Path("out"), *, ways=("sse", "ws", "messenger"), rounds=2, **giv
     return WaysPlan(loads=loads, rounds=rounds, out=out)
 
 
-def done(way, number, results, cpu_s=None):
+def server(cpu_s, turns=1000, *, is_enough=True):
+    return {"cpu_s": cpu_s, "turns": turns, "cpu_per_turn_s": cpu_s / turns if is_enough else None}
+
+
+def done(way, number, results):
     search = WaySearch(way=ChatTransport(way), number=number)
-    return SearchedWay(search=search, directory=f"{way}/{number}", results=results, cpu_s=cpu_s)
+    return SearchedWay(search=search, directory=f"{way}/{number}", results=results)
 
 
 def write_results(folder, results):

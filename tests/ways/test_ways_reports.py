@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
-from way_searches import OBJECTIVE, done, plan_of, searched, windows_around
+from way_searches import OBJECTIVE, done, plan_of, searched, server, windows_around
 
 from astrometer.ways import ways_document, ways_reports, ways_view
 
@@ -19,8 +19,11 @@ def found(capacities, *, cpu_s=None, interrupted=False, **more):
         done(
             way,
             number,
-            searched(windows_around(load, load + 1)) if isinstance(load, int) else load,
-            cpu_s=(cpu_s or {}).get(way),
+            searched(
+                windows_around(load, load + 1), server=server(cpu_s[way]) if cpu_s and way in cpu_s else None
+            )
+            if isinstance(load, int)
+            else load,
         )
         for way, loads in capacities.items()
         for number, load in enumerate(loads, 1)
@@ -98,6 +101,25 @@ def test_an_interval_that_nobody_knows_is_said_to_be_none():
     assert "sse about 1" in text_of(told)
     assert text_of(told).count("too few windows to say") == 2
     assert told["ways"][1]["change"] == "cannot tell"
+
+
+def test_cpu_of_a_turn_is_over_the_searches_that_can_say_it():
+    def search(**cost):
+        return searched(windows_around(20, 21), server=server(**cost))
+
+    told = found(
+        {
+            "sse": (search(cpu_s=80.0, turns=1000), search(cpu_s=20.0, turns=200)),
+            "ws": (search(cpu_s=50.0, turns=1000), search(cpu_s=9.0, turns=9, is_enough=False)),
+            "messenger": (60, search(cpu_s=9.0, turns=9, is_enough=False)),
+        }
+    )
+    assert [way["server_cpu_s_per_turn"] for way in told["ways"]] == [100 / 1200, 0.05, None]
+    assert [[item["server_cpu_s"] for item in way["searches"]] for way in told["ways"]] == [
+        [80.0, 20.0], [50.0, 9.0], [None, 9.0],
+    ]  # fmt: skip
+    assert "500 ms 83.3 ms 20, 20" in text_of(told)
+    assert "500 ms – 60, 20" in text_of(told)
 
 
 def test_one_round_warns_of_drift():

@@ -72,9 +72,3 @@ def test_a_search_without_results_ends_it_and_names_the_log(execute, tmp_path):
 def test_results_that_locust_could_not_write_are_written_here(execute, tmp_path):
     session, _ = execute(FakeLocust(search_1="cannot write"))
     assert document.read(tmp_path / "sse" / "1") == session.done[0].results
-
-
-def test_the_servers_cpu_of_each_search_is_what_it_had_meanwhile(execute):
-    seconds = iter((1.0, 3.5, 4.0, 4.25, None, 9.0, 9.0, None))
-    session, _ = execute(FakeLocust(), server_cpu_s=lambda: next(seconds))
-    assert [item.cpu_s for item in session.done] == [2.5, 0.25, None, None]

@@ -60,7 +60,6 @@ def _plan(run: locust_run.Asked, load: LoadPlan, ways: str, rounds: int) -> "Way
 
 
 def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
-    from astrometer.targets.sandbox.server_cpu import cpu_s, server_process
     from astrometer.ways import ways_document, ways_reports
     from astrometer.ways.ways_plan import order
     from astrometer.ways.ways_session import WaysSession
@@ -89,8 +88,7 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     searches = order(plan.ways, plan.rounds)
     names = [str(search.way) for search in searches]
     confirm.confirm(replace(looked, out=plan.out), facts, foreseen, yes=flags["yes"], searches=names)
-    server = server_process(first.target.url)
-    session = WaysSession(plan=plan, say=_say, server_cpu_s=lambda: cpu_s(server))
+    session = WaysSession(plan=plan, say=_say)
     try:
         session.execute()
     except KeyboardInterrupt:  # between two searches: within one it ends that in order

@@ -120,12 +120,13 @@ def _figures(counted: Sequence[SearchedWay]) -> dict[str, float | None]:
         for name in _TIMES
         if (stats["metrics"].get(name) or {}).get("p50") is not None
     ]
-    costs = [item for item in counted if item.cpu_s is not None and item.turns]
-    turns = sum(item.turns for item in costs)
+    # A server that ended, or was seen too briefly, says nothing of a turn.
+    costs = [item.server for item in counted if item.server and item.server["cpu_per_turn_s"] is not None]
+    turns = sum(cost["turns"] for cost in costs)
     return {
         "answers_per_s": fmean(rates) if rates else None,
         "answer_p50_s": fmean(halves) if halves else None,
-        "server_cpu_s_per_turn": sum(item.cpu_s or 0.0 for item in costs) / turns if turns else None,
+        "server_cpu_s_per_turn": sum(cost["cpu_s"] for cost in costs) / turns if turns else None,
     }
 
 
@@ -142,7 +143,7 @@ def _search(item: SearchedWay) -> dict[str, Any]:
         "highest_passing": None if capacity is None else capacity["highest_passing"],
         "binding": None if capacity is None else capacity["binding"],
         "turns": item.turns,
-        "server_cpu_s": item.cpu_s,
+        "server_cpu_s": item.server and item.server["cpu_s"],
     }
 
 

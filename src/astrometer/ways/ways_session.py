@@ -15,26 +15,29 @@ from astrometer.ways.ways_plan import WaySearch, WaysPlan, order
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchedWay:
-    """A search that is over. `results` None: it left none. `cpu_s`: of the server meanwhile, if known."""
+    """A search that is over. `results` None: it left none."""
 
     search: WaySearch
     directory: str
     results: Mapping[str, Any] | None
-    cpu_s: float | None = None
 
     @property
     def turns(self) -> int:
         return 0 if self.results is None else int(self.results["turns"]["started"])
 
+    @property
+    def server(self) -> Mapping[str, Any] | None:
+        """What its process used meanwhile; None: nobody knew it."""
+        return None if self.results is None else self.results.get("server")
+
 
 @dataclass(slots=True, kw_only=True)
 class WaysSession:
-    """`server_cpu_s`: CPU seconds that the server has had so far, or None. `load`: as `launch.run`."""
+    """`load`: as `launch.run`."""
 
     plan: WaysPlan
     say: Callable[[str], None]
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
-    server_cpu_s: Callable[[], float | None] = lambda: None
     load: Callable[..., int] = launch.run
     interrupted: bool = False
     done: list[SearchedWay] = field(default_factory=list)
@@ -55,14 +58,12 @@ class WaysSession:
                 return
 
     def _measure(self, search: WaySearch) -> SearchedWay:
-        load, told, before_s = self.plan.load_of(search), list[bytes](), self.server_cpu_s()
+        load, told = self.plan.load_of(search), list[bytes]()
         self.load(load, self.environ, interrupted=self._interrupt, told=told.append)
-        after_s = self.server_cpu_s()
         return SearchedWay(
             search=search,
             directory=f"{search.way}/{search.number}",
             results=self._kept(load, b"".join(told)),
-            cpu_s=None if before_s is None or after_s is None else after_s - before_s,
         )
 
     def _interrupt(self) -> None:
