@@ -25,6 +25,7 @@ class Peer:
         self.frames = []  # what came, as JSON
         self.closed = None
         self.pongs = 0
+        self._begun = ""  # a message of which the rest is still to come
         self._seq = 0
 
     def hear(self, data):
@@ -34,7 +35,10 @@ class Peer:
             if isinstance(event, Request):
                 self.request = event
             elif isinstance(event, TextMessage):
-                self.frames.append(json.loads(event.data))
+                self._begun += event.data
+                if event.message_finished:
+                    self.frames.append(json.loads(self._begun))
+                    self._begun = ""
             elif isinstance(event, CloseConnection):
                 self.closed = event.code
             else:

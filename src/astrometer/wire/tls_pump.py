@@ -6,15 +6,13 @@ record behind it, or of a write.
 """
 
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from astrometer.wire.outbox import Outbox, Send
 from astrometer.wire.receive_stamps import BLOCK_BYTES
 
 _HEAD_BYTES = 5  # of a record: type, version, and two bytes of its length (RFC 8446, 5.1)
-# Without waiting: how many bytes the system took. Raises BlockingIOError, and OSError of a broken connection.
-Send = Callable[[bytearray], int]
 
 
 class TlsPump:
@@ -27,7 +25,7 @@ class TlsPump:
         self._announced = False  # and said so
         self._problem: ssl.SSLError | None = None  # with what came, behind what was decrypted
         self._unwritten: OSError | None = None  # nothing can be sent; what came may still be read
-        self._unsent = bytearray()
+        self._outbox = Outbox()
         self._head = b""  # the beginning of a record's head
         self._left = 0  # bytes of a record that are still to come
         self._ends_with_data = False  # the last record, which may also be of TLS's own
@@ -36,6 +34,11 @@ class TlsPump:
     def object(self) -> Any:
         """OpenSSL's own, for its certificate."""
         return self._tls
+
+    @property
+    def taken(self) -> int:
+        """How many bytes the system took so far."""
+        return self._outbox.taken
 
     @property
     def is_whole(self) -> bool:
@@ -139,17 +142,10 @@ class TlsPump:
 
     def flush(self, send: Send) -> bool:
         """Let `send` take what is to be sent; whether it took all. Raises OSError."""
-        self._unsent += self._outgoing.read()
-        try:
-            while self._unsent:
-                del self._unsent[: send(self._unsent)]
-        except BlockingIOError:
-            return False
-        return True
+        self._outbox.put(self._outgoing.read())
+        return self._outbox.flush(send)
 
     def take(self) -> bytes:
         """All that is to be sent."""
-        self._unsent += self._outgoing.read()
-        ciphertext = bytes(self._unsent)
-        self._unsent.clear()
-        return ciphertext
+        self._outbox.put(self._outgoing.read())
+        return self._outbox.take()

@@ -16,6 +16,7 @@ CURES = {
     426: "no WebSocket is served there: use ws://HOST:PORT/ws with the adapter's ws_reverse_port",
 }
 ABNORMAL = 1006  # a connection that ended without a close frame
+SEND_S = 10.0  # a peer that takes nothing for so long is gone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +42,11 @@ def refused(t: float, status: int) -> LinkEnd:
     outcome = classify_status(status) or Outcome.MALFORMED
     cure = CURES.get(status, "see AstrBot's log" if status >= 500 else "use ws://HOST:PORT/ws")
     return LinkEnd(outcome=outcome, t=t, status=status, detail=f"HTTP {status}, no WebSocket: {cure}")
+
+
+def nothing_taken(limit_s: float) -> str:
+    """What is said of a link whose other side reads nothing any more."""
+    return f"AstrBot took nothing of what was sent for {limit_s:g} s"
 
 
 def closed_by_peer(t: float, code: int, reason: str) -> LinkEnd:

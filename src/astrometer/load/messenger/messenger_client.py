@@ -1,7 +1,8 @@
 """The messenger of one load process: a link to AstrBot's adapter, kept up, for all of its users. gevent only.
 
-What is said over it is `im.messenger_session`'s; here are the socket, the greenlet that reads it, and the one
-that looks at the clock. Whoever asks waits until the question is over.
+What is said over it is `im.messenger_session`'s; here are the socket, the greenlet that reads it, the one
+that writes what it did not take at once, and the one that looks at the clock. Whoever asks waits until the
+question is over. No user who is stopped takes frames along: users never wait for the socket.
 """
 
 import time
@@ -11,16 +12,14 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 from gevent.event import Event
-from gevent.lock import Semaphore
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImExchange, ImQuestion
+from astrometer.im.link.link_end import SEND_S, nothing_taken
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_connection import Broken, Origin, dial
 from astrometer.wire.tls import DEFAULT, TlsSettings
-
-SEND_S = 10.0  # a peer that takes nothing for so long is gone
 
 
 class MessengerClient:
@@ -32,15 +31,17 @@ class MessengerClient:
         *,
         tls: TlsSettings = DEFAULT,
         connect_timeout_s: float = 10.0,
+        send_limit_s: float = SEND_S,
         now: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.session = session
         self._tls = tls
         self._connect_timeout_s = connect_timeout_s
+        self._send_limit_s = send_limit_s
         self._now = now
         self._link: Link | None = None
         self._waiting: dict[int, Event] = {}  # by the id of the question
-        self._sending = Semaphore()
+        self._unwritten = Event()  # the link did not take all of it
         self._settled = Event()  # the link is open, or it is known that there is none
         self._moved = Event()  # something may be due sooner
         self._watched_t: float | None = None  # what the clock is waited for; None: nothing is due
@@ -65,13 +66,12 @@ class MessengerClient:
 
         A greenlet that is killed in here leaves the question as CUTOFF.
         """
-        # Now: while this one still writes, another greenlet may read the reply.
         over = self._waiting.get(exchange.message_id)
         if over is None:
             self._tell()
             return
+        self._flush()
         try:
-            self._flush()
             over.wait()
         except GreenletExit:
             self.session.give_up(exchange, self._now(), Outcome.CUTOFF)
@@ -112,6 +112,7 @@ class MessengerClient:
             self._tell()
             return
         self._moved.set()
+        writer = gevent.spawn(self._write_rest, link)
         try:
             self._flush()
             while session.end is None:
@@ -124,6 +125,7 @@ class MessengerClient:
             self._tell()
         finally:
             self._settled.clear()
+            writer.kill()
             self._drop()
 
     def _read(self, link: Link) -> None:
@@ -166,6 +168,8 @@ class MessengerClient:
                 return  # the reader finds the same, and says it
         self.session.expire(t)
         self._tell()
+        if self.session.end is not None and self._link is not None:
+            self._link.hang_up()  # the reader waits for no word of a peer that has none
 
     def _tell(self) -> None:
         """Whoever waited for what has ended."""
@@ -174,15 +178,33 @@ class MessengerClient:
                 waiting.set()
 
     def _flush(self) -> None:
-        """One at a time: pieces of two frames must not mix."""
-        with self._sending:
-            while self._link is not None and (data := self.session.outgoing()):
-                view = memoryview(data)
-                try:
-                    while view:
-                        view = view[self._link.send(view, SEND_S) :]
-                except OSError:
-                    return  # the reader hears of it
+        """At once, as far as the system takes it."""
+        if self._link is None:
+            return
+        try:
+            if not self._link.push(self.session.outgoing()):
+                self._unwritten.set()
+        except OSError:
+            return  # the reader hears of it
+
+    def _write_rest(self, link: Link) -> None:
+        """Of what was flushed. A peer that takes none of it for long is gone."""
+        try:
+            while True:
+                self._unwritten.wait()
+                self._unwritten.clear()
+                while not link.push(b""):
+                    before = link.taken
+                    if link.writable(self._send_limit_s) or link.taken > before:
+                        continue
+                    # This process may be what was late.
+                    if not link.push(b"") and link.taken == before:
+                        self.session.lost(self._now(), Outcome.RESET, nothing_taken(self._send_limit_s))
+                        self._tell()
+                        link.hang_up()
+                        return
+        except OSError:
+            return  # the reader hears of it
 
     def _drop(self) -> None:
         if self._link is not None:

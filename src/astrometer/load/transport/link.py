@@ -1,5 +1,6 @@
 """One connection of a load user, plain or TLS: wait, receive with the time of arrival, send. gevent only."""
 
+import socket
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
@@ -9,6 +10,7 @@ from gevent.socket import wait_write
 
 from astrometer.api.network_seen import NetworkSeen
 from astrometer.load.transport.loop_turns import turns_of_loop
+from astrometer.wire.outbox import Outbox
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver
 from astrometer.wire.tcp_info import tcp_info
 from astrometer.wire.tls_pump import TlsPump
@@ -28,6 +30,7 @@ class Link:
         inner = sock._sock  # noqa: SLF001 (gevent's own methods would wait)
         self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
         self._send_now = inner.send
+        self._outbox = Outbox()  # of what `push` was given
         self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
 
     @property
@@ -55,6 +58,32 @@ class Link:
         """How many bytes of it the system took. Raises TimeoutError."""
         self._socket.settimeout(timeout_s)
         return int(self._socket.send(data))
+
+    def push(self, data: bytes) -> bool:
+        """Without waiting: what the system does not take now of it goes with the next call. Whether all went.
+
+        Raises OSError. Not to be mixed with `send`.
+        """
+        self._outbox.put(data)
+        return self._outbox.flush(self._send_now)
+
+    @property
+    def taken(self) -> int:
+        """How many bytes of what was pushed the system took."""
+        return self._outbox.taken
+
+    def writable(self, limit_s: float) -> bool:
+        """Wait until the system takes something; whether it does within the limit."""
+        try:
+            wait_write(self.fileno(), limit_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def hang_up(self) -> None:
+        """Whoever waits for something to receive finds the end. To be closed as before."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def network(self) -> NetworkSeen:
         """What the kernel says of this connection since the last call, or since it began."""
@@ -121,6 +150,14 @@ class TlsLink(Link):
         self._tls.write(data)
         self._flush(perf_counter() + timeout_s)
         return len(data)
+
+    def push(self, data: bytes) -> bool:
+        self._tls.write(data)
+        return self._tls.flush(self._send_now)
+
+    @property
+    def taken(self) -> int:
+        return self._tls.taken
 
     def _flush(self, until: float | None) -> None:
         """Raises TimeoutError. What did not go out then stays the next to go."""

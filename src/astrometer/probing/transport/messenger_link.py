@@ -16,6 +16,7 @@ from astrometer.clock import wall_minus_perf_s
 from astrometer.im.im_exchange import ImDeadlines, ImExchange, ImQuestion
 from astrometer.im.im_turn import ImTurn
 from astrometer.im.link.link_address import LinkAddress
+from astrometer.im.link.link_end import SEND_S, nothing_taken
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.probing.transport.network_backend import Phases, TimedBackend
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
@@ -31,7 +32,9 @@ _SLACK_S = 0.1  # the deadline's own word about what was missing comes first
 class MessengerLink:
     """Connected once, left once. Nothing is ever pushed to anybody: chats that nobody began do not exist."""
 
-    def __init__(self, address: LinkAddress, *, tls: TlsSettings = DEFAULT) -> None:
+    def __init__(
+        self, address: LinkAddress, *, tls: TlsSettings = DEFAULT, send_limit_s: float = SEND_S
+    ) -> None:
         stamp_clock()  # the first answer takes a moment, which would be part of a question's time
         self.session = MessengerSession(
             address,
@@ -41,6 +44,7 @@ class MessengerLink:
         )
         self.phases = Phases()
         self._tls = tls
+        self._send_limit_s = send_limit_s
         self._meter = Meter(streaming=True)
         self._stream: StampedStream | None = None
 
@@ -120,8 +124,9 @@ class MessengerLink:
                 return
             try:
                 await self._write(self._stream, until)
-                await self._read(self._stream, until)
-            except (httpcore.WriteTimeout, httpcore.ReadError, httpcore.WriteError) as exc:
+                if self.session.end is None:
+                    await self._read(self._stream, until)
+            except (httpcore.ReadError, httpcore.WriteError) as exc:
                 self.session.lost(perf_counter(), Outcome.RESET, said_of(exc))
         if self._stream is not None and self.session.is_open:
             await self._last_words(self._stream)
@@ -130,12 +135,17 @@ class MessengerLink:
         """The acknowledgement of what was read last: without it AstrBot would hold up that chat."""
         try:
             await self._write(stream, perf_counter() + LEAVE_S)
-        except (httpcore.WriteTimeout, httpcore.WriteError) as exc:
+        except httpcore.WriteError as exc:
             self.session.lost(perf_counter(), Outcome.RESET, said_of(exc))
 
     async def _write(self, stream: StampedStream, until: float) -> None:
+        """Raises httpcore.WriteError. What was not taken in time ends the link."""
         while data := self.session.outgoing():
-            await stream.write(data, max(0.001, until - perf_counter()))
+            limit_s = max(0.001, min(self._send_limit_s, until - perf_counter()))
+            try:
+                await stream.write(data, limit_s)
+            except httpcore.WriteTimeout:
+                self.session.lost(perf_counter(), Outcome.RESET, nothing_taken(limit_s))
 
     async def _read(self, stream: StampedStream, until: float) -> None:
         """A piece of what comes; when nothing does, what is overdue. Raises httpcore.ReadError."""

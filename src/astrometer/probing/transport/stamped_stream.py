@@ -14,6 +14,7 @@ import httpcore
 
 from astrometer.probing.transport.socket_reader import LoopReader
 from astrometer.wire.chunked_body import ends_with
+from astrometer.wire.outbox import Outbox
 from astrometer.wire.receive_stamps import BLOCK_BYTES
 from astrometer.wire.tcp_info import TcpInfo, tcp_info
 from astrometer.wire.tls import TlsSettings, context_of
@@ -74,6 +75,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         self.came = came
         self.before_read: Callable[[], None] = _nothing
         self.asked = (came.t, came.t)
+        self._outbox = Outbox()
         self._asking = self._closed = False
         self._last_read = b""
 
@@ -175,12 +177,10 @@ class StampedStream(httpcore.AsyncNetworkStream):
         return await self.came.receive()
 
     async def _send(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            try:
-                view = view[self.came.send(view) :]
-            except BlockingIOError:
-                await anyio.wait_writable(self._socket)
+        """Whoever is cancelled in here leaves the rest as the next to go."""
+        self._outbox.put(data)
+        while not self._outbox.flush(self.came.send):
+            await anyio.wait_writable(self._socket)
 
 
 class TlsStream(StampedStream):
