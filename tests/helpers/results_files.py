@@ -139,11 +139,13 @@ def fill(tally: Tally, *, seed: int, chats: int, calls: int, duration_s: float, 
         tally.finished(scenario, operation, t_s, done)
 
 
-def write(tally: Tally, speaker: Speaker, *, replies: int, duration_s: float) -> None:
-    """People in a messenger: one in twenty gets no answer, and one in ten an answer in three parts."""
+def write(tally: Tally, speaker: Speaker, *, replies: int, duration_s: float, silent: bool) -> None:
+    """People in a messenger: one in twenty gets no answer (`silent`: nobody does), and one in ten an answer
+    in three parts.
+    """
     for index in range(replies):
         t_s = duration_s * index / replies
-        turn = speaker.reply(parts=3 if index % 10 == 4 else 1, silent=index % 20 == 9)
+        turn = speaker.reply(parts=3 if index % 10 == 4 else 1, silent=silent or index % 20 == 9)
         tally.started("im_chat", "im_chat", t_s)
         tally.finished("im_chat", "im_chat", t_s, turn)
 
@@ -153,6 +155,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     chats: int = 1500,
     calls: int = 1200,
     replies: int = 0,
+    silent: bool = False,
     slos: tuple[str, ...] = ("ttft_p95 < 1s", "errors < 5%", "goodput > 90%"),
     duration_s: float = 30.0,
     excluded_s: float = 0.0,
@@ -179,7 +182,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         judged=[objective.metric for objective in objectives],
     )
     fill(tally, seed=7, chats=chats, calls=calls, duration_s=duration_s, slowness=slowness)
-    write(tally, Speaker(random.Random(7), slowness), replies=replies, duration_s=duration_s)
+    write(tally, Speaker(random.Random(7), slowness), replies=replies, duration_s=duration_s, silent=silent)
     info = results_file.RunInfo(
         scenario=scenario,
         url=url,

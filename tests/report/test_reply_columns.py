@@ -6,6 +6,7 @@ import re
 import pytest
 from rich.console import Console
 
+from astrometer.measure.slo.stages import LoadStage
 from astrometer.report import formatting
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
@@ -40,6 +41,25 @@ def test_a_table_of_replies_alone_has_their_columns_and_none_of_streams(replies)
     assert "silent 20" in text
     assert "TTFT" not in text
     assert "Replies of" not in text  # said once
+
+
+def test_without_any_reply_the_columns_are_still_those_of_replies(make):
+    silent = make(
+        chats=0,
+        calls=0,
+        replies=40,
+        silent=True,
+        slos=(),
+        scenario="im_chat",
+        messenger={},
+        stages=(LoadStage(name="step 1", start_s=0, end_s=30, peak=10),),
+    )
+    assert "| outcomes | first reply p50 | first reply p95 | last reply p95 | goodput |" in render_summary(
+        silent
+    )
+    assert "silent 40" in shown(silent)
+    for text in (shown(silent), render_summary(silent), render_html(silent)):
+        assert "TTFT" not in text
 
 
 def test_parts_of_an_answer_count_from_its_first_message_to_its_last(replies):

@@ -102,9 +102,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             stall_lines=time_notes(results),
             im_lines=view.im_lines(results),
             server_lines=server_lines(results),
-            operations=[
-                (item["scenario"], view.row(item["operation"], item)) for item in results["operations"]
-            ],
+            operations=view.operation_rows(results),
             outcomes=_outcomes(results),
             percentiles=_percentiles(results),
             over_time=[chart for chart in over_time if chart],

@@ -52,7 +52,9 @@ _REPLIES = (
 
 def are_replies(rows: Sequence[ReportRow]) -> bool:
     """Whether people only wrote in a messenger, and nobody chatted over HTTP."""
-    return any(row.reply_last_p95 for row in rows) and not any(row.ttft_p50 or row.e2e_p95 for row in rows)
+    if any(row.ttft_p50 or row.e2e_p95 for row in rows):
+        return False
+    return any(row.reply_last_p95 for row in rows) or (bool(rows) and all(row.only_replies for row in rows))
 
 
 def time_columns(rows: Sequence[ReportRow]) -> tuple[TimeColumn, ...]:

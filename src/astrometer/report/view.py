@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
+from astrometer.im import im_turn
 from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results.result_parts import window_outcomes, window_started
@@ -73,6 +74,7 @@ class ReportRow:
     reply_last_p95: Shown | None
     goodput_rate: str
     goodput_share: str
+    only_replies: bool  # all of it were questions in a messenger, whether answered or not
 
     @property
     def ended(self) -> int:
@@ -155,14 +157,28 @@ def _cure(results: Mapping[str, Any]) -> str:
 
 def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each scenario, and one for all together when there are several."""
-    rows = [row(name, stats) for name, stats in results["scenarios"].items()]
-    return [*rows, row(_ALL, results)] if len(rows) > 1 else rows
+    rows = [row(name, stats, _operations(results, name)) for name, stats in results["scenarios"].items()]
+    return [*rows, row(_ALL, results, _operations(results))] if len(rows) > 1 else rows
 
 
 def stage_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each stage of the load's profile; empty without one."""
     stages = results.get("stages", ())  # not in older files
-    return [row(f"{item['name']}: {_load(item)}, {_span(item)}", item) for item in stages]
+    asked = _operations(results)
+    return [row(f"{item['name']}: {_load(item)}, {_span(item)}", item, asked) for item in stages]
+
+
+def operation_rows(results: Mapping[str, Any]) -> list[tuple[str, ReportRow]]:
+    """One row for each operation, with the name of its scenario."""
+    return [
+        (item["scenario"], row(item["operation"], item, [item["operation"]]))
+        for item in results["operations"]
+    ]
+
+
+def _operations(results: Mapping[str, Any], scenario: str | None = None) -> list[str]:
+    """Of one scenario, or of all."""
+    return [item["operation"] for item in results["operations"] if scenario in (None, item["scenario"])]
 
 
 def _load(stage: Mapping[str, Any]) -> str:
@@ -176,8 +192,11 @@ def _span(stage: Mapping[str, Any]) -> str:
     return "–".join("{}:{:02d}".format(*divmod(round(stage[key]), 60)) for key in ("start_s", "end_s"))
 
 
-def row(name: str, stats: Mapping[str, Any]) -> ReportRow:
-    """Of what began in the window, as objectives count it; `excluded_note` tells of the ramp."""
+def row(name: str, stats: Mapping[str, Any], operations: Sequence[str] = ()) -> ReportRow:
+    """Of what began in the window, as objectives count it; `excluded_note` tells of the ramp.
+
+    `operations`: all that it may be of, where a table's columns depend on it.
+    """
     outcomes = window_outcomes(stats)
     ok = outcomes.pop(Outcome.OK.value, 0)
     failures = sorted(outcomes.items(), key=lambda item: (-item[1], item[0]))
@@ -196,6 +215,7 @@ def row(name: str, stats: Mapping[str, Any]) -> ReportRow:
         reply_last_p95=percentile(stats, "reply_last", 95),
         goodput_rate=formatting.rate(stats["goodput"]["per_s"]),
         goodput_share=formatting.share(stats["goodput"]["share"]),
+        only_replies=bool(operations) and set(operations) == {im_turn.OPERATION},
     )
 
 
