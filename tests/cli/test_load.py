@@ -148,6 +148,7 @@ def test_what_cannot_work_says_why(arguments, code, complaint):
     assert (done.exit_code, complaint in done.output) == (code, True), done.output
 
 
+@pytest.mark.process
 def test_without_a_key_nothing_starts():
     done = CliRunner().invoke(
         main,

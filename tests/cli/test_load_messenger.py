@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from astrometer.cli import main
 from astrometer.config.loader import load
 from astrometer.load.launch import LoadPlan
+from astrometer.measure.results.document import FILE_NAME, read
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import MessengerConfig, SimulatorConfig
@@ -112,3 +113,22 @@ def test_a_messenger_that_lets_nobody_in_is_said_before_the_run(tmp_path, port, 
     assert done.exit_code == code, done.output
     assert said in " ".join(done.output.split())
     assert not (tmp_path / "out" / "results.json").exists()
+
+
+@pytest.mark.process
+def test_who_has_only_the_messenger_needs_no_api_key(tmp_path):
+    app, out = Simulator(SimulatorConfig(messenger=MessengerConfig())), tmp_path / "out"
+    with serve(app) as url:
+        words = ["load", "im_chat", "--host", url, "--messenger", app.messenger.url, "--users", "4"]
+        words += ["--duration", "6s", "--out", str(out), "--slo", "errors < 1%"]
+        environ = {
+            "ASTRBOT_API_KEY": None,
+            "ASTRBOT_API_KEY_FILE": None,
+            "ASTRBOT_MESSENGER_TOKEN": app.messenger.token,
+        }
+        done = CliRunner().invoke(main, words, env=environ)
+    assert done.exit_code == 0, done.output
+    assert "No API key: AstrBot is not asked for its version" in done.output
+    results = read(out / FILE_NAME)
+    assert results["target"]["version"] is None
+    assert set(results["turns"]["outcomes"]) == {"ok"}

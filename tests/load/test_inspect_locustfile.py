@@ -38,6 +38,19 @@ def test_who_leaves_what_is_known():
     assert (people.leaves_sessions, people.leaves_conversations) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("scenario", "given", "needed"),
+    [
+        ("im_chat", {}, False),
+        ("chat", {"transport": "messenger"}, False),
+        ("chat", {}, True),
+        ("mixed", {}, True),
+    ],
+)
+def test_a_key_is_needed_where_somebody_uses_the_api(scenario, given, needed):
+    assert foresee(plan(scenario, messenger="ws://127.0.0.1:9/ws", **given), os.environ).needs_key is needed
+
+
 def test_weights_count_as_the_locustfile_sets_them():
     without = ["--chat-weight", "0", "--upload-weight", "0"]
     found = foresee(plan(extra=without), os.environ)

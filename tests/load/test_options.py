@@ -79,6 +79,5 @@ def test_the_key_comes_from_the_environment_or_a_file_and_a_scope_may_have_its_o
     assert mixed["chat"].reveal() == "abk-all"
 
 
-def test_no_key_is_an_error_that_says_where_to_put_one():
-    with pytest.raises(OptionError, match="set ASTRBOT_API_KEY"):
-        keys_from(options(), {})
+def test_without_a_key_there_is_none_for_any_scope():
+    assert keys_from(options(), {}) == {}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from astrometer.load.inspect_locustfile import Foreseen
 
 DEFAULT_USERS = 10
+WITHOUT_KEY = "No API key: AstrBot is not asked for its version (--target-version notes it in the results)."
 _BY_URL = ("--host", ENVIRONMENT)  # sources of a configuration without a file
 
 
@@ -199,11 +200,6 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
     from astrometer.load import inspect_locustfile
 
     url = plan.target.url
-    if not plan.keys():
-        raise click.UsageError(
-            f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
-            "or name keys in the configuration"
-        )
     try:
         try_place(plan.out, "--out")
     except NoPlaceError as exc:
@@ -211,9 +207,19 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
     confirm.must_be_able_to_ask(url, yes=flags["yes"])
     warn_of_unverified([plan.target])
     try:
-        return inspect_locustfile.foresee(plan, os.environ)
+        foreseen = inspect_locustfile.foresee(plan, os.environ)
     except inspect_locustfile.Refused as exc:
         raise click.UsageError(str(exc)) from exc
+    if plan.keys():
+        return foreseen
+    if foreseen.needs_key:
+        raise click.UsageError(
+            f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
+            "or name keys in the configuration"
+        )
+    if plan.settings.version is None:
+        click.echo(WITHOUT_KEY, err=True)
+    return foreseen
 
 
 def check_target(target: Target, flags: Mapping[str, Any]) -> None:

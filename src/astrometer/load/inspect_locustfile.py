@@ -27,7 +27,8 @@ class Foreseen:
 
     `chats`: `--transport` decides how some of its users ask. `asks_model`: the share of users whose turns
     cost tokens; `notes`: what a person should know of its users. `leaves_sessions`: of chats;
-    `leaves_conversations`: of people in a messenger. `pushes`: some send messages into one.
+    `leaves_conversations`: of people in a messenger. `pushes`: some send messages into one. `needs_key`: not
+    all of them only write in a messenger.
     """
 
     scenarios: frozenset[str]
@@ -36,6 +37,7 @@ class Foreseen:
     asks_model: float = 1.0
     leaves_sessions: bool = True
     leaves_conversations: bool = False
+    needs_key: bool = True
     notes: Sequence[str] = ()
     pushes: bool = False
 
@@ -58,6 +60,7 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
             asks_model=told["asks_model"],
             leaves_sessions=told["leaves_sessions"],
             leaves_conversations=told["leaves_conversations"],
+            needs_key=told["needs_key"],
             notes=tuple(told["notes"]),
             pushes=told["pushes"],
         )

@@ -709,7 +709,7 @@ def take_ours(words: Sequence[str]) -> tuple[dict[str, Any], list[str]]:
 
 
 def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
-    """The key of each scope. Raises OptionError when there is none, or host or TLS cannot be used."""
+    """The key of each scope, as far as there is one. Raises OptionError when host or TLS cannot be used."""
     kept = {name: value for name, value in environ.items() if name not in VARIABLES.values()}
     secured = TlsSettings(**{name: OPTIONS[name].value_of(getattr(options, name)) for name in VARIABLES})
     wanted = {**kept, **to_environment(secured), "ASTRBOT_API_KEY_FILE": options.astrbot_key_file or ""}
@@ -724,8 +724,6 @@ def keys_from(options: Any, environ: Mapping[str, str]) -> dict[Scope, Secret]:
                 keys[scope] = key.secret
     except ConfigError as exc:
         raise OptionError(str(exc)) from exc
-    if not keys:
-        raise OptionError(NO_KEY)
     return keys
 
 

@@ -14,7 +14,7 @@ from astrometer.api.call_exchange import CallExchange
 from astrometer.load.messenger import adapter_sharing
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.option_table import OptionError
-from astrometer.load.options import ChatTransport, Settings
+from astrometer.load.options import NO_KEY, ChatTransport, Settings
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.measure.delivery import OPERATION as PUSH
 from astrometer.suggestion import did_you_mean
@@ -46,6 +46,7 @@ def describe(environment: Any) -> str:
                 user.asks_model and not _is_in_messenger(user, settings) for user in classes
             ),
             "leaves_conversations": any(_is_in_messenger(user, settings) for user in classes),
+            "needs_key": _needs_key(environment, settings),
             "notes": [note] if note else [],
             "pushes": _pushes(environment),
         }
@@ -59,6 +60,12 @@ def check_objectives(environment: Any) -> None:
         if known and objective.scenario is not None and objective.scenario not in known:
             hint = did_you_mean(objective.scenario, known)
             raise OptionError(f"--slo {objective.text!r}: no scenario {objective.scenario!r}{hint}")
+
+
+def check_no_key_needed(environment: Any) -> None:
+    """Whoever only writes in a messenger asks the API nothing. Raises OptionError."""
+    if _needs_key(environment, Settings.of(environment.parsed_options)):
+        raise OptionError(NO_KEY)
 
 
 def check_messenger(environment: Any) -> None:
@@ -106,6 +113,11 @@ def _chats(user: type[Any]) -> bool:
 def _is_in_messenger(user: type[Any], settings: Settings) -> bool:
     by_chat = settings.transport is ChatTransport.MESSENGER and _chats(user)
     return by_chat or bool(getattr(user, "needs_messenger", False))
+
+
+def _needs_key(environment: Any, settings: Settings) -> bool:
+    """Whether somebody uses the HTTP API, or its WebSocket."""
+    return not all(_is_in_messenger(user, settings) for user in environment.user_classes)
 
 
 def without_users(environment: Any, settings: Settings) -> str | None:

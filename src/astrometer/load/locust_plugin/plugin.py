@@ -56,6 +56,7 @@ class Plugin:
         needs_keys = self._role.loads or environment.parsed_options.processes
         # Once: a worker's options become its master's when a test starts, its environment does not.
         keys = options.keys_from(environment.parsed_options, os.environ) if needs_keys else {}
+        self.lacks_key = bool(needs_keys) and not keys
         self._lifecycle = Lifecycle(environment, {} if self._role is ProcessRole.MASTER else keys, self.host)
         self._lifecycle.listen()
         if web_ui is not None:
@@ -179,9 +180,11 @@ def _init(environment: Any, runner: Any, web_ui: Any = None, **_: Any) -> None:
 
 def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
     """Last of all: what the locustfile made of its users is known."""
-    if not ProcessRole.of(runner).leads:
-        return
     try:
+        if environment.astrometer.lacks_key and not environment.parsed_options.astrometer_check:
+            crowd.check_no_key_needed(environment)
+        if not ProcessRole.of(runner).leads:
+            return
         crowd.check_objectives(environment)
         crowd.check_messenger(environment)
         if environment.parsed_options.astrometer_check:
