@@ -1,6 +1,7 @@
 """An OneBot adapter on a socket that takes the handshake, and then reads nothing until it is told to."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,8 +16,9 @@ LONG = "x" * 8_000_000  # more than the system takes for a peer that does not re
 class DeafPeer:
     """`hears` once: it reads on, and answers each question with its own text's beginning."""
 
-    def __init__(self, *, accepts: bool = True) -> None:
+    def __init__(self, *, accepts: bool = True, tls: ssl.SSLContext | None = None) -> None:
         self._accepts = accepts
+        self._tls = tls
         self._server = socket.create_server(("127.0.0.1", 0))
         self._hearing = threading.Event()
         self._left = threading.Event()
@@ -26,7 +28,8 @@ class DeafPeer:
 
     @property
     def address(self) -> LinkAddress:
-        return LinkAddress.parse(f"ws://127.0.0.1:{self._server.getsockname()[1]}/ws", self_id=10001)
+        scheme = "ws" if self._tls is None else "wss"
+        return LinkAddress.parse(f"{scheme}://127.0.0.1:{self._server.getsockname()[1]}/ws", self_id=10001)
 
     def hears(self) -> None:
         self._hearing.set()
@@ -42,8 +45,8 @@ class DeafPeer:
     def _serve(self) -> None:
         with suppress(OSError):
             link, _ = self._server.accept()
-            with link:
-                self._talk(link)
+            with link if self._tls is None else self._tls.wrap_socket(link, server_side=True) as sock:
+                self._talk(sock)
 
     def _talk(self, link: socket.socket) -> None:
         peer = self.peer
@@ -63,8 +66,8 @@ class DeafPeer:
 
 
 @contextmanager
-def deaf_peer(*, accepts: bool = True) -> Iterator[DeafPeer]:
-    found = DeafPeer(accepts=accepts)
+def deaf_peer(*, accepts: bool = True, tls: ssl.SSLContext | None = None) -> Iterator[DeafPeer]:
+    found = DeafPeer(accepts=accepts, tls=tls)
     try:
         yield found
     finally:

@@ -1,18 +1,33 @@
 """Who asks in a messenger waits for what became of it, whatever else the process does meanwhile."""
 
+import ssl
 from contextlib import contextmanager
 
 import gevent
 
+import pytest
 from deaf_peer import LONG, deaf_peer
+from tls_files import Authority
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImDeadlines, ImQuestion
 from astrometer.im.link.reconnect import ReconnectLimits
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.load.messenger.messenger_client import MessengerClient
+from astrometer.wire.tls import TlsSettings
 
 SOON = ImDeadlines(reply_s=20.0, quiet_s=0.1, quoted_quiet_s=0.1)
+
+
+@pytest.fixture(params=["plain", "tls"])
+def secured(request, tmp_path):
+    """What the peer and the client are told of TLS."""
+    if request.param == "plain":
+        return {}, {}
+    authority = Authority(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*authority.issue("server"))
+    return {"tls": context}, {"tls": TlsSettings(ca_file=authority.file)}
 
 
 @contextmanager
@@ -49,8 +64,9 @@ def test_a_reply_that_was_read_before_anybody_waited_for_it_is_not_missed():
         assert exchange.result().outcome is Outcome.OK
 
 
-def test_a_user_who_is_stopped_while_writing_cuts_nobody_elses_frames():
-    with deaf_peer() as peer, linked(peer) as client:
+def test_a_user_who_is_stopped_while_writing_cuts_nobody_elses_frames(secured):
+    theirs, ours = secured
+    with deaf_peer(**theirs) as peer, linked(peer, **ours) as client:
         stopped, cut = asking(client, 5001, LONG)
         other, question = asking(client, 5002)
         stopped.kill()
@@ -61,8 +77,9 @@ def test_a_user_who_is_stopped_while_writing_cuts_nobody_elses_frames():
         assert [event["user_id"] for event in peer.peer.events] == [5001, 5002]
 
 
-def test_what_was_half_written_goes_on_although_nobody_writes_after_it():
-    with deaf_peer() as peer, linked(peer) as client:
+def test_what_was_half_written_goes_on_although_nobody_writes_after_it(secured):
+    theirs, ours = secured
+    with deaf_peer(**theirs) as peer, linked(peer, **ours) as client:
         stopped, _ = asking(client, 5001, LONG)
         stopped.kill()
         peer.hears()
@@ -71,8 +88,9 @@ def test_what_was_half_written_goes_on_although_nobody_writes_after_it():
         assert client.session.is_open
 
 
-def test_a_peer_that_takes_nothing_is_lost_with_all_who_wait():
-    with deaf_peer() as peer, linked(peer, send_limit_s=0.3) as client:
+def test_a_peer_that_takes_nothing_is_lost_with_all_who_wait(secured):
+    theirs, ours = secured
+    with deaf_peer(**theirs) as peer, linked(peer, send_limit_s=0.3, **ours) as client:
         askers = [asking(client, 5001, LONG), asking(client, 5002)]
         for asker, question in askers:
             asker.get()
