@@ -55,7 +55,7 @@ def test_a_healthy_new_server_is_ok_throughout_and_left_as_it_was():
         code, checks = examine(url, sim.store.keys["all"].secret)
     assert code == 0
     assert states(checks) == dict.fromkeys(NAMES, "ok")
-    assert checks["version"]["line"] == "4.29.3, as /help says"
+    assert checks["version"]["line"] == "4.29.3"
     allowed = "allowed: chat, sessions, configs, upload, im_message, im_bots, bot, provider"
     assert checks["key default"]["line"] == allowed
     assert list(sim.store.sessions) == []
@@ -66,19 +66,32 @@ def test_an_old_server_warns_of_what_stays():
     with serve(sim) as url:
         code, checks = examine(url, sim.store.keys["all"].secret)
     assert code == 0
-    assert checks["version"]["line"] == "4.18.0, as /help says"
+    assert checks["version"]["line"] == "4.18.0"
     allowed = "allowed: chat, sessions, configs, upload, im_message, im_bots"
     assert checks["key default"]["line"] == allowed
     assert checks["leaves behind"]["state"] == "warn"
 
 
-def test_a_key_that_may_not_chat_leaves_the_exact_version_open():
-    sim = simulator()
+@pytest.mark.parametrize(
+    ("version", "state", "line"),
+    [("4.29.3", "ok", "4.29.3"), ("4.18.0", "warn", "4.18 to 4.25, by the lack of an openapi.json")],
+)
+def test_a_key_that_may_not_chat_leaves_the_exact_version_of_an_old_server_open(version, state, line):
+    sim = simulator(version)
     with serve(sim) as url:
         code, checks = examine(url, sim.store.keys["file"].secret)
     assert code == 0
-    assert checks["version"]["line"] == "4.26 or newer, by its openapi.json"
-    assert (checks["model"]["state"], checks["version"]["state"]) == ("warn", "warn")
+    assert checks["version"]["line"] == line
+    assert (checks["model"]["state"], checks["version"]["state"]) == ("warn", state)
+
+
+def test_an_update_without_a_restart_is_a_warning():
+    sim = simulator(code_version="4.29.9")
+    with serve(sim) as url:
+        code, checks = examine(url, sim.store.keys["all"].secret)
+    assert (code, checks["version"]["state"]) == (0, "warn")
+    assert checks["version"]["line"] == "updated to 4.29.9, but 4.29.3 is still running"
+    assert checks["version"]["cure"] == "restart AstrBot"
 
 
 def test_a_bad_key_fails_with_a_cure():

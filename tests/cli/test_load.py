@@ -59,7 +59,7 @@ def test_a_run_writes_results_and_report_and_passes(target, tmp_path):
         "version": "4.29.3",
         "kind": "simulator",
         "tls_verified": None,
-    }  # asked with /help, before the run
+    }  # asked before the run
     log = (out / "locust.log").read_text()
     assert key not in done.stdout + done.stderr + log + (out / "results.json").read_text()
 

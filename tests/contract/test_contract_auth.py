@@ -4,6 +4,7 @@ import pytest
 from contract_driver import Server
 
 from astrometer.api import endpoints as ep
+from astrometer.api.server_versions import QUESTIONS
 
 SIX = (ep.CHAT, ep.SESSIONS, ep.CONFIGS, ep.UPLOAD, ep.IM_MESSAGE, ep.IM_BOTS)
 CONFIGS = ep.CONFIGS.path
@@ -64,3 +65,20 @@ def test_a_chat_without_username_probes_the_scope_for_free(astrbot: Server) -> N
 def test_the_start_time_needs_no_key(astrbot: Server) -> None:
     answer = astrbot.raw("GET", ep.START_TIME.path)
     assert answer.json()["data"]["start_time"] > 1_700_000_000
+
+
+@pytest.mark.parametrize("endpoint", QUESTIONS, ids=lambda endpoint: endpoint.path)
+def test_the_version_needs_no_key_from_4_26_on(astrbot: Server, endpoint: ep.Endpoint) -> None:
+    answer = astrbot.raw("GET", endpoint.path)
+    if astrbot.fastapi:
+        told = answer.json()["data"]
+        running = ".".join(map(str, astrbot.version))
+        assert set(told) == {"webui_version", "astrbot_version", "astrbot_code_version"}
+        assert (answer.status_code, told["astrbot_version"]) == (200, running)
+        assert told["astrbot_code_version"] == running
+    else:
+        message = "未授权" if endpoint is ep.VERSIONS else "Missing API key"
+        assert (answer.status_code, answer.json()) == (
+            401,
+            {"status": "error", "message": message, "data": None},
+        )

@@ -29,12 +29,6 @@ def parse_version(text: str) -> Version:
     return int(major), int(minor), int(patch)
 
 
-def version_in_help(text: str) -> str | None:
-    """AstrBot's version as its answer to /help gives it, such as "4.29.3"; None when it does not."""
-    found = re.search(rf"AstrBot ({VERSION.pattern})", text)
-    return found[1].removeprefix("v") if found else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """One operation of the API. `scope` None: asks for no key."""
@@ -88,6 +82,10 @@ SESSION_STOP = Endpoint(
 )
 OPENAPI = Endpoint(name="openapi", method="GET", path=f"{API}/openapi.json", scope=None, since=(4, 26, 0))
 START_TIME = Endpoint(name="start_time", method="GET", path="/api/stat/start-time", scope=None)
+VERSIONS = Endpoint(name="versions", method="GET", path="/api/stat/versions", scope=None, since=(4, 26, 0))
+VERSIONS_V1 = Endpoint(
+    name="versions_v1", method="GET", path=f"{API}/stats/versions", scope=None, since=(4, 26, 0)
+)
 
 ENDPOINTS = (
     CHAT,
@@ -103,6 +101,8 @@ ENDPOINTS = (
     SESSION_STOP,
     OPENAPI,
     START_TIME,
+    VERSIONS,
+    VERSIONS_V1,
 )
 
 

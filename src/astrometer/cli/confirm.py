@@ -15,6 +15,9 @@ from astrometer.outside_text import shown
 
 TIMEOUT_S = 20.0
 SIMULATOR = "simulator"
+NO_VERSION = (
+    "No API key: an AstrBot before 4.26 does not tell its version (--target-version notes it in the results)."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,10 +46,13 @@ def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, Server
         plan = plan.with_given(kind=preflight.server_kind(plan.target))
     version = plan.settings.version
     if version is None or deletable:
-        info = asyncio.run(ask_server_info(plan.target, TIMEOUT_S, with_version=version is None))
+        asked = ask_server_info(plan.target, TIMEOUT_S, with_version=version is None, with_identity=deletable)
+        info = asyncio.run(asked)
         version = version or info.version
         if version is not None:
             plan = plan.with_given(version=version)
+        elif not plan.keys():
+            click.echo(NO_VERSION, err=True)
     if deletable:
         who = info.identity
         if who is None or not who.can_delete:

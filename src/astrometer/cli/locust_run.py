@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from astrometer.load.inspect_locustfile import Foreseen
 
 DEFAULT_USERS = 10
-WITHOUT_KEY = "No API key: AstrBot is not asked for its version (--target-version notes it in the results)."
 _BY_URL = ("--host", ENVIRONMENT)  # sources of a configuration without a file
 
 
@@ -217,8 +216,6 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
             f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
         )
-    if plan.settings.version is None:
-        click.echo(WITHOUT_KEY, err=True)
     return foreseen
 
 

@@ -7,7 +7,6 @@ from astrometer.load.messenger.adapter_sharing import (
     are_shared,
     push_note,
     refuse_loss,
-    version_told,
 )
 from astrometer.load.option_table import OptionError
 
@@ -60,16 +59,3 @@ def test_pushes_through_a_shared_adapter_are_warned_of():
     assert "refuses every push" in push_note(ONE, 2, ["messenger:FriendMessage:5"])
     assert push_note(ONE, 2, []) is None  # webchat needs no adapter
     assert push_note(TWO, 2, ["messenger:FriendMessage:5"]) is None
-
-
-@pytest.mark.parametrize(
-    ("body", "version"),
-    [
-        (b'{"status":"ok","data":{"astrbot_version":"4.29.3"}}', "4.29.3"),
-        (b"<html>", None),
-        (b"[]", None),
-        (b'{"data":null}', None),
-    ],
-)
-def test_the_version_as_astrbot_tells_it(body, version):
-    assert version_told(body) == version

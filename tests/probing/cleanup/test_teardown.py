@@ -7,6 +7,7 @@ import httpx
 import pytest
 from probe_bench import Bench
 
+from astrometer.api.server_versions import QUESTIONS
 from astrometer.probing.budget import Ledger
 from astrometer.probing.context import Context
 from astrometer.probing.runner import Runner
@@ -44,11 +45,29 @@ def test_what_asking_for_the_version_made_is_removed_also_when_that_breaks(bench
     async def probe(ctx: Context) -> Verdict:
         return Verdict.of(await ctx.chat("hi"))
 
+    for endpoint in QUESTIONS:  # or nothing would be made
+        fault = {"kind": "http_500", "count": 1, "endpoint": endpoint.name}
+        assert httpx.post(f"{bench.url}/sim/faults", json=fault).is_success
     runner = Runner(ledger=Closing(2))
     with pytest.raises(OSError, match="closed"):
         asyncio.run(runner.run(bench.plan(bench.target("all"), probe)))
     assert bench.store.counters["requests_session_new"] == 1
     assert (bench.sessions(), len(runner.orphans)) == ([], 0)
+
+
+def test_the_version_is_learnt_without_a_chat_where_the_server_says_it(bench):
+    async def probe(ctx: Context) -> Verdict:
+        return Verdict.of(await ctx.chat("hi"))
+
+    runner, plan = Runner(), bench.plan(bench.target("all"), probe)
+
+    async def twice() -> list[bool]:
+        return [(await runner.run(plan)).ok for _ in range(2)]
+
+    assert asyncio.run(twice()) == [True, True]
+    assert runner.version_of(bench.target("all")) == "4.29.3"
+    asked = {name: bench.store.counters[f"requests_{name}"] for name in ("chat", "versions", "versions_v1")}
+    assert asked == {"chat": 2, "versions": 1, "versions_v1": 0}  # once an hour
 
 
 def test_a_deletion_is_believed_only_when_the_session_is_seen_to_be_gone(bench):

@@ -4,24 +4,18 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import closing
 from typing import Any
 
 from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
 
-from astrometer.api.call_exchange import CallExchange
 from astrometer.load.messenger import adapter_sharing
 from astrometer.load.messenger.messenger_run import MessengerOfRun
+from astrometer.load.messenger.server_age import ask_answers_several
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import NO_KEY, ChatTransport, Settings
-from astrometer.load.transport.load_client import Client, Request
 from astrometer.measure.delivery import OPERATION as PUSH
 from astrometer.suggestion import did_you_mean
-
-VERSION_TIMEOUT_S = 5.0
-VERSION_MAX_BYTES = 100_000
-UNAUTHORIZED = 401
 
 log = logging.getLogger(__name__)
 
@@ -81,23 +75,12 @@ def check_messenger(environment: Any) -> None:
         return
     several = adapter_sharing.answers_several(settings.version)
     if several is None:
-        several = _ask_answers_several(environment.host, settings)
+        several = ask_answers_several(environment.host, settings.tls)
     adapter_sharing.refuse_loss(settings.messenger, processes, several=several)
     if _pushes(environment) and (
         note := adapter_sharing.push_note(settings.messenger, processes, settings.umos)
     ):
         log.warning("%s", note)
-
-
-def _ask_answers_several(host: str, settings: Settings) -> bool | None:
-    """As the server's version says it. Up to 4.25 it wants a key for that, which tells as much."""
-    exchange = CallExchange(timeout_s=VERSION_TIMEOUT_S, raw=True, max_bytes=VERSION_MAX_BYTES)
-    with closing(Client(host, lambda _scope: None, tls=settings.tls)) as client:
-        client.run(Request(method="GET", path="/api/stat/versions", scope=None), exchange)
-    told = exchange.result()
-    if told.status == UNAUTHORIZED:
-        return False
-    return adapter_sharing.answers_several(adapter_sharing.version_told(told.body))
 
 
 def _pushes(environment: Any) -> bool:

@@ -4,7 +4,6 @@ Each process is a client of its own, and AstrBot's adapter was made for one: wit
 answer to every user is lost, and later ones refuse the pushes through that adapter.
 """
 
-import json
 from collections.abc import Sequence
 
 from astrometer.api.endpoints import parse_version
@@ -23,14 +22,6 @@ def answers_several(version: str | None) -> bool | None:
     try:
         return None if version is None else parse_version(version) >= _ANSWERS_SEVERAL_SINCE
     except ValueError:
-        return None
-
-
-def version_told(body: bytes) -> str | None:
-    """What AstrBot answers everybody who asks for its version, from 4.26 on; None: something else."""
-    try:
-        return str(json.loads(body)["data"]["astrbot_version"])
-    except (ValueError, LookupError, TypeError):
         return None
 
 

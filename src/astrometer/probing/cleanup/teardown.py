@@ -13,10 +13,12 @@ from astrometer.api import endpoints as ep
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.messages import Attachment, Message, Plain
 from astrometer.api.outcome import Outcome
+from astrometer.api.server_versions import ServerVersions, version_in_help
 from astrometer.config.settings import Key
 from astrometer.probing.cleanup.identity import Identity, Memory, Version, absent, learn, server_of
 from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
 from astrometer.probing.cleanup.messenger_conversations import CannotDelete, MessengerConversations
+from astrometer.probing.cleanup.version_question import ask_without_key
 from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Cleanup
 from astrometer.probing.verdict import ProbeFailed
@@ -237,28 +239,33 @@ class Teardown:
     async def learn_version(self) -> None:
         """Ask for the server's version, if that is not known from the last hour. Costs no token."""
         target = self.asks.target
-        key = target.key_for("chat")
-        if key is None or not self.memory.wants_version(server_of(target), perf_counter()):
+        if not self.memory.wants_version(server_of(target), perf_counter()):
             return
-        try:
-            who = await self.identity(key)
-        except ProbeFailed:
-            return  # the run was fine a moment ago: the next one will say
-        await self._ask_version(key, who, self.session_for(who, key))
+        told, key = await ask_without_key(self.asks), target.key_for("chat")
+        if told is None and key is not None:
+            try:
+                who = await self.identity(key)
+            except ProbeFailed:
+                return  # the run was fine a moment ago: the next one will say
+            told = await self._version_by_command(key, who, self.session_for(who, key))
+        self._remember(told)
 
     async def _version(self, key: Key, who: Identity, session: str) -> Version | None:
         server = server_of(self.asks.target)
         if server not in self.memory.versions:
-            await self._ask_version(key, who, session)
+            told = await ask_without_key(self.asks)
+            self._remember(told or await self._version_by_command(key, who, session))
         return self.memory.versions.get(server)
 
-    async def _ask_version(self, key: Key, who: Identity, session: str) -> None:
-        """Remember what /help says; the model is not asked."""
+    async def _version_by_command(self, key: Key, who: Identity, session: str) -> ServerVersions | None:
+        """The model is not asked."""
+        answer = await self.asks.command("/help", key, who.username, session, self.asks.left_s / 3)
+        return version_in_help(answer.text)
+
+    def _remember(self, told: ServerVersions | None) -> None:
         server = server_of(self.asks.target)
         self.memory.asked_version[server] = perf_counter()
-        told = await self.asks.command("/help", key, who.username, session, self.asks.left_s / 3)
-        found = ep.version_in_help(told.text)
-        if found is None:
+        if told is None:
             self.memory.versions.pop(server, None)
         else:
-            self.memory.versions[server] = ep.parse_version(found)
+            self.memory.versions[server] = ep.parse_version(told.running)

@@ -108,21 +108,25 @@ class Examination:
         return preferred if preferred in may_chat else None
 
     async def _version(self, ctx: Context, key: Key | None) -> None:
-        document = await ctx.call(OPENAPI, None, raw=True)
-        family = "4.26 or newer" if document.outcome.is_ok else "4.18 to 4.25"
-        found = await ask_version(ctx) if key is not None else None
+        found = await ask_version(ctx, may_chat=key is not None)
         if found is None:
+            document = await ctx.call(OPENAPI, None, raw=True)
+            family = "4.26 or newer" if document.outcome.is_ok else "4.18 to 4.25"
             line = f"{family}, by {'its' if document.outcome.is_ok else 'the lack of an'} openapi.json"
-            self._add(
-                "version", CheckState.WARN, line, "for the exact version use a key that may chat (/help)"
+            cure = (
+                "for the exact version let GET /api/stat/versions through"
+                if document.outcome.is_ok
+                else "for the exact version use a key that may chat (/help)"
             )
+            self._add("version", CheckState.WARN, line, cure)
             return
-        try:
-            known = MEASURED[0] <= parse_version(found) < MEASURED[1]
-        except ValueError:
-            known = False
-        cure = "" if known else "astrometer was measured against 4.18 to 4.29: take its findings with care"
-        self._add("version", CheckState.OK if known else CheckState.WARN, f"{found}, as /help says", cure)
+        line, cures = found.running, []
+        if found.is_outdated:
+            line = f"updated to {found.on_disk}, but {found.running} is still running"
+            cures.append("restart AstrBot")
+        if not MEASURED[0] <= parse_version(found.running) < MEASURED[1]:
+            cures.append("astrometer was measured against 4.18 to 4.29: take its findings with care")
+        self._add("version", CheckState.WARN if cures else CheckState.OK, line, "; ".join(cures))
 
     async def _model(self, ctx: Context) -> ChatTurn:
         question = f"[doctor] Answer with exactly this word and nothing else: {ctx.nonce}"

@@ -1,47 +1,55 @@
 """A target -> what to know before a run: its AstrBot version, and whom its chat key may chat as and delete.
 
-Costs no tokens: the command /help, which tells the version, does not reach the model. What asking makes is
-removed where this AstrBot can.
+Costs no tokens: the command /help, which tells the version where nothing else does, does not reach the model.
+What asking makes is removed where this AstrBot can.
 """
 
 from dataclasses import dataclass
 
-from astrometer.api.endpoints import version_in_help
+from astrometer.api.server_versions import ServerVersions, version_in_help
 from astrometer.config.settings import Target
 from astrometer.probing.cleanup.identity import Identity
+from astrometer.probing.cleanup.version_question import ask_without_key
 from astrometer.probing.context import Context
 from astrometer.probing.one_off import run_once_off
-from astrometer.probing.verdict import ProbeFailed, Verdict
+from astrometer.probing.verdict import NotApplicable, ProbeFailed, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerInfo:
-    """None: the server did not say. `trouble`: why not."""
+    """None: the server did not say, or was not asked. `trouble`: why it did not."""
 
     version: str | None = None
     identity: Identity | None = None
     trouble: str = ""
 
 
-async def ask_version(ctx: Context) -> str | None:
-    """The version as /help gives it, such as "4.29.3"; None when it does not."""
-    turn = await ctx.chat("/help")
-    return version_in_help(turn.text)
+async def ask_version(ctx: Context, *, may_chat: bool = True) -> ServerVersions | None:
+    """Without a key where that is possible, else by /help. None: neither says it. Raises ProbeFailed."""
+    told = await ask_without_key(ctx.asks)
+    if told is None and may_chat and ctx.has_key("chat"):
+        return version_in_help((await ctx.chat("/help")).text)
+    return told
 
 
-async def ask_server_info(target: Target, timeout_s: float, *, with_version: bool = True) -> ServerInfo:
+async def ask_server_info(
+    target: Target, timeout_s: float, *, with_version: bool = True, with_identity: bool = True
+) -> ServerInfo:
     """Ask once; never raises for a server that does not answer."""
-    found: list[ServerInfo] = []
+    found = ServerInfo()
 
     async def probe(ctx: Context) -> Verdict:
+        nonlocal found
         try:
-            who = await ctx.identity(ctx.key("chat"))
-        except ProbeFailed as exc:
-            found.append(ServerInfo(trouble=str(exc)))
-            return Verdict.passed()
-        version = await ask_version(ctx) if with_version else None
-        found.append(ServerInfo(version=version, identity=who))
+            told = await ask_version(ctx) if with_version else None
+            found = ServerInfo(version=told.running if told else None)
+            who = await ctx.identity(ctx.key("chat")) if with_identity else None
+            found = ServerInfo(version=found.version, identity=who)
+        except (ProbeFailed, NotApplicable) as exc:
+            found = ServerInfo(version=found.version, trouble=str(exc))
         return Verdict.passed()
 
     run = await run_once_off(target, "server_info", probe, timeout_s)
-    return found[0] if found else ServerInfo(trouble=run.detail or run.note)
+    if not run.ok and not found.trouble:
+        return ServerInfo(version=found.version, identity=found.identity, trouble=run.detail or run.note)
+    return found

@@ -168,6 +168,8 @@ class Simulator:
         if request.url.path.startswith(ep.API):
             scopes = {endpoint.scope for _, endpoint in self._matching(request.url.path)}
             key = self._authenticated(request, next(iter(scopes), None))
+        elif request.url.path.startswith("/api/") and not self._matching(request.url.path):
+            return self.wire.no_dashboard_token()
         for params, endpoint in self._matching(request.url.path):
             if endpoint.method == request.method:
                 body = await self._json(request)
@@ -245,10 +247,16 @@ class Simulator:
     async def start_time(self, _call: Call) -> Response:
         return self.wire.ok({"start_time": self.store.started_at})
 
+    def versions(self) -> Response:
+        running = str(self.wire)
+        on_disk = self.config.code_version or running
+        told = {"astrbot_version": running, "astrbot_code_version": on_disk}
+        return self.wire.ok({"webui_version": f"v{running}", **told})
+
     async def openapi(self, _call: Call) -> Response:
         paths: dict[str, dict[str, Any]] = {}
         for _, endpoint in self._routes:
-            if endpoint in (ep.CONFIGS, ep.IM_MESSAGE, ep.OPENAPI, ep.START_TIME):
+            if endpoint in (ep.CONFIGS, ep.IM_MESSAGE, ep.OPENAPI, ep.START_TIME, ep.VERSIONS):
                 continue  # hidden from the document
             operation: dict[str, Any] = {"operationId": endpoint.name, "responses": {"200": {}}}
             if endpoint.scope and (self.wire.openapi_scopes or endpoint in (ep.UPLOAD, ep.DOWNLOAD)):
@@ -284,6 +292,7 @@ HANDLERS: dict[ep.Endpoint, Handler] = {
     ep.CHAT: lambda sim, call: sim.api.chat(call.body, call.fault),
     ep.UPLOAD: lambda sim, call: sim.api.upload(call.request),
     ep.START_TIME: Simulator.start_time,
+    **dict.fromkeys((ep.VERSIONS, ep.VERSIONS_V1), _sync(lambda sim, _call: sim.versions())),
     ep.OPENAPI: Simulator.openapi,
     ep.SESSIONS: _sync(lambda sim, call: sim.api.sessions(call.request)),
     ep.CONFIGS: _sync(lambda sim, _call: sim.api.configs()),

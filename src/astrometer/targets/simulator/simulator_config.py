@@ -113,6 +113,8 @@ class SimulatorConfig:
     # An IM platform `onebot` that notes what arrives in it, this long after it was handed over.
     im_sink: bool = False
     im_delay_s: float = 0.0
+    # The version on disk, where that is another than the one that runs: updated, and not restarted.
+    code_version: str | None = None
     messenger: MessengerConfig | None = None  # an adapter that waits for a OneBot client
     concurrency: Concurrency | None = None  # None: as many as come
     # Every answer's time to the first token is drawn anew, with the model's `ttft` as its mean.

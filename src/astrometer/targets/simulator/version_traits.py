@@ -260,6 +260,10 @@ class Wire:
             return self.error("Not Found", 404)
         return HTMLResponse(NOT_FOUND_PAGE)
 
+    def no_dashboard_token(self) -> Response:
+        """The Q family's answer on any path of the dashboard's API."""
+        return self.error("未授权", 401)
+
     def wrong_method(self) -> Response:
         if self.fastapi:
             return self.error("Method Not Allowed", 405)
