@@ -64,7 +64,7 @@ def test_a_token_budget_ends_the_run_with_what_was_measured(target, tmp_path):
     assert "Stopped early after" in done.stdout
     # --deletable: one user for all, whose sessions are ours by name.
     assert found["names"]["username"] == f"api_key:{keys['all'].key_id}"
-    made = found["names"]["sessions"]  # a turn each, and all were drained
-    assert made == found["turns"]["started"]
+    made = found["names"]["sessions"]  # a turn each; of one that was cut off before its answer, none is known
+    assert 1 <= made <= found["turns"]["started"], found["turns"]
     assert f"Left on the server: {made} session" in done.stderr
     assert (tmp_path / "state" / "runs.jsonl").read_text().count(found["names"]["run_id"]) == 2

@@ -73,6 +73,14 @@ class Operator:
     def remove(self, *more, **options):
         return self.say("remove", *more, **options)
 
+    def delete_adapter(self):
+        """As the WebUI does: by a request, since the simulator's loop is another thread's."""
+        httpx.delete(
+            f"{self.url}/api/v1/bots/by-id",
+            params={"bot_id": DEFAULT_ID},
+            headers={"X-API-Key": self.key.secret},
+        ).raise_for_status()
+
     def secrets(self):
         tokens = [bot.get("ws_reverse_token") for bot in self.app.bots.listed()]
         return [secret for secret in (self.key.secret, self.messenger.token, *tokens) if secret]
@@ -174,7 +182,7 @@ def test_what_is_missing_is_mended(operator, missing):
     profiles = operator.app.profiles
     match missing:
         case "adapter":
-            operator.app.bots.delete(DEFAULT_ID)
+            operator.delete_adapter()
         case "route":
             profiles.routes.clear()
         case "profile":
@@ -415,7 +423,7 @@ def test_what_a_failing_server_made_is_taken_back(operator, endpoint):
 
 def test_what_was_there_before_a_failed_mend_is_not_taken_back(operator):
     operator.setup()
-    operator.app.bots.delete(DEFAULT_ID)
+    operator.delete_adapter()
     before = operator.snapshot()
     httpx.post(
         f"{operator.url}/sim/faults", json={"kind": "http_500", "count": 1, "endpoint": "bot_stats"}
@@ -453,7 +461,7 @@ def test_remove_is_fine_twice_and_with_half_of_it(operator):
     before = operator.snapshot()
     assert "nothing of" in operator.remove().output
     operator.setup()
-    operator.app.bots.delete(DEFAULT_ID)
+    operator.delete_adapter()
     assert operator.remove().exit_code == 0
     assert operator.snapshot() == before
     assert operator.remove().exit_code == 0

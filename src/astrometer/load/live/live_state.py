@@ -60,8 +60,12 @@ class LiveState:
         return self.users * run.settings.rate_unit
 
     def scenarios(self) -> list[str]:
-        """Those that the locustfile has, and any others that were seen."""
-        known = {str(user.scenario) for user in self._environment.user_classes if hasattr(user, "scenario")}
+        """Those that some user of the locustfile does, and any others that were seen."""
+        known = {
+            str(user.scenario)
+            for user in self._environment.user_classes
+            if hasattr(user, "scenario") and (user.weight > 0 or user.fixed_count > 0)
+        }
         run = self.run
         if run is not None:
             known |= {key.scenario for key in (*run.tally.counted, *run.tally.excluded)}

@@ -73,12 +73,11 @@ class Plugin:
         return self._lifecycle.run
 
     def show_live(self, web_ui: Any) -> None:
-        """Metrics and a tab of their own, on the process that knows all. Raises OptionError."""
+        """Metrics, on the process that knows all. Raises OptionError."""
         if not self._role.leads:
             return
         parsed = self._environment.parsed_options
-        state = LiveState(self._environment, self._lifecycle.current)
-        app = live_metrics.application(state)
+        app = live_metrics.application(LiveState(self._environment, self._lifecycle.current))
         if parsed.astrometer_metrics_port:
             host, port = parsed.astrometer_metrics_host, parsed.astrometer_metrics_port
             try:
@@ -88,7 +87,10 @@ class Plugin:
                 raise OptionError(f"--astrometer-metrics-port: {host}:{port}: {reason}") from exc
         if web_ui is not None:
             live_metrics.add_route(web_ui, parsed.web_base_path or "", app)
-            streams_tab.add(web_ui, state)
+
+    def add_tab(self, web_ui: Any) -> None:
+        """Of the scenarios that have users."""
+        streams_tab.add(web_ui, LiveState(self._environment, self._lifecycle.current))
 
     def _check(self) -> Settings:
         """Refuse a run that cannot work before it starts."""
@@ -191,6 +193,8 @@ def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
             sys.stdout.write(f"\n{crowd.describe(environment)}\n")
             sys.exit(exit_codes.PASS)
         Settings.of(environment.parsed_options).check_server_known()
+        if environment.web_ui is not None:
+            environment.astrometer.add_tab(environment.web_ui)
         if note := crowd.without_users(environment, Settings.of(environment.parsed_options)):
             log.warning("%s", note)
     except OptionError as exc:
