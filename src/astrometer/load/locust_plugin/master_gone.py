@@ -2,11 +2,15 @@
 
 Locust's own check is a heartbeat of its Python loop, with a patience of 60 s, so that a busy master is not
 taken for a dead one. ZeroMQ's threads answer each other's heartbeats whatever Python does, and the kernel
-closes the connections of a killed process: one that broke and stays so means that the master is gone.
+closes the connections of a killed process: one that broke and stays so means that the master is gone. A
+worker that its master forked (`--processes`) sees by its parent that the master ended before it was
+connected: Locust 2.47 means to end such children, and forgets them (`kill_workers` takes waitpid's "not yet"
+for an end).
 """
 
 import logging
 import os
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,7 +34,13 @@ class Connection:
     """The one to the master, of this process."""
 
     def __init__(self) -> None:
-        self.gone: Callable[[], None] = lambda: None
+        self.gone: Callable[[], None] = _leave
+        self.parent: int | None = None  # whose fork this process is
+        if sys.platform != "win32":
+            os.register_at_fork(after_in_child=self._note_parent)
+
+    def _note_parent(self) -> None:
+        self.parent = os.getppid()
 
     def watch(self, socket: Any) -> None:
         """Until the socket is closed."""
@@ -50,11 +60,26 @@ class Connection:
                 event = recv_monitor_message(monitor)["event"]
             if event == zmq.EVENT_MONITOR_STOPPED:
                 return
+            if self.parent is not None and os.getppid() != self.parent:
+                self.gone()
+                return
             if event is not None:
                 broken_at = time.monotonic() if event == zmq.EVENT_DISCONNECTED else None
             elif broken_at is not None and time.monotonic() - broken_at > COMES_BACK_S:
                 self.gone()
                 return
+
+
+def _leave() -> None:
+    """Before the worker's runner is made."""
+    log.warning("the master is gone; this worker ends")
+    _exit()
+
+
+def _exit() -> None:
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    os._exit(1)
 
 
 connection = Connection()
@@ -91,8 +116,6 @@ def end_with_master(runner: Any, is_loading: Callable[[], bool]) -> None:
         runner.environment.stop_timeout = 0
         with gevent.Timeout(STOP_S, False):
             runner.stop()
-        for handler in logging.getLogger().handlers:
-            handler.flush()
-        os._exit(1)
+        _exit()
 
     connection.gone = gone
