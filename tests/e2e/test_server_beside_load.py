@@ -61,11 +61,11 @@ def test_a_real_astrbot_in_a_sandbox_is_sampled_without_being_named(real_astrbot
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 def test_the_leading_process_samples_once_a_second_and_no_worker_does(sim, tmp_path, processes):
     pid = ("--server-pid", str(os.getpid()))  # the simulator is in this process
-    results, done = sim.locust("chat", *FAST, *pid, *processes, out=tmp_path, seconds=12)
+    results, done = sim.locust("chat", *FAST, *pid, *processes, out=tmp_path, seconds=16)
     server = results["server"]
     times = server["series"]["t_s"]
     assert (server["pid"], server["listens"]) == (os.getpid(), True)
-    assert 10 <= server["samples"] <= 13
+    assert 13 <= server["samples"] <= 17, server
     assert all(0.5 < after - before < 3 for before, after in pairwise(times[:-1]))
     assert server["series"]["turns"][-1] == results["turns"]["outcomes"]["ok"]
     assert server["cpu_per_turn_s"] > 0

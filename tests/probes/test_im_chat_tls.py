@@ -46,7 +46,8 @@ def test_the_phases_are_those_of_the_link_and_not_of_the_cleanup_and_all_are_for
     with tls_front(*authority.issue("phases"), messenger.adapter.url) as front:
         target = over_tls(messenger, front, keys={"data": DATA}, ca_file=authority.file)
         run = messenger.run(target)
-    assert (run.reason, len(run.calls)) == ("ok", 3)  # listed, deleted, seen to be gone, over plain HTTP
+    # Over plain HTTP: the conversation is listed, deleted, seen to be gone, and the version is asked.
+    assert (run.reason, len(run.calls)) == ("ok", 4)
     assert set(run.phases) == {"resolve", "connect", "tls"}
     plans, registry = [Plan(target=target, probe=OURS["im_chat"])], CollectorRegistry()
     metrics = ProbeMetrics(registry)

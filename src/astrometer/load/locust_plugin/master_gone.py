@@ -36,11 +36,13 @@ class Connection:
     def __init__(self) -> None:
         self.gone: Callable[[], None] = _leave
         self.parent: int | None = None  # whose fork this process is
+        self._pid = os.getpid()
         if sys.platform != "win32":
             os.register_at_fork(after_in_child=self._note_parent)
 
     def _note_parent(self) -> None:
-        self.parent = os.getppid()
+        """As it was before the fork: it may have ended since."""
+        self.parent, self._pid = self._pid, os.getpid()
 
     def watch(self, socket: Any) -> None:
         """Until the socket is closed."""
