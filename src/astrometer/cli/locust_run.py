@@ -209,9 +209,7 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
         foreseen = inspect_locustfile.foresee(plan, os.environ)
     except inspect_locustfile.Refused as exc:
         raise click.UsageError(str(exc)) from exc
-    if plan.keys():
-        return foreseen
-    if foreseen.needs_key:
+    if foreseen.needs_key and not plan.keys():
         raise click.UsageError(
             f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
@@ -257,13 +255,12 @@ def _check_adapters(plan: LoadPlan, version: str | None, *, pushes: bool) -> Non
     """Of several load processes. Raises click.UsageError where AstrBot would lose each answer."""
     from astrometer.load.messenger import adapter_sharing
 
-    adapters, processes = plan.settings.messenger, plan.processes or 1
+    several = adapter_sharing.answers_several(version)
+    umos = plan.settings.umos if pushes else ()
     try:
-        several = adapter_sharing.answers_several(version)
-        adapter_sharing.refuse_loss(adapters, processes, several=several)
+        note = adapter_sharing.check(plan.settings.messenger, plan.processes or 1, several=several, umos=umos)
     except OptionError as exc:
         raise click.UsageError(str(exc)) from exc
-    note = adapter_sharing.push_note(adapters, processes, plan.settings.umos) if pushes else None
     if note is not None:
         click.echo(f"Warning: {note}", err=True)
 

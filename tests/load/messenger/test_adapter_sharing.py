@@ -2,12 +2,7 @@
 
 import pytest
 
-from astrometer.load.messenger.adapter_sharing import (
-    answers_several,
-    are_shared,
-    push_note,
-    refuse_loss,
-)
+from astrometer.load.messenger.adapter_sharing import answers_several, are_shared, check
 from astrometer.load.option_table import OptionError
 
 ONE, TWO = ("ws://a:1/ws",), ("ws://a:1/ws", "ws://b:1/ws")
@@ -41,7 +36,7 @@ def test_who_shares_an_adapter(adapters, processes, shared):
 
 def test_the_refusal_names_the_reason_and_the_cure():
     with pytest.raises(OptionError) as told:
-        refuse_loss(ONE, 2, several=False)
+        check(ONE, 2, several=False, umos=())
     words = str(told.value)
     assert "2 load processes would share one messenger adapter" in words
     assert "loses every answer" in words
@@ -52,10 +47,12 @@ def test_the_refusal_names_the_reason_and_the_cure():
     ("adapters", "processes", "several"), [(ONE, 2, True), (ONE, 2, None), (ONE, 1, False), (TWO, 2, False)]
 )
 def test_nothing_else_is_refused(adapters, processes, several):
-    refuse_loss(adapters, processes, several=several)
+    assert check(adapters, processes, several=several, umos=()) is None
 
 
 def test_pushes_through_a_shared_adapter_are_warned_of():
-    assert "refuses every push" in push_note(ONE, 2, ["messenger:FriendMessage:5"])
-    assert push_note(ONE, 2, []) is None  # webchat needs no adapter
-    assert push_note(TWO, 2, ["messenger:FriendMessage:5"]) is None
+    somebody = ["messenger:FriendMessage:5"]
+    assert "refuses every push" in check(ONE, 2, several=True, umos=somebody)
+    assert "refuses every push" in check(ONE, 2, several=None, umos=somebody)
+    assert check(ONE, 2, several=True, umos=[]) is None  # webchat needs no adapter
+    assert check(TWO, 2, several=True, umos=somebody) is None

@@ -76,10 +76,8 @@ def check_messenger(environment: Any) -> None:
     several = adapter_sharing.answers_several(settings.version)
     if several is None:
         several = ask_answers_several(environment.host, settings.tls)
-    adapter_sharing.refuse_loss(settings.messenger, processes, several=several)
-    if _pushes(environment) and (
-        note := adapter_sharing.push_note(settings.messenger, processes, settings.umos)
-    ):
+    umos = settings.umos if _pushes(environment) else ()
+    if note := adapter_sharing.check(settings.messenger, processes, several=several, umos=umos):
         log.warning("%s", note)
 
 

@@ -25,18 +25,22 @@ def answers_several(version: str | None) -> bool | None:
         return None
 
 
-def refuse_loss(adapters: Sequence[str], processes: int, *, several: bool | None) -> None:
-    """Raises OptionError where every answer would be lost. `several`: as AstrBot's version says."""
-    if several is False and are_shared(adapters, processes):
+def check(
+    adapters: Sequence[str], processes: int, *, several: bool | None, umos: Sequence[str]
+) -> str | None:
+    """What to warn of. Raises OptionError where every answer would be lost.
+
+    `several`: as AstrBot's version says. `umos`: where the run pushes messages to, too; none: to webchat, its
+    default, which needs no adapter, or nowhere.
+    """
+    if not are_shared(adapters, processes):
+        return None
+    if several is False:
         raise OptionError(
             f"{_sharing(adapters, processes)}: up to 4.25 AstrBot loses every answer to every user while two "
             f"clients are connected to one. Use one process, or {_ONE_EACH}"
         )
-
-
-def push_note(adapters: Sequence[str], processes: int, umos: Sequence[str]) -> str | None:
-    """For a run that pushes messages, too. Pushes to webchat, the default, need no adapter."""
-    if not umos or not are_shared(adapters, processes):
+    if not umos:
         return None
     return (
         f"{_sharing(adapters, processes)}: AstrBot refuses every push (POST /im/message) through such an "
