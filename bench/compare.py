@@ -231,6 +231,7 @@ def _session(locustfile, boxes, change, directory):
     from astrometer.load import launch
     from astrometer.release.release_plan import ReleasePlan, Role
     from astrometer.release.session import Means, ReleaseSession
+    from astrometer.release.sides import SideSpec
     from astrometer.targets.sandbox.install import Installation
     from astrometer.targets.script import ModelScript
 
@@ -255,7 +256,7 @@ def _session(locustfile, boxes, change, directory):
         sandbox=lambda options, _: nullcontext(box_of[options.installation.version]),
         load=load,
     )
-    specs = {Role.BASELINE: "base", Role.CANDIDATE: "cand"}
+    specs = {Role.BASELINE: SideSpec(astrbot="base"), Role.CANDIDATE: SideSpec(astrbot="cand")}
     return ReleaseSession(
         ReleasePlan(specs=specs, budget_s=SESSION_BUDGET_S, load=plan, model=ModelScript(), out=directory),
         lambda _: None,

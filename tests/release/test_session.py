@@ -17,6 +17,7 @@ from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.release.release_plan import ReleasePlan, Role
 from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession, ServerGone
+from astrometer.release.sides import SideSpec
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.install import Installation
 from astrometer.targets.sandbox.server_process import ChildError
@@ -110,9 +111,9 @@ def session(
     )  # fmt: skip
     machine.said = []
     plan = ReleasePlan(
-        specs={Role.BASELINE: "latest", Role.CANDIDATE: candidate}, budget_s=budget_s, load=load,
-        model=ModelScript(), out=tmp_path / "out", gates=[parse_gate(text) for text in gates],
-        messenger=messenger,
+        specs={Role.BASELINE: SideSpec(astrbot="latest"), Role.CANDIDATE: SideSpec(astrbot=candidate)},
+        budget_s=budget_s, load=load, model=ModelScript(), out=tmp_path / "out",
+        gates=[parse_gate(text) for text in gates], messenger=messenger,
     )  # fmt: skip
     return ReleaseSession(plan, machine.said.append, machine.means)
 

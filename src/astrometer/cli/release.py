@@ -120,6 +120,7 @@ def command(
     from astrometer.load import launch
     from astrometer.release import release_plan as planning
     from astrometer.release.session import ReleaseSession
+    from astrometer.release.sides import SideSpec
     from astrometer.targets.script import ModelScript
 
     if users is not None and rate is not None:
@@ -148,7 +149,10 @@ def command(
     except NoPlaceError as exc:
         raise click.UsageError(str(exc)) from exc
     plan = planning.ReleasePlan(
-        specs={planning.Role.BASELINE: baseline, planning.Role.CANDIDATE: candidate},
+        specs={
+            planning.Role.BASELINE: SideSpec(astrbot=baseline),
+            planning.Role.CANDIDATE: SideSpec(astrbot=candidate),
+        },
         budget_s=budget,
         load=launch.LoadPlan(
             locustfile=locustfile,

@@ -9,6 +9,7 @@ from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.compare.repeated_looks import FEWEST_PAIRS
 from astrometer.load.launch import LoadPlan
+from astrometer.release.sides import SideSpec
 from astrometer.targets.script import ModelScript
 
 
@@ -21,12 +22,12 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePlan:
-    """`specs`: a version, a wheel or a checkout. Target and directory of `load` are set block by block.
+    """Target and directory of `load` are set block by block.
 
     `budget_s` of measuring: installing and starting come before it.
     """
 
-    specs: dict[Role, str]
+    specs: dict[Role, SideSpec]
     budget_s: float
     load: LoadPlan
     model: ModelScript

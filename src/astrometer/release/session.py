@@ -19,13 +19,11 @@ from astrometer.measure.results import document
 from astrometer.output_files import write_somewhere
 from astrometer.release.block_sequence import BlockSequence
 from astrometer.release.release_plan import ReleasePlan, Role, order
+from astrometer.release.sides import InstalledSide, Say
 from astrometer.report import write_reports
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.install import Installation, install, latest_version
-from astrometer.targets.sandbox.local import is_local
-
-Say = Callable[[str], None]
 
 START_TIMEOUT_S = 55.0  # of a server; what does not start is said within a minute
 MOST_INVALID = 3  # pairs in a row: the next one would be INVALID as well
@@ -54,14 +52,6 @@ class Means:
     now: Callable[[], float] = time.monotonic
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstalledSide:
-    """One of the two, installed."""
-
-    label: str
-    installation: Installation
-
-
 @dataclass(slots=True)
 class ReleaseSession:
     """A release test. `blocks`: what was measured so far, whatever ends the session."""
@@ -78,10 +68,9 @@ class ReleaseSession:
         """Install both before anything runs. Raises InstallError, NoPythonError."""
         sides = {}
         # A path that leads nowhere is told before minutes of installing the other one.
-        for role, spec in sorted(self.plan.specs.items(), key=lambda item: not is_local(item[1])):
-            wanted = self.means.latest_version(self.say) if spec == "latest" else spec
-            installation = self.means.install(wanted, self.say)
-            sides[role] = InstalledSide(label=_label(spec, installation.version), installation=installation)
+        for role, spec in sorted(self.plan.specs.items(), key=lambda item: not item[1].is_local):
+            wanted = self.means.latest_version(self.say) if spec.astrbot == "latest" else spec.astrbot
+            sides[role] = InstalledSide(spec=spec, installation=self.means.install(wanted, self.say))
             self.say(f"{role}: AstrBot {sides[role].label}")
         return sides
 
@@ -172,7 +161,3 @@ def _access(box: Box) -> dict[str, str]:
         variables["ASTRBOT_MESSENGER_URL"] = box.messenger.url
         variables["ASTRBOT_MESSENGER_TOKEN"] = box.messenger.token
     return variables
-
-
-def _label(spec: str, version: str) -> str:
-    return f"{version} ({Path(spec).expanduser().absolute().name})" if is_local(spec) else version
