@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from synthetic_runs import make_side
 
 from astrometer import bundled
-from astrometer.cli import main, release
+from astrometer.cli import block_options, main
 from astrometer.release.release_plan import Role
 from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession, ServerGone
 from astrometer.targets.sandbox.server_process import ChildError
@@ -154,6 +154,6 @@ def test_without_a_single_pair_nothing_is_known(tmp_path, monkeypatch):
 
 def test_a_condition_on_what_did_not_run_after_all_costs_no_report(monkeypatch):
     measured(monkeypatch, pairs=1)
-    monkeypatch.setattr(release, "_look_ahead", lambda *_: None)
+    monkeypatch.setattr(block_options, "_look_ahead", lambda *_: None)
     code, said = invoke("--fail-if", "uploads: ttft_p95 worse by 10%", "--out", "out")
     assert (code, "CANNOT TELL" in said, "not measured on both sides" in said) == (3, True, True)

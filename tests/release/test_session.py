@@ -7,7 +7,6 @@ import pytest
 from causes import LAG_JSON
 from synthetic_runs import make_run
 
-from astrometer.cli import release
 from astrometer.compare.gates import parse_gate
 from astrometer.compare.sequence_state import SequenceEnd
 from astrometer.config import loader
@@ -15,6 +14,7 @@ from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.validity import Cause, CauseKind
+from astrometer.release.release_page import judged
 from astrometer.release.release_plan import ReleasePlan, Role
 from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession, ServerGone
 from astrometer.release.sides import SideSpec
@@ -125,7 +125,7 @@ def run(tmp_path, machine, **options):
 
 
 def page_of(test):
-    return release.judged(test.blocks)
+    return judged(test.blocks)
 
 
 def verdicts(page):

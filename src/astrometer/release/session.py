@@ -12,6 +12,8 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from httpx import HTTPError
+
 from astrometer.compare.comparable import ComparedRun, is_thin
 from astrometer.config import loader
 from astrometer.load import launch
@@ -23,7 +25,16 @@ from astrometer.release.sides import InstalledSide, Say
 from astrometer.report import write_reports
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
-from astrometer.targets.sandbox.install import Installation, install, latest_version
+from astrometer.targets.sandbox.database import DatabaseError
+from astrometer.targets.sandbox.install import (
+    Installation,
+    InstallError,
+    NoPythonError,
+    install,
+    latest_version,
+)
+from astrometer.targets.sandbox.provision import ProvisionError
+from astrometer.targets.sandbox.server_process import ChildError
 
 START_TIMEOUT_S = 55.0  # of a server; what does not start is said within a minute
 MOST_INVALID = 3  # pairs in a row: the next one would be INVALID as well
@@ -41,6 +52,19 @@ class Interrupted(Exception):
     """Ctrl-C or SIGTERM while a load ran; it has ended in order."""
 
 
+# What a side fails by: it cannot be installed, does not start, or ends. `ReleaseSession.at` says which side.
+SIDE_FAULTS = (
+    ServerGone,
+    InstallError,
+    NoPythonError,
+    ChildError,
+    ProvisionError,
+    DatabaseError,
+    HTTPError,
+    OSError,
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Means:
     """What is done to the machine; a test brings means without servers."""
@@ -54,11 +78,15 @@ class Means:
 
 @dataclass(slots=True)
 class ReleaseSession:
-    """A release test. `blocks`: what was measured so far, whatever ends the session."""
+    """A release test. `blocks`: what was measured so far, whatever ends the session.
+
+    `at`: the side that was installed, started or loaded last.
+    """
 
     plan: ReleasePlan
     say: Say
     means: Means = Means()
+    at: Role = Role.BASELINE
     blocks: BlockSequence = field(init=False)
 
     def __post_init__(self) -> None:
@@ -69,6 +97,7 @@ class ReleaseSession:
         sides = {}
         # A path that leads nowhere is told before minutes of installing the other one.
         for role, spec in sorted(self.plan.specs.items(), key=lambda item: not item[1].is_local):
+            self.at = role
             wanted = self.means.latest_version(self.say) if spec.astrbot == "latest" else spec.astrbot
             sides[role] = InstalledSide(spec=spec, installation=self.means.install(wanted, self.say))
             self.say(f"{role}: AstrBot {sides[role].label}")
@@ -80,10 +109,10 @@ class ReleaseSession:
         Raises ReleaseError, ServerGone, Interrupted, and what `sandbox` raises.
         """
         with ExitStack() as servers:
-            boxes = {
-                role: servers.enter_context(self.means.sandbox(self._options(sides[role]), self.say))
-                for role in (Role.BASELINE, Role.CANDIDATE)
-            }
+            boxes = {}
+            for role in (Role.BASELINE, Role.CANDIDATE):
+                self.at = role
+                boxes[role] = servers.enter_context(self.means.sandbox(self._options(sides[role]), self.say))
             began_s, number, invalid = self.means.now(), 0, 0
             while self.blocks.goes_on(self.means.now() - began_s) and invalid < MOST_INVALID:
                 number += 1
@@ -124,6 +153,7 @@ class ReleaseSession:
             shutil.move(self.plan.directory(role, number), kept)
 
     def _measure(self, role: Role, side: InstalledSide, box: Box, number: int) -> ComparedRun:
+        self.at = role
         plan, signals, told = self.plan, list[bool](), list[bytes]()
         directory = plan.directory(role, number)
         load = replace(

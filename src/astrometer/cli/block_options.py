@@ -1,0 +1,218 @@
+"""The options of a test in blocks (`release`, `bisect`) -> its plan; refused where it could never be run.
+
+Nothing is installed or started here.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from astrometer import bundled
+from astrometer.cli import locust_run
+from astrometer.cli.compare import MARGIN_OPTION, SHARE_MARGIN_OPTION, gates_of
+from astrometer.cli.options import Duration, Rate
+from astrometer.cli.run_options import given_of_run, run_options
+from astrometer.compare.gates import ANY, Gate, parse_gate
+from astrometer.load.option_table import OptionError
+from astrometer.load.options import Settings
+from astrometer.output_files import NoPlaceError, try_place
+from astrometer.suggestion import did_you_mean
+from astrometer.units import plain_number
+
+if TYPE_CHECKING:
+    from astrometer.load.launch import LoadPlan
+    from astrometer.release.release_plan import ReleasePlan, Role
+    from astrometer.release.sides import SideSpec
+
+F = TypeVar("F", bound=Callable[..., Any])
+DEFAULTS = {"warmup_s": "3s"}  # of each block
+DEFAULT_USERS = 20
+LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
+
+
+def block_options(budget: str, budget_help: str) -> Callable[[F], F]:
+    """What is measured, and how: pass all of it to `plan_of`. `budget`: the default."""
+
+    def decorate(command: F) -> F:
+        for option in reversed(
+            (
+                click.option(
+                    "--scenario", default="mixed", show_default=True, metavar="SCENARIO|FILE",
+                    help="As for load.",
+                ),
+                click.option(
+                    "--budget", type=Duration(whole=True, positive=True), default=budget, show_default=True,
+                    help=budget_help,
+                ),
+                click.option(
+                    "--block", type=Duration(whole=True, positive=True), default="20s", show_default=True,
+                    help="Length of each block of load; the sides take turns block by block.",
+                ),
+                click.option(
+                    "-u", "--users", type=click.IntRange(1), help=f"Closed model. [{DEFAULT_USERS}]"
+                ),
+                click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second."),
+                click.option(
+                    "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
+                    help="As for compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
+                ),
+                MARGIN_OPTION,
+                SHARE_MARGIN_OPTION,
+                click.option(
+                    "--ttft", type=click.FloatRange(0), default=0.2, show_default=True,
+                    help="Stub model, seconds.",
+                ),
+                click.option(
+                    "--gap", type=click.FloatRange(0), default=0.02, show_default=True,
+                    help="Between its tokens.",
+                ),
+                click.option(
+                    "--tokens", type=click.IntRange(1), default=40, show_default=True, help="Of its answers."
+                ),
+                click.option(
+                    "--im-sink", is_flag=True, help="With a messenger that notes what IM pushes deliver."
+                ),
+                click.option(
+                    "--messenger", is_flag=True,
+                    help="With an adapter for people in a messenger (im_chat, mixed).",
+                ),
+                click.argument(
+                    "locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]"
+                ),
+                run_options("release", DEFAULTS),
+            )
+        ):  # fmt: skip
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def new_directory(out: Path | None, name: str) -> Path:
+    """`--out`, or one that is called by command and time. Raises click.UsageError."""
+    directory = out or Path("astrometer-results") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+    if directory.exists() and any(directory.iterdir()):
+        raise click.UsageError(f"--out {directory}: holds something already")
+    try:
+        try_place(directory, "--out")
+    except NoPlaceError as exc:
+        raise click.UsageError(str(exc)) from exc
+    return directory
+
+
+def plan_of(
+    ctx: click.Context,
+    specs: "dict[Role, SideSpec]",
+    *,
+    out: Path | None,
+    scenario: str,
+    budget: float,
+    block: float,
+    users: int | None,
+    rate: float | None,
+    gates: list[Gate],
+    margin: float,
+    share_margin: float,
+    ttft: float,
+    gap: float,
+    tokens: int,
+    im_sink: bool,
+    messenger: bool,
+    locust_args: tuple[str, ...],
+    **_of_run: Any,
+) -> "ReleasePlan":
+    """Raises click.UsageError."""
+    from astrometer.config import loader
+    from astrometer.load import launch
+    from astrometer.release.release_plan import ReleasePlan
+    from astrometer.targets.script import ModelScript
+
+    if users is not None and rate is not None:
+        raise click.UsageError("--users (closed model) cannot be combined with --rate (open model)")
+    given, extra = given_of_run(ctx, locust_args, DEFAULTS)
+    try:
+        settings = Settings.given(given)
+        locustfile = bundled.find("locustfiles", scenario)
+    except (bundled.NotBundled, OptionError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    shape = settings.shape
+    if shape is not None:
+        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
+    level = locust_run.UserLevel.of(users or DEFAULT_USERS, rate)
+    ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, block)
+    _check_times(budget, length_s, is_shape=shape is not None)
+    excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
+    given["warmup_s"] = f"{plain_number(excluded_s)}s"
+    if level.rate_unit is not None:
+        given["rate_unit"] = plain_number(level.rate_unit)
+    directory = new_directory(out, str(ctx.info_name))
+    plan = ReleasePlan(
+        specs=specs,
+        budget_s=budget,
+        load=launch.LoadPlan(
+            locustfile=locustfile,
+            # Of the look at the arguments; each side has its own.
+            target=loader.target_from_options("http://127.0.0.1", _no_server(messenger=messenger)),
+            users=level.users,
+            spawn_rate=level.spawn_rate,
+            duration_s=length_s,
+            stop_timeout_s=30.0,
+            processes=None,
+            out=directory,
+            web_port=None,
+            given=given,
+            extra=extra,
+        ),
+        model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
+        out=directory,
+        gates=gates or [parse_gate(ANY)],
+        margin=margin,
+        share_margin=share_margin,
+        im_sink=im_sink,
+        messenger=messenger,
+    )
+    _look_ahead(plan.load, gates)
+    return plan
+
+
+def _no_server(*, messenger: bool) -> dict[str, str]:
+    """What the look at the arguments needs of a server that is not there yet."""
+    needed = {"ASTRBOT_API_KEY": "none"}
+    return {**needed, "ASTRBOT_MESSENGER_URL": "ws://127.0.0.1/ws"} if messenger else needed
+
+
+def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
+    """What could never be run or judged is a usage error, before anything is installed."""
+    from astrometer.compare.samples import ALL
+    from astrometer.load.inspect_locustfile import Refused, foresee
+
+    try:
+        foreseen = foresee(load, os.environ)
+    except Refused as exc:
+        raise click.UsageError(str(exc)) from exc
+    scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
+    for what, scope in scopes.items():
+        if scope not in {ALL, *foreseen.scenarios}:
+            hint = did_you_mean(scope, sorted(foreseen.scenarios))
+            raise click.UsageError(f"{what}: no scenario {scope!r}{hint}")
+    if not foreseen.objectives and any(gate.metric == "goodput" for gate in gates):
+        raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
+
+
+def _check_times(budget_s: float, block_s: float, *, is_shape: bool) -> None:
+    """Raises click.UsageError."""
+    from astrometer.compare.repeated_looks import FEWEST_PAIRS
+
+    if block_s > LONGEST_BLOCK_S and not is_shape:
+        raise click.UsageError(
+            f"--block: at most {LONGEST_BLOCK_S:g}s; more blocks say more than longer ones"
+        )
+    if budget_s < 2 * FEWEST_PAIRS * block_s:
+        raise click.UsageError(
+            f"--budget {budget_s:g}s has no room for {FEWEST_PAIRS} pairs of blocks of {block_s:g} s, "
+            "before which nothing is decided"
+        )
