@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from synthetic_runs import make_side
 
+from astrometer.compare.change_verdict import ChangeUnit
 from astrometer.compare.compare_charts import bounds
 from astrometer.compare.compare_html import render_html
 from astrometer.compare.compare_view import page
@@ -37,4 +38,4 @@ def test_a_few_very_wide_intervals_do_not_flatten_all_the_others():
         replace(line, row=replace(line.row, interval=(-end / 2, end), margin=0.05))
         for line, end in zip(lines, ends, strict=True)
     ]
-    assert bounds(lines)[False] == 0.25
+    assert bounds(lines)[ChangeUnit.RATIO] == 0.25

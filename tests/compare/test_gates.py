@@ -161,7 +161,7 @@ def test_a_number_of_each_block_is_compared_pair_by_pair():
 def test_a_number_that_a_block_lacks_is_undecided():
     base, cand = make_side("b", seed=1), make_side("c", seed=21)
     told, _ = at_look("server_cpu_per_turn worse by 10%", with_cpu(base, 1, 1, 1), with_cpu(cand, 1, None, 1))
-    assert (told.verdict, told.why) == (GateVerdict.UNDECIDED, "not known of every block")
+    assert (told.verdict, told.why) == (GateVerdict.UNDECIDED, "not known of every block of the candidate")
 
 
 def test_any_worse_does_not_wait_for_a_number_that_a_block_lacks():

@@ -58,7 +58,8 @@ ACCEPT_OPTION = click.option(
     multiple=True,
     metavar="EXPR",
     callback=gates_of,
-    help="'ttft_p95 worse by 10%', 'chat: e2e_p50 worse by 200ms', 'errors worse by 1pp', 'any worse'. "
+    help="'ttft_p95 worse by 10%', 'chat: e2e_p50 worse by 200ms', 'errors worse by 1pp', "
+    "'server_rss_growth worse by 10MB/1000 turns', 'any worse'. "
     "Repeatable.",
 )
 @MARGIN_OPTION

@@ -12,11 +12,21 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from astrometer.compare.bootstrap import Distribution
+from astrometer.measure.slo.slo_parser import SERVER_RSS
 from astrometer.measure.wilson import Interval
 
 CONFIDENCE = 0.95
 SHARES = ("errors", "goodput")
+GROWTHS = (SERVER_RSS,)
 ALPHA = (1 - CONFIDENCE) / 2  # beyond either end of an interval
+
+
+class ChangeUnit(StrEnum):
+    """What a change is in: a share of the baseline, or a difference."""
+
+    RATIO = "ratio"  # 0.1: 10 % more
+    POINTS = "points"  # between two shares
+    BYTES = "bytes_per_1000_turns"  # between two growths, which may be zero or below
 
 
 class ChangeVerdict(StrEnum):
@@ -30,8 +40,8 @@ class ChangeVerdict(StrEnum):
 class ChangeRow:
     """One percentile, one share, or one number of each block, of both sides. Durations in seconds.
 
-    `change` and its interval: relative for durations (0.1: 10 % more), a difference of shares for `errors`
-    and `goodput`. None where there are too few samples. `belief` is of its logarithm for durations.
+    `change`, its interval and the margin are in `unit`. None where there are too few samples. `belief` is of
+    the logarithm of candidate / baseline where that is a ratio.
     `is_unmeasured`: not every run has the metric at all; `lost`: the baseline has, the candidate not.
     """
 
@@ -62,8 +72,14 @@ class ChangeRow:
         return self.metric if self.percent is None else f"{self.metric}_p{self.percent}"
 
     @property
+    def unit(self) -> ChangeUnit:
+        if self.metric in GROWTHS:
+            return ChangeUnit.BYTES
+        return ChangeUnit.POINTS if self.metric in SHARES else ChangeUnit.RATIO
+
+    @property
     def is_share(self) -> bool:
-        return self.metric in SHARES
+        return self.unit is ChangeUnit.POINTS
 
     @property
     def more_is_better(self) -> bool:
@@ -93,7 +109,7 @@ class ChangeRow:
         """How surely the true change is below `change`, from 0 to 1."""
         if self.belief is None:
             return 0.5
-        return self.belief.cdf(change if self.is_share else math.log1p(change))
+        return self.belief.cdf(math.log1p(change) if self.unit is ChangeUnit.RATIO else change)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ from html import escape
 from markupsafe import Markup
 
 from astrometer.api.metric_table import EXCHANGE_TIMES
+from astrometer.compare.change_verdict import ChangeUnit
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.compare_view import Line
 from astrometer.compare.comparison import Comparison
@@ -21,26 +22,29 @@ OVERLAID = ("ttft", "chunk_gap", *EXCHANGE_TIMES, "delivery")
 _SHORTEST_S = 1e-4
 _POINTS = 160
 _MIN_FACTOR = 4  # from one edge of a scale to the other
-_EDGES = (0.1, 0.25, 0.5, 1.0, 2.0)  # of the drawn changes, in shares
-_SHARE_EDGES = (0.05, 0.1, 0.25, 0.5, 1.0)
+_EDGES = {  # of the drawn changes
+    ChangeUnit.RATIO: (0.1, 0.25, 0.5, 1.0, 2.0),
+    ChangeUnit.POINTS: (0.05, 0.1, 0.25, 0.5, 1.0),
+    ChangeUnit.BYTES: (2e7, 5e7, 1e8, 1e9),
+}
 _HEIGHT_PX = 26
 
 
-def bounds(lines: Sequence[Line]) -> dict[bool, float]:
-    """How far the axis of changes reaches to either side: one for durations, one (True) for shares."""
+def bounds(lines: Sequence[Line]) -> dict[ChangeUnit, float]:
+    """How far the axis of changes reaches to either side, for each unit."""
     found = {}
-    for is_share, edges in ((False, _EDGES), (True, _SHARE_EDGES)):
+    for unit, edges in _EDGES.items():
         ends = [
             abs(end)
             for line in lines
-            if line.row.is_share == is_share and line.row.interval
+            if line.row.unit is unit and line.row.interval
             for end in line.row.interval
             if math.isfinite(end)
         ]
-        margins = [line.row.margin for line in lines if line.row.is_share == is_share]
+        margins = [line.row.margin for line in lines if line.row.unit is unit]
         # The widest quarter may run off the axis, where an arrow stands for it: the others want to be read.
         wanted = max([2.2 * min(margins, default=0), *sorted(ends)[: len(ends) * 3 // 4][-1:]])
-        found[is_share] = next((edge for edge in edges if edge >= wanted), edges[-1])
+        found[unit] = next((edge for edge in edges if edge >= wanted), edges[-1])
     return found
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from astrometer import __version__
-from astrometer.compare import compare_charts
+from astrometer.compare import change_text, compare_charts
+from astrometer.compare.change_verdict import ChangeUnit
 from astrometer.compare.compare_view import FORCED, Page
 from astrometer.output_files import write_whole
 from astrometer.report import formatting
@@ -47,11 +48,13 @@ def render_html(page: Page) -> str:
             shows=shows,
             total=len(page.comparison.rows),
             groups=[
-                (scope, [(line, compare_charts.interval(line, bounds[line.row.is_share])) for line in group])
+                (scope, [(line, compare_charts.interval(line, bounds[line.row.unit])) for line in group])
                 for scope, group in page.groups
             ],
-            bound=f"±{bounds[False]:.0%}",
-            share_bound=f"±{bounds[True] * 100:g} pp",
+            bound=f"±{bounds[ChangeUnit.RATIO]:.0%}",
+            share_bound=f"±{change_text.limit(bounds[ChangeUnit.POINTS], ChangeUnit.POINTS)}",
+            growth_bound=f"±{change_text.limit(bounds[ChangeUnit.BYTES], ChangeUnit.BYTES)}",
+            has_growth=any(line.row.unit is ChangeUnit.BYTES for line in lines),
             charts=compare_charts.overlaid(page.comparison) if shows else [],
             over_time=over_time,
             commands=[

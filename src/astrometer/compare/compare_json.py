@@ -1,4 +1,7 @@
-"""A comparison -> `compare.json`: the same as the page, for programs. Durations in seconds, shares of one."""
+"""A comparison -> `compare.json`: the same as the page, for programs.
+
+Durations in seconds, shares of one, growth in bytes per 1,000 turns. `unit` of a row: what its change is in.
+"""
 
 import json
 import math
@@ -68,6 +71,7 @@ def _row(row: ChangeRow) -> dict[str, Any]:
     return {
         "scenario": row.scope,
         "name": row.name,
+        "unit": row.unit.value,
         "baseline": _finite(row.base),
         "candidate": _finite(row.cand),
         "baseline_n": row.base_n,

@@ -1,16 +1,17 @@
 """A comparison and how its gates came out -> the rows and sentences of every report on it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeVerdict
+from astrometer.compare import change_text
+from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeUnit, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import GateResult, overall
 from astrometer.compare.sequence_state import SequenceState
 from astrometer.measure.results.result_parts import window_outcomes
+from astrometer.measure.slo.slo_parser import SERVER_CPU, SERVER_RSS
 from astrometer.measure.wilson import Interval
 from astrometer.report import formatting, glossary
 
@@ -28,7 +29,8 @@ SINGLE_RUNS = (
 )
 _WORDS = {
     "errors": ("errors", "exchanges that failed"),
-    "server_cpu_per_turn": ("server CPU per turn", "of its process, per exchange that succeeded"),
+    SERVER_CPU: ("server CPU per turn", "of its process, per exchange that succeeded"),
+    SERVER_RSS: ("server memory growth per 1,000 turns", "of its process, per exchange that succeeded"),
     "goodput": ("goodput", "successful and within every objective"),
 }
 ORDER = (ChangeVerdict.WORSE, ChangeVerdict.BETTER, ChangeVerdict.SAME, ChangeVerdict.CANNOT_TELL)
@@ -169,53 +171,27 @@ def _with(verdict: str, checks: Sequence[ConditionView]) -> str:
     return "PASS" if found and verdict == "NONE" else verdict
 
 
-def change(value: float | None, *, is_share: bool) -> str:
-    """`+12.3 %` of a duration, `-0.4 pp` of a share."""
-    if value is None or math.isnan(value):
-        return formatting.WITHHELD
-    if math.isinf(value):
-        return "+∞" if value > 0 else "−∞"
-    number = value * 100
-    if abs(number) >= 999.5 and not is_share:
-        return f"×{value + 1:,.0f}"
-    text = f"{number:+.1f}".replace("-", "−")
-    return f"{'±0.0' if text[1:] == '0.0' else text} {'pp' if is_share else '%'}"
-
-
-def interval(limits: Interval | None, *, is_share: bool) -> str:
-    if limits is None:
-        return ""
-    low, high = (change(value, is_share=is_share) for value in limits)
-    return f"{low} … {high}"
-
-
-def _value(row: ChangeRow, value: float | None) -> str:
-    if value is None:
-        return formatting.WITHHELD
-    return formatting.share(value) if row.is_share else formatting.duration(value)
-
-
 def _line(row: ChangeRow, sequence: SequenceState | None) -> Line:
     title, meaning = _WORDS.get(row.metric) or glossary.metric(row.metric)
 
     def runs(values: Sequence[float]) -> str:
         if len(values) < 2:
             return ""
-        ends = list(dict.fromkeys(_value(row, value) for value in (min(values), max(values))))
+        ends = list(dict.fromkeys(change_text.side_value(row, value) for value in (min(values), max(values))))
         return f"{len(values)} runs: {' … '.join(ends)}"
 
     return Line(
         title=title if row.percent is None else f"{title} p{row.percent}",
         meaning=meaning,
         name=row.name,
-        base=_value(row, row.base),
-        cand=_value(row, row.cand),
+        base=change_text.side_value(row, row.base),
+        cand=change_text.side_value(row, row.cand),
         base_n=formatting.count(row.base_n),
         cand_n=formatting.count(row.cand_n),
         base_runs=runs(row.base_runs),
         cand_runs=runs(row.cand_runs),
-        change=change(row.change, is_share=row.is_share),
-        interval=interval(row.interval, is_share=row.is_share),
+        change=change_text.change(row.change, row.unit),
+        interval=change_text.interval(row.interval, row.unit),
         slower=f"{row.superiority:.0%}" if row.superiority is not None else "",
         verdict=row.verdict.value,
         why=row.why,
@@ -239,9 +215,22 @@ def _side(role: str, runs: Sequence[ComparedRun]) -> SideView:
             "successful per second",
             " · ".join(formatting.rate(value) for value in rate) or formatting.WITHHELD,
         ),
+        *_server_facts(results),
         ("target", ", ".join(dict.fromkeys(formatting.plain(item["target"]["url"]) for item in results))),
     )
     return SideView(role=role, version=f"AstrBot {', '.join(versions)}", facts=facts)
+
+
+def _server_facts(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Its memory from first to last, and what all runs logged; nothing where nobody knew it."""
+    known = [item["server"] for item in results if (item.get("server") or {}).get("rss_bytes")]
+    if not known:
+        return []
+    begin, end = known[0]["rss_bytes"]["begin"], known[-1]["rss_bytes"]["end"]
+    logs = [server["log"] for server in known if server["log"] is not None]
+    warnings, errors = (sum(log[level] for log in logs) for level in ("warnings", "errors"))
+    log = f"; log: {formatting.plural(warnings, 'warning')}, {formatting.plural(errors, 'error')}"
+    return [("server", f"RSS {formatting.size(begin)} → {formatting.size(end)}{log if logs else ''}")]
 
 
 def _outcomes(comparison: Comparison) -> list[OutcomeView]:
@@ -256,8 +245,8 @@ def _outcomes(comparison: Comparison) -> list[OutcomeView]:
             cand=formatting.count(row.cand),
             base_share=share(row.base_share, row.base_interval),
             cand_share=share(row.cand_share, row.cand_interval),
-            change=f"{change(row.cand_share - row.base_share, is_share=True)} "
-            f"({interval(row.interval, is_share=True)})",
+            change=f"{change_text.change(row.cand_share - row.base_share, ChangeUnit.POINTS)} "
+            f"({change_text.interval(row.interval, ChangeUnit.POINTS)})",
         )
         for row in comparison.outcomes
     ]

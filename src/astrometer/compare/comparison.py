@@ -4,20 +4,19 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 
-from astrometer.compare.change_verdict import ChangeRow, OutcomeRow, judged
+from astrometer.compare.change_verdict import ChangeRow, ChangeUnit, OutcomeRow, judged
 from astrometer.compare.comparable import Comparability, ComparedRun, check
 from astrometer.compare.repeated_looks import Look
 from astrometer.compare.rows import (
     LEAST_MARGIN_S,
-    NUMBERS,
     errors_row,
     goodput_row,
     latency_row,
-    number_row,
     outcome_rows,
     unmeasured_row,
 )
 from astrometer.compare.samples import ALL, Effects, ScopeStats
+from astrometer.compare.server_rows import server_rows
 
 MARGIN = 0.05  # of the baseline's value
 SHARE_MARGIN = 0.02  # two percentage points
@@ -109,9 +108,8 @@ def compare(
                 if lacking
                 else latency_row(scoped, name, percent, margin, effects, look=look)
             )
-        if look is not None and scope == ALL:
-            numbers = (number_row(scoped, name, margin, look) for name in NUMBERS)
-            made += [row for row in numbers if row is not None]
+        if scope == ALL:
+            made += server_rows(scoped, margin, look)
         made.append(errors_row(scoped, share_margin, look))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
             made.append(goodput_row(scoped, share_margin, look))
@@ -140,7 +138,7 @@ def _within(row: ChangeRow, limits: Sequence[Limit]) -> ChangeRow:
     """The row with a margin no wider than its limits, and never below what the load generator may be off."""
     if row.base is None or not limits:
         return row
-    least = 0.0 if row.is_share else LEAST_MARGIN_S / row.base
+    least = LEAST_MARGIN_S / row.base if row.unit is ChangeUnit.RATIO else 0.0
     return replace(row, margin=min(row.margin, max(least, min(limit(row.base) for limit in limits))))
 
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from astrometer.api.metric_table import EXCHANGE_TIMES, METRICS
-from astrometer.compare.change_verdict import SHARES, ChangeRow, ChangeVerdict
+from astrometer.compare.change_verdict import GROWTHS, SHARES, ChangeRow, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
 from astrometer.compare.repeated_looks import Look
-from astrometer.compare.rows import NUMBERS
 from astrometer.compare.samples import ALL
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.slo.slo_parser import BYTES, OF_SERVER, SERVER_CPU
 
 ANY = "any worse"
 # What `any worse` must know something of: of all exchanges together.
@@ -24,12 +24,13 @@ HEADLINE = (
     *(f"{metric}_p{percent}" for metric in ("ttft", *EXCHANGE_TIMES) for percent in (50, 95)),
 )
 # And where blocks are looked at in turn: what the server itself adds has more samples and less noise.
-WATCHED = (*HEADLINE, "overhead_p50", "accept_time_p50", *NUMBERS)
+WATCHED = (*HEADLINE, "overhead_p50", "accept_time_p50", SERVER_CPU)
 _EXPRESSION = re.compile(
     r"(?:(?P<scope>[\w.-]+)\s*:\s*)?(?P<name>[a-z0-9_]+?)(?:_p(?P<percent>\d+))?\s+worse\s+by\s+"
-    r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|pp|us|ms|s)"
+    r"(?P<number>\d+(?:\.\d+)?)\s*(?P<unit>%|pp|us|ms|s|(?:kB|KiB|[MG]i?B) ?/ ?1000 ?turns)"
 )
-_UNIT = {"%": 0.01, "pp": 0.01, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+_SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0}
+_UNIT = {"%": 0.01, "pp": 0.01, **_SECONDS, **BYTES}
 _HELP = (
     "write METRIC_pNN worse by LIMIT, such as 'ttft_p95 worse by 10%', 'chat: e2e_p50 worse by 200ms', "
     "'errors worse by 1pp', or 'any worse'"
@@ -48,7 +49,7 @@ class GateVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gate:
-    """`limit` as a share of the baseline, in seconds (`absolute`), or as a difference of shares."""
+    """`limit` as a share of the baseline, in seconds (`absolute`), or a difference in the row's own unit."""
 
     text: str
     scope: str = ALL
@@ -87,29 +88,27 @@ def parse_gate(text: str) -> Gate:
     match = _EXPRESSION.fullmatch(words)
     if match is None:
         raise GateError(f"--fail-if {text!r}: cannot be read; {_HELP}")
-    name, percent, unit = match["name"], match["percent"], match["unit"]
+    name, percent, unit = match["name"], match["percent"], match["unit"].partition("/")[0].strip()
     if name in SHARES:
         if percent or unit != "pp":
             raise GateError(
                 f"--fail-if {text!r}: {name} is a share; write '{name} worse by 1pp' (percentage points)"
             )
-    elif name in METRICS or name in NUMBERS:
-        if name in NUMBERS and percent:
-            raise GateError(
-                f"--fail-if {text!r}: {name} is one number of each block; write '{name} worse by 10%'"
-            )
-        if percent is None and name in METRICS:
+    elif name in OF_SERVER:
+        _check_of_server(text, match, unit)
+    elif name in METRICS:
+        if percent is None:
             raise GateError(f"--fail-if {text!r}: which percentile? write {name}_p95 worse by ...")
-        if percent and int(percent) not in MIN_SAMPLES:
+        if int(percent) not in MIN_SAMPLES:
             known = ", ".join(f"p{value}" for value in MIN_SAMPLES)
             raise GateError(f"--fail-if {text!r}: p{percent} is not measured; there are {known}")
-        if unit == "pp":
+        if unit == "pp" or unit in BYTES:
             raise GateError(f"--fail-if {text!r}: {name} is a duration; its limit is in %, us, ms or s")
     else:
-        known = ", ".join((*METRICS, *SHARES, *NUMBERS))
+        known = ", ".join((*METRICS, *SHARES, *OF_SERVER))
         raise GateError(f"--fail-if {text!r}: unknown metric {name!r}; there are {known}")
     limit = float(match["number"]) * _UNIT[unit]
-    if unit in {"%", "pp"} and limit <= 0:
+    if limit <= 0 and unit not in _SECONDS:
         raise GateError(f"--fail-if {text!r}: the limit must be above zero")
     return Gate(
         text=words,
@@ -117,8 +116,20 @@ def parse_gate(text: str) -> Gate:
         metric=name,
         percent=int(percent) if percent else None,
         limit=limit,
-        absolute=unit not in {"%", "pp"},
+        absolute=unit in _SECONDS,
     )
+
+
+def _check_of_server(text: str, match: re.Match[str], unit: str) -> None:
+    """Raises GateError."""
+    name = match["name"]
+    example = f"{name} worse by {'10%' if name == SERVER_CPU else '10MB/1000 turns'}"
+    if match["percent"]:
+        raise GateError(f"--fail-if {text!r}: {name} is one number of each run; write {example!r}")
+    if match["scope"] not in {None, ALL}:
+        raise GateError(f"--fail-if {text!r}: the server's process serves all scenarios; write {example!r}")
+    if unit not in (BYTES if name in GROWTHS else {"%", *_SECONDS}):
+        raise GateError(f"--fail-if {text!r}: the limit has another unit; write {example!r}")
 
 
 def check_scopes(gates: Sequence[Gate], comparison: Comparison) -> None:
@@ -220,12 +231,12 @@ def _one(gate: Gate, comparison: Comparison) -> GateResult:
 def watched_rows(comparison: Comparison) -> list[ChangeRow]:
     """What `any worse` needs a verdict on, of blocks that are looked at in turn.
 
-    A number that a block was too short for, such as the CPU per turn, is not waited for: times tell the rest.
+    A number of the server's process that a block was too short for is not waited for: times tell the rest.
     """
     return [
         row
         for row in comparison.rows
-        if row.scope == ALL and row.name in WATCHED and not (row.is_unmeasured and row.metric in NUMBERS)
+        if row.scope == ALL and row.name in WATCHED and not (row.is_unmeasured and row.metric in OF_SERVER)
     ]
 
 

@@ -178,10 +178,15 @@ def paired_change(base: Sequence[float], cand: Sequence[float], look: Look) -> t
     Any number that is above zero: a percentile, or something of the server such as its CPU per turn.
     """
     changes = [_log(after) - _log(before) for before, after in zip(base, cand, strict=True)]
+    return paired(changes, look, LEAST_SCALE)
+
+
+def paired(changes: Sequence[float], look: Look, least_scale: float) -> tuple[float, Distribution]:
+    """The change of each pair -> the typical one, and its distribution."""
     change, pairs = fmean(changes), len(changes)
     if pairs < FEWEST_PAIRS or not all(math.isfinite(value) for value in changes):
         return change, Student(center=0.0, scale=math.inf, degrees=1)
-    scale = max(math.sqrt(variance(changes) / pairs), LEAST_SCALE)
+    scale = max(math.sqrt(variance(changes) / pairs), least_scale)
     return change, Repeated(once=Student(center=change, scale=scale, degrees=pairs - 1), look=look)
 
 

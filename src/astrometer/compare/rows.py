@@ -2,7 +2,7 @@
 
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import NormalDist, fmean
 from typing import Any
@@ -26,10 +26,6 @@ from astrometer.measure.wilson import Interval, Proportion
 # Below this a change is within what the load generator itself may be off (bench/RESULTS.md).
 LEAST_MARGIN_S = 0.001
 LEAST_RUN = 20  # samples of a single run, whatever the pool has
-# One number of each block: (results of the block) -> the number, or None where it is not known.
-NUMBERS: Mapping[str, Callable[[Mapping[str, Any]], float | None]] = {
-    "server_cpu_per_turn": lambda results: (results.get("server") or {}).get("cpu_per_turn_s"),
-}
 _Z = NormalDist().inv_cdf(1 - ALPHA)
 
 
@@ -48,7 +44,7 @@ def latency_row(
     least = LEAST_RUN if look is None else least_of_block(percent)
     enough = min(numbers) >= MIN_SAMPLES[percent] and all(s.ecdf.n >= least for s in (*base, *cand))
     values = [[sample.percentile(percent) for sample in side] for side in (base, cand)]
-    typical = [_geometric_mean(side) for side in values]
+    typical = [geometric_mean(side) for side in values]
     row = ChangeRow(
         scope=scoped.scope,
         metric=metric,
@@ -80,16 +76,16 @@ def latency_row(
     else:
         rng = random.Random(f"{scoped.scope} {row.name}")  # noqa: S311
         change, belief = log_change(base, cand, percent, rng)
-    low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
+    low, high = (relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
     if low == -1 and high == math.inf:
         why = "failures may reach it: no interval"
         if look is not None and look.pairs < FEWEST_PAIRS:
             why = f"needs {FEWEST_PAIRS} pairs of blocks"
-        return replace(row, change=_relative(change), why=why)
+        return replace(row, change=relative(change), why=why)
     return replace(
         row,
         margin=max(margin, LEAST_MARGIN_S / typical[0]),
-        change=_relative(change),
+        change=relative(change),
         interval=Interval(low, high),
         belief=belief,
     )
@@ -100,37 +96,13 @@ def least_of_block(percent: int) -> int:
     return max(5, math.ceil(100 / (100 - percent)))
 
 
-def number_row(scoped: ScopeStats, name: str, margin: float, look: Look) -> ChangeRow | None:
-    """One of `NUMBERS`, pair by pair; None where no block has it."""
-    sides = [[NUMBERS[name](results) for results in side] for side in scoped.runs]
-    base, cand = ([value for value in side if value] for side in sides)
-    row = _bare(scoped, name, None, (len(base), len(cand)), margin)
-    if not base and not cand:
-        return None
-    if any(not value for side in sides for value in side):
-        return replace(row, why="not known of every block", is_unmeasured=True)
-    change, belief = paired_change(base, cand, look)
-    low, high = (_relative(belief.quantile(share)) for share in (ALPHA, 1 - ALPHA))
-    row = replace(
-        row,
-        base=_geometric_mean(base),
-        cand=_geometric_mean(cand),
-        base_runs=tuple(base),
-        cand_runs=tuple(cand),
-        change=_relative(change),
-    )
-    if high == math.inf:
-        return replace(row, why=f"needs {FEWEST_PAIRS} pairs of blocks")
-    return replace(row, interval=Interval(low, high), belief=belief)
-
-
 def unmeasured_row(
     scoped: ScopeStats, metric: str, percent: int, margin: float, lacking: Mapping[Side, str]
 ) -> ChangeRow:
     """A percentile of what a side has no longer, or not yet: that is no reason to be silent about it."""
     numbers = [sum(scoped.counts(metric, side)) for side in Side]
     return replace(
-        _bare(scoped, metric, percent, numbers, margin),
+        bare_row(scoped, metric, percent, numbers, margin),
         why=" and ".join(lacking.values()),
         is_unmeasured=True,
         # With so few samples it may be chance, and would say nothing anyway.
@@ -138,7 +110,7 @@ def unmeasured_row(
     )
 
 
-def _bare(
+def bare_row(
     scoped: ScopeStats, metric: str, percent: int | None, numbers: Sequence[int], margin: float
 ) -> ChangeRow:
     """What nothing is known of yet but how many samples there are."""
@@ -182,7 +154,7 @@ def _share(
     metric: str, scoped: ScopeStats, counts: list[list[tuple[int, int]]], margin: float, look: Look | None
 ) -> ChangeRow:
     numbers = [sum(total for _, total in side) for side in counts]
-    row = _bare(scoped, metric, None, numbers, margin)
+    row = bare_row(scoped, metric, None, numbers, margin)
     if any(total == 0 for side in counts for _, total in side):
         return replace(row, why="a run has nothing to count")
     if look is not None and look.pairs < FEWEST_PAIRS:
@@ -246,9 +218,9 @@ def _lost(side: Sequence[Sample], percent: int, z: float) -> bool | None:
     return False if high < allowed and max(shares) < allowed else None
 
 
-def _geometric_mean(values: Sequence[float]) -> float:
+def geometric_mean(values: Sequence[float]) -> float:
     return math.exp(fmean(math.log(value) for value in values))
 
 
-def _relative(log_ratio: float) -> float:
+def relative(log_ratio: float) -> float:
     return math.expm1(log_ratio) if log_ratio < 700 else math.inf

@@ -7,7 +7,8 @@ from enum import StrEnum
 from statistics import NormalDist
 from typing import Any
 
-from astrometer.compare.change_verdict import ChangeRow
+from astrometer.compare import change_text
+from astrometer.compare.change_verdict import ChangeRow, ChangeUnit
 from astrometer.compare.gates import full_name
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, Repeated
 from astrometer.compare.rows import least_of_block
@@ -89,8 +90,8 @@ class SequenceState:
             return f"Undecided: {name}; about {formatting.duration(more_s)} more would give enough samples."
         leaning = f" ({row.why})" if row.why else ""
         if more_s is None:
-            unit = "pp" if row.is_share else "%"
-            near = f"its change is too near the limit of {limit * 100:g} {unit} for any time that is worth it"
+            edge = change_text.limit(limit, row.unit)
+            near = f"its change is too near the limit of {edge} for any time that is worth it"
             return f"Undecided: {name}{leaning}; {near}."
         return f"Undecided: {name}{leaning}; about {formatting.duration(more_s)} more would decide it."
 
@@ -120,7 +121,7 @@ def pairs_needed(row: ChangeRow, limit: float, pairs: int) -> int | None:
     if not isinstance(row.belief, Repeated):
         return None
     center, edge = row.change, limit
-    if not row.is_share:
+    if row.unit is ChangeUnit.RATIO:
         center, edge = math.log1p(row.change), math.log1p(limit)
     room = abs(edge - abs(center))  # for the better as for the worse
     once = row.belief.once

@@ -32,7 +32,7 @@ _WORD = re.compile(r"[\w.-]+")
 _OPERATOR = re.compile(r"<=|>=|<|>")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _LIMIT_UNIT = re.compile(r"%|/?[A-Za-z]+")
-_BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
+BYTES = {"B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2.0**10, "MiB": 2.0**20, "GiB": 2.0**30}
 _COLON = re.compile(":")
 _PER_TURNS = re.compile(r"/ ?1000 ?turns\b")
 
@@ -212,5 +212,5 @@ def _units(metric: str) -> tuple[str, Mapping[str, float]]:
     if metric in SHARES:
         return "a share", {"%": 0.01}
     if metric == SERVER_RSS:
-        return "a size", _BYTES
+        return "a size", BYTES
     return ("a rate", _PER_S) if metric in RATES else ("a duration", _UNIT_S)
