@@ -63,10 +63,15 @@ def closed_port() -> str:
 def test_once_prints_a_row_a_probe_and_exits_0(astrometer, simulated):
     result = astrometer("probe", "--once")
     assert result.returncode == 0
-    rows = [line.split()[:4] for line in result.stdout.splitlines()]
+    table, states = result.stdout.split("\n\n")
+    rows = [line.split()[:4] for line in table.splitlines()]
     assert rows == [
         ["target", "probe", "verdict", "reason"],
         *(["default", name, "PASS", "ok"] for name in OURS),
+    ]
+    assert [line.split() for line in states.splitlines()] == [
+        ["target", "state", "network", "AstrBot", "key", "model", "messenger", "content"],
+        ["default", "OK", "OK", "OK", "OK", "OK", "UNKNOWN", "not", "probed", "OK"],
     ]
     assert "skipped im_chat on default: target default has no messenger" in result.stderr
     assert list(simulated[0].store.sessions) == []
@@ -87,13 +92,15 @@ def test_a_failing_probe_exits_1_and_names_its_reason(astrometer, key, reason):
     result = astrometer("probe", "--once", "--json", "--probe", "chat", key=key)
     assert result.returncode == 1
     (chat,) = json.loads(result.stdout)
-    assert (chat["ok"], chat["reason"]) == (False, reason)
+    assert (chat["ok"], chat["reason"], chat["target_state"]) == (False, reason, "key_rejected")
 
 
 def test_a_target_that_no_probe_reaches_exits_4(astrometer):
     result = astrometer("probe", "--once", "--json", "--host", closed_port())
     assert result.returncode == 4
-    assert {row["reason"] for row in json.loads(result.stdout)} == {"connect"}
+    assert {(row["reason"], row["target_state"]) for row in json.loads(result.stdout)} == {
+        ("connect", "down")
+    }
 
 
 @pytest.mark.parametrize(("key", "code"), [("all", 3), ("revoked", 1)])

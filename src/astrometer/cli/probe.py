@@ -4,7 +4,7 @@ import asyncio
 import signal
 import sys
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time
 
 import click
 
@@ -19,6 +19,7 @@ from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.daily_cost import once_sentences
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner, run_once
+from astrometer.probing.state_by_layer import states_of_once
 from astrometer.probing.verdict import ProbeRun
 
 OURS = "ours"
@@ -179,7 +180,8 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool) ->
         raise click.UsageError(
             "no probe applies: give the target a key (ASTRBOT_API_KEY or [targets.NAME.keys])"
         )
-    print_json(applied) if as_json else print_table(applied)
+    states = states_of_once(plans, runs, time())
+    print_json(applied, states) if as_json else print_table(applied, states)
     sessions.say_what_is_left(applied)
     sys.exit(exit_code(runs))
 

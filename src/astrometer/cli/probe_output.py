@@ -1,6 +1,7 @@
 """Runs -> what `astrometer probe --once` prints and exits with: a table, a JSON list, an exit code."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import click
@@ -10,7 +11,11 @@ from astrometer.api.outcome import Outcome
 from astrometer.cli.terminal import print_rich
 from astrometer.outside_text import shown
 from astrometer.probing.exporter.history import utc
+from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.state_by_layer import State, TargetState
 from astrometer.probing.verdict import ProbeRun
+
+COLORS = {State.OK: "green", State.DEGRADED: "yellow", State.FAILING: "red", State.UNKNOWN: "bright_black"}
 
 
 def exit_code(runs: list[ProbeRun]) -> int:
@@ -36,11 +41,12 @@ def unreachable_targets(runs: list[ProbeRun]) -> set[str]:
     return {target for target, its in asked.items() if all(run.unreachable for run in its)}
 
 
-def print_json(runs: list[ProbeRun]) -> None:
-    click.echo(json.dumps([as_object(run) for run in runs], indent=2, ensure_ascii=False))
+def print_json(runs: list[ProbeRun], states: Mapping[str, TargetState]) -> None:
+    listed = [as_object(run, states[run.target]) for run in runs]
+    click.echo(json.dumps(listed, indent=2, ensure_ascii=False))
 
 
-def as_object(run: ProbeRun) -> dict[str, Any]:
+def as_object(run: ProbeRun, state: TargetState) -> dict[str, Any]:
     """One verdict as `--json` prints it. Times in seconds; null is what was not measured or not reached."""
     return {
         "target": run.target,
@@ -62,10 +68,11 @@ def as_object(run: ProbeRun) -> dict[str, Any]:
         "left_behind": [*run.cleanup_failures, *run.stays],
         "detail": run.detail,
         "note": run.note,
+        "target_state": state.status.value,
     }
 
 
-def print_table(runs: list[ProbeRun]) -> None:
+def print_table(runs: list[ProbeRun], states: Mapping[str, TargetState]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
@@ -83,5 +90,21 @@ def print_table(runs: list[ProbeRun]) -> None:
         detail = escape(shown(run.detail, 500))
         table.add_row(escape(run.target), escape(run.probe), verdict, run.reason, *times, detail)
     print_rich(table)
+    click.echo()
+    print_states(states)
     for note in sorted({f"{run.target} {run.probe}: {run.note}" for run in runs if run.note}):
         click.echo(f"note: {shown(note, 1000)}")
+
+
+def print_states(states: Mapping[str, TargetState]) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for title in ("target", "state", *(layer.label for layer in StateLayer)):
+        table.add_column(title)
+    for target, state in states.items():
+        color = COLORS[state.worst.state]
+        layers = (f"[{COLORS[one.state]}]{one.title}[/] {one.why}".rstrip() for one in state.layers)
+        table.add_row(escape(target), f"[{color}]{state.title}[/]", *layers)
+    print_rich(table)

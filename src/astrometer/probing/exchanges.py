@@ -81,6 +81,7 @@ class Exchanges:
             endpoint, key, timeout_s=limit_s, connect_s=self.connect_s(limit_s), **request
         )
         self.record.calls.append(result)
+        self.record.used_key = self.record.used_key or key is not None
         if self._asking and not self.record.turns:
             self.record.phases = dict(self._transport.phases.seconds)
         used = f" with key {key.name}" if key else ""
@@ -93,6 +94,7 @@ class Exchanges:
     async def ask(self, exchange: ChatExchange, key: Key, body: Mapping[str, Any], connect_s: float) -> None:
         """A question of the probe. If `exchange` is done afterwards, its turn is the record's last one."""
         phases, record = Phases(), self.record
+        record.used_key = True
         try:
             await self._transport.chat(
                 exchange,

@@ -213,5 +213,6 @@ def _report(
         note="; ".join([*([note] if note else []), *record.notes]),
         log=tuple(record.log),
         cert_expires_at=context.asks.cert_expires_at,
+        used_key=record.used_key,
         networks=context.asks.networks(),
     )

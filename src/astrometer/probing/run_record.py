@@ -46,6 +46,7 @@ class Record:
         self.scope_checks: list[ScopeCheck] = []
         self.stays: list[str] = []
         self.notes: list[str] = []
+        self.used_key = False
         self.log: list[LogLine] = []
         self.aside_s = 0.0  # spent on preparations, which are no part of the probe's duration
 

@@ -109,6 +109,7 @@ class ProbeRun:
     note: str = ""  # what stays behind, or why it did not apply; for people
     log: tuple[LogLine, ...] = ()
     cert_expires_at: float | None = None  # epoch seconds, the first of the chain; None without TLS
+    used_key: bool = False
     networks: tuple[TcpInfo, ...] = ()  # of each connection, also of those that never stood
 
     @property

@@ -4,6 +4,7 @@ Also the schedule's book: what happened, as metrics and history.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -25,7 +26,8 @@ from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, sc
 from astrometer.probing.exporter.pages import history_page, landing
 from astrometer.probing.exporter.series import Series
 from astrometer.probing.plan import Plan
-from astrometer.probing.runner import Runner
+from astrometer.probing.runner import DEADLINES, Runner
+from astrometer.probing.state_by_layer import StateBook
 from astrometer.probing.verdict import ProbeRun
 
 LAG_EVERY_S = 0.5
@@ -55,6 +57,7 @@ class Exporter:
         self._encoded = Encoded(self.registry)
         self._in_flight = 0
         self.history = History()
+        self.states = StateBook()
         self.on_demand = OnDemand(self.runner, config.exporter)
         self.reload: Reload | None = None
         self.ready = False
@@ -91,6 +94,7 @@ class Exporter:
                 self.runner.forget(target)
         self.series.declare(self.plans.values())
         self.history.keep_only(self.plans)
+        self.states.keep(self.plans.values(), time.time())
         self._refresh()
 
     def record(self, run: ProbeRun) -> None:
@@ -102,6 +106,7 @@ class Exporter:
             self.metrics.record(run)
         else:
             self.metrics.record_leaks(run)
+        self.states.add(run)
         self._remember(plan, run)
 
     def record_on_demand(self, run: ProbeRun) -> None:
@@ -109,16 +114,19 @@ class Exporter:
         plan = self._plan_of(run)
         if plan is not None:
             self.metrics.record_leaks(run)
+            if run.verdict is None or run.verdict.reason not in DEADLINES:  # the scrape's may be lower
+                self.states.add(run)
             self._remember(plan, run)
 
     def skip(self, plan: Plan, cause: str) -> None:
         now = self.plans.get(plan.place)
         if now is not None and now.is_scheduled:
             self.metrics.skip(plan, cause)
+            self.states.skip(plan, cause, time.time())
             self._encoded.stale()
 
     async def watch_loop(self) -> None:
-        """Keep the gauge of the event loop's lateness, and the budgets at a day's end."""
+        """Keep the gauge of the event loop's lateness, the states, and the budgets at a day's end."""
         loop = asyncio.get_running_loop()
         lags: deque[float] = deque(maxlen=int(15 / LAG_EVERY_S))
         for turn in iter(int, 1):
@@ -147,10 +155,13 @@ class Exporter:
             version = self.runner.version_of(target)
             if version is not None:
                 self.metrics.set_version(target.name, version)
+        self.metrics.set_states(self.states.states(time.time()))
         self._encoded.stale()
 
     async def _landing(self, _request: Request) -> Response:
-        return HTMLResponse(landing(self.config, self.plans.values(), self.history), headers=NO_CACHE)
+        states = self.states.states(time.time())
+        page = landing(self.config, self.plans.values(), self.history, states)
+        return HTMLResponse(page, headers=NO_CACHE)
 
     async def _metrics(self, request: Request) -> Response:
         if self._in_flight != self.runner.in_flight:

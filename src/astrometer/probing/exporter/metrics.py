@@ -8,7 +8,7 @@ import platform
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -18,6 +18,7 @@ from astrometer.api.events import KNOWN_TYPES
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.plan import Plan
+from astrometer.probing.state_by_layer import State, TargetState, TargetStatus
 from astrometer.probing.verdict import ProbeRun
 
 CONNECTING = ("resolve", "connect", "tls")
@@ -28,6 +29,7 @@ RESOURCES = ("session", "upload")
 IM_RESOURCES = ("conversation",)  # of a probe that asks in a messenger
 EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
 BY_PROBE = ("target", "probe")
+BY_LAYER = ("target", "layer", "state")
 BY_CELL = ("target", "key", "endpoint", "expected")
 UNKNOWN_VERSION = "unknown"
 # It comes from the server, and OpenMetrics allows 128 characters in all.
@@ -162,6 +164,30 @@ class ProbeMetrics:
             ("target", "version"),
             registry=registry,
         )
+        self.state = Gauge(
+            f"{p}state",
+            "1 for the state that the layer is in: ok, degraded, failing or unknown.",
+            BY_LAYER,
+            registry=registry,
+        )
+        self.state_since = Gauge(
+            f"{p}state_since_timestamp_seconds",
+            "Since when the layer is in its state, and why: the most frequent reason.",
+            ("target", "layer", "reason"),
+            registry=registry,
+        )
+        self.target_state = Gauge(
+            f"{p}target_state",
+            "1 for the state that the target is in: the worst of its layers.",
+            ("target", "state"),
+            registry=registry,
+        )
+        self.target_state_since = Gauge(
+            f"{p}target_state_since_timestamp_seconds",
+            "Since when the layer that decides the target's state is as it is, and why.",
+            ("target", "layer", "reason"),
+            registry=registry,
+        )
         # What a plan's end takes away.
         self.by_probe = (
             *(self.runs, self.failures, self.success, self.duration, self.phase, self.first_event),
@@ -179,6 +205,7 @@ class ProbeMetrics:
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
         self._reasons: dict[tuple[str, str], str] = {}  # of the last runs
+        self._states: dict[str, TargetState] = {}
 
     def record(self, run: ProbeRun) -> None:
         """Add one finished run. A probe that did not apply leaves no trace."""
@@ -228,6 +255,30 @@ class ProbeMetrics:
             self.target_info.remove(target, before)
         self._versions[target] = version
         self.target_info.labels(target, version).set(1)
+
+    def set_states(self, states: Mapping[str, TargetState]) -> None:
+        """What every target and its layers are in now. What they were in before has no reason any more."""
+        gone = self._states.keys() - states.keys()
+        for target in gone:
+            for gauge in (self.state, self.target_state):
+                gauge.remove_by_labels({"target": target})
+        changed = {target for target, state in states.items() if self._states.get(target) != state}
+        for target in gone | changed:
+            for gauge in (self.state_since, self.target_state_since):
+                gauge.remove_by_labels({"target": target})
+        for target in changed:
+            self._set_state(target, states[target])
+        self._states = dict(states)
+
+    def _set_state(self, target: str, now: TargetState) -> None:
+        for status in TargetStatus:
+            self.target_state.labels(target, status.value).set(now.status is status)
+        for layer in now.layers:
+            for state in State:
+                self.state.labels(target, layer.layer.value, state.value).set(layer.state is state)
+            self.state_since.labels(target, layer.layer.value, layer.reason).set(layer.since)
+        worst = now.worst
+        self.target_state_since.labels(target, worst.layer.value, worst.reason).set(worst.since)
 
     def set_budget(self, target: str, tokens_left: int | None) -> None:
         """None: the target has no budget of tokens."""

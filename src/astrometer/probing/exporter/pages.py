@@ -1,13 +1,15 @@
 """Runs -> HTML pages: the landing page and the history. Everything from outside is escaped by Jinja."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from jinja2 import Environment
 
 from astrometer import __version__
 from astrometer.config.settings import Config
 from astrometer.probing.exporter.history import History, KeptRun, utc
+from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.plan import Plan
+from astrometer.probing.state_by_layer import TargetState
 from astrometer.units import format_duration
 
 MOST_ROWS = 300
@@ -22,7 +24,8 @@ _FRAME = """<!doctype html>
 body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1d2733}
 table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.3rem .6rem;border-bottom:1px solid #dde3ea;vertical-align:top}
-.pass{color:#12713b;font-weight:600}.fail{color:#b3261e;font-weight:600}.none{color:#68737f}
+.pass,.ok,.fail,.failing,.degraded{font-weight:600}.pass,.ok{color:#12713b}.fail,.failing{color:#b3261e}
+.degraded{color:#8a5a00}.none,.unknown{color:#68737f}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 td.w{white-space:nowrap}td.d{overflow-wrap:anywhere;max-width:28rem}
 nav a{margin-right:1rem}
@@ -34,6 +37,16 @@ nav a{margin-right:1rem}
 _LANDING = _ENVIRONMENT.from_string(
     _FRAME
     + """<p>astrometer {{ version }}, settings from {{ source }}.</p>
+<table><tr><th>Target</th><th>State</th>{% for layer in layers %}<th>{{ layer.label }}</th>{% endfor %}</tr>
+{% for target, state in states.items() %}
+<tr><td>{{ target }}</td><td class="w"><a class="{{ state.worst.state }}"
+href="/history?{{ {'target': target}|urlencode }}&amp;failed=true">{{ state.title }}</a></td>
+{% for layer in state.layers %}
+<td><span class="{{ layer.state }}">{{ layer.title }}</span><br><small>{{ layer.why }}
+{% if layer.is_probed %} since {{ layer.since|utc }}{% endif %}</small></td>
+{% endfor %}</tr>
+{% endfor %}
+</table><br>
 <table><tr><th>Target</th><th>Probe</th><th>Last verdict</th><th>When</th><th class="n">Duration</th>
 <th class="n">TTFT</th><th class="n">Every</th><th></th></tr>
 {% for plan, run in rows %}
@@ -76,10 +89,19 @@ _HISTORY = _ENVIRONMENT.from_string(
 )
 
 
-def landing(config: Config, plans: Iterable[Plan], history: History) -> str:
-    """Version, targets, what each probe said last, links."""
+def landing(
+    config: Config, plans: Iterable[Plan], history: History, states: Mapping[str, TargetState]
+) -> str:
+    """Version, the state of each target, what each probe said last, links."""
     rows = [(plan, history.last.get((plan.target.name, plan.probe.name))) for plan in plans]
-    return _LANDING.render(title="AstrBot probes", version=__version__, source=config.source, rows=rows)
+    return _LANDING.render(
+        title="AstrBot probes",
+        version=__version__,
+        source=config.source,
+        layers=list(StateLayer),
+        states=states,
+        rows=rows,
+    )
 
 
 def history_page(runs: Iterable[KeptRun], target: str | None, probe: str | None, *, failed: bool) -> str:

@@ -18,6 +18,7 @@ from astrometer.probing.exporter.metrics import (
     SelfMetrics,
 )
 from astrometer.probing.plan import Plan
+from astrometer.probing.state_by_layer import StateBook
 from astrometer.probing.target_checks.scopes import MATRIX, allows
 from astrometer.probing.verdict import REASONS
 
@@ -144,6 +145,9 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     metrics = ProbeMetrics(registry, buckets)
     Series(metrics).declare(plans)
     SelfMetrics(registry)
+    states = StateBook()
+    states.keep(plans, 0.0)
+    metrics.set_states(states.states(0.0))
     for plan in plans:
         if not plan.is_scheduled:
             continue
