@@ -89,9 +89,11 @@ def test_a_server_that_dies_in_the_middle_is_told_and_what_it_used_is_not_judged
     assert "does not listen on the port of" in done.stderr
 
 
-def test_nothing_is_sampled_where_nobody_knows_the_process(sim, tmp_path):
-    results, _ = sim.locust("chat", *FAST, out=tmp_path, seconds=2)
+def test_where_nobody_knows_the_process_a_cheap_request_a_second_is_answered(sim, tmp_path):
+    results, _ = sim.locust("chat", *FAST, out=tmp_path, seconds=4)
     assert results["server"] is None
+    assert 3 <= results["pulse"]["n"] == sim.served()["start_time"] <= 5
+    assert 0 < results["pulse"]["max_s"] < 2
 
 
 @pytest.mark.parametrize(

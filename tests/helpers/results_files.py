@@ -21,6 +21,7 @@ from astrometer.im.reply_content import ReplyContent
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.results import document as results_file
 from astrometer.measure.results.run_info import Usernames
+from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
@@ -170,6 +171,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     stop: Stop | None = None,
     messenger: Mapping[str, int] | None = None,
     server: ServerUsage | None = None,
+    pulse: ServerPulse | None = None,
     command: tuple[str, ...] = ("astrometer", "load", "mixed", "--users", "20", "--slo", "ttft_p95 < 1s"),
 ) -> dict:
     """A whole results file, through the same code as a real run."""
@@ -200,6 +202,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         stop=stop,
         messenger=messenger,
         server=server,
+        pulse=pulse,
         names=Usernames(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
         generator=generator
         or GeneratorHealth(

@@ -10,6 +10,7 @@ from astrometer.api.metric_table import METRICS
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.odd_streams import SIGNS, streams_json
 from astrometer.measure.results import document as results_file
+from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArrivals
@@ -62,7 +63,8 @@ def real(make, watched):
     stop = Stop(by=StopReason.BUDGET, sentence="the token budget was spent", at_s=30.0)
     made = make(
         generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop,
-        messenger={"links_lost": 1}, server=usage(ended=ServerEnd(t_s=61.0, how=ServerEndKind.GONE)),
+        messenger={"links_lost": 1}, pulse=ServerPulse(),
+        server=usage(ended=ServerEnd(t_s=61.0, how=ServerEndKind.GONE)),
     )  # fmt: skip
     bug = {"two_event_loops": {"turns": 1, "of": 9, "share": 1 / 9}}
     return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1}), "astrbot_bugs": bug}

@@ -6,6 +6,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.measure.server_pulse import BLOCKED_S
 from astrometer.report import formatting
 
 _HOW = {"gone": "is gone", "restarted": "has ended, and its number is another's"}
@@ -15,7 +16,7 @@ def server_lines(results: Mapping[str, Any]) -> list[str]:
     """Empty where nobody knew the process, and of older files."""
     server = results.get("server")
     if not server:
-        return []
+        return _pulse(results.get("pulse"))
     lines = []
     if ended := server["ended"]:
         how = _HOW.get(ended["how"], formatting.plain(ended["how"]))
@@ -29,6 +30,22 @@ def server_lines(results: Mapping[str, Any]) -> list[str]:
     if server["cpu_per_turn_s"] is None and not ended:
         facts.append(f"too short to say more (n {formatting.count(server['turns'])})")
     return [*lines, f"Server: {'; '.join(facts)}", f"Server: {'; '.join(_more(server))}"]
+
+
+def _pulse(pulse: Mapping[str, Any] | None) -> list[str]:
+    """`Server: a cheap request each second: p50 3.1 ms, at most 230 ms; above 200 ms 2 of 60 times`."""
+    if not pulse or not pulse["n"] + pulse["failed"]:
+        return []
+    lines = []
+    if pulse["restarts"]:
+        times = formatting.plural(pulse["restarts"], "time")
+        lines.append(f"Warning: the server restarted during the run ({times})")
+    median = "" if pulse["p50_s"] is None else f"p50 {formatting.duration(pulse['p50_s'])}, "
+    longest = "" if pulse["max_s"] is None else f"{median}at most {formatting.duration(pulse['max_s'])}; "
+    of = formatting.plural(pulse["n"], "time")
+    blocked = f"above {formatting.duration(BLOCKED_S)} {formatting.count(pulse['blocked'])} of {of}"
+    failed = f"; {formatting.count(pulse['failed'])} failed" if pulse["failed"] else ""
+    return [*lines, f"Server: a cheap request each second: {longest}{blocked}{failed}"]
 
 
 def _cpu(server: Mapping[str, Any]) -> list[str]:

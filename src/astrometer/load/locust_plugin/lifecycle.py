@@ -148,8 +148,9 @@ class Lifecycle:
         run.delivery.begin()
         if run.model is not None:
             run.model.watch()
-        if run.server is not None:
-            run.server.start()
+        watch = run.server or run.pulse
+        if watch is not None:
+            watch.start()
         self._note_names(run, ended=False)
         self._early_stop = EarlyStop(run, self._end_early)
         self._early_stop.start()
@@ -208,8 +209,9 @@ class Lifecycle:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
-        if run.server is not None:
-            run.server.stop()
+        watch = run.server or run.pulse
+        if watch is not None:
+            watch.stop()
         run.close()
         self._note_names(run, ended=True)
         run.delivery.conclude(run.tally)

@@ -28,6 +28,7 @@ from astrometer.load.schedule.open_model import OpenModel
 from astrometer.load.schedule.profile import Profile
 from astrometer.load.schedule.requested_users import RequestedUsers
 from astrometer.load.schedule.shapes import profile_of
+from astrometer.load.server.pulse_watch import PulseWatch
 from astrometer.load.server.server_watch import ServerWatch
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.slo.objectives import goals, scenario_goals
@@ -79,6 +80,7 @@ class Run:
         self.model = ModelStatus(status) if status and self.role.leads else None
         self.health = _health(self.clock, self.profile, self.slot_book)
         self.server = self._server_watch() if self.role.leads else None
+        self.pulse = self._pulse_watch() if self.role.leads and self.server is None else None
 
         # What all processes reported, and how it ended; not on workers
         self.slots = time_slots.Slots()
@@ -96,6 +98,9 @@ class Run:
         return (
             None if pid is None else ServerWatch(pid, self.host, self.clock, self.tally.succeeded, warmup_s)
         )
+
+    def _pulse_watch(self) -> PulseWatch:
+        return PulseWatch(self.host, self.clock, self.settings.warmup_s, self.settings.tls)
 
     @property
     def is_over(self) -> bool:

@@ -57,6 +57,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         at_once=run.recorder.at_once,
         model_most=None if run.model is None else run.model.most,
         server=None if run.server is None else run.server.usage(),
+        pulse=None if run.pulse is None else run.pulse.pulse(),
         other_requests=run.others.requests.rows,
         profile=str(run.profile) if run.profile else None,
         stages=_stages(run),

@@ -132,6 +132,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         ),
         "messenger": messenger_json(total.facts, info.messenger),
         "server": server_json(info.server),
+        "pulse": None if info.pulse is None else info.pulse.to_json(),
         "uploads": uploads_json(tally, window_s),
         "scenarios": {
             name: stats_json(tally.total(name), tally.total_excluded(name), window_s) for name in scenarios

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.results.other_requests import OtherRequest
+from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import Objective
@@ -60,6 +61,7 @@ class RunInfo:
     at_once: TurnsAtOnce = field(default_factory=TurnsAtOnce)
     model_most: int | None = None  # requests at once, as the model says; None: it was not asked
     server: ServerUsage | None = None  # None: its process is not known
+    pulse: ServerPulse | None = None  # None: its process is known, or it does not answer such a question
     other_requests: Mapping[tuple[str, str], OtherRequest] = field(
         default_factory=dict
     )  # the locustfile's own
