@@ -1,8 +1,9 @@
-"""Questions in a messenger -> how replies came back, and their times where no table has columns for them."""
+"""Messengers -> lines: how replies came back, their times without columns, and what became of pushes."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.measure import delivery
 from astrometer.report import formatting, view
 from astrometer.report.time_columns import are_replies
 
@@ -105,4 +106,55 @@ def _oddities(messenger: Mapping[str, Any]) -> list[str]:
         )
         total = formatting.plural(sum(strays.values()), "message")
         lines.append(f"{total} of the bot belonged to no open question ({kinds})")
+    return lines
+
+
+ACCEPTANCE_ONLY = (
+    "IM pushes: acceptance only. AstrBot may lose what it accepted; --im-sink shows what arrived."
+)
+
+
+_IM_COUNTS = (
+    ("lost", "lost"),
+    ("duplicates", "duplicates"),
+    ("reordered", "in the wrong order"),
+    ("delivered_though_failed", "delivered though reported as failed"),
+    ("unexpected", "unexpected"),
+    ("untracked", "not followed"),
+)
+
+
+_IM_ALWAYS = {"lost", "duplicates", "reordered"}
+
+
+def im_lines(results: Mapping[str, Any]) -> list[str]:
+    """What became of IM pushes, in sentences; empty when none were sent."""
+    seen = results.get("im_delivery")
+    if seen is None or not seen["sent"]:
+        pushed = any(item["operation"] == delivery.OPERATION for item in results["operations"])
+        return [ACCEPTANCE_ONLY] if pushed else []
+    facts = [
+        f"{formatting.count(seen['delivered'])} of {formatting.count(seen['sent'])} delivered",
+        *(
+            f"{name} {formatting.count(seen[key])}"
+            for key, name in _IM_COUNTS
+            if seen[key] or key in _IM_ALWAYS
+        ),
+    ]
+    lines = [f"IM delivery: {', '.join(facts)}"]
+    latency, bursts = seen["latency"], seen["bursts"]
+    if latency is None:
+        lines.append(f"IM delivery latency: not known, {formatting.plain(seen['latency_refused'])}")
+    else:
+        parts = (f"{key} {formatting.duration(latency[key])}" for key in ("p50", "p95", "p99", "max"))
+        lines.append(f"IM delivery latency: {', '.join(parts)} (n {formatting.count(latency['n'])})")
+    worst = bursts["worst"]
+    if worst is not None:
+        slowest = worst["latency_max_s"]
+        tail = f", slowest {formatting.duration(slowest)}" if slowest is not None else ""
+        lines.append(
+            f"IM bursts: {formatting.count(bursts['n'])}, {formatting.count(bursts['lossy'])} with losses; "
+            f"worst: {formatting.count(worst['delivered'])} of {formatting.count(worst['sent'])} delivered"
+            f"{tail}"
+        )
     return lines

@@ -3,31 +3,26 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.report import uploads_view, view
-from astrometer.report.bug_lines import bug_lines
-from astrometer.report.certainty import certainty_lines
-from astrometer.report.messenger_lines import messenger_lines
-from astrometer.report.network_lines import network_lines
-from astrometer.report.odd_stream_lines import odd_stream_lines
-from astrometer.report.provider_limit_lines import provider_limit_lines
+from astrometer.report import time_lines, uploads_view, view
+from astrometer.report.astrbot_lines import bug_lines, provider_limit_lines
+from astrometer.report.messenger_lines import im_lines, messenger_lines
 from astrometer.report.server_lines import server_lines
-from astrometer.report.worst_lines import worst_lines
 
 _OF_THE_ANSWER = (bug_lines, provider_limit_lines)  # also of a search
 _OF_TIMES = (
     *_OF_THE_ANSWER,
     messenger_lines,
-    certainty_lines,
-    worst_lines,
-    view.stall_lines,
-    odd_stream_lines,
-    network_lines,
-    view.uncounted_lines,
+    time_lines.certainty_lines,
+    time_lines.worst_lines,
+    time_lines.stall_lines,
+    time_lines.odd_stream_lines,
+    time_lines.network_lines,
+    time_lines.uncounted_lines,
 )
 # Where a report has no other place for them.
 _OF_THE_REST = (
     uploads_view.lines,
-    view.im_lines,
+    im_lines,
     server_lines,
     view.trust_lines,
     view.error_lines,

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
 from astrometer.im import im_turn
-from astrometer.measure import delivery
 from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results.result_parts import window_outcomes, window_started
 from astrometer.measure.slo.validity import CauseKind
@@ -21,18 +20,6 @@ SENTENCES = {
 }
 NOTHING_SUCCEEDED = "No exchange succeeded."
 _GENERATOR = {kind.value for kind in CauseKind if kind.is_generator}
-ACCEPTANCE_ONLY = (
-    "IM pushes: acceptance only. AstrBot may lose what it accepted; --im-sink shows what arrived."
-)
-_IM_COUNTS = (
-    ("lost", "lost"),
-    ("duplicates", "duplicates"),
-    ("reordered", "in the wrong order"),
-    ("delivered_though_failed", "delivered though reported as failed"),
-    ("unexpected", "unexpected"),
-    ("untracked", "not followed"),
-)
-_IM_ALWAYS = {"lost", "duplicates", "reordered"}
 _ALL = "all"
 
 
@@ -219,39 +206,6 @@ def row(name: str, stats: Mapping[str, Any], operations: Sequence[str] = ()) -> 
     )
 
 
-def im_lines(results: Mapping[str, Any]) -> list[str]:
-    """What became of IM pushes, in sentences; empty when none were sent."""
-    seen = results.get("im_delivery")
-    if seen is None or not seen["sent"]:
-        pushed = any(item["operation"] == delivery.OPERATION for item in results["operations"])
-        return [ACCEPTANCE_ONLY] if pushed else []
-    facts = [
-        f"{formatting.count(seen['delivered'])} of {formatting.count(seen['sent'])} delivered",
-        *(
-            f"{name} {formatting.count(seen[key])}"
-            for key, name in _IM_COUNTS
-            if seen[key] or key in _IM_ALWAYS
-        ),
-    ]
-    lines = [f"IM delivery: {', '.join(facts)}"]
-    latency, bursts = seen["latency"], seen["bursts"]
-    if latency is None:
-        lines.append(f"IM delivery latency: not known, {formatting.plain(seen['latency_refused'])}")
-    else:
-        parts = (f"{key} {formatting.duration(latency[key])}" for key in ("p50", "p95", "p99", "max"))
-        lines.append(f"IM delivery latency: {', '.join(parts)} (n {formatting.count(latency['n'])})")
-    worst = bursts["worst"]
-    if worst is not None:
-        slowest = worst["latency_max_s"]
-        tail = f", slowest {formatting.duration(slowest)}" if slowest is not None else ""
-        lines.append(
-            f"IM bursts: {formatting.count(bursts['n'])}, {formatting.count(bursts['lossy'])} with losses; "
-            f"worst: {formatting.count(worst['delivered'])} of {formatting.count(worst['sent'])} delivered"
-            f"{tail}"
-        )
-    return lines
-
-
 def trust_lines(results: Mapping[str, Any]) -> list[str]:
     """A warning when nobody knows who answered; empty otherwise."""
     if results["target"].get("tls_verified") is not False:  # not in older files
@@ -272,27 +226,6 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
     raised = formatting.plural(errors, "exception")
     lines.append(f"Warning: the locustfile raised {raised} (see Locust's log); those tasks ended early")
     return lines
-
-
-def uncounted_lines(results: Mapping[str, Any]) -> list[str]:
-    """A note when an old AstrBot counted no tokens at all: then broken answers look like whole ones."""
-    uncounted = results["turns"]["uncounted"]
-    if not uncounted:
-        return []
-    count = f"{formatting.count(uncounted)} ok answers have no token count, like all other answers"
-    return [f"{count}: up to AstrBot 4.26.0, an answer that the model cut off looks the same"]
-
-
-def stall_lines(results: Mapping[str, Any]) -> list[str]:
-    """How often streams stood still, in a sentence; empty when none did."""
-    stalls = results.get("stalls")  # not in older files
-    if not stalls or not stalls["turns"]:
-        return []
-    turns, streams = (formatting.count(stalls[key]) for key in ("turns", "streams"))
-    n = formatting.plural(stalls["n"], "pause")
-    longer, total = formatting.duration(results["stall_threshold_s"]), formatting.duration(stalls["total_s"])
-    of_all = f"{turns} of {streams} streams ({formatting.share(stalls['share'])})"
-    return [f"Stalls: {of_all} paused for more than {longer}: {n}, {total} in total"]
 
 
 def excluded_note(results: Mapping[str, Any]) -> str | None:
