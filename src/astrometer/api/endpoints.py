@@ -29,7 +29,7 @@ def parse_version(text: str) -> Version:
     return int(major), int(minor), int(patch)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Endpoint:
     """One operation of the API. `scope` None: asks for no key."""
 
@@ -48,66 +48,32 @@ class Endpoint:
         return version >= self.since
 
 
-CHAT = Endpoint(name="chat", method="POST", path=f"{API}/chat", scope="chat")
-SESSIONS = Endpoint(name="sessions", method="GET", path=f"{API}/chat/sessions", scope="chat")
-CONFIGS = Endpoint(name="configs", method="GET", path=f"{API}/configs", scope="config")
-UPLOAD = Endpoint(name="upload", method="POST", path=f"{API}/file", scope="file")
-IM_MESSAGE = Endpoint(name="im_message", method="POST", path=f"{API}/im/message", scope="im")
-IM_BOTS = Endpoint(name="im_bots", method="GET", path=f"{API}/im/bots", scope="im")
+CHAT = Endpoint("chat", "POST", f"{API}/chat", "chat")
+SESSIONS = Endpoint("sessions", "GET", f"{API}/chat/sessions", "chat")
+CONFIGS = Endpoint("configs", "GET", f"{API}/configs", "config")
+UPLOAD = Endpoint("upload", "POST", f"{API}/file", "file")
+IM_MESSAGE = Endpoint("im_message", "POST", f"{API}/im/message", "im")
+IM_BOTS = Endpoint("im_bots", "GET", f"{API}/im/bots", "im")
 # The six of the public document end here; the rest is what a tester needs besides.
-DOWNLOAD = Endpoint(name="download", method="GET", path=f"{API}/file", scope="file", since=(4, 22, 1))
-SESSION_NEW = Endpoint(
-    name="session_new", method="GET", path=f"{API}/chat/sessions/new", scope="chat", since=(4, 26, 0)
-)
-SESSION_GET = Endpoint(
-    name="session_get",
-    method="GET",
-    path=f"{API}/chat/sessions/{{session_id}}",
-    scope="chat",
-    since=(4, 26, 0),
-)
+DOWNLOAD = Endpoint("download", "GET", f"{API}/file", "file", (4, 22, 1))
+SESSION_NEW = Endpoint("session_new", "GET", f"{API}/chat/sessions/new", "chat", (4, 26, 0))
+SESSION_GET = Endpoint("session_get", "GET", f"{API}/chat/sessions/{{session_id}}", "chat", (4, 26, 0))
 SESSION_DELETE = Endpoint(
-    name="session_delete",
-    method="DELETE",
-    path=f"{API}/chat/sessions/{{session_id}}",
-    scope="chat",
-    since=(4, 26, 0),
+    "session_delete", "DELETE", f"{API}/chat/sessions/{{session_id}}", "chat", (4, 26, 0)
 )
 SESSION_STOP = Endpoint(
-    name="session_stop",
-    method="POST",
-    path=f"{API}/chat/sessions/{{session_id}}/stop",
-    scope="chat",
-    since=(4, 26, 0),
+    "session_stop", "POST", f"{API}/chat/sessions/{{session_id}}/stop", "chat", (4, 26, 0)
 )
-OPENAPI = Endpoint(name="openapi", method="GET", path=f"{API}/openapi.json", scope=None, since=(4, 26, 0))
-START_TIME = Endpoint(name="start_time", method="GET", path="/api/stat/start-time", scope=None)
-VERSIONS = Endpoint(name="versions", method="GET", path="/api/stat/versions", scope=None, since=(4, 26, 0))
-VERSIONS_V1 = Endpoint(
-    name="versions_v1", method="GET", path=f"{API}/stats/versions", scope=None, since=(4, 26, 0)
-)
+OPENAPI = Endpoint("openapi", "GET", f"{API}/openapi.json", None, (4, 26, 0))
+START_TIME = Endpoint("start_time", "GET", "/api/stat/start-time", None)
+VERSIONS = Endpoint("versions", "GET", "/api/stat/versions", None, (4, 26, 0))
+VERSIONS_V1 = Endpoint("versions_v1", "GET", f"{API}/stats/versions", None, (4, 26, 0))
 
-ENDPOINTS = (
-    CHAT,
-    SESSIONS,
-    CONFIGS,
-    UPLOAD,
-    IM_MESSAGE,
-    IM_BOTS,
-    DOWNLOAD,
-    SESSION_NEW,
-    SESSION_GET,
-    SESSION_DELETE,
-    SESSION_STOP,
-    OPENAPI,
-    START_TIME,
-    VERSIONS,
-    VERSIONS_V1,
-)
+ENDPOINTS = tuple(value for value in [*globals().values()] if isinstance(value, Endpoint))  # those above
 
 
 def _managed(name: str, path: str, scope: Scope) -> Endpoint:
-    return Endpoint(name=name, method="GET", path=f"{API}/{path}", scope=scope, since=(4, 26, 0))
+    return Endpoint(name, "GET", f"{API}/{path}", scope, (4, 26, 0))
 
 
 # One of the dashboard's API for each of its scopes: asked without the parameter that they need (422), they

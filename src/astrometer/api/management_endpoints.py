@@ -3,68 +3,43 @@
 The scope `config` includes `bot`. An answer of BOTS holds the token of every adapter: never show it.
 """
 
+from typing import Any
+
 from astrometer.api.endpoints import API, Endpoint
 
 SINCE = (4, 26, 0)
+ADAPTER_TYPE = "aiocqhttp"  # waits for a OneBot client
 
-BOTS = Endpoint(name="bots", method="GET", path=f"{API}/bots", scope="bot", since=SINCE)
-BOT_STATS = Endpoint(name="bot_stats", method="GET", path=f"{API}/bots/stats", scope="bot", since=SINCE)
-BOT_CREATE = Endpoint(name="bot_create", method="POST", path=f"{API}/bots", scope="bot", since=SINCE)
-BOT_ENABLE = Endpoint(name="bot_enable", method="PATCH", path=f"{API}/bots/enabled", scope="bot", since=SINCE)
-BOT_DELETE = Endpoint(name="bot_delete", method="DELETE", path=f"{API}/bots/by-id", scope="bot", since=SINCE)
-PROFILES = Endpoint(name="profiles", method="GET", path=f"{API}/config-profiles", scope="config", since=SINCE)
-PROFILE_CREATE = Endpoint(
-    name="profile_create", method="POST", path=f"{API}/config-profiles", scope="config", since=SINCE
-)
-PROFILE_GET = Endpoint(
-    name="profile_get",
-    method="GET",
-    path=f"{API}/config-profiles/{{profile_id}}",
-    scope="config",
-    since=SINCE,
-)
+BOTS = Endpoint("bots", "GET", f"{API}/bots", "bot", SINCE)
+BOT_STATS = Endpoint("bot_stats", "GET", f"{API}/bots/stats", "bot", SINCE)
+BOT_CREATE = Endpoint("bot_create", "POST", f"{API}/bots", "bot", SINCE)
+BOT_ENABLE = Endpoint("bot_enable", "PATCH", f"{API}/bots/enabled", "bot", SINCE)
+BOT_DELETE = Endpoint("bot_delete", "DELETE", f"{API}/bots/by-id", "bot", SINCE)
+PROFILES = Endpoint("profiles", "GET", f"{API}/config-profiles", "config", SINCE)
+PROFILE_CREATE = Endpoint("profile_create", "POST", f"{API}/config-profiles", "config", SINCE)
+PROFILE_GET = Endpoint("profile_get", "GET", f"{API}/config-profiles/{{profile_id}}", "config", SINCE)
 PROFILE_DELETE = Endpoint(
-    name="profile_delete",
-    method="DELETE",
-    path=f"{API}/config-profiles/{{profile_id}}",
-    scope="config",
-    since=SINCE,
+    "profile_delete", "DELETE", f"{API}/config-profiles/{{profile_id}}", "config", SINCE
 )
-ROUTES = Endpoint(name="routes", method="GET", path=f"{API}/config-routes", scope="config", since=SINCE)
-ROUTES_REPLACE = Endpoint(
-    name="routes_replace", method="PUT", path=f"{API}/config-routes", scope="config", since=SINCE
-)
-ROUTE_SET = Endpoint(
-    name="route_set", method="PUT", path=f"{API}/config-routes/{{route}}", scope="config", since=SINCE
-)
-ROUTE_DELETE = Endpoint(
-    name="route_delete", method="DELETE", path=f"{API}/config-routes/{{route}}", scope="config", since=SINCE
-)
-CONVERSATIONS = Endpoint(
-    name="conversations", method="GET", path=f"{API}/conversations", scope="data", since=SINCE
-)
+ROUTES = Endpoint("routes", "GET", f"{API}/config-routes", "config", SINCE)
+ROUTES_REPLACE = Endpoint("routes_replace", "PUT", f"{API}/config-routes", "config", SINCE)
+ROUTE_SET = Endpoint("route_set", "PUT", f"{API}/config-routes/{{route}}", "config", SINCE)
+ROUTE_DELETE = Endpoint("route_delete", "DELETE", f"{API}/config-routes/{{route}}", "config", SINCE)
+CONVERSATIONS = Endpoint("conversations", "GET", f"{API}/conversations", "data", SINCE)
 CONVERSATIONS_DELETE = Endpoint(
-    name="conversations_delete",
-    method="POST",
-    path=f"{API}/conversations/batch-delete",
-    scope="data",
-    since=SINCE,
+    "conversations_delete", "POST", f"{API}/conversations/batch-delete", "data", SINCE
 )
 
-MANAGEMENT = (
-    BOTS,
-    BOT_STATS,
-    BOT_CREATE,
-    BOT_ENABLE,
-    BOT_DELETE,
-    PROFILES,
-    PROFILE_CREATE,
-    PROFILE_GET,
-    PROFILE_DELETE,
-    ROUTES,
-    ROUTES_REPLACE,
-    ROUTE_SET,
-    ROUTE_DELETE,
-    CONVERSATIONS,
-    CONVERSATIONS_DELETE,
-)
+MANAGEMENT = tuple(value for value in [*globals().values()] if isinstance(value, Endpoint))  # all of these
+
+
+def adapter_settings(adapter_id: str, port: int, listen: str, token: str) -> dict[str, Any]:
+    """An adapter that waits for a OneBot client."""
+    return {
+        "id": adapter_id,
+        "type": ADAPTER_TYPE,
+        "enable": True,
+        "ws_reverse_host": listen,
+        "ws_reverse_port": port,
+        "ws_reverse_token": token,
+    }

@@ -4,7 +4,7 @@ To add one of a chat: a row here, the property `NAME_s` of `timings.Timings`, an
 `docs/reference/results.md`. Objectives, results, reports and comparisons take their lists from here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -19,7 +19,7 @@ class Owner(StrEnum):
     NOBODY = "nobody"  # measured where it is known, and owed by none
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Metric:
     """`title` and `meaning` are for reports. `lateness_counts`: a late load generator changes it."""
 
@@ -27,166 +27,109 @@ class Metric:
     title: str
     meaning: str
     owner: Owner
-    lateness_counts: bool = False
+    lateness_counts: bool = field(default=False, kw_only=True)
 
 
 TABLE = (
     Metric(
-        name="accept_time",
-        title="accept",
-        meaning="send to first event: authentication and session, not the model",
-        owner=Owner.CHAT,
+        "accept_time", "accept", "send to first event: authentication and session, not the model", Owner.CHAT
     ),
+    Metric("gate_wait", "gate wait", "rate limit and session queue in the server", Owner.CHAT),
+    # A server that is asked in clumps has another TTFT; what runs from the intended time has lateness inside.
     Metric(
-        name="gate_wait",
-        title="gate wait",
-        meaning="rate limit and session queue in the server",
-        owner=Owner.CHAT,
+        "ttft",
+        "TTFT",
+        "send to first visible model output, text or reasoning",
+        Owner.STREAM,
+        lateness_counts=True,
     ),
+    Metric("ttft_text", "TTFT (text)", "send to first answer text", Owner.STREAM, lateness_counts=True),
     Metric(
-        name="ttft",
-        title="TTFT",
-        meaning="send to first visible model output, text or reasoning",
-        owner=Owner.STREAM,
-        lateness_counts=True,  # a server that is asked in clumps has another TTFT
+        "ttft_effective",
+        "TTFT effective",
+        "TTFT from the intended arrival",
+        Owner.STREAM,
+        lateness_counts=True,
     ),
+    Metric("chunk_gap", "chunk gap", "between consecutive pieces of an answer, all pooled", Owner.STREAM),
+    Metric("max_gap", "longest gap", "the longest chunk gap of each answer", Owner.STREAM),
+    Metric("e2e", "e2e", "send to last model output", Owner.CHAT),
     Metric(
-        name="ttft_text",
-        title="TTFT (text)",
-        meaning="send to first answer text",
-        owner=Owner.STREAM,
+        "e2e_effective", "e2e effective", "e2e from the intended arrival", Owner.CHAT, lateness_counts=True
+    ),
+    Metric("turn_time", "turn time", "send to the end event", Owner.CHAT),
+    Metric("tail", "tail", "last model output to the end event, such as saving the answer", Owner.CHAT),
+    Metric(
+        "tpot",
+        "time per token",
+        "after the first one, by the server's own count; none with tool calls",
+        Owner.STREAM,
+    ),
+    Metric("server_ttft", "server TTFT", "the upstream's first token as the server reports it", Owner.STREAM),
+    Metric("overhead", "overhead", "TTFT minus server TTFT: what AstrBot and the network add", Owner.STREAM),
+    Metric(
+        "network_rtt",
+        "network RTT",
+        "round trip of the connection by the kernel, the shortest of the last minutes",
+        Owner.NOBODY,
+    ),
+    Metric("schedule_lag", "schedule lag", "how late the load generator sent", Owner.NOBODY),
+    Metric("duration", "duration", "a plain call, send to complete answer", Owner.CALL),
+    Metric(
+        "duration_effective",
+        "duration, effective",
+        "duration from the intended arrival (open model)",
+        Owner.CALL,
         lateness_counts=True,
     ),
     Metric(
-        name="ttft_effective",
-        title="TTFT effective",
-        meaning="TTFT from the intended arrival",
-        owner=Owner.STREAM,
-        lateness_counts=True,  # it is inside of it
+        "upload_accept",
+        "upload accept",
+        "last byte of an upload's body to the head of the answer",
+        Owner.UPLOAD,
     ),
     Metric(
-        name="chunk_gap",
-        title="chunk gap",
-        meaning="between consecutive pieces of an answer, all pooled",
-        owner=Owner.STREAM,
+        "upload_pace",
+        "upload pace",
+        "time per MB of an upload, first byte to answer; 1/throughput",
+        Owner.UPLOAD,
     ),
     Metric(
-        name="max_gap",
-        title="longest gap",
-        meaning="the longest chunk gap of each answer",
-        owner=Owner.STREAM,
-    ),
-    Metric(name="e2e", title="e2e", meaning="send to last model output", owner=Owner.CHAT),
-    Metric(
-        name="e2e_effective",
-        title="e2e effective",
-        meaning="e2e from the intended arrival",
-        owner=Owner.CHAT,
-        lateness_counts=True,
-    ),
-    Metric(name="turn_time", title="turn time", meaning="send to the end event", owner=Owner.CHAT),
-    Metric(
-        name="tail",
-        title="tail",
-        meaning="last model output to the end event, such as saving the answer",
-        owner=Owner.CHAT,
-    ),
-    Metric(
-        name="tpot",
-        title="time per token",
-        meaning="after the first one, by the server's own count; none with tool calls",
-        owner=Owner.STREAM,
-    ),
-    Metric(
-        name="server_ttft",
-        title="server TTFT",
-        meaning="the upstream's first token as the server reports it",
-        owner=Owner.STREAM,
-    ),
-    Metric(
-        name="overhead",
-        title="overhead",
-        meaning="TTFT minus server TTFT: what AstrBot and the network add",
-        owner=Owner.STREAM,
-    ),
-    Metric(
-        name="network_rtt",
-        title="network RTT",
-        meaning="round trip of the connection by the kernel, the shortest of the last minutes",
-        owner=Owner.NOBODY,
-    ),
-    Metric(
-        name="schedule_lag",
-        title="schedule lag",
-        meaning="how late the load generator sent",
-        owner=Owner.NOBODY,
-    ),
-    Metric(
-        name="duration",
-        title="duration",
-        meaning="a plain call, send to complete answer",
-        owner=Owner.CALL,
-    ),
-    Metric(
-        name="duration_effective",
-        title="duration, effective",
-        meaning="duration from the intended arrival (open model)",
-        owner=Owner.CALL,
+        "reply_first",
+        "first reply",
+        "a question in a messenger, from send to the bot's first message",
+        Owner.REPLY,
         lateness_counts=True,
     ),
     Metric(
-        name="upload_accept",
-        title="upload accept",
-        meaning="last byte of an upload's body to the head of the answer",
-        owner=Owner.UPLOAD,
-    ),
-    Metric(
-        name="upload_pace",
-        title="upload pace",
-        meaning="time per MB of an upload, first byte to answer; 1/throughput",
-        owner=Owner.UPLOAD,
-    ),
-    Metric(
-        name="reply_first",
-        title="first reply",
-        meaning="a question in a messenger, from send to the bot's first message",
-        owner=Owner.REPLY,
+        "reply_last",
+        "last reply",
+        "send to the bot's last message: pauses between the parts of an answer are inside",
+        Owner.REPLY,
         lateness_counts=True,
     ),
     Metric(
-        name="reply_last",
-        title="last reply",
-        meaning="send to the bot's last message: pauses between the parts of an answer are inside",
-        owner=Owner.REPLY,
+        "reply_first_effective",
+        "first reply, effective",
+        "first reply from the intended arrival (open model)",
+        Owner.NOBODY,
         lateness_counts=True,
     ),
     Metric(
-        name="reply_first_effective",
-        title="first reply, effective",
-        meaning="first reply from the intended arrival (open model)",
-        owner=Owner.NOBODY,
+        "reply_last_effective",
+        "last reply, effective",
+        "last reply from the intended arrival (open model)",
+        Owner.NOBODY,
         lateness_counts=True,
     ),
     Metric(
-        name="reply_last_effective",
-        title="last reply, effective",
-        meaning="last reply from the intended arrival (open model)",
-        owner=Owner.NOBODY,
+        "queue_wait",
+        "queue wait",
+        "send to the last message to another question of the same chat before its own reply",
+        Owner.NOBODY,
         lateness_counts=True,
     ),
-    Metric(
-        name="queue_wait",
-        title="queue wait",
-        meaning="send to the last message to another question of the same chat before its own reply",
-        owner=Owner.NOBODY,
-        lateness_counts=True,
-    ),
-    Metric(
-        name="delivery",
-        title="delivery",
-        meaning="an IM push, from send to its arrival in the messenger",
-        owner=Owner.NOBODY,
-    ),
+    Metric("delivery", "delivery", "an IM push, from send to its arrival in the messenger", Owner.NOBODY),
 )
 BY_NAME = {metric.name: metric for metric in TABLE}
 METRICS = tuple(BY_NAME)

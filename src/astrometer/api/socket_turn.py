@@ -14,7 +14,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.sse import ServerEvent
 from astrometer.outside_text import read_json, shown
 
-CHAT_SOCKET = Endpoint(name="chat_ws", method="GET", path=f"{API}/chat/ws", scope="chat", since=(4, 19, 2))
+CHAT_SOCKET = Endpoint("chat_ws", "GET", f"{API}/chat/ws", "chat", (4, 19, 2))
 NO_SOCKET = "no WebSocket there: AstrBot has one from 4.19.2 on, and a proxy has to pass upgrades on"
 
 

@@ -45,10 +45,6 @@ def _plan(run: locust_run.Asked, load: LoadPlan, ways: str, rounds: int) -> "Way
         raise click.UsageError("--ways cannot be combined with --web: each search is a run of its own")
     chosen = parse_ways(ways)
     slos = objectives_of(chosen, run.settings.objectives)
-    if ChatTransport.MESSENGER in chosen and not load.settings.messenger:
-        known = load.target.messenger
-        if known is not None:
-            load = load.with_given(messenger=known.url)
     return WaysPlan(
         loads={
             way: replace(load.with_given(transport=way.value, slo=slos[way]), out=load.out / way)

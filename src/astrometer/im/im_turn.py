@@ -153,12 +153,6 @@ class ImTurn:
         return found
 
     @property
-    def error_bound_s(self) -> float:
-        """How far the times may be too long: from what the reading could not tell."""
-        pairs = ((self.t_first, self.t_first_since), (self.t_last, self.t_last_since))
-        return max((t - since for t, since in pairs if t is not None and since is not None), default=0.0)
-
-    @property
     def segmented(self) -> bool:
         """AstrBot sent one answer as several messages, with pauses of its own between them."""
         return self.messages > 1 and not self.duplicates

@@ -6,8 +6,9 @@ import socket
 import pytest
 from onebot_client import OneBotTestClient
 
+from astrometer.api.management_endpoints import adapter_settings
 from astrometer.config.settings import Key, Secret, Target, TargetMessenger
-from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID, adapter_settings
+from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID
 from astrometer.probing.messenger_setup.probe_profile import profile_from
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.target_checks.messenger_check import check_messenger

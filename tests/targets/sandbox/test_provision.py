@@ -2,12 +2,12 @@ import json
 
 import pytest
 
+from astrometer.api.management_endpoints import adapter_settings
 from astrometer.targets.sandbox.provision import (
     ApiKey,
     ProvisionSettings,
     RateLimit,
     Strategy,
-    adapter_config,
     apply_settings,
     new_password,
     write_settings,
@@ -47,7 +47,7 @@ def test_an_adapter_that_was_made_meanwhile_stays_beside_that_of_the_sink(tmp_pa
     write_settings(tmp_path, ProvisionSettings(), stub_url="http://127.0.0.1:1", password="p", im_port=6001)
     file = tmp_path / "cmd_config.json"
     config = json.loads(file.read_text())
-    config["platform"].append(adapter_config("messenger", 6002, "token"))
+    config["platform"].append(adapter_settings("messenger", 6002, "127.0.0.1", "token"))
     file.write_text(json.dumps(config))
     write_settings(tmp_path, ProvisionSettings(), stub_url="http://127.0.0.1:1", password="p", im_port=6003)
     found = {entry["id"]: entry for entry in json.loads(file.read_text())["platform"]}

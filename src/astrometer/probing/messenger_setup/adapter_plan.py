@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from astrometer.api.management_endpoints import ADAPTER_TYPE, adapter_settings
 from astrometer.config.settings import Secret
 from astrometer.im.link.link_address import LinkAddress
 
 DEFAULT_ID = "astrometer-probe"
 DEFAULT_PORT = 16186
 DEFAULT_LISTEN = "127.0.0.1"
-TYPE = "aiocqhttp"
 # In the adapter's settings, with the server's time. AstrBot keeps settings that it does not know.
 MARK = "made_by_astrometer"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -52,18 +52,6 @@ class AdapterPlan:
         }
 
 
-def adapter_settings(adapter_id: str, port: int, listen: str, token: str) -> dict[str, Any]:
-    """An adapter that waits for a OneBot client."""
-    return {
-        "id": adapter_id,
-        "type": TYPE,
-        "enable": True,
-        "ws_reverse_host": listen,
-        "ws_reverse_port": port,
-        "ws_reverse_token": token,
-    }
-
-
 def check_id(text: str) -> str:
     """An adapter's id, which is the first part of a route and of every session's name. Raises PlanError."""
     if not _ID.fullmatch(text):
@@ -82,7 +70,7 @@ def profile_name_of(adapter_id: str) -> str:
 
 
 def is_ours(adapter: Mapping[str, Any]) -> bool:
-    return adapter.get("type") == TYPE and bool(adapter.get(MARK))
+    return adapter.get("type") == ADAPTER_TYPE and bool(adapter.get(MARK))
 
 
 def url_of(host: str, port: int) -> str:

@@ -33,10 +33,6 @@ class AdapterLeftovers:
     why_not: str = ""
 
     @property
-    def is_nothing(self) -> bool:
-        return self.state.is_empty and not self.conversations
-
-    @property
     def route_goes(self) -> bool:
         """Ours, or one that leads nowhere."""
         return self.state.route_target is not None and not self.state.foreign_route

@@ -4,9 +4,9 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from astrometer.api.management_endpoints import adapter_settings
 from astrometer.probing.messenger_setup.adapter_plan import (
     AdapterPlan,
-    adapter_settings,
     profile_name_of,
     route_of,
 )

@@ -5,6 +5,7 @@ Nobody becomes a client: on AstrBot up to 4.25 a second one would take every ans
 
 from collections.abc import AsyncIterator
 
+from astrometer.api.management_endpoints import ADAPTER_TYPE
 from astrometer.config.settings import TargetMessenger
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import CURES
@@ -15,7 +16,7 @@ from astrometer.probing.messenger_setup.adapter_link import (
     TokenCheck,
     check_token,
 )
-from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID, TYPE
+from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID
 from astrometer.probing.messenger_setup.adapter_state import (
     DEFAULT_PROFILE,
     FoundAdapter,
@@ -94,7 +95,7 @@ async def _management(ctx: Context) -> Management | str:
 async def _adapter_at(management: Management, access: TargetMessenger) -> FoundAdapter | None:
     port = LinkAddress.parse(access.url, self_id=1).port
     adapters = await adapters_of(management)
-    return next((one for one in adapters if one.type == TYPE and one.port == port), None)
+    return next((one for one in adapters if one.type == ADAPTER_TYPE and one.port == port), None)
 
 
 async def _adapter(management: Management, adapter: FoundAdapter | None) -> DoctorCheck:

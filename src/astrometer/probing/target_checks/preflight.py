@@ -18,7 +18,7 @@ from astrometer.wire.tls import TlsSettings
 
 TIMEOUT_S = 5.0
 MAX_BYTES = 256 * 1024
-SIMULATOR_STATS = Endpoint(name="sim_stats", method="GET", path="/sim/stats", scope=None)
+SIMULATOR_STATS = Endpoint("sim_stats", "GET", "/sim/stats", None)
 _NO_SUCH_PATH = (404, 405)  # every AstrBot has the list of sessions; it says 404 as JSON, too
 _BUSY = (Outcome.SERVER_ERROR, Outcome.RATE_LIMITED)
 

@@ -22,7 +22,7 @@ import httpx
 import psutil
 
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
-from astrometer.targets.sandbox.database import Stored, StoredSession, stored, stored_sessions
+from astrometer.targets.sandbox.database import Stored, stored
 from astrometer.targets.sandbox.install import Installation, install, latest_version
 from astrometer.targets.sandbox.provision import (
     USERNAME,
@@ -248,9 +248,6 @@ class Box:
     def stored(self) -> Stored:
         """What the server has stored so far, of all users."""
         return stored(self.data_dir)
-
-    def stored_sessions(self) -> list[StoredSession]:
-        return stored_sessions(self.data_dir)
 
     def describe(self) -> dict[str, Any]:
         """All that a user of the sandbox needs, secrets included. `pid` is the server's."""

@@ -24,14 +24,6 @@ class Stored:
     attachments: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredSession:
-    """A chat session, whoever made it."""
-
-    session_id: str
-    creator: str
-
-
 def stored(data: Path) -> Stored:
     """Count what the server has stored so far."""
     with opened(data, "ro") as database:
@@ -47,14 +39,6 @@ def stored(data: Path) -> Stored:
             conversations=count("conversations"),
             attachments=count("attachments"),
         )
-
-
-def stored_sessions(data: Path) -> list[StoredSession]:
-    with opened(data, "ro") as database:
-        rows = database.execute(
-            "SELECT session_id, creator FROM platform_sessions ORDER BY inner_id"
-        ).fetchall()
-    return [StoredSession(session_id=session_id, creator=creator) for session_id, creator in rows]
 
 
 def expire_key(data: Path, key_id: str) -> None:

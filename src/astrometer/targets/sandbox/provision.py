@@ -14,11 +14,13 @@ from typing import Any
 import httpx
 
 from astrometer.api import endpoints
+from astrometer.api.management_endpoints import adapter_settings
 from astrometer.targets.messenger.sink import PLATFORM
 from astrometer.targets.sandbox.database import expire_key
 
 SCOPES = ("chat", "config", "file", "im")
 USERNAME = "astrbot"
+LOOPBACK = "127.0.0.1"
 PROVIDER = "stub/stub-model"
 
 
@@ -98,23 +100,11 @@ def write_settings(
     if im_port is not None:
         # All versions read it from here at their start; the dashboard's own way differs between them.
         others = [adapter for adapter in config.get("platform", []) if adapter["id"] != PLATFORM]
-        config["platform"] = [*others, adapter_config(PLATFORM, im_port, "")]
+        config["platform"] = [*others, adapter_settings(PLATFORM, im_port, LOOPBACK, "")]
     apply_settings(config, settings)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
     part.replace(file)
-
-
-def adapter_config(identity: str, port: int, token: str) -> dict[str, Any]:
-    """An adapter that listens for a OneBot client on 127.0.0.1."""
-    return {
-        "id": identity,
-        "type": "aiocqhttp",
-        "enable": True,
-        "ws_reverse_host": "127.0.0.1",
-        "ws_reverse_port": port,
-        "ws_reverse_token": token,
-    }
 
 
 def apply_settings(config: dict[str, Any], settings: ProvisionSettings) -> None:

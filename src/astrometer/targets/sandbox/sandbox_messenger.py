@@ -9,8 +9,9 @@ import socket
 from dataclasses import dataclass, field
 from typing import Any
 
+from astrometer.api.management_endpoints import adapter_settings
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
-from astrometer.targets.sandbox.provision import Dashboard, adapter_config
+from astrometer.targets.sandbox.provision import LOOPBACK, Dashboard
 
 ROUTE = f"{MESSENGER}::"  # every session of this adapter
 
@@ -47,7 +48,9 @@ def open_messenger(dashboard: Dashboard, profile: MessengerProfile, port: int) -
     dashboard.call(
         "POST", "/api/config/umo_abconf_route/update", {"umo": ROUTE, "conf_id": access.profile_id}
     )
-    dashboard.call("POST", "/api/config/platform/new", adapter_config(MESSENGER, port, access.token))
+    dashboard.call(
+        "POST", "/api/config/platform/new", adapter_settings(MESSENGER, port, LOOPBACK, access.token)
+    )
     return access
 
 
@@ -67,5 +70,5 @@ def close_messenger(dashboard: Dashboard, access: MessengerAccess) -> None:
 
 def switch_adapter(dashboard: Dashboard, access: MessengerAccess, *, enabled: bool) -> None:
     """Disable or enable the adapter: its clients are closed with 1000. Raises ProvisionError."""
-    entry = adapter_config(MESSENGER, access.port, access.token) | {"enable": enabled}
+    entry = adapter_settings(MESSENGER, access.port, LOOPBACK, access.token) | {"enable": enabled}
     dashboard.call("POST", "/api/config/platform/update", {"id": MESSENGER, "config": entry})

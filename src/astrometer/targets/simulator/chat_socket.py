@@ -28,7 +28,7 @@ class SocketRun(SimulatedRun):
 
     def run_started(self) -> None:
         super().run_started()
-        if self.wire.saves_before_text:
+        if self.wire.stats_before_plain:
             self._save(always=True)  # an empty row
 
     def _put(self, payload: Payload, *, paced: bool) -> None:  # noqa: ARG002 (no pacing on this way)

@@ -77,7 +77,7 @@ class EventStream(Response):
         self.contents += item.is_content
         tail = b', "_sent_ns": %d}\n\n' % perf_counter_ns() if self.stamp else b"}\n\n"
         await _body(send, item.head + tail)
-        if item.paced and self.wire.paced:
+        if item.paced and not self.wire.unpaced:
             await asyncio.sleep(PACE_S)
 
     async def _strike(self, scope: Scope, send: Send) -> bool:

@@ -46,15 +46,9 @@ from astrometer.targets.simulator.version_traits import Wire
 
 # Not in the endpoint table, because no part of astrometer calls them.
 BATCH_DELETE = ep.Endpoint(
-    name="session_batch_delete",
-    method="POST",
-    path=f"{ep.API}/chat/sessions/batch-delete",
-    scope="chat",
-    since=(4, 26, 0),
+    "session_batch_delete", "POST", f"{ep.API}/chat/sessions/batch-delete", "chat", (4, 26, 0)
 )
-FILE_DELETE = ep.Endpoint(
-    name="file_delete", method="DELETE", path=f"{ep.API}/files/{{file_id}}", scope="file", since=(4, 26, 0)
-)
+FILE_DELETE = ep.Endpoint("file_delete", "DELETE", f"{ep.API}/files/{{file_id}}", "file", (4, 26, 0))
 NO_KEY: SimKey = SimKey(secret="", scopes=frozenset())
 
 

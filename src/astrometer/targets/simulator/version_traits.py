@@ -13,11 +13,20 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from astrometer.api.endpoints import Version, parse_version
 
 OLDEST: Version = (4, 18, 0)
-NEWEST: Version = (4, 29, 3)
 NOT_FOUND_PAGE = (
     "404 Not found。如果你初次使用打开面板发现 404, 请参考文档: https://astrbot.app/faq.html。"
     "如果你正在测试回调地址可达性，显示这段文字说明测试成功了。"
 )
+
+
+class Since:
+    """Whether a version is this one or a later one."""
+
+    def __init__(self, *version: int) -> None:
+        self._version = version
+
+    def __get__(self, wire: "Wire", _owner: type["Wire"]) -> bool:
+        return wire.version >= self._version
 
 
 class UnknownVersion(ValueError):
@@ -46,63 +55,56 @@ class Wire:
 
     # --- the families
 
-    @property
-    def fastapi(self) -> bool:
-        return self.version >= (4, 26, 0)
+    fastapi = Since(4, 26, 0)
+    query_keys = Since(4, 19, 2)
+    downloads = Since(4, 22, 1)
+
+    # --- what /chat accepts
+
+    refuses_empty_messages = Since(4, 20, 1)
+    reserves_admin_names = Since(4, 27, 0)
+
+    # --- the stream
+
+    heartbeats = Since(4, 22, 3)
+    unpaced = Since(4, 26, 6)  # before, each event holds the stream for 50 ms
+    user_message_saved = Since(4, 23, 5)
+    run_started = Since(4, 26, 7)
+    # Not streamed: `agent_stats` comes first, and nothing is left to save at `end`. Over a WebSocket an empty
+    # message of the bot's is saved before there is any text.
+    stats_before_plain = Since(4, 26, 6)
+    saves_at_end = Since(4, 23, 5)
+    reasoning_shown = Since(4, 28, 0)
+
+    # --- chat over a WebSocket, and the messenger
+
+    chat_socket = Since(4, 19, 2)
+    names_account = Since(4, 26, 0)  # an action for the messenger says whose it is (`self_id`)
+    short_quotes = Since(4, 25, 0)  # a `reply` segment holds nothing but the message's id
+    spaced_mentions = Since(4, 23, 0)  # in an answer a blank and a line break follow the mention
+    decorates_images = Since(4, 23, 0)  # an answer that became an image has its quote and its mention, too
+
+    # --- the upstream fails
+
+    upstream_errors_streamed = Since(4, 26, 6)  # their sentence reaches a streaming client
+    provider_sentence = Since(4, 25, 0)
+    english = Since(4, 26, 6)
+
+    # --- the other endpoints
+
+    stores_im = Since(4, 20, 1)
+    safe_upload_names = Since(4, 23, 6)
+    unique_upload_names = Since(4, 29, 0)
+    # A key without config:edit_admin makes no profile with other administrators than AstrBot's own.
+    guards_admins = Since(4, 27, 0)
+    session_detail = Since(4, 29, 0)  # `GET /chat/sessions/{id}` tells the session's creator
+    openapi_scopes = Since(4, 29, 0)
+
+    # --- what is more than a yes or a no
 
     @property
     def stream_type(self) -> str:
         return "text/event-stream; charset=utf-8" if self.fastapi else "text/event-stream"
-
-    @property
-    def query_keys(self) -> bool:
-        return self.version >= (4, 19, 2)
-
-    @property
-    def downloads(self) -> bool:
-        return self.version >= (4, 22, 1)
-
-    # --- what /chat accepts
-
-    @property
-    def refuses_empty_messages(self) -> bool:
-        return self.version >= (4, 20, 1)
-
-    @property
-    def reserves_admin_names(self) -> bool:
-        return self.version >= (4, 27, 0)
-
-    # --- the stream
-
-    @property
-    def heartbeats(self) -> bool:
-        return self.version >= (4, 22, 3)
-
-    @property
-    def paced(self) -> bool:
-        """Each event holds the stream for 50 ms."""
-        return self.version < (4, 26, 6)
-
-    @property
-    def user_message_saved(self) -> bool:
-        return self.version >= (4, 23, 5)
-
-    @property
-    def run_started(self) -> bool:
-        return self.version >= (4, 26, 7)
-
-    @property
-    def stats_before_plain(self) -> bool:
-        """Not streamed: `agent_stats` comes first, and nothing is left to save at `end`."""
-        return self.version >= (4, 26, 6)
-
-    @property
-    def saves_at_end(self) -> bool:
-        return self.version >= (4, 23, 5)
-
-    @property
-    def reasoning_shown(self) -> bool:
-        return self.version >= (4, 28, 0)
 
     @property
     def subscriber_limit(self) -> int | None:
@@ -126,48 +128,10 @@ class Wire:
             return 250
         return 500 if self.version < (4, 28, 0) else 1660
 
-    # --- chat over a WebSocket, and the messenger
-
-    @property
-    def chat_socket(self) -> bool:
-        return self.version >= (4, 19, 2)
-
-    @property
-    def saves_before_text(self) -> bool:
-        """A WebSocket turn saves an empty message of the bot's before there is any text."""
-        return self.stats_before_plain
-
     @property
     def bad_json_close(self) -> int:
         """How a WebSocket ends that was sent what is no JSON."""
         return 1011 if self.fastapi else 1000
-
-    @property
-    def names_account(self) -> bool:
-        """An action for the messenger says whose it is (`self_id`)."""
-        return self.fastapi
-
-    @property
-    def short_quotes(self) -> bool:
-        """A `reply` segment holds nothing but the message's id."""
-        return self.version >= (4, 25, 0)
-
-    @property
-    def spaced_mentions(self) -> bool:
-        """In an answer a blank and a line break follow the mention."""
-        return self.version >= (4, 23, 0)
-
-    @property
-    def decorates_images(self) -> bool:
-        """An answer that became an image has its quote and its mention, too."""
-        return self.version >= (4, 23, 0)
-
-    # --- the upstream fails
-
-    @property
-    def upstream_errors_streamed(self) -> bool:
-        """The sentence of a failed upstream reaches a streaming client."""
-        return self.version >= (4, 26, 6)
 
     @property
     def upstream_calls(self) -> int:
@@ -194,51 +158,15 @@ class Wire:
         )
 
     @property
-    def provider_sentence(self) -> bool:
-        return self.version >= (4, 25, 0)
-
-    @property
-    def english(self) -> bool:
-        return self.version >= (4, 26, 6)
-
-    # --- the other endpoints
-
-    @property
-    def stores_im(self) -> bool:
-        return self.version >= (4, 20, 1)
-
-    @property
     def empty_im_text(self) -> str:
         if self.refuses_empty_messages:
             return "Message content is empty (reply only is not allowed)"
         return "Message is empty"
 
     @property
-    def safe_upload_names(self) -> bool:
-        return self.version >= (4, 23, 6)
-
-    @property
-    def unique_upload_names(self) -> bool:
-        return self.version >= (4, 29, 0)
-
-    @property
-    def guards_admins(self) -> bool:
-        """A key without config:edit_admin makes no profile with other administrators than AstrBot's own."""
-        return self.version >= (4, 27, 0)
-
-    @property
-    def session_detail(self) -> bool:
-        """`GET /chat/sessions/{id}` tells the session's creator."""
-        return self.version >= (4, 29, 0)
-
-    @property
     def open_sessions(self) -> bool:
         """4.26.0 lets any chat key read any session."""
         return self.version == (4, 26, 0)
-
-    @property
-    def openapi_scopes(self) -> bool:
-        return self.version >= (4, 29, 0)
 
     # --- envelopes
 

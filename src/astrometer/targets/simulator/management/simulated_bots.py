@@ -2,14 +2,13 @@
 
 from typing import Any
 
+from astrometer.api.management_endpoints import ADAPTER_TYPE, adapter_settings
 from astrometer.targets.messenger.messenger_profile import MESSENGER
 from astrometer.targets.simulator.chat import Pipeline
 from astrometer.targets.simulator.management.simulated_profiles import SimulatedProfiles
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulated_faults import FaultPlan
 from astrometer.targets.simulator.simulator_config import MessengerConfig
-
-ONEBOT = "aiocqhttp"
 
 
 class BotRefused(ValueError):
@@ -44,12 +43,8 @@ class SimulatedBots:
         """With every token in clear, as AstrBot does."""
         found = [dict(config) for config in self.configs.values()]
         if self._built_in is not None:
-            settings = {
-                "ws_reverse_host": "127.0.0.1",
-                "ws_reverse_port": self._built_in.port,
-                "ws_reverse_token": self._built_in.token,
-            }
-            found.insert(0, {"id": MESSENGER, "type": ONEBOT, "enable": True, **settings})
+            here = self._built_in
+            found.insert(0, adapter_settings(MESSENGER, here.port, "127.0.0.1", here.token))
         return found
 
     def stats(self) -> list[dict[str, Any]]:
@@ -108,7 +103,7 @@ class SimulatedBots:
 
     async def _start(self, bot_id: str) -> None:
         config = self.configs[bot_id]
-        if not config["enable"] or config.get("type") != ONEBOT:
+        if not config["enable"] or config.get("type") != ADAPTER_TYPE:
             return
         settings = MessengerConfig(
             port=int(config["ws_reverse_port"]),

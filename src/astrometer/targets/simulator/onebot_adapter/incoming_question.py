@@ -40,13 +40,6 @@ class IncomingQuestion:
         return any(segment["type"] in MEDIA for segment in self.segments)
 
     @property
-    def names_the_bot(self) -> bool:
-        return any(
-            segment["type"] == "at" and str(segment["data"].get("qq")) == self.account
-            for segment in self.segments
-        )
-
-    @property
     def starts_with_another(self) -> bool:
         """A group message that begins with an @ for somebody else: its prefix wakes nobody."""
         first = self.segments[0] if self.segments else None
