@@ -46,6 +46,8 @@ def call(*command):
         (["--fail-if", "goodput worse by 2pp"], "add --slo"),
         (["--block", "2m"], "at most 50s"),
         (["--budget", "1m"], "no room for 3 pairs of blocks of 20 s"),
+        (["--more"], "name the directory of the test to continue with --out"),
+        (["--more", "--out", "nowhere"], "--more: nowhere: no compare.json of a release test"),
     ],
 )
 def test_what_could_never_be_run_or_judged_is_refused_before_anything_is_installed(tmp_path, args, told):

@@ -1,12 +1,14 @@
 """A release test without servers and without waiting: who is loaded when, when it ends, and what is left."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 from causes import LAG_JSON
 from synthetic_runs import make_run
 
+from astrometer.compare import compare_json
 from astrometer.compare.gates import parse_gate
 from astrometer.compare.sequence_state import SequenceEnd
 from astrometer.config import loader
@@ -14,6 +16,7 @@ from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.validity import Cause, CauseKind
+from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks
 from astrometer.release.release_page import judged
 from astrometer.release.release_plan import ReleasePlan, Role
 from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession, ServerGone
@@ -92,7 +95,7 @@ class Machine:
         is_candidate = plan.target.url == "http://4.30.0"
         measured = make_run(
             seed=len(self.loaded), chats=150, ttft_s=self.ttft_s if is_candidate else 0.3, slos=self.slos,
-            url=plan.target.url,
+            url=plan.target.url, version=plan.given["version"], users=1, duration_s=BLOCK_S,
         ).results  # fmt: skip
         if causes:
             measured = {**measured, "verdict": "INVALID", "causes": list(causes)}
@@ -103,8 +106,9 @@ class Machine:
 
 
 def session(
-    tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidate="./AstrBot", messenger=False
-):
+    tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidate="./AstrBot", messenger=False,
+    more=False,
+):  # fmt: skip
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
@@ -115,7 +119,8 @@ def session(
         budget_s=budget_s, load=load, model=ModelScript(), out=tmp_path / "out",
         gates=[parse_gate(text) for text in gates], messenger=messenger,
     )  # fmt: skip
-    return ReleaseSession(plan, machine.said.append, machine.means)
+    earlier = earlier_blocks(plan) if more else NONE
+    return ReleaseSession(plan, machine.said.append, machine.means, earlier=earlier)
 
 
 def run(tmp_path, machine, **options):
@@ -277,3 +282,39 @@ def test_each_server_has_a_messenger_of_its_own_where_one_is_wanted(tmp_path):
         assert "--messenger ws://127.0.0.1:2/ws" in " ".join(plan.command())
         environment = plan.environment({"ASTRBOT_MESSENGER_TOKEN": "another's"})
         assert environment["ASTRBOT_MESSENGER_TOKEN"] == "tok-box"
+
+
+def undecided(tmp_path, machine, **options):
+    """A test that spent its budget, with its reports."""
+    test = run(tmp_path, machine, budget_s=200.0, gates=("ttft_p95 worse by 4.5%",), **options)
+    assert test.blocks.end is SequenceEnd.BUDGET
+    compare_json.write_json(page_of(test), test.plan.out / compare_json.FILE_NAME)
+    return test
+
+
+def test_a_test_that_ended_undecided_goes_on_where_it_ended(tmp_path):
+    machine = Machine((), (), (LAG_JSON,), ttft_s=0.31)
+    first = undecided(tmp_path, machine)
+    loaded = len(machine.loaded)
+    more = run(tmp_path, machine, gates=("ttft_p95 worse by 4.5%",), more=True)
+    assert more.blocks.runs[Role.BASELINE][: first.blocks.pairs] == first.blocks.runs[Role.BASELINE]
+    assert machine.loaded[loaded].out.name == str(loaded // 2 + 1)  # what did not count has a number, too
+    assert more.blocks.planned == first.blocks.pairs + 12
+    page = page_of(more)
+    assert page.verdict == "PASS"
+    assert "Continued 1 time (--more): the chance of an error is up to 1.5 times as high." in page.progress[0]
+    sequence = compare_json.to_json(page)["sequence"]
+    assert sequence["continued"] == 1
+    assert sequence["elapsed_s"] == pytest.approx(machine.now_s)
+
+
+def test_another_load_or_another_version_is_no_continuation(tmp_path):
+    machine = Machine(ttft_s=0.31)
+    test = undecided(tmp_path, machine)
+    load = replace(test.plan.load, users=2)
+    with pytest.raises(EarlierError, match=r"has users: 1, not 2; use the options of before"):
+        earlier_blocks(replace(test.plan, load=load))
+    with pytest.raises(EarlierError, match=r"is of 4.30.0 \(AstrBot\), not 4.29.4"):
+        run(tmp_path, machine, more=True, candidate="4.29.4")
+    with pytest.raises(EarlierError, match=r"no compare.json of a release test"):
+        earlier_blocks(replace(test.plan, out=tmp_path))

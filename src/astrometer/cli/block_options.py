@@ -92,6 +92,13 @@ def block_options(budget: str, budget_help: str) -> Callable[[F], F]:
     return decorate
 
 
+def earlier_directory(out: Path | None) -> Path:
+    """Of --more: that of the test to continue. Raises click.UsageError."""
+    if out is None:
+        raise click.UsageError("--more: name the directory of the test to continue with --out")
+    return out
+
+
 def new_directory(out: Path | None, name: str) -> Path:
     """`--out`, or one that is called by command and time. Raises click.UsageError."""
     directory = out or Path("astrometer-results") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
@@ -123,6 +130,7 @@ def plan_of(
     im_sink: bool,
     messenger: bool,
     locust_args: tuple[str, ...],
+    more: bool = False,
     **_of_run: Any,
 ) -> "ReleasePlan":
     """Raises click.UsageError."""
@@ -149,7 +157,7 @@ def plan_of(
     given["warmup_s"] = f"{plain_number(excluded_s)}s"
     if level.rate_unit is not None:
         given["rate_unit"] = plain_number(level.rate_unit)
-    directory = new_directory(out, str(ctx.info_name))
+    directory = earlier_directory(out) if more else new_directory(out, str(ctx.info_name))
     plan = ReleasePlan(
         specs=specs,
         budget_s=budget,

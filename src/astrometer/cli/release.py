@@ -29,12 +29,23 @@ if TYPE_CHECKING:
 @block_options("10m", "Longest time of measuring; it ends sooner when all is decided.")
 @ACCEPT_OPTION
 @click.option(
+    "--more", is_flag=True,
+    help="Continue the test in --out that ended undecided: its pairs count, --budget is for further ones.",
+)  # fmt: skip
+@click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
     help="Directory, new or empty. [astrometer-results/release-TIME]",
 )  # fmt: skip
 @click.pass_context
 def command(
-    ctx: click.Context, /, *, candidate: str, baseline: str, accept_undecided: bool, **asked: Any
+    ctx: click.Context,
+    /,
+    *,
+    candidate: str,
+    baseline: str,
+    accept_undecided: bool,
+    more: bool,
+    **asked: Any,
 ) -> None:
     """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
 
@@ -47,15 +58,21 @@ def command(
     2 usage, 3 it cannot be told (INVALID, or a condition undecided), 4 a server could not be had, or died.
     """
     from astrometer.compare import compare_junit
+    from astrometer.measure.results.document import ResultsError
+    from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks
     from astrometer.release.release_page import judged
     from astrometer.release.release_plan import Role
     from astrometer.release.session import ReleaseSession
     from astrometer.release.sides import SideSpec
 
     specs = {Role.BASELINE: SideSpec(astrbot=baseline), Role.CANDIDATE: SideSpec(astrbot=candidate)}
-    plan = plan_of(ctx, specs, **asked)
+    plan = plan_of(ctx, specs, more=more, **asked)
+    try:
+        earlier = earlier_blocks(plan) if more else NONE
+    except (EarlierError, ResultsError) as exc:
+        raise click.UsageError(f"--more: {exc}") from exc
     _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
-    session = ReleaseSession(plan, _say)
+    session = ReleaseSession(plan, _say, earlier=earlier)
     ended_by = _run(session)
     if not session.blocks.pairs:
         _say("No pair of blocks was measured: nothing is known.")
@@ -74,6 +91,7 @@ def command(
 def _run(session: "ReleaseSession") -> int | None:
     """Measure; the exit code of what ended it before its time. Whatever did, no server is left behind."""
     from astrometer.compare.sequence_state import SequenceEnd
+    from astrometer.release.earlier_blocks import EarlierError
     from astrometer.release.session import SIDE_FAULTS, Interrupted, ReleaseError
 
     for number in (signal.SIGTERM, signal.SIGHUP):
@@ -81,6 +99,8 @@ def _run(session: "ReleaseSession") -> int | None:
             signal.signal(number, _leave)
     try:
         session.execute(session.prepare())
+    except EarlierError as exc:
+        raise click.UsageError(f"--more: {exc}") from exc
     except (KeyboardInterrupt, Interrupted):
         _say(f"Interrupted: the sandboxes are gone; what was measured is in {session.plan.out}")
         return exit_codes.INTERRUPTED

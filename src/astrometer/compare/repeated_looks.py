@@ -97,10 +97,15 @@ def _next(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """The look after so many pairs of blocks, of so many planned ones."""
+    """The look after so many pairs of blocks, of so many planned ones.
+
+    `continued`: how often a session that had spent its chance of error went on nevertheless. Each time it has
+    half the chance of the time before, so that all together stay below twice the first one (Bonferroni).
+    """
 
     pairs: int
     planned: int
+    continued: int = 0
 
     @property
     def times(self) -> tuple[int, ...]:
@@ -121,11 +126,12 @@ class Look:
 
     def level(self, chance: float) -> float:
         """The one-sided chance of error at this look, when `chance` is that of all looks together."""
-        return _interpolated(chance, _CHANCES, self._levels())
+        return _interpolated(chance / 2**self.continued, _CHANCES, self._levels())
 
     def overall(self, level: float) -> float:
         """The other way round: a p-value of this look alone -> one that holds for all looks."""
-        return _interpolated(level, self._levels(), _CHANCES)
+        chance: float = _interpolated(level, self._levels(), _CHANCES) * 2**self.continued
+        return min(0.5, chance)
 
     def _levels(self) -> tuple[float, ...]:
         return _levels(self.times, max(self.planned, self.pairs))[self.times.index(self.pairs)]

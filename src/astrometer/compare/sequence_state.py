@@ -60,6 +60,10 @@ class SequenceState:
             f"(of at most {self.look.planned}), {looks}, {formatting.duration(self.elapsed_s)}: "
             f"{SENTENCES[self.end]}."
         )
+        if self.look.continued:
+            times = formatting.plural(self.look.continued, "time")
+            high = 2 - 0.5**self.look.continued
+            first += f" Continued {times} (--more): the chance of an error is up to {high:.3g} times as high."
         return [first, *(self._undecided(row, limit) for row, limit in self.undecided)]
 
     def decided(self, row: ChangeRow) -> str:
@@ -73,6 +77,7 @@ class SequenceState:
             "pairs": self.look.pairs,
             "planned_pairs": self.look.planned,
             "looks": self.look.number,
+            "continued": self.look.continued,
             "block_s": self.block_s,
             "elapsed_s": self.elapsed_s,
             "decided_after_pairs": dict(self.decided_at),

@@ -8,34 +8,43 @@ from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import compare_for, conditioned_rows, full_name, undecided_rows
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look
 from astrometer.compare.sequence_state import SequenceEnd, SequenceState
+from astrometer.release.earlier_blocks import NONE, EarlierBlocks
 from astrometer.release.pooled_objectives import pooled_objectives
 from astrometer.release.release_plan import ReleasePlan, Role, planned_pairs
 
 
 class BlockSequence:
-    """The pairs so far. The plan of looks is made after the first pair, from how long that took."""
+    """The pairs so far. The plan of looks is made after the first new pair, from how long that took."""
 
-    def __init__(self, plan: ReleasePlan) -> None:
+    def __init__(self, plan: ReleasePlan, earlier: EarlierBlocks = NONE) -> None:
         self.plan = plan
+        self._earlier = earlier
         self.runs: dict[Role, list[ComparedRun]] = {Role.BASELINE: [], Role.CANDIDATE: []}
         self.planned = 0
         self.elapsed_s = 0.0
         self.end = SequenceEnd.INTERRUPTED  # until it is known better
         self.decided_at: dict[str, int] = {}
         self._is_decided = False
+        for measured in earlier.pairs:
+            self.add(measured)
 
     @property
     def pairs(self) -> int:
         return len(self.runs[Role.CANDIDATE])
+
+    @property
+    def _new_pairs(self) -> int:
+        return self.pairs - len(self._earlier.pairs)
 
     def add(self, measured: Mapping[Role, ComparedRun]) -> None:
         for role, run in measured.items():
             self.runs[role].append(run)
 
     def timed(self, elapsed_s: float) -> None:
-        self.elapsed_s = elapsed_s
-        if self.pairs and not self.planned:
-            self.planned = planned_pairs(self.plan.budget_s, elapsed_s, self.pairs)
+        self.elapsed_s = self._earlier.elapsed_s + elapsed_s
+        if self._new_pairs and not self.planned:
+            more = planned_pairs(self.plan.budget_s, elapsed_s, self._new_pairs)
+            self.planned = len(self._earlier.pairs) + more
 
     def goes_on(self, elapsed_s: float) -> bool:
         """Whether another pair is to be measured: the fewest always are, unless all are INVALID."""
@@ -45,7 +54,7 @@ class BlockSequence:
             return elapsed_s < self.plan.budget_s
         if self.pairs < FEWEST_PAIRS:
             return True
-        next_s = elapsed_s / self.pairs
+        next_s = elapsed_s / self._new_pairs
         return self.pairs < self.planned and elapsed_s + next_s <= 1.02 * self.plan.budget_s
 
     def look(self) -> str:
@@ -77,7 +86,8 @@ class BlockSequence:
 
     @property
     def _look(self) -> Look:
-        return Look(pairs=self.pairs, planned=max(self.planned, self.pairs))
+        planned = max(self.planned, self.pairs)
+        return Look(pairs=self.pairs, planned=planned, continued=self._earlier.continued)
 
     def compared(self) -> Comparison:
         """At this look. Needs a pair."""

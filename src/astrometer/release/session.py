@@ -20,6 +20,7 @@ from astrometer.load import launch
 from astrometer.measure.results import document
 from astrometer.output_files import write_somewhere
 from astrometer.release.block_sequence import BlockSequence
+from astrometer.release.earlier_blocks import NONE, EarlierBlocks, EarlierError
 from astrometer.release.release_plan import ReleasePlan, Role, order
 from astrometer.release.sides import InstalledSide, Say
 from astrometer.report import write_reports
@@ -80,20 +81,22 @@ class Means:
 class ReleaseSession:
     """A release test. `blocks`: what was measured so far, whatever ends the session.
 
-    `at`: the side that was installed, started or loaded last.
+    `at`: the side that was installed, started or loaded last. `earlier`: blocks of the test that this one
+    continues.
     """
 
     plan: ReleasePlan
     say: Say
     means: Means = Means()
     at: Role = Role.BASELINE
+    earlier: EarlierBlocks = NONE
     blocks: BlockSequence = field(init=False)
 
     def __post_init__(self) -> None:
-        self.blocks = BlockSequence(self.plan)
+        self.blocks = BlockSequence(self.plan, self.earlier)
 
     def prepare(self) -> dict[Role, InstalledSide]:
-        """Install both before anything runs. Raises InstallError, NoPythonError."""
+        """Install both before anything runs. Raises InstallError, NoPythonError, EarlierError."""
         sides = {}
         # A path that leads nowhere is told before minutes of installing the other one.
         for role, spec in sorted(self.plan.specs.items(), key=lambda item: not item[1].is_local):
@@ -101,6 +104,9 @@ class ReleaseSession:
             wanted = self.means.latest_version(self.say) if spec.astrbot == "latest" else spec.astrbot
             sides[role] = InstalledSide(spec=spec, installation=self.means.install(wanted, self.say))
             self.say(f"{role}: AstrBot {sides[role].label}")
+        for role, run in (item for pair in self.earlier.pairs for item in pair.items()):
+            if (measured := run.results["target"]["version"]) != sides[role].label:
+                raise EarlierError(f"{run.name} in {self.plan.out} is of {measured}, not {sides[role].label}")
         return sides
 
     def execute(self, sides: Mapping[Role, InstalledSide]) -> None:
@@ -113,7 +119,7 @@ class ReleaseSession:
             for role in (Role.BASELINE, Role.CANDIDATE):
                 self.at = role
                 boxes[role] = servers.enter_context(self.means.sandbox(self._options(sides[role]), self.say))
-            began_s, number, invalid = self.means.now(), 0, 0
+            began_s, number, invalid = self.means.now(), self.earlier.last, 0
             while self.blocks.goes_on(self.means.now() - began_s) and invalid < MOST_INVALID:
                 number += 1
                 measured = {
