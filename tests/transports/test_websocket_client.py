@@ -61,6 +61,16 @@ def test_the_handshake_shows_who_asks_for_what():
     assert (b"x-role", b"test") in request.extra_headers
 
 
+@pytest.mark.parametrize("size", [0, 1, 125, 126, 65_535, 65_536])
+def test_what_is_said_is_heard_whatever_its_length(size):
+    client, server = connected()
+    client.say("x" * size)
+    client.say("ü")
+    server.hear(client.take())
+    assert "".join(event.data for event in server.heard[1:]) == "x" * size + "ü"
+    assert sum(event.message_finished for event in server.heard[1:]) == 2
+
+
 @given(cuts=st.lists(st.integers(0, 600), max_size=12))
 def test_any_pieces_give_the_same_messages_and_only_the_end_of_a_frame_is_an_end(cuts):
     client, server = WebSocketClient(), Server()
@@ -129,7 +139,14 @@ def test_a_refusal_has_its_body_also_where_the_end_of_the_connection_ends_it(fra
 
 
 @pytest.mark.parametrize(
-    ("data", "code"), [(b"\x8f\xff\xff", 1002), (b"\x81\x02\xff\xfe", 1007), (b"\xc1\x00", 1002)]
+    ("data", "code"),
+    [
+        (b"\x8f\xff\xff", 1002),
+        (b"\x81\x02\xff\xfe", 1007),
+        (b"\xc1\x00", 1002),
+        (b"\x81\x7e\x00\x02no", 1002),  # a long form of a short length
+        (b"\x81\x82maskno", 1002),
+    ],
 )
 def test_a_good_message_before_what_is_no_frame_is_heard(data, code):
     client, server = connected()

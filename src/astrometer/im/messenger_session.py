@@ -220,6 +220,8 @@ class MessengerSession:
 
     def deadline(self) -> float | None:
         """When `expire` is due; it may find nothing to do."""
+        while self._due and self._open.get(self._due[0][1]) is None:
+            heapq.heappop(self._due)  # that question is over
         due = self._due[0][0] if self._due else None
         if self._link_by is None:
             return due

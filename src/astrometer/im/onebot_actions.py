@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from astrometer.im.onebot_events import MAX_ID
 from astrometer.im.reply_content import ReplyContent, ReplyShapeError, read_forward, read_message
@@ -40,8 +40,7 @@ _RETCODES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChatPlace:
+class ChatPlace(NamedTuple):
     """Where a message is: a private chat with a user, or a group. One of the two is None."""
 
     user_id: int | None = None

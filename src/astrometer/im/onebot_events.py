@@ -92,7 +92,8 @@ class MessageEvent:
             raise EventError("message: no text and no image; AstrBot does not answer an empty message")
         user_id = _checked_id("user_id", self.user_id)
         name = valid(self.nickname) or str(user_id)
-        text = "".join(segment.text for segment in self.segments if isinstance(segment, TextSegment))
+        message = [segment.body() for segment in self.segments]
+        text = "".join([segment["data"]["text"] for segment in message if segment["type"] == "text"])
         where: dict[str, Any] = {"message_type": "private", "sub_type": "friend"}
         if self.group_id is not None:
             group_id = _checked_id("group_id", self.group_id)
@@ -104,8 +105,8 @@ class MessageEvent:
             **where,
             "message_id": _checked_id("message_id", self.message_id),
             "user_id": user_id,
-            "message": [segment.body() for segment in self.segments],
-            "raw_message": valid(text),
+            "message": message,
+            "raw_message": text,
             "font": 0,
             "sender": {"user_id": user_id, "nickname": name, "card": ""},
         }
@@ -128,6 +129,6 @@ def _segment(kind: str, **data: str) -> dict[str, Any]:
 
 def _checked_id(name: str, value: int) -> int:
     # A user id that is no number is answered by another action; zero is "nobody" to the adapter.
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_ID:
+    if type(value) is not int or not 0 < value <= MAX_ID:
         raise EventError(f"{name}: {value!r} is not a whole number from 1 to {MAX_ID}")
     return value

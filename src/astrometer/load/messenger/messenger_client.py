@@ -58,7 +58,7 @@ class MessengerClient:
         exchange = self.session.ask(self._now(), question, t_intended)
         if not exchange.done:
             self._waiting[exchange.message_id] = Event()
-            self._moved.set()
+            self._look_at_clock()
         return exchange
 
     def wait_for(self, exchange: ImExchange) -> None:
@@ -153,7 +153,7 @@ class MessengerClient:
                 self._expire()
 
     def _look_at_clock(self) -> None:
-        """A message that came brings the end of its question nearer: to a moment of quiet after it."""
+        """Something may be due sooner now: a message brings the end of its question nearer."""
         due = self.session.deadline()
         if due is not None and (self._watched_t is None or due < self._watched_t):
             self._moved.set()
