@@ -3,25 +3,40 @@
 from grafana_foundation_sdk.builders import stat, statetimeline, timeseries
 from looks import BAD, GOOD, UNKNOWN, WARN, States, fixed, prop
 from panels import graph, line, now, stack, state, timeline
-from queries import RATE, THRESHOLDS, WINDOW, exporter, failed_for, probe, probe_quantile, share, total
+from queries import (
+    RATE,
+    THRESHOLDS,
+    WINDOW,
+    exporter,
+    failed_for,
+    probe,
+    probe_quantile,
+    share,
+    target,
+    total,
+)
 from rulebook import reasons
 from service import LATE
 from variables import EXPORTERS
 
 REPLY = "time_to_first_reply_seconds"
-NO_LINK, SILENT, FAILING, STALE, WELL, NOT_YET, NOT_SET_UP = range(7)
+NO_LINK, SILENT, FAILING, STALE, WELL, LINK_ONLY, NOT_YET, NOT_SET_UP = range(8)
 STATES: States = {
     NO_LINK: ("NO LINK", "dark-red"),
     SILENT: ("SILENT", BAD),
     FAILING: ("FAILING", BAD),
     STALE: ("STALE", WARN),
     WELL: ("WELL", GOOD),
+    LINK_ONLY: ("LINK CHECK ONLY", GOOD),
     NOT_YET: ("NOT YET", UNKNOWN),
     NOT_SET_UP: ("NOT SET UP", UNKNOWN),
 }
 NOTHING = "no messenger set up, or no question yet"
 # A probe has this series exactly if it asks in a messenger.
 ASKS = f"on (job, instance, target, probe) {probe(f'{REPLY}_count')}"
+# Of a target whose probe im checks the link, and that nobody asks anything in a messenger.
+CHECKED = target("state", 'layer="messenger",state="ok"') + " == 1"
+UNASKED = f"unless on (job, instance, target) {probe(f'{REPLY}_count')}"
 LAST = "last_run_info"
 
 
@@ -39,6 +54,7 @@ def _state(of: str) -> str:
         (FAILING, f"(({probe('success')} and {ASKS}) == 0)"),
         (STALE, late),
         (WELL, f"(({probe('success')} and {ASKS}) == 1)"),
+        (LINK_ONLY, f"({CHECKED} {UNASKED})"),
         (NOT_YET, probe(f"{REPLY}_count")),
     )
     return "\nor\n".join(f"{number} + 0 * {of} ({series})" for number, series in seen)
@@ -50,8 +66,9 @@ def state_now() -> stat.Panel:
         "The last run of every chosen probe that asks in a messenger. NO LINK: an adapter has no messenger, "
         "or does not let the probe in. SILENT: no reply, or a wrong one. FAILING: another failure, such as "
         "the model's. STALE: all passed, but one has not run for "
-        f"{THRESHOLDS.stale.intervals:g} of its intervals. NOT YET: no run has ended. NOT SET UP: no chosen "
-        "target has a messenger for probes. NO DATA: no exporter answers.",
+        f"{THRESHOLDS.stale.intervals:g} of its intervals. LINK CHECK ONLY: the probe im finds a messenger "
+        "connected, and no probe asks in it. NOT YET: no run has ended. NOT SET UP: no chosen target has a "
+        "messenger for probes. NO DATA: no exporter answers.",
         now(f"{_state('count')}\nor\n{NOT_SET_UP} + 0 * count({exporter(EXPORTERS)})"),
         STATES,
         none="NO DATA",
@@ -61,7 +78,8 @@ def state_now() -> stat.Panel:
 def over_time() -> statetimeline.Panel:
     return timeline(
         "Messenger over time",
-        "By target and probe, the states of the left. A link check of the probe im is there while it fails.",
+        "By target and probe, the states of the left. Where im_chat asks, too, a link check of the probe im "
+        "is there while it fails.",
         line(_state("min by (target, probe)"), "{{target}} {{probe}}"),
         STATES,
     ).no_value("no messenger set up")

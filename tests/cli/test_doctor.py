@@ -137,6 +137,25 @@ def test_a_server_that_is_no_astrbot_is_told():
     assert "not like AstrBot" in checks["reachable"]["line"]
 
 
+def test_behind_a_proxy_that_passes_the_api_alone_what_can_be_checked_is_checked():
+    sim = simulator()
+
+    async def proxy(scope, receive, send) -> None:
+        if scope["type"] != "http" or scope["path"].startswith("/api/v1/"):
+            await sim(scope, receive, send)
+            return
+        headers = [(b"content-type", b"text/html")]
+        await send({"type": "http.response.start", "status": 403, "headers": headers})
+        await send({"type": "http.response.body", "body": b"<html>"})
+
+    with serve(proxy) as url:
+        code, checks = examine(url, sim.store.keys["all"].secret)
+    assert code == 0
+    assert states(checks) == {**dict.fromkeys(NAMES, "ok"), "reachable": "warn"}
+    assert "GET /api/stat/start-time does not (HTTP 403)" in checks["reachable"]["line"]
+    assert checks["version"]["line"] == "4.29.3"
+
+
 def test_the_offset_of_a_clock_has_its_uncertainty():
     # The header says :05 and was written between :05.2 and :05.4 of our clock: equal clocks are possible.
     offset_s, either_way_s = clock_offset(5.0, 5.2, 5.4)

@@ -137,6 +137,7 @@ def test_the_probe_passes_through_what_setup_made_and_remove_leaves_nothing(oper
         operator.outputs.append(done)
         assert done.exit_code == 0, done.output
         assert "It works." in done.output
+        assert "[targets.prod.keys.data]" in done.output  # the key of the setup is to be revoked
         token = operator.folder / "astrbot_messenger_token"
         assert stat.S_IMODE(token.stat().st_mode) == 0o600
         run = operator.probe()

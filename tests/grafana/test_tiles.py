@@ -49,7 +49,12 @@ CHECKED = [
         "values": "1x10",
     }
 ]
-NO_LINK, SILENT, FAILS, OLD, ANSWERS, NOT_YET, NOT_SET_UP = range(7)
+NO_LINK, SILENT, FAILS, OLD, ANSWERS, LINK_ONLY, NOT_YET, NOT_SET_UP = range(8)
+LINKED = [
+    {"series": f'astrbot_probe_state{{job="a",instance="a:1",target="c",layer="messenger",state="{name}"}}',
+     "values": f"{int(name == 'ok')}x10"}
+    for name in ("ok", "unknown")
+]  # fmt: skip
 TEN_WELL = [series for number in range(10) for series in probe(f"t{number}", 1)]
 LEAK = alert("AstrBotScopeLeak", job="a", target="t1")
 NONE_AT_ALL = alert("AstrBotProbeAbsent")
@@ -80,6 +85,12 @@ CASES = {
         "Messenger", [*im_chat("u", "silent"), *im_chat("v", "connect")], {}, NO_LINK,
     ),
     "a link check that finds nobody": ("Messenger", [*TEN_WELL, *im_chat("u", "ok"), *CHECKED], {}, NO_LINK),
+    "a link check that finds somebody, and no question": (
+        "Messenger", [*TEN_WELL, *EXPORTER, *LINKED], {}, LINK_ONLY,
+    ),
+    "a link check of one target, and questions at another": (
+        "Messenger", [*EXPORTER, *LINKED, *im_chat("u", "ok")], {}, ANSWERS,
+    ),
     "a silent messenger that was not chosen": (
         "Messenger", [*im_chat("u", "ok"), *im_chat("v", "silent")], {"target": "u"}, ANSWERS,
     ),

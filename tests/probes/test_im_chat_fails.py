@@ -122,7 +122,7 @@ def test_commands_that_are_switched_off_are_told_of(messenger):
 def test_a_target_without_a_messenger_is_not_asked_and_says_why(messenger):
     run = messenger.run(replace(messenger.target(), messenger=None))
     assert run.verdict is None
-    assert "has no messenger: set targets.sim.messenger" in run.note
+    assert "has no messenger: make an adapter for the probe with `astrometer messenger setup`" in run.note
 
 
 def test_the_reply_time_is_a_sample_of_its_own_and_a_failure_none(messenger):

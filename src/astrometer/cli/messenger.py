@@ -128,7 +128,11 @@ def setup(
     click.echo("It was there already, and works." if state.is_whole else "It works.")
     if place.target.messenger != access:
         click.echo("")
-        for line in config_sentences(place.target.name, place.config_file, plan.url, token.place):
+        deletes = place.target.key_for("data")
+        for line in config_sentences(
+            place.target.name, place.config_file, plan.url, token.place,
+            may_delete=deletes is not None and deletes.name != place.key.name,
+        ):  # fmt: skip
             click.echo(line)
         click.echo("\nThen try it: astrometer probe --once --probe im_chat")
 

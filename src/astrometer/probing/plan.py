@@ -47,7 +47,8 @@ class Plan:
             return f"no key of target {self.target.name} has the scope {scope}"
         if self.probe.needs_messenger and self.target.messenger is None:
             return (
-                f"target {self.target.name} has no messenger: set targets.{self.target.name}.messenger "
+                f"target {self.target.name} has no messenger: make an adapter for the probe with "
+                f"`astrometer messenger setup`, or set targets.{self.target.name}.messenger "
                 "(beside --host: ASTRBOT_MESSENGER_URL)"
             )
         return None

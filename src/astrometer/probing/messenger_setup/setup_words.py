@@ -13,6 +13,7 @@ from astrometer.probing.messenger_setup.adapter_plan import (
 from astrometer.probing.messenger_setup.adapter_state import AdapterState
 from astrometer.probing.messenger_setup.probe_profile import SETTINGS
 
+DATA_KEY_FILE = "astrbot_data_key"
 BY_HAND_TOKEN = "A-RANDOM-TOKEN"  # noqa: S105 (a placeholder)
 
 
@@ -50,14 +51,25 @@ def plan_sentences(state: AdapterState, plan: AdapterPlan, place: TokenPlace) ->
     yield f"token    {place.words}"
 
 
-def config_sentences(target: str, source: str | None, url: str, place: TokenPlace) -> Iterator[str]:
-    """What makes the probe use it. `source`: the configuration file, None for a target of --host."""
+def config_sentences(
+    target: str, source: str | None, url: str, place: TokenPlace, *, may_delete: bool
+) -> Iterator[str]:
+    """What makes the probe use it. `source`: the configuration file, None for a target of --host.
+
+    `may_delete`: whether the target has a key that deletes the probe's conversations.
+    """
     if source is not None:
         yield f"Put this into {source}:"
         yield ""
         yield f"[targets.{target}.messenger]"
         yield f'url = "{url}"'
         yield place.line
+        if not may_delete:
+            yield ""
+            yield "# A key with the scope data, for what the probe leaves: without it its conversations stay."
+            yield f"[targets.{target}.keys.data]"
+            yield f'file = "{DATA_KEY_FILE}"'
+            yield 'scopes = ["data"]'
         return
     yield "Set these variables:"
     yield ""

@@ -7,7 +7,7 @@ import httpx
 
 from astrometer.api.buffering import CURE as BUFFERING_CURE
 from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.endpoints import CHAT, OPENAPI, START_TIME, parse_version
+from astrometer.api.endpoints import CHAT, OPENAPI, SESSIONS, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
 from astrometer.probing.context import Context
@@ -79,6 +79,11 @@ class Examination:
             steps = ", ".join(f"{name} {format_duration(s)}" for name, s in ctx.record.phases.items())
             line = f"answers in {format_duration(answer.duration_s)} ({steps}); up for {up_for}"
             self._add("reachable", CheckState.OK, line)
+            return True
+        if answer.status is not None and await _has_api(ctx):
+            line = f"the API answers, but GET {START_TIME.path} does not (HTTP {answer.status})"
+            cure = "let the proxy pass that path, too: without it nobody sees that AstrBot was restarted"
+            self._add("reachable", CheckState.WARN, line, cure)
             return True
         if answer.status is not None and answer.outcome is not Outcome.ENCODED:
             line = f"something answers (HTTP {answer.status}), but not like AstrBot: {answer.detail}"
@@ -190,6 +195,12 @@ class Examination:
         cure = who.why if "id" in who.why.split() else "remove them in AstrBot's dashboard"
         line = "sessions, their history and uploads stay: this key cannot delete them"
         self._add("leaves behind", CheckState.WARN, line, cure)
+
+
+async def _has_api(ctx: Context) -> bool:
+    """Whether AstrBot answers under `/api/v1`, which may be all that a reverse proxy passes."""
+    answer = await ctx.call(SESSIONS, None, timeout_s=ctx.limits.connect_s)
+    return answer.outcome is Outcome.UNAUTHORIZED and answer.detail == "Missing API key"
 
 
 def check_of_key(key: Key, cells: list[ScopeCell]) -> DoctorCheck:
