@@ -1,6 +1,7 @@
 """A Locust with its web UI, as a child process, until the end of a `with`."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -26,6 +27,13 @@ class Web:
         return self.client.get("/stats/requests").json()
 
     def metrics(self):
+        """Series, without the label of the run -> value."""
+        return {
+            re.sub(r',?run="[^"]*"', "", series).replace("{,", "{").replace("{}", ""): value
+            for series, value in self.series().items()
+        }
+
+    def series(self):
         """Series -> value."""
         lines = self.client.get("/metrics").text.splitlines()
         return {

@@ -1,5 +1,6 @@
 """What a search does with the users, second by second. The clock is the test's, so is the server."""
 
+import itertools
 from types import SimpleNamespace
 
 import pytest
@@ -145,3 +146,30 @@ def test_a_process_that_is_alone_listens_to_itself():
     stage = Stage()
     stage.go(3)
     assert list(stage.run.slots.processes) == [LOCAL]
+
+
+def test_where_the_search_is_can_be_asked_at_any_time():
+    stage = Stage()
+    seen = []
+    pass_time = stage.pass_time
+
+    def look_and_pass_time(seconds):
+        seen.append(stage.search.status())
+        pass_time(seconds)
+
+    stage.pass_time = look_and_pass_time
+    stage.go(120)
+    phases = [phase for phase, _ in itertools.groupby(status.phase.value for status in seen)]
+    assert phases == ["settling", "measuring", "clearing", "settling", "measuring"]
+    first, last = seen[0], seen[-1]
+    assert (first.step, first.load, first.passing, first.judged) == (1, 4, None, [])
+    assert (last.step, last.load, last.passing, last.failing) == (2, 4, 4, None)
+    over = stage.search.status()
+    assert (over.phase.value, over.step, over.load, over.passing, over.failing) == (
+        "over",
+        None,
+        None,
+        4,
+        None,
+    )
+    assert [(item.objective.text, item.value) for item in over.judged] == [("errors < 1%", 0)]

@@ -61,6 +61,35 @@ def test_the_counts_at_the_end_are_those_of_the_results(sim, tmp_path, processes
     assert stopped - started == pytest.approx(5, abs=1)
 
 
+def test_objectives_are_told_so_far_and_two_runs_of_one_process_are_told_apart(sim):
+    judged = ("--slo", "chat: ok > 1%", "--slo", "chat: ok > 1%", "--slo", "errors < 1%")
+    with web_locust(sim, "mixed", *judged, "--slo", "ttft_p99 < 1s", "--slo", "throughput > 1000/s") as web:
+        finished(web, shape="12:2s")
+        first = web.series()
+        finished(web, shape="12:2s")
+        second = web.series()
+    (one,), (two,) = (
+        {series for series in found if series.startswith(f"{P}run_start")} for found in (first, second)
+    )
+    assert one < two  # in order
+    assert [series for series in second if one.split("{")[1] in series] == []
+    run = one.split("{")[1].removesuffix("}")
+    told = {
+        name: {
+            series.split('objective="')[1].split('"')[0]: value
+            for series, value in first.items()
+            if series.startswith(f"{P}objective_{name}") and run in series
+        }
+        for name in ("limit", "value", "samples", "met")
+    }
+    ok, rare, errors, rate = "chat: ok > 1%", "ttft_p99 < 1s", "errors < 1%", "throughput > 1000/s"
+    assert told["limit"] == {ok: 0.01, rare: 1, errors: 0.01, rate: 1000}
+    assert told["met"] == {ok: 1, errors: 1, rate: 0}
+    assert told["value"].keys() == {ok, errors, rate}
+    assert told["samples"][rare] < 1000
+    assert f'{P}objective_limit{{measure="ttft_p99",objective="{rare}",{run}}}' in first
+
+
 def test_known_series_are_at_0_before_the_first_test(sim):
     with web_locust(sim, "mixed") as web:
         metrics = web.metrics()
@@ -81,8 +110,8 @@ def test_promtool_finds_nothing_to_complain_of(sim):
         finished(web, shape="20/s:3s")
         page = httpx.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
         series = {line.rsplit(" ", 1)[0] for line in page.splitlines() if not line.startswith("#")}
-        assert series == set(web.metrics())
-        assert f"{P}arrivals_per_second" in series
+        assert series == set(web.series())
+        assert f"{P}arrivals_per_second" in web.metrics()
         assert httpx.get(f"http://127.0.0.1:{port}/", trust_env=False).status_code == 404
     done = subprocess.run(
         ["promtool", "check", "metrics"], input=page, capture_output=True, text=True, timeout=30, check=False
@@ -99,8 +128,10 @@ def test_every_metric_is_documented_with_its_type_labels_and_help(sim):
     told = {}
     for family in text_string_to_metric_families(page):
         name = family.name + ("_total" if family.type == "counter" else "")
-        labels = set().union(*(sample.labels for sample in family.samples)) - {"le"}
-        if not family.samples and name in documented:  # nobody knows the server's process here
+        labels = set().union(*(sample.labels for sample in family.samples))
+        assert ("run" in labels) is (bool(labels) and name != f"{P}build_info")
+        labels -= {"le", "run"}
+        if not family.samples and name in documented:  # no process of the server, no objective, no search
             labels = documented[name][1]
         told[name] = (family.type, labels, family.documentation)
     assert told == documented

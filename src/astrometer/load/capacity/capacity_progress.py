@@ -1,6 +1,8 @@
-"""A measured step of a capacity search -> its line of progress."""
+"""A capacity search that goes on -> where it is, and the line of progress of a measured step."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
 
 from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
@@ -17,6 +19,30 @@ WORDS = {
     StepVerdict.THIN: "pass?",
     StepVerdict.INVALID: "INVALID",
 }
+
+
+class Phase(StrEnum):
+    """What a search does now."""
+
+    CLEARING = "clearing"
+    SETTLING = "settling"
+    MEASURING = "measuring"
+    OVER = "over"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SearchStatus:
+    """Loads are users, or arrivals a second. `judged`: the objectives in the last measured window.
+
+    None: there is no such step or load, so far.
+    """
+
+    phase: Phase
+    step: int | None
+    load: float | None
+    passing: float | None
+    failing: float | None
+    judged: Sequence[ObjectiveResult]
 
 
 def progress_line(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import gevent
 
 from astrometer.api.metric_table import EXCHANGE_TIMES
+from astrometer.load.capacity.capacity_progress import Phase, SearchStatus
 from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, slot_of, stats_between
@@ -24,14 +25,15 @@ from astrometer.measure.capacity.search import (
     StepVerdict,
     Trial,
     answer,
+    bracket,
     decide,
     invalid_in_a_row,
 )
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
-from astrometer.measure.capacity.search_window import Next, judge_window, margin
+from astrometer.measure.capacity.search_window import Next, judge_window, margin, results
 from astrometer.measure.histogram import Histogram
-from astrometer.measure.slo.objectives import evaluate
+from astrometer.measure.slo.objectives import ObjectiveResult, evaluate
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import (
     Cause,
@@ -91,6 +93,12 @@ class Over:
 
 
 State: TypeAlias = Clearing | Settling | Measuring | Over
+_PHASES = {
+    Clearing: Phase.CLEARING,
+    Settling: Phase.SETTLING,
+    Measuring: Phase.MEASURING,
+    Over: Phase.OVER,
+}
 
 
 class CapacitySearch:
@@ -112,6 +120,7 @@ class CapacitySearch:
         self._model = run.model
         self._steps: list[SearchStep] = []  # without their stats until the end
         self._trials: list[Trial] = []
+        self._judged: list[ObjectiveResult] = []  # in the last window
         self._turn_s = 0.0  # how long a turn took in the last window
         self.nudges = 0
         self._state: State = self._next(decide(settings.plan, self._trials))
@@ -132,6 +141,20 @@ class CapacitySearch:
     def is_over(self) -> bool:
         """There is an answer, or a reason why there will be none."""
         return isinstance(self._state, Over)
+
+    def status(self) -> SearchStatus:
+        """Where it is, for whoever watches."""
+        load = self._settings.load
+        passing, failing = bracket(self._trials)
+        asked = None if isinstance(self._state, Over) else load(self._state.ask.level)
+        return SearchStatus(
+            phase=_PHASES[type(self._state)],
+            step=None if asked is None else len(self._trials) + 1,
+            load=asked,
+            passing=None if passing is None else load(passing),
+            failing=None if failing is None else load(failing),
+            judged=self._judged,
+        )
 
     def conclude(self) -> CapacityRun:
         """What was found, with every turn that has ended since."""
@@ -324,6 +347,7 @@ class CapacitySearch:
     def _tell(self, step: SearchStep) -> None:
         """The search hears of it, and whoever else wants to."""
         objectives = self._run.settings.objectives
+        self._judged = [item for item, _ in results(objectives, step.stats_of, step.verdict)]
         self._steps.append(step)
         self._trials.append(
             Trial(

@@ -43,6 +43,7 @@ class CapacityShape(LoadTestShape):
         self._run = run
         self._search = CapacitySearch(self.settings, run, self._runner, self._show)
         run.search = self._search.conclude
+        run.search_status = self._search.status
 
     @property
     def is_done(self) -> bool:

@@ -1,7 +1,8 @@
 """The state of a running test -> Prometheus series, rendered at each scrape. Every name of them is here.
 
 Nothing is recorded twice: the classic buckets are cut from the tally's own histograms. Labels are bounded:
-the scenarios of the locustfile and the closed list of outcomes. Each test begins at 0 again.
+the scenarios of the locustfile, the closed list of outcomes and the objectives of the run. The label `run`
+keeps the tests of one process apart: each begins at 0 again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,12 +15,13 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
+from astrometer.load.live import verdict_metrics
 from astrometer.load.live.live_state import LiveState, breathe
+from astrometer.load.live.verdict_metrics import PREFIX, gauge
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
 from astrometer.measure.server_usage import ServerUsage
 
-PREFIX = "astrbot_load_"
 # name -> (the tally's metric, buckets, help)
 HISTOGRAMS = {
     "time_to_first_token_seconds": ("ttft", TTFT_BUCKETS_S, "Send to first model output"),
@@ -67,6 +69,17 @@ class LoadCollector:
         return []
 
     def collect(self) -> Iterator[Metric]:
+        build = GaugeMetricFamily(f"{PREFIX}build_info", "Always 1.", labels=["version"])
+        build.add_metric([__version__], 1)
+        yield build
+        name = self._state.run_name
+        for family in self._families():
+            if name is not None:
+                named = [sample._replace(labels={**sample.labels, "run": name}) for sample in family.samples]
+                family.samples = named
+            yield family
+
+    def _families(self) -> Iterator[Metric]:
         scenarios = self._state.scenarios()
         yield from self._info()
         yield from _counters({name: self._state.counts(name) for name in scenarios})
@@ -78,13 +91,11 @@ class LoadCollector:
             yield family
             breathe()
         yield from self._load()
+        yield from verdict_metrics.families(self._state)
         yield from _server(self._state.server())
         yield from self._generator()
 
     def _info(self) -> Iterator[Metric]:
-        build = GaugeMetricFamily(f"{PREFIX}build_info", "Always 1.", labels=["version"])
-        build.add_metric([__version__], 1)
-        yield build
         run = self._state.run
         if run is None:
             return
@@ -95,25 +106,25 @@ class LoadCollector:
         )
         info.add_metric([self._state.name, self._state.host, run.settings.version or ""], 1)
         yield info
-        yield _gauge("run_start_timestamp_seconds", "When the test began.", run.clock.started_at)
+        yield gauge("run_start_timestamp_seconds", "When the test began.", run.clock.started_at)
         stopped_at = run.clock.started_at + run.clock.elapsed_s if run.is_over else None
-        yield _gauge(
+        yield gauge(
             "run_stop_timestamp_seconds",
             "When the test stopped starting exchanges; absent before.",
             stopped_at,
         )
-        yield _gauge(
+        yield gauge(
             "warmup_seconds", "Length of ramp and warm-up, which are not measured.", run.settings.warmup_s
         )
 
     def _load(self) -> Iterator[Metric]:
-        yield _gauge("users", "Simulated users; in an open model they stand for the rate.", self._state.users)
-        yield _gauge(
+        yield gauge("users", "Simulated users; in an open model they stand for the rate.", self._state.users)
+        yield gauge(
             "arrivals_per_second",
             "Open model: the requested rate of arrivals; absent in a closed one.",
             self._state.arrivals_per_s,
         )
-        yield _gauge(
+        yield gauge(
             "stage_number", "The stage of the shape, from 1; absent without a shape.", self._state.stage()
         )
 
@@ -122,31 +133,31 @@ class LoadCollector:
         if health is None:
             return
         p = "generator_"
-        yield _gauge(f"{p}processes", "Load processes that have reported.", health.processes)
-        yield _gauge(
+        yield gauge(f"{p}processes", "Load processes that have reported.", health.processes)
+        yield gauge(
             f"{p}loop_lag_p99_seconds",
             "Event-loop lag of the worst process, p99; without kernel stamps, INVALID above 0.02.",
             health.loop_lag_p99_s,
         )
-        yield _gauge(
+        yield gauge(
             f"{p}loop_lag_max_seconds", "The longest event-loop lag of the test.", health.loop_lag_max_s
         )
-        yield _gauge(
+        yield gauge(
             f"{p}cpu_ratio",
             "CPU of the busiest process in its busiest five seconds; above 0.9 of a core the run is INVALID.",
             health.cpu_max,
         )
-        yield _gauge(
+        yield gauge(
             f"{p}schedule_lag_p99_seconds",
             "How late exchanges were started, p99 of the test; above 0.05 the run is INVALID.",
             health.schedule_lag_p99_s,
         )
-        yield _gauge(
+        yield gauge(
             f"{p}think_time_lost_ratio",
             "By how much users paused too long between their tasks; above 0.05 the run is INVALID.",
             health.think_time_lost,
         )
-        yield _gauge(f"{p}lost_workers", "Workers that vanished, known at the end.", health.lost_workers)
+        yield gauge(f"{p}lost_workers", "Workers that vanished, known at the end.", health.lost_workers)
 
 
 def classic(
@@ -231,12 +242,12 @@ def _counters(by_scenario: dict[str, Stats]) -> Iterator[Metric]:
 def _server(usage: ServerUsage | None) -> Iterator[Metric]:
     """Its process, as it was sampled last; nothing but `up` once it has ended."""
     up = None if usage is None else float(usage.ended is None)
-    yield _gauge(
+    yield gauge(
         "server_up", "1 while the server's process lives, 0 when it has ended; absent if nobody knows it.", up
     )
     last = usage.last if usage is not None and usage.ended is None else None
     for name, (field, text) in SERVER_GAUGES.items():
-        yield _gauge(f"server_{name}", text, None if last is None else getattr(last, field))
+        yield gauge(f"server_{name}", text, None if last is None else getattr(last, field))
     cpu = CounterMetricFamily(
         f"{PREFIX}server_cpu_seconds", "CPU of the server's process and its children since it began."
     )
@@ -251,11 +262,3 @@ def _server(usage: ServerUsage | None) -> Iterator[Metric]:
             if count is not None:
                 lines.add_metric([level], count)
     yield from (cpu, lines)
-
-
-def _gauge(name: str, text: str, value: float | None) -> Metric:
-    """Without a series where there is no value: missing is not zero."""
-    family = GaugeMetricFamily(PREFIX + name, text)
-    if value is not None:
-        family.add_metric([], value)
-    return family

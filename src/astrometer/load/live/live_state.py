@@ -8,16 +8,19 @@ they must let the event loop go on between any two of them (`breathe`), or they 
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import gevent
 
+from astrometer.load.capacity.capacity_progress import SearchStatus
 from astrometer.load.run.health import ProcessHealth, worst
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.server_usage import ServerUsage
+from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
 
 
@@ -41,6 +44,14 @@ class LiveState:
     def name(self) -> str:
         """Of the locustfile, or how the target would be called in a result."""
         return str(self._environment.locustfile or "locustfile").removesuffix(".py")
+
+    @property
+    def run_name(self) -> str | None:
+        """When the run began, its locustfile and its id: sorted by name they are in order."""
+        if self.run is None:
+            return None
+        began = datetime.fromtimestamp(self.run.clock.started_at, UTC)
+        return f"{began:%Y-%m-%dT%H:%M:%SZ}-{self.name}-{self.run.id}"
 
     @property
     def host(self) -> str:
@@ -100,6 +111,14 @@ class LiveState:
             processes = [ProcessHealth(run.health.lag, run.health.cpu_max)]
         limit_s = schedule_lag_limit_s(run.settings.objectives)
         return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
+
+    def objectives(self) -> list[ObjectiveResult]:
+        """Each as it stands now."""
+        return [] if self.run is None else self.run.objectives_so_far()
+
+    def search(self) -> SearchStatus | None:
+        """Where the capacity search is; None without one."""
+        return None if self.run is None or self.run.search_status is None else self.run.search_status()
 
     def server(self) -> ServerUsage | None:
         """The process of the server; None where nobody knows it."""

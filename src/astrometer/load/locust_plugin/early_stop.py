@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate_objectives
+from astrometer.measure.slo.objectives import ObjectiveVerdict
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.slo_parser import Unit
 from astrometer.units import format_duration
@@ -65,8 +65,7 @@ class EarlyStop:
         window_s = elapsed_s - settings.warmup_s
         if settings.abort_after_s is None or window_s < max(STEP_S, settings.abort_after_s):
             return None
-        server = None if self._run.server is None else self._run.server.usage()
-        for item in evaluate_objectives(settings.objectives, self._run.tally, window_s, server):
+        for item in self._run.objectives_so_far():
             if item.verdict is ObjectiveVerdict.FAIL:
                 text = item.objective.text
                 sentence = f"objective {text!r} was not met: {_shown(item)}, n={item.n}"

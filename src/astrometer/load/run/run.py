@@ -14,6 +14,7 @@ from typing import Any
 from astrometer.api.endpoints import Scope
 from astrometer.clock import reading_of
 from astrometer.config.settings import Secret
+from astrometer.load.capacity.capacity_progress import SearchStatus
 from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
@@ -31,7 +32,12 @@ from astrometer.load.schedule.shapes import profile_of
 from astrometer.load.server.pulse_watch import PulseWatch
 from astrometer.load.server.server_watch import ServerWatch
 from astrometer.measure.capacity.capacity_result import CapacityRun
-from astrometer.measure.slo.objectives import goals, scenario_goals
+from astrometer.measure.slo.objectives import (
+    ObjectiveResult,
+    evaluate_objectives,
+    goals,
+    scenario_goals,
+)
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.stages import stage_at
 from astrometer.measure.slo.validity import Cause
@@ -92,6 +98,7 @@ class Run:
         self.causes: list[Cause] = []  # what makes the run INVALID
         self.stop: Stop | None = None  # who ended it early
         self.search: Callable[[], CapacityRun] | None = None  # what a search has found
+        self.search_status: Callable[[], SearchStatus] | None = None  # where it is
 
     def _server_watch(self) -> ServerWatch | None:
         pid, warmup_s = self.settings.server_pid, self.settings.warmup_s
@@ -106,6 +113,12 @@ class Run:
     def is_over(self) -> bool:
         """Nothing new begins any more."""
         return self.clock.is_over
+
+    def objectives_so_far(self) -> list[ObjectiveResult]:
+        """Each on what was measured until now."""
+        window_s = max(0.0, self.clock.elapsed_s - self.settings.warmup_s)
+        server = None if self.server is None else self.server.usage()
+        return evaluate_objectives(self.settings.objectives, self.tally, window_s, server)
 
     def hear_requests(self) -> None:
         """From Locust, until nothing new begins."""

@@ -78,6 +78,13 @@ class Objective:
             return Unit.CPU_PER_TURN if self.metric == SERVER_CPU else Unit.GROWTH
         return Unit.PER_SECOND if self.metric in RATES else Unit.SECONDS
 
+    @property
+    def measure(self) -> str:
+        """The metric and its statistic: `ttft_p95`, `e2e_max`, `errors`."""
+        if self.unit is not Unit.SECONDS:
+            return self.metric
+        return f"{self.metric}_{'max' if self.percent is None else f'p{self.percent}'}"
+
     def met_by(self, value: float) -> bool:
         """Whether a value is within the limit."""
         if value == self.limit:
