@@ -16,7 +16,7 @@ from astrometer.compare.compare_table import render
 from astrometer.compare.compare_view import page
 from astrometer.compare.gates import GateError, GateVerdict, compare_for, evaluate_gates, parse_gate
 from astrometer.compare.repeated_looks import Look
-from astrometer.measure.results.server_part import server_json
+from astrometer.measure.results.result_parts import server_json
 from astrometer.measure.server_usage import ServerSample, ServerSeries, usage_of
 
 CPU, RSS = "server_cpu_per_turn", "server_rss_growth"

@@ -3,11 +3,11 @@
 import pytest
 
 from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat_turn import TOKENS_PER_TURN
 from astrometer.api.outcome import Outcome
 from astrometer.load.token_budget import BLIND_AFTER, TokenBudget
 from astrometer.measure.histogram import Histogram
 from astrometer.measure.tally import Tally
-from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.measure.windows import Window
 
 

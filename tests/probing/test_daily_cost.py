@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from astrometer import bundled
+from astrometer.api.chat_turn import TOKENS_PER_TURN
 from astrometer.config.settings import Budget, Config, TargetMessenger
-from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import daily_costs
 from astrometer.probing.plan import make_plans

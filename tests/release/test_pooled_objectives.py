@@ -4,7 +4,7 @@ import pytest
 from server_usages import usage
 from synthetic_runs import make_run
 
-from astrometer.measure.results.server_part import server_json
+from astrometer.measure.results.result_parts import server_json
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind
 from astrometer.release.pooled_objectives import pooled_objectives
 

@@ -12,6 +12,10 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.sentences import AstrBotBug, find_bug
 from astrometer.api.timings import Bounds, Timings
 
+# What a turn costs where nobody has measured it: input and output of a short question to an AstrBot with its
+# default persona and tools, title call included. For estimates, never for results.
+TOKENS_PER_TURN = 1750
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatTurn:

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from astrometer.api.chat_turn import TOKENS_PER_TURN
 from astrometer.api.endpoints import parse_version
 from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.capacity.search_settings import Level, SearchSettings
 from astrometer.measure.results import document
-from astrometer.measure.token_cost import TOKENS_PER_TURN
 from astrometer.units import format_duration
 
 MOST_READ = 20  # results files, which may be large

@@ -53,17 +53,8 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
     try:
         # A locustfile may print what it likes, before and after.
         told = next(json.loads(line) for line in out.splitlines() if line.startswith(MARK))
-        return Foreseen(
-            scenarios=frozenset(told["scenarios"]),
-            objectives=told["objectives"],
-            chats=told["chats"],
-            asks_model=told["asks_model"],
-            leaves_sessions=told["leaves_sessions"],
-            leaves_conversations=told["leaves_conversations"],
-            needs_key=told["needs_key"],
-            notes=tuple(told["notes"]),
-            pushes=told["pushes"],
-        )
+        told |= {"scenarios": frozenset(told["scenarios"]), "notes": tuple(told["notes"])}
+        return Foreseen(**told)
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = err.strip()[-2000:] or "it begins no run with them"
         if said.startswith(OURS):

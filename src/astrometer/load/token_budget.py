@@ -9,9 +9,9 @@ replies is booked with what a turn costs where nobody has measured it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from astrometer.api.chat_turn import TOKENS_PER_TURN
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.tally import Tally
-from astrometer.measure.token_cost import TOKENS_PER_TURN
 
 # So many answered chats without a single token reported: the server counts none, and a budget would be blind.
 BLIND_AFTER = 20

@@ -11,6 +11,7 @@ from astrometer.api.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.messages import Message, chat_body
+from astrometer.api.server_versions import QUESTIONS, ServerVersions, versions_told
 from astrometer.config.settings import Key, Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.run_record import Limits, Record, question_phases
@@ -18,6 +19,8 @@ from astrometer.probing.transport.network_backend import Phases
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.probing.verdict import NotApplicable
 from astrometer.wire.tcp_info import TcpInfo
+
+VERSION_S = 5.0  # telling its version takes milliseconds
 
 
 class Exchanges:
@@ -90,6 +93,15 @@ class Exchanges:
             f"in {result.duration_s:.3f} s {result.detail}".rstrip()
         )
         return result
+
+    async def versions_without_key(self) -> ServerVersions | None:
+        """As a server tells everybody (4.26 on): no key, no token, no trace. None: it does not say."""
+        for endpoint in QUESTIONS:
+            answer = await self.call(endpoint, None, timeout_s=min(VERSION_S, self.left_s / 3))
+            told = versions_told(answer)
+            if told is not None or answer.status is None:
+                return told
+        return None
 
     async def ask(self, exchange: ChatExchange, key: Key, body: Mapping[str, Any], connect_s: float) -> None:
         """A question of the probe. If `exchange` is done afterwards, its turn is the record's last one."""

@@ -16,12 +16,16 @@ from astrometer.input_files import read_bounded
 from astrometer.measure.capacity.capacity_result import conclude_search, describe
 from astrometer.measure.delivery import Observed
 from astrometer.measure.exchange_stats import Stats, stats_json
-from astrometer.measure.results.messenger_part import messenger_json
 from astrometer.measure.results.other_requests import other_requests_json
-from astrometer.measure.results.provider_limit import provider_limit_json
-from astrometer.measure.results.result_parts import delivery_json, objective_json, uploads_json
+from astrometer.measure.results.result_parts import (
+    delivery_json,
+    messenger_json,
+    objective_json,
+    provider_limit_json,
+    server_json,
+    uploads_json,
+)
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.results.server_part import server_json
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
 from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage

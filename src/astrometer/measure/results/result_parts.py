@@ -1,14 +1,18 @@
-"""What was measured -> parts of `results.json`: uploads, IM delivery, objectives. Pure."""
+"""What was measured -> parts of `results.json` that `stats_json` does not write. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
+from astrometer.im.queue_seen import QueueTold
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.exchange_stats import Stats, finite_json, stats_json, summary_json
+from astrometer.measure.server_usage import COLUMNS, GAUGES, LOG_COLUMNS, ServerUsage
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Unit
 from astrometer.measure.tally import Tally
+from astrometer.measure.turns_at_once import PROVIDER_LIMIT, TurnsAtOnce
 from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 
 
@@ -51,18 +55,16 @@ def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:
     }
 
 
+_OF_BURST = ("sent", "delivered", "lost", "duplicates", "reordered")
+_DELIVERED = (*_OF_BURST, "accepted", "delivered_though_failed")
+
+
 def delivery_json(observed: Observed) -> dict[str, Any]:
     report = observed.report
     total, worst = report.total, report.worst_burst
     refused = observed.latency_refused is not None
     return {
-        "sent": total.sent,
-        "accepted": total.accepted,
-        "delivered": total.delivered,
-        "lost": total.lost,
-        "delivered_though_failed": total.delivered_though_failed,
-        "duplicates": total.duplicates,
-        "reordered": total.reordered,
+        **{name: getattr(total, name) for name in _DELIVERED},
         "unexpected": report.unexpected,
         "untracked": observed.untracked,
         "latency": None if refused else summary_json(total.latency),
@@ -79,11 +81,7 @@ def _burst(burst: Delivery, t_start: float | None) -> dict[str, Any]:
     """`t_start` None: the clocks cannot be compared."""
     return {
         "t_s": None if t_start is None or burst.t_first is None else burst.t_first - t_start,
-        "sent": burst.sent,
-        "delivered": burst.delivered,
-        "lost": burst.lost,
-        "duplicates": burst.duplicates,
-        "reordered": burst.reordered,
+        **{name: getattr(burst, name) for name in _OF_BURST},
         "latency_max_s": None if t_start is None else burst.latency.max,
     }
 
@@ -102,3 +100,80 @@ def objective_json(item: ObjectiveResult) -> dict[str, Any]:
         "n": item.n,
         "error_s": item.error_s if item.objective.unit is Unit.SECONDS else None,
     }
+
+
+_MATCHED = "matched_by_"
+_COUNTS = ("replies", "messages", "images", "segmented", "paused", "duplicates", "foreign")
+
+
+def messenger_json(facts: Counter[str], link: Mapping[str, int] | None) -> dict[str, Any] | None:
+    """`facts` of the questions of the window; `link`: what the links saw besides. None: no messenger."""
+    if link is None:
+        return None
+    return {
+        **{name: facts[name] for name in _COUNTS},
+        "part_pause_s": facts["part_pause_ms"] / 1000,
+        "queue": {told.value: facts[f"queue_{told.value}"] for told in QueueTold},
+        "matched_by": {
+            name.removeprefix(_MATCHED): count
+            for name, count in sorted(facts.items())
+            if name.startswith(_MATCHED)
+        },
+        "link": dict(sorted(link.items())),
+    }
+
+
+def provider_limit_json(
+    at_once: TurnsAtOnce, model_most: int | None, start_s: float, end_s: float
+) -> dict[str, Any]:
+    """Of the window. `model_most`: requests that the model worked on at once; None: it was not asked."""
+    at_limit_s = at_once.at_limit_s(start_s, end_s)
+    reached = None
+    if model_most is None:
+        reached = "turns" if at_limit_s else None
+    elif model_most >= PROVIDER_LIMIT:
+        reached = "model"
+    return {
+        "requests": PROVIDER_LIMIT,
+        "turns_most": at_once.most(start_s, end_s),
+        "turns_at_limit_s": at_limit_s,
+        "model_most": model_most,
+        "reached": reached,
+    }
+
+
+def server_json(usage: ServerUsage | None) -> dict[str, Any] | None:
+    """None: nobody knew the process."""
+    if usage is None:
+        return None
+    last = usage.last
+    known = last is not None and last.log_warnings is not None
+    return {
+        "pid": usage.pid,
+        "listens": usage.listens,
+        "samples": len(usage.window),
+        "sampling_s": usage.sampling_s,
+        "ended": None if usage.ended is None else asdict(usage.ended),
+        "turns": usage.turns,
+        "cpu_s": usage.cpu_s,
+        "cpu_per_turn_s": usage.cpu_per_turn_s,
+        "cpu_share": usage.cpu_share,
+        "rss_growth_bytes": usage.rss_growth_bytes,
+        "database_growth_bytes": usage.database_growth_bytes,
+        "log": {"warnings": last.log_warnings, "errors": last.log_errors} if last and known else None,
+        **{name: _levels(usage, name) for name in GAUGES},
+        "series": {
+            "t_s": [round(item.t_s, 3) for item in usage.samples],
+            "turns": [item.turns for item in usage.samples],
+            **{name: [getattr(item, name) for item in usage.samples] for name in (*COLUMNS, *LOG_COLUMNS)},
+        },
+    }
+
+
+def _levels(usage: ServerUsage, name: str) -> dict[str, Any] | None:
+    """At the begin and the end of the window, and the most in between. None: not known."""
+    if not usage.window:
+        return None
+    begin, end = (getattr(item, name) for item in (usage.window[0], usage.window[-1]))
+    most = usage.maxima.get(name)
+    return None if begin is None and most is None else {"begin": begin, "end": end, "max": most}

@@ -18,7 +18,6 @@ from astrometer.config.settings import Key
 from astrometer.probing.cleanup.identity import Identity, Memory, Version, absent, learn, server_of
 from astrometer.probing.cleanup.leak_journal import LeakEntry, LeakJournal
 from astrometer.probing.cleanup.messenger_conversations import CannotDelete, MessengerConversations
-from astrometer.probing.cleanup.version_question import ask_without_key
 from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Cleanup
 from astrometer.probing.verdict import ProbeFailed
@@ -241,7 +240,7 @@ class Teardown:
         target = self.asks.target
         if not self.memory.wants_version(server_of(target), perf_counter()):
             return
-        told, key = await ask_without_key(self.asks), target.key_for("chat")
+        told, key = await self.asks.versions_without_key(), target.key_for("chat")
         if told is None and key is not None:
             try:
                 who = await self.identity(key)
@@ -253,7 +252,7 @@ class Teardown:
     async def _version(self, key: Key, who: Identity, session: str) -> Version | None:
         server = server_of(self.asks.target)
         if server not in self.memory.versions:
-            told = await ask_without_key(self.asks)
+            told = await self.asks.versions_without_key()
             self._remember(told or await self._version_by_command(key, who, session))
         return self.memory.versions.get(server)
 

@@ -1,7 +1,8 @@
-"""An adapter's address -> what is there: nothing, something else, an adapter and what it thinks of a token.
+"""An adapter -> what is there: nothing, something else, what it thinks of a token, whether it has a client.
 
-AstrBot looks at the token first and at the account afterwards. A handshake that names no account is refused
-with 400 once the token is right: so a token is checked without becoming a client, of whoever's adapter it is.
+Nobody becomes a client for that. AstrBot looks at the token first and at the account afterwards: a handshake
+that names no account is refused with 400 once the token is right. Without a client AstrBot has nobody to give
+a push to; a client refuses one to a user who does not exist, or takes it.
 """
 
 import asyncio
@@ -9,9 +10,13 @@ import secrets
 from dataclasses import replace
 from enum import StrEnum
 
+from astrometer.api.endpoints import IM_MESSAGE
+from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
+from astrometer.config.settings import Key
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import LinkEnd
+from astrometer.probing.context import Context
 from astrometer.probing.transport.messenger_link import MessengerLink
 from astrometer.wire.tls import TlsSettings
 
@@ -96,3 +101,38 @@ async def _refusal(address: LinkAddress, tls: TlsSettings, limit_s: float) -> Li
         return LinkEnd(outcome=Outcome.MALFORMED, t=0.0, detail="it let in a client that names no account")
     finally:
         await link.aclose()
+
+
+NOBODY = "1"  # numbers of QQ begin at 10000
+NO_LINK = "Failed to send message:"  # and nothing behind it: AstrBot knows of nobody to send it to
+CLIENT_SAYS = ("ActionFailed", "retcode")
+ANSWER_S = 10.0  # a client that hangs answers after three minutes
+
+
+class Linked(StrEnum):
+    """Of an adapter."""
+
+    CLIENT = "client"
+    NOBODY = "nobody"  # or a client that AstrBot lost when it connected twice
+    NOT_RUNNING = "not_running"
+    UNKNOWN = "unknown"
+
+
+async def look_for_client(ctx: Context, key: Key, adapter_id: str) -> tuple[Linked, str]:
+    """The text is AstrBot's, or says why nobody knows."""
+    umo = f"{adapter_id}:FriendMessage:{NOBODY}"
+    pushed = await ctx.call(
+        IM_MESSAGE, key, json=im_body(umo=umo, message=f"[astrometer] {ctx.nonce}"), timeout_s=ANSWER_S
+    )
+    said = pushed.detail.strip()
+    # AstrBot up to 4.25 refuses with HTTP 200, from 4.26 on with HTTP 400.
+    refused = pushed.outcome is Outcome.API_ERROR or pushed.status == 400
+    if pushed.outcome.is_ok or (refused and any(word in said for word in CLIENT_SAYS)):
+        return Linked.CLIENT, said
+    if refused and said == NO_LINK:
+        return Linked.NOBODY, said
+    if refused and said.startswith("Bot not found or not running"):
+        return Linked.NOT_RUNNING, said
+    if pushed.outcome is Outcome.TIMEOUT_TOTAL:
+        return Linked.CLIENT, f"no answer for {ANSWER_S:g} s: its client does not acknowledge"
+    return Linked.UNKNOWN, f"{pushed.outcome}: {said}"

@@ -16,7 +16,14 @@ from astrometer.api import management_endpoints as manage
 from astrometer.api.endpoints import START_TIME
 from astrometer.api.outcome import Outcome
 from astrometer.probing.context import Context
-from astrometer.probing.messenger_setup.adapter_link import TokenCheck, answers, check_token, shake_hands
+from astrometer.probing.messenger_setup.adapter_link import (
+    Linked,
+    TokenCheck,
+    answers,
+    check_token,
+    look_for_client,
+    shake_hands,
+)
 from astrometer.probing.messenger_setup.adapter_plan import AdapterPlan
 from astrometer.probing.messenger_setup.adapter_state import (
     DEFAULT_PROFILE,
@@ -27,7 +34,6 @@ from astrometer.probing.messenger_setup.adapter_state import (
     state_of,
     status_of,
 )
-from astrometer.probing.messenger_setup.link_check import Linked, look_for_client
 from astrometer.probing.messenger_setup.management import Management, SetupRefused
 from astrometer.probing.messenger_setup.probe_profile import hindrances, profile_from
 from astrometer.probing.verdict import ProbeFailed

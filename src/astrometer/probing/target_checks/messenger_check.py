@@ -13,8 +13,10 @@ from astrometer.probing.context import Context
 from astrometer.probing.messenger_setup.adapter_link import (
     WANTS_TOKEN,
     WRONG_TOKEN,
+    Linked,
     TokenCheck,
     check_token,
+    look_for_client,
 )
 from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID
 from astrometer.probing.messenger_setup.adapter_state import (
@@ -26,7 +28,6 @@ from astrometer.probing.messenger_setup.adapter_state import (
     routes_of,
     status_of,
 )
-from astrometer.probing.messenger_setup.link_check import Linked, look_for_client
 from astrometer.probing.messenger_setup.management import CONFIG, Management
 from astrometer.probing.messenger_setup.probe_profile import hindrances
 from astrometer.probing.target_checks.doctor_check import CheckState, DoctorCheck

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from astrometer.api.server_versions import ServerVersions, version_in_help
 from astrometer.config.settings import Target
 from astrometer.probing.cleanup.identity import Identity
-from astrometer.probing.cleanup.version_question import ask_without_key
 from astrometer.probing.context import Context
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.verdict import NotApplicable, ProbeFailed, Verdict
@@ -26,7 +25,7 @@ class ServerInfo:
 
 async def ask_version(ctx: Context, *, may_chat: bool = True) -> ServerVersions | None:
     """Without a key where that is possible, else by /help. None: neither says it. Raises ProbeFailed."""
-    told = await ask_without_key(ctx.asks)
+    told = await ctx.asks.versions_without_key()
     if told is None and may_chat and ctx.has_key("chat"):
         return version_in_help((await ctx.chat("/help")).text)
     return told

@@ -17,6 +17,11 @@ from astrometer.targets.simulator.store import Store
 
 FIELDS = ("kind", "rate", "count", "value", "endpoint")
 
+COUNTED = (
+    *("chats_started", "chats_finished", "model_asked", "titles_asked", "messages_user", "messages_bot"),
+    *("im_messages", "im_events", "im_questions", "im_replies", "im_undelivered", "uploads"),
+)
+
 
 async def answer_admin(
     request: Request,
@@ -99,19 +104,8 @@ def stats(store: Store, plan: FaultPlan, pipeline: Pipeline) -> dict[str, Any]:
             for name, count in sorted(counters.items())
             if name.startswith("requests_")
         },
-        "chats_started": counters["chats_started"],
-        "chats_finished": counters["chats_finished"],
+        **{name: counters[name] for name in COUNTED},
         "chats_in_flight": sum(len(runs) for runs in pipeline.running.values()),
-        "model_asked": counters["model_asked"],
-        "titles_asked": counters["titles_asked"],
-        "messages_user": counters["messages_user"],
-        "messages_bot": counters["messages_bot"],
-        "im_messages": counters["im_messages"],
-        "im_events": counters["im_events"],
-        "im_questions": counters["im_questions"],
-        "im_replies": counters["im_replies"],
-        "im_undelivered": counters["im_undelivered"],
-        "uploads": counters["uploads"],
         "sessions": len(store.sessions),
         "attachments": len(store.attachments),
         "faults_struck": sum(planned.struck for planned in plan.planned),
