@@ -4,7 +4,7 @@ Both transports drive this: geventhttpclient's parser under Locust, httpx in the
 `sent`, `headers`, `feed` for each chunk (where another library decodes: `arrived`, and `take`) and `eof` or
 `lost`. It waits no longer than `deadline` says and calls `expire` when that passes. `result` can be asked for
 at any time after the exchange is done: a load run counts the turn in `load.run.recorder`, a probe keeps it in
-its `ProbeRun`.
+its `ProbeRun`. `api.timings` says what its metrics are, and the whole way of a TTFT.
 """
 
 from collections import Counter

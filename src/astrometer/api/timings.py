@@ -1,4 +1,8 @@
-"""The points of one turn -> its metrics, and how certain each is. `turn_timeline` collects the points.
+"""The points of one turn -> its metrics, and how certain each is.
+
+The way of a load run's TTFT: `load.transport.load_client` (`_receive`: chunks with the kernel's stamps) ->
+`api.turn_timeline` (`AnswerPieces`: which piece is the first token; `api.chat_exchange` feeds it) -> `ttft_s`
+here -> `measure.exchange_stats` (histograms, and from them `results.json`).
 
 Definitions (all times are `time.perf_counter` seconds of one process):
 

@@ -8,7 +8,7 @@ import threading
 import click
 
 from astrometer.cli.messenger_options import messenger_exports, messenger_options
-from astrometer.cli.options import Duration
+from astrometer.cli.options import Duration, Parsed
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
@@ -23,36 +23,13 @@ from astrometer.targets.simulator.simulator_config import (
     NEWEST_VERSION,
     SCOPES,
     Concurrency,
-    ConcurrencyError,
     MessengerConfig,
-    RateLimitError,
     SimulatedRateLimit,
     SimulatorConfig,
     default_keys,
 )
 from astrometer.targets.simulator.store import SimKey, new_key
-from astrometer.targets.simulator.version_traits import UnknownVersion, Wire
-
-
-def _version(_ctx: click.Context, _param: click.Parameter, value: str) -> str:
-    try:
-        return str(Wire.of(value))
-    except UnknownVersion as exc:
-        raise click.BadParameter(str(exc)) from exc
-
-
-def _rate_limit(_ctx: click.Context, _param: click.Parameter, value: str) -> SimulatedRateLimit:
-    try:
-        return SimulatedRateLimit.parse(value)
-    except RateLimitError as exc:
-        raise click.BadParameter(str(exc)) from exc
-
-
-def _concurrency(_ctx: click.Context, _param: click.Parameter, value: str | None) -> Concurrency | None:
-    try:
-        return None if value is None else Concurrency.parse(value)
-    except ConcurrencyError as exc:
-        raise click.BadParameter(str(exc)) from exc
+from astrometer.targets.simulator.version_traits import Wire
 
 
 def _keys(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...]) -> dict[str, SimKey]:
@@ -86,7 +63,8 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.command("sim")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0: a free one.")
 @click.option(
-    "--version", "astrbot", default=NEWEST_VERSION, callback=_version, show_default=True,
+    "--version", "astrbot", default=NEWEST_VERSION, show_default=True,
+    type=Parsed("text", lambda text: str(Wire.of(text))),
     help="AstrBot version to imitate, 4.18.0 to 4.29.x.",
 )  # fmt: skip
 @click.option(
@@ -103,7 +81,7 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="One more key, e.g. reader=config,chat. Keys are random at every start.",
 )  # fmt: skip
 @click.option(
-    "--rate-limit", default="30/60:stall", show_default=True, callback=_rate_limit,
+    "--rate-limit", default="30/60:stall", show_default=True, type=Parsed("text", SimulatedRateLimit.parse),
     metavar="COUNT/SECONDS[:stall|discard]|off", help="AstrBot's limit per session.",
 )  # fmt: skip
 @click.option(
@@ -111,7 +89,7 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     help="Share of requests that meet a fault, e.g. cut=0.1; POST /sim/faults changes it while it runs.",
 )  # fmt: skip
 @click.option(
-    "--concurrency", metavar="N[:queue|refuse]", callback=_concurrency,
+    "--concurrency", metavar="N[:queue|refuse]", type=Parsed("text", Concurrency.parse),
     help="At most N answers at a time; a further chat waits its turn, or is refused with HTTP 429.",
 )  # fmt: skip
 @click.option(

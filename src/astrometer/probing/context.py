@@ -6,6 +6,7 @@ removes afterwards what was made. Module attributes, all optional: `INTERVAL` (s
 (it asks the model), `TURNS` (how often, in one run), `OPTIONS` (names and defaults of its settings),
 `PRICED_BY` (those of them that make a run cost something else, such as a message), and `def check(options)`,
 which raises ValueError for settings that cannot work.
+Dashboards and alerts show a new probe by its name; a panel of its own is a function in `grafana/build/`.
 """
 
 import secrets

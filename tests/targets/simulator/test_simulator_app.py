@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from astrometer.cli.sim import command
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
-from astrometer.targets.simulator.simulator_config import RateLimitError, SimulatedRateLimit, SimulatorConfig
+from astrometer.targets.simulator.simulator_config import SimulatedRateLimit, SimulatorConfig
 from astrometer.targets.simulator.version_traits import UnknownVersion, Wire
 
 
@@ -102,7 +102,7 @@ def test_a_version_that_was_not_measured_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["30", "0/60", "30/60:wait", "x/y", "30/0"])
 def test_a_rate_limit_of_another_form_is_refused(text: str) -> None:
-    with pytest.raises(RateLimitError, match=r"COUNT/SECONDS\[:stall\|discard\] or off expected"):
+    with pytest.raises(ValueError, match=r"COUNT/SECONDS\[:stall\|discard\] or off expected"):
         SimulatedRateLimit.parse(text)
 
 

@@ -3,6 +3,9 @@
 Doubling finds a level that fails, bisection narrows the gap between the highest that passes and the lowest
 that fails, repeats confirm both. A level is what most of its windows say. `decide` keeps nothing: the same
 trials give the same next step, so a search can be followed again from a results file.
+
+`load.capacity.capacity_search` measures what is asked for here, `search_window` says what one window was
+(`judge_window`), and `capacity_result` makes the capacity and its interval of all windows (`believed`).
 """
 
 import math

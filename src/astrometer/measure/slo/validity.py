@@ -1,7 +1,8 @@
 """Evidence about the load generator and the samples -> why a run, a stage or a window is INVALID. Pure.
 
 The one answer to that question: the limits, the kinds of causes, and what each is found by. A cause is a kind
-and its values; `cause_sentences` makes the sentence for people. `load.run.health` samples loop lag and CPU.
+and its values; `cause_sentences` makes the sentence for people. `load.run.health` samples loop lag and CPU
+(`HealthMonitor`), `measure.results.document` (`build`) collects the causes of a run.
 """
 
 import math

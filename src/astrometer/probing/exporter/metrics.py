@@ -1,5 +1,8 @@
 """Runs -> Prometheus series. Every metric name of the exporter is here and nowhere else.
 
+A verdict comes from `probing.execution` as part of a `ProbeRun`; `exporter_app` hands that to `record` here,
+and `exposition` writes the page.
+
 Labels are bounded: names out of the config, the closed list of reasons, the known event types. A gauge of the
 last run is absent when the run did not get that far: missing is not zero.
 """

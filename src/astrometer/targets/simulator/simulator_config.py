@@ -15,10 +15,6 @@ NEWEST_VERSION = "4.29.3"
 Strategy = Literal["stall", "discard", "off"]
 
 
-class RateLimitError(ValueError):
-    """A rate limit that is not of the form COUNT/SECONDS[:STRATEGY]."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedRateLimit:
     """AstrBot's gate before everything else, per session: `count` messages in `window_s`.
@@ -32,7 +28,7 @@ class SimulatedRateLimit:
 
     @classmethod
     def parse(cls, text: str) -> "SimulatedRateLimit":
-        """`30/60:stall`, `5/10:discard`, `off`. Raises RateLimitError."""
+        """`30/60:stall`, `5/10:discard`, `off`. Raises ValueError."""
         if text == "off":
             return cls(strategy="off")
         numbers, _, strategy = text.partition(":")
@@ -40,16 +36,10 @@ class SimulatedRateLimit:
         try:
             limit = cls(count=int(count), window_s=float(window), strategy=strategy or "stall")  # type: ignore[arg-type]
         except ValueError as exc:
-            raise RateLimitError(
-                f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected"
-            ) from exc
+            raise ValueError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected") from exc
         if limit.strategy not in get_args(Strategy) or limit.count < 1 or limit.window_s <= 0:
-            raise RateLimitError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected")
+            raise ValueError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected")
         return limit
-
-
-class ConcurrencyError(ValueError):
-    """A limit of concurrency that is not of the form N[:STRATEGY]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +54,10 @@ class Concurrency:
 
     @classmethod
     def parse(cls, text: str) -> "Concurrency":
-        """`8`, `8:queue`, `8:refuse`. Raises ConcurrencyError."""
+        """`8`, `8:queue`, `8:refuse`. Raises ValueError."""
         number, _, strategy = text.partition(":")
         if not number.isdecimal() or int(number) < 1 or strategy not in {"", "queue", "refuse"}:
-            raise ConcurrencyError(f"concurrency {text!r}: N[:queue|refuse] expected")
+            raise ValueError(f"concurrency {text!r}: N[:queue|refuse] expected")
         return cls(limit=int(number), strategy="refuse" if strategy == "refuse" else "queue")
 
 
