@@ -10,6 +10,7 @@ from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import GateResult, overall
 from astrometer.compare.sequence_state import SequenceState
+from astrometer.compare.server_rows import LEAST_MARGIN_GROWTH
 from astrometer.measure.results.result_parts import window_outcomes
 from astrometer.measure.slo.slo_parser import SERVER_CPU, SERVER_RSS
 from astrometer.measure.wilson import Interval
@@ -275,10 +276,12 @@ def _subject(comparison: Comparison) -> str:
 
 
 def _method(comparison: Comparison) -> str:
+    is_watched = any(row.unit is ChangeUnit.BYTES for row in comparison.rows)
+    growth = f", memory growth: ±{formatting.size(round(LEAST_MARGIN_GROWTH))}" if is_watched else ""
     held = "" if comparison.look is None else " at all looks together"
     return (
-        f"Margin: ±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: "
-        f"±{comparison.share_margin * 100:g} pp), or the limit of a condition where that is narrower. "
+        f"Margin: ±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: ±"
+        f"{comparison.share_margin * 100:g} pp{growth}), or the limit of a condition where that is narrower. "
         f"Same: the whole {CONFIDENCE * 100:.0f} % interval{held} is within the margin. "
         "Better, worse: the whole interval is beyond it, and not by chance (Holm's correction for the "
         "number of rows). Cannot tell: everything else. Failed requests count as infinitely slow."
