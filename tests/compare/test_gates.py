@@ -170,6 +170,13 @@ def test_any_worse_does_not_wait_for_a_number_that_a_block_lacks():
     assert told.verdict is GateVerdict.PASS, told.why
 
 
+def test_any_worse_at_a_look_does_not_wait_for_what_only_the_candidate_measures():
+    base = make_side("b", seed=1, runs=6, streams=False)
+    told, compared = at_look("any worse", base, make_side("c", seed=21, runs=6))
+    assert compared.row("all", "ttft_p50").why == "not measured in the baseline"
+    assert (told.verdict, "ttft" in told.why) == (GateVerdict.PASS, False), told.why
+
+
 def test_any_worse_at_a_look_passes_on_what_is_wholly_not_worse_and_on_nothing_less():
     base = make_side("b", seed=1, runs=6)
     faster = [

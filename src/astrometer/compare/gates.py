@@ -201,6 +201,8 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
         watched = watched_rows(comparison)
         if open_rows := [row for row in watched if not row.is_not_worse]:
             return result(GateVerdict.UNDECIDED, f"not decided: {_names(open_rows)}; {told}")
+        if all(row.is_share for row in watched):
+            return result(GateVerdict.UNDECIDED, f"no duration can be told; {told}")
         return result(GateVerdict.PASS, f"surely not worse: {_names(watched)}")
     headline = [row for row in rows if row.scope == ALL and row.name in HEADLINE]
     if doubtful := [row for row in headline if row.verdict is ChangeVerdict.CANNOT_TELL and row.looks_worse]:
@@ -231,12 +233,13 @@ def _one(gate: Gate, comparison: Comparison) -> GateResult:
 def watched_rows(comparison: Comparison) -> list[ChangeRow]:
     """What `any worse` needs a verdict on, of blocks that are looked at in turn.
 
-    A number of the server's process that a block was too short for is not waited for: times tell the rest.
+    What some block did not measure is not waited for, as no later block changes that, unless the candidate
+    lost it.
     """
     return [
         row
         for row in comparison.rows
-        if row.scope == ALL and row.name in WATCHED and not (row.is_unmeasured and row.metric in OF_SERVER)
+        if row.scope == ALL and row.name in WATCHED and (row.lost or not row.is_unmeasured)
     ]
 
 
