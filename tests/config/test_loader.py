@@ -166,7 +166,7 @@ A = '[targets.a]\nurl = "http://a"\n'
         ),
         (
             A + '[targets.a.keys.k]\nenv = "BAD"\n',
-            "targets.a.keys.k: not an API key (empty, or with spaces, line breaks or non-ASCII letters)",
+            "targets.a.keys.k.env: not an API key (empty, or with spaces, line breaks or non-ASCII letters)",
         ),
         (
             A + '[probes.chat]\ninterval = "often"\n',

@@ -44,6 +44,7 @@ from astrometer.outside_text import shown
 from astrometer.suggestion import did_you_mean
 from astrometer.wire import tls
 
+_TIMES = ("interval", "timeout", "connect", "first_token", "idle", "cleanup")  # of a probe
 DEFAULT_FILE = "astrometer.toml"
 ENVIRONMENT = "environment"  # the source of a configuration without a file
 # Names of containers may have underscores, which DNS has not.
@@ -86,13 +87,8 @@ def target_from_options(url: str, environ: Mapping[str, str], place: str = "--ho
     token of ASTRBOT_MESSENGER_TOKEN or of a file. `place`: where the URL was given. Raises ConfigError.
     """
     keys = {}
-    own_id = environ.get("ASTRBOT_API_KEY_ID") or None
-    text = environ.get("ASTRBOT_API_KEY")
-    file = environ.get("ASTRBOT_API_KEY_FILE")
-    if text:
-        keys["default"] = Key(name="default", secret=_secret(text, "ASTRBOT_API_KEY"), id=own_id)
-    elif file:
-        secret = _read_secret(Path(file), "ASTRBOT_API_KEY_FILE")
+    if (secret := _exported(environ, "ASTRBOT_API_KEY")) is not None:
+        own_id = environ.get("ASTRBOT_API_KEY_ID") or None
         keys["default"] = Key(name="default", secret=secret, id=own_id)
     checked = _url(url, place)
     settings = tls.from_environment(environ)
@@ -117,11 +113,15 @@ def messenger_token(environ: Mapping[str, str]) -> Secret:
 
     Raises ConfigError.
     """
-    if text := environ.get("ASTRBOT_MESSENGER_TOKEN"):
-        return _secret(text, "ASTRBOT_MESSENGER_TOKEN", "a token")
-    if file := environ.get("ASTRBOT_MESSENGER_TOKEN_FILE"):
-        return _read_secret(Path(file), "ASTRBOT_MESSENGER_TOKEN_FILE", "a token")
-    return Secret("")
+    return _exported(environ, "ASTRBOT_MESSENGER_TOKEN", "a token") or Secret("")
+
+
+def _exported(environ: Mapping[str, str], name: str, what: str = "an API key") -> Secret | None:
+    """The variable `name`, or the file that NAME_FILE says. None: neither is set."""
+    if text := environ.get(name):
+        return _secret(text, name, what)
+    file = environ.get(f"{name}_FILE")
+    return _read_secret(Path(file), f"{name}_FILE", what) if file else None
 
 
 def _messenger(
@@ -131,14 +131,19 @@ def _messenger(
         return None
     if item.env is not None and item.file is not None:
         raise ConfigError(f'{place}: the token is in env = "NAME" or in file = "PATH", not in both')
-    token = Secret("")
+    token = _named_secret(place, item, path, environ, "a token") or Secret("")
+    return _access(item.url, token, f"{place}.url")
+
+
+def _named_secret(
+    place: str, item: KeyTable | MessengerTable, path: Path, environ: Mapping[str, str], what: str
+) -> Secret | None:
+    """What the variable or the file of a table holds. None: it names neither."""
     if item.env is not None:
         if not (text := environ.get(item.env)):
             raise ConfigError(f"{place}.env: the environment variable {item.env} is not set")
-        token = _secret(text, f"{place}.env", "a token")
-    elif item.file is not None:
-        token = _read_secret(path.parent / item.file, f"{place}.file", "a token")
-    return _access(item.url, token, f"{place}.url")
+        return _secret(text, f"{place}.env", what)
+    return None if item.file is None else _read_secret(path.parent / item.file, f"{place}.file", what)
 
 
 def _access(url: str, token: Secret, place: str) -> TargetMessenger:
@@ -243,30 +248,19 @@ def _probe_settings(common: ProbeTable, own: TargetProbeTable | None = None) -> 
     if own is not None:
         changes = own.model_dump(exclude_unset=True)
         told = {**told, **changes, "options": {**told["options"], **changes.get("options", {})}}
+    times = {f"{name}_s": told.pop(name) for name in _TIMES}
+    targets = None if told["targets"] is None else tuple(told["targets"])
     return ProbeSettings(
-        interval_s=told["interval"],
-        timeout_s=told["timeout"],
-        connect_s=told["connect"],
-        first_token_s=told["first_token"],
-        idle_s=told["idle"],
-        cleanup_s=told["cleanup"],
-        enabled=told["enabled"],
-        schedule=told["schedule"],
-        targets=tuple(told["targets"]) if told["targets"] is not None else None,
-        options=MappingProxyType(told["options"]),
+        **{**told, "targets": targets, "options": MappingProxyType(told["options"])}, **times
     )
 
 
 def _key(place: str, name: str, item: KeyTable, path: Path, environ: Mapping[str, str]) -> Key:
-    if (item.env is None) == (item.file is None):
+    secret = None
+    if item.env is None or item.file is None:
+        secret = _named_secret(place, item, path, environ, "an API key")
+    if secret is None:
         raise ConfigError(f'{place}: say where the key is: env = "NAME" or file = "PATH" (one of the two)')
-    if item.env is not None:
-        text = environ.get(item.env)
-        if not text:
-            raise ConfigError(f"{place}.env: the environment variable {item.env} is not set")
-        secret = _secret(text, place)
-    else:
-        secret = _read_secret(path.parent / str(item.file), f"{place}.file")
     for scope in item.scopes or ():
         if scope not in KNOWN_SCOPES:
             raise ConfigError(f"{place}.scopes: no scope {scope!r}{did_you_mean(scope, KNOWN_SCOPES)}")
@@ -274,7 +268,7 @@ def _key(place: str, name: str, item: KeyTable, path: Path, environ: Mapping[str
     return Key(name=name, secret=secret, scopes=scopes, id=item.id)
 
 
-def _read_secret(path: Path, place: str, what: str = "an API key") -> Secret:
+def _read_secret(path: Path, place: str, what: str) -> Secret:
     try:
         return _secret(read_text(path), place, what)
     except OSError as exc:
@@ -283,7 +277,7 @@ def _read_secret(path: Path, place: str, what: str = "an API key") -> Secret:
         raise ConfigError(f"{place}: {path} is not a text file") from None
 
 
-def _secret(text: str, place: str, what: str = "an API key") -> Secret:
+def _secret(text: str, place: str, what: str) -> Secret:
     # Files end with a line break, and Kubernetes makes variables of files.
     text = text.strip()
     # It goes into a header: a line break would be a second header.
