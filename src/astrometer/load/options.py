@@ -108,272 +108,167 @@ def _seconds(value: float) -> str:
 class Settings:
     """What the users of a run go by. Times in seconds."""
 
+    # A table: flag, reader, default and what else it is, then its help.
+    # fmt: off
     # What is measured and judged.
     slo: Slo = option(
-        "--slo",
-        _slo,
-        [],
-        metavar="EXPR",
+        "--slo", _slo, [], metavar="EXPR",
         help="Objective that must hold: 'ttft_p95 < 2s', or of one scenario 'chat: e2e_p99 < 30s'. "
         "Repeatable (web UI: separated by commas). Without one, a run fails only when nothing succeeded; "
         "'none': not even then.",
     )
     abort_after_s: float | None = option(
-        "--abort-on-fail",
-        or_none(duration),
-        "",
-        metavar="TIME",
+        "--abort-on-fail", or_none(duration), "", metavar="TIME",
         refused={"capacity": "a search exceeds its objectives on purpose"},
         help="End the run as soon as an objective is missed, this long after the warm-up at the earliest "
         "(0s: at once). Without this a run continues to its end.",
     )
     budget_tokens: int = option(
-        "--budget-tokens",
-        whole(0),
-        0,
-        metavar="N",
+        "--budget-tokens", whole(0), 0, metavar="N",
         help="End the run when the server has counted this many tokens, input and output, in all its chats. "
         "A reply in a messenger counts 1,750, as its tokens are not told. Running turns may finish. "
         "0: no limit.",
     )
     warmup_s: float = option(
-        "--warmup",
-        duration,
-        "0s",
-        metavar="TIME",
-        refused={"capacity": "each window of a search has its own: use --settle"},
-        of_plan=True,
+        "--warmup", duration, "0s", metavar="TIME",
+        refused={"capacity": "each window of a search has its own: use --settle"}, of_plan=True,
         help="Turns that begin this early are counted apart: no percentile, rate or objective holds them. "
         "`astrometer load` and `release` add their ramp-up.",
     )
     stall_threshold_s: float = option(
-        "--stall-threshold",
-        positive_duration,
-        _seconds(STALL_THRESHOLD_S),
-        metavar="TIME",
+        "--stall-threshold", positive_duration, _seconds(STALL_THRESHOLD_S), metavar="TIME",
         help="A pause within an answer that is longer than this is a stall.",
     )
 
     # How much load.
     shape: Profile | None = option(
-        "--shape, --stages",
-        or_none(Profile.parse),
-        "",
-        metavar="SHAPE",
-        refused={"capacity": _SEARCH_SHAPES},
-        of_plan=True,
+        "--shape, --stages", or_none(Profile.parse), "", metavar="SHAPE",
+        refused={"capacity": _SEARCH_SHAPES}, of_plan=True,
         help="Users over time, instead of users, spawn rate and run time: "
         f"{', '.join(repr(example) for example in EXAMPLES.values())}. 5/s instead of 5 users is a rate of "
         "arrivals (open model). Each stage has its own numbers in the report.",
     )
     rate_unit: float = option(
-        "--rate-unit",
-        number(0),
-        0.0,
-        metavar="PER_SECOND",
-        in_web_form=True,
-        commands=_OWN,
+        "--rate-unit", number(0), 0.0, metavar="PER_SECOND", in_web_form=True, commands=_OWN,
         help="Open model: each Locust user stands for this many arrivals per second, whether or not earlier "
         "ones are done, so that users steer a rate. 0: closed model, a user waits for its answers.",
     )
     arrivals: Process = option(
-        "--arrivals",
-        one_of(Process),
-        Process.POISSON.value,
-        choices=tuple(process.value for process in Process),
-        help="Open model: how arrivals are spaced.",
+        "--arrivals", one_of(Process), Process.POISSON.value,
+        choices=tuple(process.value for process in Process), help="Open model: how arrivals are spaced.",
     )
     arrival_seed: int = option(
-        "--arrival-seed",
-        whole(0),
-        1,
-        metavar="N",
-        help="Open model: the same seed makes the same schedule.",
+        "--arrival-seed", whole(0), 1, metavar="N", help="Open model: the same seed makes the same schedule.",
     )
     max_in_flight: int = option(
-        "--max-in-flight",
-        whole(1),
-        1000,
-        metavar="N",
+        "--max-in-flight", whole(1), 1000, metavar="N",
         help="Open model: arrivals that may run at once in a load process; further ones are dropped and "
         "counted.",
     )
 
     # What is asked, and how.
     prompts: str = option(
-        "--prompts",
-        raw_text,
-        "",
-        metavar="FILE.jsonl",
-        in_web_form=False,
+        "--prompts", raw_text, "", metavar="FILE.jsonl", in_web_form=False,
         help='File of prompts to send: a JSON object {"prompt": "..."} per line. [the built-in prompts]',
     )
     prompt_suffix: str = option(
-        "--prompt-suffix",
-        raw_text,
-        "",
-        metavar="TEXT",
+        "--prompt-suffix", raw_text, "", metavar="TEXT",
         help="Text added to every prompt, such as a directive for the stub model: '[[ttft=0.2 tokens=40]]'.",
     )
     session_turns: int = option(
-        "--session-turns",
-        whole(1),
-        1,
-        metavar="N",
+        "--session-turns", whole(1), 1, metavar="N",
         help="Turns before a user opens a new session. 1: a new session per turn; each costs a second model "
         "call (the title) and leaves a session on the server for ever. More: the history grows with every "
         "turn, turns of one session wait for each other, and AstrBot holds a session back after 30 messages "
         "in 60 seconds (its default), silently, for up to a minute.",
     )
     whole_answer_percent: float = option(
-        "--whole-answer-percent",
-        number(0, 100),
-        10.0,
-        metavar="PERCENT",
+        "--whole-answer-percent", number(0, 100), 10.0, metavar="PERCENT",
         help="Percentage of chats that ask for the whole answer at once (not streamed, so without a TTFT).",
     )
     transport: ChatTransport = option(
-        "--transport",
-        one_of(ChatTransport),
-        ChatTransport.SSE.value,
+        "--transport", one_of(ChatTransport), ChatTransport.SSE.value,
         choices=tuple(transport.value for transport in ChatTransport),
         help="How chats are asked: a request for each (sse), over a WebSocket that each user keeps open, "
         "whose key AstrBot checks once (ws; AstrBot 4.19.2 or later), or in a messenger (messenger; "
         "needs --messenger), where each session is a person of its own.",
     )
     stop_abandoned: bool = option(
-        "--stop-abandoned",
-        switch,
-        False,
+        "--stop-abandoned", switch, False,
         help="After a timeout, ask the server to stop that chat (AstrBot 4.26 or later). Without this the "
         "server keeps generating an answer that nobody reads, as it does for real clients.",
     )
 
     # How long to wait.
     connect_timeout_s: float = option(
-        "--connect-timeout",
-        positive_duration,
-        _seconds(DEADLINES.connect_s),
-        metavar="TIME",
+        "--connect-timeout", positive_duration, _seconds(DEADLINES.connect_s), metavar="TIME",
         help="How long to wait for a connection.",
     )
     first_token_timeout_s: float = option(
-        "--first-token-timeout",
-        positive_duration,
-        _seconds(DEADLINES.first_token_s),
-        metavar="TIME",
+        "--first-token-timeout", positive_duration, _seconds(DEADLINES.first_token_s), metavar="TIME",
         help="How long to wait for the first token of a chat, from the send; heartbeats do not count.",
     )
     idle_timeout_s: float = option(
-        "--idle-timeout",
-        positive_duration,
-        _seconds(DEADLINES.idle_s),
-        metavar="TIME",
+        "--idle-timeout", positive_duration, _seconds(DEADLINES.idle_s), metavar="TIME",
         help="How long to wait between two pieces of an answer; heartbeats do not count.",
     )
     total_timeout_s: float = option(
-        "--total-timeout",
-        positive_duration,
-        _seconds(DEADLINES.total_s),
-        metavar="TIME",
+        "--total-timeout", positive_duration, _seconds(DEADLINES.total_s), metavar="TIME",
         help="How long to wait for a whole chat.",
     )
     call_timeout_s: float = option(
-        "--call-timeout",
-        positive_duration,
-        _seconds(CALL_TIMEOUT_S),
-        metavar="TIME",
+        "--call-timeout", positive_duration, _seconds(CALL_TIMEOUT_S), metavar="TIME",
         help="How long to wait for any other request.",
     )
 
     # A search for the capacity.
     searches: bool = option(
-        "--capacity",
-        switch,
-        False,
-        commands=_OWN,
+        "--capacity", switch, False, commands=_OWN,
         help="Search for the highest load at which every --slo holds, instead of users, spawn rate and run "
         "time.",
     )
     model: Model | None = option(
-        "--model",
-        or_none(one_of(Model)),
-        "",
-        choices=tuple(model.value for model in Model),
-        variable="ASTROMETER_CAPACITY_MODEL",
-        commands=_CAPACITY,
-        of_plan=True,
+        "--model", or_none(one_of(Model)), "", choices=tuple(model.value for model in Model),
+        variable="ASTROMETER_CAPACITY_MODEL", commands=_CAPACITY, of_plan=True,
         help="Capacity search: users who wait for their answers (closed), or arrivals per second, whether or "
         "not earlier ones are done (open). [closed, unless --start or --max is a rate]",
     )
     start: Level | None = option(
-        "--start",
-        or_none(Level.parse),
-        "",
-        metavar="N|N/s",
-        variable="ASTROMETER_CAPACITY_START",
-        commands=_CAPACITY,
-        of_plan=True,
-        help="Capacity search: the first load. [1 user, or 1/s]",
+        "--start", or_none(Level.parse), "", metavar="N|N/s", variable="ASTROMETER_CAPACITY_START",
+        commands=_CAPACITY, of_plan=True, help="Capacity search: the first load. [1 user, or 1/s]",
     )
     maximum: Level | None = option(
-        "--max",
-        or_none(Level.parse),
-        "",
-        metavar="N|N/s",
-        variable="ASTROMETER_CAPACITY_MAX",
-        commands=_CAPACITY,
-        of_plan=True,
+        "--max", or_none(Level.parse), "", metavar="N|N/s", variable="ASTROMETER_CAPACITY_MAX",
+        commands=_CAPACITY, of_plan=True,
         help=f"Capacity search: the highest load to try. [{MAX_USERS} users, or {MAX_RATE_FACTOR} times "
         "--start]",
     )
     step_s: float = option(
-        "--step-time",
-        duration,
-        _seconds(STEP_S),
-        metavar="TIME",
-        variable="ASTROMETER_CAPACITY_STEP_TIME",
+        "--step-time", duration, _seconds(STEP_S), metavar="TIME", variable="ASTROMETER_CAPACITY_STEP_TIME",
         commands=_CAPACITY,
         help="Capacity search: time measured at each load; up to ten times longer where an objective needs "
         "more samples.",
     )
     settle_s: float | None = option(
-        "--settle",
-        or_none(duration),
-        "",
-        metavar="TIME",
-        variable="ASTROMETER_CAPACITY_SETTLE",
+        "--settle", or_none(duration), "", metavar="TIME", variable="ASTROMETER_CAPACITY_SETTLE",
         commands=_CAPACITY,
         help="Capacity search: time after each change of the load that is not measured. [a fifth of "
         "--step-time]",
     )
     precision: float = option(
-        "--precision",
-        parse_percent,
-        f"{PRECISION:.0%}",
-        metavar="PERCENT",
-        variable="ASTROMETER_CAPACITY_PRECISION",
-        commands=_CAPACITY,
+        "--precision", parse_percent, f"{PRECISION:.0%}", metavar="PERCENT",
+        variable="ASTROMETER_CAPACITY_PRECISION", commands=_CAPACITY,
         help="Capacity search: stop when the lowest failing load is at most this much above the highest "
         "passing one.",
     )
     repeats: int = option(
-        "--repeats",
-        whole(1),
-        REPEATS,
-        metavar="N",
-        variable="ASTROMETER_CAPACITY_REPEATS",
+        "--repeats", whole(1), REPEATS, metavar="N", variable="ASTROMETER_CAPACITY_REPEATS",
         commands=_CAPACITY,
         help="Capacity search: windows at the boundary, of which the majority decides; an odd number.",
     )
 
     model_status: str = option(
-        "--model-status",
-        text,
-        "",
-        metavar="URL",
-        commands=("load", "capacity"),
-        in_web_form=False,
+        "--model-status", text, "", metavar="URL", commands=("load", "capacity"), in_web_form=False,
         help="Where the model says how many requests it works on: /metrics of vLLM or SGLang, /stub/stats of "
         "the sandbox. The results say when it had as many as AstrBot ever sends at once (100). In a capacity "
         "search no window begins before the model is idle, too.",
@@ -381,41 +276,25 @@ class Settings:
 
     # Messages to people in a messenger.
     umos: tuple[str, ...] = option(
-        "--umos",
-        listed,
-        "",
-        metavar="UMO,UMO",
+        "--umos", listed, "", metavar="UMO,UMO",
         help="Destinations of IM messages, platform:MessageType:session. [three sessions of webchat, where "
         "nobody is disturbed]",
     )
     messenger: tuple[str, ...] = option(
-        "--messenger",
-        listed,
-        "",
-        metavar="URL,URL",
-        variable="ASTRBOT_MESSENGER_URL",
-        commands=("load", "capacity"),
-        in_web_form=False,
+        "--messenger", listed, "", metavar="URL,URL", variable="ASTRBOT_MESSENGER_URL",
+        commands=("load", "capacity"), in_web_form=False,
         help="Where people in a messenger reach the bot: ws://HOST:PORT/ws of an aiocqhttp adapter that "
         "nobody else uses (`sandbox` and `sim` offer one with --messenger). With --processes, one for each: "
         "up to AstrBot 4.25 two processes cannot share an adapter. The token of all is in "
         "ASTRBOT_MESSENGER_TOKEN, or in the file ASTRBOT_MESSENGER_TOKEN_FILE.",
     )
     reply_quiet_s: float = option(
-        "--reply-quiet",
-        duration,
-        _seconds(IM_DEADLINES.quiet_s),
-        metavar="TIME",
+        "--reply-quiet", duration, _seconds(IM_DEADLINES.quiet_s), metavar="TIME",
         help="A reply in a messenger is complete when nothing more came for so long. 0s: it is one message, "
         "as it is when AstrBot splits no answers.",
     )
     im_sink: str = option(
-        "--im-sink",
-        text,
-        "",
-        metavar="URL",
-        commands=("load", "capacity"),
-        in_web_form=False,
+        "--im-sink", text, "", metavar="URL", commands=("load", "capacity"), in_web_form=False,
         help="Where to read what IM pushes delivered: the sink_url of `astrometer sandbox --im-sink` or "
         "`astrometer sim --im-sink`. Messages go to friends and groups there unless --umos says otherwise. "
         "Must be on the machine of the load generators: latency is measured with one clock.",
@@ -423,166 +302,86 @@ class Settings:
 
     # Names, files and pages.
     server_pid: int | None = option(
-        "--server-pid",
-        or_none(whole(1)),
-        "",
-        metavar="PID",
-        commands=("load", "capacity"),
-        in_web_form=False,
-        of_one_process=True,
+        "--server-pid", or_none(whole(1)), "", metavar="PID", commands=("load", "capacity"),
+        in_web_form=False, of_one_process=True,
         help="Process of the AstrBot that is loaded, on this machine: its memory, CPU, threads, open files, "
         "database and log are sampled once a second. [if the target is a sandbox of this machine, its own]",
     )
     user_prefix: str = option(
-        "--run-user-prefix",
-        text,
-        "astrometer",
-        metavar="NAME",
-        variable="ASTROMETER_USER_PREFIX",
+        "--run-user-prefix", text, "astrometer", metavar="NAME", variable="ASTROMETER_USER_PREFIX",
         in_web_form=False,
         help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
     )
     username: str | None = option(
-        "--run-username",
-        or_none(text),
-        "",
-        metavar="NAME",
-        in_web_form=False,
-        of_plan=True,
+        "--run-username", or_none(text), "", metavar="NAME", in_web_form=False, of_plan=True,
         help="One AstrBot username for all users, such as api_key:ID, whose sessions that key may delete "
         "(--deletable finds it out).",
     )
+    # every command that has a target takes it
     key_file: str = option(
-        "--astrbot-key-file",
-        raw_text,
-        "",
-        metavar="FILE",
-        variable="ASTRBOT_API_KEY_FILE",
-        commands=_OWN,  # every command that has a target takes it
-        of_one_process=True,
-        help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
+        "--astrbot-key-file", raw_text, "", metavar="FILE", variable="ASTRBOT_API_KEY_FILE", commands=_OWN,
+        of_one_process=True, help="File that holds the API key, unless ASTRBOT_API_KEY is set.",
     )
     ca_file: Path | None = option(
-        "--ca-file",
-        or_none(Path),
-        "",
-        metavar="FILE",
-        variable=VARIABLES["ca_file"],
-        commands=_OWN,
+        "--ca-file", or_none(Path), "", metavar="FILE", variable=VARIABLES["ca_file"], commands=_OWN,
         of_one_process=True,
         help="Certificates (PEM) to trust for https://, besides the system's and SSL_CERT_FILE.",
     )
     client_cert: Path | None = option(
-        "--client-cert",
-        or_none(Path),
-        "",
-        metavar="FILE",
-        variable=VARIABLES["client_cert"],
-        commands=_OWN,
-        of_one_process=True,
-        help="Client certificate (PEM) for a server that asks for one.",
+        "--client-cert", or_none(Path), "", metavar="FILE", variable=VARIABLES["client_cert"], commands=_OWN,
+        of_one_process=True, help="Client certificate (PEM) for a server that asks for one.",
     )
     client_key: Path | None = option(
-        "--client-key",
-        or_none(Path),
-        "",
-        metavar="FILE",
-        variable=VARIABLES["client_key"],
-        commands=_OWN,
-        of_one_process=True,
-        help="Its key (PEM, without a password), unless it is in --client-cert.",
+        "--client-key", or_none(Path), "", metavar="FILE", variable=VARIABLES["client_key"], commands=_OWN,
+        of_one_process=True, help="Its key (PEM, without a password), unless it is in --client-cert.",
     )
     insecure_skip_verify: bool = option(
-        "--insecure-skip-verify",
-        switch,
-        False,
-        variable=VARIABLES["insecure_skip_verify"],
-        commands=_OWN,
+        "--insecure-skip-verify", switch, False, variable=VARIABLES["insecure_skip_verify"], commands=_OWN,
         of_one_process=True,
         help="Do not verify the server's certificate: anybody in between can read the key. Reports say so.",
     )
     out: Path | None = option(
-        "--astrometer-out",
-        or_none(Path),
-        "",
-        metavar="DIR",
-        commands=_OWN,
-        of_one_process=True,
+        "--astrometer-out", or_none(Path), "", metavar="DIR", commands=_OWN, of_one_process=True,
         help="Directory for results.json, written when the test stops; the next test overwrites it.",
     )
     journal: Path | None = option(
-        "--astrometer-journal",
-        or_none(Path),
-        "",
-        metavar="FILE",
-        commands=_OWN,
-        of_one_process=True,
+        "--astrometer-journal", or_none(Path), "", metavar="FILE", commands=_OWN, of_one_process=True,
         help="File to note the run's names in, for `astrometer clean`.",
     )
     progress: bool = option(
-        "--astrometer-progress",
-        switch,
-        False,
-        commands=_OWN,
-        of_one_process=True,
+        "--astrometer-progress", switch, False, commands=_OWN, of_one_process=True,
         help="Print one line of progress to stderr while the test runs.",
     )
     check: bool = option(
-        "--astrometer-check",
-        switch,
-        False,
-        commands=_OWN,
-        of_one_process=True,
+        "--astrometer-check", switch, False, commands=_OWN, of_one_process=True,
         help="Start nothing and send nothing: check the arguments, and print as JSON which scenarios and "
         "objectives a run would have.",
     )
     metrics_port: int = option(
-        "--astrometer-metrics-port",
-        whole(0),
-        0,
-        metavar="PORT",
-        of_one_process=True,
+        "--astrometer-metrics-port", whole(0), 0, metavar="PORT", of_one_process=True,
         help="Serve Prometheus metrics of the running test at http://HOST:PORT/metrics, on the master of a "
         "distributed one. 0: no. The web UI has them at /metrics in any case.",
     )
     metrics_host: str = option(
-        "--astrometer-metrics-host",
-        text,
-        "127.0.0.1",
-        metavar="HOST",
-        of_one_process=True,
+        "--astrometer-metrics-host", text, "127.0.0.1", metavar="HOST", of_one_process=True,
         help="Address for --astrometer-metrics-port to listen on.",
     )
     allowed_hosts: tuple[str, ...] = option(
-        "--astrometer-allowed-host",
-        listed,
-        "",
-        metavar="NAME,NAME",
-        of_one_process=True,
+        "--astrometer-allowed-host", listed, "", metavar="NAME,NAME", of_one_process=True,
         help="Names under which browsers may use the web UI, besides the address that it listens on, such as "
         "that of a reverse proxy. Any other name is refused, since a web page can make its own name lead "
         "here.",
     )
     version: str | None = option(
-        "--target-version",
-        or_none(text),
-        "",
-        metavar="VERSION",
-        in_web_form=False,
-        commands=("load", "capacity"),
-        of_plan=True,
+        "--target-version", or_none(text), "", metavar="VERSION", in_web_form=False,
+        commands=("load", "capacity"), of_plan=True,
         help="AstrBot's version, noted in results.json. [asked before the run]",
     )
     kind: str | None = option(
-        "--target-kind",
-        or_none(text),
-        "",
-        metavar="KIND",
-        in_web_form=False,
-        commands=("load", "capacity"),
-        of_plan=True,
-        help="astrbot or simulator, noted in results.json. [asked before the run]",
+        "--target-kind", or_none(text), "", metavar="KIND", in_web_form=False, commands=("load", "capacity"),
+        of_plan=True, help="astrbot or simulator, noted in results.json. [asked before the run]",
     )
+    # fmt: on
 
     @classmethod
     def of(cls, options: Any) -> "Settings":
