@@ -5,6 +5,7 @@ import os
 from xml.etree import ElementTree as ET
 
 import pytest
+from astrbot_plugins import write_plugin
 from click.testing import CliRunner
 from synthetic_runs import make_side
 
@@ -12,6 +13,7 @@ from astrometer import bundled
 from astrometer.cli import block_options, main
 from astrometer.release.release_plan import Role
 from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession, ServerGone
+from astrometer.targets.sandbox.config_patch import ConfigPatchError
 from astrometer.targets.sandbox.server_process import ChildError
 
 pytestmark = pytest.mark.process
@@ -55,6 +57,40 @@ def test_what_could_never_be_run_or_judged_is_refused_before_anything_is_install
     assert code == 2
     assert told in said
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "told"),
+    [
+        (["--astrbot", "4.29.3"], "--against is missing; only --plugin and --config-patch need none"),
+        (["--plugin", "plugin", "--plugin", "nowhere"], "nowhere: expected the folder of a plugin"),
+        (["--plugin", "plugin", "--plugin", "plugin"], "another plugin is called astrbot_plugin_empty, too"),
+        (["--config-patch", "nowhere.json"], "nowhere.json: No such file"),
+    ],
+)
+def test_what_the_candidate_has_besides_is_checked_before_anything_is_installed(tmp_path, args, told):
+    write_plugin(tmp_path / "plugin")
+    code, said = call("release", *args)
+    assert (code, told in said, (tmp_path / "cache").exists()) == (2, True, False), said
+
+
+def test_a_plugin_alone_is_compared_with_the_same_astrbot_without_it(tmp_path, monkeypatch):
+    specs = {}
+    monkeypatch.setattr(ReleaseSession, "prepare", lambda session: specs.update(session.plan.specs))
+    monkeypatch.setattr(ReleaseSession, "execute", lambda *_: None)
+    (tmp_path / "fast.json").write_text('{"t2i": false}')
+    write_plugin(tmp_path / "plugin")
+    call("release", "--plugin", "plugin", "--config-patch", "fast.json", "--scenario", "chat")
+    assert {role.value: spec.label("4.29.3") for role, spec in specs.items()} == {
+        "baseline": "4.29.3", "candidate": "4.29.3 + plugin astrbot_plugin_empty + config fast.json",
+    }  # fmt: skip
+    assert {spec.astrbot for spec in specs.values()} == {"latest"}
+
+
+def test_a_key_that_the_candidate_does_not_have_is_a_usage_error(monkeypatch):
+    measured(monkeypatch, pairs=0, ends=ConfigPatchError("fast.json: t2j: AstrBot 4.29.3 has no such key"))
+    code, said = invoke()
+    assert (code, "--config-patch fast.json: t2j: AstrBot 4.29.3 has no such key" in said) == (2, True)
 
 
 def test_a_locustfile_may_print_and_one_that_never_ends_its_import_is_refused(tmp_path, monkeypatch):
@@ -131,7 +167,7 @@ def test_every_report_says_how_the_session_ended_and_since_when_a_row_is_decided
     [
         (KeyboardInterrupt(), 130, "interrupted."),
         (Interrupted(), 130, "interrupted."),
-        (ServerGone("candidate, in block 6: AstrBot 4.30.0 ended (exit -9)"), 4, "a side failed."),
+        (ServerGone("in block 6: AstrBot 4.30.0 ended (exit -9)"), 4, "a side failed."),
         (ChildError("AstrBot 4.30.0 was not ready after 55 s"), 4, "a side failed."),
         (ReleaseError("Locust ended with exit code 1"), 3, "a side failed."),
     ],

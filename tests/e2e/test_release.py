@@ -8,6 +8,7 @@ from xml.etree import ElementTree as ET
 
 import httpx
 import pytest
+from astrbot_plugins import write_plugin
 
 from astrometer.targets.sandbox.install import latest_version
 
@@ -29,11 +30,15 @@ def test_a_wheel_is_tested_against_a_release_and_leaves_a_report_and_no_server(t
     version = latest_version()
     wheel = wheel_of(version, tmp_path)
     out = tmp_path / "out"
+    plugin = write_plugin(tmp_path / "plugin", "hello", requirements="packaging\n")
+    patch = tmp_path / "fast.json"
+    patch.write_text('{"provider_settings": {"datetime_system_prompt": false}}')
     done = subprocess.run(
         [
             *(sys.executable, "-m", "astrometer", "release", "--astrbot", str(wheel), "--against", "4.28.2"),
             *("--scenario", "chat", "--budget", "36s", "--users", "4", "--tokens", "5", "--ttft", "0.05"),
             *("--block", "6s", "--warmup", "1s", "--slo", "errors < 50%"),
+            *("--plugin", str(plugin), "--config-patch", str(patch)),
             *("--out", str(out)),
         ],
         env=os.environ, capture_output=True, text=True, timeout=580, check=False,
@@ -45,7 +50,7 @@ def test_a_wheel_is_tested_against_a_release_and_leaves_a_report_and_no_server(t
     assert told["sequence"]["pairs"] == 3
     assert told["checks"][0]["text"] == "candidate: errors < 50%"
     assert "<h1>" in (out / "compare.html").read_text("utf-8")
-    assert told["candidate"][0]["version"] == f"{version} ({wheel.name})"
+    assert told["candidate"][0]["version"] == f"{version} ({wheel.name}) + plugin hello + config fast.json"
     assert len(list(ET.parse(out / "junit.xml").getroot().iter("testcase"))) == 3
     for role in ("baseline", "candidate"):
         for name in ("report.html", "junit.xml"):

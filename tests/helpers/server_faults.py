@@ -66,7 +66,7 @@ def lost_scope(box: Box, name: str, scope: str) -> Iterator[None]:
 
 @contextmanager
 def blocked_loop(box: Box, seconds: int) -> Iterator[None]:
-    """The event loop is blocked from now on, for `seconds`. Needs `SandboxOptions(plugins=[BLOCKER])`.
+    """The event loop is blocked from now on, for `seconds`. Needs the plugin BLOCKER.
 
     Leaving waits for the end of it.
     """

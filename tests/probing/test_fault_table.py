@@ -26,6 +26,7 @@ from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
 from astrometer.probing.verdict import ProbeRun, Verdict
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
+from astrometer.targets.sandbox.plugin import read_plugin
 from astrometer.targets.script import ModelScript
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
@@ -129,7 +130,7 @@ def stages(real_astrbot):
         def stage(version: str) -> RealStage:
             if version not in found:
                 if WHOLE:
-                    options = SandboxOptions(version=version, plugins=[BLOCKER])
+                    options = SandboxOptions(version=version, plugins=[read_plugin(BLOCKER)])
                     found[version] = RealStage(stack.enter_context(sandbox(options)))
                 else:
                     found[version] = RealStage(real_astrbot(version))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
+from astrbot_plugins import write_plugin
 from causes import LAG_JSON
 from synthetic_runs import make_run
 
@@ -22,7 +23,9 @@ from astrometer.release.release_plan import ReleasePlan, Role
 from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession, ServerGone
 from astrometer.release.sides import SideSpec
 from astrometer.report import write_reports
+from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.install import Installation
+from astrometer.targets.sandbox.plugin import read_plugin
 from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
 
@@ -48,13 +51,13 @@ class Machine:
             raising,
             refuses,
         )
-        self.installs, self.loaded, self.alive, self.now_s = [], [], set(), 0.0
+        self.installs, self.started, self.loaded, self.alive, self.now_s = [], [], [], set(), 0.0
 
     @property
     def means(self):
         return Means(
-            latest_version=lambda _: "4.29.3", install=self.install, sandbox=self.sandbox, load=self.load,
-            now=lambda: self.now_s,
+            latest_version=lambda _: "4.29.3", install=self.install, with_libraries=self.with_libraries,
+            sandbox=self.sandbox, load=self.load, now=lambda: self.now_s,
         )  # fmt: skip
 
     def install(self, spec, _say):
@@ -62,8 +65,12 @@ class Machine:
         version = "4.30.0" if "/" in spec else spec
         return Installation(version=version, directory=f"{spec}-as-it-was-at-{len(self.installs)}")
 
+    def with_libraries(self, installation, requirements, _say):
+        return replace(installation, directory=(installation.directory, *requirements))
+
     @contextmanager
     def sandbox(self, options, _say):
+        self.started.append(options)
         version = options.installation.version
         if version == self.refuses:
             raise ChildError(f"AstrBot {version} ended (exit 1) before it was ready")
@@ -199,6 +206,23 @@ def test_the_sides_take_turns_and_each_is_installed_once(tmp_path):
     assert not (tmp_path / "out" / "invalid").exists()
 
 
+def test_only_the_candidate_has_the_plugin_its_libraries_and_the_patch(tmp_path):
+    plugin = read_plugin(write_plugin(tmp_path / "plugin", "slow", requirements="emoji\n"))
+    patch = ConfigPatch(name="fast.json", values={"t2i": True})
+    machine = Machine()
+    test = session(tmp_path, machine)
+    test.plan.specs[Role.CANDIDATE] = SideSpec(astrbot="./AstrBot", plugins=[plugin], config_patch=patch)
+    test.execute(test.prepare())
+    baseline, candidate = machine.started
+    assert (*baseline.plugins, baseline.config_patch, baseline.installation.directory[1:]) == (None, ())
+    assert (candidate.plugins, candidate.config_patch) == ([plugin], patch)
+    assert candidate.installation.directory[1:] == (plugin.requirements,)
+    sides = page_of(test).sides
+    assert [side.version for side in sides] == [
+        "AstrBot 4.29.3", "AstrBot 4.30.0 (AstrBot) + plugin slow + config fast.json",
+    ]  # fmt: skip
+
+
 def test_the_pair_of_an_invalid_block_does_not_count_and_is_kept(tmp_path):
     machine = Machine((), (), (LAG_JSON, THIN))
     test = run(tmp_path, machine)
@@ -244,9 +268,7 @@ def test_ctrl_c_ends_both_servers_and_says_what_is_known(tmp_path):
 def test_a_server_that_dies_is_named_with_its_log_and_what_was_measured_is_kept(tmp_path):
     machine = Machine(dead_in=6)
     test = session(tmp_path, machine)
-    with pytest.raises(
-        ServerGone, match=r"candidate, in block 3: AstrBot 4.30.0 ended \(exit -9\):\nMemoryError"
-    ):
+    with pytest.raises(ServerGone, match=r"in block 3: AstrBot 4.30.0 ended \(exit -9\):\nMemoryError"):
         test.execute(test.prepare())
     assert (machine.alive, test.blocks.pairs) == (set(), 2)
     assert verdicts(page_of(test))["ttft_p50"] == "cannot tell"

@@ -1,6 +1,7 @@
 """`astrometer release`: is this AstrBot as good as that one? One exit code, one directory."""
 
 import signal
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -15,16 +16,46 @@ from astrometer.cli.terminal import print_rich
 
 if TYPE_CHECKING:
     from astrometer.release.session import ReleaseSession
+    from astrometer.targets.sandbox.config_patch import ConfigPatch
+    from astrometer.targets.sandbox.plugin import Plugin
+
+
+def _plugins_of(_ctx: click.Context, _param: click.Parameter, folders: Sequence[Path]) -> "list[Plugin]":
+    from astrometer.targets.sandbox.plugin import PluginError, read_plugin, refuse_twins
+
+    try:
+        plugins = [read_plugin(folder) for folder in folders]
+        refuse_twins(plugins)
+    except PluginError as exc:
+        raise click.BadParameter(str(exc)) from exc
+    return plugins
+
+
+def _config_patch_of(_ctx: click.Context, _param: click.Parameter, file: Path | None) -> "ConfigPatch | None":
+    from astrometer.targets.sandbox.config_patch import ConfigPatchError, read_config_patch
+
+    try:
+        return None if file is None else read_config_patch(file)
+    except ConfigPatchError as exc:
+        raise click.BadParameter(str(exc)) from exc
 
 
 @click.command(cls=RunCommand, short_help="Test a release: a candidate against a baseline, in sandboxes.")
 @click.option(
-    "--astrbot", "candidate", required=True, metavar="VERSION|PATH",
+    "--astrbot", "candidate", default="latest", show_default=True, metavar="VERSION|PATH",
     help="The CANDIDATE, which is judged: a version, latest, a wheel or a checkout.",
 )  # fmt: skip
 @click.option(
-    "--against", "baseline", required=True, metavar="VERSION|PATH",
-    help="The BASELINE, which it is compared with.",
+    "--against", "baseline", metavar="VERSION|PATH",
+    help="The BASELINE, which it is compared with. [with --plugin or --config-patch: as --astrbot]",
+)  # fmt: skip
+@click.option(
+    "--plugin", "plugins", type=click.Path(path_type=Path), multiple=True, metavar="DIR",
+    callback=_plugins_of, help="An AstrBot plugin that only the candidate has. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--config-patch", type=click.Path(path_type=Path), metavar="FILE", callback=_config_patch_of,
+    help="JSON that is merged into the configuration of the candidate only (cmd_config.json).",
 )  # fmt: skip
 @block_options("10m", "Longest time of measuring; it ends sooner when all is decided.")
 @ACCEPT_OPTION
@@ -42,7 +73,9 @@ def command(
     /,
     *,
     candidate: str,
-    baseline: str,
+    baseline: str | None,
+    plugins: "list[Plugin]",
+    config_patch: "ConfigPatch | None",
     accept_undecided: bool,
     more: bool,
     **asked: Any,
@@ -65,7 +98,12 @@ def command(
     from astrometer.release.session import ReleaseSession
     from astrometer.release.sides import SideSpec
 
-    specs = {Role.BASELINE: SideSpec(astrbot=baseline), Role.CANDIDATE: SideSpec(astrbot=candidate)}
+    if baseline is None and not plugins and config_patch is None:
+        raise click.UsageError("--against is missing; only --plugin and --config-patch need none")
+    specs = {
+        Role.BASELINE: SideSpec(astrbot=baseline or candidate),
+        Role.CANDIDATE: SideSpec(astrbot=candidate, plugins=plugins, config_patch=config_patch),
+    }
     plan = plan_of(ctx, specs, more=more, **asked)
     try:
         earlier = earlier_blocks(plan) if more else NONE
@@ -93,6 +131,7 @@ def _run(session: "ReleaseSession") -> int | None:
     from astrometer.compare.sequence_state import SequenceEnd
     from astrometer.release.earlier_blocks import EarlierError
     from astrometer.release.session import SIDE_FAULTS, Interrupted, ReleaseError
+    from astrometer.targets.sandbox.config_patch import ConfigPatchError
 
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) != signal.SIG_IGN:  # nohup is obeyed
@@ -108,9 +147,11 @@ def _run(session: "ReleaseSession") -> int | None:
         session.blocks.end = SequenceEnd.FAILED
         _say(f"Error: {exc}")
         return exit_codes.INVALID
+    except ConfigPatchError as exc:  # by the server's own keys, so not before it runs
+        raise click.UsageError(f"--config-patch {exc}") from exc
     except SIDE_FAULTS as exc:
         session.blocks.end = SequenceEnd.FAILED
-        _say(f"Error: {exc}")
+        _say(f"Error: {session.at}: {exc}")
         return exit_codes.UNREACHABLE
     return None
 

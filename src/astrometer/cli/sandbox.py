@@ -11,22 +11,15 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import click
-from httpx import HTTPError
 
 from astrometer import exit_codes
 from astrometer.cli.messenger_options import messenger_exports, messenger_options
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
-from astrometer.targets.sandbox.box import SandboxOptions, sandbox
-from astrometer.targets.sandbox.database import DatabaseError
-from astrometer.targets.sandbox.find_python import NoPythonError
-from astrometer.targets.sandbox.install import InstallError
-from astrometer.targets.sandbox.provision import ProvisionError, ProvisionSettings, RateLimit, Strategy
+from astrometer.targets.sandbox.box import STARTING_FAILED, SandboxOptions, sandbox
+from astrometer.targets.sandbox.provision import ProvisionSettings, RateLimit, Strategy
 from astrometer.targets.sandbox.sandbox_state import SandboxState, states, stop
-from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
 from astrometer.tethered import module_command
-
-STARTING_FAILED = (InstallError, NoPythonError, ChildError, ProvisionError, DatabaseError, HTTPError, OSError)
 
 
 class RateLimitType(click.ParamType[RateLimit, Any]):

@@ -7,12 +7,10 @@ installations that were made at the start, whatever happens to a checkout meanwh
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-from httpx import HTTPError
 
 from astrometer.compare.comparable import ComparedRun, is_thin
 from astrometer.config import loader
@@ -25,17 +23,9 @@ from astrometer.release.release_plan import ReleasePlan, Role, order
 from astrometer.release.sides import InstalledSide, Say
 from astrometer.report import write_reports
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
-from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
-from astrometer.targets.sandbox.database import DatabaseError
-from astrometer.targets.sandbox.install import (
-    Installation,
-    InstallError,
-    NoPythonError,
-    install,
-    latest_version,
-)
-from astrometer.targets.sandbox.provision import ProvisionError
-from astrometer.targets.sandbox.server_process import ChildError
+from astrometer.targets.sandbox.box import STARTING_FAILED, Box, SandboxOptions, sandbox
+from astrometer.targets.sandbox.install import Installation, install, latest_version
+from astrometer.targets.sandbox.plugin_libraries import with_libraries
 
 START_TIMEOUT_S = 55.0  # of a server; what does not start is said within a minute
 MOST_INVALID = 3  # pairs in a row: the next one would be INVALID as well
@@ -54,16 +44,7 @@ class Interrupted(Exception):
 
 
 # What a side fails by: it cannot be installed, does not start, or ends. `ReleaseSession.at` says which side.
-SIDE_FAULTS = (
-    ServerGone,
-    InstallError,
-    NoPythonError,
-    ChildError,
-    ProvisionError,
-    DatabaseError,
-    HTTPError,
-    OSError,
-)
+SIDE_FAULTS = (ServerGone, *STARTING_FAILED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +53,7 @@ class Means:
 
     latest_version: Callable[[Say], str] = latest_version
     install: Callable[[str, Say], Installation] = install
+    with_libraries: Callable[[Installation, Sequence[Path], Say], Installation] = with_libraries
     sandbox: Callable[[SandboxOptions, Say], AbstractContextManager[Box]] = sandbox
     load: Callable[..., int] = launch.run
     now: Callable[[], float] = time.monotonic
@@ -102,7 +84,9 @@ class ReleaseSession:
         for role, spec in sorted(self.plan.specs.items(), key=lambda item: not item[1].is_local):
             self.at = role
             wanted = self.means.latest_version(self.say) if spec.astrbot == "latest" else spec.astrbot
-            sides[role] = InstalledSide(spec=spec, installation=self.means.install(wanted, self.say))
+            installation = self.means.install(wanted, self.say)
+            installation = self.means.with_libraries(installation, spec.requirements, self.say)
+            sides[role] = InstalledSide(spec=spec, installation=installation)
             self.say(f"{role}: AstrBot {sides[role].label}")
         for role, run in (item for pair in self.earlier.pairs for item in pair.items()):
             if (measured := run.results["target"]["version"]) != sides[role].label:
@@ -145,6 +129,8 @@ class ReleaseSession:
             model=self.plan.model,
             im_sink=self.plan.im_sink,
             messenger=MessengerProfile() if self.plan.messenger else None,
+            plugins=side.spec.plugins,
+            config_patch=side.spec.config_patch,
             start_timeout_s=START_TIMEOUT_S,
         )
 
@@ -174,7 +160,7 @@ class ReleaseSession:
         if signals:
             raise Interrupted
         if fault := box.fault():
-            raise ServerGone(f"{role}, in block {number}: {fault}")
+            raise ServerGone(f"in block {number}: {fault}")
         try:
             measured = document.read_told(b"".join(told)) if any(told) else document.read(directory)
         except document.ResultsError as exc:

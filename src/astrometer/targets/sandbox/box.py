@@ -7,7 +7,6 @@ state file. A keeper process sees to that even when this process is killed.
 import os
 import secrets
 import shlex
-import shutil
 import signal
 import socket
 import subprocess
@@ -22,12 +21,16 @@ import httpx
 import psutil
 
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
-from astrometer.targets.sandbox.database import Stored, stored
-from astrometer.targets.sandbox.install import Installation, install, latest_version
+from astrometer.targets.sandbox.config_patch import ConfigPatch
+from astrometer.targets.sandbox.database import DatabaseError, Stored, stored
+from astrometer.targets.sandbox.find_python import NoPythonError
+from astrometer.targets.sandbox.install import Installation, InstallError, install, latest_version
+from astrometer.targets.sandbox.plugin import Plugin, PluginError, check_loaded
 from astrometer.targets.sandbox.provision import (
     USERNAME,
     ApiKey,
     Dashboard,
+    ProvisionError,
     ProvisionSettings,
     make_keys,
     messenger_connected,
@@ -42,11 +45,16 @@ from astrometer.targets.sandbox.sandbox_messenger import (
     open_messenger,
 )
 from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, reap
-from astrometer.targets.sandbox.server_process import Child, answers_json, free_port, wait_until
+from astrometer.targets.sandbox.server_process import Child, ChildError, answers_json, free_port, wait_until
 from astrometer.targets.script import ModelScript
 from astrometer.tethered import module_command
 
 Say = Callable[[str], None]
+
+STARTING_FAILED = (
+    *(InstallError, NoPythonError, ChildError, ProvisionError, DatabaseError, PluginError),
+    *(httpx.HTTPError, OSError),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +71,8 @@ class SandboxOptions:
     model: ModelScript = field(default_factory=ModelScript)
     im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
     messenger: MessengerProfile | None = None  # an adapter, `messenger`, that waits for a OneBot client
-    plugins: Sequence[Path] = ()  # folders of AstrBot plugins that it starts with
+    plugins: Sequence[Plugin] = ()  # that it starts with; their libraries are in `installation`
+    config_patch: ConfigPatch | None = None  # of its configuration
     start_timeout_s: float = 180.0
 
 
@@ -137,11 +146,15 @@ class Box:
         assets.mkdir(parents=True)
         (assets / "version").write_text(f"v{installed.version}", encoding="utf-8")
         for plugin in self.options.plugins:
-            shutil.copytree(plugin, self.data_dir / "plugins" / plugin.name)
+            plugin.copy_into(self.data_dir / "plugins")
         self.start_model()
         self._write_settings()
         self._start_server()
         self.dashboard.log_in()
+        for plugin in self.options.plugins:
+            check_loaded(self.dashboard, plugin, self.version)
+        if self.options.config_patch is not None:
+            self.options.config_patch.check(self.dashboard.config(), self.version)
         self.api_keys = make_keys(self.dashboard, self.data_dir)
         if self.im_port is not None:
             self.wait_for_messenger()
@@ -289,6 +302,7 @@ class Box:
             stub_url=self.stub_url,
             password=self.password,
             im_port=self.im_port,
+            patch=self.options.config_patch,
         )
 
     def _start_server(self) -> None:
@@ -329,7 +343,7 @@ class Box:
 def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) -> Iterator[Box]:
     """Start a sandbox; when the context ends, or this process does, nothing of it is left.
 
-    Raises InstallError, NoPythonError, ChildError, ProvisionError, or OSError when the port is taken.
+    Raises `STARTING_FAILED` (OSError when the port is taken), and ConfigPatchError.
     """
     wanted = options or SandboxOptions()
     if wanted.port:

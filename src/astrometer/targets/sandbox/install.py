@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +19,8 @@ import platformdirs
 import uv
 from packaging.version import InvalidVersion, Version
 
-from astrometer.targets.sandbox.find_python import NoPythonError, find_python, index_environment
+from astrometer.targets.sandbox.find_python import find_python, index_environment
 from astrometer.targets.sandbox.local import LocalError, LocalSource, is_local, local_source
-
-__all__ = ["InstallError", "Installation", "NoPythonError", "cache_root", "install", "latest_version"]
 
 FIRST = (4, 18, 0)  # the HTTP API appears
 # Old releases break with libraries made after them: the day until which libraries are taken, for this
@@ -84,7 +82,7 @@ def latest_version(say: Callable[[str], None] = lambda _: None) -> str:
         "--python",
         str(python),
     ]
-    answer = _uv(command, stdin="astrbot\n", timeout_s=120)
+    answer = run_uv(command, stdin="astrbot\n", timeout_s=120)
     match = re.search(r"^astrbot==(\S+)", answer, re.MULTILINE)
     if match is None:
         raise InstallError("the package index names no version of astrbot")
@@ -106,13 +104,10 @@ def install(version: str, say: Callable[[str], None] = lambda _: None) -> Instal
     if _complete(ready):
         return ready
     python = find_python()
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(directory.with_name(f"{name}.lock"), say) as lock:
-        if _complete(ready):
-            return ready
-        shutil.rmtree(directory, ignore_errors=True)
+
+    def make(lock: int) -> dict[str, str | None]:
         say(f"installing {wanted if local else f'AstrBot {version}'} with {python}")
-        _uv(
+        run_uv(
             ["venv", "--quiet", "--no-project", "--python", str(python), str(directory)],
             timeout_s=120,
             lock=lock,
@@ -122,8 +117,27 @@ def install(version: str, say: Callable[[str], None] = lambda _: None) -> Instal
         until = libraries_until(numbers)
         command = ["pip", "install", "--quiet", "--python", str(ready.python), "--overrides", str(overrides)]
         command += ["--exclude-newer", until] if until else []
-        _uv([*command, wanted], timeout_s=INSTALL_TIMEOUT_S, lock=lock)
-        facts = {"version": version, "python": str(python), "libraries_until": until}
+        run_uv([*command, wanted], lock=lock)
+        return {"version": version, "python": str(python), "libraries_until": until}
+
+    return made_once(ready, make, say)
+
+
+def made_once(
+    ready: Installation,
+    make: Callable[[int], Mapping[str, str | None]],
+    say: Callable[[str], None] = lambda _: None,
+) -> Installation:
+    """`ready`, made when it is not complete yet; `make` gets the lock for uv and returns facts to note."""
+    directory = ready.directory
+    if _complete(ready):
+        return ready
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(directory.with_name(f"{directory.name}.lock"), say) as lock:
+        if _complete(ready):
+            return ready
+        shutil.rmtree(directory, ignore_errors=True)
+        facts = make(lock)
         unfinished = directory / f"{MARKER}.part"
         unfinished.write_text(json.dumps(facts), encoding="utf-8")
         unfinished.replace(directory / MARKER)
@@ -181,7 +195,14 @@ def _locked(path: Path, say: Callable[[str], None]) -> Iterator[int]:
         yield file.fileno()
 
 
-def _uv(arguments: list[str], *, timeout_s: float, stdin: str | None = None, lock: int | None = None) -> str:
+def run_uv(
+    arguments: list[str],
+    *,
+    timeout_s: float = INSTALL_TIMEOUT_S,
+    stdin: str | None = None,
+    lock: int | None = None,
+) -> str:
+    """Its output. Raises InstallError."""
     environment = {**os.environ, **index_environment(os.environ)}
     command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments]
     try:

@@ -16,6 +16,7 @@ import httpx
 from astrometer.api import endpoints
 from astrometer.api.management_endpoints import adapter_settings
 from astrometer.targets.messenger.sink import PLATFORM
+from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.database import expire_key
 
 SCOPES = ("chat", "config", "file", "im")
@@ -59,11 +60,17 @@ def new_password() -> str:
 
 
 def write_settings(
-    data: Path, settings: ProvisionSettings, *, stub_url: str, password: str, im_port: int | None = None
+    data: Path,
+    settings: ProvisionSettings,
+    *,
+    stub_url: str,
+    password: str,
+    im_port: int | None = None,
+    patch: ConfigPatch | None = None,
 ) -> None:
     """Put the settings into `data/cmd_config.json`; what is already there and not named stays.
 
-    `im_port`: where AstrBot shall listen for a OneBot messenger.
+    `im_port`: where AstrBot shall listen for a OneBot messenger. `patch`: more, which takes precedence.
     """
     file = data / "cmd_config.json"
     config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8-sig")) if file.exists() else {}
@@ -102,6 +109,8 @@ def write_settings(
         others = [adapter for adapter in config.get("platform", []) if adapter["id"] != PLATFORM]
         config["platform"] = [*others, adapter_settings(PLATFORM, im_port, LOOPBACK, "")]
     apply_settings(config, settings)
+    if patch is not None:
+        patch.apply(config)
     part = file.with_suffix(".part")
     part.write_text(json.dumps(config, ensure_ascii=False), encoding="utf-8")
     part.replace(file)
@@ -175,9 +184,14 @@ class Dashboard:
     def revoke_key(self, key_id: str) -> None:
         self.call("POST", "/api/apikey/revoke", {"key_id": key_id})
 
+    def config(self) -> dict[str, Any]:
+        """The configuration that the running server has."""
+        config: dict[str, Any] = self.call("GET", "/api/config/abconf", id="default")["config"]
+        return config
+
     def apply(self, settings: ProvisionSettings) -> None:
         """Change the settings of the running server; its rate limit counts from zero again."""
-        config = self.call("GET", "/api/config/abconf", id="default")["config"]
+        config = self.config()
         apply_settings(config, settings)
         self.call("POST", "/api/config/astrbot/update", {"conf_id": "default", "config": config})
 

@@ -40,7 +40,7 @@ class MessengerAccess:
 
 def open_messenger(dashboard: Dashboard, profile: MessengerProfile, port: int) -> MessengerAccess:
     """Raises ProvisionError."""
-    config = dashboard.call("GET", "/api/config/abconf", id="default")["config"]
+    config = dashboard.config()
     profile.apply(config)
     made = dashboard.call("POST", "/api/config/abconf/new", {"name": MESSENGER, "config": config})
     access = MessengerAccess(port=port, token=secrets.token_urlsafe(24), profile_id=made["conf_id"])
