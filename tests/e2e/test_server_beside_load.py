@@ -8,6 +8,7 @@ from itertools import pairwise
 from threading import Timer
 
 import pytest
+from astrbot_lookalike import looks_like_astrbot
 from web_locust import free_port, web_locust
 
 pytestmark = pytest.mark.process
@@ -16,16 +17,9 @@ LIVE = "astrbot_load_server_"
 
 
 @pytest.fixture
-def so_called(tmp_path):
-    """A process that looks like an AstrBot and listens nowhere."""
-    command = [sys.executable, "-c", "print('ready', flush=True); input()", "astrbot"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout.readline()
-    yield process
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
+def so_called():
+    with looks_like_astrbot() as process:
+        yield process
 
 
 def astrometer(*words, key):

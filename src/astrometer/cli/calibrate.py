@@ -36,13 +36,9 @@ def _streams(_ctx: click.Context, _param: click.Parameter, value: str) -> list[i
 
 @click.command(short_help="Prove how exact the times are that this machine measures.")
 @click.option(
-    "--streams",
-    default="50,200,400,1000",
-    show_default=True,
-    metavar="N,N",
-    callback=_streams,
+    "--streams", default="50,200,400,1000", show_default=True, metavar="N,N", callback=_streams,
     help="Concurrent streams of each step.",
-)
+)  # fmt: skip
 @duration_option("--gap", default="20ms", help="Time between events of a stream.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Load processes.")
 @duration_option("--duration", default="10s", help="Time measured in each step.")

@@ -18,14 +18,10 @@ PREFIX = "astrometer"
 @click.command("clean", short_help="Show the sessions that runs left on a server, or delete them.")
 @target_options
 @click.option(
-    "--from",
-    "folders",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True),
-    metavar="DIR",
+    "--from", "folders", multiple=True, type=click.Path(path_type=Path, exists=True), metavar="DIR",
     help="A run's directory with results.json, for its names; repeatable. "
     "[the journal of `astrometer load` on this account]",
-)
+)  # fmt: skip
 @click.option("--prefix", default=PREFIX, show_default=True, help="What --run-user-prefix was.")
 @duration_option("--timeout", "timeout_s", default="10m", help="Time limit for everything.")
 @yes_option("Delete. Without it nothing is changed.")

@@ -49,12 +49,9 @@ class Simulated:
 @click.command("demo")
 @duration_option("--duration", default="30s", help="How long to load.")
 @click.option(
-    "--out",
-    type=click.Path(path_type=Path, file_okay=False),
-    default=Path("demo-report"),
-    show_default=True,
+    "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-report"), show_default=True,
     help="Directory of results.json and report.html.",
-)
+)  # fmt: skip
 @click.option("--users", type=click.IntRange(1), help="Default: enough for a p95 in that time.")
 def command(*, duration: float, out: Path, users: int | None) -> None:
     """Show everything in under a minute, without an AstrBot.

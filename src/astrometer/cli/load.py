@@ -22,43 +22,27 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
 @click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
 @target_options
 @click.option(
-    "-u",
-    "--users",
-    type=click.IntRange(1),
-    metavar="N",
+    "-u", "--users", type=click.IntRange(1), metavar="N",
     help="Closed model: users who wait for their answers. [10]",
-)
+)  # fmt: skip
 @click.option(
-    "--rate",
-    type=Rate(),
-    metavar="N/s",
+    "--rate", type=Rate(), metavar="N/s",
     help="Open model: arrivals per second (5/s, 90/m), whether or not earlier ones are done.",
-)
+)  # fmt: skip
 @click.option(
-    "-t",
-    "--duration",
-    type=Duration(whole=True),
-    default="60s",
-    show_default=True,
+    "-t", "--duration", type=Duration(whole=True), default="60s", show_default=True,
     help="How long to load. 0: until Ctrl-C.",
-)
+)  # fmt: skip
 @click.option(
-    "-r",
-    "--spawn-rate",
-    type=click.FloatRange(0, min_open=True),
-    metavar="N",
+    "-r", "--spawn-rate", type=click.FloatRange(0, min_open=True), metavar="N",
     help="Users started per second. [all within 2 s; with --rate at once]",
-)
+)  # fmt: skip
 @locust_options
 @run_options("load")
 @click.option(
-    "--list-arguments",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_list_arguments,
+    "--list-arguments", is_flag=True, is_eager=True, expose_value=False, callback=_list_arguments,
     help="List the options of the run with their environment variables, and exit.",
-)
+)  # fmt: skip
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -31,12 +31,9 @@ RETRY_S = 1.0
 @target_options
 @click.option("--probe", "names", multiple=True, metavar="NAME", help="Only these probes. Repeatable.")
 @click.option(
-    "--probes",
-    "folders",
-    multiple=True,
-    metavar="DIR",
+    "--probes", "folders", multiple=True, metavar="DIR",
     help="Folder of probe files in place of the bundled ones. Repeatable; `ours` means the bundled ones.",
-)
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="With --once: print the verdicts as a JSON list.")
 @click.option(
     "--wait",
@@ -44,25 +41,17 @@ RETRY_S = 1.0
     help="With --once: how long to try again while a target cannot be reached, such as 60s.",
 )
 @click.option(
-    "--listen",
-    default="127.0.0.1:16185",
-    show_default=True,
-    metavar="ADDR:PORT",
+    "--listen", default="127.0.0.1:16185", show_default=True, metavar="ADDR:PORT",
     help="Where the exporter answers. `:PORT` and `[::]:PORT` are all addresses, of IPv4 and IPv6.",
-)
+)  # fmt: skip
 @click.option(
-    "--allowed-host",
-    "allowed_hosts",
-    multiple=True,
-    metavar="NAME",
+    "--allowed-host", "allowed_hosts", multiple=True, metavar="NAME",
     help="Another name by which browsers and scrapers call the exporter, such as a proxy's. Repeatable.",
-)
+)  # fmt: skip
 @click.option(
-    "--web-config",
-    "web_file",
-    type=click.Path(path_type=Path, dir_okay=False),
+    "--web-config", "web_file", type=click.Path(path_type=Path, dir_okay=False),
     help="TLS and users of the exporter: a web configuration file of Prometheus' exporter-toolkit.",
-)
+)  # fmt: skip
 @click.option(
     "--state-dir",
     type=click.Path(path_type=Path, file_okay=False),

@@ -58,23 +58,17 @@ def command() -> None:
 
 @command.command()
 @click.option(
-    "--astrbot",
-    "version",
-    default="latest",
-    show_default=True,
+    "--astrbot", "version", default="latest", show_default=True,
     help="AstrBot version, 4.18.0 or newer; or the path of a wheel or a checkout.",
-)
+)  # fmt: skip
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 takes a free one.  [default: 0]")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object when ready, keys included.")
 @click.option("--detach", is_flag=True, help="Return when ready; end it with `sandbox down`.")
 @click.option("--rate-limit", type=RateLimitType(), help="Per session. Default: AstrBot's own, 30/60:stall.")
 @click.option(
-    "--model-timeout",
-    type=click.IntRange(1, 3600),
-    default=20,
-    show_default=True,
+    "--model-timeout", type=click.IntRange(1, 3600), default=20, show_default=True,
     help="Seconds AstrBot waits for the model.",
-)
+)  # fmt: skip
 @click.option(
     "--im-sink",
     is_flag=True,

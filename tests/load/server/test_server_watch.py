@@ -2,10 +2,9 @@
 
 import os
 import signal
-import subprocess
-import sys
 
 import pytest
+from astrbot_lookalike import looks_like_astrbot
 
 from astrometer.load.run.run_clock import RunClock
 from astrometer.load.server.server_watch import ServerWatch
@@ -19,15 +18,9 @@ class Time:
 
 
 @pytest.fixture
-def astrbot(tmp_path):
-    command = [sys.executable, "-c", "print('ready', flush=True); input()", "astrbot"]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    assert process.stdout.readline()
-    yield process
-    process.kill()
-    process.wait()
-    process.stdin.close()
-    process.stdout.close()
+def astrbot():
+    with looks_like_astrbot() as process:
+        yield process
 
 
 @pytest.fixture
