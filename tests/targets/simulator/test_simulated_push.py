@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.targets.simulator.chat_run import SimulatedRun
+from astrometer.targets.simulator.chats.chat_run import SimulatedRun
 from astrometer.targets.simulator.store import Store
 from astrometer.targets.simulator.version_traits import Wire
 

@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from astrometer.targets.messenger.messenger_profile import MessengerProfileError, parse_profile
-from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.chats.chat import Pipeline
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulated_faults import FaultError, FaultPlan, Planned, fault_kind
 from astrometer.targets.simulator.store import Store

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.responses import JSONResponse, Response
 
-from astrometer.targets.simulator.chat_run import Payload
+from astrometer.targets.simulator.chats.chat_run import Payload
 
 
 class BodyRefused(Exception):

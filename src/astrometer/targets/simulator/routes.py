@@ -9,12 +9,10 @@ from starlette.responses import Response
 from astrometer.targets.messenger import sink as im_sink
 from astrometer.targets.messenger.sink import Sink
 from astrometer.targets.simulator.bodies import BodyRefused, missing
-from astrometer.targets.simulator.chat import Pipeline
-from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
-from astrometer.targets.simulator.event_stream import EventStream
-from astrometer.targets.simulator.im_push import deliver
-from astrometer.targets.simulator.management.simulated_bots import SimulatedBots
-from astrometer.targets.simulator.parts import (
+from astrometer.targets.simulator.chats.chat import Pipeline
+from astrometer.targets.simulator.chats.chat_run import Payload, SimulatedRun
+from astrometer.targets.simulator.chats.event_stream import EventStream
+from astrometer.targets.simulator.chats.parts import (
     MEDIA,
     PartsError,
     chat_parts,
@@ -22,6 +20,8 @@ from astrometer.targets.simulator.parts import (
     im_text,
     old_chat_parts,
 )
+from astrometer.targets.simulator.im_push import deliver
+from astrometer.targets.simulator.management.simulated_bots import SimulatedBots
 from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 from astrometer.targets.simulator.store import SimKey, Store
 

@@ -30,9 +30,9 @@ from astrometer.targets.simulator.bodies import (
     checked,
     missing,
 )
-from astrometer.targets.simulator.chat import Pipeline
-from astrometer.targets.simulator.chat_socket import SimulatedChatSocket
-from astrometer.targets.simulator.event_stream import remember_transport
+from astrometer.targets.simulator.chats.chat import Pipeline
+from astrometer.targets.simulator.chats.chat_socket import SimulatedChatSocket
+from astrometer.targets.simulator.chats.event_stream import remember_transport
 from astrometer.targets.simulator.key_check import authenticate
 from astrometer.targets.simulator.management.management_routes import WITH_BODY, SimulatedManagement
 from astrometer.targets.simulator.management.simulated_bots import SimulatedBots

@@ -4,7 +4,7 @@ from typing import Any
 
 from astrometer.api.management_endpoints import ADAPTER_TYPE, adapter_settings
 from astrometer.targets.messenger.messenger_profile import MESSENGER
-from astrometer.targets.simulator.chat import Pipeline
+from astrometer.targets.simulator.chats.chat import Pipeline
 from astrometer.targets.simulator.management.simulated_profiles import SimulatedProfiles
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulated_faults import FaultPlan

@@ -11,7 +11,14 @@ from typing import Any
 
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.messenger.sink import GROUP
-from astrometer.targets.simulator.chat import AGENT_ERROR, Pipeline, blocked_sentence
+from astrometer.targets.simulator.chats.chat import AGENT_ERROR, Pipeline, blocked_sentence
+from astrometer.targets.simulator.chats.rate_gate import RateGate
+from astrometer.targets.simulator.chats.simulated_commands import (
+    command_answer,
+    command_of,
+    group_reset,
+    missing_right,
+)
 from astrometer.targets.simulator.onebot_adapter.action_calls import NOT_DELIVERED, ActionCalls
 from astrometer.targets.simulator.onebot_adapter.answer_sender import AnswerSender
 from astrometer.targets.simulator.onebot_adapter.im_run import ImRun
@@ -24,13 +31,6 @@ from astrometer.targets.simulator.onebot_adapter.incoming_question import (
 from astrometer.targets.simulator.onebot_adapter.onebot_connection import OneBotConnection
 from astrometer.targets.simulator.onebot_adapter.question_reader import QuestionReader
 from astrometer.targets.simulator.onebot_adapter.reply_chain import text_segment
-from astrometer.targets.simulator.rate_gate import RateGate
-from astrometer.targets.simulator.simulated_commands import (
-    command_answer,
-    command_of,
-    group_reset,
-    missing_right,
-)
 from astrometer.targets.simulator.simulated_faults import Fault, FaultError, FaultKind, FaultPlan
 from astrometer.targets.simulator.simulator_config import MessengerConfig, SimulatedRateLimit
 

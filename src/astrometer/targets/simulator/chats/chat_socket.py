@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from astrometer.api import endpoints as ep
 from astrometer.api.socket_turn import CHAT_SOCKET
 from astrometer.targets.simulator.bodies import BodyRefused
-from astrometer.targets.simulator.chat_run import Item, Payload, SimulatedRun
+from astrometer.targets.simulator.chats.chat_run import Item, Payload, SimulatedRun
 from astrometer.targets.simulator.key_check import authenticate
 from astrometer.targets.simulator.routes import Api
 from astrometer.targets.simulator.simulated_faults import STATUS, Fault, FaultError, FaultKind, FaultPlan

@@ -9,16 +9,16 @@ from time import perf_counter, time
 from typing import Any, Protocol
 
 from astrometer.targets.script import DirectiveError, ModelScript, script_for
-from astrometer.targets.simulator.chat_run import Payload, SimulatedRun
-from astrometer.targets.simulator.model_answers import (
+from astrometer.targets.simulator.chats.chat_run import Payload, SimulatedRun
+from astrometer.targets.simulator.chats.model_answers import (
     UpstreamFailed,
     UpstreamSilent,
     connection_error,
     fail_at_once,
     tokens,
 )
-from astrometer.targets.simulator.rate_gate import RateGate
-from astrometer.targets.simulator.simulated_commands import command_answer, command_of
+from astrometer.targets.simulator.chats.rate_gate import RateGate
+from astrometer.targets.simulator.chats.simulated_commands import command_answer, command_of
 from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 from astrometer.targets.simulator.store import Store

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.targets.simulator.chat_run import Payload
+from astrometer.targets.simulator.chats.chat_run import Payload
 from astrometer.targets.simulator.store import StoredFile
 
 MEDIA = frozenset({"image", "record", "file", "video"})

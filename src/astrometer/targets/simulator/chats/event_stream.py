@@ -12,7 +12,7 @@ from time import perf_counter_ns
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from astrometer.targets.simulator.chat_run import Item, SimulatedRun
+from astrometer.targets.simulator.chats.chat_run import Item, SimulatedRun
 from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 
 HEARTBEAT = b": heartbeat\n\n"

@@ -1,0 +1,1 @@
+"""A chat from its request to the end of its stream."""
