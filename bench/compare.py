@@ -28,7 +28,7 @@ from types import SimpleNamespace
 from astrometer.compare.bootstrap import Ecdf, Sample, log_change
 from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict, judged
 from astrometer.compare.comparable import ComparedRun
-from astrometer.compare.comparison import MARGIN, compare
+from astrometer.compare.comparison import MARGIN, compare, margin_of
 from astrometer.compare.gates import evaluate_gates, watched_rows
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, paired_change
 from astrometer.measure.histogram import MIN_SAMPLES, Histogram
@@ -105,11 +105,12 @@ def _sample(rng, factor, samples, jitter, noise):
     )
 
 
-def _row(percent, value, belief):
+def _row(percent, value, belief, look=None):
     low, high = (math.expm1(belief.quantile(share)) for share in (0.025, 0.975))
     return ChangeRow(
         scope="all", metric="ttft", percent=percent, base=0.3, cand=0.3, base_n=1, cand_n=1, base_runs=(),
-        cand_runs=(), margin=MARGIN, change=math.expm1(value), interval=Interval(low, high), belief=belief,
+        cand_runs=(), margin=margin_of(percent, MARGIN, look), change=math.expm1(value),
+        interval=Interval(low, high), belief=belief,
     )  # fmt: skip
 
 
@@ -160,7 +161,7 @@ def _looked_at(rng, change, noise):
             left_out[place] |= not belief.quantile(0.025) <= truth <= belief.quantile(0.975)
             once[place] |= not belief.once.quantile(0.025) <= truth <= belief.once.quantile(0.975)
             if pairs * BLOCK_SAMPLES >= MIN_SAMPLES[percent]:
-                rows.append(_row(percent, value, belief))
+                rows.append(_row(percent, value, belief, look))
         rows = judged(rows)
         verdicts = [row.verdict for row in rows]
         not_worse = len(rows) == 2 and all(row.is_not_worse for row in rows)

@@ -7,7 +7,7 @@ from typing import Any
 from astrometer.compare import change_text
 from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeUnit, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
-from astrometer.compare.comparison import Comparison
+from astrometer.compare.comparison import TAIL_FACTOR, Comparison
 from astrometer.compare.gates import GateResult, overall
 from astrometer.compare.sequence_state import SequenceState
 from astrometer.compare.server_rows import LEAST_MARGIN_GROWTH
@@ -279,8 +279,10 @@ def _method(comparison: Comparison) -> str:
     is_watched = any(row.unit is ChangeUnit.BYTES for row in comparison.rows)
     growth = f", memory growth: ±{formatting.size(round(LEAST_MARGIN_GROWTH))}" if is_watched else ""
     held = "" if comparison.look is None else " at all looks together"
+    tail = f" (p95, p99: ±{comparison.margin * TAIL_FACTOR * 100:g} %)"
+    tails = "" if comparison.look is None else tail
     return (
-        f"Margin: ±{comparison.margin * 100:g} % or ±1 ms (errors, goodput: ±"
+        f"Margin: ±{comparison.margin * 100:g} %{tails} or ±1 ms (errors, goodput: ±"
         f"{comparison.share_margin * 100:g} pp{growth}), or the limit of a condition where that is narrower. "
         f"Same: the whole {CONFIDENCE * 100:.0f} % interval{held} is within the margin. "
         "Better, worse: the whole interval is beyond it, and not by chance (Holm's correction for the "

@@ -19,6 +19,7 @@ from astrometer.compare.samples import ALL, Effects, ScopeStats
 from astrometer.compare.server_rows import server_rows
 
 MARGIN = 0.05  # of the baseline's value
+TAIL_FACTOR = 3  # of a block's p90 and above: few of its samples make them, so they are that much less sure
 SHARE_MARGIN = 0.02  # two percentage points
 COMPARED = {
     "ttft": (50, 95, 99),
@@ -106,7 +107,7 @@ def compare(
             made.append(
                 unmeasured_row(scoped, name, percent, margin, lacking)
                 if lacking
-                else latency_row(scoped, name, percent, margin, effects, look=look)
+                else latency_row(scoped, name, percent, margin_of(percent, margin, look), effects, look=look)
             )
         if scope == ALL:
             made += server_rows(scoped, margin, look)
@@ -132,6 +133,11 @@ def compare(
         sole=sole,
         look=look,
     )
+
+
+def margin_of(percent: int, margin: float, look: Look | None) -> float:
+    """Of a percentile. In short blocks a wider one for tails, or ten minutes could never tell them."""
+    return margin * TAIL_FACTOR if look is not None and percent >= 90 else margin
 
 
 def _within(row: ChangeRow, limits: Sequence[Limit]) -> ChangeRow:
