@@ -51,11 +51,6 @@ def side(name: str) -> tuple[str, ...]:
     return tuple(reason.value for reason in REASONS if side_of(reason) == name)
 
 
-def http() -> tuple[str, ...]:
-    """The server's failures that tell of its HTTP API: in a messenger it may fail while that works."""
-    return tuple(name for name in side("server") if name not in layers()[Layer.MESSENGER.value])
-
-
 def replies() -> tuple[str, ...]:
     """No reply in a messenger, or a wrong one, although the link is up."""
     return tuple(name for name in layers()[Layer.MESSENGER.value] if name != Outcome.LOST_LINK.value)

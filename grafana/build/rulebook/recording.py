@@ -7,7 +7,6 @@ Names are `level:metric:operations`. Counters are added up per exporter first, w
 from collections.abc import Iterator
 from typing import Any
 
-from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import MIN_SAMPLES
 from rulebook import reasons
 from rulebook.thresholds import Thresholds, seconds
@@ -22,20 +21,13 @@ ASKS_IN_MESSENGER = f"{P}time_to_first_reply_seconds_count"
 LAYER_COUNTER = f"instance_target_probe_layer:{P}failures_total:sum"
 SIDE_COUNTER = f"instance_target_probe_side:{P}failures_total:sum"
 JUDGED_COUNTER = f"instance_target_probe:{P}judged_runs_total:sum"
-# Probes over HTTP that run, of each target those with the shortest interval.
-MOST_FREQUENT = f"instance_target_probe:{P}interval_seconds:most_frequent"
-# Probes whose last run failed on the server's side, or without as much as a status line.
-SERVER_FAILED = f"instance_target_probe:{P}last_run_info:server_failed"
-# When all of the most frequent probes had failed on the server's side: until then it was down.
-DOWN_AT = f"target:{P}last_run_info:server_failed_at"
+# When a target was down, by every exporter that knows its state.
+DOWN_AT = f"target:{P}target_state:down_at"
 # Probes whose last run tells of now: not overdue, and not of a time at which the server was down.
 TELLING = f"instance_target_probe:{P}last_run_timestamp_seconds:telling"
 ANSWERS_COUNTER = f"instance_target_probe:{P}first_tokens_total:sum"
 SLOW_COUNTER = f"instance_target_probe:{P}slow_first_tokens_total:sum"
 DAY_S = 86400
-# Deadlines that are also met by a server which says nothing at all: a frozen one looks to a chat like a model
-# that hangs.
-SILENCES = reasons.one_of(reason.value for reason in (Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL))
 
 
 def failures(window: str) -> str:
@@ -120,12 +112,6 @@ def _counters(t: Thresholds) -> Iterator[Rule]:
     )
 
 
-def unanswered(t: Thresholds, series: str) -> str:
-    """`series` of chats that missed their deadline and did not get as much as a status line."""
-    on = f"on ({t.by('instance', 'target', 'probe')})"
-    return f'{series} and {on} {ASKS_THE_MODEL} unless {on} {P}phase_duration_seconds{{phase="headers"}}'
-
-
 def last_run(t: Thresholds, compared: str) -> str:
     """Probes, by the seconds since their last run: `>` those that do not run any more, `<=` those that do."""
     limit = f"{t.stale.intervals:g} * {P}interval_seconds + {seconds(t.stale.grace):g}"
@@ -139,22 +125,9 @@ def ended(matcher: str) -> str:
 
 def _last_runs(t: Thresholds) -> Iterator[Rule]:
     target, on = t.by("target"), f"on ({t.by('instance', 'target', 'probe')})"
-    # One that is skipped or hangs has nothing to say, and the most frequent of the others takes its place.
-    # One that asks in a messenger knocks at another door.
-    running = f"({P}interval_seconds and {on} {last_run(t, '<=')} unless {on} {ASKS_IN_MESSENGER})"
-    yield _rule(MOST_FREQUENT, f"{running}\n  <= on ({target}) group_left () min by ({target}) {running}")
-    server, llm = (ended(reasons.one_of(names)) for names in (reasons.http(), reasons.side("llm")))
-    yield _rule(
-        SERVER_FAILED,
-        f"group by ({t.by('instance', 'target', 'probe')}) (\n    {server}\n"
-        f"  or\n    ({llm} unless {on} ({ASKS_THE_MODEL} or {ASKS_IN_MESSENGER}))\n"
-        f"  or\n    ({unanswered(t, ended(SILENCES))})\n)",
-    )
-    yield _rule(
-        DOWN_AT,
-        f"time() * group by ({target}) ({MOST_FREQUENT} and {on} {SERVER_FAILED})\n"
-        f"unless on ({target})\n  ({MOST_FREQUENT} unless {on} {SERVER_FAILED})",
-    )
+    state, each = f"{P}target_state", t.by("instance", "target")
+    known = f'{state}{{state="down"}} unless on ({each}) {state}{{state="unknown"}} == 1'
+    yield _rule(DOWN_AT, f"time() * (min by ({target}) ({known}) == 1)")
     window = max(t.messenger_silent.window, t.messenger_link_down.window, key=seconds)
     yield _rule(
         TELLING,

@@ -3,8 +3,20 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from rulebook.alert import DURATION, PROBE, SHARE, Rule, alert, at_least
-from rulebook.recording import failure_ratio, failures, mean, quantile, slow, slow_ratio
+from astrometer.probing.verdict import ProbeReason
+from rulebook.alert import DURATION, PROBE, SHARE, TARGET, Rule, alert, at_least
+from rulebook.recording import (
+    DOWN_AT,
+    JUDGED_COUNTER,
+    TTFT,
+    P,
+    failure_ratio,
+    failures,
+    mean,
+    quantile,
+    slow,
+    slow_ratio,
+)
 from rulebook.thresholds import Burn, Thresholds, duration, seconds
 
 
@@ -17,19 +29,33 @@ class _Budget:
     allowed: float
     select: str = ""
 
-    def burning(self, burn: Burn, min_bad: int) -> str:
+    def burning(self, t: Thresholds, burn: Burn) -> str:
         """Both windows above the limit, and enough bad events to mean anything.
+
+        Not of a time at which the server was down, which has a page of its own. A window of six hours says
+        nothing before there are six hours of data.
 
         A probe that runs less often than the short window is long leaves holes in its series: its last value
         counts. One that can fail `min_bad` times in the long window leaves none longer than `hole`.
         """
-        limit = f"> {burn.factor * self.allowed:.6g}"
+        limit, min_bad = f"> {burn.factor * self.allowed:.6g}", t.guard.min_failures
         hole = duration(seconds(burn.long) / min_bad)
         return (
             f"{self.ratio(burn.long)}{self.select} {limit}\n"
             f"and\n  last_over_time({self.ratio(burn.short)}{self.select}[{hole}]) {limit}\n"
-            f"and\n  {self.bad(burn.long)}{self.select} {at_least(min_bad)}"
+            f"and\n  {self.bad(burn.long)}{self.select} {at_least(min_bad)}\n"
+            f"{_old_enough(t, burn)}"
+            f"unless on ({t.by('target')})\n  last_over_time({DOWN_AT}[{burn.short}])"
         )
+
+
+def _old_enough(t: Thresholds, burn: Burn) -> str:
+    """That the probe was there when the window began. The shortest one must tell of a new probe, too."""
+    if burn.long == min((other.long for other in t.burn), key=seconds):
+        return ""
+    around, ago = duration(2 * seconds(burn.short)), duration(seconds(burn.long) - seconds(burn.short))
+    place = t.by("target", "probe")
+    return f"and on ({place})\n  present_over_time({JUDGED_COUNTER}[{around}] offset {ago})\n"
 
 
 def _failures(side: str, objective: float) -> _Budget:
@@ -37,12 +63,20 @@ def _failures(side: str, objective: float) -> _Budget:
 
 
 def _burn(
-    t: Thresholds, name: str, budget: _Budget, burn: Burn, *, route: str, summary: str, description: str
+    t: Thresholds,
+    name: str,
+    budget: _Budget,
+    burn: Burn,
+    *,
+    route: str,
+    summary: str,
+    description: str,
+    expr: str = "",
 ) -> Rule:
     return alert(
         t,
         name,
-        budget.burning(burn, t.guard.min_failures),
+        expr or budget.burning(t, burn),
         lasting=burn.for_,
         severity=burn.severity,
         route=route,
@@ -73,22 +107,61 @@ def availability(t: Thresholds) -> Iterator[Rule]:
 def ttft(t: Thresholds) -> Iterator[Rule]:
     budget = _Budget(ratio=slow_ratio, bad=slow, allowed=1 - t.slo.ttft)
     for burn in t.burn:
+        burning, models = budget.burning(t, burn), _models_time(t, burn.long)
+        on = f"on ({t.by('target', 'probe')})"
+        said = (
+            f"{SHARE} of the answers of the last {burn.long} began after more than "
+            f"{t.slo.ttft_seconds:g} s; the objective allows {_percent(budget.allowed)}."
+        )
         yield _burn(
             t,
             "AstrBotTTFTBurn",
             budget,
             burn,
+            expr=f"{burning}\nunless {on}\n  ({models})",
             route="server",
             summary=f"AstrBot is slow: {PROBE}, {burn.factor:g} times as often as its objective allows",
-            description=(
-                f"{SHARE} of the answers of the last {burn.long} began after more than "
-                f"{t.slo.ttft_seconds:g} s; the objective allows {_percent(budget.allowed)}."
-            ),
+            description=f"{said} Most of that time was not the model's, or nobody knows whose it was.",
         )
+        yield _burn(
+            t,
+            "AstrBotTTFTBurn",
+            budget,
+            burn,
+            expr=f"{burning}\nand {on}\n  ({models})",
+            route="upstream",
+            summary=(
+                f"The model behind AstrBot is slow: {PROBE}, {burn.factor:g} times as often as its "
+                "objective allows"
+            ),
+            description=f"{said} More than half of the mean was the model's time, as AstrBot measures it.",
+        )
+
+
+def _models_time(t: Thresholds, window: str) -> str:
+    """Probes whose first tokens took longer in the model than elsewhere, by the server's own measure."""
+    place = t.by("target", "probe")
+    total, count = (f"sum by ({place}) (increase({TTFT}_{part}[{window}]))" for part in ("sum", "count"))
+    server = f"avg by ({place}) (avg_over_time({P}server_time_to_first_token_seconds[{window}]))"
+    return f"{server} > {total} / ({count} > 0) / 2"
 
 
 def upstream(t: Thresholds) -> Iterator[Rule]:
     budget = _failures("llm", t.slo.llm)
+    failing = f'{P}state{{layer="model",state="failing"}} == 1'
+    slow = f'{P}state_since_timestamp_seconds{{layer="model",reason="{ProbeReason.SLOW}"}}'
+    yield alert(
+        t,
+        "AstrBotUpstreamLLMFailing",
+        f"group by ({t.by('target')}) ({failing} unless on ({t.by('instance', 'target')}) {slow})",
+        lasting=t.down.for_,
+        severity="page",
+        route="upstream",
+        symptom=True,
+        about="now",
+        summary=f"The model behind AstrBot {TARGET} fails",
+        description="Three runs of a probe got no good answer from the model. AstrBot itself answered.",
+    )
     for burn in t.burn:
         if burn.severity != "page":
             continue

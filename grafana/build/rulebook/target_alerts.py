@@ -3,46 +3,37 @@
 from collections.abc import Iterator
 
 from astrometer.api.outcome import Layer, Outcome
+from astrometer.probing.verdict import ProbeReason
 from rulebook import reasons
 from rulebook.alert import COUNT, DURATION, PROBE, TARGET, Rule, alert, at_least
-from rulebook.recording import (
-    ASKS_IN_MESSENGER,
-    DOWN_AT,
-    MOST_FREQUENT,
-    SIDE_COUNTER,
-    SILENCES,
-    P,
-    ended,
-    unanswered,
-)
+from rulebook.recording import DOWN_AT, P
 from rulebook.thresholds import Thresholds
 
 KEY = "{{ $labels.key }}"
 
 
 def down(t: Thresholds) -> Iterator[Rule]:
-    target, on = t.by("target"), f"on ({t.by('instance', 'target', 'probe')})"
-    window = t.down.window
-    failures = f'increase({SIDE_COUNTER}{{side="server"}}[{window}])'
-    silences = unanswered(t, f"increase({P}failures_total{{{SILENCES}}}[{window}])")
-    # All three parts are about the same probes: their last runs, and how often they failed. A run that ends
-    # with a rejected key is an answer of the server.
     yield alert(
         t,
         "AstrBotDown",
-        f"group by ({target}) ({DOWN_AT})\n"
-        f"and on ({target}) (\n  sum by ({target}) (\n"
-        f"      ({failures} or ({silences}))\n    and {on}\n      {MOST_FREQUENT}\n"
-        f"  ) {at_least(t.guard.min_failures)}\n)",
+        f"group by ({t.by('target')}) ({DOWN_AT})",
         lasting=t.down.for_,
         severity="page",
         route="server",
         summary=f"AstrBot {TARGET} is down",
         description=(
-            "Every one of its most frequent probes failed on the server's side in its last run, and they "
-            f"did so {t.guard.min_failures} or more times in {window}."
+            "Network or AstrBot fails, by three runs of a probe, and nothing has got through since. "
+            f"Why: {_reasons(('network', 'astrbot'))}."
         ),
     )
+
+
+def _reasons(layers: tuple[str, ...]) -> str:
+    """The reasons of failing layers, as a template."""
+    since = f"{P}state_since_timestamp_seconds{{target='%s',layer=~'{'|'.join(layers)}',reason!='ok'}}"
+    failing = f"{P}state{{state='failing'}} == 1"
+    query = f"group by (reason) ({since} and on (instance, layer, target) {failing})"
+    return f'{{{{ range printf "{query}" .Labels.target | query }}}}{{{{ .Labels.reason }}}} {{{{ end }}}}'
 
 
 def _counted(t: Thresholds, reason: Outcome, window: str, count: int) -> str:
@@ -137,45 +128,26 @@ def scope_leak(t: Thresholds) -> Iterator[Rule]:
 
 
 def key_rejected(t: Thresholds) -> Iterator[Rule]:
-    s = t.key_rejected
-    rejected = f'{P}scope_violations_total{{kind="rejected"}}'
-    auth = reasons.one_of(reasons.layers()[Layer.AUTH.value])
-    place, by_key, by_probe = (
-        t.by("instance", "target", "probe"),
-        t.by("target", "key"),
-        t.by("target", "probe"),
+    failing = f'{P}state{{layer="key",state="failing"}} == 1'
+    leaking = f'{P}state_since_timestamp_seconds{{layer="key",reason="{ProbeReason.LEAK}"}}'
+    each = t.by("instance", "target")
+    violations = f"{P}scope_violations_total{{target='%s',kind='rejected'}}"
+    keys = f"sum by (key) (increase({violations}[{t.key_rejected.window}])) > 0"
+    yield alert(
+        t,
+        "AstrBotKeyRejected",
+        f"group by ({t.by('target')}) ({failing} unless on ({each}) {leaking})",
+        lasting=t.key_rejected.for_,
+        severity="page",
+        route="server",
+        summary=f"AstrBot {TARGET} rejects a key",
+        description=(
+            "401 or 403, in three runs of a probe, where the config says that the key may. Known keys: "
+            f'{{{{ range printf "{keys}" .Labels.target | query }}}}{{{{ .Labels.key }}}} '
+            "{{ else }}the config states no scopes {{ end }}. "
+            "Such runs are not judged: what they watch has no known availability as long as this lasts."
+        ),
     )
-    # The same cell again, or the same probe again: one odd answer wakes nobody.
-    count = (
-        f"sum by ({place}) (increase({P}failures_total{{{auth}}}[{s.probe_window}]))"
-        f" unless on ({place}) {ASKS_IN_MESSENGER}"  # which has a token of an adapter, and no key
-    )
-    by_cell = (
-        f"max by ({by_key}) (\n  increase({rejected}[{s.window}]) {at_least(s.count)}\n"
-        f"  and increase({rejected}[{s.still}]) > 0\n)"
-    )
-    by_last_run = (
-        f"max by ({by_probe}) (\n  ({count}) {at_least(s.count)}\n  and on ({place}) {ended(auth)}\n)"
-    )
-    seen = {
-        "key": (f"key {KEY}", s.window, by_cell),
-        "probe": ("the key of probe {{ $labels.probe }}", s.probe_window, by_last_run),
-    }
-    for about, (whose, window, expr) in seen.items():
-        yield alert(
-            t,
-            "AstrBotKeyRejected",
-            expr,
-            lasting=s.for_,
-            severity="page",
-            route="server",
-            about=about,
-            summary=f"AstrBot {TARGET} rejects {whose}",
-            description=(
-                f"401 or 403 at least {s.count} times in {window} where the config says that it may. "
-                "Such runs are not judged: what they watch has no known availability as long as this lasts."
-            ),
-        )
 
 
 ALL = (down, truncated, cert_expiry, stalled, canary, scope_leak, key_rejected)

@@ -110,11 +110,6 @@ class CountedFor(Counted, _Lasting):
     pass
 
 
-class KeyRejected(CountedFor):
-    still: Duration
-    probe_window: Duration
-
-
 class Degraded(WindowFor):
     before: Duration
     factor: Annotated[float, Field(gt=1)]
@@ -149,10 +144,10 @@ class Thresholds(_Table):
     burn: tuple[Burn, ...]
     guard: Guard
     quantiles: Quantiles
-    down: WindowFor
+    down: _Lasting
     degraded: Degraded
     scope_leak: Window
-    key_rejected: KeyRejected
+    key_rejected: WindowFor
     canary_mismatch: Counted
     truncated: Counted
     stalled: Counted
