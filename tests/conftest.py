@@ -12,7 +12,7 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.find_python import NoPythonError, find_python
-from astrometer.targets.sandbox.install import latest_version
+from astrometer.targets.sandbox.index_versions import latest_version
 
 pytest_plugins = [
     "leak_journals",

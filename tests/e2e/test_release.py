@@ -10,7 +10,7 @@ import httpx
 import pytest
 from astrbot_plugins import write_plugin
 
-from astrometer.targets.sandbox.install import latest_version
+from astrometer.targets.sandbox.index_versions import latest_version
 
 pytestmark = pytest.mark.process
 

@@ -21,6 +21,7 @@ COMMANDS = (
     "calibrate",
     "compare",
     "release",
+    "bisect",
     "probe",
     "messenger",
     "report",

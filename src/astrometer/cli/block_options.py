@@ -34,7 +34,7 @@ DEFAULT_USERS = 20
 LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
 
 
-def block_options(budget: str, budget_help: str) -> Callable[[F], F]:
+def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[[F], F]:
     """What is measured, and how: pass all of it to `plan_of`. `budget`: the default."""
 
     def decorate(command: F) -> F:
@@ -58,7 +58,7 @@ def block_options(budget: str, budget_help: str) -> Callable[[F], F]:
                 click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second."),
                 click.option(
                     "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
-                    help="As for compare: 'ttft_p95 worse by 10%'. Repeatable. [any worse]",
+                    help=f"As for compare: 'ttft_p95 worse by 10%'. {fail_if_help}",
                 ),
                 MARGIN_OPTION,
                 SHARE_MARGIN_OPTION,

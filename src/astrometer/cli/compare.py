@@ -166,7 +166,7 @@ def conclude(
     """Print the comparison and write its files."""
     import json
 
-    from astrometer.compare import compare_html, compare_json, compare_summary, compare_table
+    from astrometer.compare import compare_html, compare_json, compare_table
 
     if as_json:
         print_rich(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
@@ -176,14 +176,21 @@ def conclude(
         return
 
     def write(folder: Path) -> None:
-        compare_html.write_html(shown, folder / compare_html.FILE_NAME)
-        compare_json.write_json(shown, folder / compare_json.FILE_NAME)
-        compare_summary.write_summary(shown, folder / compare_summary.FILE_NAME)
+        write_comparison(shown, folder)
         write_more(folder)
 
     place = write_somewhere(out, write, print_problem)
     if place is not None and not as_json:
         print_rich(f"{place / compare_html.FILE_NAME}")
+
+
+def write_comparison(shown: "Page", folder: Path) -> None:
+    """All reports of a comparison. Raises OSError."""
+    from astrometer.compare import compare_html, compare_json, compare_summary
+
+    compare_html.write_html(shown, folder / compare_html.FILE_NAME)
+    compare_json.write_json(shown, folder / compare_json.FILE_NAME)
+    compare_summary.write_summary(shown, folder / compare_summary.FILE_NAME)
 
 
 def exit_code(verdict: str, *, accept_undecided: bool) -> int:

@@ -57,7 +57,9 @@ def _config_patch_of(_ctx: click.Context, _param: click.Parameter, file: Path | 
     "--config-patch", type=click.Path(path_type=Path), metavar="FILE", callback=_config_patch_of,
     help="JSON that is merged into the configuration of the candidate only (cmd_config.json).",
 )  # fmt: skip
-@block_options("10m", "Longest time of measuring; it ends sooner when all is decided.")
+@block_options(
+    "10m", "Longest time of measuring; it ends sooner when all is decided.", "Repeatable. [any worse]"
+)
 @ACCEPT_OPTION
 @click.option(
     "--more", is_flag=True,

@@ -24,7 +24,8 @@ from astrometer.release.sides import InstalledSide, Say
 from astrometer.report import write_reports
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import STARTING_FAILED, Box, SandboxOptions, sandbox
-from astrometer.targets.sandbox.install import Installation, install, latest_version
+from astrometer.targets.sandbox.index_versions import latest_version
+from astrometer.targets.sandbox.install import Installation, install
 from astrometer.targets.sandbox.plugin_libraries import with_libraries
 
 START_TIMEOUT_S = 55.0  # of a server; what does not start is said within a minute

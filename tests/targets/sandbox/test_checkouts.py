@@ -85,3 +85,11 @@ def test_a_sandbox_starts_the_installation_that_it_is_given(tmp_path):
         sandbox(SandboxOptions(installation=given)),
     ):
         pass
+
+
+def test_a_checkout_whose_content_has_a_name_is_not_looked_at(tmp_path):
+    path = fake_astrbot.checkout(tmp_path / "AstrBot")
+    first = install(str(path), digest="0123456789abcdef")
+    fake_astrbot.edit(path, "edited")
+    assert install(str(path), digest="0123456789abcdef") == first
+    assert first.directory.name == "4.30.0-local-0123456789ab"

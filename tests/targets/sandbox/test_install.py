@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.targets.sandbox import install as sandbox_install
 from astrometer.targets.sandbox.find_python import NoPythonError, find_python, index_environment
-from astrometer.targets.sandbox.install import InstallError, cache_root, install, libraries_until
+from astrometer.targets.sandbox.index_versions import latest_version
+from astrometer.targets.sandbox.install import MARKER, InstallError, cache_root, install, libraries_until
 
 pytestmark = pytest.mark.process
 
@@ -122,7 +122,7 @@ def test_the_password_of_an_index_does_not_reach_an_error(tmp_path, monkeypatch)
         "uv.find_uv_bin", lambda: str(script(tmp_path / "uv", "echo https://me:pw@host/ >&2; exit 1"))
     )
     with pytest.raises(InstallError, match=r"https://\*\*\*@host") as caught:
-        sandbox_install.latest_version()
+        latest_version()
     assert "pw" not in str(caught.value)
 
 
@@ -145,11 +145,11 @@ def test_a_killed_install_leaves_nothing_that_counts_and_two_at_once_make_one(tm
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert not (tmp_path / "astrbot" / "4.18.0" / sandbox_install.MARKER).exists()
+    assert not (tmp_path / "astrbot" / "4.18.0" / MARKER).exists()
 
     both = [subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = "".join(process.communicate()[0] for process in both)
     assert [process.returncode for process in both] == [0, 0]
     assert len(re.findall("^installing", said, re.MULTILINE)) == 1
-    facts = json.loads((tmp_path / "astrbot" / "4.18.0" / sandbox_install.MARKER).read_text())
+    facts = json.loads((tmp_path / "astrbot" / "4.18.0" / MARKER).read_text())
     assert facts["libraries_until"] == "2026-02-25"

@@ -24,7 +24,8 @@ from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerP
 from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.database import DatabaseError, Stored, stored
 from astrometer.targets.sandbox.find_python import NoPythonError
-from astrometer.targets.sandbox.install import Installation, InstallError, install, latest_version
+from astrometer.targets.sandbox.index_versions import latest_version
+from astrometer.targets.sandbox.install import Installation, InstallError, install
 from astrometer.targets.sandbox.plugin import Plugin, PluginError, check_loaded
 from astrometer.targets.sandbox.provision import (
     USERNAME,

@@ -67,34 +67,15 @@ def cache_root() -> Path:
     return Path(override).absolute() if override else platformdirs.user_cache_path("astrometer")
 
 
-def latest_version(say: Callable[[str], None] = lambda _: None) -> str:
-    """The newest AstrBot on the index. Raises InstallError, NoPythonError."""
-    python = find_python()
-    say("asking the package index for the newest AstrBot")
-    command = [
-        "pip",
-        "compile",
-        "-",
-        "--no-deps",
-        "--no-header",
-        "--no-annotate",
-        "--quiet",
-        "--python",
-        str(python),
-    ]
-    answer = run_uv(command, stdin="astrbot\n", timeout_s=120)
-    match = re.search(r"^astrbot==(\S+)", answer, re.MULTILINE)
-    if match is None:
-        raise InstallError("the package index names no version of astrbot")
-    return match[1]
-
-
-def install(version: str, say: Callable[[str], None] = lambda _: None) -> Installation:
+def install(
+    version: str, say: Callable[[str], None] = lambda _: None, digest: str | None = None
+) -> Installation:
     """The environment of this exact version, or of a wheel or a checkout, made when it is not there yet.
 
+    `digest`: names the content of a checkout; without it every file is looked at.
     Raises InstallError, NoPythonError.
     """
-    local = _local(version) if is_local(version) else None
+    local = _local(version, digest) if is_local(version) else None
     numbers = _numbers(version, local)
     version = local.version if local else str(Version(version))
     name = local.cache_name if local else version
@@ -144,9 +125,9 @@ def made_once(
     return ready
 
 
-def _local(spec: str) -> LocalSource:
+def _local(spec: str, digest: str | None) -> LocalSource:
     try:
-        return local_source(spec, cache_root())
+        return local_source(spec, cache_root(), digest)
     except LocalError as exc:
         raise InstallError(str(exc)) from exc
 

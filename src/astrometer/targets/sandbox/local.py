@@ -45,11 +45,12 @@ def is_local(spec: str) -> bool:
     return os.sep in spec or spec.endswith(".whl") or spec.startswith((".", "~"))
 
 
-def local_source(spec: str, cache: Path) -> LocalSource:
+def local_source(spec: str, cache: Path, digest: str | None = None) -> LocalSource:
     """`cache`: a folder that is no source, should it be inside of a checkout. Raises LocalError."""
     path = Path(spec).expanduser().absolute()
     if path.is_dir():
-        version, digest = _version_of(path), _digest_of_tree(path.resolve(), cache.resolve())
+        version = _version_of(path)
+        digest = digest or _digest_of_tree(path.resolve(), cache.resolve())
         return LocalSource(path=path, version=version, digest=digest)
     version_of_wheel = _version_of_wheel(path.name)
     if version_of_wheel is None or not path.is_file():
