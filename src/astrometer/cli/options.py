@@ -198,11 +198,9 @@ def ignored_variables(config: Config, environ: Mapping[str, str]) -> list[str]:
 # --- how long, and whether to ask
 
 
-def duration_option(*flags: str, default: str, help: str, positive: bool = True) -> Callable[[F], F]:  # noqa: A002 (click's word)
+def duration_option(*flags: str, default: str, help: str) -> Callable[[F], F]:  # noqa: A002 (click's word)
     """A time that is measured or waited."""
-    return click.option(
-        *flags, type=Duration(positive=positive), default=default, show_default=True, help=help
-    )
+    return click.option(*flags, type=Duration(positive=True), default=default, show_default=True, help=help)
 
 
 def yes_option(help: str) -> Callable[[F], F]:  # noqa: A002 (click's word)

@@ -3,8 +3,6 @@
 import shlex
 from pathlib import Path
 
-from markupsafe import Markup
-
 from astrometer import __version__
 from astrometer.compare import change_text, compare_charts
 from astrometer.compare.change_verdict import ChangeUnit
@@ -39,7 +37,7 @@ def render_html(page: Page) -> str:
         environment("astrometer.compare")
         .get_template("compare.html.j2")
         .render(
-            style=style() + _own_style(),
+            style=style(Path(__file__).parent / "templates" / "compare.css"),
             astrometer_version=__version__,
             page=page,
             css=_CSS[page.verdict],
@@ -68,8 +66,3 @@ def render_html(page: Page) -> str:
             ],
         )
     )
-
-
-def _own_style() -> Markup:
-    source = (Path(__file__).parent / "templates" / "compare.css").read_text("utf-8")
-    return Markup(source)  # noqa: S704 (our own file)

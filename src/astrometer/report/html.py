@@ -139,10 +139,10 @@ def _shown(value: object) -> object:
     return formatting.plain(value, 20_000) if type(value) is str else value
 
 
-def style() -> Markup:
-    """The style sheet that all pages share."""
-    source = (Path(__file__).parent / "templates" / "report.css").read_text("utf-8")
-    return Markup(source)  # noqa: S704 (our own file)
+def style(*own: Path) -> Markup:
+    """The style sheet that all pages share, and those of one page's `own`."""
+    files = (Path(__file__).parent / "templates" / "report.css", *own)
+    return Markup("".join(file.read_text("utf-8") for file in files))  # noqa: S704 (our own files)
 
 
 def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -90,7 +90,7 @@ def render_html(told: Mapping[str, Any]) -> str:
         environment("astrometer.ways")
         .get_template("ways.html.j2")
         .render(
-            style=style() + _own_style(),
+            style=style(Path(__file__).parent / "templates" / "ways.css"),
             astrometer_version=__version__,
             told=told,
             css={"PASS": "pass", "FAIL": "fail", "INVALID": "invalid"}[told["verdict"]],
@@ -136,8 +136,3 @@ def _drawn(row: WayRow, most: float) -> Markup:
         '<svg class="forest" width="100%" height="26" role="img" aria-label="{}">'
         '<line class="span" x1="{}%" x2="{}%" y1="13" y2="13"/>{}</svg>'
     ).format(label, f"{left:.2f}", f"{right:.2f}", Markup(point))  # noqa: S704 (numbers)
-
-
-def _own_style() -> Markup:
-    source = (Path(__file__).parent / "templates" / "ways.css").read_text("utf-8")
-    return Markup(source)  # noqa: S704 (our own file)

@@ -108,10 +108,10 @@ def ratio(first: WayCapacity, other: WayCapacity, spread: SearchSpread) -> Capac
     return _around(other.log - first.log, half)
 
 
-def verdict_of(believed: CapacityEstimate, margin: float = MARGIN) -> WayVerdict:
+def verdict_of(believed: CapacityEstimate) -> WayVerdict:
     """Of a ratio."""
     low, high = believed.low, believed.high
-    if low is not None and high is not None and 1 - margin <= low and high <= 1 + margin:
+    if low is not None and high is not None and low >= 1 - MARGIN and high <= 1 + MARGIN:
         return WayVerdict.SAME
     if low is not None and low > 1:
         return WayVerdict.MORE

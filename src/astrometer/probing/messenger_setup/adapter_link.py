@@ -21,6 +21,7 @@ from astrometer.probing.transport.messenger_link import MessengerLink
 from astrometer.wire.tls import TlsSettings
 
 RIGHT_TOKEN, WANTS_TOKEN, WRONG_TOKEN = 400, 401, 403
+TRY_S = 2.0
 _FIRST_ACCOUNT = 10**12  # not a number that a QQ account has
 
 
@@ -72,17 +73,17 @@ def new_account() -> int:
     return _FIRST_ACCOUNT + secrets.randbelow(_FIRST_ACCOUNT)
 
 
-async def answers(address: LinkAddress, limit_s: float = 2.0) -> bool:
+async def answers(address: LinkAddress) -> bool:
     """Whether something is there already. Not a port of Docker's, behind which nothing listens yet."""
     try:
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(TRY_S):
             reader, writer = await asyncio.open_connection(address.host, address.port)
     except (OSError, TimeoutError):
         return False
     try:
         # Plain HTTP: an adapter answers it with 404 or 405, and takes nobody for its client.
         writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
-        async with asyncio.timeout(limit_s):
+        async with asyncio.timeout(TRY_S):
             return await reader.read(1) != b""
     except TimeoutError:
         return True

@@ -157,15 +157,13 @@ async def _send_bytes(send: Send, status: int, body: bytes) -> None:
     await _part(send, body, more=False)
 
 
-def build_app(
-    defaults: ModelScript | None = None, journal: CallLog | None = None, sink: Sink | None = None
-) -> Starlette:
+def build_app(defaults: ModelScript | None = None, sink: Sink | None = None) -> Starlette:
     """The stub model; `defaults` is what it does with a prompt that carries no directive.
 
     With a `sink` it also serves what the messenger was given (`im_sink.py`).
     """
     usual = defaults or ModelScript()
-    log = journal or CallLog()
+    log = CallLog()
 
     async def complete(request: Request) -> Response:
         arrived_s = perf_counter()

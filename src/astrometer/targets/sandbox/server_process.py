@@ -65,10 +65,10 @@ class Child:
             self.kill(signal.SIGKILL)
             self.process.wait()
 
-    def log_tail(self, characters: int = 3000) -> str:
+    def log_tail(self) -> str:
         """The end of the log, secrets masked."""
         text = self.log.read_text(encoding="utf-8", errors="replace") if self.log.exists() else ""
-        return SECRET.sub("***", text[-characters:])
+        return SECRET.sub("***", text[-3000:])
 
 
 def wait_until(ready: Callable[[], bool], child: Child, *, timeout_s: float, what: str) -> None:
