@@ -25,8 +25,8 @@ from astrometer.probing.probe_files import Probe
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
 from astrometer.probing.verdict import ProbeRun, Verdict
+from astrometer.targets.sandbox.astrbot_plugin import read_plugin
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
-from astrometer.targets.sandbox.plugin import read_plugin
 from astrometer.targets.script import ModelScript
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig

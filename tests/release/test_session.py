@@ -23,9 +23,9 @@ from astrometer.release.release_plan import ReleasePlan, Role
 from astrometer.release.session import Interrupted, Means, ReleaseError, ReleaseSession, ServerGone
 from astrometer.release.sides import SideSpec
 from astrometer.report import write_reports
+from astrometer.targets.sandbox.astrbot_plugin import read_plugin
 from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.install import Installation
-from astrometer.targets.sandbox.plugin import read_plugin
 from astrometer.targets.sandbox.server_process import ChildError
 from astrometer.targets.script import ModelScript
 

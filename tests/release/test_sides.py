@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from astrometer.release.sides import SideSpec
+from astrometer.targets.sandbox.astrbot_plugin import AstrBotPlugin
 from astrometer.targets.sandbox.config_patch import ConfigPatch
-from astrometer.targets.sandbox.plugin import Plugin
 
-SLEEPY, OTHER = (Plugin(name=name, path=Path("/nowhere")) for name in ("sleepy", "other"))
+SLEEPY, OTHER = (AstrBotPlugin(name=name, path=Path("/nowhere")) for name in ("sleepy", "other"))
 FAST = ConfigPatch(name="fast.json", values={"t2i": True})
 
 

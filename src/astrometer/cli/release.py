@@ -16,12 +16,14 @@ from astrometer.cli.terminal import print_rich
 
 if TYPE_CHECKING:
     from astrometer.release.session import ReleaseSession
+    from astrometer.targets.sandbox.astrbot_plugin import AstrBotPlugin
     from astrometer.targets.sandbox.config_patch import ConfigPatch
-    from astrometer.targets.sandbox.plugin import Plugin
 
 
-def _plugins_of(_ctx: click.Context, _param: click.Parameter, folders: Sequence[Path]) -> "list[Plugin]":
-    from astrometer.targets.sandbox.plugin import PluginError, read_plugin, refuse_twins
+def _plugins_of(
+    _ctx: click.Context, _param: click.Parameter, folders: Sequence[Path]
+) -> "list[AstrBotPlugin]":
+    from astrometer.targets.sandbox.astrbot_plugin import PluginError, read_plugin, refuse_twins
 
     try:
         plugins = [read_plugin(folder) for folder in folders]
@@ -76,7 +78,7 @@ def command(
     *,
     candidate: str,
     baseline: str | None,
-    plugins: "list[Plugin]",
+    plugins: "list[AstrBotPlugin]",
     config_patch: "ConfigPatch | None",
     accept_undecided: bool,
     more: bool,

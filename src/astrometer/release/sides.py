@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from astrometer.targets.sandbox.astrbot_plugin import AstrBotPlugin
 from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.install import Installation
 from astrometer.targets.sandbox.local import is_local
-from astrometer.targets.sandbox.plugin import Plugin
 
 Say = Callable[[str], None]
 
@@ -17,7 +17,7 @@ class SideSpec:
     """`astrbot`: a version, `latest`, a wheel or a checkout."""
 
     astrbot: str
-    plugins: Sequence[Plugin] = ()
+    plugins: Sequence[AstrBotPlugin] = ()
     config_patch: ConfigPatch | None = None
 
     @property

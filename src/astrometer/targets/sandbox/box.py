@@ -21,12 +21,12 @@ import httpx
 import psutil
 
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
+from astrometer.targets.sandbox.astrbot_plugin import AstrBotPlugin, PluginError, check_loaded
 from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.database import DatabaseError, Stored, stored
 from astrometer.targets.sandbox.find_python import NoPythonError
 from astrometer.targets.sandbox.index_versions import latest_version
 from astrometer.targets.sandbox.install import Installation, InstallError, install
-from astrometer.targets.sandbox.plugin import Plugin, PluginError, check_loaded
 from astrometer.targets.sandbox.provision import (
     USERNAME,
     ApiKey,
@@ -72,7 +72,7 @@ class SandboxOptions:
     model: ModelScript = field(default_factory=ModelScript)
     im_sink: bool = False  # an instant messenger, `onebot`, that notes what arrives in it
     messenger: MessengerProfile | None = None  # an adapter, `messenger`, that waits for a OneBot client
-    plugins: Sequence[Plugin] = ()  # that it starts with; their libraries are in `installation`
+    plugins: Sequence[AstrBotPlugin] = ()  # that it starts with; their libraries are in `installation`
     config_patch: ConfigPatch | None = None  # of its configuration
     start_timeout_s: float = 180.0
 

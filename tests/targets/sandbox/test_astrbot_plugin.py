@@ -3,8 +3,8 @@
 import pytest
 from astrbot_plugins import write_plugin
 
+from astrometer.targets.sandbox.astrbot_plugin import PluginError, read_plugin, refuse_twins
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
-from astrometer.targets.sandbox.plugin import PluginError, read_plugin, refuse_twins
 
 
 def test_the_folder_gets_the_name_that_its_metadata_says(tmp_path):

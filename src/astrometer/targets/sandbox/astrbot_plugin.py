@@ -20,7 +20,7 @@ class PluginError(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plugin:
+class AstrBotPlugin:
     """`name`: from its metadata. AstrBot calls the folder in `data/plugins` so."""
 
     name: str
@@ -36,7 +36,7 @@ class Plugin:
         shutil.copytree(self.path, plugins / self.name, ignore=shutil.ignore_patterns(*NOT_PLUGIN))
 
 
-def read_plugin(path: Path) -> Plugin:
+def read_plugin(path: Path) -> AstrBotPlugin:
     """Raises PluginError."""
     path = path.expanduser().absolute()
     if not path.is_dir():
@@ -53,10 +53,10 @@ def read_plugin(path: Path) -> Plugin:
     # AstrBot's own rule (PluginManager._validate_importable_name): Python imports the folder by this name.
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise PluginError(f"{file}: name {name!r}: expected a Python identifier, as in astrbot_plugin_hello")
-    return Plugin(name=name, path=path)
+    return AstrBotPlugin(name=name, path=path)
 
 
-def refuse_twins(plugins: Sequence[Plugin]) -> None:
+def refuse_twins(plugins: Sequence[AstrBotPlugin]) -> None:
     """Raises PluginError where two have one name."""
     names = [plugin.name for plugin in plugins]
     for plugin in plugins:
@@ -64,7 +64,7 @@ def refuse_twins(plugins: Sequence[Plugin]) -> None:
             raise PluginError(f"{plugin.path}: another plugin is called {plugin.name}, too")
 
 
-def check_loaded(dashboard: Dashboard, plugin: Plugin, version: str) -> None:
+def check_loaded(dashboard: Dashboard, plugin: AstrBotPlugin, version: str) -> None:
     """Raises PluginError with AstrBot's own words where it did not load the plugin."""
     failed = dashboard.call("GET", "/api/plugin/source/get-failed-plugins")
     why = failed.get(plugin.name)
