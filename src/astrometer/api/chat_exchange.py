@@ -191,13 +191,16 @@ class ChatExchange:
         return [*self._note_all(t, items[:sooner], since), *self._note_all(t, items[sooner:], None)]
 
     def _note_all(self, t: float, items: Iterable[Item], since: float | None) -> list[ChatEvent]:
-        points, events = self._points, []
+        points, counts, events = self._points, self._counts, []
         for item in items:
-            self._undecoded = 0
             event = parse_event(item)
             points.event(t, event, since)
-            self._note(event)
+            counts[event.type] += 1
+            if event.kind is not _TEXT:  # most events are, and the timeline keeps what they say
+                self._note(event)
             events.append(event)
+        if events:
+            self._undecoded = 0
         return events
 
     def eof(self, t: float) -> None:
@@ -231,13 +234,14 @@ class ChatExchange:
     def deadline(self) -> tuple[float, Outcome]:
         """The next deadline (absolute) and the outcome that it would be."""
         points, limits = self._points, self._deadlines
-        total = (points.t_send + limits.total_s, _TIMEOUT_TOTAL)
+        total_at = points.t_send + limits.total_s
         if points.t_terminal is not None:
             # The answer is whole; a server that keeps the body open holds nobody for long.
-            return min(total, (points.t_terminal + limits.idle_s, _TIMEOUT_TOTAL))
+            return min(total_at, points.t_terminal + limits.idle_s), _TIMEOUT_TOTAL
         if points.t_content is not None:
             stalled_at = points.t_content + limits.idle_s
-            return (stalled_at, _STALLED) if stalled_at <= total[0] else total
+            return (stalled_at, _STALLED) if stalled_at <= total_at else (total_at, _TIMEOUT_TOTAL)
+        total = total_at, _TIMEOUT_TOTAL
         # An answer that is not streamed comes whole: only the total deadline can judge it.
         if not self._streaming:
             return total
@@ -292,11 +296,8 @@ class ChatExchange:
         return self._timeline
 
     def _note(self, event: ChatEvent) -> None:
-        self._counts[event.type] += 1
         if self._ended:
             return  # the answer is whole: what follows is none of it, and breaks none
-        if event.kind is _TEXT:  # most events, and the timeline keeps what they say
-            return
         self._seen.add(event.kind)
         self._ended = event.kind is EventKind.END
         if event.kind in (EventKind.ERROR, EventKind.MALFORMED):

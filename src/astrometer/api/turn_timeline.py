@@ -6,8 +6,10 @@ had never come. What follows from the points is `timings`'.
 """
 
 from array import array
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import sub
 
 from astrometer.api.events import AgentStats, ChatEvent, EventKind
 from astrometer.api.timings import Timings
@@ -24,7 +26,17 @@ class AnswerPieces:
     character; None until it comes.
     """
 
-    __slots__ = ("_is_text", "_room", "_since", "_split", "_texts", "_times", "first", "first_text")
+    __slots__ = (
+        "_is_certain",
+        "_is_text",
+        "_room",
+        "_since",
+        "_split",
+        "_texts",
+        "_times",
+        "first",
+        "first_text",
+    )
 
     def __init__(self) -> None:
         self.first: int | None = None
@@ -32,7 +44,8 @@ class AnswerPieces:
         self._times = array("d")
         self._texts: list[str] = []
         self._is_text = bytearray()
-        self._since: dict[int, float] = {}  # of those whose time is not certain: the earliest that it may be
+        self._since = array("d")  # the earliest that each may have come: its time, where that is certain
+        self._is_certain = True  # all of them are
         self._split: set[int] = set()  # those that have no gap before them
         self._room = MAX_CHARS
 
@@ -45,8 +58,11 @@ class AnswerPieces:
         self._is_text.append(is_text)
         self._room -= len(text)
         self._texts.append(text if self._room >= 0 else "")
-        if since is not None:
-            self._since[number] = since
+        if since is None:
+            self._since.append(t)
+        else:
+            self._since.append(since)
+            self._is_certain = False
         if self.first_text is None:
             self._look(number, text)
 
@@ -76,13 +92,18 @@ class AnswerPieces:
         return self._joined(is_text=False)
 
     def _joined(self, *, is_text: bool) -> str:
+        if (not is_text) not in self._is_text:  # all are of this kind, as in most answers
+            return "".join(self._texts)
         return "".join(
             text for text, kind in zip(self._texts, self._is_text, strict=True) if bool(kind) is is_text
         )
 
     def at(self, number: int | None) -> tuple[float, float | None] | None:
         """When that piece came: `t`, and since when at the earliest, where it is not certain."""
-        return None if number is None else (self._times[number], self._since.get(number))
+        if number is None:
+            return None
+        t, since = self._times[number], self._since[number]
+        return t, since if since < t else None
 
     @property
     def last(self) -> tuple[float, float | None] | None:
@@ -91,18 +112,23 @@ class AnswerPieces:
 
     def gaps(self) -> tuple[tuple[float, ...], Mapping[int, tuple[float, float]]]:
         """The gaps from the first token on; by their place the lowest and highest of those not certain."""
-        gaps: list[float] = []
-        bounds: dict[int, tuple[float, float]] = {}
-        times, since, split = self._times, self._since, self._split
-        for number in range((len(self) if self.first is None else self.first) + 1, len(self)):
-            if number in split:
-                continue
-            t, before = times[number], times[number - 1]
-            if since and (number in since or number - 1 in since):
-                low_s = since.get(number, t) - before
-                bounds[len(gaps)] = max(0.0, low_s), t - since.get(number - 1, before)
-            gaps.append(t - before)
-        return tuple(gaps), bounds
+        first = len(self) if self.first is None else self.first
+        times, since = self._times[first:], self._since[first:]
+        told: Iterable[float] = map(sub, times[1:], times)
+        low: Iterable[float] = map(sub, since[1:], times)
+        high: Iterable[float] = map(sub, times[1:], since)
+        if self._split:
+            joined = [number not in self._split for number in range(first + 1, len(self))]
+            told, low, high = (compress(lengths, joined) for lengths in (told, low, high))
+        gaps = tuple(told)
+        if self._is_certain:
+            return gaps, {}
+        ends = zip(gaps, low, high, strict=True)
+        return gaps, {
+            at: (least if least > 0 else 0.0, most)
+            for at, (gap, least, most) in enumerate(ends)
+            if least < gap or most > gap
+        }
 
     def withdraw_text(self, text: str) -> None:
         """The last piece of text that says exactly this was somebody else's."""
@@ -140,9 +166,10 @@ class AnswerPieces:
             if pending:
                 kept.split()
                 pending = False
+            t, since = self._times[number], self._since[number]
             kept.add(
-                self._times[number],
-                self._since.get(number),
+                t,
+                since if since < t else None,
                 self._texts[number],
                 is_text=bool(self._is_text[number]),
             )

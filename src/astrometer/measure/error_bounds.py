@@ -8,6 +8,7 @@ the place of what was told, has moved by its error at most.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import sub
 from typing import Any, NamedTuple
 
 from astrometer.api.timings import Bounds
@@ -28,7 +29,7 @@ class BoundBuckets(NamedTuple):
     @classmethod
     def of(cls, samples: Iterable[Bounds]) -> "BoundBuckets":
         told, low, high = zip(*samples, strict=True)
-        uncertain = sum(most - least > UNCERTAIN_S for least, most in zip(low, high, strict=True))
+        uncertain = len([1 for spread in map(sub, high, low) if spread > UNCERTAIN_S])
         return cls(buckets_of(told), buckets_of(low), buckets_of(high), uncertain)
 
 

@@ -74,7 +74,7 @@ class Stats:
         only: tuple[str, ...] | None = None,
         stalls: Stalls | None = None,
         bounds: Mapping[str, BoundBuckets] = NO_BOUNDS,
-        streams: Mapping[str, int] | None = None,
+        streams: Sequence[str] = (),
     ) -> None:
         """Count one ended exchange; `only` limits which metrics are kept.
 
@@ -93,7 +93,7 @@ class Stats:
             self.bugs[bug.value] += 1
         if stalls is not None:
             self.stalls.add(stalls)
-        self.streams.update(streams or {})
+        self.streams.update(streams)
         if not turn.outcome.is_ok:
             self.missed.update(turn.expected)
         histograms = self.ok if turn.outcome.is_ok else self.failed

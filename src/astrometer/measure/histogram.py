@@ -227,21 +227,24 @@ def _check_payload(wrapped: bytes) -> None:
         raise ValueError("not the range of astrometer's histograms")
 
 
-def buckets_of(seconds: Iterable[float]) -> list[int]:
+def buckets_of(seconds: Sequence[float]) -> list[int]:
     """Where finite samples belong, in any histogram: what goes into several is looked up once."""
-    in_us = [round(value * 1e6) for value in seconds]
+    if len(seconds) == 1:
+        return [_bucket(_clamped(round(seconds[0] * 1e6)))]
+    if not seconds:
+        return []
+    if round(min(seconds) * 1e6) < LOWEST_US or round(max(seconds) * 1e6) > HIGHEST_US:
+        return [_bucket(_clamped(round(value * 1e6))) for value in seconds]
     return [
-        us >> shift << shift if (shift := us.bit_length() - SUB_BUCKET_BITS) > 0 else us
-        for us in (in_us if _all_in_range(in_us) else [_clamped(us) for us in in_us])
+        us >> shift << shift
+        if (shift := (us := round(value * 1e6)).bit_length() - SUB_BUCKET_BITS) > 0
+        else us
+        for value in seconds
     ]
 
 
 def _clamped(us: int) -> int:
-    return min(max(us, LOWEST_US), HIGHEST_US)
-
-
-def _all_in_range(us: list[int]) -> bool:
-    return bool(us) and min(us) >= LOWEST_US and max(us) <= HIGHEST_US
+    return us if LOWEST_US <= us <= HIGHEST_US else LOWEST_US if us < LOWEST_US else HIGHEST_US
 
 
 def _shift(us: int) -> int:
@@ -249,8 +252,8 @@ def _shift(us: int) -> int:
 
 
 def _bucket(us: int) -> int:
-    shift = _shift(us)
-    return us >> shift << shift
+    shift = us.bit_length() - SUB_BUCKET_BITS
+    return us >> shift << shift if shift > 0 else us
 
 
 def _highest_equivalent(us: int) -> int:

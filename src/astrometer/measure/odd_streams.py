@@ -3,7 +3,6 @@
 Each sign is counted by chats, and beside it how many chats could have shown it.
 """
 
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,18 +18,19 @@ SIGNS = {
 }
 
 
-def signs_of(turn: ChatTurn) -> Counter[str]:
+def signs_of(turn: ChatTurn) -> list[str]:
     """What to count of one chat."""
-    found = {
-        "chats": turn.outcome is not Outcome.DROPPED,
-        "streams": turn.timings.streamed,
-        "blank_lead": turn.timings.streamed and turn.blank_lead > 0,
-        "impossible_ttft": turn.timings.is_impossible,
-        "judged": turn.was_held is not None,
-        "buffered": turn.was_held is True,
-        "pushed": turn.pushed > 0,
-    }
-    return Counter(name for name, is_so in found.items() if is_so)
+    streamed, held = turn.timings.streamed, turn.was_held
+    found = (
+        ("chats", turn.outcome is not Outcome.DROPPED),
+        ("streams", streamed),
+        ("blank_lead", streamed and turn.blank_lead > 0),
+        ("impossible_ttft", turn.timings.is_impossible),
+        ("judged", held is not None),
+        ("buffered", held is True),
+        ("pushed", turn.pushed > 0),
+    )
+    return [name for name, is_so in found if is_so]
 
 
 def streams_json(counts: Mapping[str, int]) -> dict[str, Any]:

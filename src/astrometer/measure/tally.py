@@ -116,7 +116,7 @@ class Tally:
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
         bounds = {name: BoundBuckets.of(samples) for name, samples in turn.bounds().items()}
-        streams = signs_of(turn) if isinstance(turn, ChatTurn) else None
+        streams = signs_of(turn) if isinstance(turn, ChatTurn) else ()
         stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams)
         for name in ("input_tokens", "output_tokens"):
             stats.tokens[name] += getattr(turn, name, 0)

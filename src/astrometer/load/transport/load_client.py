@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
+import gevent
 from gevent import GreenletExit
 
 from geventhttpclient._parser import HTTPResponseParser
@@ -167,6 +168,8 @@ class Client:
             is_kill = isinstance(exc, GreenletExit)
             exchange.abort(self._now(), Outcome.CUTOFF if is_kill else Outcome.CLIENT_CANCEL)
             raise
+        # Many streams may end together. Their users count them one after the other; readers come in between.
+        gevent.sleep(0)
 
     def _drop(self, exchange: Exchange, problem: BaseException | None) -> bool:
         """Whether it was this machine that could not go on, and not the server."""
