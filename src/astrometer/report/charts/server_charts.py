@@ -18,11 +18,12 @@ _STEPS = (1, 2, 5, 10)
 def charts(results: Mapping[str, Any], columns: Sequence[Column]) -> list[Chart]:
     """None of a process that nobody knew; in an older file neither."""
     series = (results.get("server") or {}).get("series") or {"t_s": []}
+    if columns:  # without the drain, which the load's charts do not show either
+        series = {name: values[: _up_to(columns[-1].t1_s, series["t_s"])] for name, values in series.items()}
     if len(series["t_s"]) < 2:
         return []
-    low = min(columns[0].t0_s, series["t_s"][0]) if columns else series["t_s"][0]
-    high = max(columns[-1].t1_s, series["t_s"][-1]) if columns else series["t_s"][-1]
-    across = Scale(low=low, high=high)
+    low, high = (columns[0].t0_s, columns[-1].t1_s) if columns else (series["t_s"][0], series["t_s"][-1])
+    across = Scale(low=min(low, series["t_s"][0]), high=high)
     made = (_memory(series, across), _cpu(series, across), _storage(series, across))
     return [chart for chart in made if chart is not None]
 
@@ -71,6 +72,10 @@ def _storage(series: Mapping[str, Any], across: Scale) -> Chart | None:
         caption="Size of the database file, and of its write-ahead log (dashed).",
         drawing=plot.render(time_ticks(across.high), ticks),
     )
+
+
+def _up_to(last_s: float, times: Sequence[float]) -> int:
+    return sum(t_s <= last_s for t_s in times)
 
 
 def _points(series: Mapping[str, Any], name: str) -> list[tuple[float, float | None]]:
