@@ -5,6 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 p
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+# The tests start Python about a thousand times: it reads its bytecode, whatever the caller's shell says.
+unexport PYTHONDONTWRITEBYTECODE
 # The versions of AstrBot that `make test-faults` tries.
 FAULTS ?= 4.18.0 4.25.6 4.26.8 latest
 

@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -87,7 +88,20 @@ class ByServer(LoadFileScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServer:
+    config.option.loadscopereorder = False  # xdist's order: most tests first, which are the quickest here
     return ByServer(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that may take long first, those that start no process last: the workers end together."""
+    cost: dict[Path, tuple[float, int]] = {}
+    for item in items:
+        timeout = item.get_closest_marker("timeout")
+        starts = [name for name in ("process", "astrbot") if item.get_closest_marker(name)]
+        own = (timeout.args[0] if timeout else 0, len(starts))
+        cost[item.path] = max(cost.get(item.path, own), own)
+    items.sort(key=lambda item: cost[item.path], reverse=True)
 
 
 _running: list[pytest.Item] = []  # the one test that this process runs, if any

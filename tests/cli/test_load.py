@@ -148,6 +148,13 @@ def test_what_cannot_work_says_why(arguments, code, complaint):
     assert (done.exit_code, complaint in done.output) == (code, True), done.output
 
 
+@pytest.mark.parametrize("rate", ["5", "0/s", "many/s", "5/d", "-1/s", "nan/s"])
+def test_a_rate_that_is_none_is_refused(rate):
+    done = CliRunner().invoke(main, ["load", "chat", "--host", "http://127.0.0.1:9", f"--rate={rate}"])
+    assert done.exit_code == 2
+    assert "is not a rate (write 5/s, 90/m or 600/h)" in done.output
+
+
 @pytest.mark.process
 def test_without_a_key_nothing_starts():
     done = CliRunner().invoke(

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from astrometer import bundled
 from astrometer.cli import main
@@ -17,8 +17,6 @@ from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import MessengerConfig, SimulatorConfig
-
-pytestmark = pytest.mark.process
 
 PROBES = load_folder(bundled.folder("probes")).probes
 OURS = tuple(name for name, probe in PROBES.items() if not probe.needs_messenger)  # this target has none
@@ -32,24 +30,19 @@ def simulated():
 
 
 @pytest.fixture
-def astrometer(simulated, tmp_path):
+def astrometer(simulated, tmp_path, monkeypatch):
     simulator, url = simulated
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ:
+        if name.startswith("ASTRBOT_"):
+            monkeypatch.delenv(name)
 
-    def run(*arguments: str, key: str = "all", **environ: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, key: str = "all", **environ: str) -> Result:
         secret = simulator.store.keys[key].secret
-        outer = {name: value for name, value in os.environ.items() if not name.startswith("ASTRBOT_")}
-        result = subprocess.run(
-            [sys.executable, "-m", "astrometer", *arguments],
-            check=False,
-            env={**outer, "ASTRBOT_URL": url, "ASTRBOT_API_KEY": secret, "COLUMNS": "160", **environ},
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=100,
-        )
-        assert "Traceback" not in result.stderr
+        ours = {"ASTRBOT_URL": url, "ASTRBOT_API_KEY": secret, "COLUMNS": "160", **environ}
+        result = CliRunner(env=ours).invoke(main, arguments, catch_exceptions=False)
         for known in simulator.store.keys.values():
-            assert known.secret not in result.stdout + result.stderr
+            assert known.secret not in result.output
         return result
 
     return run
@@ -62,7 +55,7 @@ def closed_port() -> str:
 
 def test_once_prints_a_row_a_probe_and_exits_0(astrometer, simulated):
     result = astrometer("probe", "--once")
-    assert result.returncode == 0
+    assert result.exit_code == 0
     table, states = result.stdout.split("\n\n")
     rows = [line.split()[:4] for line in table.splitlines()]
     assert rows == [
@@ -80,7 +73,7 @@ def test_once_prints_a_row_a_probe_and_exits_0(astrometer, simulated):
 def test_json_is_a_list_of_verdicts(astrometer):
     result = astrometer("probe", "--once", "--json", "--probe", "chat", "--probe", "reads")
     chat, reads = json.loads(result.stdout)
-    assert result.returncode == 0
+    assert result.exit_code == 0
     named = {name: chat[name] for name in ("target", "probe", "ok", "reason")}
     assert named == {"target": "default", "probe": "chat", "ok": True, "reason": "ok"}
     assert 0.05 <= chat["ttft_s"] <= chat["duration_s"]
@@ -90,14 +83,14 @@ def test_json_is_a_list_of_verdicts(astrometer):
 @pytest.mark.parametrize(("key", "reason"), [("revoked", "unauthorized"), ("file", "forbidden")])
 def test_a_failing_probe_exits_1_and_names_its_reason(astrometer, key, reason):
     result = astrometer("probe", "--once", "--json", "--probe", "chat", key=key)
-    assert result.returncode == 1
+    assert result.exit_code == 1
     (chat,) = json.loads(result.stdout)
     assert (chat["ok"], chat["reason"], chat["target_state"]) == (False, reason, "key_rejected")
 
 
 def test_a_target_that_no_probe_reaches_exits_4(astrometer):
     result = astrometer("probe", "--once", "--json", "--host", closed_port())
-    assert result.returncode == 4
+    assert result.exit_code == 4
     assert {(row["reason"], row["target_state"]) for row in json.loads(result.stdout)} == {
         ("connect", "down")
     }
@@ -112,7 +105,7 @@ def test_a_probe_that_the_budget_forbids_is_listed_and_the_others_success_is_no_
         "budget = { runs_per_day = 0 }\n"
     )
     result = astrometer("probe", "--once", "--json", "--probe", "chat", "--probe", "reads", key=key)
-    assert result.returncode == code
+    assert result.exit_code == code
     rows = {row["probe"]: row for row in json.loads(result.stdout)}
     assert set(rows) == {"chat", "reads"}
     assert {name: rows["chat"][name] for name in ("ok", "reason", "skipped")} == {
@@ -154,11 +147,11 @@ def test_a_probe_without_its_key_is_skipped_and_asked_for_by_name_a_usage_error(
     )
     environ = {"IM_KEY": simulated[0].store.keys["im"].secret}
     result = astrometer("probe", "--once", "--json", **environ)
-    assert result.returncode == 0
+    assert result.exit_code == 0
     assert [row["probe"] for row in json.loads(result.stdout)] == ["auth", "im", "reads", "scopes"]
     assert "skipped chat on a: no key of target a has the scope chat" in result.stderr
     result = astrometer("probe", "--once", "--probe", "chat", **environ)
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert "chat: no key of target a has the scope chat" in result.stderr
 
 
@@ -173,11 +166,12 @@ def test_a_folder_of_ones_own_probes(astrometer, tmp_path):
     )
     (folder / "broken.py").write_text("def probe(:\n")
     result = astrometer("probe", "--once", "--json", "--probes", "mine")
-    assert result.returncode == 0
+    assert result.exit_code == 0
     assert [(row["probe"], row["reason"]) for row in json.loads(result.stdout)] == [("hello", "ok")]
     assert "broken.py:1: invalid syntax" in result.stderr
 
 
+@pytest.mark.process
 def test_a_messenger_of_the_environment_is_asked_and_its_token_is_in_no_output(tmp_path):
     config = SimulatorConfig(
         model=ModelScript(ttft_s=0.05, gap_s=0.005, tokens=5), messenger=MessengerConfig(token="tok-secret")
@@ -208,7 +202,7 @@ def test_a_messenger_of_the_environment_is_asked_and_its_token_is_in_no_output(t
 
 def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
     result = astrometer("probe", "--check")
-    assert result.returncode == 0
+    assert result.exit_code == 0
     missing, cost, summary = result.stdout.splitlines()
     assert missing == "default: im_chat needs a messenger"
     assert cost == (
@@ -221,7 +215,7 @@ def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
         '[targets.a]\nurl = "http://x"\n[probes.chta]\ninterval = "5s"\n'
     )
     result = astrometer("probe", "--check")
-    assert result.returncode == 2
+    assert result.exit_code == 2
     assert 'astrometer.toml: probes.chta: no such probe (did you mean "chat"?)' in " ".join(
         result.stderr.split()
     )

@@ -16,8 +16,6 @@ from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession
 from astrometer.targets.sandbox.config_patch import ConfigPatchError
 from astrometer.targets.sandbox.server_process import ChildError
 
-pytestmark = pytest.mark.process
-
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path, monkeypatch):
@@ -37,6 +35,7 @@ def call(*command):
     return done.exit_code, " ".join(done.output.replace("│", " ").split())
 
 
+@pytest.mark.process
 @pytest.mark.parametrize(
     ("args", "told"),
     [
@@ -76,6 +75,7 @@ def test_what_the_candidate_has_besides_is_checked_before_anything_is_installed(
 
 def test_a_plugin_alone_is_compared_with_the_same_astrbot_without_it(tmp_path, monkeypatch):
     specs = {}
+    monkeypatch.setattr(block_options, "_look_ahead", lambda *_: None)
     monkeypatch.setattr(ReleaseSession, "prepare", lambda session: specs.update(session.plan.specs))
     monkeypatch.setattr(ReleaseSession, "execute", lambda *_: None)
     (tmp_path / "fast.json").write_text('{"t2i": false}')
@@ -93,6 +93,7 @@ def test_a_key_that_the_candidate_does_not_have_is_a_usage_error(monkeypatch):
     assert (code, "--config-patch fast.json: t2j: AstrBot 4.29.3 has no such key" in said) == (2, True)
 
 
+@pytest.mark.process
 def test_a_locustfile_may_print_and_one_that_never_ends_its_import_is_refused(tmp_path, monkeypatch):
     chat = bundled.find("locustfiles", "chat").read_text()
     (tmp_path / "noisy.py").write_text(f"import atexit\n{chat}\nprint('hi')\natexit.register(print, 'bye')\n")
@@ -105,6 +106,7 @@ def test_a_locustfile_may_print_and_one_that_never_ends_its_import_is_refused(tm
     assert (code, "has not read the locustfile after 3 s" in said) == (2, True), said
 
 
+@pytest.mark.process
 def test_goodput_can_be_judged_with_an_objective_wherever_that_is_given():
     code, said = invoke("--fail-if", "chat: goodput worse by 2pp", "--", "--slo", "ttft_p95 < 2s")
     assert (code, "expected a checkout" in said) == (4, True)  # on to installing
@@ -124,6 +126,7 @@ def measured(monkeypatch, *, pairs=5, ends=None, **cand):
             raise ends
         session.blocks.ended(is_invalid=False)
 
+    monkeypatch.setattr(block_options, "_look_ahead", lambda *_: None)  # which starts Locust
     monkeypatch.setattr(ReleaseSession, "prepare", lambda _: {})
     monkeypatch.setattr(ReleaseSession, "execute", execute)
 
@@ -192,6 +195,5 @@ def test_without_a_single_pair_nothing_is_known(tmp_path, monkeypatch):
 
 def test_a_condition_on_what_did_not_run_after_all_costs_no_report(monkeypatch):
     measured(monkeypatch, pairs=1)
-    monkeypatch.setattr(block_options, "_look_ahead", lambda *_: None)
     code, said = invoke("--fail-if", "uploads: ttft_p95 worse by 10%", "--out", "out")
     assert (code, "CANNOT TELL" in said, "not measured on both sides" in said) == (3, True, True)

@@ -177,27 +177,6 @@ def test_a_warm_up_is_accounted_for_and_not_measured(sim, asking, tmp_path):
     assert results["window"]["duration_s"] >= 1.9
 
 
-@pytest.mark.parametrize("rate", ["5", "0/s", "many/s", "5/d", "-1/s", "nan/s"])
-def test_a_rate_that_is_none_is_refused(rate):
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "astrometer",
-            "load",
-            "chat",
-            "--host",
-            "http://127.0.0.1:9",
-            f"--rate={rate}",
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 2
-    assert "is not a rate (write 5/s, 90/m or 600/h)" in done.stderr
-
-
 def greeting_file(tmp_path, *, on_start):
     path = tmp_path / "greeting.py"
     path.write_text(
