@@ -150,7 +150,7 @@ def test_an_end_that_is_not_what_it_was_said_to_be_ends_it(tmp_path, ttft_s, kin
 
 
 def test_ctrl_c_leaves_what_is_known_so_far(tmp_path):
-    test = session(tmp_path, Machine(0.3, 0.3, 0.3, 0.45, 0.45, interrupted_in=20))
+    test = session(tmp_path, Machine(0.3, 0.3, 0.3, 0.45, 0.45, interrupted_in=28))
     with pytest.raises(Interrupted):
         test.execute()
     assert answer_of(test).sentence() == (

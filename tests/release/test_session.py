@@ -51,7 +51,8 @@ class Machine:
             raising,
             refuses,
         )
-        self.installs, self.started, self.loaded, self.alive, self.now_s = [], [], [], set(), 0.0
+        self.installs, self.started, self.warmed, self.loaded = [], [], [], []
+        self.alive, self.now_s = set(), 0.0
 
     @property
     def means(self):
@@ -91,6 +92,10 @@ class Machine:
 
     def load(self, plan, _environ, interrupted, told):  # noqa: ARG002 (launch.run has it)
         assert self.alive == {"4.29.3", "4.30.0"}, "both servers run all the time"
+        if "warm-up" in plan.out.parts:
+            self.warmed.append(plan)
+            document.write(plan.out, make_run().results)
+            return 0
         self.loaded.append(plan)
         self.now_s += BLOCK_S + 5
         if self.raising:
@@ -200,6 +205,9 @@ def test_the_sides_take_turns_and_each_is_installed_once(tmp_path):
         "4.29.3", "4.30.0 (AstrBot)", "4.30.0 (AstrBot)", "4.29.3", "4.29.3", "4.30.0 (AstrBot)",
     ]  # fmt: skip
     assert not machine.alive
+    assert [(plan.given["version"], plan.out.name) for plan in machine.warmed] == [
+        ("4.29.3", "baseline"), ("4.30.0 (AstrBot)", "candidate"),
+    ]  # fmt: skip
     for place in ("baseline/1", "baseline/2", "candidate/1", "candidate/2"):
         names = {file.name for file in (tmp_path / "out" / place).iterdir()}
         assert names == {document.FILE_NAME, *write_reports.FILE_NAMES}
@@ -260,6 +268,8 @@ def test_ctrl_c_ends_both_servers_and_says_what_is_known(tmp_path):
     with pytest.raises(Interrupted):
         test.execute(test.prepare())
     assert (len(machine.loaded), machine.alive, test.blocks.pairs) == (7, set(), 3)
+    assert {file.name for file in (tmp_path / "out" / "invalid").iterdir()} == {"candidate-4"}
+    assert not (tmp_path / "out" / "candidate" / "4").exists()
     page = page_of(test)
     assert page.progress[0].endswith("interrupted.")
     assert verdicts(page)["ttft_p50"] == "worse"

@@ -24,7 +24,7 @@ class Role(StrEnum):
 class ReleasePlan:
     """Target and directory of `load` are set block by block.
 
-    `budget_s` of measuring: installing and starting come before it.
+    `budget_s` of measuring: installing, starting and a block of each to warm up come before it.
     """
 
     specs: dict[Role, SideSpec]
@@ -50,6 +50,9 @@ class ReleasePlan:
     def invalid_directory(self, role: Role, number: int) -> Path:
         """Where a block is put whose pair does not count."""
         return self.out / "invalid" / f"{role}-{number}"
+
+    def warm_up_directory(self, role: Role) -> Path:
+        return self.out / "warm-up" / role
 
 
 def order(pair: int) -> tuple[Role, Role]:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from astrometer.compare.comparable import ComparedRun, is_thin
 from astrometer.config import loader
@@ -104,18 +105,18 @@ class ReleaseSession:
             for role in (Role.BASELINE, Role.CANDIDATE):
                 self.at = role
                 boxes[role] = servers.enter_context(self.means.sandbox(self._options(sides[role]), self.say))
+            self._warm_up(sides, boxes)
             began_s, number, invalid = self.means.now(), self.earlier.last, 0
             while self.blocks.goes_on(self.means.now() - began_s) and invalid < MOST_INVALID:
                 number += 1
-                measured = {
-                    role: self._measure(role, sides[role], boxes[role], number) for role in order(number)
-                }
+                measured = self._measure_pair(number, sides, boxes)
                 if any(
                     run.results["verdict"] == "INVALID" and not is_thin(run.results)
                     for run in measured.values()
                 ):
                     invalid += 1
-                    self._set_aside(number, measured)
+                    self._say_invalid(number, measured)
+                    self._set_aside(number)
                 else:
                     invalid = 0
                     self.blocks.add(measured)
@@ -135,22 +136,47 @@ class ReleaseSession:
             start_timeout_s=START_TIMEOUT_S,
         )
 
-    def _set_aside(self, number: int, measured: Mapping[Role, ComparedRun]) -> None:
-        """Keep an INVALID pair where `compare` does not find it."""
+    def _warm_up(self, sides: Mapping[Role, InstalledSide], boxes: Mapping[Role, Box]) -> None:
+        """A block of each that does not count: a fresh AstrBot is slower at first."""
+        for role, box in boxes.items():
+            directory = self.plan.warm_up_directory(role)
+            shutil.rmtree(directory, ignore_errors=True)  # of a test that is continued
+            self._load(role, sides[role], box, directory, "while it warmed up")
+
+    def _measure_pair(
+        self, number: int, sides: Mapping[Role, InstalledSide], boxes: Mapping[Role, Box]
+    ) -> dict[Role, ComparedRun]:
+        measured = {}
+        try:
+            for role in order(number):
+                directory = self.plan.directory(role, number)
+                results = self._load(role, sides[role], boxes[role], directory, f"in block {number}")
+                measured[role] = ComparedRun(name=f"{role} {number}", results=results)
+        except BaseException:
+            self._set_aside(number)
+            raise
+        return measured
+
+    def _say_invalid(self, number: int, measured: Mapping[Role, ComparedRun]) -> None:
         for role, run in measured.items():
             causes = "; ".join(cause["sentence"] for cause in run.results["causes"])
             if run.results["verdict"] == "INVALID":
                 self.say(f"pair {number} does not count: the block of the {role} is INVALID: {causes}")
-            kept = self.plan.invalid_directory(role, number)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(self.plan.directory(role, number), kept)
 
-    def _measure(self, role: Role, side: InstalledSide, box: Box, number: int) -> ComparedRun:
+    def _set_aside(self, number: int) -> None:
+        """Keep the blocks of a pair that does not count where `compare` does not find them."""
+        for role in Role:
+            block, kept = self.plan.directory(role, number), self.plan.invalid_directory(role, number)
+            if (block / document.FILE_NAME).exists():
+                kept.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(block, kept)
+
+    def _load(self, role: Role, side: InstalledSide, box: Box, directory: Path, when: str) -> dict[str, Any]:
+        """The results of a block. Raises ReleaseError, ServerGone, Interrupted."""
         self.at = role
-        plan, signals, told = self.plan, list[bool](), list[bytes]()
-        directory = plan.directory(role, number)
+        signals, told = list[bool](), list[bytes]()
         load = replace(
-            plan.load,
+            self.plan.load,
             target=loader.target_from_options(box.url, _access(box)),
             out=directory,
         )
@@ -161,7 +187,7 @@ class ReleaseSession:
         if signals:
             raise Interrupted
         if fault := box.fault():
-            raise ServerGone(f"in block {number}: {fault}")
+            raise ServerGone(f"{when}: {fault}")
         try:
             measured = document.read_told(b"".join(told)) if any(told) else document.read(directory)
         except document.ResultsError as exc:
@@ -174,7 +200,7 @@ class ReleaseSession:
             write_reports.write(measured, folder)
 
         write_somewhere(directory, write, self.say)
-        return ComparedRun(name=f"{role} {number}", results=measured)
+        return measured
 
 
 def _access(box: Box) -> dict[str, str]:
