@@ -48,6 +48,15 @@ def test_a_question_goes_out_as_an_event_and_its_reply_is_acknowledged_at_once()
     assert here.session.outstanding == 0
 
 
+def test_a_question_that_is_answered_is_not_waited_for_any_more():
+    here = room(deadlines=ImDeadlines(reply_s=20.0, quiet_s=0.0, quoted_quiet_s=0.0))
+    exchange = here.ask(5001, "hello")
+    assert here.session.deadline() == here.now + 20.0
+    here.feed(here.peer.private(5001, "w0", quote(exchange)), after=0.44)
+    assert exchange.done
+    assert here.session.deadline() is None
+
+
 def test_the_lower_bound_of_a_read_is_the_replys():
     here = room()
     here.ask(5001)

@@ -6,23 +6,24 @@ import click
 
 from astrometer.cli import capacity_ways, locust_run
 from astrometer.cli.options import target_options
-from astrometer.cli.run_options import RunCommand, locust_options, run_options
+from astrometer.cli.run_options import SEARCH_SECTION, RunCommand, RunOption, locust_options, run_options
 
 
 @click.command(cls=RunCommand, short_help="Find the highest load at which every objective holds.")
 @click.argument("scenario", metavar="SCENARIO|FILE")
 @click.argument("locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]")
-@click.option(
-    "--ways", metavar="WAY,WAY,...",
-    help="Search each way to chat, one after the other, and compare them with the first: sse, ws, messenger.",
-)  # fmt: skip
-@click.option(
-    "--rounds", type=click.IntRange(1, 20), default=2, show_default=True,
-    help="With --ways: searches of each way, in alternating order.",
-)  # fmt: skip
 @target_options
 @locust_options
 @run_options("capacity")
+@click.option(
+    "--ways", metavar="WAY,WAY,...", cls=RunOption, section=SEARCH_SECTION,
+    help="Search each way to chat, one after the other, and compare them with the first: sse, ws, messenger.",
+)  # fmt: skip
+@click.option(
+    "--rounds", type=click.IntRange(1, 20), default=2, show_default=True, cls=RunOption,
+    section=SEARCH_SECTION,
+    help="With --ways: searches of each way, in alternating order.",
+)  # fmt: skip
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -123,3 +123,19 @@ assert argument_parser.default_args_dict() is argument_parser.default_args_dict(
 def test_a_worker_does_not_build_locusts_parser_anew_for_every_option():
     """Half a second of standing still at each step of a ramp, on Locust 2.47."""
     subprocess.run([sys.executable, "-c", QUICK], check=True, timeout=60)
+
+
+TWICE = """
+from types import SimpleNamespace
+from locust import User
+from astrometer.load.locust_plugin import locust_patches
+locust_patches.stop_users_once()
+user = User(SimpleNamespace(host=None, events=None))
+user._state = "running"
+assert [user.stop(), user.stop(), user._state] == [False, False, "stopping"]
+"""
+
+
+def test_a_user_who_is_asked_to_stop_twice_stops_once():
+    """By a search that takes the load away, and by Ctrl-C: on Locust 2.47 a traceback for each user."""
+    subprocess.run([sys.executable, "-c", TWICE], check=True, timeout=60)

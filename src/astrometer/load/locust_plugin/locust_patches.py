@@ -15,7 +15,8 @@ import gevent
 from gevent.event import Event
 from locust import argument_parser, runners, stats
 from locust.runners import WorkerRunner
-from locust.user.task import TaskSet
+from locust.user.task import LOCUST_STATE_STOPPING, TaskSet
+from locust.user.users import User
 
 from astrometer.load.locust_plugin.web_form import USER_FIELDS
 from astrometer.load.options import OF_ONE_PROCESS
@@ -143,6 +144,17 @@ def time_pauses() -> None:
             run.paused(seconds, time.perf_counter() - due)
 
     TaskSet._sleep = timed  # type: ignore[method-assign]  # noqa: SLF001
+
+
+def stop_users_once() -> None:
+    """Ctrl-C may come while a search takes users away. Locust prints a traceback for each it asks twice."""
+    stop = User.stop
+
+    def once(user: Any, force: bool = False) -> Any:
+        is_stopping = user._state == LOCUST_STATE_STOPPING  # noqa: SLF001
+        return False if is_stopping and not force else stop(user, force)
+
+    User.stop = once  # type: ignore[method-assign, assignment]
 
 
 def hear_last(hook: Any, listener: Callable[..., None]) -> None:
