@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import COMMANDS, main
+from astrometer.cli.run_options import given_of_run
 from astrometer.load.option_table import COMMANDS as RUN_COMMANDS
 from astrometer.load.options import OPTIONS, Settings, add_arguments, arguments, take_ours
 
@@ -84,6 +85,17 @@ def test_release_takes_the_same_options_of_a_run():
     taken = {param.name for param in command.params}
     assert set(offered("release")) <= taken
     assert {"im_sink", "budget", "block"} <= taken  # its own
+
+
+@pytest.mark.parametrize(
+    ("name", "ends"),
+    [("release", ["--astrbot", "1", "--against", "2"]), ("bisect", ["--good", "1", "--bad", "2"])],
+)
+def test_a_switch_that_is_called_like_an_option_of_a_run_is_not_given_to_it(name, ends):
+    command = main.get_command(click.Context(main), name)
+    context = command.make_context(name, [*ends, "--messenger", "--im-sink", "--reply-quiet", "1s"])
+    given, _ = given_of_run(context, ())
+    assert given == {"reply_quiet_s": "1s"}
 
 
 @pytest.mark.parametrize(

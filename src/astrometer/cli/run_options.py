@@ -96,7 +96,8 @@ def given_of_run(
 ) -> tuple[dict[str, Any], list[str]]:
     """Options of the run, before -- or behind it, and the rest for Locust. Raises click.UsageError."""
     given: dict[str, Any] = dict(defaults or {})
-    for name in OPTIONS:
+    # A command's own option may have the name of one of the table: the --messenger of `release` is a switch.
+    for name in [str(param.name) for param in ctx.command.params if isinstance(param, RunOption)]:
         source = ctx.get_parameter_source(name)
         if (
             name in ctx.params
