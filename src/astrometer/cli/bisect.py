@@ -165,6 +165,8 @@ def _links(session: "BisectSession", answer: "BisectAnswer", checkout: Path | No
     """Where to read what changed."""
     from astrometer.release.bisect_answer import release_links
 
+    if not answer.is_tested:
+        return []
     if checkout is not None:
         return [f"git -C {checkout} log -p {answer.older}..{answer.newer}"]
     known = [session.installed[place] for place in sorted(session.installed)]

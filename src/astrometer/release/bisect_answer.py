@@ -44,9 +44,10 @@ class BisectAnswer:
         if self.is_found:
             first, last = f"the first {kinds[1]} one", f"the last {kinds[0]} one"
             return f"{self.newer} {what} it: it is {first}; {self.older} is {last}."
-        known = "" if self.is_tested else ", as it was said"
+        if not self.is_tested:
+            return f"Not found out: {self.older} and {self.newer} were not both tested."
         return (
-            f"Not found out. After {self.older} ({kinds[0]}) and up to {self.newer} ({kinds[1]}{known}), "
+            f"Not found out. After {self.older} ({kinds[0]}) and up to {self.newer} ({kinds[1]}), "
             f"one of these {what} it: {', '.join(self.suspects)}."
         )
 
@@ -77,7 +78,7 @@ def steps_table(session: BisectSession) -> Table:
         table.add_row(
             Text(step.name),
             Text(step.mark or "cannot tell", style=_STYLES[step.mark]),
-            Text(formatting.plain("\n".join(_told(step)))),
+            Text("\n".join(formatting.plain(line) for line in _told(step))),
             str(step.pairs),
             formatting.duration(step.elapsed_s),
             str(number),
@@ -86,9 +87,10 @@ def steps_table(session: BisectSession) -> Table:
 
 
 def _told(step: BisectStep) -> list[str]:
-    """Its change, and where that decides nothing, why."""
+    """Its change, and where that decides nothing, why: of a server's log the first and the last line."""
     is_decided = step.mark in {Mark.GOOD, Mark.BAD} and step.change()
-    return [text for text in (step.change(), "" if is_decided else step.why) if text]
+    why = [] if is_decided else [line for line in step.why.splitlines() if line.strip()]
+    return [text for text in (step.change(), *why[:1], *why[1:][-1:]) if text]
 
 
 def to_json(session: BisectSession, answer: BisectAnswer, links: Sequence[str]) -> dict[str, Any]:
