@@ -5,6 +5,7 @@ import json
 import random
 import re
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cache
 
@@ -239,8 +240,9 @@ def watched():
 
 
 @pytest.fixture(scope="session")
-def make():
-    return make_results
+def make(passed):
+    """`make_results`; what it gives without arguments is made once."""
+    return lambda **known: make_results(**known) if known else deepcopy(passed)
 
 
 @pytest.fixture(scope="session")
