@@ -8,8 +8,10 @@ from looks import BAD, GOOD, WARN
 from page import At, Page, Section, line_up
 from panels import line, now, number, timeline
 from queries import RANGE, count, exporter, probe, probe_quantile, share, target, total
-from service import PASSED, service
+from service import PASSED, layer, service
 from variables import EXPORTERS, data_source, firing, of_probes, of_scrape, window
+
+from astrometer.probing.layer_evidence import StateLayer
 
 DAY_S = 86400
 PASSING = ((None, BAD), (0.95, WARN), (0.99, GOOD))
@@ -37,26 +39,18 @@ def page() -> Page:
                     0, 8, (messenger.state_now(), 5), (messenger.over_time(), 9), (messenger.replies(), 10)
                 ),
             ),
-            Section(title="Targets", panels=line_up(0, 12, (overview_details.targets(), 24))),
             Section(title="The exporter itself", panels=exporter_health.panels()),
         ],
     )
 
 
 def top() -> list[At]:
+    numbers = (failing(), passed(), ttft(), pages(), oldest(), runs(), certificate(), scrapes())
     return [
-        At(panel=service(), x=0, y=0, w=6, h=8),
-        *[
-            At(panel=panel, x=6 + at.x, y=at.y, w=at.w, h=at.h)
-            for panel, at in (
-                (at.panel, at)
-                for at in (
-                    *line_up(0, 4, (failing(), 4), (passed(), 5), (ttft(), 5), (pages(), 4)),
-                    *line_up(4, 4, (oldest(), 4), (runs(), 5), (certificate(), 5), (scrapes(), 4)),
-                )
-            )
-        ],
-        *line_up(8, 8, (timeline_of_targets(), 12), (timeline_of_probes(), 12)),
+        *line_up(0, 6, (service(), 5), (overview_details.targets(), 19)),
+        *line_up(6, 3, *((layer(name), 4) for name in StateLayer)),
+        *line_up(9, 4, *((panel, 3) for panel in numbers)),
+        *line_up(13, 8, (timeline_of_targets(), 12), (timeline_of_probes(), 12)),
     ]
 
 

@@ -3,10 +3,11 @@
 from grafana_foundation_sdk.builders import bargauge, table, timeseries
 from looks import BAD, GOOD, PLAIN, WARN, cell, colored, fixed, prop, worded
 from panels import bars, column, graph, line, now, rows, shaped, stack
-from queries import RANGE, RATE, WINDOW, failed_for, probe, probe_quantile, share, target, total
+from queries import RANGE, RATE, WINDOW, failed_for, probe, probe_quantile, share, target, total, where
 from rulebook import reasons
-from service import DOWN, LATE, PASSED, SERVICE
-from variables import firing
+from service import LATE, STATUSES
+
+from astrometer.probing.state_by_layer import TargetStatus
 
 LAYER_COLORS = {
     "network": "purple",
@@ -84,26 +85,30 @@ def duration() -> timeseries.Panel:
 def targets() -> table.Panel:
     failures = total(f"increase({probe('failures_total')}[{RANGE}])", "target")
     finished = total(f"increase({probe('runs_total')}[{RANGE}])", "target")
+    since = target("target_state_since_timestamp_seconds")
     panel = rows(
         "Targets",
-        "A line for each target. DOWN: AstrBotDown fires. AstrBot's version as far as it was found out; runs "
-        "passed and TTFT p50 over the time range; LATE: the most overdue probe, in intervals.",
+        "A line for each target: its state as the exporter computes it, the layer that decides it, the most "
+        "frequent reason, and since when. AstrBot's version as far as it was found out; runs passed and TTFT "
+        "p50 over the time range; LATE: the most overdue probe, in intervals.",
         "none",
-        column(
-            f"-max by (target) ({firing('page', 'AstrBotDown')})\nor\nmin by (target) ({probe('success')})",
-            "A",
-        ),
+        column(f"min by (target) ({ranked_by_target()})", "A"),
+        column(f"1000 * max by (target, layer, reason) ({since})", "H"),
         column(f"max by (target, version) ({target('target_info')})", "B"),
         column(f"1 - {share(failures, finished)}", "C"),
         column(probe_quantile(50, TTFT, RANGE, "target"), "D"),
         column(f"max by (target) ({LATE})", "E"),
         column(f"min by (target) ({target('cert_expiry_timestamp_seconds')} - time())", "F"),
         column(f"min by (target) ({target('budget_tokens_remaining')})", "G"),
+        none="no exporter",
     )
     names = {
         "target": "Target",
+        "Value #A": "State",
+        "layer": "Layer",
+        "reason": "Why",
+        "Value #H": "Since",
         "version": "AstrBot",
-        "Value #A": "Now",
         "Value #C": "Runs passed",
         "Value #D": "TTFT p50",
         "Value #E": "Late",
@@ -112,8 +117,9 @@ def targets() -> table.Panel:
     }
     limits = ((None, "text"), (2, WARN), (3, BAD))
     return (
-        shaped(panel, names, sort_by="Target")
-        .override_by_name("Now", [worded({-1: SERVICE[DOWN], **PASSED}), cell("color-background")])
+        shaped(panel, names, sort_by="State")
+        .override_by_name("State", [worded(STATUSES), cell("color-background")])
+        .override_by_name("Since", [prop("unit", "dateTimeFromNow")])
         .override_by_name(
             "Runs passed",
             [prop("unit", "percentunit"), prop("decimals", 2), colored(*PASSING), cell("color-text")],
@@ -122,4 +128,12 @@ def targets() -> table.Panel:
         .override_by_name("Late", [prop("decimals", 1), colored(*limits), cell("color-text")])
         .override_by_name("Certificate", [prop("unit", "s"), prop("decimals", 0)])
         .override_by_name("Tokens left", [prop("unit", "short")])
+    )
+
+
+def ranked_by_target() -> str:
+    """The place of each target's state among all, the worst first."""
+    return "\nor\n".join(
+        f"{place} * ({target('target_state', where('state', status.value))} == 1)"
+        for place, status in enumerate(TargetStatus)
     )

@@ -1,21 +1,36 @@
 """The state of the service: the same panel at the top left of every dashboard about probes."""
 
-from grafana_foundation_sdk.builders import stat
-from looks import BAD, GOOD, WARN, States
-from panels import now, state
-from queries import THRESHOLDS, probe
-from rulebook.thresholds import seconds
-from variables import firing
+from collections.abc import Iterable
 
-DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
-SERVICE: States = {
-    DOWN: ("DOWN", "dark-red"),
+from grafana_foundation_sdk.builders import stat
+from looks import BAD, GOOD, UNKNOWN, WARN, States, steps
+from panels import now, state
+from queries import probe, target, where
+
+from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.state_by_layer import NOT_PROBED as NOT_PROBED_REASON
+from astrometer.probing.state_by_layer import TargetStatus
+
+# As the exporter calls a target, the worst first: looked up by name, shown in these words.
+COLORS = {
+    TargetStatus.SLOW: WARN,
+    TargetStatus.DEGRADED: WARN,
+    TargetStatus.UNKNOWN: UNKNOWN,
+    TargetStatus.OK: GOOD,
+}
+STATUSES: States = {
+    number: (status.value.replace("_", " ").upper(), COLORS.get(status, BAD))
+    for number, status in enumerate(TargetStatus)
+}
+FAILING, DEGRADED, UNKNOWN_LAYER, OK, NOT_PROBED = range(5)
+LAYERS: States = {
     FAILING: ("FAILING", BAD),
-    STALE: ("STALE", WARN),
-    WELL: ("WELL", GOOD),
+    DEGRADED: ("DEGRADED", WARN),
+    UNKNOWN_LAYER: ("UNKNOWN", UNKNOWN),
+    OK: ("OK", GOOD),
+    NOT_PROBED: ("NOT PROBED", UNKNOWN),
 }
 PASSED: States = {0: ("fails", BAD), 1: ("passes", GOOD)}
-GRACE_S = seconds(THRESHOLDS.stale.grace)
 LATE = (
     f"(time() - {probe('last_run_timestamp_seconds')})\n  / on (job, instance, target, probe) "
     f"(({probe('interval_seconds')}) > 0)"
@@ -23,17 +38,35 @@ LATE = (
 
 
 def service() -> stat.Panel:
-    success = probe("success")
-    limit = f"{THRESHOLDS.stale.intervals:g} * {probe('interval_seconds')} + {GRACE_S:g}"
-    late = f"(max(time() - {probe('last_run_timestamp_seconds')} - ({limit})) > bool 0)"
-    all_of_them = f"max({success}) + 2 * min({success}) - min({success}) * {late}"
     return state(
         "Service",
-        "The last run of every chosen probe. WELL: all passed. FAILING: at least one failed. DOWN: "
-        "AstrBotDown fires for a chosen target, or none passed. STALE: all passed, but one has not run for "
-        f"{THRESHOLDS.stale.intervals:g} of its intervals and {THRESHOLDS.stale.grace}. NO DATA: no exporter "
-        "answers.",
-        now(f"0 * count({firing('page', 'AstrBotDown')})\nor\n{all_of_them}"),
-        SERVICE,
+        "The worst state of the chosen targets, as the exporter computes it from their recent runs. What the "
+        "words mean: docs/reference/alerting.md, State by layer. NO DATA: no exporter answers.",
+        now(ranked(target("target_state", where("state", status.value)) for status in TargetStatus)),
+        STATUSES,
         none="NO DATA",
+    ).thresholds(steps((None, BAD)))
+
+
+def layer(name: StateLayer) -> stat.Panel:
+    """The worst state of one layer."""
+    here = where("layer", name.value)
+    failing, degraded, unknown, good = (
+        target("state", f"{here},{where('state', word)}") for word in ("failing", "degraded", "unknown", "ok")
     )
+    not_probed = target("state_since_timestamp_seconds", f"{here},{where('reason', NOT_PROBED_REASON)}")
+    asked = f"({unknown}) unless on (job, instance, target) {not_probed}"
+    return state(
+        f"Layer {name.label}",
+        f"The worst state of the layer {name.label} of the chosen targets. UNKNOWN: nobody has asked lately, "
+        "for want of a budget or of runs. NOT PROBED: no probe tells of it. NO DATA: no exporter answers.",
+        now(ranked((failing, degraded, asked, good, unknown))),
+        LAYERS,
+        none="NO DATA",
+    ).thresholds(steps((None, BAD)))
+
+
+def ranked(series: Iterable[str]) -> str:
+    """The place of the first of these that any target has at 1."""
+    places = (f"0 * count(({one}) == 1) + {place}" for place, one in enumerate(series))
+    return "\nor\n".join(places)

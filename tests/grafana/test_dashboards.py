@@ -194,7 +194,7 @@ def test_every_selector_follows_the_variables(query):
             wanted |= {"scenario"}
         elif metric.startswith("astrbot_probe_") and "exporter_" not in metric:
             wanted |= {"target"}
-            if not re.search(r"scope_|budget_|cert_|target_info|probe_state", metric):
+            if not re.search(r"scope_|budget_|cert_|target_info|(probe|target)_state", metric):
                 wanted |= {"probe"}
         for label in wanted:
             assert f'{label}=~"${label}"' in (matchers or ""), f"{metric} without {label}"

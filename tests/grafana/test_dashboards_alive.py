@@ -9,6 +9,7 @@ from dashboard_grafana import Grafana
 from dashboard_site import ALL, SCRAPE_S, STREAM_FAULTS, World, certificate, fault, says_no
 from required import needs
 
+from astrometer.probing.state_by_layer import TargetStatus
 from astrometer.targets.serving import serve
 
 pytestmark = [pytest.mark.promtool, pytest.mark.timeout(480), pytest.mark.process]
@@ -156,10 +157,11 @@ def value(grafana, query, name, jobs):
 
 def test_the_state_tells_well_from_broken(grafana, seen):
     state = next(query for query in queries() if (query.dashboard, query.panel) == ("overview", "Service"))
-    # WELL; STALE on a machine that cannot keep up with two chats a second.
-    assert value(grafana, state, "overview", WELL) in ("3", "2")
+    # What is well on a machine that keeps up with two chats a second.
+    fine = {str(list(TargetStatus).index(status)) for status in (TargetStatus.OK, TargetStatus.UNKNOWN)}
+    assert value(grafana, state, "overview", WELL) in fine
     give_up = time.monotonic() + GIVE_UP_S
-    while value(grafana, state, "overview", BROKEN) != "0":  # until AstrBotDown has lasted a minute: FAILING
+    while value(grafana, state, "overview", BROKEN) != "0":  # until three runs have failed
         assert time.monotonic() < give_up, "one target is gone, and the state is not DOWN"
         time.sleep(1)
     doors = next(query for query in queries() if (query.dashboard, query.panel) == ("auth", "Scopes"))

@@ -7,10 +7,39 @@ import yaml
 from dashboard_files import queries
 from required import needs
 
+from astrometer.probing.state_by_layer import State, TargetStatus
+
 pytestmark = [pytest.mark.promtool, pytest.mark.process]
 QUERIES = {(q.panel, q.ref): q.expr for q in queries() if q.dashboard == "overview"}
-DOWN, FAILING, STALE, WELL = 0, 1, 2, 3
+STATUSES = list(TargetStatus)
+DOWN, KEY_REJECTED, SLOW, UNKNOWN, OK = (
+    STATUSES.index(TargetStatus(name)) for name in ("down", "key_rejected", "slow", "unknown", "ok")
+)
+LAYER_FAILING, LAYER_DEGRADED, LAYER_UNKNOWN, LAYER_OK, LAYER_NOT_PROBED = range(5)
 EVERYTHING = {"job": ".+", "instance": ".+", "target": ".+", "probe": ".+"}
+
+
+def state(target, status, instance="a:1"):
+    """Series of what the exporter calls a target."""
+    labels = f'job="a", instance="{instance}", target="{target}"'
+    return [
+        {
+            "series": f'astrbot_probe_target_state{{{labels}, state="{one}"}}',
+            "values": f"{int(one == status)}x10",
+        }
+        for one in STATUSES
+    ]
+
+
+def layer(target, name, reason="ok"):
+    """Series of the layer `model` of a target."""
+    labels = f'job="a", instance="a:1", target="{target}", layer="model"'
+    since = f'astrbot_probe_state_since_timestamp_seconds{{{labels}, reason="{reason}"}}'
+    states = [
+        {"series": f'astrbot_probe_state{{{labels}, state="{one}"}}', "values": f"{int(one == name)}x10"}
+        for one in State
+    ]
+    return [*states, {"series": since, "values": "0x10"}]
 
 
 def probe(target, passed, late_s=30):
@@ -56,20 +85,33 @@ LINKED = [
     for name in ("ok", "unknown")
 ]  # fmt: skip
 TEN_WELL = [series for number in range(10) for series in probe(f"t{number}", 1)]
+TEN_OK = [series for number in range(10) for series in state(f"t{number}", "ok")]
 LEAK = alert("AstrBotScopeLeak", job="a", target="t1")
 NONE_AT_ALL = alert("AstrBotProbeAbsent")
 WATCHDOG = alert("AstrBotProbeWatchdog", severity="none")
 CASES = {
-    "all pass": ("Service", TEN_WELL, {}, WELL),
-    "one fails": ("Service", [*TEN_WELL, *probe("u", 0)], {}, FAILING),
-    "one of ten is down": (
-        "Service", [*TEN_WELL, *probe("u", 0), *alert("AstrBotDown", job="a", target="u")], {}, DOWN,
+    "all are well": ("Service", TEN_OK, {}, OK),
+    "one of ten is down": ("Service", [*TEN_OK, *state("u", "down")], {}, DOWN),
+    "the worst names the whole": (
+        "Service", [*TEN_OK, *state("u", "slow"), *state("v", "key_rejected")], {}, KEY_REJECTED,
     ),
     "one that was not chosen is down": (
-        "Service", [*TEN_WELL, *alert("AstrBotDown", job="a", target="u")], {"target": "(t1|t2)"}, WELL,
+        "Service", [*TEN_OK, *state("u", "down")], {"target": "(t1|t2)"}, OK,
     ),
-    "none passes": ("Service", [*probe("u", 0), *probe("v", 0)], {}, DOWN),
-    "one does not run": ("Service", [*TEN_WELL, *probe("u", 1, late_s=300)], {}, STALE),
+    "nobody knows of one": ("Service", [*TEN_OK, *state("u", "unknown")], {}, UNKNOWN),
+    "two exporters disagree": ("Service", [*state("u", "ok"), *state("u", "slow", "b:1")], {}, SLOW),
+    "a layer is well": (
+        "Layer model", [*layer("t", "ok"), *layer("u", "unknown", "not_probed")], {}, LAYER_OK,
+    ),
+    "a layer fails somewhere": (
+        "Layer model", [*layer("t", "degraded", "slow"), *layer("u", "failing", "reset")], {}, LAYER_FAILING,
+    ),
+    "a layer is slow": ("Layer model", layer("t", "degraded", "slow"), {}, LAYER_DEGRADED),
+    "a budget is spent": (
+        "Layer model", [*layer("t", "ok"), *layer("u", "unknown", "budget")], {}, LAYER_UNKNOWN,
+    ),
+    "nobody probes a layer": ("Layer model", layer("t", "unknown", "not_probed"), {}, LAYER_NOT_PROBED),
+    "no exporter for a layer": ("Layer model", [], {}, None),
     "nobody asks": ("Service", [], {}, None),
     "nobody has a messenger": ("Messenger", [*TEN_WELL, *EXPORTER], {}, NOT_SET_UP),
     "a messenger that was not asked yet": ("Messenger", [*EXPORTER, *im_chat("u", None)], {}, NOT_YET),
@@ -99,11 +141,11 @@ CASES = {
     "an alert of a target and one of nobody": ("Alerts", [*LEAK, *NONE_AT_ALL], {}, 2),
     "an alert of a target that was not chosen": ("Alerts", [*LEAK, *NONE_AT_ALL], {"target": "t2"}, 1),
     "an alert of a job that was not chosen": ("Alerts", LEAK, {"job": "b"}, 0),
-    "which target is down, fails, passes": (
+    "which target is what": (
         "Targets",
-        [*probe("u", 0), *probe("v", 0), *probe("w", 1), *alert("AstrBotDown", job="a", target="u")],
+        [*state("u", "down"), *state("v", "slow"), *state("w", "ok"), *state("w", "unknown", "b:1")],
         {},
-        {'{target="u"}': -1, '{target="v"}': 0, '{target="w"}': 1},
+        {'{target="u"}': DOWN, '{target="v"}': SLOW, '{target="w"}': UNKNOWN},
     ),
 }  # fmt: skip
 

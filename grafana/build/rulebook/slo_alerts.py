@@ -19,6 +19,8 @@ from rulebook.recording import (
 )
 from rulebook.thresholds import Burn, Thresholds, duration, seconds
 
+MESSENGER_PAGES = 'ALERTS{alertname=~"AstrBotMessenger.+",alertstate="firing",severity="page"}'
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Budget:
@@ -32,8 +34,8 @@ class _Budget:
     def burning(self, t: Thresholds, burn: Burn) -> str:
         """Both windows above the limit, and enough bad events to mean anything.
 
-        Not of a time at which the server was down, which has a page of its own. A window of six hours says
-        nothing before there are six hours of data.
+        Not of a time at which the server was down, or the probe's messenger failed, which have pages of their
+        own. A window of six hours says nothing before there are six hours of data.
 
         A probe that runs less often than the short window is long leaves holes in its series: its last value
         counts. One that can fail `min_bad` times in the long window leaves none longer than `hole`.
@@ -45,7 +47,8 @@ class _Budget:
             f"and\n  last_over_time({self.ratio(burn.short)}{self.select}[{hole}]) {limit}\n"
             f"and\n  {self.bad(burn.long)}{self.select} {at_least(min_bad)}\n"
             f"{_old_enough(t, burn)}"
-            f"unless on ({t.by('target')})\n  last_over_time({DOWN_AT}[{burn.short}])"
+            f"unless on ({t.by('target')})\n  last_over_time({DOWN_AT}[{burn.short}])\n"
+            f"unless on ({t.by('target', 'probe')})\n  last_over_time({MESSENGER_PAGES}[{burn.short}])"
         )
 
 

@@ -25,6 +25,7 @@ INTERVALS = 3
 KNOWN_INTERVALS = 2
 SLOW, LEAK, OK_REASON = ProbeReason.SLOW.value, ProbeReason.LEAK.value, "ok"
 NOT_PROBED, NO_RUN, TOO_FEW, LATE = "not_probed", "no_run", "too_few_runs", "late"
+FOR_THE_BUDGET = ("budget", "pace")
 REACHED = (StateLayer.NETWORK, StateLayer.ASTRBOT)
 
 
@@ -92,9 +93,8 @@ class LayerState:
 
     @property
     def title(self) -> str:
-        """For people: LEAK, KEY REJECTED, OK."""
-        status = self.status if self.state is State.FAILING else self.state
-        return status.value.replace("_", " ").upper()
+        """For people: OK, FAILING, LEAK."""
+        return (LEAK if self.reason == LEAK else self.state.value).upper()
 
     @property
     def why(self) -> str:
@@ -216,8 +216,8 @@ class StateBook:
         self._after_down(run.target)
 
     def skip(self, plan: Plan, cause: str, at: float) -> None:
-        """A run that was due and did not start."""
-        if plan.place in self._watched:
+        """A run that was due and did not start. One that came too soon after another says nothing."""
+        if plan.place in self._watched and cause in FOR_THE_BUDGET:
             self._watched[plan.place].skipped = (at, cause)
 
     def states(self, now: float) -> dict[str, TargetState]:
