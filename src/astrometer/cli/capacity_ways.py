@@ -9,7 +9,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli import confirm, locust_run
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.terminal import print_problem, print_rich, say
 from astrometer.load.launch import LoadPlan
 from astrometer.load.options import ChatTransport
 from astrometer.load.run import run_journal
@@ -84,7 +84,7 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     searches = order(plan.ways, plan.rounds)
     names = [str(search.way) for search in searches]
     confirm.confirm(replace(looked, out=plan.out), facts, foreseen, yes=flags["yes"], searches=names)
-    session = WaysSession(plan=plan, say=_say)
+    session = WaysSession(plan=plan, say=say)
     try:
         session.execute()
     except KeyboardInterrupt:  # between two searches: within one it ends that in order
@@ -127,7 +127,3 @@ def _check_ways(plan: "WaysPlan", version: str | None, flags: Mapping[str, Any])
         wrong.append(asyncio.run(way_checks.check_chat_socket(target, version)))
     if said := "; ".join(text for text in wrong if text is not None):
         raise click.UsageError(f"--ways: {said} (--no-check skips these checks)")
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

@@ -11,7 +11,6 @@ from astrometer.line_fold import folded
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
 from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan
-from astrometer.outside_text import shown
 
 TIMEOUT_S = 20.0
 SIMULATOR = "simulator"
@@ -39,6 +38,7 @@ def must_be_able_to_ask(url: str, *, yes: bool) -> None:
 
 def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, ServerFacts]:
     """The plan with what only the server knows. Raises click.UsageError."""
+    from astrometer.cli.sessions import who_can_delete
     from astrometer.probing.target_checks import preflight
     from astrometer.probing.target_checks.server_info import ask_server_info
 
@@ -54,11 +54,7 @@ def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, Server
         elif not plan.keys():
             click.echo(NO_VERSION, err=True)
     if deletable:
-        who = info.identity
-        if who is None or not who.can_delete:
-            why = who.why if who is not None else info.trouble or "the server did not say who we are"
-            raise click.UsageError(f"--deletable: {shown(why)}")
-        plan = plan.with_given(username=who.username)
+        plan = plan.with_given(username=who_can_delete(info).username)
     return plan, ServerFacts(version=version, is_free=has_stub_model(plan.target.url, plan.settings.kind))
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import signal
 import sys
 
 import click
@@ -69,9 +68,7 @@ async def examine(target: Target, timeout_s: float) -> tuple[list[DoctorCheck], 
     """All checks of one target, nothing left behind that can be removed."""
     examination = Examination()
     runner = Runner()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, runner.cut)
+    runner.cut_at_signals()
     run = await run_once_off(target, "doctor", examination.probe, timeout_s, costs_tokens=True, runner=runner)
     return [*examination.checks, *_afterwards(run)], run
 

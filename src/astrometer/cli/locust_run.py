@@ -24,7 +24,7 @@ from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, Settings
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
-from astrometer.output_files import NoPlaceError, try_place, write_somewhere
+from astrometer.output_files import NoPlaceError, try_place
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.sandbox_state import server_pid_of
 from astrometer.units import plain_number
@@ -284,23 +284,10 @@ def _is_waived(given: Mapping[str, Any]) -> bool:
     return "slo" in given and bool(OPTIONS["slo"].value_of(given["slo"]).waived)
 
 
-def keep(measured: Mapping[str, Any], out: Path, *, with_results: bool = False) -> None:
-    """Write the reports, and say where they are. `with_results`: and results.json, which is not there yet."""
-    written: list[Path] = []
-
-    def write(folder: Path) -> None:
-        if with_results or folder != out:
-            document.write(folder, measured)
-        written[:] = [folder / document.FILE_NAME, *write_reports.write(measured, folder)]
-
-    if write_somewhere(out, write, print_problem) is not None:
-        print_rich("\n".join(str(path) for path in written))
-
-
 def _measured(out: Path, told: bytes) -> dict[str, Any] | None:
-    """The results; `told`: those that Locust could not write. None: there are none."""
+    """The results; None: there are none."""
     try:
-        return document.read_told(told) if told else document.read(out)
+        return document.read_of_run(out, told)
     except document.ResultsError:
         return None
 
@@ -314,7 +301,8 @@ def conclude(
     if measured is None:
         return _without_results(out, locust_exit_code)
     print_rich(render(measured))
-    keep(measured, out, with_results=with_results)
+    if written := write_reports.keep(measured, out, print_problem, with_results=with_results):
+        print_rich("\n".join(map(str, written)))
     if (measured["stopped"] or {}).get("by") == "interrupted":
         return exit_codes.INTERRUPTED
     return exit_codes.BY_VERDICT[measured["verdict"]]

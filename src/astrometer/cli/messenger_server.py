@@ -1,7 +1,6 @@
 """The AstrBot that `astrometer messenger` changes: visits to it, each with a deadline and an exit code."""
 
 import asyncio
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -119,9 +118,7 @@ class MessengerServer:
 
         async def run() -> ProbeRun:
             runner = Runner()
-            loop = asyncio.get_running_loop()
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.add_signal_handler(number, runner.cut)
+            runner.cut_at_signals()
             return await run_once_off(
                 target or self.target, "messenger", probe, self.timeout_s, runner=runner
             )

@@ -1,7 +1,6 @@
 """`astrometer probe`: ask once and print verdicts, or keep asking and export them to Prometheus."""
 
 import asyncio
-import signal
 import sys
 from pathlib import Path
 from time import perf_counter, time
@@ -13,6 +12,7 @@ from astrometer.cli import sessions
 from astrometer.cli.options import Duration, Server, target_options
 from astrometer.cli.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.probe_sources import Sources
+from astrometer.cli.terminal import say
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal
@@ -121,9 +121,6 @@ def _serve(
 ) -> None:
     from astrometer.probing.exporter.serve import ListenError, serve
 
-    def say(text: str) -> None:
-        click.echo(text, err=True)
-
     loaded = sources.read()
     for broken in loaded.broken:
         say(broken)
@@ -176,10 +173,7 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool) ->
 
 
 async def _ask(runner: Runner, plans: list[Plan], wait_s: float) -> list[ProbeRun]:
-    loop = asyncio.get_running_loop()
-    # The first Ctrl-C gives up the questions and still cleans up after them.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, runner.cut)
+    runner.cut_at_signals()  # the first Ctrl-C gives up the questions, and what they made is still removed
     await runner.orphans.sweep({plan.target.name: plan.target for plan in plans}.values())
     give_up = perf_counter() + wait_s
     runs = {(run.target, run.probe): run for run in await run_once(runner, plans)}
@@ -193,9 +187,6 @@ async def _ask(runner: Runner, plans: list[Plan], wait_s: float) -> list[ProbeRu
 
 def _runner(config: Config, *, paced: bool = False) -> Runner:
     """`paced`: spread budgets over the day. Who asks once wants the answer now."""
-
-    def say(text: str) -> None:
-        click.echo(text, err=True)
 
     return Runner(
         ledger=Ledger(config.state_dir, paced=paced, say=say), journal=LeakJournal(config.state_dir, say=say)

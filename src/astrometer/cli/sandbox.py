@@ -14,6 +14,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli.messenger_options import messenger_exports, messenger_options
+from astrometer.cli.terminal import say
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import STARTING_FAILED, SandboxOptions, sandbox
 from astrometer.targets.sandbox.provision import ProvisionSettings, RateLimit, Strategy
@@ -119,7 +120,7 @@ def up(
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signal.signal(number, _leave)
     try:
-        with sandbox(options, say=lambda text: click.echo(text, err=True)) as box:
+        with sandbox(options, say=say) as box:
             facts = box.describe()
             click.echo(json.dumps(facts) if as_json else _page(facts))
             sys.stdout.flush()

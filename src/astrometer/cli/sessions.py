@@ -7,7 +7,8 @@ import click
 
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
-from astrometer.probing.target_checks.server_info import ask_server_info
+from astrometer.probing.cleanup.identity import Identity
+from astrometer.probing.target_checks.server_info import ServerInfo, ask_server_info
 from astrometer.probing.verdict import ProbeRun
 
 TIMEOUT_S = 20.0
@@ -17,10 +18,16 @@ def must_be_deletable(targets: Iterable[Target]) -> None:
     """What --deletable asks for. Raises click.UsageError."""
     for target in targets:
         info = asyncio.run(ask_server_info(target, TIMEOUT_S, with_version=False))
-        who = info.identity
-        if who is None or not who.can_delete:
-            why = who.why if who is not None else info.trouble or "the server did not say who we are"
-            raise click.UsageError(f"--deletable: {target.name}: {shown(why)}")
+        who_can_delete(info, f"{target.name}: ")
+
+
+def who_can_delete(info: ServerInfo, place: str = "") -> Identity:
+    """Whom the key chats as. Raises click.UsageError where it could not delete that one's sessions."""
+    who = info.identity
+    if who is None or not who.can_delete:
+        why = who.why if who is not None else info.trouble or "the server did not say who we are"
+        raise click.UsageError(f"--deletable: {place}{shown(why)}")
+    return who
 
 
 def say_what_is_left(runs: Iterable[ProbeRun]) -> None:

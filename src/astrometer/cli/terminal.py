@@ -6,6 +6,8 @@ Into a pipe or a file no line ends in blanks, so that it can be compared.
 import sys
 from typing import TYPE_CHECKING, TextIO
 
+import click
+
 from astrometer.standard_streams import give_up
 
 if TYPE_CHECKING:
@@ -23,6 +25,11 @@ def print_rich(*things: "RenderableType") -> None:
             give_up(stream)
         else:
             return
+
+
+def say(text: str) -> None:
+    """What goes on, on standard error."""
+    click.echo(text, err=True)
 
 
 def print_problem(text: str) -> None:

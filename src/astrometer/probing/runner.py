@@ -1,6 +1,7 @@
 """Wanted runs -> runs: each plan once at a time, a few of a target at a time, shared by all who ask."""
 
 import asyncio
+import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -112,6 +113,11 @@ class Runner:
     def cut(self) -> None:
         """Give up all runs, now and later; their cleanup still happens."""
         self._executor.cut()
+
+    def cut_at_signals(self) -> None:
+        """Ctrl-C and SIGTERM give up all runs of this event loop."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self.cut)
 
     async def run(self, plan: Plan, total_s: float | None = None) -> ProbeRun:
         """Run `plan` once, or join the run of it that is in flight. `total_s` may only lower its deadline.

@@ -17,7 +17,6 @@ from astrometer.compare.comparable import ComparedRun, is_thin
 from astrometer.config import loader
 from astrometer.load import launch
 from astrometer.measure.results import document
-from astrometer.output_files import write_somewhere
 from astrometer.release.block_sequence import BlockSequence
 from astrometer.release.earlier_blocks import NONE, EarlierBlocks, EarlierError
 from astrometer.release.release_plan import ReleasePlan, Role, order
@@ -189,18 +188,10 @@ class ReleaseSession:
         if fault := box.fault():
             raise ServerGone(f"{when}: {fault}")
         try:
-            measured = document.read_told(b"".join(told)) if any(told) else document.read(directory)
+            return write_reports.read_and_keep(directory, b"".join(told), self.say)
         except document.ResultsError as exc:
             log = directory / "locust.log"
             raise ReleaseError(f"Locust ended with exit code {code}; see {log}") from exc
-
-        def write(folder: Path) -> None:
-            if any(told) or folder != directory:
-                document.write(folder, measured)
-            write_reports.write(measured, folder)
-
-        write_somewhere(directory, write, self.say)
-        return measured
 
 
 def _access(box: Box) -> dict[str, str]:

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
 from astrometer.report.notes import answer_notes, notes
-from astrometer.report.time_columns import Mark, mark_notes, time_columns
+from astrometer.report.time_columns import CellSign, mark_notes, time_columns
 
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
@@ -125,7 +125,7 @@ def _cell(cell: view.Shown | None, mark: str = "") -> Text:
     return Text.assemble(cell.text, mark, "\n", (f"n {formatting.brief_count(cell.n)}", "dim"))
 
 
-def _times(cells: list[tuple[view.Shown, Mark]]) -> Text:
+def _times(cells: list[tuple[view.Shown, CellSign]]) -> Text:
     return Text("\n").join(_cell(cell, mark.sign) for cell, mark in cells)
 
 

@@ -7,7 +7,7 @@ from astrometer.report.view import ReportRow, Shown
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class CellSign:
     """Of a time that is not what the head of its column says: `sign` beside it, `words` in Markdown."""
 
     sign: str = ""
@@ -15,9 +15,9 @@ class Mark:
     note: str = ""
 
 
-_NONE = Mark()
-_CALL = Mark("†", " (plain calls)", "duration of plain calls (no stream)")
-_REPLY = Mark("‡", " (last reply)", "to the last message of a reply in a messenger")
+_NONE = CellSign()
+_CALL = CellSign("†", " (plain calls)", "duration of plain calls (no stream)")
+_REPLY = CellSign("‡", " (last reply)", "to the last message of a reply in a messenger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +25,13 @@ class TimeColumn:
     """`head` is two lines. `fields`: names of a row's percentiles, each with its mark."""
 
     head: tuple[str, str]
-    fields: tuple[tuple[str, Mark], ...]
+    fields: tuple[tuple[str, CellSign], ...]
 
     @property
     def title(self) -> str:
         return " ".join(self.head)
 
-    def cells(self, row: ReportRow) -> list[tuple[Shown, Mark]]:
+    def cells(self, row: ReportRow) -> list[tuple[Shown, CellSign]]:
         """Those that the row has."""
         found = ((getattr(row, name), mark) for name, mark in self.fields)
         return [(cell, mark) for cell, mark in found if cell is not None]

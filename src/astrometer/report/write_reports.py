@@ -1,10 +1,11 @@
 """A results file -> every report that is a file: report.html, summary.md and junit.xml, beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from astrometer.output_files import write_whole
+from astrometer.measure.results import document
+from astrometer.output_files import write_somewhere, write_whole
 from astrometer.report import html, junit, summary
 
 FILE_NAMES = (html.FILE_NAME, summary.FILE_NAME, junit.FILE_NAME)
@@ -17,3 +18,27 @@ def write(results: Mapping[str, Any], folder: Path) -> list[Path]:
     for path, text in zip(paths, texts, strict=True):
         write_whole(path, text)
     return paths
+
+
+def read_and_keep(directory: Path, told: bytes, say: Callable[[str], None]) -> dict[str, Any]:
+    """The results of a run that is over, with its reports beside them. Raises ResultsError."""
+    measured = document.read_of_run(directory, told)
+    keep(measured, directory, say, with_results=bool(told))
+    return measured
+
+
+def keep(
+    measured: Mapping[str, Any], directory: Path, say: Callable[[str], None], *, with_results: bool
+) -> list[Path]:
+    """Write the reports; returns where they and the results are, in another place if need be, or nowhere.
+
+    `with_results`: results.json is not there yet.
+    """
+    written: list[Path] = []
+
+    def write_there(folder: Path) -> None:
+        if with_results or folder != directory:
+            document.write(folder, measured)
+        written[:] = [folder / document.FILE_NAME, *write(measured, folder)]
+
+    return written if write_somewhere(directory, write_there, say) is not None else []

@@ -8,7 +8,6 @@ from typing import Any
 from astrometer.load import launch
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
-from astrometer.output_files import write_somewhere
 from astrometer.report import capacity_view, write_reports
 from astrometer.ways.ways_plan import WaySearch, WaysPlan, order
 
@@ -71,14 +70,6 @@ class WaysSession:
 
     def _kept(self, load: LoadPlan, told: bytes) -> dict[str, Any] | None:
         try:
-            measured = document.read_told(told) if told else document.read(load.out)
+            return write_reports.read_and_keep(load.out, told, self.say)
         except document.ResultsError:
             return None
-
-        def write(folder: Any) -> None:
-            if told or folder != load.out:
-                document.write(folder, measured)
-            write_reports.write(measured, folder)
-
-        write_somewhere(load.out, write, self.say)
-        return measured

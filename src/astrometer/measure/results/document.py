@@ -182,6 +182,11 @@ def read_told(told: bytes) -> dict[str, Any]:
     return found
 
 
+def read_of_run(directory: Path, told: bytes) -> dict[str, Any]:
+    """What a run's process told where it could not write its results; else the file. Raises ResultsError."""
+    return read_told(told) if told else read(directory)
+
+
 def read(path: Path) -> dict[str, Any]:
     """Read a results file, or that of a directory, of no newer schema. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
