@@ -144,7 +144,7 @@ def test_three_ways_of_one_server_in_one_command(asker, tmp_path):
         assert done.returncode == 0
         assert [way["searches"][0]["end"] for way in told["ways"]] == ["maximum"] * 3
         assert [way["searches"][0]["highest_passing"] for way in told["ways"]] == [2, 2, 2]
-        assert "The server holds sse at least 1, ws at least 1, messenger at least 1." in said
+        assert "What the server holds: sse at least 1, ws at least 1, messenger at least 1." in said
     else:
         assert done.returncode == 3
 

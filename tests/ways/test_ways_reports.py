@@ -63,7 +63,7 @@ def test_each_way_has_its_capacity_and_is_told_beside_the_first(told):
 
 def test_the_terminal_says_it_in_one_table_and_one_sentence(told):
     said = text_of(told)
-    assert "The server holds sse about 20 users" in said
+    assert "What the server holds: sse about 20 users" in said
     assert "messenger holds more than sse" in said
     assert re.search(r"messenger 60 users ×\d\.\d\d 30\.0/s 500 ms 30\.0 ms 60, 60", said), said
     assert "messenger: judged by reply_last_p95 < 3s" in said
@@ -142,6 +142,13 @@ def test_a_search_that_is_invalid_does_not_count_and_is_named():
     assert told["ways"][0]["capacity"] == 20
     assert told["verdict"] == "PASS"
     assert "sse/2 does not count: it was stopped" in text_of(told)
+
+
+def test_searches_that_do_not_count_for_one_reason_are_named_together():
+    stopped = searched(windows_around(20, 21), verdict="INVALID")
+    told = found({"sse": (stopped, stopped), "ws": (28, stopped)})
+    assert "sse/1, sse/2, ws/2 do not count: it was stopped" in text_of(told)
+    assert [row.ratio for row in ways_view.rows(told)] == ["–", "–"]  # beside nothing
 
 
 @pytest.mark.parametrize("lost", [searched([(1, True)], end="stopped", verdict="INVALID"), None])

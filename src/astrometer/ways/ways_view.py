@@ -57,7 +57,7 @@ def sentence(told: Mapping[str, Any]) -> str:
     elif told["verdict"] == "INVALID":
         lead = "Not every way has an answer that can be trusted: "
     else:
-        lead = "The server holds "
+        lead = "What the server holds: "
     return f"{lead}{', '.join(_held(told, way) for way in told['ways'])}."
 
 
@@ -77,12 +77,14 @@ def notes(told: Mapping[str, Any]) -> list[str]:
     spread = told["search_spread"]
     if spread is not None:
         said.append(f"Searches of one way differed by {formatting.share(spread)} (standard deviation).")
+    left_out: dict[str, list[str]] = {}  # searches, by why
+    for item in (item for way in told["ways"] for item in way["searches"] if item["verdict"] == "INVALID"):
+        left_out.setdefault(item["reason"] or "INVALID", []).append(item["directory"])
+    said += [
+        formatting.plain(f"{', '.join(of_it)} {'does' if len(of_it) == 1 else 'do'} not count: {reason}")
+        for reason, of_it in left_out.items()
+    ]
     for way in told["ways"]:
-        said += [
-            formatting.plain(f"{item['directory']} does not count: {item['reason'] or 'INVALID'}")
-            for item in way["searches"]
-            if item["verdict"] == "INVALID"
-        ]
         if told["objectives"] != way["objectives"]:
             said.append(formatting.plain(f"{way['way']}: judged by {', '.join(way['objectives'])}"))
     return said
@@ -95,7 +97,11 @@ def _row(told: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
         way=way["way"],
         capacity=_load(told, capacity),
         interval=_sureness(way),
-        ratio="1" if change is None else _times(way["ratio"]),
+        ratio=_times(way["ratio"])
+        if change is not None
+        else formatting.WITHHELD
+        if capacity is None
+        else "1",
         ratio_interval="" if change is None else _times_between(way["ratio_interval"]),
         change="" if change is None else CHANGES[WayVerdict(change)].format(name),
         answers=formatting.rate(way["answers_per_s"]),
