@@ -108,6 +108,19 @@ def canary(t: Thresholds) -> Iterator[Rule]:
     )
 
 
+def not_restarted(t: Thresholds) -> Iterator[Rule]:
+    yield alert(
+        t,
+        "AstrBotNotRestarted",
+        f"max by ({t.by('target')}) ({P}target_outdated) == 1",
+        lasting=t.not_restarted.for_,
+        severity="ticket",
+        route="server",
+        summary=f"AstrBot {TARGET} was updated and not restarted",
+        description="The code on its disk is another version than the one that runs.",
+    )
+
+
 def scope_leak(t: Thresholds) -> Iterator[Rule]:
     by = t.by("target", "key", "endpoint")
     leak, window = f'{P}scope_violations_total{{kind="leak"}}', t.scope_leak.window
@@ -150,4 +163,4 @@ def key_rejected(t: Thresholds) -> Iterator[Rule]:
     )
 
 
-ALL = (down, truncated, cert_expiry, stalled, canary, scope_leak, key_rejected)
+ALL = (down, not_restarted, truncated, cert_expiry, stalled, canary, scope_leak, key_rejected)

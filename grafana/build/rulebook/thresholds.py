@@ -145,6 +145,7 @@ class Thresholds(_Table):
     guard: Guard
     quantiles: Quantiles
     down: _Lasting
+    not_restarted: _Lasting
     degraded: Degraded
     scope_leak: Window
     key_rejected: WindowFor

@@ -96,10 +96,15 @@ class Runner:
         version = self._memory.versions.get(server_of(target))
         return None if version is None else ".".join(map(str, version))
 
+    def is_outdated(self, target: Target) -> bool | None:
+        """Whether its AstrBot was updated on disk and not restarted; None where it does not tell."""
+        return self._memory.outdated.get(server_of(target))
+
     def forget(self, target: Target) -> None:
         """Its URL or its keys are others now: who they are is to be learnt again."""
         server = server_of(target)
         self._memory.versions.pop(server, None)
+        self._memory.outdated.pop(server, None)
         self._memory.asked_version.pop(server, None)
         for place in [place for place in self._memory.identities if place[0] == server]:
             del self._memory.identities[place]

@@ -53,6 +53,7 @@ class Memory:
     abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
     kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
     versions: dict[Server, Version] = field(default_factory=dict)
+    outdated: dict[Server, bool] = field(default_factory=dict)  # updated on disk and not restarted, if known
     usage: dict[Server, UsageEvidence] = field(default_factory=lambda: defaultdict(UsageEvidence))
     asked_version: dict[Server, float] = field(default_factory=dict)  # when, perf_counter seconds
     # What AstrBot calls the adapter that listens at a messenger's URL.

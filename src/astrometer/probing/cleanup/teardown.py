@@ -264,6 +264,9 @@ class Teardown:
     def _remember(self, told: ServerVersions | None) -> None:
         server = server_of(self.asks.target)
         self.memory.asked_version[server] = perf_counter()
+        self.memory.outdated.pop(server, None)
+        if told is not None and told.on_disk is not None:
+            self.memory.outdated[server] = told.is_outdated
         if told is None:
             self.memory.versions.pop(server, None)
         else:

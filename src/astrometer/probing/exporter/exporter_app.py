@@ -152,6 +152,7 @@ class Exporter:
     def _refresh(self) -> None:
         for target in {plan.target.name: plan.target for plan in self.plans.values()}.values():
             self.metrics.set_budget(target.name, self.runner.ledger.tokens_left(target))
+            self.metrics.set_outdated(target.name, self.runner.is_outdated(target))
             version = self.runner.version_of(target)
             if version is not None:
                 self.metrics.set_version(target.name, version)

@@ -167,6 +167,12 @@ class ProbeMetrics:
             ("target", "version"),
             registry=registry,
         )
+        self.outdated = Gauge(
+            f"{p}target_outdated",
+            "1 if the AstrBot that runs is another version than the code on its disk; absent if unknown.",
+            ("target",),
+            registry=registry,
+        )
         self.state = Gauge(
             f"{p}state",
             "1 for the state that the layer is in: ok, degraded, failing or unknown.",
@@ -259,6 +265,10 @@ class ProbeMetrics:
         self._versions[target] = version
         self.target_info.labels(target, version).set(1)
 
+    def set_outdated(self, target: str, outdated: bool | None) -> None:
+        """None: nobody knows."""
+        _set(self.outdated, (target,), outdated)
+
     def set_states(self, states: Mapping[str, TargetState]) -> None:
         """What every target and its layers are in now. What they were in before has no reason any more."""
         gone = self._states.keys() - states.keys()
@@ -289,7 +299,7 @@ class ProbeMetrics:
 
     def forget_target(self, target: str) -> None:
         """A target that the config has no more, or whose URL is another server's now."""
-        for gauge in (self.budget, self.cert_expiry, self.target_info):
+        for gauge in (self.budget, self.cert_expiry, self.target_info, self.outdated):
             gauge.remove_by_labels({"target": target})
         self._versions.pop(target, None)
 

@@ -163,6 +163,7 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     for target in {plan.target.name: plan.target for plan in plans if plan.missing is None}.values():
         if target.budget.tokens_per_day is not None:
             metrics.budget.labels(target.name)
+        metrics.outdated.labels(target.name)
         if _has_tls(target):
             metrics.cert_expiry.labels(target.name)
     return PROCESS_SERIES + sum(len(family.samples) for family in registry.collect())

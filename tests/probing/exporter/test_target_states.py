@@ -1,0 +1,70 @@
+"""Runs in, the exporter's series and landing page out: what each target is called, and what goes with it."""
+
+import asyncio
+from dataclasses import replace
+
+from astrometer import bundled
+from astrometer.config.settings import Config
+from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.exporter.pages import landing
+from astrometer.probing.plan import Plan, make_plans
+from astrometer.probing.probe_files import load_folder
+
+PROBES = {name: load_folder(bundled.folder("probes")).probes[name] for name in ("chat", "reads")}
+
+
+def exporter_of(*targets) -> tuple[Exporter, list[Plan]]:
+    config = Config(source="test", targets={target.name: target for target in targets})
+    plans = make_plans(config, PROBES)
+    return Exporter(config, plans), plans
+
+
+def run(exporter: Exporter, plans: list[Plan], times: int = 1) -> None:
+    async def go() -> None:
+        for _ in range(times):
+            for plan in plans:
+                exporter.record(await exporter.runner.run(plan))
+
+    asyncio.run(go())
+
+
+def state_of(exporter: Exporter, target: str) -> list[str]:
+    samples = exporter.metrics.target_state.collect()[0].samples
+    return [one.labels["state"] for one in samples if one.labels["target"] == target and one.value == 1]
+
+
+def test_states_stand_in_the_metrics_and_on_the_landing_page(bench):
+    good, revoked = bench.target("all", name="good"), bench.target("revoked", name="revoked")
+    exporter, plans = exporter_of(good, revoked)
+    assert (state_of(exporter, "good"), state_of(exporter, "revoked")) == (["unknown"], ["unknown"])
+    run(exporter, plans, times=3)
+    assert (state_of(exporter, "good"), state_of(exporter, "revoked")) == (["ok"], ["key_rejected"])
+    why = {"target": "revoked", "layer": "key", "reason": "unauthorized"}
+    assert why in [one.labels for one in exporter.metrics.state_since.collect()[0].samples]
+    page = landing(exporter.config, plans, exporter.history, exporter.states.states(plans_end(exporter)))
+    assert ">KEY REJECTED</a>" in page
+    assert ">OK</a>" in page
+
+
+def plans_end(exporter: Exporter) -> float:
+    return max(run.started_at + run.duration_s for run in exporter.history.last.values())
+
+
+def test_a_target_that_is_no_more_takes_its_states_along(bench):
+    exporter, plans = exporter_of(bench.target("all", name="a"), bench.target("all", name="b"))
+    run(exporter, plans)
+    config = replace(exporter.config, targets={"a": exporter.config.targets["a"]})
+    exporter.take(config, make_plans(config, PROBES))
+    gauges = exporter.metrics
+    for gauge in (gauges.state, gauges.state_since, gauges.target_state, gauges.target_state_since):
+        assert {one.labels["target"] for one in gauge.collect()[0].samples} == {"a"}
+    assert state_of(exporter, "a") == ["ok"]
+
+
+def test_an_update_without_a_restart_is_told(bench):
+    exporter, plans = exporter_of(bench.target("all"))
+    chat = [plan for plan in plans if plan.probe.name == "chat"]
+    assert exporter.metrics.outdated.collect()[0].samples == []
+    bench.simulator.config = replace(bench.simulator.config, code_version="4.30.0")
+    run(exporter, chat)
+    assert [one.value for one in exporter.metrics.outdated.collect()[0].samples] == [1.0]
