@@ -21,6 +21,8 @@ from astrometer.release.sides import Say
 from astrometer.targets.sandbox.find_python import NoPythonError
 from astrometer.targets.sandbox.install import Installation
 
+# Of a server. A machine that is busy for a minute must not pass for a release that does not start.
+START_TIMEOUT_S = 180.0
 MARKS = {"PASS": Mark.GOOD, "FAIL": Mark.BAD}
 
 
@@ -117,7 +119,9 @@ class BisectSession:
             Role.BASELINE: self.range.revisions[0].side(),
             Role.CANDIDATE: self.range.revisions[place].side(),
         }
-        plan = replace(self.plan, specs=sides, budget_s=budget_s, out=directory)
+        plan = replace(
+            self.plan, specs=sides, budget_s=budget_s, out=directory, start_timeout_s=START_TIMEOUT_S
+        )
         session = ReleaseSession(plan, self.say, self.range.means)
         began_s = self.range.means.now()
 

@@ -37,6 +37,7 @@ class ReleasePlan:
     share_margin: float = SHARE_MARGIN
     im_sink: bool = False
     messenger: bool = False  # each server has an adapter for people in a messenger
+    start_timeout_s: float = 55.0  # of a server; what does not start is said within a minute
 
     @property
     def block_s(self) -> float:

@@ -28,7 +28,6 @@ from astrometer.targets.sandbox.index_versions import latest_version
 from astrometer.targets.sandbox.install import Installation, install
 from astrometer.targets.sandbox.plugin_libraries import with_libraries
 
-START_TIMEOUT_S = 55.0  # of a server; what does not start is said within a minute
 MOST_INVALID = 3  # pairs in a row: the next one would be INVALID as well
 
 
@@ -132,7 +131,7 @@ class ReleaseSession:
             messenger=MessengerProfile() if self.plan.messenger else None,
             plugins=side.spec.plugins,
             config_patch=side.spec.config_patch,
-            start_timeout_s=START_TIMEOUT_S,
+            start_timeout_s=self.plan.start_timeout_s,
         )
 
     def _warm_up(self, sides: Mapping[Role, InstalledSide], boxes: Mapping[Role, Box]) -> None:
