@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from asked_search import asked_search
 from queue_model import Bounded, Queue, capacity
@@ -86,6 +87,7 @@ class Subject:
         loads = ("1", "2000") if bounded else (f"{truth / 5:.2f}/s", f"{truth * 5:.0f}/s")
         return asked_search(*loads, step_s=float(self.step_s), repeats=self.repeats)
 
+    @cache  # noqa: B019 (a frozen value: what several tests want is searched once)
     def searched(self, seed):
         if self.limit is not None:
             server = Bounded(limit=self.limit, service_s=self.service_s, seed=seed)
