@@ -197,3 +197,14 @@ def test_a_condition_on_what_did_not_run_after_all_costs_no_report(monkeypatch):
     measured(monkeypatch, pairs=1)
     code, said = invoke("--fail-if", "uploads: ttft_p95 worse by 10%", "--out", "out")
     assert (code, "CANNOT TELL" in said, "not measured on both sides" in said) == (3, True, True)
+
+
+@pytest.mark.process
+@pytest.mark.parametrize(("args", "is_open"), [((), True), (("--users", "7"), False)])
+def test_both_sides_get_the_same_arrivals_unless_users_are_asked_for(monkeypatch, args, is_open):
+    seen = []
+    monkeypatch.setattr(ReleaseSession, "prepare", lambda session: seen.append(session.plan.load) or {})
+    monkeypatch.setattr(ReleaseSession, "execute", lambda *_: None)
+    invoke(*args)
+    assert ("rate_unit" in seen[0].given) is is_open
+    assert is_open or seen[0].users == 7

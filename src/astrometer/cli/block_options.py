@@ -34,8 +34,12 @@ DEFAULT_USERS = 20
 LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
 
 
-def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[[F], F]:
+def block_options(
+    budget: str, budget_help: str, fail_if_help: str, default_rate: float | None = None
+) -> Callable[[F], F]:
     """What is measured, and how: pass all of it to `plan_of`. `budget`: the default."""
+    of_users = f" [{DEFAULT_USERS}]" if default_rate is None else ""
+    of_rate = "" if default_rate is None else f" [{plain_number(default_rate)}/s]"
 
     def decorate(command: F) -> F:
         for option in reversed(
@@ -53,9 +57,12 @@ def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[
                     help="Length of each block of load; the sides take turns block by block.",
                 ),
                 click.option(
-                    "-u", "--users", type=click.IntRange(1), help=f"Closed model. [{DEFAULT_USERS}]"
+                    "-u", "--users", type=click.IntRange(1), help=f"Closed model.{of_users}"
                 ),
-                click.option("--rate", type=Rate(), metavar="N/s", help="Open model: arrivals per second."),
+                click.option(
+                    "--rate", type=Rate(), metavar="N/s",
+                    help=f"Open model: arrivals per second.{of_rate}",
+                ),
                 click.option(
                     "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
                     help=f"As for compare: 'ttft_p95 worse by 10%'. {fail_if_help}",
@@ -131,6 +138,7 @@ def plan_of(
     messenger: bool,
     locust_args: tuple[str, ...],
     more: bool = False,
+    default_rate: float | None = None,
     **_of_run: Any,
 ) -> "ReleasePlan":
     """Raises click.UsageError."""
@@ -150,6 +158,8 @@ def plan_of(
     shape = settings.shape
     if shape is not None:
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
+    if users is None and shape is None:
+        rate = rate or default_rate
     level = locust_run.UserLevel.of(users or DEFAULT_USERS, rate)
     ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, block)
     _check_times(budget, length_s, is_shape=shape is not None)

@@ -18,7 +18,7 @@ WINDOW_TOLERANCE = 0.10  # of the longer window
 _OWN_FLAGS = {
     *("--host", "-H", "--astrometer-out", "--logfile", "--target-version", "--target-kind", "--im-sink"),
     *("--master-port", "--master-bind-port", "--slo", "--run-user-prefix", "--web-port"),
-    "--astrometer-journal",
+    *("--astrometer-journal", "--server-pid"),
 }
 
 

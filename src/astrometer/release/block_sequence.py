@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from astrometer.compare.change_verdict import ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.gates import compare_for, conditioned_rows, full_name, undecided_rows
@@ -72,7 +73,12 @@ class BlockSequence:
 
     def _note(self, compared: Comparison, undecided: set[str]) -> None:
         """Since which pair each row that a condition is about has been decided."""
-        watched = {full_name(row.scope, row.name) for row in conditioned_rows(self.plan.gates, compared)}
+        watched = {
+            full_name(row.scope, row.name)
+            for row in conditioned_rows(self.plan.gates, compared)
+            # Where one row is worse, `any worse` is decided, and the others are not.
+            if row.verdict is not ChangeVerdict.CANNOT_TELL or row.is_not_worse
+        }
         for name in watched - undecided:
             self.decided_at.setdefault(name, self.pairs)
         for name in undecided & self.decided_at.keys():
