@@ -1,6 +1,6 @@
 """People of a messenger under Locust and real AstrBots: what was started, has ended, and reached the model.
 
-4.29.3, and 4.23.6 with its bug, unless ASTROMETER_IM_VERSIONS names others: "4.18.0 4.23.6 4.26.8 4.29.3".
+4.29.3 and 4.23.6 with its bug, unless ASTROMETER_IM_VERSIONS names others: "4.18.0 4.23.6 4.26.8 4.29.3".
 """
 
 import os
@@ -73,7 +73,7 @@ def kept_from_model(results):
     return results["astrbot_bugs"].get("two_event_loops", {}).get("turns", 0)
 
 
-@versions("4.29.3")
+@versions("4.29.3", "4.23.6")
 def test_all_that_was_started_has_ended_and_the_model_saw_as_many(server, tmp_path):
     results = server.people("im_chat", "--first-token-timeout", "20s", out=tmp_path, users=8)
     turns, seen = results["turns"], results["messenger"]
