@@ -295,3 +295,8 @@ def test_a_run_on_our_side_says_nothing():
 def test_once_one_failure_is_enough():
     runs = [run_of(READS, 10, "connect"), run_of(CHAT, 11, "connect")]
     assert states_of_once([READS, CHAT], runs, 12.0)["prod"].title == "DOWN"
+
+
+def test_once_a_lost_segment_is_not_enough():
+    runs = [run_of(READS, 10, networks=(Lossy(),))]
+    assert states_of_once([READS], runs, 12.0)["prod"].title == "OK"

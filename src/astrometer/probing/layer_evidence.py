@@ -54,7 +54,7 @@ _DEADLINES = frozenset({Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL, Outc
 _MODEL = frozenset({Outcome.LLM_ERROR, Outcome.EMPTY_ANSWER})
 _ASTRBOTS_OWN = frozenset({Outcome.AGENT_ERROR, Outcome.NOT_ASKED})  # also when the messenger tells of it
 _UNREAD = frozenset({Outcome.ENCODED, Outcome.KEEPALIVE_RACE})  # no answer, and the server is not to blame
-_LOSS = "retransmits"
+RETRANSMITS = "retransmits"
 
 
 def covers(plan: Plan) -> frozenset[StateLayer]:
@@ -83,7 +83,7 @@ def evidence_of(run: ProbeRun, plan: Plan) -> Mapping[StateLayer, LayerEvidence]
     if where is not None:
         found[where] = LayerEvidence(sign=sign, reason=reason.value)
     if found.get(StateLayer.NETWORK) is _GOOD and any(run.tcp_retransmits.values()):
-        found[StateLayer.NETWORK] = LayerEvidence(sign=Sign.DEGRADED, reason=_LOSS)
+        found[StateLayer.NETWORK] = LayerEvidence(sign=Sign.DEGRADED, reason=RETRANSMITS)
     return found
 
 

@@ -14,7 +14,14 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 
-from astrometer.probing.layer_evidence import LayerEvidence, Sign, StateLayer, covers, evidence_of
+from astrometer.probing.layer_evidence import (
+    RETRANSMITS,
+    LayerEvidence,
+    Sign,
+    StateLayer,
+    covers,
+    evidence_of,
+)
 from astrometer.probing.plan import Plan
 from astrometer.probing.verdict import ProbeReason, ProbeRun
 
@@ -137,6 +144,8 @@ class _Course:
                 return course
             return replace(course, state=State.FAILING, since=bads[0][0])
         goods = self.goods + 1
+        # One lost segment is no bad network, even where each probe runs once.
+        needed = NEEDED if found.reason == RETRANSMITS else needed
         worn = (*self.worn, (at, found.reason))[-needed:] if found.sign is Sign.DEGRADED else ()
         course = replace(self, at=at, good_at=at, goods=goods, worn=worn)
         if self.state is State.FAILING and goods < TO_RECOVER:
