@@ -272,3 +272,19 @@ def test_times_of_the_kernel_and_of_the_process_itself_are_told_apart():
     assert check([kernel], [own]).notes == (note + "b",)
     assert check([kernel], [older]).notes == (note + "c",)
     assert check([own], [older]).notes == ()
+
+
+def test_what_a_plugin_does_before_the_model_is_asked_is_told_where_the_first_token_cannot_tell_it():
+    noisy = {"jitter": 1.0, "chats": 60}
+    before = make_side("base", seed=1, gate_wait_s=0.04, **noisy)
+    after = make_side("cand", seed=11, gate_wait_s=0.15, **noisy)
+    compared = compare(before, after)
+    assert verdict(compared, "ttft_p50") is ChangeVerdict.CANNOT_TELL
+    assert verdict(compared, "gate_wait_p50") is ChangeVerdict.WORSE
+
+
+def test_an_older_candidate_that_tells_no_gate_wait_has_lost_nothing():
+    compared = compare(make_side("base", seed=1, gate_wait_s=0.04), make_side("cand", seed=21))
+    assert compared.row("all", "gate_wait_p50").is_unmeasured
+    (told,) = evaluate_gates([parse_gate("any worse")], compared)
+    assert told.verdict is GateVerdict.PASS

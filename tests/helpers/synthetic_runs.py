@@ -24,11 +24,13 @@ class Turn:
     outcome: Outcome
     ttft_s: float
     expected: tuple[str, ...] = ("ttft", "chunk_gap", "e2e")
+    gate_wait_s: float = 0.0
 
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         if not self.outcome.is_ok:
             return {}
         known = {"ttft": (self.ttft_s,), "chunk_gap": (0.02, 0.02), "e2e": (self.ttft_s + 0.4,)}
+        known["gate_wait"] = (self.gate_wait_s,)
         return {name: values for name, values in known.items() if name in self.expected}
 
     def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
@@ -49,6 +51,7 @@ def make_run(
     slos: tuple[str, ...] = (),
     kind: str | None = "astrbot",
     streams: bool = True,
+    gate_wait_s: float | None = None,  # None: an AstrBot before 4.26.7
     **info: object,
 ) -> ComparedRun:
     rng = random.Random(seed)
@@ -56,13 +59,14 @@ def make_run(
     start = START + 1000 * seed
     tally = Tally(goals(objectives), Window(excluded_s=info.get("excluded_s", 0.0)))
     expected = ("ttft", "chunk_gap", "e2e") if streams else ("e2e",)
+    expected += () if gate_wait_s is None else ("gate_wait",)
     for index in range(chats):
         t_s = duration_s * index / chats
         scenario = scenarios[index % len(scenarios)]
         is_failure = index < ramp_failures or (failures and index % (chats // failures) == 0)
         outcome = Outcome.STALLED if is_failure else Outcome.OK
         tally.started(scenario, "stream", t_s)
-        turn = Turn(outcome, ttft_s * math.exp(rng.gauss(0, jitter)), expected)
+        turn = Turn(outcome, ttft_s * math.exp(rng.gauss(0, jitter)), expected, gate_wait_s or 0.0)
         tally.finished(scenario, "stream", t_s, turn)
     known = {
         "scenario": "chat", "url": "http://127.0.0.1:6185", "version": "4.29.3", "users": 20,

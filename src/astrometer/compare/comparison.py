@@ -29,6 +29,7 @@ COMPARED = {
     "e2e_effective": (50, 95, 99),
     "overhead": (50, 95),
     "accept_time": (50, 95),
+    "gate_wait": (50,),
     "duration": (50, 95, 99),
     "duration_effective": (50, 95, 99),
     "delivery": (50, 95),

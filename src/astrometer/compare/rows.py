@@ -105,8 +105,8 @@ def unmeasured_row(
         bare_row(scoped, metric, percent, numbers, margin),
         why=" and ".join(lacking.values()),
         is_unmeasured=True,
-        # With so few samples it may be chance, and would say nothing anyway.
-        lost=Side.CANDIDATE in lacking and numbers[0] >= MIN_SAMPLES[percent],
+        # With so few samples it may be chance. AstrBot before 4.26.7 has no gate wait.
+        lost=Side.CANDIDATE in lacking and numbers[0] >= MIN_SAMPLES[percent] and metric != "gate_wait",
     )
 
 
