@@ -2,10 +2,11 @@
 
 from grafana_foundation_sdk.builders import stat, table, timeseries
 from grafana_foundation_sdk.models import dashboard as model
+from leads import places, to_target
 from looks import BAD, GOOD, PLAIN, WARN, States, cell, fixed, prop, worded
 from page import At, Page, Section, line_up
-from panels import column, graph, line, now, number, rows, shaped, stack, state
-from queries import RANGE, RATE, count, failed_for, probe, target, total, where
+from panels import NOBODY, column, faults, graph, line, now, number, rows, shaped, state
+from queries import RANGE, RATE, after, count, failed_for, probe, target, total, where
 from service import service
 from variables import EXPORTERS, data_source, of_probes, of_scrape
 
@@ -24,6 +25,8 @@ DOORS: States = {
     2: ("REJECTED", WARN),
     3: ("LEAK", BAD),
 }
+CHECKS = target("scope_checks_total")
+NOT_CHECKED = "no scope was checked: state a key's scopes in the config"
 BY_CELL = ("target", "key", "endpoint")
 WHO = "target / key"
 REFUSALS = {
@@ -38,7 +41,7 @@ def page() -> Page:
     return Page(
         uid="astrometer-auth",
         description="Which key opens which door, against what the config states; refusals of all probes.",
-        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes()],
+        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), *places()],
         sections=[
             Section(panels=top()),
             Section(title="Keys and endpoints", panels=line_up(0, 11, (matrix(), 24))),
@@ -72,6 +75,7 @@ def doors() -> stat.Panel:
         now(f"clamp_max({any_check} + ({rejected}) + 2 * ({leak}), 3) * {any_check}"),
         DOORS,
         none="NO DATA",
+        none_color=BAD,
     )
 
 
@@ -80,8 +84,9 @@ def leaks() -> stat.Panel:
         "Leaks",
         "Checks in the time range in which a key opened a door that its scopes deny.",
         "none",
-        now(total(_violations("leak", RANGE))),
+        now(after(f"increase({CHECKS}[{RANGE}])", total(_violations("leak", RANGE)))),
         colors=((None, GOOD), (0.5, BAD)),
+        none=NOBODY,
         decimals=0,
     )
 
@@ -92,7 +97,7 @@ def rejections() -> stat.Panel:
         "Checks in the time range in which a key was kept from what its scopes allow: revoked, expired or "
         "changed.",
         "none",
-        now(total(_violations("rejected", RANGE))),
+        now(after(f"increase({CHECKS}[{RANGE}])", total(_violations("rejected", RANGE)))),
         colors=((None, GOOD), (0.5, WARN)),
         decimals=0,
     )
@@ -113,7 +118,12 @@ def refused() -> stat.Panel:
         "Runs of all chosen probes in the time range that ended in 401, 403, 429 or an API error in HTTP "
         "200.",
         "none",
-        now(total(f"increase({probe('failures_total', failed_for(REFUSALS))}[{RANGE}])")),
+        now(
+            after(
+                f"increase({probe('runs_total')}[{RANGE}])",
+                total(f"increase({probe('failures_total', failed_for(REFUSALS))}[{RANGE}])"),
+            )
+        ),
         colors=((None, GOOD), (0.5, WARN)),
         decimals=0,
     )
@@ -172,12 +182,13 @@ def matrix() -> table.Panel:
 
 def violations() -> timeseries.Panel:
     return (
-        stack(
+        faults(
             "Violations",
             "Checks that were not as stated, over time.",
             "none",
             line(f"sum by (kind) (increase({target('scope_violations_total')}[{RATE}])) > 0", "{{kind}}"),
-            none="everything as stated",
+            seen=f"increase({CHECKS}[{RATE}])",
+            none=NOT_CHECKED,
         )
         .override_by_name("leak", [fixed(BAD)])
         .override_by_name("rejected", [fixed(WARN)])
@@ -185,16 +196,18 @@ def violations() -> timeseries.Panel:
 
 
 def violated_cells() -> table.Panel:
+    made = total(f"increase({CHECKS}[{RANGE}])")
     panel = rows(
         "Where",
         "The doors that were not as stated in the time range, and how often. What to do: docs/runbooks.md.",
         "none",
         column(
             "sum by (target, key, endpoint, expected, kind) "
-            f"(increase({target('scope_violations_total')}[{RANGE}])) > 0",
+            f"(increase({target('scope_violations_total')}[{RANGE}])) > 0\n"
+            f"or on () label_replace(0 * ({made} > 0), 'kind', 'none: everything as stated', '', '')",
             "A",
         ),
-        none="everything as stated",
+        none=NOT_CHECKED,
     )
     names = {
         "target": "Target",
@@ -204,7 +217,11 @@ def violated_cells() -> table.Panel:
         "kind": "Seen as",
         "Value": "Checks",
     }
-    return shaped(panel, names, sort_by="Target").override_by_name("Checks", [prop("decimals", 0)])
+    return (
+        shaped(panel, names, sort_by="Target")
+        .override_by_name("Checks", [prop("decimals", 0)])
+        .override_by_name("Target", [to_target("${__value.raw}")])
+    )
 
 
 def refusals() -> timeseries.Panel:
@@ -212,13 +229,13 @@ def refusals() -> timeseries.Panel:
         line(f"sum(increase({probe('failures_total', failed_for([outcome.value]))}[{RATE}])) > 0", text)
         for outcome, (text, _) in REFUSALS.items()
     ]
-    panel = stack(
+    panel = faults(
         "Refused runs by answer",
         "401: the key is bad, revoked or expired. 403: it lacks the scope. 429: a limit before AstrBot. An "
         "API error in HTTP 200 is AstrBot's own way to say no.",
         "none",
         *queries,
-        none="no refusals",
+        seen=f"increase({probe('runs_total')}[{RATE}])",
     )
     for text, color in REFUSALS.values():
         panel = panel.override_by_name(text, [fixed(color)])

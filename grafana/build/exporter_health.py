@@ -3,7 +3,7 @@
 from grafana_foundation_sdk.builders import timeseries
 from looks import BAD, WARN, prop
 from page import At, line_up
-from panels import graph, line, stack
+from panels import faults, graph, line
 from queries import RATE, THRESHOLDS, exporter, probe
 from service import LATE
 
@@ -39,13 +39,13 @@ def loop_lag() -> timeseries.Panel:
 
 
 def skipped() -> timeseries.Panel:
-    return stack(
+    return faults(
         "Skipped runs",
         "Runs that did not start. budget: the day's tokens or runs are spent. overlap: the one before "
         "still ran. schedule: too many at once.",
         "none",
         line(f"sum by (cause) (increase({probe('skipped_total')}[{RATE}])) > 0", "{{cause}}"),
-        none="none skipped",
+        seen=probe("skipped_total"),
     )
 
 

@@ -1,4 +1,4 @@
-"""The last run so far against the one before it."""
+"""The chosen run so far against another one."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ from grafana_foundation_sdk.builders import table
 from looks import BAD, GOOD, cell, colored, prop
 from page import At, line_up
 from panels import Query, column, rows, shaped
-from queries import last_run, run_before, run_quantile, scenario, share, total
+from queries import LOOK_BACK, compared, run_quantile, share, this, total
 
 MEASURES = {
     "TTFT": "time_to_first_token_seconds",
@@ -15,19 +15,19 @@ MEASURES = {
     "TTFT from arrival": "time_to_first_token_effective_seconds",
     "plain calls": "duration_seconds",
 }
-Values = Callable[[str], str]
-# Without a run before there is one answer, and its values have no letter.
+Values = Callable[..., str]
+# Without another run there is one answer, and its values have no letter.
 COLUMNS = {
     "measure": "Measure",
     "Value": "This run",
     "Value #A": "This run",
-    "Value #B": "Run before",
+    "Value #B": "Compared with",
     "Value #C": "Change",
 }
 SAME = (
-    "The run before is the last one that began before this one, of any chosen generator, within seven "
-    "days. Whether the two are comparable (same locustfile, same load) is for you to know; `astrometer "
-    "report --compare` checks it."
+    "The other run is chosen above: at first the last one that began before this one, of any chosen "
+    f"generator, within {LOOK_BACK}. Whether the two are comparable (same locustfile, same load) is for you "
+    "to know; `astrometer report --compare` checks it."
 )
 
 
@@ -72,11 +72,11 @@ def counts() -> table.Panel:
 
 
 def _compared(title: str, description: str, side: Callable[[Values], str]) -> table.Panel:
-    this, before = side(last_run), side(run_before)
+    one, other = side(this), side(compared)
     queries: list[Query] = [
-        column(this, "A"),
-        column(before, "B"),
-        column(f"({this})\n  /\n(({before}) > 0) - 1", "C"),
+        column(one, "A"),
+        column(other, "B"),
+        column(f"({one})\n  /\n(({other}) > 0) - 1", "C"),
     ]
     unit = "s" if title == "Times" else "none"
     panel = rows(title, description, unit, *queries, none="–")
@@ -84,7 +84,7 @@ def _compared(title: str, description: str, side: Callable[[Values], str]) -> ta
 
 
 def _sum(name: str, more: str, values: Values) -> str:
-    return total(values(scenario(name, more)))
+    return total(values(name, more))
 
 
 def _named(measure: str, expr: str) -> str:

@@ -1,17 +1,22 @@
 """The graphs of a load test: load, times, outcomes, and what the probes saw meanwhile."""
 
-from grafana_foundation_sdk.builders import statetimeline, timeseries
-from looks import dashed, fixed, prop
-from panels import Query, graph, line, stack, timeline
+from collections.abc import Callable, Sequence
+
+from grafana_foundation_sdk.builders import heatmap, statetimeline, timeseries
+from looks import BAD, GOOD, PLAIN, dashed, fixed, prop
+from panels import LOG, Query, density, faults, graph, line, stack, timeline
 from queries import (
+    COMPARED,
     RATE,
     SHIFTED,
-    STILL_BEFORE,
+    WINDOW,
+    load_quantile,
     load_run,
     probe,
     scenario,
     share,
     total,
+    where,
 )
 from service import PASSED
 
@@ -19,24 +24,41 @@ from service import PASSED
 # to 15 s.
 STEP = "10s"
 TTFT, GAP, E2E = "time_to_first_token_seconds", "inter_chunk_gap_seconds", "end_to_end_seconds"
+EFFECTIVE = "time_to_first_token_effective_seconds"
 ENDED = "Of turns that went well, after the warm-up."
+WITHHELD = (
+    "Over the window chosen above, sliding; withheld below 20 turns in it (p50), 200 (p95) and 1000 (p99)."
+)
+TOO_FEW = "too few turns: choose a longer window above"
+LEAST = 0.01  # a log axis has no 0
+MOST_FAILED = 0.01  # where no objective says otherwise
+# the measure of an objective -> the histogram
+MEASURES = {TTFT: "ttft", GAP: "chunk_gap", E2E: "e2e", EFFECTIVE: "ttft_effective"}
 
 
 def users() -> timeseries.Panel:
-    return graph(
-        "Users and stage",
-        "Simulated users; the stage of the load's shape, from 1, on the right axis.",
-        "none",
-        fast(total(load_run("users")), "users"),
-        fast(f"max({load_run('stage_number')})", "stage"),
-    ).override_by_name(
-        "stage",
-        [
-            prop("custom.axisPlacement", "right"),
-            prop("custom.lineInterpolation", "stepAfter"),
-            dashed(),
-            prop("decimals", 0),
-        ],
+    on_the_right = [
+        prop("custom.axisPlacement", "right"),
+        prop("custom.lineInterpolation", "stepAfter"),
+        dashed(),
+        prop("decimals", 0),
+    ]
+    return (
+        graph(
+            "Users and stage",
+            "Simulated users; on the right axis the stage of the load's shape, from 1, or the window of a "
+            "capacity search. Green and red: the highest load that passed and the lowest that failed in it.",
+            "none",
+            fast(total(load_run("users")), "users"),
+            fast(f"max({load_run('stage_number')})", "stage"),
+            fast(f"max({load_run('capacity_step')})", "window"),
+            fast(f"max({load_run('capacity_passing')})", "passes"),
+            fast(f"max({load_run('capacity_failing')})", "fails"),
+        )
+        .override_by_regexp("/stage|window/", on_the_right)
+        .override_by_name("users", [fixed(PLAIN)])
+        .override_by_name("passes", [fixed(GOOD)])
+        .override_by_name("fails", [fixed(BAD)])
     )
 
 
@@ -65,43 +87,80 @@ def in_flight() -> timeseries.Panel:
 
 def quantiles(what: str, histogram: str) -> timeseries.Panel:
     times = "last output" if histogram == E2E else "first output"
-    panel = graph(
+    return _times(
         what,
-        f"Send to the model's {times}, over the last 40 s at each point: few turns make a jagged line. "
-        f"{ENDED} Dashed: the run before, at the same moment of it.",
-        "s",
-        fast(_quantile(50, histogram), "p50"),
-        fast(_quantile(95, histogram), "p95"),
-        fast(_quantile(99, histogram), "p99"),
-        fast(_before(95, histogram), "p95 before"),
-        calcs=("lastNotNull", "max"),
+        f"Send to the model's {times}. {WITHHELD} {ENDED} Red dashes: objectives. Red ground: more turns "
+        "failed than the objective on errors allows, or 1%: times of what is left say little. Grey: the run "
+        "compared with, at the same moment of it.",
+        histogram,
+        fast(load_quantile(50, histogram), "p50"),
+        fast(load_quantile(95, histogram), "p95"),
+        fast(load_quantile(99, histogram), "p99"),
+        fast(load_quantile(95, histogram, COMPARED, SHIFTED), "p95 compared"),
+        calcs=("lastNotNull", "max") if histogram == TTFT else (),
     )
-    return panel.override_by_name("p95 before", [dashed(), fixed("#8e8e8e")])
+
+
+def ttft_map() -> heatmap.Panel:
+    return density(
+        "Time to first token, all turns",
+        f"How many turns began to stream after how long, also where they are too few for a quantile. {ENDED}",
+        fast(f"sum by (le) (increase({scenario(f'{TTFT}_bucket')}[{RATE}]))", ""),
+    )
 
 
 def effective() -> timeseries.Panel:
-    return graph(
+    return _times(
         "Time to first token from the intended arrival",
         "Open model: what an arrival waited that could not start in time is in it, so a server that "
-        f"freezes cannot hide (no coordinated omission). In a closed model both are the same. {ENDED}",
-        "s",
-        fast(_quantile(95, "time_to_first_token_effective_seconds"), "p95 from arrival"),
-        fast(_quantile(95, TTFT), "p95 from send"),
-        calcs=("lastNotNull", "max"),
+        f"freezes cannot hide (no coordinated omission). In a closed model both are the same. {WITHHELD}",
+        EFFECTIVE,
+        fast(load_quantile(95, EFFECTIVE), "p95 from arrival"),
+        fast(load_quantile(95, TTFT), "p95 from send"),
     ).override_by_name("p95 from send", [dashed()])
 
 
 def gaps() -> timeseries.Panel:
-    return graph(
+    return _times(
         "Gaps between chunks",
-        f"How evenly answers stream under load, over the last 40 s at each point. {ENDED}",
-        "s",
-        fast(_quantile(50, GAP), "p50"),
-        fast(_quantile(95, GAP), "p95"),
-        fast(_quantile(99, GAP), "p99"),
-        fast(_before(99, GAP), "p99 before"),
-        calcs=("lastNotNull", "max"),
-    ).override_by_name("p99 before", [dashed(), fixed("#8e8e8e")])
+        f"How evenly answers stream under load. {WITHHELD.replace('turns', 'gaps')} {ENDED}",
+        GAP,
+        fast(load_quantile(50, GAP), "p50"),
+        fast(load_quantile(95, GAP), "p95"),
+        fast(load_quantile(99, GAP), "p99"),
+        fast(load_quantile(95, GAP, COMPARED, SHIFTED), "p95 compared"),
+    )
+
+
+def objectives_over_time() -> timeseries.Panel:
+    def now(name: str, more: str) -> str:
+        return f"max by (objective) ({load_run(f'objective_{name}', more)})"
+
+    return (
+        graph(
+            "Objectives over time",
+            "Each value so far as a share of its limit, of a lower limit the other way round, on a log axis: "
+            "above the line at 100% it is broken. A line begins when there are samples enough. In a capacity "
+            "search: of the last window.",
+            "percentunit",
+            fast(f"clamp_min({use_of_limit(now)}, {LEAST})", "{{objective}}"),
+            fast(f"1 + 0 * count({load_run('objective_limit')})", "limit"),
+            calcs=("lastNotNull", "max"),
+            none="no objectives, or too few turns",
+        )
+        .scale_distribution(LOG)
+        .min(LEAST)
+        .override_by_name("limit", [dashed(), fixed(BAD)])
+    )
+
+
+def use_of_limit(of_objective: Callable[[str, str], str]) -> str:
+    """How much of each limit is used: value over limit; limit over value where more is better."""
+    upper, lower = 'objective=~".*<.*"', 'objective=~".*>.*"'
+    return (
+        f"{of_objective('value', upper)} / {of_objective('limit', upper)}\nor\n"
+        f"{of_objective('limit', lower)} / ({of_objective('value', lower)} > 0)"
+    )
 
 
 def outcomes() -> timeseries.Panel:
@@ -115,14 +174,15 @@ def outcomes() -> timeseries.Panel:
 
 def failures() -> timeseries.Panel:
     bad = f"sum by (outcome) (rate({scenario('turns_total', _NOT_OK)}[{RATE}])) > 0"
-    return stack(
+    return faults(
         "Failed turns",
         "Share of the turns that ended, by outcome; the same as on the left without those that went well.",
         "percentunit",
         fast(
             f"({bad})\n  / on () group_left ()\nsum(rate({scenario('turns_total')}[{RATE}]))", "{{outcome}}"
         ),
-        none="no failures",
+        seen=f"rate({scenario('turns_total')}[{RATE}]) > 0",
+        none="no turn ended",
     )
 
 
@@ -164,14 +224,34 @@ def fast(expr: str, legend: str) -> Query:
     return line(expr, legend, min_step=STEP)
 
 
-def _before(percent: int, histogram: str) -> str:
-    return f"{_quantile(percent, histogram, SHIFTED)} {STILL_BEFORE}"
+def _times(
+    title: str, description: str, histogram: str, *queries: Query, calcs: Sequence[str] = ()
+) -> timeseries.Panel:
+    """Quantiles, the objectives on them, and a ground where too many turns failed."""
+    measure = f'measure=~"{MEASURES[histogram]}_(p[0-9]+|max)"'
+    bad, ended = (f"sum(increase({scenario('turns_total', more)}[{WINDOW}]))" for more in (_NOT_OK, ""))
+    allowed = f"(max({load_run('objective_limit', where('measure', 'errors'))}) or vector({MOST_FAILED:g}))"
+    ground = [
+        *(prop("custom.axisPlacement", "hidden"), prop("unit", "none"), prop("min", 0), prop("max", 1)),
+        *(prop("custom.fillOpacity", 20), prop("custom.lineWidth", 0), fixed(BAD)),
+        *(prop("custom.lineInterpolation", "stepAfter"), prop("custom.showPoints", "never")),
+    ]
+    return (
+        graph(
+            title,
+            description,
+            "s",
+            *queries,
+            fast(f"max by (objective) ({load_run('objective_limit', measure)})", "{{objective}}"),
+            fast(f"{bad} / ({ended} > 0) > bool {allowed}", FAILING),
+            calcs=calcs,
+            none=TOO_FEW,
+        )
+        .override_by_regexp("/[<>]/", [dashed(), fixed(BAD), prop("custom.lineWidth", 1)])
+        .override_by_name(FAILING, ground)
+        .override_by_regexp("/ compared$/", [dashed(), fixed("#8e8e8e")])
+    )
 
 
-def _quantile(percent: int, histogram: str, shift: str = "") -> str:
-    rates = f"sum by (le) (rate({scenario(f'{histogram}_bucket')}[{RATE}]{shift}))"
-    # Nothing ended: no quantile, rather than "not a number".
-    return f"histogram_quantile({percent / 100:g}, {rates}) >= 0"
-
-
+FAILING = "too many failed"
 _NOT_OK = 'outcome!="ok"'

@@ -1,38 +1,38 @@
-"""What does the load test do to AstrBot, can its numbers be trusted, and was the run before it better?"""
+"""What does the load test do to AstrBot, can its numbers be trusted, and was another run better?"""
 
 import load_compared
 import load_generator
 import load_graphs
+import load_server
+import load_top
 from grafana_foundation_sdk.builders import dashboard as build
-from grafana_foundation_sdk.builders import stat
 from grafana_foundation_sdk.models import dashboard as model
-from looks import BAD, GOOD, WARN, States
-from page import At, Page, Section, line_up
-from panels import now, number, state
-from queries import (
-    RANGE,
-    last_run,
-    load_run,
-    run_quantile,
-    scenario,
-    share,
-    total,
-)
-from variables import DATA_SOURCE, GENERATORS_TOO, data_source, of_probes, of_scrape, several
+from leads import places
+from page import Page, Section, line_up
+from queries import COMPARED, LOOK_BACK, generator, last, load_run
+from variables import DATA_SOURCE, GENERATORS_TOO, data_source, of_probes, of_scrape, several, window
 
-RUN: States = {0: ("IDLE", "#707684"), 1: ("RUNNING", "blue"), 2: ("OVER", "purple")}
+NO_RUN = 'label_replace(vector(0), "run", "none", "", "")'
 
 
 def page() -> Page:
     return Page(
         uid="astrometer-load",
-        description="A running load test, or the last one: load, times, outcomes, the generator's health, "
-        "the run before, and what the probes saw meanwhile.",
-        variables=[data_source(), *of_scrape(GENERATORS_TOO), scenarios(), *of_probes(), *last_and_before()],
+        description="A load test that runs, or one that ran: load, times, outcomes, the generator's health, "
+        "the server beside it, another run to compare with, and what the probes saw meanwhile.",
+        variables=[
+            data_source(),
+            *of_scrape(GENERATORS_TOO),
+            *runs(),
+            scenarios(),
+            window("1m,2m,5m,15m", "1m"),
+            *of_probes(),
+            *places(),
+        ],
         time_from="now-30m",
         refresh="10s",
         sections=[
-            Section(panels=top()),
+            Section(panels=load_top.panels()),
             Section(
                 title="Load",
                 panels=line_up(
@@ -44,26 +44,33 @@ def page() -> Page:
                 panels=[
                     *line_up(
                         0,
-                        8,
+                        9,
                         (load_graphs.quantiles("Time to first token over time", load_graphs.TTFT), 12),
-                        (load_graphs.effective(), 12),
+                        (load_graphs.ttft_map(), 12),
                     ),
                     *line_up(
+                        9,
                         8,
-                        8,
-                        (load_graphs.gaps(), 12),
-                        (load_graphs.quantiles("End to end over time", load_graphs.E2E), 12),
+                        (load_graphs.effective(), 8),
+                        (load_graphs.gaps(), 8),
+                        (load_graphs.quantiles("End to end over time", load_graphs.E2E), 8),
                     ),
                 ],
             ),
             Section(
                 title="How it ended",
                 panels=line_up(
-                    0, 8, (load_graphs.outcomes(), 8), (load_graphs.failures(), 8), (load_graphs.tokens(), 8)
+                    0,
+                    8,
+                    (load_graphs.objectives_over_time(), 9),
+                    (load_graphs.outcomes(), 5),
+                    (load_graphs.failures(), 5),
+                    (load_graphs.tokens(), 5),
                 ),
             ),
+            Section(title="The server beside the load", panels=load_server.panels()),
             Section(title="Is it the load generator?", panels=load_generator.panels()),
-            Section(title="Against the run before", panels=load_compared.panels()),
+            Section(title="Compared with another run", panels=load_compared.panels()),
             Section(
                 title="What the probes saw meanwhile",
                 panels=line_up(
@@ -75,27 +82,33 @@ def page() -> Page:
 
 
 def scenarios() -> build.QueryVariable:
-    here = 'job=~"$job",instance=~"$instance"'
-    return several("scenario", "Scenario", f"label_values(astrbot_load_started_total{{{here}}}, scenario)")
+    started = load_run("started_total")
+    return several("scenario", "Scenario", f"label_values({started}, scenario)")
 
 
-def last_and_before() -> list[build.QueryVariable]:
-    """`began`: when the last run in the range began. `previous`: seconds to it from the start of the other.
+def runs() -> list[build.QueryVariable]:
+    """The run to show, and the one to compare it with; each is at first the newest there is.
 
-    Where there is none, 0 and a week: both are valid in a query and find nothing.
+    `previous`: the seconds between their starts; a week where there is no other, which finds nothing.
     """
-    start = load_run("run_start_timestamp_seconds")
-    last = f"max(max_over_time({start}[{RANGE}]))"
-    last_at_end = f"scalar(max(max_over_time({start}[{RANGE}] @ end())))"
-    # The least of each minute: a short run is not lost between two steps, nor behind the one after it.
-    before = f"max(max_over_time((min_over_time({start}[1m]) < {last_at_end})[7d:1m]))"
+    start = "astrbot_load_run_start_timestamp_seconds"
+    all_runs = f"max by (run) ({last(generator(start))})"
+    began = f"max({last(load_run('run_start_timestamp_seconds'))})"
+    other = generator(start, 'run!="$run"')
+    earlier = f"max by (run) (last_over_time({other}[{LOOK_BACK}])) < on () group_left () {began}"
+    compared = f"max(last_over_time({load_run('run_start_timestamp_seconds', run=COMPARED)}[{LOOK_BACK}]))"
+    name, seconds = '/run="([^"]+)"/', r"/\s(\d+)\s/"
     return [
-        _hidden("began", "Last run began", f"floor({last}) or vector(0)"),
-        _hidden("previous", "Run before, seconds earlier", f"round({last} - {before}) or vector(604800)"),
+        _found("run", "Run", f"sort_desc({all_runs} or on () {NO_RUN})", name),
+        _found("before", "Compared with", f"sort_desc({earlier} or on () {NO_RUN})", name),
+        _found("previous", "Seconds earlier", f"round({began} - {compared}) or vector(604800)", seconds).hide(
+            model.VariableHide.HIDE_VARIABLE
+        ),
     ]
 
 
-def _hidden(name: str, label: str, expr: str) -> build.QueryVariable:
+def _found(name: str, label: str, expr: str, regex: str) -> build.QueryVariable:
+    """One choice of what a query finds, in its order."""
     query = f"query_result({expr})"
     return (
         build.QueryVariable(name)
@@ -103,87 +116,6 @@ def _hidden(name: str, label: str, expr: str) -> build.QueryVariable:
         .datasource(DATA_SOURCE)
         .query({"query": query, "refId": f"{name}-value", "qryType": 3})
         .definition(query)
-        .regex(r"/\s(\d+)\s/")
+        .regex(regex)
         .refresh(model.VariableRefresh.ON_TIME_RANGE_CHANGED)
-        .hide(model.VariableHide.HIDE_VARIABLE)
     )
-
-
-def top() -> list[At]:
-    return line_up(
-        0,
-        5,
-        (run_state(), 5),
-        (load_generator.trust(), 4),
-        (elapsed(), 3),
-        (peak(), 4),
-        (failed(), 4),
-        (ttft(), 4),
-    )
-
-
-def run_state() -> stat.Panel:
-    start, stop = load_run("run_start_timestamp_seconds"), load_run("run_stop_timestamp_seconds")
-    return state(
-        "Load test",
-        "RUNNING: turns begin. OVER: the last run in the time range has ended; the figures are its own. "
-        "IDLE: a generator waits for a test. NONE: there was no generator in the time range.",
-        now(
-            f"1 + 0 * count({start} unless {stop})\n"
-            f"  or 2 + 0 * count(last_over_time({start}[{RANGE}]))\n"
-            f"  or 0 * count({load_run('build_info')})"
-        ),
-        RUN,
-        none="NONE",
-    )
-
-
-def elapsed() -> stat.Panel:
-    return number(
-        "Ran for",
-        "From the start of the last run to its last scrape.",
-        "s",
-        now(
-            f"max(last_over_time(timestamp({load_run('run_start_timestamp_seconds')})[{RANGE}:5s])) - "
-            f"${{began}}"
-        ),
-        decimals=0,
-    )
-
-
-def peak() -> stat.Panel:
-    return number(
-        "Highest load",
-        "The most simulated users in the time range; in an open model also the most arrivals a second that "
-        "they stood for.",
-        "none",
-        now(total(f"max_over_time({load_run('users')}[{RANGE}])"), "users"),
-        now(total(f"max_over_time({load_run('arrivals_per_second')}[{RANGE}])"), "asked /s"),
-    )
-
-
-def failed() -> stat.Panel:
-    good, ended = scenario("turns_total", _OK), scenario("turns_total")
-    return number(
-        "Failed",
-        "Share of the turns of the last run so far that did not go well, dropped arrivals and cut-off turns "
-        "included.",
-        "percentunit",
-        now(f"1 - {share(total(last_run(good)), total(last_run(ended)))}"),
-        colors=((None, GOOD), (0.001, WARN), (0.01, BAD)),
-        decimals=2,
-    )
-
-
-def ttft() -> stat.Panel:
-    return number(
-        "Time to first token",
-        f"Of the last run so far. {load_graphs.ENDED} p50 is withheld below 20 turns, p95 below 200.",
-        "s",
-        now(run_quantile(50, load_graphs.TTFT), "p50"),
-        now(run_quantile(95, load_graphs.TTFT), "p95"),
-        none="too few",
-    )
-
-
-_OK = 'outcome="ok"'

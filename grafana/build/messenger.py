@@ -72,6 +72,7 @@ def state_now() -> stat.Panel:
         now(f"{_state('count')}\nor\n{NOT_SET_UP} + 0 * count({exporter(EXPORTERS)})"),
         STATES,
         none="NO DATA",
+        none_color=BAD,
     )
 
 

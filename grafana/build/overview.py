@@ -2,14 +2,16 @@
 
 import exporter_health
 import messenger
+import overview_alerts
 import overview_details
 from grafana_foundation_sdk.builders import stat, statetimeline
-from looks import BAD, GOOD, WARN
+from leads import places, to_target
+from looks import BAD, GOOD, WARN, colored
 from page import At, Page, Section, line_up
 from panels import line, now, number, timeline
 from queries import RANGE, count, exporter, probe, probe_quantile, share, target, total
 from service import PASSED, layer, service
-from variables import EXPORTERS, data_source, firing, of_probes, of_scrape, window
+from variables import EXPORTERS, data_source, of_probes, of_scrape, window
 
 from astrometer.probing.layer_evidence import StateLayer
 
@@ -22,12 +24,15 @@ def page() -> Page:
     return Page(
         uid="astrometer-overview",
         description="Is AstrBot well, since when not, and in which layer is the cause? All from the probes.",
-        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), window()],
+        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), window(), *places()],
         sections=[
             Section(panels=top()),
             Section(
                 title="Why",
-                panels=line_up(0, 9, (overview_details.by_layer(), 12), (overview_details.by_reason(), 12)),
+                panels=[
+                    *line_up(0, 9, (overview_details.by_layer(), 12), (overview_details.by_reason(), 12)),
+                    *line_up(9, 8, (timeline_of_probes(), 24)),
+                ],
             ),
             Section(
                 title="How fast",
@@ -45,12 +50,16 @@ def page() -> Page:
 
 
 def top() -> list[At]:
-    numbers = (failing(), passed(), ttft(), pages(), oldest(), runs(), certificate(), scrapes())
     return [
         *line_up(0, 6, (service(), 5), (overview_details.targets(), 19)),
         *line_up(6, 3, *((layer(name), 4) for name in StateLayer)),
-        *line_up(9, 4, *((panel, 3) for panel in numbers)),
-        *line_up(13, 8, (timeline_of_targets(), 12), (timeline_of_probes(), 12)),
+        At(panel=overview_alerts.listed(), x=0, y=9, w=14, h=6),
+        At(panel=overview_alerts.counted(), x=14, y=9, w=5, h=3),
+        At(panel=ttft(), x=19, y=9, w=5, h=3),
+        At(panel=passed(), x=14, y=12, w=5, h=3),
+        At(panel=scrapes(), x=19, y=12, w=5, h=3),
+        *line_up(15, 3, (failing(), 6), (oldest(), 6), (runs(), 6), (certificate(), 6)),
+        *line_up(18, 7, (timeline_of_targets(), 24)),
     ]
 
 
@@ -90,17 +99,6 @@ def ttft() -> stat.Panel:
     )
 
 
-def pages() -> stat.Panel:
-    return number(
-        "Alerts",
-        "Alerts of the rules in grafana/rules that fire now for the chosen jobs and targets, or for none in "
-        "particular. What to do: docs/runbooks.md.",
-        "none",
-        now(f"count({firing('page|ticket')}) or vector(0)"),
-        colors=((None, GOOD), (1, BAD)),
-    )
-
-
 def oldest() -> stat.Panel:
     return number(
         "Oldest news",
@@ -134,14 +132,17 @@ def certificate() -> stat.Panel:
 
 
 def scrapes() -> stat.Panel:
+    known = f"count by (job, instance) (last_over_time({exporter(EXPORTERS)}[{RANGE}]))"
+    there = f"({exporter('up')} == 1 and on (job, instance) {exporter(EXPORTERS)})"
     return number(
         "Exporters",
-        "Exporters that answer Prometheus.",
+        "Exporters that answer Prometheus, and those of the time range that do not any more.",
         "none",
-        now(f"count({exporter('up')} == 1 and on (job, instance) {exporter(EXPORTERS)})"),
-        colors=((None, GOOD),),
+        now(f"count({there})", "answer"),
+        now(f"count({known} unless on (job, instance) {there}) or 0 * count({known})", "gone"),
+        colors=((None, BAD), (1, GOOD)),
         none="none",
-    )
+    ).override_by_name("gone", [colored((None, GOOD), (1, BAD))])
 
 
 def timeline_of_targets() -> statetimeline.Panel:
@@ -150,13 +151,21 @@ def timeline_of_targets() -> statetimeline.Panel:
         "Red while the last run of any chosen probe of the target failed. A gap: no exporter was there.",
         line(f"min by (target) ({probe('success')})", "{{target}}"),
         PASSED,
-    )
+    ).override_by_regexp("/.*/", [to_target()])
 
 
 def timeline_of_probes() -> statetimeline.Panel:
+    success = probe("success")
+    ever = f"min_over_time({success}[{RANGE}] @ end()) == 0"
+    others = f"{success} unless ({ever})"
     return timeline(
-        "Probes over time",
-        "Red while the last run of the probe failed on any chosen target.",
-        line(f"min by (probe) ({probe('success')})", "{{probe}}"),
+        "Probes that failed, over time",
+        "Red while the last run failed, a line for each target and probe that failed in the time range: what "
+        "fails for good hides nothing else. All the others have one line together.",
+        line(
+            f"min by (target, probe) ({success} and ({ever}))\n"
+            f'or label_replace(1 + 0 * count({others}), "target", "all others", "", "")',
+            "{{target}} {{probe}}",
+        ),
         PASSED,
-    )
+    ).override_by_regexp("/.*/", [to_target()])

@@ -1,8 +1,9 @@
 """Why, how fast, and target by target: the lower rows of the overview."""
 
 from grafana_foundation_sdk.builders import bargauge, table, timeseries
+from leads import to_outcome, to_target
 from looks import BAD, GOOD, PLAIN, WARN, cell, colored, fixed, prop, worded
-from panels import bars, column, graph, line, now, rows, shaped, stack
+from panels import NOBODY, bars, column, faults, graph, line, now, rows, shaped
 from queries import RANGE, RATE, WINDOW, failed_for, probe, probe_quantile, share, target, total, where
 from rulebook import reasons
 from service import LATE, STATUSES
@@ -31,7 +32,7 @@ def by_layer() -> timeseries.Panel:
         )
         for layer, names in reasons.layers().items()
     ]
-    panel = stack(
+    panel = faults(
         "Failures by layer",
         "Failed runs by where the first cause lies. network: not reached. server: AstrBot answered wrongly. "
         "upstream: the model behind it. messenger: no reply there, or a wrong one. auth: the key. "
@@ -39,7 +40,7 @@ def by_layer() -> timeseries.Panel:
         "client, probe: on our side. Each bar counts over the last few scrapes.",
         "none",
         *queries,
-        none="no failures",
+        seen=f"increase({probe('runs_total')}[{RATE}])",
     )
     for layer, color in LAYER_COLORS.items():
         panel = panel.override_by_name(layer, [fixed(color)])
@@ -47,26 +48,39 @@ def by_layer() -> timeseries.Panel:
 
 
 def by_reason() -> bargauge.Panel:
-    return bars(
-        "Failures by cause",
-        "The ten most frequent first causes in the time range, explained in docs/reference/outcomes.md.",
-        "none",
-        now(f"topk(10, sum by (reason) (increase({probe('failures_total')}[{RANGE}])) > 0)", "{{reason}}"),
-        colors=((None, BAD),),
-        none="no failures",
-    ).decimals(0)
+    finished = total(f"increase({probe('runs_total')}[{RANGE}])")
+    return (
+        bars(
+            "Failures by cause",
+            "The ten most frequent first causes in the time range, explained in docs/reference/outcomes.md.",
+            "none",
+            now(
+                f"topk(10, sum by (reason) (increase({probe('failures_total')}[{RANGE}])) > 0)\n"
+                f"or on () label_replace(0 * ({finished} > 0), 'reason', 'no failures', '', '')",
+                "{{reason}}",
+            ),
+            colors=((None, GOOD), (0.5, BAD)),
+            none=NOBODY,
+        )
+        .decimals(0)
+        .override_by_regexp("/.*/", [to_outcome()])
+    )
 
 
 def first_token() -> timeseries.Panel:
-    return graph(
-        "Time to first token by target",
-        "Over the window chosen above, sliding. p50 is withheld below 20 answers in it, p95 below 200: "
-        "a probe a minute needs four hours for a p95.",
-        "s",
-        line(probe_quantile(50, TTFT, WINDOW, "target"), "{{target}} p50"),
-        line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95"),
-        calcs=("lastNotNull",),
-    ).override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
+    return (
+        graph(
+            "Time to first token by target",
+            "Over the window chosen above, sliding. p50 is withheld below 20 answers in it, p95 below 200: "
+            "a probe a minute needs four hours for a p95.",
+            "s",
+            line(probe_quantile(50, TTFT, WINDOW, "target"), "{{target}} p50"),
+            line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95"),
+            calcs=("lastNotNull",),
+        )
+        .override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
+        .override_by_regexp("/.*/", [to_target()])
+    )
 
 
 def duration() -> timeseries.Panel:
@@ -100,7 +114,7 @@ def targets() -> table.Panel:
         column(f"max by (target) ({LATE})", "E"),
         column(f"min by (target) ({target('cert_expiry_timestamp_seconds')} - time())", "F"),
         column(f"min by (target) ({target('budget_tokens_remaining')})", "G"),
-        none="no exporter",
+        none="–",
     )
     names = {
         "target": "Target",
@@ -118,6 +132,8 @@ def targets() -> table.Panel:
     limits = ((None, "text"), (2, WARN), (3, BAD))
     return (
         shaped(panel, names, sort_by="State")
+        .override_by_name("Target", [to_target("${__value.raw}")])
+        .override_by_name("Why", [to_outcome("${__value.raw}")])
         .override_by_name("State", [worded(STATUSES), cell("color-background")])
         .override_by_name("Since", [prop("unit", "dateTimeFromNow")])
         .override_by_name(

@@ -1,4 +1,4 @@
-"""Sections of placed panels -> the JSON of one dashboard that Grafana 10 to 12 open."""
+"""Sections of placed panels -> the JSON of one dashboard that Grafana 11 to 13 open."""
 
 import json
 from collections.abc import Sequence

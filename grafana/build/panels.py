@@ -16,15 +16,25 @@ from grafana_foundation_sdk.models import common as look
 from grafana_foundation_sdk.models import dashboard as model
 from grafana_foundation_sdk.models import heatmap as heat
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
-from looks import PLAIN, UNKNOWN, States, Steps, states, steps
+from looks import PLAIN, UNKNOWN, States, Steps, fixed, states, steps
+from queries import RATE
 from variables import DATA_SOURCE
 
 Query = prometheus.Dataquery
+LOG = common.ScaleDistributionConfig().type(look.ScaleDistribution.LOG).log(10)
+SLOWEST_SCRAPE = "60s"
+WATCHED = "watched"
+NOBODY = "nothing measured"
+TOO_FEW = "too few answers: choose a longer window above"
 
 
 def line(expr: str, legend: str = "", ref: str = "A", min_step: str = "") -> Query:
-    """A query over time. `min_step`: how often the series is scraped, where that is not the data source's."""
+    """A query over time. `min_step`: the longest time between two scrapes of the series.
+
+    A rate needs two samples: it is taken over four times that, of 60s at least.
+    """
     query = _query(expr, ref).legend_format(legend).range()
+    min_step = min_step or (SLOWEST_SCRAPE if RATE in expr else "")
     return query.interval(min_step) if min_step else query
 
 
@@ -64,14 +74,16 @@ def number(
     return panel if decimals is None else panel.decimals(decimals)
 
 
-def state(title: str, description: str, query: Query, names: States, none: str) -> stat.Panel:
-    """A word on a coloured ground."""
+def state(
+    title: str, description: str, query: Query, names: States, *, none: str, none_color: str = UNKNOWN
+) -> stat.Panel:
+    """A word on a coloured ground; without data `none` on `none_color`."""
     return (
         _stat(title, description, [query])
         .unit("none")
         .mappings(states(names))
         .no_value(none)
-        .thresholds(steps((None, UNKNOWN)))
+        .thresholds(steps((None, none_color)))
         .color_mode(look.BigValueColorMode.BACKGROUND_SOLID)
         .justify_mode(look.BigValueJustifyMode.CENTER)
     )
@@ -121,6 +133,17 @@ def graph(
     return panel
 
 
+def faults(
+    title: str, description: str, unit: str, *queries: Query, seen: str, none: str = NOBODY
+) -> timeseries.Panel:
+    """Bars of what went wrong. Flat at 0 while there is `seen`, which was looked at; else `none` is shown."""
+    watched = line(f"0 * sum({seen})", WATCHED)
+    panel = stack(title, f"{description} Flat: watched, and none.", unit, *queries, watched, none=none)
+    return panel.axis_soft_max(0.05 if unit == "percentunit" else 1).override_by_name(
+        WATCHED, [fixed(UNKNOWN)]
+    )
+
+
 def stack(title: str, description: str, unit: str, *queries: Query, none: str = "–") -> timeseries.Panel:
     """Bars that add up; `none` is shown without any."""
     return (
@@ -132,7 +155,9 @@ def stack(title: str, description: str, unit: str, *queries: Query, none: str = 
     )
 
 
-def timeline(title: str, description: str, query: Query, names: States) -> statetimeline.Panel:
+def timeline(
+    title: str, description: str, query: Query, names: States, none: str = "no exporter in the time range"
+) -> statetimeline.Panel:
     """Which state when, a line for each series."""
     return (
         statetimeline.Panel()
@@ -142,6 +167,7 @@ def timeline(title: str, description: str, query: Query, names: States) -> state
         .targets(lettered([query]))
         .unit("none")
         .mappings(states(names))
+        .no_value(none)
         .thresholds(steps((None, UNKNOWN)))
         .show_value(look.VisibilityMode.NEVER)
         .merge_values(True)

@@ -15,14 +15,14 @@ THRESHOLDS = load(Path(__file__).resolve().parents[1] / "rules" / "thresholds.to
 RATE = "$__rate_interval"
 RANGE = "$__range"
 WINDOW = "$window"
-# The load run before: `previous` seconds from its start to that of the last one, which `began` then.
+# The load run that is compared with: it began `previous` seconds before the chosen one.
 SHIFTED = " offset ${previous}s"
-STILL_BEFORE = "and on () (vector(time() - ${previous}) < ${began})"
+COMPARED = "$before"
+LOOK_BACK = "7d"
 
 _SCRAPE = 'job=~"$job",instance=~"$instance"'
 _TARGET = f'{_SCRAPE},target=~"$target"'
 _PROBE = f'{_TARGET},probe=~"$probe"'
-_SCENARIO = f'{_SCRAPE},scenario=~"$scenario"'
 # Recorded series have outlived the instance: a restarted exporter keeps its error budget.
 _RECORDED = 'job=~"$job",target=~"$target",probe=~"$probe"'
 
@@ -47,14 +47,19 @@ def recorded(name: str, more: str = "") -> str:
     return f"{name}{{{_join(_RECORDED, more)}}}"
 
 
-def load_run(name: str, more: str = "") -> str:
-    """A series of a load generator."""
-    return f"astrbot_load_{name}{{{_join(_SCRAPE, more)}}}"
+def generator(name: str, more: str = "") -> str:
+    """A series of every load run; `name` in full."""
+    return f"{name}{{{_join(_SCRAPE, more)}}}"
 
 
-def scenario(name: str, more: str = "") -> str:
-    """A series of one scenario of a load test."""
-    return f"astrbot_load_{name}{{{_join(_SCENARIO, more)}}}"
+def load_run(name: str, more: str = "", run: str = "$run") -> str:
+    """A series of one load run: of the chosen one, or of that which it is compared with."""
+    return f"astrbot_load_{name}{{{_join(_SCRAPE, where('run', run), more)}}}"
+
+
+def scenario(name: str, more: str = "", run: str = "$run") -> str:
+    """A series of one scenario of a load run."""
+    return load_run(name, _join('scenario=~"$scenario"', more), run)
 
 
 def total(series: str, *by: str) -> str:
@@ -69,6 +74,11 @@ def count(counter: str) -> str:
 def share(part: str, whole: str) -> str:
     """`part` of `whole`; nothing where there is no whole."""
     return f"{part}\n  /\n({whole} > 0)"
+
+
+def after(seen: str, expr: str) -> str:
+    """`expr`, once something was looked at: if the increases `seen` have counted anything."""
+    return f"({expr})\nand on () ({total(seen)} > 0)"
 
 
 def where(label: str, value: str) -> str:
@@ -95,22 +105,33 @@ def probe_quantile(percent: int, histogram: str, window: str, *by: str) -> str:
     return quantile(percent, rates, f"increase({probe(f'{histogram}_count')}[{window}])", *by)
 
 
-def last_run(series: str) -> str:
-    """The last values of the load run that began last, also when its generator has gone."""
-    start = load_run("run_start_timestamp_seconds")
-    began_last = f"last_over_time({start}[{RANGE}]) >= ${{began}}"
-    return f"(last_over_time({series}[{RANGE}]) and on (job, instance) ({began_last}))"
+def last(series: str) -> str:
+    """The last value in the time range, also when its generator has gone."""
+    return f"last_over_time({series}[{RANGE}])"
 
 
-def run_before(series: str) -> str:
-    """The last values of the load run before: what was there between its start and the start of the last."""
-    return f"last_over_time({series}[${{previous}}s] @ ${{began}})"
+def load_quantile(percent: int, histogram: str, run: str = "$run", shift: str = "") -> str:
+    """A quantile of a load run over the sliding window; withheld where that has too few samples."""
+    rates, counts = (
+        f"increase({scenario(f'{histogram}_{what}', run=run)}[{WINDOW}]{shift})"
+        for what in ("bucket", "count")
+    )
+    return quantile(percent, rates, counts)
 
 
-def run_quantile(percent: int, histogram: str, values: Callable[[str], str] = last_run) -> str:
-    """A quantile of a whole load run so far: its counters begin at 0 with the run."""
-    counts = values(scenario(f"{histogram}_count"))
-    return quantile(percent, values(scenario(f"{histogram}_bucket")), counts)
+def run_quantile(percent: int, histogram: str, values: Callable[[str], str]) -> str:
+    """A quantile of a whole load run so far: its counters begin at 0 with the run. `values`: see `this`."""
+    return quantile(percent, values(f"{histogram}_bucket"), values(f"{histogram}_count"))
+
+
+def this(name: str, more: str = "") -> str:
+    """The last values of a scenario of the chosen run."""
+    return last(scenario(name, more))
+
+
+def compared(name: str, more: str = "") -> str:
+    """The last values of a scenario of the run that is compared with, which may be older than the range."""
+    return f"last_over_time({scenario(name, more, COMPARED)}[{LOOK_BACK}])"
 
 
 def _by(labels: tuple[str, ...]) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from grafana_foundation_sdk.builders import stat
-from looks import BAD, GOOD, UNKNOWN, WARN, States, steps
+from looks import BAD, GOOD, UNKNOWN, WARN, States
 from panels import now, state
 from queries import probe, target, where
 
@@ -45,7 +45,8 @@ def service() -> stat.Panel:
         now(ranked(target("target_state", where("state", status.value)) for status in TargetStatus)),
         STATUSES,
         none="NO DATA",
-    ).thresholds(steps((None, BAD)))
+        none_color=BAD,
+    )
 
 
 def layer(name: StateLayer) -> stat.Panel:
@@ -63,7 +64,8 @@ def layer(name: StateLayer) -> stat.Panel:
         now(ranked((failing, degraded, asked, good, unknown))),
         LAYERS,
         none="NO DATA",
-    ).thresholds(steps((None, BAD)))
+        none_color=BAD,
+    )
 
 
 def ranked(series: Iterable[str]) -> str:

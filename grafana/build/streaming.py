@@ -2,10 +2,23 @@
 
 import messenger
 from grafana_foundation_sdk.builders import heatmap, stat, timeseries
-from looks import BAD, GOOD, WARN, dashed, prop
+from leads import places, to_outcome, to_target
+from looks import BAD, GOOD, WARN, dashed, fixed, prop
 from page import Page, Section, line_up
-from panels import Query, density, graph, line, now, number, stack
-from queries import RANGE, RATE, THRESHOLDS, WINDOW, failed_for, probe, probe_quantile, share, total, where
+from panels import NOBODY, TOO_FEW, Query, density, faults, graph, line, now, number, stack
+from queries import (
+    RANGE,
+    RATE,
+    THRESHOLDS,
+    WINDOW,
+    after,
+    failed_for,
+    probe,
+    probe_quantile,
+    share,
+    total,
+    where,
+)
 from service import service
 from variables import EXPORTERS, data_source, of_probes, of_scrape, window
 
@@ -29,6 +42,9 @@ BROKEN = (
 ASKED = probe("tokens_total")
 SERVERS = probe("server_time_to_first_token_seconds")
 OUTPUT = 'direction="output"'
+FAILED = "failed"
+# The probes that ask the model and whose last run passed.
+PASSED_LAST = f"on (target, probe) ({probe('success')} == 1 and on (target, probe) {ASKED})"
 BEFORE_THE_FIRST = "|".join(PHASES[: PHASES.index("generation")])
 
 
@@ -36,7 +52,7 @@ def page() -> Page:
     return Page(
         uid="astrometer-streaming",
         description="How answers stream: first token, the gaps after it, what breaks off.",
-        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), window()],
+        variables=[data_source(), *of_scrape(EXPORTERS), *of_probes(), window(), *places()],
         sections=[
             Section(
                 panels=line_up(
@@ -57,6 +73,10 @@ def page() -> Page:
             ),
         ],
     )
+
+
+def _asked(window: str) -> str:
+    return f"increase({probe('runs_total')}[{window}]) and on (target, probe) {ASKED}"
 
 
 def first_token() -> stat.Panel:
@@ -97,9 +117,9 @@ def broken() -> stat.Panel:
     return number(
         "Broken streams",
         "Runs in the time range whose stream broke off, stalled, stayed empty or was no stream. "
-        "Which, see below.",
+        "Which, see below. –: nothing was asked.",
         "none",
-        now(total(f"increase({probe('failures_total', failed_for(BROKEN))}[{RANGE}])")),
+        now(after(_asked(RANGE), total(f"increase({probe('failures_total', failed_for(BROKEN))}[{RANGE}])"))),
         colors=((None, GOOD), (0.5, BAD)),
         decimals=0,
     )
@@ -110,7 +130,7 @@ def ttft_map() -> heatmap.Panel:
         "Time to first token, all answers",
         "How many answers began after how long. Two bands are two kinds of answers: a cache, a second model, "
         "a queue.",
-        line(f"sum by (le) (increase({probe(f'{TTFT}_bucket')}[{RATE}]))"),
+        line(f"sum by (le) (increase({probe(f'{TTFT}_bucket')}[{RATE}]))").exemplar(True),
     )
 
 
@@ -120,17 +140,20 @@ def ttft_lines() -> timeseries.Panel:
             "Time to first token by target",
             "Over the window chosen above, sliding: p50 thin, p95 thick, and p50 of the first reasoning "
             "text dashed where a model reasons. Withheld below 20 answers (p50) and 200 (p95). The dashed "
-            "limit is the objective's.",
+            "limit is the objective's. Diamonds, where Prometheus keeps exemplars: single answers, with "
+            "their session.",
             "s",
             line(probe_quantile(50, TTFT, WINDOW, "target"), "{{target}} p50"),
-            line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95"),
+            line(probe_quantile(95, TTFT, WINDOW, "target"), "{{target}} p95").exemplar(True),
             line(
                 probe_quantile(50, "time_to_first_reasoning_seconds", WINDOW, "target"),
                 "{{target}} reasoning p50",
             ),
             limits=((THRESHOLDS.slo.ttft_seconds, WARN),),
             calcs=("lastNotNull",),
+            none=TOO_FEW,
         )
+        .axis_soft_max(1.1 * THRESHOLDS.slo.ttft_seconds)
         .override_by_regexp("/ reasoning p50$/", [dashed()])
         .override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
     )
@@ -154,36 +177,52 @@ def gap_lines() -> timeseries.Panel:
         line(probe_quantile(50, GAP, WINDOW, "target"), "{{target}} p50"),
         line(probe_quantile(99, GAP, WINDOW, "target"), "{{target}} p99"),
         calcs=("lastNotNull",),
+        none=TOO_FEW,
     ).override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])
 
 
 def phases() -> timeseries.Panel:
     def mean(phase: str) -> Query:
         durations = probe("phase_duration_seconds", where("phase", phase))
-        return line(f"avg({durations} and on (target, probe) {ASKED})", phase)
+        return line(f"avg({durations} and {PASSED_LAST})", phase)
 
-    return stack(
+    ground = [
+        *(
+            prop("custom.axisPlacement", "hidden"),
+            prop("unit", "percentunit"),
+            prop("min", 0),
+            prop("max", 1),
+        ),
+        *(prop("custom.drawStyle", "line"), prop("custom.lineInterpolation", "stepAfter"), fixed(BAD)),
+        *(prop("custom.stacking", {"mode": "none"}), prop("custom.fillOpacity", 20)),
+    ]
+    panel = stack(
         "Phases of the last run",
-        "Mean over the chosen probes that chat. headers: AstrBot accepts. first_event: the session. "
-        "first_token: the model thinks. generation: it speaks. tail: AstrBot saves. A phase that was not "
-        "reached is absent.",
+        "Mean over the chosen probes that chat, of last runs that passed: what died early would look fast. "
+        "headers: AstrBot accepts. first_event: the session. first_token: the model thinks. generation: it "
+        "speaks. tail: AstrBot saves. Red ground: the share of these probes whose last run failed.",
         "s",
         *map(mean, PHASES),
+        line(f"1 - avg({probe('success')} and on (target, probe) {ASKED})", FAILED),
+        none=NOBODY,
     )
+    panel = panel.override_by_name("first_token", [fixed("purple")])
+    return panel.override_by_name("generation", [fixed("blue")]).override_by_name(FAILED, ground)
 
 
 def both_clocks() -> timeseries.Panel:
     ours = probe("phase_duration_seconds", f'phase=~"{BEFORE_THE_FIRST}"')
     return graph(
         "First token: measured and as the server says",
-        "Of the last run. Solid: what a user waits, from the connection on. Dashed: AstrBot's own figure, "
-        "which begins when it asks the model. Between them: connection, authentication, queues.",
+        "Of last runs that passed. Solid: what a user waits, from the connection on. Dashed: AstrBot's own "
+        "figure, which begins when it asks the model. Between them: connection, authentication, queues. A "
+        "gap: the last run failed.",
         "s",
         line(
-            f"max by (target) (sum by (target, probe) ({ours} and on (target, probe) {ASKED}))",
+            f"max by (target) (sum by (target, probe) ({ours} and {PASSED_LAST}))",
             "{{target}} measured",
         ),
-        line(f"max by (target) ({SERVERS})", "{{target}} server"),
+        line(f"max by (target) ({SERVERS} and {PASSED_LAST})", "{{target}} server"),
         calcs=("lastNotNull",),
     ).override_by_regexp("/ server$/", [dashed()])
 
@@ -194,11 +233,11 @@ def stalls() -> timeseries.Panel:
         "By target. A heartbeat of the server does not end a gap: only an answer does.",
         "s",
         line(f"max by (target) ({probe('max_stall_seconds')})", "{{target}}"),
-    )
+    ).override_by_regexp("/.*/", [to_target()])
 
 
 def breaks() -> timeseries.Panel:
-    return stack(
+    return faults(
         "Broken streams by cause",
         "truncated: no end. reset: the connection broke. stalled, timeout_*: silence. empty_answer: an end "
         "without an answer. The others: no proper stream.",
@@ -207,8 +246,8 @@ def breaks() -> timeseries.Panel:
             f"sum by (reason) (increase({probe('failures_total', failed_for(BROKEN))}[{RATE}])) > 0",
             "{{reason}}",
         ),
-        none="no broken streams",
-    )
+        seen=_asked(RATE),
+    ).override_by_regexp("/.*/", [to_outcome()])
 
 
 def events() -> timeseries.Panel:

@@ -15,6 +15,7 @@ DASHBOARDS = {
     "astrometer-load": "Load test",
 }
 LOAD = "astrometer-load"
+SWITCHES = {"Load test", "New version", "Pages"}
 EXPORTERS = "astrbot_probe_exporter_build_info"
 GENERATORS_TOO = '{__name__=~"astrbot_load_build_info|astrbot_probe_exporter_build_info"}'
 
@@ -59,13 +60,13 @@ def several(name: str, label: str, query: str) -> build.QueryVariable:
     )
 
 
-def window() -> build.CustomVariable:
-    """Over how long quantiles are taken: probes are sparse, a graph's own steps hold too few of them."""
+def window(choices: str = "30m,1h,6h,1d", chosen: str = "6h") -> build.CustomVariable:
+    """Over how long quantiles are taken: a graph's own steps hold too few samples."""
     return (
         build.CustomVariable("window")
         .label("Quantiles over")
-        .values("30m,1h,6h,1d")
-        .current(model.VariableOption(selected=True, text="6h", value="6h"))
+        .values(choices)
+        .current(model.VariableOption(selected=True, text=chosen, value=chosen))
     )
 
 
@@ -85,13 +86,13 @@ def links(here: str) -> list[build.DashboardLink]:
 
 
 def annotations() -> list[build.AnnotationQuery]:
-    """When load tests ran, whoever ran them, and what was alerted: on every dashboard."""
-    told = "* on (job, instance) group_left (scenario, target) astrbot_load_run_info"
+    """When load tests ran, whoever ran them, what changed, and what was alerted: on every dashboard."""
+    told = "* on (job, instance, run) group_left (scenario, target) astrbot_load_run_info"
     start, stop = "astrbot_load_run_start_timestamp_seconds", "astrbot_load_run_stop_timestamp_seconds"
     return [
         # From the first scrape to the last one: a generator that exits at once takes its end with it.
         _annotation("Load test", "semi-dark-blue")
-        .expr(f"astrbot_load_run_info unless on (job, instance) {stop}")
+        .expr(f"astrbot_load_run_info unless on (job, instance, run) {stop}")
         .title_format("Load test")
         .text_format("{{scenario}} on {{target}}"),
         _annotation("Load test starts", "blue")
@@ -104,16 +105,34 @@ def annotations() -> list[build.AnnotationQuery]:
         .use_value_for_time(True)
         .title_format("Load test ends")
         .text_format("{{scenario}} on {{target}}"),
+        # For five minutes after the first sample that says so.
+        _annotation("New version", "green")
+        .expr(_appears("astrbot_probe_target_info", "target", "version"))
+        .title_format("AstrBot {{version}}")
+        .text_format("{{target}} has another version"),
+        _annotation("Keys", "yellow")
+        .expr(_appears("astrbot_probe_scope_checks_total", "target", "key"))
+        .title_format("Key {{key}}")
+        .text_format("{{target}}: this key is checked from now on"),
+        _annotation("Config read", "super-light-blue")
+        .expr("1000 * astrbot_probe_exporter_config_last_reload_success_timestamp_seconds")
+        .use_value_for_time(True)
+        .title_format("Exporter: config read")
+        .text_format("{{instance}}: a start or a reload; targets, keys and probes are those of now"),
         # A line where it began. As regions, the alerts of an incident would hide the graphs that explain it.
         _annotation("Pages", "red")
-        .expr(
-            f"1000 * min by (alertname, target) (ALERTS_FOR_STATE{{{_alerts('page')}}} "
-            f"and ignoring (alertstate) {firing('page')})"
-        )
+        .expr(f"1000 * min by (alertname, target) ({pending_since('page')})")
         .use_value_for_time(True)
         .title_format("{{alertname}}")
         .text_format("{{target}}"),
     ]
+
+
+def _appears(series: str, target: str, what: str) -> str:
+    """What a target has that it had not five minutes before; a target that is new has no past to differ."""
+    past = f"{series} offset 5m"
+    new = f"count by ({target}, {what}) ({series}) unless on ({target}, {what}) ({past})"
+    return f"{new} and on ({target}) ({past})"
 
 
 def firing(severity: str, alerts: str = "AstrBot.+") -> str:
@@ -121,11 +140,16 @@ def firing(severity: str, alerts: str = "AstrBot.+") -> str:
     return f'ALERTS{{alertstate="firing",{_alerts(severity, alerts)}}}'
 
 
+def pending_since(severity: str) -> str:
+    """When the conditions of the alerts that fire began to hold."""
+    return f"ALERTS_FOR_STATE{{{_alerts(severity)}}} and ignoring (alertstate) {firing(severity)}"
+
+
 def _alerts(severity: str, alerts: str = "AstrBot.+") -> str:
     return f'alertname=~"{alerts}",severity=~"{severity}",job=~"$job|",target=~"$target|"'
 
 
 def _annotation(name: str, color: str) -> build.AnnotationQuery:
-    return (
-        build.AnnotationQuery().name(name).datasource(DATA_SOURCE).enable(True).hide(False).icon_color(color)
-    )
+    """Only those of `SWITCHES` have a switch at the top: seven would push the page down."""
+    query = build.AnnotationQuery().name(name).datasource(DATA_SOURCE).enable(True)
+    return query.hide(name not in SWITCHES).icon_color(color)

@@ -140,7 +140,19 @@ CASES = {
     "no alert but the watchdog": ("Alerts", WATCHDOG, {}, 0),
     "an alert of a target and one of nobody": ("Alerts", [*LEAK, *NONE_AT_ALL], {}, 2),
     "an alert of a target that was not chosen": ("Alerts", [*LEAK, *NONE_AT_ALL], {"target": "t2"}, 1),
-    "an alert of a job that was not chosen": ("Alerts", LEAK, {"job": "b"}, 0),
+    "an alert of a job that was not chosen": ("Alerts", [*LEAK, *WATCHDOG], {"job": "b"}, 0),
+    "one alert over two windows": (
+        "Alerts", [*LEAK, *alert("AstrBotScopeLeak", target="t1", window="1h")], {}, 1,
+    ),
+    "no rules, no alert": ("Alerts", TEN_WELL, {}, None),
+    "nothing fires": ("What fires", WATCHDOG, {}, {'{alertname="nothing fires"}': 0}),
+    "nobody evaluates the rules": ("What fires", TEN_WELL, {}, None),
+    "one dead address among ten": (
+        "Probes that failed, over time",
+        [*TEN_WELL, *probe("u", 0)],
+        {"__range": "10m"},
+        {'{probe="chat", target="u"}': 0, '{target="all others"}': 1},
+    ),
     "which target is what": (
         "Targets",
         [*state("u", "down"), *state("v", "slow"), *state("w", "ok"), *state("w", "unknown", "b:1")],

@@ -24,7 +24,9 @@ class Grafana:
         for variable in variables(name).values():
             if variable["name"] in values:
                 continue
-            if variable["type"] == "custom":
+            if variable["type"] == "custom":  # windows: the longest
+                values[variable["name"]] = variable["query"].split(",")[-1]
+            elif variable["type"] == "textbox":
                 values[variable["name"]] = variable["current"]["value"]
             elif variable.get("includeAll"):
                 values[variable["name"]] = variable["allValue"]
@@ -67,7 +69,8 @@ class Grafana:
         query = re.fullmatch(r"query_result\((.*)\)", variable["query"]["query"], re.DOTALL)[1]
         data = self._ask("/api/v1/query", query=self._fill(query, values, 60), time=time.time())
         series = data["result"][0]
-        text = f"{{}} {series['value'][1]} {int(series['value'][0] * 1000)}"
+        labels = ", ".join(f'{name}="{value}"' for name, value in series["metric"].items())
+        text = f"{{{labels}}} {series['value'][1]} {int(series['value'][0] * 1000)}"
         return re.search(variable["regex"].strip("/"), text)[1]
 
     def _fill(self, expr, values, rate_s):

@@ -13,6 +13,7 @@ from web_locust import free_port, web_locust
 
 from astrometer.api.outcome import Outcome
 from astrometer.measure.histogram import Histogram
+from astrometer.measure.slo.validity import GENERATOR_CAUSES
 
 pytestmark = pytest.mark.process
 
@@ -57,6 +58,9 @@ def test_the_counts_at_the_end_are_those_of_the_results(sim, tmp_path, processes
     host = sim.url
     assert metrics[f'{P}run_info{{scenario="mixed",target="{host}",version="4.29.3"}}'] == 1
     assert metrics[f"{P}generator_processes"] == (2 if processes else 1)
+    invalid = {cause["kind"] for cause in results["causes"]}
+    for kind in GENERATOR_CAUSES:
+        assert metrics[f'{P}generator_invalid{{cause="{kind.value}"}}'] == (kind.value in invalid)
     stopped, started = metrics[f"{P}run_stop_timestamp_seconds"], metrics[f"{P}run_start_timestamp_seconds"]
     assert stopped - started == pytest.approx(5, abs=1)
 

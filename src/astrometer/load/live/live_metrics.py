@@ -21,6 +21,7 @@ from astrometer.load.live.verdict_metrics import PREFIX, gauge
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
 from astrometer.measure.server_usage import ServerUsage
+from astrometer.measure.slo.validity import GENERATOR_CAUSES, generator_causes
 
 # name -> (the tally's metric, buckets, help)
 HISTOGRAMS = {
@@ -158,6 +159,13 @@ class LoadCollector:
             health.think_time_lost,
         )
         yield gauge(f"{p}lost_workers", "Workers that vanished, known at the end.", health.lost_workers)
+        invalid = GaugeMetricFamily(
+            f"{PREFIX}generator_invalid", "1 for what makes the run INVALID so far, else 0.", labels=["cause"]
+        )
+        broken = {cause.kind for cause in generator_causes(health)}
+        for kind in GENERATOR_CAUSES:
+            invalid.add_metric([kind.value], float(kind in broken))
+        yield invalid
 
 
 def classic(

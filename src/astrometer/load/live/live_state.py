@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 
 from astrometer.load.capacity.capacity_progress import SearchStatus
-from astrometer.load.run.health import ProcessHealth, worst
+from astrometer.load.run.health import worst
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.measure.exchange_stats import Stats
@@ -108,7 +108,7 @@ class LiveState:
             return None
         processes = list(run.processes.values())
         if not processes and run.role is ProcessRole.LOCAL:
-            processes = [ProcessHealth(run.health.lag, run.health.cpu_max)]
+            processes = [run.health.so_far()]
         limit_s = schedule_lag_limit_s(run.settings.objectives)
         return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
 

@@ -66,6 +66,10 @@ class HealthMonitor:
             "exhausted": generator_limits.reached.take(),
         }
 
+    def so_far(self) -> "ProcessHealth":
+        """What was sampled since the start, where nothing is taken away to be shipped."""
+        return ProcessHealth(self.lag, self.cpu_max, clock=stamp_clock().value, pauses=self._pauses)
+
     def paused(self, meant_s: float, late_s: float) -> None:
         """A user of the closed model waited between two tasks."""
         if time.perf_counter() >= self._judged_from:

@@ -163,8 +163,17 @@ def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int 
     return arrivals < ENOUGH * expected - slack
 
 
+GENERATOR_CAUSES = (
+    CauseKind.LOOP_LAG,
+    CauseKind.SCHEDULE_LAG,
+    CauseKind.THINK_TIME,
+    CauseKind.CPU,
+    CauseKind.EXHAUSTED,
+)
+
+
 def generator_causes(health: GeneratorHealth) -> list[Cause]:
-    """Limits that the load generator was beyond."""
+    """Limits that the load generator was beyond, of `GENERATOR_CAUSES`."""
     found = (
         # Where the kernel stamps, a late loop changes no time: what it merged has bounds.
         (CauseKind.LOOP_LAG, None if health.clock == "kernel" else health.loop_lag_p99_s, MAX_LOOP_LAG_S),
