@@ -16,8 +16,8 @@ def test_the_release_that_ended_the_pacing_of_answers_is_found(tmp_path, python_
     done = subprocess.run(
         [
             *(sys.executable, "-m", "astrometer", "bisect", "--good", "4.26.6", "--bad", "4.26.5", "--yes"),
-            *("--scenario", "chat", "--fail-if", "e2e_p50 worse by 50%", "--budget", "1m", "--block", "6s"),
-            *("--users", "4", "--tokens", "20", "--ttft", "0.05", "--warmup", "1s"),
+            *("--scenario", "chat", "--fail-if", "e2e_p50 worse by 50%", "--budget", "1m", "--block", "10s"),
+            *("--users", "20", "--tokens", "20", "--ttft", "0.05", "--warmup", "1s"),
             *("--out", str(tmp_path / "out")),
         ],
         env=os.environ, capture_output=True, text=True, timeout=880, check=False,
