@@ -127,8 +127,8 @@ def much_is_broken(world):
         world.target("says_no", no, {"all": ("abk_any", ALL)}),
         world.target("spent", doors, {"all": (door_keys["all"], ALL)}, "budget.runs_per_day = 1"),
     )
-    search = ("--capacity", "--start", "4", "--max", "4", "--step-time", "60s", "--settle", "1s")
-    objective = ("--repeats", "1", "--slo", "errors < 99%")
+    search = ("--capacity", "--start", "4", "--max", "4", "--step-time", "30s", "--settle", "1s")
+    objective = ("--repeats", "3", "--slo", "errors < 99%")
     world.load("broken_load", streams, stream_keys["all"], *search, *objective)
 
 
