@@ -20,7 +20,8 @@ def test_the_options_of_a_search_come_before_those_of_any_run():
     shown = CliRunner().invoke(main, ["capacity", "--help"], terminal_width=80).output
     search, run = shown.partition("\nOptions of the search:\n")[2].split("\nOptions of the run")
     assert re.findall(r"^  (--[a-z-]+)", search, re.MULTILINE) == [
-        "--model", "--start", "--max", "--step-time", "--settle", "--precision", "--repeats",
+        "--model", "--start", "--max", "--step-time", "--settle", "--precision", "--repeats", "--ways",
+        "--rounds",
     ]  # fmt: skip
     assert "--slo" in run
     assert "Options of the search" not in CliRunner().invoke(main, ["load", "--help"]).output

@@ -6,7 +6,7 @@ import click
 
 from astrometer.cli import capacity_ways, locust_run
 from astrometer.cli.options import target_options
-from astrometer.cli.run_options import SEARCH_SECTION, RunCommand, RunOption, locust_options, run_options
+from astrometer.cli.run_options import SEARCH_SECTION, InSection, RunCommand, locust_options, run_options
 
 
 @click.command(cls=RunCommand, short_help="Find the highest load at which every objective holds.")
@@ -16,11 +16,11 @@ from astrometer.cli.run_options import SEARCH_SECTION, RunCommand, RunOption, lo
 @locust_options
 @run_options("capacity")
 @click.option(
-    "--ways", metavar="WAY,WAY,...", cls=RunOption, section=SEARCH_SECTION,
+    "--ways", metavar="WAY,WAY,...", cls=InSection, section=SEARCH_SECTION,
     help="Search each way to chat, one after the other, and compare them with the first: sse, ws, messenger.",
 )  # fmt: skip
 @click.option(
-    "--rounds", type=click.IntRange(1, 20), default=2, show_default=True, cls=RunOption,
+    "--rounds", type=click.IntRange(1, 20), default=2, show_default=True, cls=InSection,
     section=SEARCH_SECTION,
     help="With --ways: searches of each way, in alternating order.",
 )  # fmt: skip

@@ -34,12 +34,19 @@ def run_options(command_name: str, defaults: Mapping[str, str] | None = None) ->
     return decorate
 
 
-class RunOption(click.Option):
-    """One of the table. It has no default here: what was not given is left to Locust's parser."""
+class InSection(click.Option):
+    """An option that stands in a section of its command's help."""
 
-    def __init__(self, *args: Any, shown: Any = None, section: str = RUN_SECTION, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, section: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.section = section
+
+
+class RunOption(InSection):
+    """One of the table. It has no default here: what was not given is left to Locust's parser."""
+
+    def __init__(self, *args: Any, shown: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self._shown = shown
 
     def get_help_extra(self, ctx: click.Context) -> Any:
