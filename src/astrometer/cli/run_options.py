@@ -103,8 +103,11 @@ def given_of_run(
 ) -> tuple[dict[str, Any], list[str]]:
     """Options of the run, before -- or behind it, and the rest for Locust. Raises click.UsageError."""
     given: dict[str, Any] = dict(defaults or {})
-    # A command's own option may have the name of one of the table: the --messenger of `release` is a switch.
-    for name in [str(param.name) for param in ctx.command.params if isinstance(param, RunOption)]:
+    # A switch of the command's own may have the name of a text of the table: the --messenger of `release`.
+    switches = {
+        param.name for param in ctx.command.params if isinstance(param, click.Option) and param.is_flag
+    }
+    for name in [name for name, entry in OPTIONS.items() if entry.is_switch or name not in switches]:
         source = ctx.get_parameter_source(name)
         if (
             name in ctx.params
