@@ -7,7 +7,11 @@ import sys
 
 import pytest
 
-pytestmark = [pytest.mark.process, pytest.mark.astrbot]
+pytestmark = [
+    pytest.mark.process,
+    pytest.mark.astrbot,
+    pytest.mark.skipif("not os.environ.get('ASTROMETER_WHOLE')", reason="ten minutes: make test-whole"),
+]
 
 
 @pytest.mark.timeout(900)

@@ -24,7 +24,7 @@ QUICK = (
     ('short = "30s"', 'short = "1s"'),
     ('budget_window = "30d"', 'budget_window = "10m"'),
     ('"1h"\nshort = "5m"\nfor = "1m"', '"20s"\nshort = "5s"\nfor = "1s"'),
-    ('for = "1m" # that the exporter says so\n\n[degraded]', 'for = "1s"\n\n[degraded]'),
+    ('[down]\nfor = "1m"', '[down]\nfor = "1s"'),
 )
 GIVE_UP_S = 30.0
 

@@ -11,6 +11,7 @@ from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.series import PROCESS_SERIES, Series, count
 from astrometer.probing.plan import Plan
+from astrometer.probing.state_by_layer import StateBook
 from astrometer.wire.tls import TlsSettings
 
 
@@ -53,6 +54,10 @@ def test_the_phases_are_those_of_the_link_and_not_of_the_cleanup_and_all_are_for
     metrics = ProbeMetrics(registry)
     Series(metrics).declare(plans)
     metrics.record(run)
+    book = StateBook()
+    book.keep(plans, 0.0)
+    metrics.set_states(book.states(0.0))
+    metrics.set_outdated("sim", False)
     samples = [sample for family in registry.collect() for sample in family.samples]
     own = CollectorRegistry()
     SelfMetrics(own)

@@ -8,6 +8,7 @@ from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.load.locust_plugin.early_stop import EarlyStop
 from astrometer.load.token_budget import TokenBudget
+from astrometer.measure.slo.objectives import evaluate_objectives
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally import Tally
@@ -34,7 +35,9 @@ def reason(
         tally=tally,
         clock=SimpleNamespace(elapsed_s=elapsed_s),
         is_over=False,
-        server=None if server is None else SimpleNamespace(usage=lambda: server),
+        objectives_so_far=lambda: evaluate_objectives(
+            settings.objectives, tally, elapsed_s - warmup_s, server
+        ),
     )
     return EarlyStop(run, lambda _: None).reason()
 

@@ -80,7 +80,7 @@ class Examination:
             line = f"answers in {format_duration(answer.duration_s)} ({steps}); up for {up_for}"
             self._add("reachable", CheckState.OK, line)
             return True
-        if answer.status is not None and await _has_api(ctx):
+        if answer.outcome is not Outcome.ENCODED and answer.status is not None and await _has_api(ctx):
             line = f"the API answers, but GET {START_TIME.path} does not (HTTP {answer.status})"
             cure = "let the proxy pass that path, too: without it nobody sees that AstrBot was restarted"
             self._add("reachable", CheckState.WARN, line, cure)
