@@ -1,15 +1,8 @@
 """The rules in a real Prometheus on a live exporter: quiet when all is well, firing once something breaks."""
 
-import os
-import re
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import httpx
 import pytest
+import watch_stack
 from required import needs
 
 from astrometer.targets.script import ModelScript
@@ -18,14 +11,6 @@ from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 pytestmark = [pytest.mark.promtool, pytest.mark.timeout(120), pytest.mark.process]
-GRAFANA = Path(__file__).parents[2] / "grafana"
-# The same rules, with windows of seconds: probes ask every second here, not every minute.
-QUICK = (
-    ('short = "30s"', 'short = "1s"'),
-    ('budget_window = "30d"', 'budget_window = "10m"'),
-    ('"1h"\nshort = "5m"\nfor = "1m"', '"20s"\nshort = "5s"\nfor = "1s"'),
-    ('[down]\nfor = "1m"', '[down]\nfor = "1s"'),
-)
 GIVE_UP_S = 30.0
 
 
@@ -56,57 +41,19 @@ def exporter(simulator, tmp_path_factory):
         '[probes.chat]\ninterval = "1s"\ntargets = ["good"]\n'
         '[probes.scopes]\ninterval = "1s"\ntargets = ["leaky"]\n'
     )
-    command = [sys.executable, "-m", "astrometer", "probe", "--config", config, "--listen", "127.0.0.1:0"]
-    chosen = ["--probe", "chat", "--probe", "scopes"]
-    environment = {**os.environ, "KEY": secret, "XDG_STATE_HOME": str(folder)}
-    with subprocess.Popen([*command, *chosen], env=environment, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            for line in process.stderr:
-                if found := re.search(r"127\.0\.0\.1:\d+", line):
-                    break
-            else:
-                pytest.fail(f"the exporter ended with {process.wait(5)}")
-            yield found[0]
-        finally:
-            process.terminate()
-            process.wait(30)
+    environment = {"KEY": secret}
+    with watch_stack.exporter(config, ("chat", "scopes"), environment) as (_, address):
+        yield address
 
 
 @pytest.fixture(scope="module")
 def prometheus(exporter, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("prometheus")
-    text = (GRAFANA / "rules/thresholds.toml").read_text("utf-8")
-    for old, new in QUICK:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    (folder / "thresholds.toml").write_text(text)
-    build = [sys.executable, str(GRAFANA / "build/rules.py"), "--thresholds", str(folder / "thresholds.toml")]
-    subprocess.run([*build, "--out", str(folder)], check=True, capture_output=True)
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
-    (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
-        "rule_files: [recording.yaml, alerts.yaml]\n"
-        f"scrape_configs:\n- job_name: astrometer\n  static_configs: [{{targets: ['{exporter}']}}]\n"
-    )
-    command = [
-        "prometheus",
-        f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data",
-        f"--web.listen-address={address}",
-        "--log.level=error",
-    ]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield f"http://{address}"
-        finally:
-            process.terminate()
-            process.wait(30)
+    with watch_stack.prometheus(tmp_path_factory.mktemp("prometheus"), exporter) as url:
+        yield url
 
 
 def read(prometheus: str, path: str, **params: str) -> dict:
-    answer = httpx.get(f"{prometheus}/api/v1/{path}", params=params, trust_env=False, timeout=5)
-    return answer.raise_for_status().json()["data"]
+    return watch_stack.read(f"{prometheus}/api/v1/{path}", **params)["data"]
 
 
 def value(prometheus: str, query: str) -> float | None:
@@ -116,16 +63,11 @@ def value(prometheus: str, query: str) -> float | None:
 
 def wait_for(prometheus: str, found) -> None:
     """Until `found` is true. A fault must be seen within GIVE_UP_S."""
-    give_up = time.monotonic() + GIVE_UP_S
-    while time.monotonic() < give_up:
-        try:
-            if found():
-                return
-        except (httpx.TransportError, httpx.HTTPStatusError):
-            pass  # Prometheus is still starting
-        time.sleep(0.3)
-    shown = [(a["labels"]["alertname"], a["state"]) for a in read(prometheus, "alerts")["alerts"]]
-    pytest.fail(f"not within {GIVE_UP_S:g} s; alerts: {shown}")
+
+    def alerts() -> list[tuple[str, str]]:
+        return [(a["labels"]["alertname"], a["state"]) for a in read(prometheus, "alerts")["alerts"]]
+
+    watch_stack.wait_for(found, GIVE_UP_S, alerts)
 
 
 def firing(prometheus: str, alert: str, **labels: str) -> list[dict]:

@@ -65,6 +65,14 @@ def lost_scope(box: Box, name: str, scope: str) -> Iterator[None]:
 
 
 @contextmanager
+def gained_scope(box: Box, name: str, scope: str) -> Iterator[None]:
+    """The key may do more than it was made for."""
+    scopes = [*json.loads(_stored(box, name)["scopes"]), scope]
+    with _changed_key(box, name, scopes=json.dumps(scopes)):
+        yield
+
+
+@contextmanager
 def blocked_loop(box: Box, seconds: int) -> Iterator[None]:
     """The event loop is blocked from now on, for `seconds`. Needs the plugin BLOCKER.
 
