@@ -91,12 +91,11 @@ def runs() -> list[build.QueryVariable]:
 
     `previous`: the seconds between their starts; a week where there is no other, which finds nothing.
     """
-    start = "astrbot_load_run_start_timestamp_seconds"
-    all_runs = f"max by (run) ({last(generator(start))})"
-    began = f"max({last(load_run('run_start_timestamp_seconds'))})"
-    other = generator(start, 'run!="$run"')
+    all_runs = f"max by (run) ({last(generator(load_top.STARTS))})"
+    began = f"max({last(load_run(load_top.START))})"
+    other = generator(load_top.STARTS, 'run!="$run"')
     earlier = f"max by (run) (last_over_time({other}[{LOOK_BACK}])) < on () group_left () {began}"
-    compared = f"max(last_over_time({load_run('run_start_timestamp_seconds', run=COMPARED)}[{LOOK_BACK}]))"
+    compared = f"max(last_over_time({load_run(load_top.START, run=COMPARED)}[{LOOK_BACK}]))"
     name, seconds = '/run="([^"]+)"/', r"/\s(\d+)\s/"
     return [
         _found("run", "Run", f"sort_desc({all_runs} or on () {NO_RUN})", name),

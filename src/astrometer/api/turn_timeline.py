@@ -100,8 +100,9 @@ class AnswerPieces:
 
     def at(self, number: int | None) -> tuple[float, float | None] | None:
         """When that piece came: `t`, and since when at the earliest, where it is not certain."""
-        if number is None:
-            return None
+        return None if number is None else self._point(number)
+
+    def _point(self, number: int) -> tuple[float, float | None]:
         t, since = self._times[number], self._since[number]
         return t, since if since < t else None
 
@@ -166,13 +167,8 @@ class AnswerPieces:
             if pending:
                 kept.split()
                 pending = False
-            t, since = self._times[number], self._since[number]
-            kept.add(
-                t,
-                since if since < t else None,
-                self._texts[number],
-                is_text=bool(self._is_text[number]),
-            )
+            t, since = self._point(number)
+            kept.add(t, since, self._texts[number], is_text=bool(self._is_text[number]))
         if pending or len(self) in self._split:
             kept.split()
         for name in self.__slots__:

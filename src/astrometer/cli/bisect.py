@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.block_options import block_options, plan_of
+from astrometer.cli.block_options import NO_TOKENS, block_options, plan_of
 from astrometer.cli.compare import write_comparison
 from astrometer.cli.options import yes_option
 from astrometer.cli.run_options import RunCommand
@@ -112,7 +112,7 @@ def _agree(session: "BisectSession", *, yes: bool) -> None:
         "Installing and starting come on top. So does a second test of what cannot be told, with twice the "
         "budget, and one more step for each revision that is skipped."
     )
-    _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
+    _say(NO_TOKENS)
     _say(f"Results: {plan.out}")
     if not yes:
         click.confirm("Continue?", abort=True, err=True)

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULTS = {"warmup_s": "3s"}  # of each block
 DEFAULT_USERS = 20
+NO_TOKENS = "Tokens: none. A stub model answers, and the servers are removed with all that was made on them."
 LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
 
 

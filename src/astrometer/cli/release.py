@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.block_options import block_options, plan_of
+from astrometer.cli.block_options import NO_TOKENS, block_options, plan_of
 from astrometer.cli.compare import ACCEPT_OPTION, conclude, exit_code
 from astrometer.cli.run_options import RunCommand
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.terminal import print_rich, say
 
 if TYPE_CHECKING:
     from astrometer.release.session import ReleaseSession
@@ -119,11 +119,11 @@ def command(
         earlier = earlier_blocks(plan) if more else NONE
     except (EarlierError, ResultsError) as exc:
         raise click.UsageError(f"--more: {exc}") from exc
-    _say("Tokens: none. A stub model answers, and the servers are removed with all that was made on them.")
-    session = ReleaseSession(plan, _say, earlier=earlier)
+    say(NO_TOKENS)
+    session = ReleaseSession(plan, say, earlier=earlier)
     ended_by = _run(session)
     if not session.blocks.pairs:
-        _say("No pair of blocks was measured: nothing is known.")
+        say("No pair of blocks was measured: nothing is known.")
         raise SystemExit(ended_by or exit_codes.INVALID)
     shown = judged(session.blocks)
     click.echo()
@@ -151,24 +151,20 @@ def _run(session: "ReleaseSession") -> int | None:
     except EarlierError as exc:
         raise click.UsageError(f"--more: {exc}") from exc
     except (KeyboardInterrupt, Interrupted):
-        _say(f"Interrupted: the sandboxes are gone; what was measured is in {session.plan.out}")
+        say(f"Interrupted: the sandboxes are gone; what was measured is in {session.plan.out}")
         return exit_codes.INTERRUPTED
     except ReleaseError as exc:
         session.blocks.end = SequenceEnd.FAILED
-        _say(f"Error: {exc}")
+        say(f"Error: {exc}")
         return exit_codes.INVALID
     except ConfigPatchError as exc:  # by the server's own keys, so not before it runs
         raise click.UsageError(f"--config-patch {exc}") from exc
     except SIDE_FAULTS as exc:
         session.blocks.end = SequenceEnd.FAILED
-        _say(f"Error: {session.at}: {exc}")
+        say(f"Error: {session.at}: {exc}")
         return exit_codes.UNREACHABLE
     return None
 
 
 def _leave(_number: int, _: FrameType | None) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _say(text: str) -> None:
-    click.echo(text, err=True)

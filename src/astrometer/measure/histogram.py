@@ -54,7 +54,7 @@ class Histogram:
         if seconds == math.inf:
             self._infinite += count
             return
-        self._counts[_bucket(_clamped(round(seconds * 1e6)))] += count
+        self._counts[_bucket_of(seconds)] += count
         self._n += count
 
     def add_buckets(self, buckets: Sequence[int]) -> None:
@@ -230,17 +230,21 @@ def _check_payload(wrapped: bytes) -> None:
 def buckets_of(seconds: Sequence[float]) -> list[int]:
     """Where finite samples belong, in any histogram: what goes into several is looked up once."""
     if len(seconds) == 1:
-        return [_bucket(_clamped(round(seconds[0] * 1e6)))]
+        return [_bucket_of(seconds[0])]
     if not seconds:
         return []
     if round(min(seconds) * 1e6) < LOWEST_US or round(max(seconds) * 1e6) > HIGHEST_US:
-        return [_bucket(_clamped(round(value * 1e6))) for value in seconds]
+        return [_bucket_of(value) for value in seconds]
     return [
         us >> shift << shift
         if (shift := (us := round(value * 1e6)).bit_length() - SUB_BUCKET_BITS) > 0
         else us
         for value in seconds
     ]
+
+
+def _bucket_of(seconds: float) -> int:
+    return _bucket(_clamped(round(seconds * 1e6)))
 
 
 def _clamped(us: int) -> int:

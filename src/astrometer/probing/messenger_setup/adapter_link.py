@@ -22,6 +22,10 @@ from astrometer.wire.tls import TlsSettings
 
 RIGHT_TOKEN, WANTS_TOKEN, WRONG_TOKEN = 400, 401, 403
 TRY_S = 2.0
+NOBODY = "1"  # numbers of QQ begin at 10000
+NO_LINK = "Failed to send message:"  # and nothing behind it: AstrBot knows of nobody to send it to
+CLIENT_SAYS = ("ActionFailed", "retcode")
+ANSWER_S = 10.0  # a client that hangs answers after three minutes
 _FIRST_ACCOUNT = 10**12  # not a number that a QQ account has
 
 
@@ -33,6 +37,15 @@ class TokenCheck(StrEnum):
     MISSING = "missing"  # it wants one, and none was shown
     NOT_WANTED = "not_wanted"  # it lets everybody in
     NO_ADAPTER = "no_adapter"  # nothing answers, or something else does
+
+
+class Linked(StrEnum):
+    """Of an adapter."""
+
+    CLIENT = "client"
+    NOBODY = "nobody"  # or a client that AstrBot lost when it connected twice
+    NOT_RUNNING = "not_running"
+    UNKNOWN = "unknown"
 
 
 async def check_token(address: LinkAddress, tls: TlsSettings, limit_s: float) -> tuple[TokenCheck, str]:
@@ -102,21 +115,6 @@ async def _refusal(address: LinkAddress, tls: TlsSettings, limit_s: float) -> Li
         return LinkEnd(outcome=Outcome.MALFORMED, t=0.0, detail="it let in a client that names no account")
     finally:
         await link.aclose()
-
-
-NOBODY = "1"  # numbers of QQ begin at 10000
-NO_LINK = "Failed to send message:"  # and nothing behind it: AstrBot knows of nobody to send it to
-CLIENT_SAYS = ("ActionFailed", "retcode")
-ANSWER_S = 10.0  # a client that hangs answers after three minutes
-
-
-class Linked(StrEnum):
-    """Of an adapter."""
-
-    CLIENT = "client"
-    NOBODY = "nobody"  # or a client that AstrBot lost when it connected twice
-    NOT_RUNNING = "not_running"
-    UNKNOWN = "unknown"
 
 
 async def look_for_client(ctx: Context, key: Key, adapter_id: str) -> tuple[Linked, str]:

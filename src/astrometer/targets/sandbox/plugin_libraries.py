@@ -16,6 +16,8 @@ from packaging.utils import canonicalize_name
 
 from astrometer.targets.sandbox.install import MARKER, Installation, made_once, run_uv
 
+_ASTRBOT = canonicalize_name("astrbot")
+
 
 def with_libraries(
     base: Installation, requirements: Sequence[Path], say: Callable[[str], None] = lambda _: None
@@ -71,6 +73,3 @@ def _pins(installation: Installation) -> list[str]:
     found = {canonicalize_name(each.name): each for each in distributions(path=places)}
     needed = {canonicalize_name(Requirement(line).name) for line in found[_ASTRBOT].requires or ()}
     return [f"{name}=={found[name].version}" for name in sorted(needed & found.keys())]
-
-
-_ASTRBOT = canonicalize_name("astrbot")
