@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 from click.testing import CliRunner
+from processes import descendants
 
 from astrometer import bundled, exit_codes
 from astrometer.cli import main
@@ -37,13 +38,6 @@ def start(folder, *arguments):
     )
 
 
-def descendants(pid):
-    try:
-        return psutil.Process(pid).children(recursive=True)
-    except psutil.NoSuchProcess:
-        return []
-
-
 def until(condition, child, timeout_s=30):
     """What `condition` answers as soon as that is true. The demo must still run."""
     give_up = time.monotonic() + timeout_s
@@ -54,14 +48,14 @@ def until(condition, child, timeout_s=30):
 
 
 def first_child(child):
-    return until(lambda: descendants(child.pid), child)
+    return until(lambda: descendants(psutil.Process(child.pid)), child)
 
 
 def under_load(child):
     """The demo's processes, once its load has asked the simulator something."""
     url = re.search(r"http://[\d.:]+\d", child.stdout.readline())[0]
     until(lambda: httpx.get(f"{url}/sim/stats", trust_env=False).json()["chats_started"], child)
-    return descendants(child.pid)
+    return descendants(psutil.Process(child.pid))
 
 
 def assert_all_gone(processes):

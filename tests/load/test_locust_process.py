@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 
+import processes
 import psutil
 import pytest
 
@@ -204,24 +205,21 @@ def until(condition, timeout_s=60):
 )
 def test_kill_9_of_a_command_ends_its_load_at_once(sim, tmp_path, arguments):
     host = ("--host", sim.url) if arguments[0] in ("load", "capacity") else ()
-    child = subprocess.Popen(
+    command = subprocess.Popen(
         [sys.executable, "-P", "-m", "astrometer", *arguments, *host],
         env={**sim.environment(), "ASTROMETER_STATE": str(tmp_path / "state")},
         cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    me = psutil.Process(child.pid)
     wanted = 3 if "--processes" in arguments else 1
+    with processes.ended_with_the_test(command) as child:
+        me = psutil.Process(child.pid)
 
-    def loading():
-        family = me.children(recursive=True)
-        locusts = [
-            process for process in family if any("locust_process" in part for part in process.cmdline())
-        ]
-        return family if len(locusts) >= wanted and (not host or sim.served()) else None
+        def loading():
+            locusts = processes.descendants(me, of="locust_process")
+            return len(locusts) >= wanted and (not host or sim.served()) and processes.descendants(me)
 
-    family = until(loading)
-    child.send_signal(signal.SIGKILL)
-    child.wait()
+        family = until(loading)
+        child.send_signal(signal.SIGKILL)
     _, alive = psutil.wait_procs(family, timeout=3)
     for process in alive:
         process.kill()
@@ -230,12 +228,11 @@ def test_kill_9_of_a_command_ends_its_load_at_once(sim, tmp_path, arguments):
 
 def test_a_worker_ends_within_5_seconds_of_its_masters_death(sim, tmp_path):
     command = sim.command("reads", "--processes", "2", "--stop-timeout", "30", seconds=90)
-    master = subprocess.Popen(command, env=sim.environment(), stderr=subprocess.DEVNULL, cwd=tmp_path)
-    workers = until(
-        lambda: len(found := psutil.Process(master.pid).children()) == 2 and sim.served() and found
-    )
-    os.kill(master.pid, signal.SIGKILL)
-    master.wait()
+    started = subprocess.Popen(command, env=sim.environment(), stderr=subprocess.DEVNULL, cwd=tmp_path)
+    with processes.ended_with_the_test(started) as master:
+        me = psutil.Process(master.pid)
+        workers = until(lambda: len(found := processes.descendants(me)) == 2 and sim.served() and found)
+        os.kill(master.pid, signal.SIGKILL)
     _, alive = psutil.wait_procs(workers, timeout=5)
     for process in alive:
         process.kill()
