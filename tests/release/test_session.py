@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from astrbot_plugins import write_plugin
 from causes import LAG_JSON
+from server_usages import usage
 from synthetic_runs import make_run
 
 from astrometer.compare import compare_json
@@ -15,6 +16,7 @@ from astrometer.compare.sequence_state import SequenceEnd
 from astrometer.config import loader
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
+from astrometer.measure.results.result_parts import server_json
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks
@@ -31,6 +33,7 @@ from astrometer.targets.script import ModelScript
 
 THIN = cause_json(Cause(kind=CauseKind.TOO_FEW_SAMPLES, objective="ttft_p99 < 2s", value=80))
 BLOCK_S = 20.0
+ARRIVALS = {"process": "poisson", "seed": 1, "expected": 54.0, "intended": 54, "kinds": 1}
 
 
 class Machine:
@@ -51,6 +54,7 @@ class Machine:
             raising,
             refuses,
         )
+        self.busy = (None, None)  # of a core: each server while it warms up
         self.installs, self.started, self.warmed, self.loaded = [], [], [], []
         self.alive, self.now_s = set(), 0.0
 
@@ -94,7 +98,9 @@ class Machine:
         assert self.alive == {"4.29.3", "4.30.0"}, "both servers run all the time"
         if "warm-up" in plan.out.parts:
             self.warmed.append(plan)
-            document.write(plan.out, make_run().results)
+            share = self.busy[len(self.warmed) % 2]
+            server = None if share is None else {**server_json(usage()), "cpu_share": share}
+            document.write(plan.out, {**make_run().results, "server": server})
             return 0
         self.loaded.append(plan)
         self.now_s += BLOCK_S + 5
@@ -109,6 +115,8 @@ class Machine:
             seed=len(self.loaded), chats=150, ttft_s=self.ttft_s if is_candidate else 0.3, slos=self.slos,
             url=plan.target.url, version=plan.given["version"], users=1, duration_s=BLOCK_S,
         ).results  # fmt: skip
+        if (unit := plan.given.get("rate_unit")) is not None:
+            measured = {**measured, "arrivals": {**ARRIVALS, "rate_per_s": plan.users * float(unit)}}
         if causes:
             measured = {**measured, "verdict": "INVALID", "causes": list(causes)}
         document.write(plan.out, measured)
@@ -119,7 +127,7 @@ class Machine:
 
 def session(
     tmp_path, machine, *, budget_s=600.0, gates=("any worse",), candidate="./AstrBot", messenger=False,
-    more=False,
+    more=False, fits=False,
 ):  # fmt: skip
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
@@ -128,7 +136,7 @@ def session(
     machine.said = []
     plan = ReleasePlan(
         specs={Role.BASELINE: SideSpec(astrbot="latest"), Role.CANDIDATE: SideSpec(astrbot=candidate)},
-        budget_s=budget_s, load=load, model=ModelScript(), out=tmp_path / "out",
+        budget_s=budget_s, load=load, fits=fits, model=ModelScript(), out=tmp_path / "out",
         gates=[parse_gate(text) for text in gates], messenger=messenger,
     )  # fmt: skip
     earlier = earlier_blocks(plan) if more else NONE
@@ -352,3 +360,33 @@ def test_another_load_or_another_version_is_no_continuation(tmp_path):
         run(tmp_path, machine, more=True, candidate="4.29.4")
     with pytest.raises(EarlierError, match=r"no compare.json of a release test"):
         earlier_blocks(replace(test.plan, out=tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("busy", "per_s", "why"),
+    [
+        ((0.31, 0.25), 1.3, "busy for 40%"),  # of the slower one
+        ((0.031, None), 10.0, "busy for 40%"),  # a fast machine: as many as are of use
+        ((2.5, 3.0), 0.2, "busy for 40%"),
+        ((None, None), 1.0, "not known"),
+    ],
+)
+def test_the_rate_fits_the_machine_or_is_that_of_before(tmp_path, busy, per_s, why):
+    machine = Machine()
+    machine.busy = busy
+    run(tmp_path, machine, fits=True)
+    assert rates_of(machine) == {per_s}
+    assert [line for line in machine.said if line.startswith(f"load: {per_s:g} arrivals") and why in line]
+    assert all(plan.users == 1 for plan in machine.warmed), "as the plan says"
+
+
+def test_a_test_that_is_continued_keeps_its_rate(tmp_path):
+    first, second = Machine(ttft_s=0.31), Machine(ttft_s=0.31)
+    first.busy, second.busy = (0.15, 0.15), (0.8, 0.8)
+    undecided(tmp_path, first, fits=True)
+    run(tmp_path, second, gates=("ttft_p95 worse by 4.5%",), fits=True, more=True)
+    assert rates_of(first) == rates_of(second) == {2.7}
+
+
+def rates_of(machine):
+    return {round(plan.users * float(plan.given["rate_unit"]), 6) for plan in machine.loaded}

@@ -20,6 +20,7 @@ from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 from astrometer.output_files import NoPlaceError, try_place
+from astrometer.release.fitting_rate import BUSY, WARM_UP_PER_S
 from astrometer.suggestion import did_you_mean
 from astrometer.units import plain_number
 
@@ -30,17 +31,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULTS = {"warmup_s": "3s"}  # of each block
-DEFAULT_USERS = 20
 NO_TOKENS = "Tokens: none. A stub model answers, and the servers are removed with all that was made on them."
 LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
 
 
-def block_options(
-    budget: str, budget_help: str, fail_if_help: str, default_rate: float | None = None
-) -> Callable[[F], F]:
+def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[[F], F]:
     """What is measured, and how: pass all of it to `plan_of`. `budget`: the default."""
-    of_users = f" [{DEFAULT_USERS}]" if default_rate is None else ""
-    of_rate = "" if default_rate is None else f" [{plain_number(default_rate)}/s]"
 
     def decorate(command: F) -> F:
         for option in reversed(
@@ -57,12 +53,11 @@ def block_options(
                     "--block", type=Duration(whole=True, positive=True), default="20s", show_default=True,
                     help="Length of each block of load; the sides take turns block by block.",
                 ),
-                click.option(
-                    "-u", "--users", type=click.IntRange(1), help=f"Closed model.{of_users}"
-                ),
+                click.option("-u", "--users", type=click.IntRange(1), help="Closed model."),
                 click.option(
                     "--rate", type=Rate(), metavar="N/s",
-                    help=f"Open model: arrivals per second.{of_rate}",
+                    help="Open model: arrivals per second. [as many as keep the slower server busy for "
+                    f"{BUSY:.0%} of the time]",
                 ),
                 click.option(
                     "--fail-if", "gates", multiple=True, metavar="EXPR", callback=gates_of,
@@ -139,7 +134,6 @@ def plan_of(
     messenger: bool,
     locust_args: tuple[str, ...],
     more: bool = False,
-    default_rate: float | None = None,
     **_of_run: Any,
 ) -> "ReleasePlan":
     """Raises click.UsageError."""
@@ -159,9 +153,8 @@ def plan_of(
     shape = settings.shape
     if shape is not None:
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
-    if users is None and shape is None:
-        rate = rate or default_rate
-    level = locust_run.UserLevel.of(users or DEFAULT_USERS, rate)
+    fits = users is None and rate is None and shape is None
+    level = locust_run.UserLevel.of(users, WARM_UP_PER_S if fits else rate)
     ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, block)
     _check_times(budget, length_s, is_shape=shape is not None)
     excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
@@ -187,6 +180,7 @@ def plan_of(
             extra=extra,
         ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
+        fits=fits,
         out=directory,
         gates=gates or [parse_gate(ANY)],
         margin=margin,

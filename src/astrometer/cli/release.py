@@ -19,9 +19,6 @@ if TYPE_CHECKING:
     from astrometer.targets.sandbox.astrbot_plugin import AstrBotPlugin
     from astrometer.targets.sandbox.config_patch import ConfigPatch
 
-# The same arrivals for both: of a closed model the faster side gets more turns, and then waits for them.
-DEFAULT_RATE = 3.0
-
 
 def _plugins_of(
     _ctx: click.Context, _param: click.Parameter, folders: Sequence[Path]
@@ -66,7 +63,6 @@ def _config_patch_of(_ctx: click.Context, _param: click.Parameter, file: Path | 
     "10m",
     "Longest time of measuring; it ends sooner when all is decided.",
     "Repeatable. [any worse]",
-    DEFAULT_RATE,
 )
 @ACCEPT_OPTION
 @click.option(
@@ -114,7 +110,7 @@ def command(
         Role.BASELINE: SideSpec(astrbot=baseline or candidate),
         Role.CANDIDATE: SideSpec(astrbot=candidate, plugins=plugins, config_patch=config_patch),
     }
-    plan = plan_of(ctx, specs, more=more, default_rate=DEFAULT_RATE, **asked)
+    plan = plan_of(ctx, specs, more=more, **asked)
     try:
         earlier = earlier_blocks(plan) if more else NONE
     except (EarlierError, ResultsError) as exc:

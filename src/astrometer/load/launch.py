@@ -20,6 +20,7 @@ from astrometer.api.endpoints import Scope
 from astrometer.config.settings import Target
 from astrometer.load.options import SCOPE_VARIABLES, Settings, arguments
 from astrometer.tethered import Tethered
+from astrometer.units import plain_number
 from astrometer.wire import tls
 
 # What belongs to one target: a child gets its own target's and no others.
@@ -62,6 +63,11 @@ class LoadPlan:
 
     def with_given(self, **more: Any) -> "LoadPlan":
         return replace(self, given={**self.given, **more})
+
+    def at_rate(self, per_s: float) -> "LoadPlan":
+        """The same with so many arrivals per second, in the open model."""
+        users, unit = users_for(per_s)
+        return replace(self, users=users, spawn_rate=float(users)).with_given(rate_unit=plain_number(unit))
 
     def command(self) -> list[str]:
         """The arguments of `locust`."""

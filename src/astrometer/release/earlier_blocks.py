@@ -17,12 +17,16 @@ class EarlierError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlierBlocks:
-    """`pairs` that count; `last`: the highest number of any block; `continued`: how often it was before."""
+    """`pairs` that count; `last`: the highest number of any block; `continued`: how often it was before.
+
+    `rate_per_s`: the arrivals of their blocks, in the open model.
+    """
 
     pairs: tuple[Mapping[Role, ComparedRun], ...] = ()
     last: int = 0
     elapsed_s: float = 0.0
     continued: int = 0
+    rate_per_s: float | None = None
 
 
 NONE = EarlierBlocks()
@@ -54,6 +58,7 @@ def earlier_blocks(plan: ReleasePlan) -> EarlierBlocks:
         last=max(set.union(*(_numbers(out / part) for part in (*Role, "invalid")))),
         elapsed_s=elapsed_s,
         continued=continued + 1,
+        rate_per_s=(pairs[0][Role.BASELINE].results["arrivals"] or {}).get("rate_per_s"),
     )
 
 

@@ -22,7 +22,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePlan:
-    """Target and directory of `load` are set block by block.
+    """Target and directory of `load` are set block by block. `fits`: its rate is found while it warms up.
 
     `budget_s` of measuring: installing, starting and a block of each to warm up come before it.
     """
@@ -30,6 +30,7 @@ class ReleasePlan:
     specs: dict[Role, SideSpec]
     budget_s: float
     load: LoadPlan
+    fits: bool = False
     model: ModelScript
     out: Path
     gates: Sequence[Gate] = (parse_gate(ANY),)
