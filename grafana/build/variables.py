@@ -105,6 +105,11 @@ def annotations() -> list[build.AnnotationQuery]:
         .use_value_for_time(True)
         .title_format("Load test ends")
         .text_format("{{scenario}} on {{target}}"),
+        _annotation("Restart", "orange")
+        .expr("1000 * astrbot_probe_target_start_timestamp_seconds")
+        .use_value_for_time(True)
+        .title_format("AstrBot started")
+        .text_format("{{target}}"),
         # For five minutes after the first sample that says so.
         _annotation("New version", "green")
         .expr(_appears("astrbot_probe_target_info", "target", "version"))

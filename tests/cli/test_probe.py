@@ -148,7 +148,7 @@ def test_a_probe_without_its_key_is_skipped_and_asked_for_by_name_a_usage_error(
     environ = {"IM_KEY": simulated[0].store.keys["im"].secret}
     result = astrometer("probe", "--once", "--json", **environ)
     assert result.exit_code == 0
-    assert [row["probe"] for row in json.loads(result.stdout)] == ["auth", "im", "reads", "scopes"]
+    assert [row["probe"] for row in json.loads(result.stdout)] == ["auth", "im", "reads", "scopes", "server"]
     assert "skipped chat on a: no key of target a has the scope chat" in result.stderr
     result = astrometer("probe", "--once", "--probe", "chat", **environ)
     assert result.exit_code == 2

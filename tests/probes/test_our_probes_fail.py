@@ -210,3 +210,23 @@ def test_reads_names_the_list_that_does_not_answer(bench, endpoint):
     failed = run("reads", bench.target("all"))
     assert failed.reason == "server_error"
     assert failed.detail.startswith("/api/v1/")
+
+
+def test_server_needs_no_key_and_tells_since_when_it_runs(bench):
+    seen = run("server", Target(name="t", url=bench.url))
+    assert (seen.ok, seen.used_key) == (True, False)
+    assert seen.server_started_at == bench.store.started_at
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (PAGE, "malformed"),
+        (FINE, "malformed"),  # no start time in it
+        ((503, "text/plain", b""), "server_error"),
+        ((403, "text/html", b"no"), "skipped"),  # a proxy's: AstrBot lets everybody ask
+        ((404, "text/html", b"no"), "skipped"),
+    ],
+)
+def test_server_tells_astrbot_from_what_stands_before_it(answer, reason):
+    assert ask_canned("server", lambda _: answer).reason == reason

@@ -3,6 +3,7 @@
 From 4.26 on it tells everybody who asks. Before, the command /help does: a chat, for which a key is needed.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -51,3 +52,10 @@ def _checked(text: object) -> str | None:
     if not isinstance(text, str) or VERSION.fullmatch(text) is None:
         return None
     return text.removeprefix("v")
+
+
+def started_at(answer: CallResult) -> float | None:
+    """Since when AstrBot runs, epoch seconds, by its answer to START_TIME. None: something else answered."""
+    payload = answer.payload if answer.outcome.is_ok and isinstance(answer.payload, dict) else {}
+    told = payload.get("start_time")
+    return float(told) if isinstance(told, int | float) and math.isfinite(told) else None

@@ -11,12 +11,14 @@ if TYPE_CHECKING:
     from astrometer.api.endpoints import IM_BOTS as IM_BOTS
     from astrometer.api.endpoints import IM_MESSAGE as IM_MESSAGE
     from astrometer.api.endpoints import SESSIONS as SESSIONS
+    from astrometer.api.endpoints import START_TIME as START_TIME
     from astrometer.api.messages import Attachment as Attachment
     from astrometer.api.messages import AttachmentKind as AttachmentKind
     from astrometer.api.messages import Plain as Plain
     from astrometer.api.messages import Reply as Reply
     from astrometer.api.messages import im_body as im_body
     from astrometer.api.outcome import Outcome as Outcome
+    from astrometer.api.server_versions import started_at as started_at
     from astrometer.config.settings import Key as Key
     from astrometer.probing.context import Context as Context
     from astrometer.probing.target_checks.credentials import check_credentials as check_credentials
@@ -28,9 +30,10 @@ if TYPE_CHECKING:
     from astrometer.probing.verdict import Verdict as Verdict
 
 _HOMES = {
-    "astrometer.api.endpoints": ("CONFIGS", "IM_BOTS", "IM_MESSAGE", "SESSIONS"),
+    "astrometer.api.endpoints": ("CONFIGS", "IM_BOTS", "IM_MESSAGE", "SESSIONS", "START_TIME"),
     "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
     "astrometer.api.outcome": ("Outcome",),
+    "astrometer.api.server_versions": ("started_at",),
     "astrometer.config.settings": ("Key",),
     "astrometer.probing.context": ("Context",),
     "astrometer.probing.target_checks.credentials": ("check_credentials",),

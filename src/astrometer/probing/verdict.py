@@ -11,6 +11,7 @@ from typing import TypeAlias
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
+from astrometer.api.server_versions import started_at
 from astrometer.im.im_turn import ImTurn
 from astrometer.wire.tcp_info import TcpInfo
 
@@ -137,6 +138,11 @@ class ProbeRun:
     def ttft_s(self) -> float | None:
         """Time to the first token of the last turn that had one."""
         return next((turn.timings.ttft_s for turn in reversed(self.turns) if turn.timings.ttft_s), None)
+
+    @property
+    def server_started_at(self) -> float | None:
+        """Since when the server runs, epoch seconds; None where nobody asked, or it did not say."""
+        return next((told for call in self.calls if (told := started_at(call)) is not None), None)
 
     @property
     def network_rtt_s(self) -> float | None:

@@ -7,6 +7,7 @@ import gevent
 
 from astrometer.api.call_exchange import CallExchange, CallResult
 from astrometer.api.endpoints import START_TIME
+from astrometer.api.server_versions import started_at
 from astrometer.load.run.run_clock import RunClock
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.measure.server_pulse import ServerPulse
@@ -51,8 +52,8 @@ class PulseWatch:
                 gevent.sleep(due - self._clock.now())
 
     def note(self, answer: CallResult) -> None:
-        began_at = answer.payload.get("start_time") if isinstance(answer.payload, dict) else None
-        if answer.outcome.is_ok and began_at is not None:
+        began_at = started_at(answer)
+        if began_at is not None:
             self._pulse.restarts += self._started_at not in {None, began_at}
             self._started_at, self._knows = began_at, True
         if self._clock.since_start(answer.t_send) < self._excluded_s:

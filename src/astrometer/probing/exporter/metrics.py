@@ -167,6 +167,12 @@ class ProbeMetrics:
             ("target", "version"),
             registry=registry,
         )
+        self.started = Gauge(
+            f"{p}target_start_timestamp_seconds",
+            "When AstrBot was started, by its own clock; absent if the probe server did not ask.",
+            ("target",),
+            registry=registry,
+        )
         self.outdated = Gauge(
             f"{p}target_outdated",
             "1 if the AstrBot that runs is another version than the code on its disk; absent if unknown.",
@@ -246,6 +252,8 @@ class ProbeMetrics:
                 self.scope_violations.labels(*cell, check.violation).inc()
         if run.cert_expires_at is not None:
             self.cert_expiry.labels(run.target).set(run.cert_expires_at)
+        if run.server_started_at is not None:
+            self.started.labels(run.target).set(run.server_started_at)
         self.record_leaks(run)
 
     def target_seen(self, target: str) -> None:
@@ -299,7 +307,7 @@ class ProbeMetrics:
 
     def forget_target(self, target: str) -> None:
         """A target that the config has no more, or whose URL is another server's now."""
-        for gauge in (self.budget, self.cert_expiry, self.target_info, self.outdated):
+        for gauge in (self.budget, self.cert_expiry, self.target_info, self.started, self.outdated):
             gauge.remove_by_labels({"target": target})
         self._versions.pop(target, None)
 

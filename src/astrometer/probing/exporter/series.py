@@ -164,6 +164,7 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
         if target.budget.tokens_per_day is not None:
             metrics.budget.labels(target.name)
         metrics.outdated.labels(target.name)
+        metrics.started.labels(target.name)
         if _has_tls(target):
             metrics.cert_expiry.labels(target.name)
     return PROCESS_SERIES + sum(len(family.samples) for family in registry.collect())

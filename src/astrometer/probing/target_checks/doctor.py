@@ -9,6 +9,7 @@ from astrometer.api.buffering import CURE as BUFFERING_CURE
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, OPENAPI, SESSIONS, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
+from astrometer.api.server_versions import started_at
 from astrometer.config.settings import Key
 from astrometer.probing.context import Context
 from astrometer.probing.target_checks.doctor_check import CheckState, DoctorCheck
@@ -72,9 +73,8 @@ class Examination:
 
     async def _reachable(self, ctx: Context) -> bool:
         answer = await ctx.call(START_TIME, None, timeout_s=ctx.limits.connect_s)
-        payload = answer.payload if isinstance(answer.payload, dict) else {}
-        started = payload.get("start_time")
-        if answer.outcome.is_ok and isinstance(started, int | float):
+        started = started_at(answer)
+        if started is not None:
             up_for = format_duration(max(0.0, time.time() - started))
             steps = ", ".join(f"{name} {format_duration(s)}" for name, s in ctx.record.phases.items())
             line = f"answers in {format_duration(answer.duration_s)} ({steps}); up for {up_for}"
