@@ -21,6 +21,7 @@ LAYER_COLORS = {
     "probe": "#707684",
 }
 PASSING = ((None, BAD), (0.95, WARN), (0.99, GOOD))
+SLOWER = ((None, "text"), (0.25, WARN), (1.0, BAD))  # than last week
 TTFT = "time_to_first_token_seconds"
 
 
@@ -100,17 +101,22 @@ def targets() -> table.Panel:
     failures = total(f"increase({probe('failures_total')}[{RANGE}])", "target")
     finished = total(f"increase({probe('runs_total')}[{RANGE}])", "target")
     since = target("target_state_since_timestamp_seconds")
+    ttft, a_week_ago = (
+        probe_quantile(50, TTFT, RANGE, "target", shift=shift) for shift in ("", " offset 1w")
+    )
     panel = rows(
         "Targets",
         "A line for each target: its state as the exporter computes it, the layer that decides it, the most "
         "frequent reason, and since when. AstrBot's version as far as it was found out; runs passed and TTFT "
-        "p50 over the time range; LATE: the most overdue probe, in intervals.",
+        "p50 over the time range, and against the same hours a week ago; LATE: the most overdue probe, in "
+        "intervals.",
         "none",
         column(f"min by (target) ({ranked_by_target()})", "A"),
         column(f"1000 * max by (target, layer, reason) ({since})", "H"),
         column(f"max by (target, version) ({target('target_info')})", "B"),
         column(f"1 - {share(failures, finished)}", "C"),
-        column(probe_quantile(50, TTFT, RANGE, "target"), "D"),
+        column(ttft, "D"),
+        column(f"({ttft}) / ({a_week_ago}) - 1", "I"),
         column(f"max by (target) ({LATE})", "E"),
         column(f"min by (target) ({target('cert_expiry_timestamp_seconds')} - time())", "F"),
         column(f"min by (target) ({target('budget_tokens_remaining')})", "G"),
@@ -125,6 +131,7 @@ def targets() -> table.Panel:
         "version": "AstrBot",
         "Value #C": "Runs passed",
         "Value #D": "TTFT p50",
+        "Value #I": "to last week",
         "Value #E": "Late",
         "Value #F": "Certificate",
         "Value #G": "Tokens left",
@@ -141,6 +148,10 @@ def targets() -> table.Panel:
             [prop("unit", "percentunit"), prop("decimals", 2), colored(*PASSING), cell("color-text")],
         )
         .override_by_name("TTFT p50", [prop("unit", "s")])
+        .override_by_name(
+            "to last week",
+            [prop("unit", "percentunit"), prop("decimals", 0), colored(*SLOWER), cell("color-text")],
+        )
         .override_by_name("Late", [prop("decimals", 1), colored(*limits), cell("color-text")])
         .override_by_name("Certificate", [prop("unit", "s"), prop("decimals", 0)])
         .override_by_name("Tokens left", [prop("unit", "short")])

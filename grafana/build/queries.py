@@ -99,10 +99,12 @@ def quantile(percent: int, rates: str, counts: str, *by: str) -> str:
     )
 
 
-def probe_quantile(percent: int, histogram: str, window: str, *by: str) -> str:
+def probe_quantile(percent: int, histogram: str, window: str, *by: str, shift: str = "") -> str:
     """A quantile of a probe's histogram over a window that is long enough for sparse runs."""
-    rates = f"increase({probe(f'{histogram}_bucket')}[{window}])"
-    return quantile(percent, rates, f"increase({probe(f'{histogram}_count')}[{window}])", *by)
+    rates, counts = (
+        f"increase({probe(f'{histogram}_{what}')}[{window}]{shift})" for what in ("bucket", "count")
+    )
+    return quantile(percent, rates, counts, *by)
 
 
 def last(series: str) -> str:
