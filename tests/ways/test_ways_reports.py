@@ -211,3 +211,13 @@ def test_all_files_are_written_and_the_json_is_whole(told, tmp_path):
     paths = ways_reports.write(told, tmp_path)
     assert [path.name for path in paths] == ["ways.json", "ways.html", "summary.md"]
     assert json.loads((tmp_path / "ways.json").read_text()) == told
+
+
+def test_a_narrow_terminal_leaves_out_the_single_searches_and_breaks_no_word(told):
+    assert "each search" in text_of(told)
+    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console.print(ways_reports.render(told))
+    console.file.close()
+    narrow = console.export_text().splitlines()
+    assert narrow[0].split() == ["way", "capacity", "beside", "sse", "answers", "p50", "CPU", "a", "turn"]
+    assert max(map(len, narrow)) <= 60

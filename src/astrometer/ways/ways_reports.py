@@ -1,12 +1,13 @@
 """`ways.json` -> the table in the terminal, `summary.md` and `ways.html`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 from rich import box
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -18,6 +19,7 @@ from astrometer.ways import ways_document, ways_view
 from astrometer.ways.ways_view import WayRow
 
 HTML_NAME = "ways.html"
+NARROW = 72  # columns
 FILE_NAMES = (ways_document.FILE_NAME, HTML_NAME, summary.FILE_NAME)
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
@@ -33,25 +35,40 @@ def write(told: Mapping[str, Any], folder: Path) -> list[Path]:
     return paths
 
 
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """A line for each way; a narrow terminal has no room for the single searches."""
+
+    told: Mapping[str, Any]
+
+    def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
+        rows = [_cells(row) for row in ways_view.rows(self.told)]
+        titles = _titles(self.told)
+        if options.max_width < NARROW:
+            titles, rows = titles[:-1], [row[:-1] for row in rows]
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
+        table.add_column("way", no_wrap=True)
+        for title in titles:
+            table.add_column(title, justify="right", min_width=max(map(len, title.split())))
+        for row in rows:
+            table.add_row(*row)
+        yield table
+
+
+def _cells(row: WayRow) -> list[Text]:
+    return [
+        Text(row.way, style="bold"),
+        _two(row.capacity, row.interval),
+        _two(row.ratio, row.ratio_interval),
+        *map(Text, (row.answers, row.p50, row.cpu, row.searches)),
+    ]
+
+
 def render(told: Mapping[str, Any]) -> RenderableType:
     """What `Console().print` shows."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
-    table.add_column("way", no_wrap=True)
-    for title in _titles(told):
-        table.add_column(title, justify="right", overflow="fold")
-    for row in ways_view.rows(told):
-        table.add_row(
-            Text(row.way, style="bold"),
-            _two(row.capacity, row.interval),
-            _two(row.ratio, row.ratio_interval),
-            Text(row.answers),
-            Text(row.p50),
-            Text(row.cpu),
-            Text(row.searches),
-        )
     changes = [f"{row.way} {row.change}" for row in ways_view.rows(told) if row.change]
     return Group(
-        table,
+        _Table(told),
         Text(ways_view.NOTE, style="dim"),
         *(Text(note, style="dim") for note in ways_view.notes(told)),
         Text(),
