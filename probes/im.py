@@ -7,7 +7,7 @@ of each must be connected: then it is the messenger that refuses a push to a use
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.probing import IM_BOTS, IM_MESSAGE, Context, Key, Outcome, Verdict, im_body
+from astrometer.probing import BOT_STATS, IM_BOTS, IM_MESSAGE, Context, Key, Outcome, Verdict, im_body
 
 INTERVAL = 300
 SCOPES = ("im",)
@@ -43,6 +43,8 @@ async def probe(ctx: Context) -> Verdict:
     pushed = await ctx.post(IM_MESSAGE, key, im_body(umo=f"{NOWHERE}:FriendMessage:probe", message=ctx.nonce))
     refused = (pushed.status, pushed.outcome) in REFUSALS
     if refused and pushed.detail == f"{NO_ADAPTER} {NOWHERE}":
+        if (dead := await dead_adapters(ctx)) is not None:
+            return Verdict.failed(Outcome.LOST_LINK, dead)
         for adapter in ctx.options["adapters"]:
             if not (linked := await link_check(ctx, key, adapter)).ok:
                 return linked
@@ -50,6 +52,23 @@ async def probe(ctx: Context) -> Verdict:
     if pushed.outcome.is_ok:
         return Verdict.failed(Outcome.MALFORMED, "a push to a platform that does not exist was accepted")
     return Verdict.of(pushed)
+
+
+async def dead_adapters(ctx: Context) -> str | None:
+    """Those that ended with an error, where a key may ask (scope bot; AstrBot 4.26 or later).
+
+    `running`, which the others are, says nothing of a messenger behind them: see `link_check`.
+    """
+    if not ctx.has_key("bot"):
+        return None
+    told = await ctx.get(BOT_STATS, ctx.key("bot"))
+    adapters = told.payload.get("platforms") if isinstance(told.payload, dict) else None
+    dead = [
+        f"{item.get('id')}: ended with {(item.get('last_error') or {}).get('message') or 'an error'}"
+        for item in (adapters if told.outcome.is_ok and isinstance(adapters, list) else ())
+        if isinstance(item, dict) and item.get("status") == "error"
+    ]
+    return "; ".join(dead) or None
 
 
 async def link_check(ctx: Context, key: Key, adapter: str) -> Verdict:

@@ -1,6 +1,7 @@
 """Our probes when something is wrong: each names the right reason, and settings change what they ask."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import httpx
 import pytest
 
 from astrometer import bundled
+from astrometer.api.management_endpoints import BOT_CREATE
 from astrometer.config.settings import Key, Secret, Target
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
@@ -230,3 +232,18 @@ def test_server_needs_no_key_and_tells_since_when_it_runs(bench):
 )
 def test_server_tells_astrbot_from_what_stands_before_it(answer, reason):
     assert ask_canned("server", lambda _: answer).reason == reason
+
+
+def test_im_names_an_adapter_that_ended_where_a_key_may_ask(bench):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        settings = {"ws_reverse_host": "127.0.0.1", "ws_reverse_port": taken.getsockname()[1]}
+        config = {"id": "qq", "type": "aiocqhttp", "enable": True, "ws_reverse_token": "T" * 12, **settings}
+        made = httpx.post(
+            f"{bench.url}{BOT_CREATE.path}", json={"config": config},
+            headers={"X-API-Key": bench.store.keys["all"].secret},
+        )  # fmt: skip
+        assert made.is_success
+    dead = run("im", bench.target(all="im bot"))
+    assert dead.reason == "lost_link"
+    assert dead.detail.startswith("qq: ended with ")
+    assert run("im", bench.target(all="im")).ok, "a key without the scope is not used to ask"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from astrometer.api.endpoints import IM_MESSAGE as IM_MESSAGE
     from astrometer.api.endpoints import SESSIONS as SESSIONS
     from astrometer.api.endpoints import START_TIME as START_TIME
+    from astrometer.api.management_endpoints import BOT_STATS as BOT_STATS
     from astrometer.api.messages import Attachment as Attachment
     from astrometer.api.messages import AttachmentKind as AttachmentKind
     from astrometer.api.messages import Plain as Plain
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "astrometer.api.endpoints": ("CONFIGS", "IM_BOTS", "IM_MESSAGE", "SESSIONS", "START_TIME"),
+    "astrometer.api.management_endpoints": ("BOT_STATS",),
     "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
     "astrometer.api.outcome": ("Outcome",),
     "astrometer.api.server_versions": ("started_at",),
