@@ -20,6 +20,7 @@ COMMANDS = (
     "capacity",
     "calibrate",
     "compare",
+    "history",
     "release",
     "bisect",
     "probe",

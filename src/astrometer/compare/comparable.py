@@ -46,16 +46,11 @@ def check(
     `are_blocks`: each may have too few samples for its objectives, which are judged on all of them.
     """
     runs = [*base, *cand]
-    reasons = [reason for run in runs for reason in _unfit(run, are_blocks=are_blocks)]
+    reasons = [reason for run in runs if (reason := unfit(run, are_blocks=are_blocks))]
     reasons += _same_run_twice(runs)
     first, *others = runs
-    for what, read in _MUST_AGREE.items():
-        reasons += _disagreement(what, read, first, others)
-    reasons += _windows(first, others)
-    notes = [
-        note for what, read in _SHOULD_AGREE.items() for note in _disagreement(what, read, first, others)
-    ]
-    notes += _arguments_differ(first, others)
+    reasons += unlike(first, others)
+    notes = beside(first, others)
     for side, name in ((base, "baseline"), (cand, "candidate")):
         versions = {str(run.results["target"].get("version")) for run in side}
         if len(versions) > 1:
@@ -63,18 +58,35 @@ def check(
     return Comparability(reasons=tuple(reasons), notes=tuple(notes))
 
 
+def unlike(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
+    """Why a difference from the first run would be of the load, or of the kind of server."""
+    found = [
+        reason for what, read in _MUST_AGREE.items() for reason in _disagreement(what, read, first, others)
+    ]
+    return found + _windows(first, others)
+
+
+def beside(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
+    """What else differs from the first run and forbids nothing."""
+    found = [
+        note for what, read in _SHOULD_AGREE.items() for note in _disagreement(what, read, first, others)
+    ]
+    return found + _arguments_differ(first, others)
+
+
 def is_thin(results: Mapping[str, Any]) -> bool:
     """Whether it is INVALID for nothing but too few samples."""
     return all(cause["kind"] == CauseKind.TOO_FEW_SAMPLES for cause in results["causes"])
 
 
-def _unfit(run: ComparedRun, *, are_blocks: bool) -> list[str]:
+def unfit(run: ComparedRun, *, are_blocks: bool = False) -> str:
+    """Why the numbers of a run cannot be used; empty when they can."""
     if run.results.get("capacity"):  # not in older files
-        return [f"{run.name} is a capacity search: its numbers mix many loads"]
+        return f"{run.name} is a capacity search: its numbers mix many loads"
     if run.results["verdict"] != "INVALID" or (are_blocks and is_thin(run.results)):
-        return []
+        return ""
     causes = "; ".join(cause["sentence"] for cause in run.results["causes"])
-    return [f"{run.name} is INVALID: {causes or 'no cause given'}"]
+    return f"{run.name} is INVALID: {causes or 'no cause given'}"
 
 
 def _same_run_twice(runs: Sequence[ComparedRun]) -> list[str]:
@@ -125,7 +137,7 @@ def _load(results: Mapping[str, Any]) -> str | None:
     return None if users is None else f"closed model, {users} users"
 
 
-def _arguments(results: Mapping[str, Any]) -> dict[str, str]:
+def arguments(results: Mapping[str, Any]) -> dict[str, str]:
     """The command's own choices by their option, without where it wrote and whom it asked."""
     found: dict[str, list[str]] = {}
     option = ""  # of words before any option
@@ -141,9 +153,9 @@ def _arguments(results: Mapping[str, Any]) -> dict[str, str]:
 
 def _arguments_differ(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
     """One sentence for the first run whose arguments differ, with those that do: `--users 3 / 20`."""
-    ours = _arguments(first.results)
+    ours = arguments(first.results)
     for run in others:
-        theirs = _arguments(run.results)
+        theirs = arguments(run.results)
         if not ours or not theirs or ours == theirs:
             continue
         differ = [

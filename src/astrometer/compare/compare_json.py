@@ -33,13 +33,13 @@ def to_json(page: Page) -> dict[str, Any]:
         "notes": list(page.notes),
         "margin": comparison.margin,
         "share_margin": comparison.share_margin,
-        "baseline": [_run(run) for run in comparison.base],
-        "candidate": [_run(run) for run in comparison.cand],
+        "baseline": [run_json(run) for run in comparison.base],
+        "candidate": [run_json(run) for run in comparison.cand],
         "checks": [
             {"text": item.text, "verdict": str(item.verdict), "why": item.why} for item in page.checks
         ],
         "sequence": page.sequence.to_json() if page.sequence is not None else None,
-        "rows": [_row(row) for row in comparison.rows],
+        "rows": [row_json(row) for row in comparison.rows],
         "outcomes": [
             {
                 "outcome": row.outcome,
@@ -56,7 +56,7 @@ def to_json(page: Page) -> dict[str, Any]:
     }
 
 
-def _run(run: ComparedRun) -> dict[str, Any]:
+def run_json(run: ComparedRun) -> dict[str, Any]:
     results = run.results
     return {
         "name": run.name,
@@ -67,18 +67,18 @@ def _run(run: ComparedRun) -> dict[str, Any]:
     }
 
 
-def _row(row: ChangeRow) -> dict[str, Any]:
+def row_json(row: ChangeRow) -> dict[str, Any]:
     return {
         "scenario": row.scope,
         "name": row.name,
         "unit": row.unit.value,
-        "baseline": _finite(row.base),
-        "candidate": _finite(row.cand),
+        "baseline": finite(row.base),
+        "candidate": finite(row.cand),
         "baseline_n": row.base_n,
         "candidate_n": row.cand_n,
-        "baseline_runs": [_finite(value) for value in row.base_runs],
-        "candidate_runs": [_finite(value) for value in row.cand_runs],
-        "change": _finite(row.change),
+        "baseline_runs": [finite(value) for value in row.base_runs],
+        "candidate_runs": [finite(value) for value in row.cand_runs],
+        "change": finite(row.change),
         "interval": _interval(row.interval),
         "margin": row.margin,
         "slower_share": row.superiority,
@@ -88,10 +88,10 @@ def _row(row: ChangeRow) -> dict[str, Any]:
 
 
 def _interval(interval: Interval | None) -> list[float | str | None] | None:
-    return None if interval is None else [_finite(value) for value in interval]
+    return None if interval is None else [finite(value) for value in interval]
 
 
-def _finite(value: float | None) -> float | str | None:
+def finite(value: float | None) -> float | str | None:
     if value is None or math.isfinite(value):
         return value
     return "inf" if value > 0 else "-inf"

@@ -172,8 +172,13 @@ def _with(verdict: str, checks: Sequence[ConditionView]) -> str:
     return "PASS" if found and verdict == "NONE" else verdict
 
 
+def words(metric: str) -> tuple[str, str]:
+    """Its title and what it means, of durations, shares and the server's process."""
+    return _WORDS.get(metric) or glossary.metric(metric)
+
+
 def _line(row: ChangeRow, sequence: SequenceState | None) -> Line:
-    title, meaning = _WORDS.get(row.metric) or glossary.metric(row.metric)
+    title, meaning = words(row.metric)
 
     def runs(values: Sequence[float]) -> str:
         if len(values) < 2:

@@ -38,7 +38,7 @@ COMPARED_IN_SCENARIOS = {"ttft": (50, 95), "e2e": (50, 95), "duration": (50, 95)
 # Of a row, from the baseline's value to the smallest change that a condition is about.
 Limit = Callable[[float], float]
 Limits = Mapping[tuple[str, str, int | None], Sequence[Limit]]  # by scope, metric, percent
-_ONLY_OPEN = {"ttft_effective", "e2e_effective", "duration_effective"}
+ONLY_OPEN = {"ttft_effective", "e2e_effective", "duration_effective"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +169,7 @@ def _wanted(scope: str, asked: Iterable[tuple[str, int]], *, is_open: bool) -> l
         (name, percent)
         for name, percents in (COMPARED if scope == ALL else COMPARED_IN_SCENARIOS).items()
         for percent in percents
-        if is_open or name not in _ONLY_OPEN
+        if is_open or name not in ONLY_OPEN
     ]
     order = {name: place for place, (name, _) in enumerate(usual)}
     return sorted({*usual, *asked}, key=lambda item: (order.get(item[0], len(order)), *item))

@@ -129,25 +129,25 @@ def bare_row(
 
 
 def errors_row(scoped: ScopeStats, margin: float, look: Look | None = None) -> ChangeRow:
-    """Of what began in the window, as the objectives of a run count it."""
-
-    def counted(stats: Mapping[str, Any]) -> tuple[int, int]:
-        outcomes = window_outcomes(stats)
-        total = sum(outcomes.values())
-        return total - outcomes.get("ok", 0), total
-
-    counts = [[counted(stats) for stats in side] for side in scoped.sides]
+    counts = [[counted_errors(stats) for stats in side] for side in scoped.sides]
     return _share("errors", scoped, counts, margin, look)
 
 
 def goodput_row(scoped: ScopeStats, margin: float, look: Look | None = None) -> ChangeRow:
-    """Of the same exchanges as the errors."""
-
-    def counted(stats: Mapping[str, Any]) -> tuple[int, int]:
-        return stats["goodput"]["good"], sum(window_outcomes(stats).values())
-
-    counts = [[counted(stats) for stats in side] for side in scoped.sides]
+    counts = [[counted_goodput(stats) for stats in side] for side in scoped.sides]
     return _share("goodput", scoped, counts, margin, look)
+
+
+def counted_errors(stats: Mapping[str, Any]) -> tuple[int, int]:
+    """How many of what began in the window failed, and of how many, as the objectives of a run count them."""
+    outcomes = window_outcomes(stats)
+    total = sum(outcomes.values())
+    return total - outcomes.get("ok", 0), total
+
+
+def counted_goodput(stats: Mapping[str, Any]) -> tuple[int, int]:
+    """Of the same exchanges as the errors."""
+    return stats["goodput"]["good"], sum(window_outcomes(stats).values())
 
 
 def _share(

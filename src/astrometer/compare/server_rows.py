@@ -36,7 +36,7 @@ def server_rows(scoped: ScopeStats, margin: float, look: Look | None) -> list[Ch
 
 def _row(scoped: ScopeStats, name: str, margin: float, look: Look | None) -> ChangeRow | None:
     servers = [[results.get("server") or {} for results in side] for side in scoped.runs]
-    found = [[_value(name, server, look) for server in side] for side in servers]
+    found = [[server_value(name, server, look) for server in side] for side in servers]
     if all(value is None for side in found for value in side):
         return None
     turns = [sum(server.get("turns") or 0 for server in side) for side in servers]
@@ -55,7 +55,7 @@ def _row(scoped: ScopeStats, name: str, margin: float, look: Look | None) -> Cha
         logs = [[math.log(value) for value in side] for side in known]
         change = fmean(logs[1]) - fmean(logs[0])
         within = [
-            [_within(results, "cpu_s") / value**2 for results, value in zip(runs, side, strict=True)]
+            [variance_within(results, "cpu_s") / value**2 for results, value in zip(runs, side, strict=True)]
             for runs, side in zip(scoped.runs, known, strict=True)
         ]
         belief = _over_runs(change, logs, within, LEAST_SCALE)
@@ -73,7 +73,7 @@ def _growth_row(row: ChangeRow, known: Numbers, scoped: ScopeStats, look: Look |
         change, belief = paired(differences, look, LEAST_SCALE_GROWTH)
     else:
         change = fmean(known[1]) - fmean(known[0])
-        within = [[1e6 * _within(results, "rss_bytes") for results in runs] for runs in scoped.runs]
+        within = [[1e6 * variance_within(results, "rss_bytes") for results in runs] for runs in scoped.runs]
         belief = _over_runs(change, known, within, LEAST_SCALE_GROWTH)
     base, cand = (fmean(side) for side in known)
     row = replace(
@@ -83,7 +83,7 @@ def _growth_row(row: ChangeRow, known: Numbers, scoped: ScopeStats, look: Look |
     return _with_interval(row, change, Interval(low, high), belief, look)
 
 
-def _value(name: str, server: Mapping[str, Any], look: Look | None) -> float | None:
+def server_value(name: str, server: Mapping[str, Any], look: Look | None = None) -> float | None:
     """Of one run, as its report says it. A block is too short for a line through its samples."""
     if name == SERVER_CPU:
         value: float | None = server.get("cpu_per_turn_s") or None
@@ -104,7 +104,7 @@ def _over_runs(change: float, values: Numbers, within: Numbers, least_scale: flo
     return Student(center=change, scale=scale, degrees=sum(map(len, values)) - 2)
 
 
-def _within(results: Mapping[str, Any], column: str) -> float:
+def variance_within(results: Mapping[str, Any], column: str) -> float:
     """The variance of what a turn adds to `column`, from parts of the run; infinite in a short one."""
     series, window = results["server"].get("series") or {"t_s": []}, results["window"]
     kept = [

@@ -107,9 +107,13 @@ class Plot:
                 self._segment(x0, x1, y0, y1, css)
         for x, y in points if dots else ():
             if y is not None:
-                self._shapes.append(
-                    f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="2.2"/>'
-                )
+                self.point(x, y, css)
+
+    def point(self, x: float, y: float, css: str, *, tip: str = "", radius: float = 2.2) -> None:
+        self._shapes.append(
+            f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="{radius}">'
+            f"{_tip(tip)}</circle>"
+        )
 
     def level(self, x0: float, x1: float, y: float, css: str, *, tip: str = "", label: str = "") -> None:
         """A horizontal line; its label stands on its left end."""

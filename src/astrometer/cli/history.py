@@ -1,0 +1,74 @@
+"""`astrometer history DIR`: all runs below a folder in a row, and where their level changed."""
+
+from pathlib import Path
+
+import click
+
+from astrometer import exit_codes
+from astrometer.cli.compare import MARGIN_OPTION, SHARE_MARGIN_OPTION
+from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.output_files import NoPlaceError, try_place, write_somewhere
+
+
+@click.command(short_help="Show runs of weeks or versions in a row: what changed, and when?")
+@click.argument("directory", metavar="DIR", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--by",
+    "order",
+    type=click.Choice(["time", "version"]),
+    default="time",
+    show_default=True,
+    help="Order of the runs. With version, all runs of an AstrBot version are one point.",
+)
+@MARGIN_OPTION
+@SHARE_MARGIN_OPTION
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of the table.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Write history.html and history.json into this directory.",
+)
+def command(
+    *, directory: Path, order: str, margin: float, share_margin: float, as_json: bool, out: Path | None
+) -> None:
+    """Show every results.json in DIR and below it in a row: each metric with its interval.
+
+    Runs that cannot be compared (another scenario, load or kind of server) are kept apart. INVALID runs and
+    capacity searches are left out. Each is named with its reason. Change points need the optional extra
+    `history` (the library ruptures); everything else works without it.
+
+    Exit codes: 0 shown, whatever changed; 2 usage, or no run in DIR; 3 every run was left out.
+    """
+    import json
+
+    from astrometer.history import history_html, history_json, history_table
+    from astrometer.history.found_runs import found_below
+    from astrometer.history.run_groups import Order
+    from astrometer.history.run_history import history_of
+    from astrometer.measure.results.document import ResultsError
+
+    try:
+        if out is not None:
+            try_place(out, "--out")
+        found = found_below(directory)
+    except (ResultsError, NoPlaceError) as exc:
+        raise click.UsageError(str(exc)) from exc
+    history = history_of(found, Order(order), margin=margin, share_margin=share_margin)
+    if not history.groups:
+        for item in history.left_out:
+            print_problem(item.reason)
+        raise SystemExit(exit_codes.INVALID)
+    if as_json:
+        print_rich(json.dumps(history_json.to_json(history), ensure_ascii=False, indent=1, allow_nan=False))
+    else:
+        print_rich(history_table.render(history))
+    if out is None:
+        return
+
+    def write(folder: Path) -> None:
+        history_html.write_html(history, folder / history_html.FILE_NAME)
+        history_json.write_json(history, folder / history_json.FILE_NAME)
+
+    place = write_somewhere(out, write, print_problem)
+    if place is not None and not as_json:
+        print_rich(f"{place / history_html.FILE_NAME}")
