@@ -25,6 +25,7 @@ VALUES = {
     "settle_s": "1s", "precision": "10%", "repeats": "5", "model_status": "http://model/metrics",
     "messenger": "ws://bot:1/ws", "reply_quiet_s": "1s", "umos": "a:b:c,d:e:f", "im_sink": "http://sink",
     "user_prefix": "team", "username": "api_key:x", "key_file": "key", "out": "o", "journal": "j",
+    "records": "r.jsonl.gz", "records_text": True,
     "progress": True, "check": True, "metrics_port": "9646", "metrics_host": "::1", "version": "4.29.3",
     "ca_file": "ca.pem", "client_cert": "me.pem", "client_key": "me.key", "insecure_skip_verify": True,
     "kind": "astrbot", "server_pid": "4711", "allowed_hosts": "bot.example,other",
@@ -152,5 +153,6 @@ def test_a_typo_is_told_what_was_meant(words, complaint):
 def test_release_is_offered_everything_that_load_is_but_its_own_servers():
     assert set(offered("load")) - set(offered("release")) == {
         "im_sink", "version", "kind", "messenger", "model_status", "server_pid",
+        "records", "records_text",
     }  # fmt: skip
     assert RUN_COMMANDS == ("load", "capacity", "release")

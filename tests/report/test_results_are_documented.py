@@ -67,7 +67,9 @@ def real(make, watched):
         server=usage(ended=ServerEnd(t_s=61.0, how=ServerEndKind.GONE)),
     )  # fmt: skip
     bug = {"two_event_loops": {"turns": 1, "of": 9, "share": 1 / 9}}
-    return {**made, "streams": streams_json({"streams": 9, "blank_lead": 1}), "astrbot_bugs": bug}
+    kept = {"file": "r.jsonl.gz", "lines": 9, "lost": 1, "problem": "No space left on device"}
+    streams = streams_json({"streams": 9, "blank_lead": 1})
+    return {**made, "streams": streams, "astrbot_bugs": bug, "records": kept}
 
 
 def test_every_field_of_the_file_is_documented_and_every_documented_field_exists(real):

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.events import ChatEvent, EventKind, parse_event
+from astrometer.api.events import ChatEvent, EventKind, message_id_of, parse_event
 from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import (
     Outcome,
@@ -88,6 +88,7 @@ class ChatExchange:
         self._said: dict[EventKind, str] = {}  # by the first event of a kind that spoils the answer
         self._session_id: str | None = None
         self._run_id: str | None = None
+        self._message_id: str | None = None
         self._bytes = 0
         self._undecoded = 0  # bytes since the last item, where another library decodes
         self._outcome: Outcome | None = None
@@ -287,6 +288,8 @@ class ChatExchange:
             echoed=self._canary is not None and self._outcome is Outcome.OK,
             blank_lead=self._points.pieces.blank_lead,
             pushed=self._points.pushed,
+            connect_s=None if self._connected_at is None else self._connected_at - self._points.t_send,
+            message_id=self._message_id,
         )
 
     @property
@@ -304,6 +307,7 @@ class ChatExchange:
             self._said.setdefault(event.kind, event.text)
         self._session_id = event.session_id or self._session_id
         self._run_id = event.run_id or self._run_id
+        self._message_id = message_id_of(event) or self._message_id
         if event.kind is EventKind.COMPLETE:
             self._complete = event.text
         if event.kind is EventKind.NOTICE and self._notice_chars < MAX_CHARS:

@@ -38,6 +38,8 @@ class ChatTurn:
     echoed: bool = False  # it was to repeat something, and did
     blank_lead: int = 0  # blank pieces before the first token
     pushed: int = 0  # messages that somebody else pushed into this chat, which are left out of it
+    connect_s: float | None = None  # of the time from the send, how long it waited for a connection
+    message_id: str | None = None  # of the row in which the server keeps the answer
 
     @property
     def expected(self) -> tuple[str, ...]:

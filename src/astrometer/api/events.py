@@ -140,6 +140,14 @@ def _chat_event(payload: dict[str, Any]) -> ChatEvent:
     )
 
 
+def message_id_of(event: ChatEvent) -> str | None:
+    """Of the row in which the server has kept the answer, when the event says so."""
+    if event.type != "message_saved" or not isinstance(event.data, dict):
+        return None
+    number = event.data.get("id")
+    return str(number) if isinstance(number, int | str) else None
+
+
 def _stats(data: Any) -> AgentStats | None:
     if not isinstance(data, dict):
         return None

@@ -26,6 +26,7 @@ COMMANDS = (
     "probe",
     "messenger",
     "report",
+    "explain",
     "clean",
     "sim",
     "sandbox",

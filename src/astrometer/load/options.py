@@ -56,6 +56,7 @@ from astrometer.measure.capacity.search_settings import (
     search_between,
 )
 from astrometer.measure.capacity.search_window import is_searchable
+from astrometer.measure.records import record_files
 from astrometer.measure.slo.slo_parser import Objective, parse_objectives
 from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.units import parse_percent
@@ -356,6 +357,16 @@ class Settings:
         "--astrometer-check", switch, False, commands=_OWN, of_one_process=True,
         help="Start nothing and send nothing: check the arguments, and print as JSON which scenarios and "
         "objectives a run would have.",
+    )
+    records: Path | None = option(
+        "--records", or_none(record_files.named), "", metavar="FILE", commands=("load", "capacity"),
+        in_web_form=False,
+        help="File with one line for each exchange: its times, outcome, user, session, sizes and tokens; no "
+        "texts. Ends in .jsonl, .jsonl.gz or .parquet (extra parquet). The next test overwrites it.",
+    )
+    records_text: bool = option(
+        "--records-text", switch, False, commands=("load", "capacity"), in_web_form=False,
+        help="--records keeps texts, too: answers, reasoning, and what was wrong in the server's words.",
     )
     metrics_port: int = option(
         "--astrometer-metrics-port", whole(0), 0, metavar="PORT", of_one_process=True,

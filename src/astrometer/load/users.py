@@ -76,6 +76,7 @@ class AstrBotUser(User):
         self.late_s = 0.0
         self._greeting = False
         self._conversation: tuple[str, int] = ("", 0)  # in the messenger: the session, and who has it
+        self._turns: tuple[str | None, int] = (None, 0)  # the session that it chats in, and how often it did
         self._client = self._connection(Client)
         self._socket = self._connection(ChatSocket)
 
@@ -103,6 +104,11 @@ class AstrBotUser(User):
         if self._name is None:
             self._name = self.run_info.names.take()
         return self.run_info.names.username(self._name)
+
+    @property
+    def known_as(self) -> str:
+        """In records: its AstrBot user, or its number where it needs none."""
+        return str(self.number) if self._name is None else self.username
 
     def on_stop(self) -> None:
         self._client.close()
@@ -137,7 +143,9 @@ class AstrBotUser(User):
             )
         exchange.sent(t_intended)
         exchange.abort(t_intended, Outcome.DROPPED)
-        recorder.ended(self.scenario, self.first_operation, t_s, "arrival", exchange.result())
+        recorder.ended(
+            self.scenario, self.first_operation, t_s, "arrival", exchange.result(), user=self.known_as
+        )
 
     def prompt(self) -> str:
         """A prompt that was not sent before, with the run's suffix."""
@@ -170,12 +178,21 @@ class AstrBotUser(User):
             exchange.was_late(self.run_info.health.held_up_s(*exchange.connecting))
             turn = exchange.result()
             kind = self.settings.transport.value.upper()
-            self.run_info.recorder.ended(self.scenario, "chat", t_s, kind, turn)
+            number = self._number_of_turn(session_id, turn)
+            self.run_info.recorder.ended(
+                self.scenario, "chat", t_s, kind, turn, user=self.known_as, turn=number
+            )
             if turn.session_id:
                 self.run_info.names.note_session(turn.session_id, is_new=is_new)
         if turn.outcome in _TIMEOUTS and turn.session_id and self.settings.stop_abandoned:
             self._stop_session(turn.session_id)
         return turn
+
+    def _number_of_turn(self, session_id: str | None, turn: ChatTurn) -> int:
+        """Which turn of its session that was, from 1. `session_id` None: a new one, which the turn knows."""
+        before = self._turns[1] if session_id is not None and session_id == self._turns[0] else 0
+        self._turns = (session_id or turn.session_id, before + 1)
+        return before + 1
 
     def _chat_in_messenger(self, message: Message, session_id: str | None) -> ImTurn:
         segments, people = [text_of(message)], self.run_info.messenger
@@ -230,9 +247,12 @@ class AstrBotUser(User):
         try:
             self._client.run(request, exchange)
         finally:
-            self.run_info.recorder.ended(self.scenario, name, t_s, endpoint.method, exchange.result())
+            result = exchange.result()
+            self.run_info.recorder.ended(
+                self.scenario, name, t_s, endpoint.method, result, user=self.known_as
+            )
             if ended is not None:
-                ended(exchange.result(), t_s)
+                ended(result, t_s)
         return exchange.result()
 
     def unrecorded(self, endpoint: Endpoint, timeout_s: float = 5.0, **path_params: str) -> CallResult:

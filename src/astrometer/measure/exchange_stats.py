@@ -4,7 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.metric_table import METRICS
@@ -36,6 +36,17 @@ class Finished(Protocol):
     def bounds(self) -> Mapping[str, Sequence[Bounds]]:
         """Of those samples that are not certain."""
         ...
+
+
+class ExchangeSamples(NamedTuple):
+    """The durations of one exchange, by metric, and the bounds of those that are not certain."""
+
+    metrics: Mapping[str, Sequence[float]]
+    bounds: Mapping[str, Sequence[Bounds]]
+
+    @classmethod
+    def of(cls, turn: Finished) -> "ExchangeSamples":
+        return cls(turn.metrics(), turn.bounds())
 
 
 # Of `Stats`: what adds up, by name.

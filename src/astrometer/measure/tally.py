@@ -14,7 +14,7 @@ from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
 from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.measure.error_bounds import BoundBuckets
-from astrometer.measure.exchange_stats import Finished, Stats, buckets_by_metric
+from astrometer.measure.exchange_stats import ExchangeSamples, Finished, Stats, buckets_by_metric
 from astrometer.measure.odd_streams import signs_of
 from astrometer.measure.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.timeline import Steps
@@ -103,19 +103,22 @@ class Tally:
         for stage in self._stages_of(scenario, t_s):
             stage.started += 1
 
-    def finished(self, scenario: str, operation: str, t_s: float, turn: F) -> F:
+    def finished(
+        self, scenario: str, operation: str, t_s: float, turn: F, samples: ExchangeSamples | None = None
+    ) -> F:
         """It ended, in whatever way. `t_s` is that of its start: it counts where it began.
 
         Returns the exchange as it was counted: an answer that counts no tokens fails as soon as others do.
+        `samples`: its own, when somebody has made them already.
         """
         if isinstance(turn, ChatTurn):
             turn = cast("F", self._settled(turn))
         stats = self.stats_of(scenario, operation, t_s)
-        metrics = turn.metrics()
+        metrics, uncertain = ExchangeSamples.of(turn) if samples is None else samples
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
-        bounds = {name: BoundBuckets.of(samples) for name, samples in turn.bounds().items()}
+        bounds = {name: BoundBuckets.of(found) for name, found in uncertain.items()}
         streams = signs_of(turn) if isinstance(turn, ChatTurn) else ()
         stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams)
         for name in ("input_tokens", "output_tokens"):

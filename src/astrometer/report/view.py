@@ -142,6 +142,17 @@ def _cure(results: Mapping[str, Any]) -> str:
     return "What helps: close other programs, use fewer users, or add load processes (--processes 2)"
 
 
+def record_lines(results: Mapping[str, Any]) -> list[str]:
+    """Where single exchanges are kept, when they are."""
+    kept = results.get("records")
+    if not kept:
+        return []
+    lost = f", {formatting.count(kept['lost'])} more are lost" if kept["lost"] else ""
+    why = f": {formatting.plain(kept['problem'])}" if kept["problem"] else ""
+    file, lines = formatting.plain(kept["file"]), formatting.plural(kept["lines"], "exchange")
+    return [f"Records of {lines} are in {file}{lost}{why} (astrometer explain shows the slowest)"]
+
+
 def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each scenario, and one for all together when there are several."""
     rows = [row(name, stats, _operations(results, name)) for name, stats in results["scenarios"].items()]

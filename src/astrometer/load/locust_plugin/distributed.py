@@ -8,21 +8,26 @@ has sent its last report.
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import gevent
 from gevent.event import Event
+from locust.exception import RPCSendError
 from locust.runners import STATE_INIT
 
 from astrometer.load.locust_plugin import locust_patches, master_gone
 from astrometer.load.locust_plugin.patience import Patience
 from astrometer.load.run import process_report
+from astrometer.load.run.record_log import Chunk, HandOverError
 from astrometer.load.run.run import ELAPSED_OPTION, Run
 from astrometer.measure.slo.validity import Cause, CauseKind
 
 DRAIN = "astrometer_drain"
 ABSENT = "astrometer_absent"
 RELEASE = "astrometer_release"
+RECORDS = "astrometer_records"
 PART = "astrometer"  # our part of Locust's report
 GRACE_S = 10.0  # for the first of the last reports, beyond the stop timeout; then for each further one
 LIVE_STATES = ("ready", "spawning", "running", "cleanup")
@@ -53,6 +58,9 @@ class WorkerSide:
     def begin(self) -> None:
         self._sequence = 0
         self._final = False
+        run = self._current()
+        if run is not None and run.records is not None:
+            run.records.start(partial(self._send_records, run.id))
 
     def absent(self, reason: str | None = None) -> None:
         """Nothing will come from this worker. `reason`: why it could not begin what it was asked for."""
@@ -86,6 +94,12 @@ class WorkerSide:
     def _drain(self, **_: Any) -> None:
         self.finish()
 
+    def _send_records(self, run_id: str, chunk: Chunk) -> None:
+        try:
+            self._runner.send_message(RECORDS, {"run": run_id, **asdict(chunk)})
+        except RPCSendError as exc:
+            raise HandOverError from exc
+
     def _release(self, msg: Any, **_: Any) -> None:
         locust_patches.hear_spawns_after(self._runner, msg.data["t"])
 
@@ -117,6 +131,7 @@ class MasterSide:
         self._clock: Any = None
         runner.environment.events.worker_report.add_listener(self._merge)
         runner.register_message(ABSENT, self._note_absence)
+        runner.register_message(RECORDS, self._keep_records)
 
     def begin(self) -> None:
         self._sequences.clear()
@@ -171,6 +186,11 @@ class MasterSide:
             why = f"{worker}: {reason or 'it does not know why'}"
             run.note_cause(Cause(kind=CauseKind.WORKER_DID_NOT_BEGIN, detail=why))
         self._final.add(worker)
+
+    def _keep_records(self, msg: Any, **_: Any) -> None:
+        run, sent = self._current(), dict(msg.data)
+        if run is not None and run.record_file is not None and sent.pop("run") == run.id:
+            run.record_file.add(Chunk(**sent))
 
     def _tell_time(self) -> None:
         """A worker's options come with its first users: one that joins later learns how old the run is."""

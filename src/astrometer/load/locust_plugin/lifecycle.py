@@ -146,6 +146,10 @@ class Lifecycle:
     def _begin_leading(self, run: Run) -> None:
         run.requested.start()
         run.delivery.begin()
+        if run.record_file is not None:
+            run.record_file.begin()
+            if run.records is not None and self._role.loads:
+                run.records.start(run.record_file.add)
         if run.model is not None:
             run.model.watch()
         watch = run.server or run.pulse
@@ -213,6 +217,8 @@ class Lifecycle:
         if watch is not None:
             watch.stop()
         run.close()
+        if run.record_file is not None:
+            run.record_file.close()
         self._note_names(run, ended=True)
         run.delivery.conclude(run.tally)
         measured = run_results.results(run, self._environment)

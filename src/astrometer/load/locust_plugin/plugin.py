@@ -7,6 +7,7 @@
 import logging
 import os
 import sys
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -34,6 +35,7 @@ from astrometer.load.run.run import Run
 from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.load.server.process_reader import ServerProcessError, find_server
+from astrometer.measure.records import record_files
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.tethered import is_tethered
 from astrometer.wire.receive_stamps import UnknownClock, stamp_clock
@@ -109,6 +111,8 @@ class Plugin:
                     try_place(settings.out, "--astrometer-out")
                 except NoPlaceError as exc:
                     raise OptionError(str(exc)) from exc
+        if self._role.leads and settings.records is not None:
+            _check_records(settings.records)
         if self._role.leads and settings.server_pid is not None:
             try:
                 find_server(settings.server_pid, self.host)
@@ -145,6 +149,16 @@ class Plugin:
                 "no host: say which server with --host; the API key goes to it and nowhere else"
             )
         return str(host)
+
+
+def _check_records(file: Path) -> None:
+    """Raises OptionError when nothing could be kept there."""
+    if (missing := record_files.lacks(file)) is not None:
+        raise OptionError(f"--records: {file.name} {missing}")
+    try:
+        try_place(file.parent, "--records")
+    except NoPlaceError as exc:
+        raise OptionError(str(exc)) from exc
 
 
 def _add_arguments(parser: Any, **_: Any) -> None:

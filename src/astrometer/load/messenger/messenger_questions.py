@@ -36,7 +36,7 @@ def ask_in_messenger(
         client.wait_for(asked)
     finally:
         turn = asked.result()
-        recorder.ended(user.scenario, OPERATION, t_s, "IM", turn)
+        recorder.ended(user.scenario, OPERATION, t_s, "IM", turn, user=user.known_as)
     # Nobody waits to see whether more is to come: that is part of the pause before the next question.
     user.paused_s = 0.0 if turn.t_last is None else perf_counter() - turn.t_last
     return turn
@@ -49,7 +49,7 @@ def drop_question(user: "AstrBotUser", t_intended: float) -> None:
     question = ImQuestion.of_text(user.number, "dropped")
     exchange = ImExchange(question, message_id=0, t=t_intended, t_intended=t_intended)
     exchange.abort(t_intended, Outcome.DROPPED)
-    recorder.ended(user.scenario, OPERATION, t_s, "arrival", exchange.result())
+    recorder.ended(user.scenario, OPERATION, t_s, "arrival", exchange.result(), user=user.known_as)
 
 
 def text_of(message: Message) -> TextSegment:

@@ -5,13 +5,16 @@ and gaps go to rows of their own (`stats.entries`), which the Aggregated row doe
 """
 
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_turn import ImTurn
+from astrometer.load.run.record_log import RecordLog
 from astrometer.load.run.run_clock import RunClock
+from astrometer.measure.exchange_stats import ExchangeSamples
+from astrometer.measure.records.exchange_row import Ended
 from astrometer.measure.results.other_requests import OtherRequests
 from astrometer.measure.tally import Tally
 from astrometer.measure.turns_at_once import TurnsAtOnce
@@ -19,8 +22,6 @@ from astrometer.measure.turns_at_once import TurnsAtOnce
 # The context of each of our own request events; what comes with another one is the locustfile's own.
 OURS = MappingProxyType({"astrometer": True})
 ASKING = frozenset({"chat", "im_chat"})  # operations that are turns, which ask the model
-
-Ended: TypeAlias = ChatTurn | CallResult | ImTurn
 
 
 class Failed(Exception):
@@ -37,9 +38,12 @@ class Failed(Exception):
 class Recorder:
     """Where the users of one process report. `environment` is Locust's."""
 
-    def __init__(self, environment: Any, tally: Tally, clock: RunClock) -> None:
+    def __init__(
+        self, environment: Any, tally: Tally, clock: RunClock, records: RecordLog | None = None
+    ) -> None:
         self._environment = environment
         self._clock = clock
+        self.records = records
         self.tally = tally
         self.at_once = TurnsAtOnce()
 
@@ -52,9 +56,24 @@ class Recorder:
             self.at_once.began(self._clock.since_start(now))
         return t_s
 
-    def ended(self, scenario: str, operation: str, t_s: float, kind: str, done: Ended) -> None:
-        """Count its end. `kind` is Locust's request type: SSE, POST or GET."""
-        done = self.tally.finished(scenario, operation, t_s, done)
+    def ended(
+        self,
+        scenario: str,
+        operation: str,
+        t_s: float,
+        kind: str,
+        done: Ended,
+        *,
+        user: str,
+        turn: int | None = None,
+    ) -> None:
+        """Count its end. `kind` is Locust's request type: SSE, POST or GET; `turn`: which of its session."""
+        samples = ExchangeSamples.of(done)
+        done = self.tally.finished(scenario, operation, t_s, done, samples)
+        if self.records is not None:
+            self.records.note(
+                scenario, operation, t_s, way=kind, done=done, samples=samples, user=user, turn=turn
+            )
         if operation in ASKING:
             self.at_once.ended(self._clock.since_start(self._clock.now()))
         if isinstance(done, ChatTurn):

@@ -21,6 +21,8 @@ from astrometer.load.options import Settings
 from astrometer.load.run import time_slots
 from astrometer.load.run.health import HealthMonitor, ProcessHealth
 from astrometer.load.run.im_delivery import ImDelivery
+from astrometer.load.run.record_file import RecordFile
+from astrometer.load.run.record_log import RecordLog
 from astrometer.load.run.recorder import OtherRecorder, Recorder
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run_clock import RunClock
@@ -32,6 +34,7 @@ from astrometer.load.schedule.shapes import profile_of
 from astrometer.load.server.pulse_watch import PulseWatch
 from astrometer.load.server.server_watch import ServerWatch
 from astrometer.measure.capacity.capacity_result import CapacityRun
+from astrometer.measure.records import record_files
 from astrometer.measure.slo.objectives import (
     ObjectiveResult,
     evaluate_objectives,
@@ -78,7 +81,8 @@ class Run:
 
         # What is measured
         self.tally = _tally(settings, self.profile)
-        self.recorder = Recorder(environment, self.tally, self.clock)
+        self.records = self._record_log(getattr(runner, "worker_index", 0)) if settings.records else None
+        self.recorder = Recorder(environment, self.tally, self.clock, self.records)
         self.others = OtherRecorder(self.clock, settings.warmup_s)
         self.delivery = ImDelivery(settings.im_sink)
         self.slot_book = time_slots.SlotBook(lambda: self.clock.elapsed_s) if settings.capacity else None
@@ -89,6 +93,7 @@ class Run:
         self.pulse = self._pulse_watch() if self.role.leads and self.server is None else None
 
         # What all processes reported, and how it ended; not on workers
+        self.record_file = RecordFile(settings.records) if settings.records and self.role.leads else None
         self.slots = time_slots.Slots()
         self.processes: dict[str, ProcessHealth] = {}
         self.intended = 0  # arrivals of an open model
@@ -99,6 +104,18 @@ class Run:
         self.stop: Stop | None = None  # who ended it early
         self.search: Callable[[], CapacityRun] | None = None  # what a search has found
         self.search_status: Callable[[], SearchStatus] | None = None  # where it is
+
+    def _record_log(self, process: int) -> RecordLog:
+        settings, path = self.settings, self.settings.records
+        always = {"run": self.id, "version": settings.version, "process": process}
+        return RecordLog(
+            self.clock,
+            always={name: value for name, value in always.items() if value is not None},
+            window=Window(excluded_s=settings.warmup_s),
+            secrets=[key.reveal() for key in self.keys.values()],
+            with_text=settings.records_text,
+            compressed=path is not None and record_files.is_compressed(path),
+        )
 
     def _server_watch(self) -> ServerWatch | None:
         pid, warmup_s = self.settings.server_pid, self.settings.warmup_s
@@ -146,6 +163,8 @@ class Run:
     def close(self) -> None:
         """Everything has ended: the next test begins with listeners of its own."""
         self._environment.events.request.remove_listener(self.others.heard)
+        if self.records is not None:
+            self.records.stop()
         self.messenger.close()
         if self.model is not None:
             self.model.close()

@@ -59,6 +59,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         server=None if run.server is None else run.server.usage(),
         pulse=None if run.pulse is None else run.pulse.pulse(),
         other_requests=run.others.requests.rows,
+        records=None if run.record_file is None else run.record_file.to_json(run.settings.out),
         profile=str(run.profile) if run.profile else None,
         stages=_stages(run),
         generator=replace(

@@ -150,6 +150,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             for key in keys
         ],
         "other_requests": other_requests_json(info.other_requests),
+        "records": info.records,
         "profile": info.profile,
         "stages": [
             _stage(stage, number, tally, info, causes=found, trusted=trusted and not found)

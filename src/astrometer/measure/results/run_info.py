@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.results.other_requests import OtherRequest
@@ -61,6 +62,7 @@ class RunInfo:
     at_once: TurnsAtOnce = field(default_factory=TurnsAtOnce)
     model_most: int | None = None  # requests at once, as the model says; None: it was not asked
     server: ServerUsage | None = None  # None: its process is not known
+    records: Mapping[str, Any] | None = None  # of single exchanges: their file, and how many; None: not kept
     pulse: ServerPulse | None = None  # None: its process is known, or it does not answer such a question
     other_requests: Mapping[tuple[str, str], OtherRequest] = field(
         default_factory=dict

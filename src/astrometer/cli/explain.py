@@ -1,0 +1,69 @@
+"""`astrometer explain FILE_OR_DIR`: the slowest exchanges of a run as timelines, and what they share."""
+
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from astrometer import exit_codes
+from astrometer.cli.terminal import print_rich
+
+
+@click.command(short_help="Show the slowest exchanges of a run, and what they have in common.")
+@click.argument("place", type=click.Path(path_type=Path), metavar="FILE|DIR")
+@click.option(
+    "--by", metavar="METRIC",
+    help="Slow in this metric of results.json, such as ttft or tail. [how long the whole exchange took]",
+)  # fmt: skip
+@click.option(
+    "--operation", metavar="NAME",
+    help="Compare exchanges of this operation, such as upload. [turns, where there are some]",
+)  # fmt: skip
+@click.option(
+    "--slowest", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
+    help="How many to show.",
+)  # fmt: skip
+def command(place: Path, by: str | None, operation: str | None, slowest: int) -> None:
+    """Show the slowest exchanges of a run as timelines, and what they have in common.
+
+    FILE is what --records wrote; DIR has the results.json of such a run. What is in common is told by its
+    share among the slow ones (the slowest 1 %, and 10 at least) beside its share among all, and only where
+    chance does not explain the difference. Exits with 2 when there is nothing to show.
+    """
+    from astrometer.measure.records import record_files, slow_exchanges
+    from astrometer.measure.results.document import DAMAGE, ResultsError
+    from astrometer.report import explain_view
+
+    try:
+        if by is not None:
+            slow_exchanges.check_metric(by)
+        file = _records_of(place) if place.is_dir() else place
+        found = slow_exchanges.explain(
+            lambda: record_files.read_rows(file), metric=by, operation=operation, slowest=slowest
+        )
+        shown = explain_view.render(found)
+    except (record_files.RecordsError, ResultsError) as exc:
+        _fail(str(exc))
+    except slow_exchanges.NothingSlow as exc:
+        _fail(f"{file}: {exc}")
+    except slow_exchanges.UnknownMetric as exc:
+        raise click.BadParameter(str(exc), param_hint="--by") from exc
+    except DAMAGE as exc:
+        _fail(f"{file}: not the records of a run ({exc})")
+    print_rich(shown)
+
+
+def _fail(problem: str) -> NoReturn:
+    click.echo(f"Error: {problem}", err=True)
+    raise SystemExit(exit_codes.USAGE)
+
+
+def _records_of(directory: Path) -> Path:
+    """Where the results in `directory` say that they are. Raises ResultsError, RecordsError."""
+    from astrometer.measure.records.record_files import RecordsError
+    from astrometer.measure.results import document
+
+    kept = document.read(directory).get("records")
+    if not kept:
+        raise RecordsError(f"{directory}: this run kept no records; run it with --records FILE.jsonl.gz")
+    return directory / str(kept["file"])
