@@ -1,6 +1,7 @@
 """Durations, rates and percentages as people write them <-> numbers; two numbers -> texts that differ."""
 
 import re
+import time
 
 _PART = re.compile(r"(\d+(?:\.\d+)?)(us|ms|s|m|h|d)")
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -64,6 +65,25 @@ def format_duration(seconds: float | None) -> str:
         return f"{seconds:.2f} s"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}m {rest:02d}s"
+
+
+def format_span(seconds: float) -> str:
+    """How long something lasted, in two units at most: `"45 s"`, `"12 min"`, `"3 h 12 min"`, `"2 d 4 h"`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 60:
+        return f"{minutes} min"
+    hours, minutes = divmod(minutes, 60)
+    if hours < 24:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    days, hours = divmod(hours, 24)
+    return f"{days} d {hours} h" if hours else f"{days} d"
+
+
+def utc(epoch_s: float) -> str:
+    """A time for people: `2026-01-31 12:00:00 UTC`."""
+    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch_s))
 
 
 def told_apart(value: float, limit: float) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 from click.testing import CliRunner, Result
+from receivers import receivers
 
 from astrometer import bundled
 from astrometer.cli import main
@@ -219,3 +220,49 @@ def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
     assert 'astrometer.toml: probes.chta: no such probe (did you mean "chat"?)' in " ".join(
         result.stderr.split()
     )
+
+
+CONFIG = """
+[targets.prod]
+url = "{url}"
+keys.main = {{ env = "KEY" }}
+[[notify]]
+name = "phone"
+webhook = {{ env = "HOOK" }}
+"""
+
+
+def test_a_test_message_reaches_every_receiver_or_says_why_not(astrometer, simulated, tmp_path):
+    (tmp_path / "astrometer.toml").write_text(CONFIG.format(url=simulated[1]))
+    with receivers() as told:
+        fine = astrometer("probe", "--test-notify", KEY="k", HOOK=told.hook)
+        told.ails = 500
+        not_fine = astrometer("probe", "--test-notify", KEY="k", HOOK=told.hook)
+    assert (fine.exit_code, fine.stdout) == (0, "phone (webhook): delivered\n")
+    assert (not_fine.exit_code, not_fine.stdout) == (1, "phone (webhook): not delivered: HTTP 500\n")
+    assert told.titles == ["astrometer: a test"]
+
+
+def test_cron_tells_what_changed_since_the_round_before(astrometer, simulated, tmp_path):
+    with receivers() as told:
+        for url in (simulated[1], closed_port(), closed_port(), simulated[1], simulated[1]):
+            (tmp_path / "astrometer.toml").write_text(CONFIG.format(url=url))
+            round_ = (
+                "probe",
+                "--once",
+                "--notify",
+                "--probe",
+                "reads",
+                "--state-dir",
+                str(tmp_path / "state"),
+            )
+            astrometer(*round_, KEY=simulated[0].store.keys["all"].secret, HOOK=told.hook)
+    assert told.titles == ["prod DOWN: nothing listens at its address", "prod is well again: it was DOWN"]
+
+
+def test_cron_needs_somebody_to_tell_and_a_place_to_remember(astrometer, simulated, tmp_path):
+    nobody = astrometer("probe", "--once", "--notify")
+    assert (nobody.exit_code, "nobody to tell; add [[notify]]" in nobody.stderr) == (2, True)
+    (tmp_path / "astrometer.toml").write_text(CONFIG.format(url=simulated[1]))
+    nowhere = astrometer("probe", "--once", "--notify", KEY="k", HOOK="http://127.0.0.1:9")
+    assert (nowhere.exit_code, "--notify needs --state-dir" in nowhere.stderr) == (2, True)

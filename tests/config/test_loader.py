@@ -281,3 +281,58 @@ def test_a_token_in_the_url_of_a_messenger_is_refused_and_not_shown(read):
     with pytest.raises(ConfigError, match=r"targets\.a\.messenger\.url: AstrBot reads no token") as refused:
         read(MESSENGER.replace('/ws"', '/ws?access_token=tok-secret"'))
     assert "tok-secret" not in str(refused.value)
+
+
+NOTIFY = """
+[targets.prod]
+url = "http://127.0.0.1:6185"
+[[notify]]
+name = "phone"
+"""
+
+
+def test_receivers_of_messages_and_where_their_urls_come_from(read, tmp_path):
+    (tmp_path / "push").write_text("http://kuma:3001/api/push/t0ken?status=up\n")
+    config = read(
+        NOTIFY + 'webhook = "https://u:p@ntfy.example.org/t0pic?a=b"\nmin_severity = "page"\nafter = "2m"\n'
+        '[[notify]]\nname = "kuma"\nkuma = { file = "push" }\ntargets = ["prod"]\n'
+        '[[notify]]\nname = "group"\napprise = { env = "CHAT" }\n',
+        CHAT="wecombot://b0tkey",
+    )
+    phone, kuma, group = config.notify
+    assert phone.url.reveal() == "https://u:p@ntfy.example.org/t0pic?a=b"
+    assert (phone.kind, phone.min_severity, phone.after_s) == ("webhook", "page", 120.0)
+    assert (kuma.url.reveal(), kuma.targets) == ("http://kuma:3001/api/push/t0ken?status=up", ("prod",))
+    assert (group.url.reveal(), group.min_severity, group.after_s) == ("wecombot://b0tkey", "ticket", 30.0)
+    assert not any(word in repr(config) for word in ("t0pic", "t0ken", "b0tkey"))
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "notify[0]: say one of webhook, kuma, apprise"),
+        ('webhook = "t0ken"', "notify[0].webhook: not a URL (https://... expected)"),
+        ('kuma = "ftp://h/t0ken"', "notify[0].kuma: not a URL (https://... expected)"),
+        ('apprise = "t0ken"', "notify[0].apprise: not a URL (its documentation lists them)"),
+        ("webhook = 3", "notify[0].webhook: write [[notify]] with name"),
+        ('webhook = { env = "NO" }', "notify[0].webhook.env: the environment variable NO is not set"),
+        ("webhook = { }", 'notify[0].webhook: write "URL", { env = "NAME" } or { file = "PATH" }'),
+        ('webhook = { evn = "NO" }', 'notify[0].webhook: unknown key "evn" (did you mean "env"?)'),
+        ('webhook = "http://h"\nkuma = "http://h"', "notify[0]: say one of webhook, kuma, apprise"),
+        ('kuma = "http://h"\ntemplate = "x"', "notify[0].template: only a webhook has a template"),
+        (
+            'webhook = "http://h"\ntemplate = "{titel}"',
+            'notify[0].template: no {titel} (did you mean "title"?)',
+        ),
+        ('webhook = "http://h"\ntargets = ["prd"]', "notify[0].targets: no target 'prd' (did"),
+        (
+            'webhook = "http://h"\n[[notify]]\nname = "phone"\nkuma = "http://h"',
+            "notify[1].name: 'phone' is taken; give each receiver its own name",
+        ),
+    ],
+)  # fmt: skip
+def test_a_receiver_that_cannot_be_used_is_named_and_its_url_is_not(read, text, error):
+    with pytest.raises(ConfigError) as caught:
+        read(NOTIFY + text)
+    assert error in str(caught.value)
+    assert "t0ken" not in str(caught.value)

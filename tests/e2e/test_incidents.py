@@ -1,4 +1,4 @@
-"""What is wrong with a real AstrBot -> its state, the page about it, and nothing else.
+"""What is wrong with a real AstrBot -> its state, the page about it, one message, and nothing else.
 
 Real exporter, Prometheus, Alertmanager; one incident after the other. $ASTROMETER_INCIDENTS_ASTRBOT names
 another version than the latest.
@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,7 @@ import pytest
 import server_faults
 import watch_stack
 from onebot_client import OneBotTestClient
+from receivers import Receivers, receivers
 from required import needs
 
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
@@ -25,7 +27,7 @@ pytestmark = [
     pytest.mark.astrbot,
     pytest.mark.promtool,
     pytest.mark.timeout(420),
-    pytest.mark.skipif("not os.environ.get('ASTROMETER_WHOLE')", reason="three minutes: make test-whole"),
+    pytest.mark.skipif("not os.environ.get('ASTROMETER_WHOLE')", reason="four minutes: make test-whole"),
 ]
 VERSION = os.environ.get("ASTROMETER_INCIDENTS_ASTRBOT", "latest")
 # Three runs of the slowest probe that tells of it, each up to its deadline, and what the rules add.
@@ -35,15 +37,26 @@ QUICK = (
     ('short = "5s"\nfor = "1s"', 'short = "5s"\nfor = "5s"'),  # in windows this short a burn overtakes Down
     ("ttft_seconds = 3 ", "ttft_seconds = 1.5 "),
     ('window = "1h" # how long the alert stays', 'window = "8s" # how long the alert stays'),
+    ('window = "1h" # a run skipped', 'window = "8s" # a run skipped'),
+    ('for = "5m"\n\n[stale]', 'for = "1s"\n\n[stale]'),
     ('window = "3h"', 'window = "8s"'),
     ('for = "6m"', 'for = "1s"'),
     ('for = "3m"', 'for = "2s"'),
 )
 PROBES = ("reads", "chat", "im", "scopes")
 CONFIG = """
+[[notify]]
+name = "phone"
+webhook = {{ env = "HOOK" }}
+after = "2s"
+[[notify]]
+name = "kuma"
+kuma = {{ env = "PUSH" }}
+after = "2s"
 [targets.prod]
 url = "{url}"
 concurrency = 4
+budget.runs_per_day = {runs}
 [targets.prod.keys.all]
 env = "KEY"
 scopes = ["chat", "config", "file", "im"]
@@ -63,7 +76,7 @@ options = {{ adapters = ["messenger"] }}
 interval = "6s"
 timeout = "20s"
 """
-WELL = "[probe] Answer with {nonce}"
+WELL, MANY = "[probe] Answer with {nonce}", 100_000
 
 
 @dataclass
@@ -76,12 +89,13 @@ class Watch:
     exporter: str
     prometheus: str
     alertmanager: str
+    receivers: Receivers
     messenger: ExitStack = field(default_factory=ExitStack)
     seen: set[tuple[str, str]] = field(default_factory=set)  # every alert and its receiver, so far
 
-    def ask(self, question: str) -> None:
-        """Another question, on which the model behaves as its directive says."""
-        self.config.write_text(CONFIG.format(url=self.box.url, question=question))
+    def ask(self, question: str = WELL, runs: int = MANY) -> None:
+        """Another question, on which the model behaves as its directive says; another budget."""
+        self.config.write_text(CONFIG.format(url=self.box.url, question=question, runs=runs))
         httpx.post(f"http://{self.exporter}/-/reload", trust_env=False).raise_for_status()
 
     def connect(self) -> None:
@@ -115,16 +129,32 @@ class Watch:
         watch_stack.wait_for(found, LIMIT_S, lambda: (self.state, self.sent))
 
     @contextmanager
-    def incident(self, state: str, *alerts: tuple[str, str]) -> Iterator[ExitStack]:
-        """All is well; while it lasts there is this state and these alerts; then all is well again."""
+    def incident(
+        self, state: str, *alerts: tuple[str, str], layer: str, says: str, cure: str
+    ) -> Iterator[ExitStack]:
+        """All is well; while it lasts there is this state and these alerts; then all is well again.
+
+        One message tells of it, and another of its end; the push monitor is down in between.
+        """
         self.settles("ok")
         self.seen.clear()
+        self.receivers.messages.clear()
+        self.receivers.pushes.clear()
         with ExitStack() as undo:
             yield undo
             self.settles(state, *alerts)
             assert f">{state.replace('_', ' ').upper()}" in self.page
+            (told,) = self.receivers.wait(1, LIMIT_S)
+            assert (told["status"], told["layer"]) == ("problem", layer), told
+            assert says in told["title"]
+            assert cure in told["text"]
         self.settles("ok")
         assert self.seen == set(alerts)
+        told, over = self.receivers.wait(2, LIMIT_S)
+        assert (over["status"], over["layer"]) == ("resolved", layer), over
+        turns = [status for status, _ in groupby(push["status"] for push in self.receivers.pushes)]
+        assert turns[-2:] == ["down", "up"], turns
+        assert len(turns) <= 3, turns  # and up before
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +166,13 @@ def watch(tmp_path_factory):
         box = stack.enter_context(sandbox(SandboxOptions(version=VERSION, model=model)))
         box.open_messenger()
         config = folder / "astrometer.toml"
-        config.write_text(CONFIG.format(url=box.url, question=WELL))
-        key = {"KEY": box.keys["all"]}
-        process, address = stack.enter_context(watch_stack.exporter(config, PROBES, key))
+        config.write_text(CONFIG.format(url=box.url, question=WELL, runs=MANY))
+        told = stack.enter_context(receivers())
+        environment = {"KEY": box.keys["all"], "HOOK": told.hook, "PUSH": told.push}
+        process, address = stack.enter_context(watch_stack.exporter(config, PROBES, environment))
         alertmanager = stack.enter_context(watch_stack.alertmanager(folder))
         scrapes = watch_stack.prometheus(folder, address, quick=QUICK, alerts_to=alertmanager)
-        watched = Watch(box, config, process, address, stack.enter_context(scrapes), alertmanager)
+        watched = Watch(box, config, process, address, stack.enter_context(scrapes), alertmanager, told)
         stack.callback(watched.messenger.close)
         watched.connect()
         watched.settles("ok")
@@ -149,28 +180,40 @@ def watch(tmp_path_factory):
 
 
 @pytest.mark.usefixtures("python_for_astrbot")
-def test_each_incident_has_its_state_and_its_page_and_no_other(watch):
-    with watch.incident("key_rejected", ("AstrBotKeyRejected", "pages")) as undo:
+def test_each_incident_has_its_state_its_page_its_message_and_no_other(watch):
+    key = {"layer": "key", "says": "the key is refused (401)", "cure": "Make a new key"}
+    with watch.incident("key_rejected", ("AstrBotKeyRejected", "pages"), **key) as undo:
         undo.enter_context(server_faults.revoked_key(watch.box, "all"))
-    with watch.incident("leak", ("AstrBotScopeLeak", "security")) as undo:
+    leak = {"layer": "key", "says": "more than its scopes say", "cure": "Take the scope away"}
+    with watch.incident("leak", ("AstrBotScopeLeak", "security"), **leak) as undo:
         undo.enter_context(server_faults.gained_scope(watch.box, "all", "data"))
-    with watch.incident("model_failing", ("AstrBotUpstreamLLMFailing", "upstream-pages")) as undo:
-        undo.callback(watch.ask, WELL)
+    model = {"layer": "model", "says": "401 from the provider", "cure": "Put a valid key of the provider"}
+    with watch.incident("model_failing", ("AstrBotUpstreamLLMFailing", "upstream-pages"), **model) as undo:
+        undo.callback(watch.ask)
         watch.ask("[[fail=401]] {nonce}")
-    with watch.incident("slow", ("AstrBotTTFTBurn", "upstream-pages")) as undo:
-        undo.callback(watch.ask, WELL)
+    slow = {"layer": "model", "says": "SLOW (model): answers are good, but late", "cure": "faster model"}
+    with watch.incident("slow", ("AstrBotTTFTBurn", "upstream-pages"), **slow) as undo:
+        undo.callback(watch.ask)
         watch.ask("[[ttft=2.2]] {nonce}")
-    with watch.incident("messenger_failing", ("AstrBotMessengerLinkDown", "pages")) as undo:
+    cut = {"layer": "messenger", "says": "no messenger is connected", "cure": "Start the messenger's client"}
+    with watch.incident("messenger_failing", ("AstrBotMessengerLinkDown", "pages"), **cut) as undo:
         undo.callback(watch.connect)
         watch.messenger.close()
-    with watch.incident("down", ("AstrBotDown", "pages")) as undo:
+    frozen = {"layer": "astrbot", "says": "no answer in time", "cure": "then restart it"}
+    with watch.incident("down", ("AstrBotDown", "pages"), **frozen) as undo:
         undo.enter_context(server_faults.frozen(watch.box))
-    with watch.incident("down", ("AstrBotDown", "pages")) as undo:
+    stopped = {"layer": "network", "says": "nothing listens at its address", "cure": "Start AstrBot"}
+    with watch.incident("down", ("AstrBotDown", "pages"), **stopped) as undo:
         undo.callback(watch.connect)
         undo.callback(watch.box.restart)
         watch.messenger.close()
         watch.box.kill(15)
+    spent = {"layer": "model", "says": "BUDGET SPENT", "cure": "Raise the budget"}
+    with watch.incident("unknown", ("AstrBotBudgetExhausted", "tickets"), **spent) as undo:
+        undo.callback(watch.ask)
+        watch.ask(runs=1)
     watch.seen.clear()
     watch.process.kill()
     watch.settles(None, ("AstrBotProbeAbsent", "pages"))
     assert watch.seen == {("AstrBotProbeAbsent", "pages")}
+    assert len(watch.receivers.messages) == 2  # those of the last incident

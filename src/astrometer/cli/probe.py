@@ -8,7 +8,7 @@ from time import perf_counter, time
 import click
 
 from astrometer import bundled, exit_codes
-from astrometer.cli import sessions
+from astrometer.cli import probe_notify, sessions
 from astrometer.cli.options import Duration, Server, target_options
 from astrometer.cli.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.probe_sources import Sources
@@ -60,6 +60,14 @@ RETRY_S = 1.0
 @click.option(
     "--deletable", is_flag=True, help="Refuse targets on which the sessions of probes could not be deleted."
 )
+@click.option(
+    "--notify", is_flag=True,
+    help="With --once: tell the receivers of [[notify]] what changed. For cron; needs a state folder.",
+)  # fmt: skip
+@click.option(
+    "--test-notify", "test_notify", is_flag=True,
+    help="Send a test message to every receiver of [[notify]], and exit.",
+)  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the settings and the probe files, and exit.")
 def command(
     *,
@@ -74,14 +82,17 @@ def command(
     web_file: Path | None,
     state_dir: Path | None,
     deletable: bool,
+    notify: bool,
+    test_notify: bool,
     check: bool,
 ) -> None:
     """Probe AstrBot: once with --once, else around the clock as a Prometheus exporter.
 
     Exit codes with --once: 0 every probe passed, 1 a probe failed, 2 usage, 3 none failed, but one was not
-    asked because a budget is spent, 4 a target that no probe reached. With --check: 0 fine, 2 not.
+    asked because a budget is spent, 4 a target that no probe reached. With --check: 0 fine, 2 not. With
+    --test-notify: 0 every receiver took the message, 1 not.
     """
-    for option, given in (("--json", as_json), ("--wait", wait is not None)):
+    for option, given in (("--json", as_json), ("--wait", wait is not None), ("--notify", notify)):
         if given and not once:
             raise click.UsageError(f"{option} needs --once")
     address, port = _listen(listen)
@@ -95,8 +106,10 @@ def command(
         )
         if check:
             _check(sources)
+        elif test_notify:
+            probe_notify.test(sources.config())
         elif once:
-            _once(sources, as_json=as_json, wait_s=wait or 0.0, deletable=deletable)
+            _once(sources, as_json=as_json, wait_s=wait or 0.0, deletable=deletable, notify=notify)
         else:
             _serve(sources, address, port, allowed_hosts, deletable=deletable)
     except (ConfigError, bundled.NotBundled) as exc:
@@ -145,8 +158,10 @@ def _serve(
         raise SystemExit(exit_codes.USAGE) from exc
 
 
-def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool) -> None:
+def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool, notify: bool) -> None:
     config = sources.config()
+    if notify:
+        probe_notify.must_have_receivers(config)
     found = sources.probes()
     for broken in found.broken:
         click.echo(f"not a probe, left out: {broken.problem}", err=True)
@@ -169,6 +184,8 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool) ->
     states = states_of_once(plans, runs, time())
     print_json(applied, states) if as_json else print_table(applied, states)
     sessions.say_what_is_left(applied)
+    if notify:
+        probe_notify.tell(config, states, runs)
     sys.exit(exit_code(runs))
 
 

@@ -10,10 +10,10 @@ from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
 from astrometer.cli.terminal import print_rich
 from astrometer.outside_text import shown
-from astrometer.probing.exporter.history import utc
 from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.state_by_layer import State, TargetState
 from astrometer.probing.verdict import ProbeRun
+from astrometer.units import utc
 
 COLORS = {State.OK: "green", State.DEGRADED: "yellow", State.FAILING: "red", State.UNKNOWN: "bright_black"}
 

@@ -18,6 +18,8 @@ from pydantic import ValidationError
 
 from astrometer.api.endpoints import SCOPES, SUB_SCOPES
 from astrometer.config.exporter_settings import build as build_exporter
+from astrometer.config.notify_settings import ReceiverKind, SecretUrlTable
+from astrometer.config.notify_settings import build as build_notify
 from astrometer.config.settings import (
     ALL_SCOPES,
     Budget,
@@ -136,7 +138,11 @@ def _messenger(
 
 
 def _named_secret(
-    place: str, item: KeyTable | MessengerTable, path: Path, environ: Mapping[str, str], what: str
+    place: str,
+    item: KeyTable | MessengerTable | SecretUrlTable,
+    path: Path,
+    environ: Mapping[str, str],
+    what: str,
 ) -> Secret | None:
     """What the variable or the file of a table holds. None: it names neither."""
     if item.env is not None:
@@ -207,12 +213,23 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
         exporter = build_exporter(parsed.exporter, objectives)
     except ValueError as exc:
         raise ConfigError(f"{path}: exporter.{exc}") from exc
+
+    def receiver_url(item: SecretUrlTable, place: str) -> Secret:
+        return _receiver_url(item, f"{path}: {place}", path, environ)
+
+    try:
+        notify = build_notify(parsed.notify, targets, receiver_url)
+    except ConfigError:
+        raise
+    except ValueError as exc:
+        raise ConfigError(f"{path}: {exc}") from exc
     return Config(
         source=str(path),
         targets=MappingProxyType(targets),
         probes=MappingProxyType(probes),
         objectives=tuple(objectives),
         exporter=exporter,
+        notify=notify,
         target_probes=MappingProxyType(
             {
                 (target, name): _probe_settings(parsed.probes.get(name, ProbeTable()), own)
@@ -222,6 +239,21 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
         ),
         state_dir=path.parent / parsed.state_dir if parsed.state_dir is not None else None,
     )
+
+
+def _receiver_url(item: SecretUrlTable, place: str, path: Path, environ: Mapping[str, str]) -> Secret:
+    """The errors never show it."""
+    if sum(given is not None for given in (item.url, item.env, item.file)) != 1:
+        raise ConfigError(f'{place}: write "URL", {{ env = "NAME" }} or {{ file = "PATH" }}')
+    if item.url is not None:
+        url = _secret(item.url, place, "a URL")
+    else:
+        url = _named_secret(place, item, path, environ, "a URL") or Secret("")
+    is_apprise = place.endswith(f".{ReceiverKind.APPRISE}")
+    if not (is_apprise and "://" in url.reveal()) and not _is_url(url.reveal()):
+        meant = "its documentation lists them" if is_apprise else "https://... expected"
+        raise ConfigError(f"{place}: not a URL ({meant})")
+    return url
 
 
 def _usable(settings: tls.TlsSettings, url: str, place: str, *, may_be_idle: bool = False) -> tls.TlsSettings:

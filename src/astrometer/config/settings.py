@@ -4,13 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from astrometer.api.chat_exchange import DEADLINES
 from astrometer.config.exporter_settings import ExporterSettings
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.suggestion import did_you_mean
 from astrometer.wire.tls import DEFAULT, TlsSettings
+
+if TYPE_CHECKING:
+    from astrometer.config.notify_settings import Receiver
 
 ALL_SCOPES = "*"
 
@@ -136,6 +139,7 @@ class Config:
     )
     state_dir: Path | None = None
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
+    notify: "tuple[Receiver, ...]" = ()
 
     def probe(self, name: str, target: str | None = None) -> ProbeSettings:
         """The settings of the probe called `name` (on `target`); the defaults when nothing is said."""

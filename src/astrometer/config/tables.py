@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from astrometer.config.exporter_settings import BucketsTable, ExporterTable
+from astrometer.config.notify_settings import NotifyTable, SecretUrlTable
 from astrometer.config.settings import ProbeSettings
 from astrometer.suggestion import did_you_mean
 from astrometer.units import parse_duration
@@ -77,6 +78,7 @@ class FileTable(_Strict):
     slo: SloTable = Field(default_factory=SloTable)
     state_dir: str | None = None
     exporter: ExporterTable = Field(default_factory=ExporterTable)
+    notify: list[NotifyTable] = Field(default_factory=list)
 
 
 def explain(source: str, error: ValidationError) -> list[str]:
@@ -107,6 +109,8 @@ def _cure(kind: str, item: Mapping[str, Any]) -> str:
             return KEY_CURE
         case ("targets", *rest) if len(rest) < 2 and kind in TABLES:
             return 'write [targets.NAME] with url = "http://..."'
+        case ("notify", *_) if kind in TABLES or kind == "list_type":
+            return NOTIFY_CURE
     limits = item.get("ctx", {})
     if kind in TABLES:
         return f"must be a table: write [{_place(item['loc'])}]"
@@ -117,6 +121,9 @@ def _cure(kind: str, item: Mapping[str, Any]) -> str:
 
 
 KEY_CURE = 'write { env = "NAME" } or { file = "PATH" }, never the key itself'
+NOTIFY_CURE = (
+    'write [[notify]] with name = "..." and webhook = "URL" or { env = "NAME" } or { file = "PATH" }'
+)
 TABLES = ("model_type", "model_attributes_type", "dict_type")
 # The beginning of pydantic's word for an error -> what to do.
 CURES = {
@@ -153,6 +160,10 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
             model = ExporterTable
         case ("exporter", "buckets"):
             model = BucketsTable
+        case ("notify", _):
+            model = NotifyTable
+        case ("notify", _, _):
+            model = SecretUrlTable
         case _:
             model = SloTable
     return list(model.model_fields)

@@ -7,7 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from astrometer.config import exporter_settings, loader, tables
+from astrometer.config import exporter_settings, loader, notify_settings, tables
 from astrometer.measure import histogram
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
@@ -83,17 +83,18 @@ TABLES: dict[str, type[BaseModel]] = {
     "slo": tables.SloTable,
     "exporter": exporter_settings.ExporterTable,
     "exporter.buckets": exporter_settings.BucketsTable,
+    "notify": notify_settings.NotifyTable,
 }
 
 
 def test_every_key_of_the_config_is_documented():
     stated = {row[0] for row in rows(section(EXPORTER, "The config file"))}
-    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "messenger", "buckets"}
+    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "messenger", "buckets", "notify"}
     known = {
         f"{table}.{name}".lstrip(".")
         for table, model in TABLES.items()
         for name in model.model_fields
-        if name not in inner or (table, name) == ("probes.PROBE", "targets")
+        if name not in inner or (table, name) in (("probes.PROBE", "targets"), ("notify", "targets"))
     }
     assert stated == known
 

@@ -16,8 +16,9 @@ _BARE = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def secrets_of(config: Config) -> list[str]:
-    """Every key and token of every target."""
-    return [secret for target in config.targets.values() for secret in target.secrets]
+    """Every key and token of every target, and every URL of a receiver."""
+    urls = [receiver.url.reveal() for receiver in config.notify]
+    return [*(secret for target in config.targets.values() for secret in target.secrets), *urls]
 
 
 def whole(config: Config, plans: Iterable[Plan]) -> str:
@@ -35,6 +36,9 @@ def whole(config: Config, plans: Iterable[Plan]) -> str:
     if config.objectives:
         texts = ", ".join(_value(objective.text) for objective in config.objectives)
         lines += ["", "[slo]", f"objectives = [{texts}]"]
+    for receiver in config.notify:
+        lines += ["", "[[notify]]", *_fields(receiver, skip=("kind", "url", "template"))]
+        lines.append(f"{receiver.kind} = {_value(MASK)}")
     return mask("\n".join(lines) + "\n", secrets_of(config))
 
 

@@ -25,6 +25,7 @@ from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
 from astrometer.probing.exporter.pages import history_page, landing
 from astrometer.probing.exporter.series import Series
+from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import DEADLINES, Runner
 from astrometer.probing.state_by_layer import StateBook
@@ -47,6 +48,7 @@ class Exporter:
         plans: Iterable[Plan],
         runner: Runner | None = None,
         guard: WebAccess | None = None,
+        notifier: Notifier | None = None,
     ) -> None:
         self.runner = runner or Runner()
         self.registry = CollectorRegistry()
@@ -58,6 +60,7 @@ class Exporter:
         self._in_flight = 0
         self.history = History()
         self.states = StateBook()
+        self.notifier = notifier or Notifier(config.notify)
         self.on_demand = OnDemand(self.runner, config.exporter)
         self.reload: Reload | None = None
         self.ready = False
@@ -95,6 +98,7 @@ class Exporter:
         self.series.declare(self.plans.values())
         self.history.keep_only(self.plans)
         self.states.keep(self.plans.values(), time.time())
+        self.notifier.take(config.notify)
         self._refresh()
 
     def record(self, run: ProbeRun) -> None:
@@ -145,6 +149,7 @@ class Exporter:
     def _remember(self, plan: Plan, run: ProbeRun) -> None:
         if run.verdict is not None:
             self.history.add(run)
+            self.notifier.ttft_s = run.ttft_s or self.notifier.ttft_s
             if plan.has_price:
                 self.on_demand.remember(run)
         self._refresh()
@@ -156,12 +161,17 @@ class Exporter:
             version = self.runner.version_of(target)
             if version is not None:
                 self.metrics.set_version(target.name, version)
-        self.metrics.set_states(self.states.states(time.time()))
+        states = self.states.states(time.time())
+        self.metrics.set_states(states)
+        self.notifier.look(states, self.history.detail_of)
+        self.own.set_notified(
+            {name: (post.delivery, len(post.waiting)) for name, post in self.notifier.posts.items()}
+        )
         self._encoded.stale()
 
     async def _landing(self, _request: Request) -> Response:
         states = self.states.states(time.time())
-        page = landing(self.config, self.plans.values(), self.history, states)
+        page = landing(self.config, self.plans.values(), self.history, states, self.notifier.posts.values())
         return HTMLResponse(page, headers=NO_CACHE)
 
     async def _metrics(self, request: Request) -> Response:

@@ -1,11 +1,11 @@
 """Finished runs -> the last of each plan, failures kept longer than successes, and what happened in them."""
 
-import time
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from astrometer.probing.verdict import ProbeRun
+from astrometer.units import utc
 
 # Of each target and probe: one that fails all the time pushes nobody else's failures out.
 KEPT_PASSED = 5
@@ -62,6 +62,11 @@ class History:
         ]
         return sorted(found, key=lambda kept: kept.number, reverse=True)  # not by a clock that may be set
 
+    def detail_of(self, target: str, reason: str) -> str:
+        """What the newest run that failed so said; "" when none is kept."""
+        failed = self.newest_first(target=target, failed=True)
+        return next((kept.run.detail for kept in failed if kept.run.reason == reason), "")
+
     def log_of(self, number: int) -> str | None:
         """The log of a run; None when it is not kept any more."""
         return self._logs_failed.get(number) or self._logs_passed.get(number)
@@ -114,7 +119,3 @@ def debug_text(run: ProbeRun, metrics: str, settings: str, *, cached: bool = Fal
         else ""
     )
     return f"{why}{log_text(run)}\nMetrics:\n{metrics}\nSettings:\n{settings}\n"
-
-
-def utc(epoch_s: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch_s))

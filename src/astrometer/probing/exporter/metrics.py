@@ -20,6 +20,7 @@ from astrometer.api.chat_turn import ChatTurn
 from astrometer.api.events import KNOWN_TYPES
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
+from astrometer.probing.notify.notifier import DeliveryCount
 from astrometer.probing.plan import Plan
 from astrometer.probing.state_by_layer import State, TargetState, TargetStatus
 from astrometer.probing.verdict import ProbeRun
@@ -378,10 +379,38 @@ class SelfMetrics:
             registry=registry,
         )
         self.reloaded(ok=True)
+        self._notifications = Counter(
+            f"{p}notifications_total",
+            "Messages to a receiver of [[notify]]: sent, dropped, or attempts that failed.",
+            ("receiver", "result"),
+            registry=registry,
+        )
+        self._waiting = Gauge(
+            f"{p}notifications_waiting",
+            "Messages that a receiver of [[notify]] has not taken yet.",
+            ("receiver",),
+            registry=registry,
+        )
+        self._notified: dict[tuple[str, str], int] = {}
         self.in_flight = Gauge(f"{p}runs_in_flight", "Runs in progress.", registry=registry)
         self.loop_lag = Gauge(
             f"{p}event_loop_lag_seconds", "Worst lateness of a timer in the last 15 s.", registry=registry
         )
+
+    def set_notified(self, receivers: Mapping[str, tuple[DeliveryCount, int]]) -> None:
+        """How it goes with each receiver, and how many messages wait for it."""
+        for receiver, result in [known for known in self._notified if known[0] not in receivers]:
+            del self._notified[(receiver, result)]
+            self._notifications.remove(receiver, result)
+            self._waiting.remove_by_labels({"receiver": receiver})
+        for receiver, (delivery, waiting) in receivers.items():
+            self._waiting.labels(receiver).set(waiting)
+            for result in ("sent", "failed", "dropped"):
+                now = getattr(delivery, result)
+                before = self._notified.get((receiver, result), 0)
+                # A receiver that a reload changed begins again.
+                self._notifications.labels(receiver, result).inc(now - before if now >= before else now)
+                self._notified[(receiver, result)] = now
 
     def reloaded(self, *, ok: bool) -> None:
         """The config was read: and taken, or refused."""

@@ -6,11 +6,12 @@ from jinja2 import Environment
 
 from astrometer import __version__
 from astrometer.config.settings import Config
-from astrometer.probing.exporter.history import History, KeptRun, utc
+from astrometer.probing.exporter.history import History, KeptRun
 from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.notify.notifier import Post
 from astrometer.probing.plan import Plan
 from astrometer.probing.state_by_layer import TargetState
-from astrometer.units import format_duration
+from astrometer.units import format_duration, utc
 
 MOST_ROWS = 300
 _ENVIRONMENT = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -46,8 +47,14 @@ href="/history?{{ {'target': target}|urlencode }}&amp;failed=true">{{ state.titl
 {% if layer.is_probed %} since {{ layer.since|utc }}{% endif %}</small></td>
 {% endfor %}</tr>
 {% endfor %}
-</table><br>
-<table><tr><th>Target</th><th>Probe</th><th>Last verdict</th><th>When</th><th class="n">Duration</th>
+</table>
+{% if posts %}<p>Told on a change of state:
+{% for post in posts %}{{ post.receiver.name }} ({{ post.receiver.kind }}, {{ post.delivery.sent }} sent
+{%- if post.delivery.why %}, <span class="fail">last attempt failed: {{ post.delivery.why }}</span>{% endif %}
+{%- if post.waiting %}, {{ post.waiting|length }} waiting{% endif %}
+{%- if post.delivery.dropped %}, <span class="fail">{{ post.delivery.dropped }} dropped</span>{% endif %})
+{%- if not loop.last %}, {% endif %}{% endfor %}.</p>{% endif %}
+<br><table><tr><th>Target</th><th>Probe</th><th>Last verdict</th><th>When</th><th class="n">Duration</th>
 <th class="n">TTFT</th><th class="n">Every</th><th></th></tr>
 {% for plan, run in rows %}
 <tr><td>{{ plan.target.name }}<br><small>{{ plan.target.url }}</small></td><td>{{ plan.probe.name }}</td>
@@ -90,7 +97,11 @@ _HISTORY = _ENVIRONMENT.from_string(
 
 
 def landing(
-    config: Config, plans: Iterable[Plan], history: History, states: Mapping[str, TargetState]
+    config: Config,
+    plans: Iterable[Plan],
+    history: History,
+    states: Mapping[str, TargetState],
+    posts: Iterable[Post] = (),
 ) -> str:
     """Version, the state of each target, what each probe said last, links."""
     rows = [(plan, history.last.get((plan.target.name, plan.probe.name))) for plan in plans]
@@ -101,6 +112,7 @@ def landing(
         layers=list(StateLayer),
         states=states,
         rows=rows,
+        posts=[*posts],
     )
 
 

@@ -13,6 +13,7 @@ import uvicorn
 from astrometer.probing.exporter.access import WebAccess
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.reload import Loaded, Read, Reloader
+from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
 from astrometer.same_origin import refusal
@@ -79,7 +80,8 @@ async def serve(
         return refusal(host=host, origin=origin, listens_on=address, allowed_hosts=allowed_hosts)
 
     guard = WebAccess(loaded.web, refuse=refuse, say=say)
-    exporter = Exporter(loaded.config, loaded.plans, runner, guard)
+    notifier = Notifier(loaded.config.notify, loaded.config.state_dir, say=say)
+    exporter = Exporter(loaded.config, loaded.plans, runner, guard, notifier)
     schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)
     reloader = Reloader(exporter, schedule, read, say)
     exporter.reload = reloader.reload
@@ -90,6 +92,7 @@ async def serve(
     lag = asyncio.create_task(exporter.watch_loop())
     sweeping = asyncio.create_task(_sweep(exporter))
     schedule.start()
+    notifier.start()
     exporter.ready = True
     scheme = "http" if guard.tls is None else "https"
     name, bound = listener.getsockname()[:2]
@@ -102,6 +105,7 @@ async def serve(
         exporter.stopping = True
         say("stopping: finishing runs and cleaning up")
         await schedule.stop(finish_s=FINISH_S, give_up_s=GIVE_UP_S)
+        await notifier.stop()
         sweeping.cancel()
         lag.cancel()
         server.should_exit = True

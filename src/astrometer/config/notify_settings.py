@@ -1,0 +1,127 @@
+"""`[[notify]]` of the config -> who is told on a change of state, how, and from which severity on.
+
+The URL of a receiver lets everybody write to it: it is a secret.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from astrometer.config.settings import Secret
+from astrometer.suggestion import did_you_mean
+from astrometer.units import parse_duration
+
+HOLD_S = 30.0
+# What a template may name.
+FIELDS = ("title", "text", "target", "status", "severity", "layer", "reason")
+DEFAULT_TEMPLATE = json.dumps({name: f"{{{name}}}" for name in FIELDS})
+PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
+_NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+
+
+class ReceiverKind(StrEnum):
+    """How a receiver is reached. Values are keys of the config."""
+
+    WEBHOOK = "webhook"
+    KUMA = "kuma"
+    APPRISE = "apprise"
+
+
+class Severity(StrEnum):
+    """As the alert rules have it: a page wakes somebody, a ticket can wait."""
+
+    TICKET = "ticket"
+    PAGE = "page"
+
+    @property
+    def rank(self) -> int:
+        return list(Severity).index(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiver:
+    """Who is told. `targets` None: of all. `after_s`: how long a problem lasts before it is told."""
+
+    name: str
+    kind: ReceiverKind
+    url: Secret
+    template: str = DEFAULT_TEMPLATE
+    min_severity: Severity = Severity.TICKET
+    targets: tuple[str, ...] | None = None
+    after_s: float = HOLD_S
+
+
+class SecretUrlTable(BaseModel):
+    """A URL, or where it is kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    url: str | None = None
+    env: str | None = None
+    file: str | None = None
+
+
+def _as_table(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+_SecretUrl = Annotated[SecretUrlTable, BeforeValidator(_as_table)]
+_Wait = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+
+
+class NotifyTable(BaseModel):
+    """One `[[notify]]` as it stands in the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    name: str
+    webhook: _SecretUrl | None = None
+    kuma: _SecretUrl | None = None
+    apprise: _SecretUrl | None = None
+    template: str | None = None
+    min_severity: Literal["page", "ticket"] = "ticket"
+    targets: list[str] | None = None
+    after: _Wait = HOLD_S
+
+
+Read = Callable[[SecretUrlTable, str], Secret]
+
+
+def build(tables: list[NotifyTable], targets: Collection[str], read: Read) -> tuple[Receiver, ...]:
+    """`read` gets what a table names, and the place for its errors. Raises ValueError with the place."""
+    receivers = [_receiver(f"notify[{index}]", table, targets, read) for index, table in enumerate(tables)]
+    names = [receiver.name for receiver in receivers]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            raise ValueError(f"notify[{index}].name: {name!r} is taken; give each receiver its own name")
+    return tuple(receivers)
+
+
+def _receiver(place: str, table: NotifyTable, targets: Collection[str], read: Read) -> Receiver:
+    if not _NAME.fullmatch(table.name):
+        raise ValueError(f"{place}.name: up to 64 letters, digits and -_. expected")
+    given = [(kind, address) for kind in ReceiverKind if (address := getattr(table, kind)) is not None]
+    if len(given) != 1:
+        raise ValueError(f"{place}: say one of webhook, kuma, apprise")
+    for wanted in table.targets or ():
+        if wanted not in targets:
+            raise ValueError(f"{place}.targets: no target {wanted!r}{did_you_mean(wanted, targets)}")
+    kind, address = given[0]
+    if table.template is not None and kind is not ReceiverKind.WEBHOOK:
+        raise ValueError(f"{place}.template: only a webhook has a template")
+    template = DEFAULT_TEMPLATE if table.template is None else table.template
+    for unknown in set(PLACEHOLDER.findall(template)) - {*FIELDS}:
+        hint = did_you_mean(unknown, FIELDS) or f" (there are {', '.join(FIELDS)})"
+        raise ValueError(f"{place}.template: no {{{unknown}}}{hint}")
+    return Receiver(
+        name=table.name,
+        kind=kind,
+        url=read(address, f"{place}.{kind}"),
+        template=template,
+        min_severity=Severity(table.min_severity),
+        targets=None if table.targets is None else tuple(table.targets),
+        after_s=table.after,
+    )

@@ -1,0 +1,58 @@
+"""Runs of an exporter -> a message, and how it went on its page and in its metrics. No URL is on any page."""
+
+import asyncio
+import time
+
+import httpx
+import pytest
+from receivers import TOKEN, receivers
+
+from astrometer.api.outcome import Outcome
+from astrometer.config.notify_settings import Receiver, ReceiverKind
+from astrometer.config.settings import Config, Secret
+from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.notify.notifier import Notifier
+from astrometer.probing.verdict import ProbeRun, Verdict
+
+
+@pytest.mark.parametrize("ails", [500, None])
+def test_three_failures_are_told_and_a_failure_to_tell_is_shown(bench, ails):
+    target = bench.target("all", name="prod")
+    plan = bench.plan(target, None, name="reads", costs_tokens=False)
+
+    async def go(hook: str) -> dict[str, str]:
+        to = Receiver(name="phone", kind=ReceiverKind.WEBHOOK, url=Secret(hook), after_s=0.0)
+        config = Config(source="test", targets={"prod": target}, notify=(to,))
+        exporter = Exporter(config, [plan], notifier=Notifier([to], retry_s=60.0))
+        exporter.notifier.start()
+        for _ in range(3):
+            verdict = Verdict.failed(Outcome.CONNECT, "refused")
+            at = time.time()
+            run = ProbeRun(
+                target="prod", url=target.url, probe="reads", verdict=verdict, started_at=at, duration_s=0.0
+            )
+            exporter.record(run)
+        post = exporter.notifier.posts["phone"]
+        async with asyncio.timeout(5):
+            while not (post.delivery.sent or post.delivery.failed):
+                await asyncio.sleep(0.01)
+        exporter._refresh()
+        transport = httpx.ASGITransport(exporter.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            pages = {path: (await client.get(path)).text for path in ("/", "/config", "/metrics")}
+        await exporter.notifier.stop()
+        return pages
+
+    with receivers() as told:
+        told.ails = ails
+        pages = asyncio.run(go(told.hook))
+    assert TOKEN not in "".join(pages.values())
+    assert '[[notify]]\nname = "phone"' in pages["/config"]
+    counted = {"sent": int(ails is None), "failed": int(ails is not None), "dropped": 0}
+    for result, count in counted.items():
+        labels = f'{{receiver="phone",result="{result}"}}'
+        assert f"astrbot_probe_exporter_notifications_total{labels} {count}.0" in pages["/metrics"]
+    waiting = 'astrbot_probe_exporter_notifications_waiting{receiver="phone"} '
+    assert f"{waiting}{0 if ails is None else 1}.0" in pages["/metrics"]
+    assert ("last attempt failed: HTTP 500</span>, 1 waiting" in pages["/"]) is (ails is not None)
+    assert told.titles == ([] if ails else ["prod DOWN: nothing listens at its address"])
