@@ -132,11 +132,13 @@ def session(
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
+        given={"warmup_s": "3s"},
     )  # fmt: skip
     machine.said = []
     plan = ReleasePlan(
         specs={Role.BASELINE: SideSpec(astrbot="latest"), Role.CANDIDATE: SideSpec(astrbot=candidate)},
-        budget_s=budget_s, load=load, fits=fits, model=ModelScript(), out=tmp_path / "out",
+        budget_s=budget_s, load=load, fits_rate=fits, fits_block=fits, model=ModelScript(),
+        out=tmp_path / "out",
         gates=[parse_gate(text) for text in gates], messenger=messenger,
     )  # fmt: skip
     earlier = earlier_blocks(plan) if more else NONE
@@ -365,17 +367,18 @@ def test_another_load_or_another_version_is_no_continuation(tmp_path):
 @pytest.mark.parametrize(
     ("busy", "per_s", "why"),
     [
-        ((0.31, 0.25), 1.3, "busy for 40%"),  # of the slower one
-        ((0.031, None), 10.0, "busy for 40%"),  # a fast machine: as many as are of use
-        ((2.5, 3.0), 0.2, "busy for 40%"),
-        ((None, None), 1.0, "not known"),
+        ((0.31, 0.25), 1.3, "busy for 40% of the time; blocks of 26 s"),  # of the slower one
+        ((0.031, None), 10.0, "busy for 40% of the time; blocks of 20 s"),  # as many as are of use
+        ((2.5, 3.0), 0.2, "busy for 40% of the time; blocks of 50 s"),
+        ((None, None), 1.0, "not known; blocks of 33 s"),
     ],
 )
 def test_the_rate_fits_the_machine_or_is_that_of_before(tmp_path, busy, per_s, why):
     machine = Machine()
     machine.busy = busy
-    run(tmp_path, machine, fits=True)
+    test = run(tmp_path, machine, fits=True)
     assert rates_of(machine) == {per_s}
+    assert {plan.duration_s for plan in machine.loaded} == {test.plan.block_s}
     assert [line for line in machine.said if line.startswith(f"load: {per_s:g} arrivals") and why in line]
     assert all(plan.users == 1 for plan in machine.warmed), "as the plan says"
 

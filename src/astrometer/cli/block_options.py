@@ -20,7 +20,14 @@ from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 from astrometer.output_files import NoPlaceError, try_place
-from astrometer.release.fitting_rate import BUSY, WARM_UP_PER_S
+from astrometer.release.fitting_load import (
+    ARRIVALS,
+    BUSY,
+    LONGEST_BLOCK_S,
+    SHORTEST_BLOCK_S,
+    WARM_UP_PER_S,
+    fitting_block_s,
+)
 from astrometer.suggestion import did_you_mean
 from astrometer.units import plain_number
 
@@ -32,7 +39,6 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 DEFAULTS = {"warmup_s": "3s"}  # of each block
 NO_TOKENS = "Tokens: none. A stub model answers, and the servers are removed with all that was made on them."
-LONGEST_BLOCK_S = 50.0  # so that a server that died in one is told within a minute
 
 
 def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[[F], F]:
@@ -50,8 +56,9 @@ def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[
                     help=budget_help,
                 ),
                 click.option(
-                    "--block", type=Duration(whole=True, positive=True), default="20s", show_default=True,
-                    help="Length of each block of load; the sides take turns block by block.",
+                    "--block", type=Duration(whole=True, positive=True),
+                    help="Length of each block of load; the sides take turns block by block. "
+                    f"[{SHORTEST_BLOCK_S:g}s, or as long as {ARRIVALS} arrivals take]",
                 ),
                 click.option("-u", "--users", type=click.IntRange(1), help="Closed model."),
                 click.option(
@@ -121,7 +128,7 @@ def plan_of(
     out: Path | None,
     scenario: str,
     budget: float,
-    block: float,
+    block: float | None,
     users: int | None,
     rate: float | None,
     gates: list[Gate],
@@ -153,8 +160,11 @@ def plan_of(
     shape = settings.shape
     if shape is not None:
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
-    fits = users is None and rate is None and shape is None
-    level = locust_run.UserLevel.of(users, WARM_UP_PER_S if fits else rate)
+    fits_rate = users is None and rate is None and shape is None
+    level = locust_run.UserLevel.of(users, WARM_UP_PER_S if fits_rate else rate)
+    fits_block = fits_rate and block is None
+    if block is None:
+        block = fitting_block_s(rate, settings.warmup_s) if rate is not None else SHORTEST_BLOCK_S
     ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, block)
     _check_times(budget, length_s, is_shape=shape is not None)
     excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
@@ -180,7 +190,8 @@ def plan_of(
             extra=extra,
         ),
         model=ModelScript(ttft_s=ttft, gap_s=gap, tokens=tokens),
-        fits=fits,
+        fits_rate=fits_rate,
+        fits_block=fits_block,
         out=directory,
         gates=gates or [parse_gate(ANY)],
         margin=margin,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from astrometer.compare import compare_json
 from astrometer.compare.comparable import ComparedRun
@@ -19,7 +20,7 @@ class EarlierError(ValueError):
 class EarlierBlocks:
     """`pairs` that count; `last`: the highest number of any block; `continued`: how often it was before.
 
-    `rate_per_s`: the arrivals of their blocks, in the open model.
+    `rate_per_s`: the arrivals of their blocks, in the open model; `block_s`: how long each was.
     """
 
     pairs: tuple[Mapping[Role, ComparedRun], ...] = ()
@@ -27,6 +28,7 @@ class EarlierBlocks:
     elapsed_s: float = 0.0
     continued: int = 0
     rate_per_s: float | None = None
+    block_s: float | None = None
 
 
 NONE = EarlierBlocks()
@@ -58,23 +60,30 @@ def earlier_blocks(plan: ReleasePlan) -> EarlierBlocks:
         last=max(set.union(*(_numbers(out / part) for part in (*Role, "invalid")))),
         elapsed_s=elapsed_s,
         continued=continued + 1,
+        block_s=_block_s(pairs[0][Role.BASELINE].results),
         rate_per_s=(pairs[0][Role.BASELINE].results["arrivals"] or {}).get("rate_per_s"),
     )
 
 
 def _check_load(plan: ReleasePlan, run: ComparedRun) -> None:
     """As far as the plan tells; comparing tells the rest. Raises EarlierError."""
-    results, window = run.results, run.results["window"]
+    results = run.results
     is_closed = results["arrivals"] is None and results["profile"] is None
     facts = {
         "scenario": (results["scenario"], plan.load.locustfile.stem),
         "users": (results["users"], plan.load.users if is_closed else results["users"]),
-        "seconds a block": (round(window["duration_s"] + window["excluded_s"], -1), round(plan.block_s, -1)),
     }
+    if not plan.fits_block:
+        facts["seconds a block"] = (round(_block_s(results), -1), round(plan.block_s, -1))
     for what, (earlier, wanted) in facts.items():
         if earlier != wanted:
             told = f"{run.name} in {plan.out} has {what}: {earlier}, not {wanted}"
             raise EarlierError(f"{told}; use the options of before")
+
+
+def _block_s(results: Mapping[str, Any]) -> float:
+    window = results["window"]
+    return float(round(window["duration_s"] + window["excluded_s"]))
 
 
 def _numbers(folder: Path, file: str = "") -> set[int]:

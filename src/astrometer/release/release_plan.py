@@ -1,7 +1,7 @@
 """What a release test does: who runs when, under which load, and where the results go. Starts nothing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.compare.repeated_looks import FEWEST_PAIRS
 from astrometer.load.launch import LoadPlan
+from astrometer.release.fitting_load import fitting_block_s
 from astrometer.release.sides import SideSpec
 from astrometer.targets.script import ModelScript
 
@@ -22,7 +23,9 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleasePlan:
-    """Target and directory of `load` are set block by block. `fits`: its rate is found while it warms up.
+    """Target and directory of `load` are set block by block.
+
+    `fits_rate`: the arrivals are found while both sides warm up, and with `fits_block` the length of a block.
 
     `budget_s` of measuring: installing, starting and a block of each to warm up come before it.
     """
@@ -30,7 +33,8 @@ class ReleasePlan:
     specs: dict[Role, SideSpec]
     budget_s: float
     load: LoadPlan
-    fits: bool = False
+    fits_rate: bool = False
+    fits_block: bool = False
     model: ModelScript
     out: Path
     gates: Sequence[Gate] = (parse_gate(ANY),)
@@ -45,6 +49,14 @@ class ReleasePlan:
         return (
             self.load.settings.shape.duration_s if self.load.settings.shape else self.load.duration_s or 0.0
         )
+
+    def fitted(self, per_s: float, block_s: float | None = None) -> "ReleasePlan":
+        """The same under so many arrivals per second. `block_s`: of before; None: what fits the rate."""
+        load = self.load.at_rate(per_s)
+        if self.fits_block:
+            block_s = block_s or fitting_block_s(per_s, load.settings.warmup_s)
+            load = replace(load, duration_s=block_s)
+        return replace(self, load=load)
 
     def directory(self, role: Role, number: int) -> Path:
         return self.out / role / str(number)

@@ -16,11 +16,10 @@ from typing import Any
 from astrometer.compare.comparable import ComparedRun, is_thin
 from astrometer.config import loader
 from astrometer.load import launch
-from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.release.block_sequence import BlockSequence
 from astrometer.release.earlier_blocks import NONE, EarlierBlocks, EarlierError
-from astrometer.release.fitting_rate import BUSY, WARM_UP_PER_S, fitting_rate
+from astrometer.release.fitting_load import BUSY, WARM_UP_PER_S, fitting_rate
 from astrometer.release.release_plan import ReleasePlan, Role, order
 from astrometer.release.sides import InstalledSide, Say
 from astrometer.report import write_reports
@@ -74,11 +73,9 @@ class ReleaseSession:
     means: Means = Means()
     at: Role = Role.BASELINE
     earlier: EarlierBlocks = NONE
-    load: LoadPlan = field(init=False)
     blocks: BlockSequence = field(init=False)
 
     def __post_init__(self) -> None:
-        self.load = self.plan.load
         self.blocks = BlockSequence(self.plan, self.earlier)
 
     def prepare(self) -> dict[Role, InstalledSide]:
@@ -145,7 +142,7 @@ class ReleaseSession:
             directory = self.plan.warm_up_directory(role)
             shutil.rmtree(directory, ignore_errors=True)  # of a test that is continued
             measured.append(self._load(role, sides[role], box, directory, "while it warmed up"))
-        if not self.plan.fits:
+        if not self.plan.fits_rate:
             return
         if (rate := self.earlier.rate_per_s) is not None:
             why = "as before"
@@ -153,8 +150,8 @@ class ReleaseSession:
             why = f"so that the slower server is busy for {BUSY:.0%} of the time"
         else:
             rate, why = WARM_UP_PER_S, "since the CPU of the servers is not known"
-        self.load = self.load.at_rate(rate)
-        self.say(f"load: {rate:g} arrivals per second, {why}")
+        self.plan = self.blocks.plan = self.plan.fitted(rate, self.earlier.block_s)
+        self.say(f"load: {rate:g} arrivals per second, {why}; blocks of {self.plan.block_s:g} s")
 
     def _measure_pair(
         self, number: int, sides: Mapping[Role, InstalledSide], boxes: Mapping[Role, Box]
@@ -189,7 +186,7 @@ class ReleaseSession:
         self.at = role
         signals, told = list[bool](), list[bytes]()
         load = replace(
-            self.load,
+            self.plan.load,
             target=loader.target_from_options(box.url, _access(box)),
             out=directory,
         )
