@@ -36,8 +36,8 @@ test: lint ## set up, then lint, types and all tests
 	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" $(ARGS)
 	$(BIN)/pytest -m alone $(ARGS)
 
-test-whole: $(READY) ## also the dashboards against a real AstrBot, a bisection, and incidents (twenty minutes more)
-	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana tests/e2e/test_bisect.py tests/e2e/test_incidents.py $(ARGS)
+test-whole: $(READY) ## also the dashboards against a real AstrBot, a bisection, incidents, and the CI jobs (half an hour more)
+	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana tests/e2e/test_bisect.py tests/e2e/test_incidents.py tests/e2e/test_pull_request_jobs.py $(ARGS)
 
 test-faults: $(READY) ## every fault against real AstrBots of four versions (an hour)
 	ASTROMETER_FAULTS="$(FAULTS)" $(BIN)/pytest tests/probing/test_fault_table.py -m astrbot $(ARGS)
