@@ -42,6 +42,10 @@ class Effects:
             self._known[key] = design_effect(self._timeline(results, metric), percent)
         return self._known[key]
 
+    def forget_steps(self) -> None:
+        """Let go of what was decoded: of hundreds of runs it is a gigabyte."""
+        self._steps.clear()
+
     def _timeline(self, results: Mapping[str, Any], metric: str) -> list[Histogram]:
         key = (id(results), metric)
         if key not in self._steps:

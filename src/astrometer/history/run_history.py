@@ -20,7 +20,7 @@ from astrometer.history.change_points import (
 )
 from astrometer.history.found_runs import FoundRuns, LeftOut
 from astrometer.history.point_values import PointValue, percentile_value, server_point, share_value
-from astrometer.history.run_groups import Order, RunGroup, grouped, version_of
+from astrometer.history.run_groups import Order, Point, RunGroup, grouped, version_of
 from astrometer.measure.slo.slo_parser import OF_SERVER, SERVER_RSS
 
 CHANCE = 0.05  # of any false alarm in a group, all its metrics together
@@ -129,8 +129,12 @@ class _Search:
         for metric in TIMES:
             if metric in ONLY_OPEN and not is_open:
                 continue
-            for percent in PERCENTS:
-                values = [percentile_value(p, metric, percent, self._effects) for p in group.points]
+            by_point = [
+                [percentile_value(point, metric, percent, self._effects) for percent in PERCENTS]
+                for point in self._each(group)
+            ]
+            for number, percent in enumerate(PERCENTS):
+                values = [found[number] for found in by_point]
                 yield from _series(metric, percent, ChangeUnit.RATIO, values)
         for metric in SHARES if _has_one_goodput(group) else ("errors",):
             values = [share_value(point, metric) for point in group.points]
@@ -139,6 +143,11 @@ class _Search:
             values = [server_point(point, metric) for point in group.points]
             unit = ChangeUnit.BYTES if metric == SERVER_RSS else ChangeUnit.RATIO
             yield from _series(metric, None, unit, values)
+
+    def _each(self, group: RunGroup) -> Iterator[Point]:
+        for point in group.points:
+            yield point
+            self._effects.forget_steps()
 
     def _changes(self, series: MetricSeries, chance: float) -> tuple[LevelChange, ...]:
         """Steps that `compare`, too, calls better or worse than the level before."""
