@@ -2,15 +2,19 @@
 
     python bench/history.py series --repeats 2000      # numbers with known noise, one metric
     python bench/history.py pages --repeats 100        # whole pages of synthetic runs, all metrics together
+    python bench/history.py simulator DIR --repeats 3  # nine versions, two known changes, real Locust runs
     python bench/history.py runs DIR                   # the runs of `bench/compare.py simulator --out DIR`
 
 `series` looks at the search alone, at the chance that a metric has on a page of ten. `pages` is what a reader
-sees: also `compare` must call the runs after a step better or worse.
+sees: also `compare` must call the runs after a step better or worse. `simulator` gives its versions what
+AstrBot's had: 50 ms more between chunks up to 4.26.5, and failing turns up to 4.26.8.
 """
 
 import argparse
 import math
+import os
 import random
+import secrets
 import sys
 from pathlib import Path
 
@@ -24,10 +28,35 @@ from astrometer.history.change_points import change_points
 from astrometer.history.found_runs import FoundRuns, found_below
 from astrometer.history.run_groups import Order
 from astrometer.history.run_history import CHANCE, history_of
+from astrometer.measure.results import document
 
 LENGTHS = (9, 27, 60)
 METRICS = 10  # of a usual page
 STEPS = (3, 5, 8)  # in standard deviations
+VERSIONS = ("4.18.0", "4.23.6", "4.25.6", "4.26.5", "4.26.6", "4.26.8", "4.27.3", "4.28.2", "4.29.3")
+PACED, FAILING = VERSIONS[:4], VERSIONS[:6]
+SECONDS, USERS, TRIES = 7.0, 20, 3
+LOCUSTFILE = """
+import os
+import random
+
+from locust import constant, task
+
+from astrometer.load.users import ChatUser
+
+RANDOM = random.Random(os.environ["BENCH_SEED"])
+
+
+class Chatter(ChatUser):
+    scenario = "chat"
+    wait_time = constant(0.1)
+
+    @task
+    def ask_one_thing(self):
+        fails = " fail=500" if RANDOM.random() < float(os.environ["BENCH_FAILS"]) else ""
+        ttft_s = 0.3 * RANDOM.lognormvariate(0, 0.08)
+        self.ask(f"{self.prompt()} [[ttft={ttft_s:.4f} gap={os.environ['BENCH_GAP']} tokens=6{fails}]]")
+"""
 
 
 def noises(rng):
@@ -106,9 +135,54 @@ def run_of(rng, number, noise, step):
     return make_run(f"{number:03}", seed=number, ttft_s=ttft_s, failures=rng.choice((0, 1, 2, 3)))
 
 
-def told_by(runs):
-    history = history_of(FoundRuns(runs=tuple(runs), left_out=()), Order.TIME)
-    return [(item.name, change.at) for item, change in history.groups[0].changes]
+def told_by(runs, order=Order.TIME):
+    group = history_of(FoundRuns(runs=tuple(runs), left_out=()), order).groups[0]
+    points = group.group.points
+    return [
+        (item.name, change.at if order is Order.TIME else points[change.at].version)
+        for item, change in group.changes
+    ]
+
+
+def simulator(folder, repeats):
+    from astrometer.targets.serving import serve
+    from astrometer.targets.simulator.simulator_app import Simulator
+    from astrometer.targets.simulator.simulator_config import SimulatorConfig
+
+    folder.mkdir(parents=True, exist_ok=True)
+    locustfile = folder / "bench_history.py"
+    locustfile.write_text(LOCUSTFILE)
+    app = Simulator(SimulatorConfig())
+    with serve(app) as url:
+        for number in range(repeats):
+            for version in VERSIONS if number % 2 == 0 else VERSIONS[::-1]:
+                out = folder / version / str(number)
+                for _ in range(TRIES):
+                    if (out / document.FILE_NAME).exists() and document.read(out)["verdict"] != "INVALID":
+                        break
+                    load(locustfile, url, app.config.keys["all"].secret, version, out)
+                print(f"{version} {number}: {document.read(out)['verdict']}", file=sys.stderr, flush=True)
+    found_runs = found_below(folder)
+    print(f"{len(found_runs.runs)} runs, {len(found_runs.left_out)} left out")
+    for name, version in told_by(found_runs.runs, Order.VERSION):
+        print(f"{name} changed with {version}")
+
+
+def load(locustfile, url, key, version, out):
+    from astrometer.config import loader
+    from astrometer.load import launch
+
+    plan = launch.LoadPlan(
+        locustfile=locustfile, target=loader.target_from_options(url, {"ASTRBOT_API_KEY": key}), users=USERS,
+        spawn_rate=USERS, given={"warmup_s": "1s"}, duration_s=SECONDS, stop_timeout_s=5, processes=None,
+        out=out, web_port=None,
+    ).with_given(version=version)  # fmt: skip
+    own = {
+        "BENCH_SEED": secrets.token_hex(4),
+        "BENCH_GAP": "0.07" if version in PACED else "0.02",
+        "BENCH_FAILS": "0.15" if version in FAILING else "0",
+    }
+    launch.run(plan, {**os.environ, **own})
 
 
 def of_runs(folder):
@@ -132,12 +206,14 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["series", "pages", "runs"])
+    parser.add_argument("what", choices=["series", "pages", "simulator", "runs"])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--repeats", type=int, default=200)
     asked = parser.parse_args()
     if asked.what == "runs":
         of_runs(asked.folder)
+    elif asked.what == "simulator":
+        simulator(asked.folder, asked.repeats)
     else:
         {"series": series, "pages": pages}[asked.what](asked.repeats)
 
