@@ -85,3 +85,26 @@ def test_exit_codes(folder, tmp_path):
     all_out = invoke(folder / "bad")
     assert all_out.exit_code == 3
     assert "bad is INVALID" in all_out.stderr
+
+
+def broken_metric(read):
+    read["metrics"]["ttft"]["histogram"] = "0:broken"
+
+
+def no_window(read):
+    del read["window"]
+
+
+@pytest.mark.parametrize("damage", [broken_metric, no_window])
+def test_a_damaged_file_is_left_out_and_named_and_the_others_are_shown(tmp_path, damage):
+    for number in range(2):
+        run = make_run(f"{number}", seed=number, chats=40)
+        if number:
+            damage(run.results)
+        document.write(tmp_path / f"run-{number}", run.results)
+    done = invoke(tmp_path, "--json")
+    assert done.exit_code == 0
+    told = json.loads(done.stdout)
+    assert [point["runs"][0]["name"] for point in told["groups"][0]["points"]] == ["run-0"]
+    (left_out,) = told["left_out"]
+    assert left_out["reason"].startswith("run-1/results.json: does not follow the schema of results.json")

@@ -1,13 +1,18 @@
 """`astrometer history DIR`: all runs below a folder in a row, and where their level changed."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from astrometer import exit_codes
 from astrometer.cli.compare import MARGIN_OPTION, SHARE_MARGIN_OPTION
 from astrometer.cli.terminal import print_problem, print_rich
-from astrometer.output_files import NoPlaceError, try_place, write_somewhere
+from astrometer.output_files import NoPlaceError, try_place, write_somewhere, write_whole
+
+if TYPE_CHECKING:
+    from astrometer.history.found_runs import FoundRuns
+    from astrometer.history.run_history import RunHistory
 
 
 @click.command(short_help="Show runs of weeks or versions in a row: what changed, and when?")
@@ -44,8 +49,7 @@ def command(
     from astrometer.history import history_html, history_json, history_table
     from astrometer.history.found_runs import found_below
     from astrometer.history.run_groups import Order
-    from astrometer.history.run_history import history_of
-    from astrometer.measure.results.document import ResultsError
+    from astrometer.measure.results.document import DAMAGE, ResultsError
 
     try:
         if out is not None:
@@ -53,7 +57,11 @@ def command(
         found = found_below(directory)
     except (ResultsError, NoPlaceError) as exc:
         raise click.UsageError(str(exc)) from exc
-    history = history_of(found, Order(order), margin=margin, share_margin=share_margin)
+    asked = {"order": Order(order), "margin": margin, "share_margin": share_margin}
+    try:
+        history, page = _told(found, **asked)
+    except DAMAGE:
+        history, page = _told(_without_damaged(found), **asked)
     if not history.groups:
         for item in history.left_out:
             print_problem(item.reason)
@@ -66,9 +74,36 @@ def command(
         return
 
     def write(folder: Path) -> None:
-        history_html.write_html(history, folder / history_html.FILE_NAME)
+        write_whole(folder / history_html.FILE_NAME, page)
         history_json.write_json(history, folder / history_json.FILE_NAME)
 
     place = write_somewhere(out, write, print_problem)
     if place is not None and not as_json:
         print_rich(f"{place / history_html.FILE_NAME}")
+
+
+def _told(found: "FoundRuns", **asked: Any) -> "tuple[RunHistory, str]":
+    """The history and its page, which reads most of a file; empty without a run."""
+    from astrometer.history.history_html import render_html
+    from astrometer.history.run_history import history_of
+
+    history = history_of(found, **asked)
+    return history, render_html(history) if history.groups else ""
+
+
+def _without_damaged(found: "FoundRuns") -> "FoundRuns":
+    """Leave out the runs whose files break it (JSON and a version, but not the schema), each by itself."""
+    from astrometer.history.found_runs import FoundRuns, LeftOut
+    from astrometer.history.run_groups import Order
+    from astrometer.measure.results import document
+
+    kept, left_out = [], list(found.left_out)
+    for run in found.runs:
+        try:
+            with document.following_schema(Path(run.name) / document.FILE_NAME):
+                _told(FoundRuns(runs=(run,), left_out=()), order=Order.TIME)
+        except document.ResultsError as exc:
+            left_out.append(LeftOut(name=run.name, reason=str(exc)))
+        else:
+            kept.append(run)
+    return FoundRuns(runs=tuple(kept), left_out=tuple(left_out))

@@ -35,15 +35,22 @@ def _chart(points: Sequence[Point], series: Sequence[MetricSeries], order: Order
             Tick(at=step * number, label=_label(step * number, first.unit))
             for number in range(math.floor(low / step), len(ticks))
         ]
+    changed = next((item for item in series if item.changes), first)
+    rows_px = 15 * len(changed.changes)
     # Half a place is free on either side, so that no point lies on an edge.
     plot = Plot(
         title=f"{name} by {order.value}",
         x=Scale(low=-0.5, high=len(points) - 0.5),
         y=Scale(low=ticks[0].at, high=ticks[-1].at),
-        head_px=34,
+        head_px=10 + rows_px,
+        height_px=180 + rows_px,
     )
     for number, item in enumerate(series):
         _draw(plot, points, item, order, "p50" if number == 0 else "p95")
+    marks = [
+        (change.at - 0.5, change_text.change(change.row.change, changed.unit)) for change in changed.changes
+    ]
+    plot.markers(marks, "marker")
     legend = tuple((f"of-p{item.percent}", f"p{item.percent}") for item in series if item.percent is not None)
     return Chart(
         title=name,
@@ -67,11 +74,6 @@ def _draw(plot: Plot, points: Sequence[Point], series: MetricSeries, order: Orde
         told = f"{history_view.place(points[at], order)} ({history_view.about(points[at], order)})"
         tip = f"{told}: {history_view.title(series)} {_told(series, value)}"
         plot.point(at, value.value, css, tip=tip, radius=4)
-    marks = [
-        (change.at - 0.5, change_text.change(change.row.change, series.unit)) for change in series.changes
-    ]
-    if css == "p50":
-        plot.markers(marks[-2:], "marker")
 
 
 def _of_levels(series: MetricSeries) -> list[str]:

@@ -7,17 +7,11 @@ from astrometer.compare import change_text
 from astrometer.history import history_charts, history_view
 from astrometer.history.run_groups import Order
 from astrometer.history.run_history import GroupHistory, MetricSeries, RunHistory
-from astrometer.output_files import write_whole
 from astrometer.report.html import environment, style
 
 FILE_NAME = "history.html"
 _MOST_COLUMNS = 8
 _COMPARE = Path(__file__).parents[1] / "compare" / "templates" / "compare.css"
-
-
-def write_html(history: RunHistory, path: Path) -> None:
-    """Write the page, whole or not at all."""
-    write_whole(path, render_html(history))
 
 
 def render_html(history: RunHistory) -> str:
