@@ -13,7 +13,7 @@ from astrometer.load.options import OPTIONS, Settings, add_arguments, arguments,
 
 # A value for each, other than its default.
 VALUES = {
-    "prompts": "mine.jsonl", "prompt_suffix": "[[ttft=1]]", "session_turns": "3",
+    "prompts": "mine.jsonl", "workload_file": "w.toml", "prompt_suffix": "[[ttft=1]]", "session_turns": "3",
     "whole_answer_percent": "25",
     "connect_timeout_s": "1s", "first_token_timeout_s": "2s", "idle_timeout_s": "3s", "total_timeout_s": "1m",
     "transport": "ws", "call_timeout_s": "5s", "stop_abandoned": True,
@@ -72,6 +72,7 @@ def test_every_option_of_a_run_is_taken_before_and_behind_the_dashes(command, be
         more = [] if name == "slo" or command == "load" else ["--slo", "errors < 1%"]
         more += ["--slo", "errors < 1%"] if name == "abort_after_s" else []
         more += ["--users", "1"] if name == "warmup_s" else []
+        more += ["--users", "1"] if name == "workload_file" and command == "load" else []
         more += ["--rate", "20/s"] if name == "arrivals" and command == "load" else []
         more += ["--start", "1/s"] if name == "arrivals" and command == "capacity" else []
         line = [*more, "--", *words] if behind else [*more, *words]

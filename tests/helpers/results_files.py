@@ -21,7 +21,7 @@ from astrometer.im.im_turn import ImTurn, MatchedBy
 from astrometer.im.reply_content import ReplyContent
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record
 from astrometer.measure.results import document as results_file
-from astrometer.measure.results.run_info import Usernames
+from astrometer.measure.results.run_info import BusiestHourLoad, Usernames
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import goals, scenario_goals
@@ -173,6 +173,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
     messenger: Mapping[str, int] | None = None,
     server: ServerUsage | None = None,
     pulse: ServerPulse | None = None,
+    workload: BusiestHourLoad | None = None,
     command: tuple[str, ...] = ("astrometer", "load", "mixed", "--users", "20", "--slo", "ttft_p95 < 1s"),
 ) -> dict:
     """A whole results file, through the same code as a real run."""
@@ -204,6 +205,7 @@ def make_results(  # the knobs of a run, as a test thinks of them
         messenger=messenger,
         server=server,
         pulse=pulse,
+        workload=workload,
         names=Usernames(run_id="a1b2c3", prefix="astrometer", users=[(20, 0)]),
         generator=generator
         or GeneratorHealth(

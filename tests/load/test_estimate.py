@@ -6,12 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from workloads import a_workload
 
 from astrometer.config.settings import Target
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
 from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan
 from astrometer.load.run import run_journal
+from astrometer.load.workload.workload_file import write
 from astrometer.measure.results import document
 
 PLAN = LoadPlan(
@@ -52,6 +54,17 @@ def known(**changes):
 def test_of_an_open_model_the_number_of_turns_is_known(tmp_path):
     assert forecast(PLAN.with_given(rate_unit="0.5"), tmp_path).turns == 300
     assert forecast(PLAN.with_given(shape="2/s:10s,4/s:10s"), tmp_path).turns == 60
+
+
+def test_a_workload_tells_the_turns_of_an_arrival_and_what_they_cost(tmp_path):
+    file = tmp_path / "w.toml"
+    file.write_text(write(a_workload(input_tokens=(900.0,), output_tokens=(100.0,))))
+    ahead = forecast(PLAN.with_given(rate_unit="0.5", workload_file=str(file)), tmp_path)
+    assert (ahead.turns, ahead.tokens) == (600, 600_000)  # two turns each
+    closed = forecast(PLAN.with_given(workload_file=str(file)), tmp_path)
+    assert closed.turns == 10 * 60 / 25  # 20 s of pause and 5 s for an answer
+    said = sentences(PLAN.with_given(workload_file=str(file)), closed, CHATS, None)
+    assert "assuming 1,000 a turn" in "\n".join(said)
 
 
 def test_without_an_earlier_run_turns_and_tokens_are_assumed_and_said_to_be(tmp_path):

@@ -7,7 +7,9 @@ from contextlib import ExitStack
 import httpx
 import pytest
 from locust_runs import Sim
+from workloads import a_workload
 
+from astrometer.load.workload.workload_file import write
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
@@ -252,3 +254,21 @@ def test_what_cannot_be_used_is_said_before_anybody_writes(sim, tmp_path, scenar
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+def test_a_mix_has_the_rate_of_turns_from_its_first_second(messenger, tmp_path):
+    """Pauses are longer than the run: without conversations under way there would be first turns alone."""
+    file = tmp_path / "w.toml"
+    file.write_text(write(a_workload(turns=(6.0,), pause_s=(30.0,), per_s=12.0)))
+    # Ten of sixteen users chat or write: 20 users stand for 3.2 arrivals, 2 of them conversations of 6 turns.
+    weights = ("--chat-weight", "5", "--im-chat-weight", "5", "--upload-weight", "2", "--im-weight", "2")
+    results, _ = messenger.people(
+        "--workload", str(file), "--rate-unit", "0.2", *weights, out=tmp_path, scenario="mixed", seconds=8,
+        users=16,
+    )  # fmt: skip
+    turns = {name: results["scenarios"][name]["turns"]["started"] for name in ("chat", "im_chat")}
+    assert 60 <= sum(turns.values()) <= 140  # 96; conversations that begin have 16 first turns
+    assert min(turns.values()) > 20
+    assert results["workload"]["share"] == pytest.approx(10 / 16)
+    assert results["workload"]["scale"] == pytest.approx(1.0)
+    assert results["turns"]["outcomes"].get("cutoff", 0) == 0  # nobody who pauses is waited for

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 from test_results_are_documented import STATS, documented, paths
+from workloads import BUSIEST
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
@@ -58,7 +59,7 @@ STEPS = (
 
 def made(
     *, steps=STEPS, end=SearchEnd.CONVERGED, passing=8, failing=9, reason=None, between=("1", "500"),
-    causes=(), objectives=OBJECTIVES, **more,
+    causes=(), objectives=OBJECTIVES, workload=None, **more,
 ):  # fmt: skip
     run = CapacityRun(
         settings=asked_search(*between, **more),
@@ -71,7 +72,7 @@ def made(
     tally.counted[StatsKey("chat", "chat")].merge(STEPS[0].stats[None])
     info = results_file.RunInfo(
         scenario="chat", url="http://127.0.0.1:6185", start=1_700_000_000, duration_s=280, users=16,
-        objectives=objectives, capacity=run, causes=causes,
+        objectives=objectives, capacity=run, causes=causes, workload=workload,
         generator=GeneratorHealth(loop_lag_p99_s=0.5),  # of the whole run: no cause
     )  # fmt: skip
     return results_file.build(tally, info)
@@ -114,6 +115,22 @@ def test_the_answer_is_in_numbers(searched):
     assert capacity["peak"] == {"completed_per_s": 8.0, "load": 4, "plateau_from": None}
     assert capacity["at_highest_passing"]["turns"]["started"] == 480  # two windows, without the INVALID one
     assert [item["verdict"] for item in searched["objectives"]] == ["PASS", "PASS"]
+
+
+@pytest.mark.parametrize(
+    ("between", "share", "times"),
+    [
+        (("1", "500"), 1.0, 4.0),  # 480 questions in 60 s, of 2 per second
+        (("1", "500"), 0.5, 0.2),  # other requests are among them: half of 8 users, of 20
+        (("1/s", "500/s"), 0.5, 0.42),  # 0.424/s, of which half are conversations
+    ],
+)
+def test_with_a_workload_the_answer_is_in_busiest_hours(between, share, times):
+    results = made(between=between, workload=replace(BUSIEST, share=share, scale=None))
+    assert results["capacity"]["times_busiest_hour"] == pytest.approx(times, rel=0.02)
+    words = f"{times:g} times your busiest hour"
+    assert words in told(results)
+    assert words in render_html(results)
 
 
 @pytest.mark.parametrize(

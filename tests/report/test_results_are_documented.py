@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from server_usages import usage
+from workloads import BUSIEST
 
 from astrometer.api.metric_table import METRICS
 from astrometer.measure.histogram import MIN_SAMPLES
@@ -63,7 +64,7 @@ def real(make, watched):
     stop = Stop(by=StopReason.BUDGET, sentence="the token budget was spent", at_s=30.0)
     made = make(
         generator=failing, im_delivery=watched(), arrivals=arrivals, stages=stages, stop=stop,
-        messenger={"links_lost": 1}, pulse=ServerPulse(),
+        messenger={"links_lost": 1}, pulse=ServerPulse(), workload=BUSIEST,
         server=usage(ended=ServerEnd(t_s=61.0, how=ServerEndKind.GONE)),
     )  # fmt: skip
     bug = {"two_event_loops": {"turns": 1, "of": 9, "share": 1 / 9}}

@@ -27,6 +27,7 @@ COMMANDS = (
     "messenger",
     "report",
     "explain",
+    "learn",
     "clean",
     "sim",
     "sandbox",

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from astrometer.cli import locust_run
+from astrometer.cli import locust_run, workload_level
 from astrometer.cli.options import Duration, Rate, target_options
 from astrometer.cli.run_options import RunCommand, locust_options, run_options
 
@@ -30,6 +30,13 @@ def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) ->
     help="Open model: arrivals per second (5/s, 90/m), whether or not earlier ones are done.",
 )  # fmt: skip
 @click.option(
+    "--scale", type=click.FloatRange(0, min_open=True), metavar="N",
+    help="With --workload: N times its busiest hour, as arrivals of conversations. [1]",
+)  # fmt: skip
+@click.option(
+    "--closed", is_flag=True, help="With --scale: as users who wait for their answers, instead of arrivals."
+)
+@click.option(
     "-t", "--duration", type=Duration(whole=True), default="60s", show_default=True,
     help="How long to load. 0: until Ctrl-C.",
 )  # fmt: skip
@@ -52,6 +59,8 @@ def command(
     locust_args: tuple[str, ...],
     users: int | None,
     rate: float | None,
+    scale: float | None,
+    closed: bool,
     duration: float,
     spawn_rate: float | None,
     **shared: Any,
@@ -72,8 +81,12 @@ def command(
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "duration", "spawn_rate"))
     if run.settings.abort_after_s is not None and not run.settings.objectives:
         raise click.UsageError("--abort-on-fail needs an objective: add --slo 'ttft_p95 < 2s'")
-    level = locust_run.UserLevel.of(users, rate, spawn_rate)
-    is_open = rate is not None or (shape is not None and shape.is_rate) or run.settings.rate_unit > 0
+    level = workload_level.level(run, ctx, scale, closed=closed) or locust_run.UserLevel.of(
+        users, rate, spawn_rate
+    )
+    is_open = (
+        level.rate_unit is not None or (shape is not None and shape.is_rate) or run.settings.rate_unit > 0
+    )
     run.must_be_open(is_open=is_open)
     plan = run.plan(
         level,

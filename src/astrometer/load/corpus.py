@@ -82,6 +82,13 @@ class Corpus:
         self._sent.add(hash(text))
         return guard(text)
 
+    def sized(self, size: int) -> str:
+        """One of so many bytes of UTF-8, made of several if need be; short ones may repeat."""
+        text = self.next()
+        while len(text.encode()) < size:
+            text = f"{text}\n{self.next()}"
+        return guard(text.encode()[: max(1, size)].decode("utf-8", "ignore") or text[0])
+
     def _fill(self, template: str) -> str:
         def pick(match: re.Match[str]) -> str:
             name, low, high = match.groups()

@@ -69,6 +69,11 @@ def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast
     search = plan.settings.capacity
     turns, user_seconds = _planned(plan, search)
     turns_from = None
+    workload = plan.settings.workload()
+    if workload is not None:  # the others of a mix make one turn per arrival
+        turns = None if turns is None else round(turns * (1 + asks_model * (workload.turns.mean - 1)))
+        if turns is None and user_seconds is not None:
+            turns = round(user_seconds * workload.busiest_hour.turns_per_s / workload.users)
     if turns is None and user_seconds is not None:
         pace = next((run for run in runs if run.scenario == scenario and run.turns_per_user_s > 0), None)
         per_user_s = 1 / USER_TURN_S if pace is None else pace.turns_per_user_s
@@ -154,8 +159,9 @@ def _tokens(plan: LoadPlan, ahead: Forecast) -> str:
     limit = plan.settings.budget_tokens
     cap = f"the run ends at {limit:,} (--budget-tokens)" if limit else "--budget-tokens sets a limit"
     if ahead.tokens is None:
-        return f"{TOKENS_PER_TURN:,} a turn, without end; {cap}"
-    source = f"after {ahead.tokens_from}" if ahead.tokens_from else f"assuming {TOKENS_PER_TURN:,} a turn"
+        return f"{_assumed_tokens(plan):,.0f} a turn, without end; {cap}"
+    assumed = f"assuming {_assumed_tokens(plan):,.0f} a turn"
+    source = f"after {ahead.tokens_from}" if ahead.tokens_from else assumed
     return f"{'up to' if ahead.at_most else 'about'} {ahead.tokens:,} ({source}); {cap}"
 
 
@@ -289,4 +295,11 @@ def _tokens_per_turn(plan: LoadPlan, runs: list[EarlierRun], asks_model: float) 
     for run in here:
         if run.chat_tokens and run.chats > 0:
             return run.chat_tokens / run.chats * asks_model, run.folder
-    return TOKENS_PER_TURN * asks_model, None
+    return _assumed_tokens(plan) * asks_model, None
+
+
+def _assumed_tokens(plan: LoadPlan) -> float:
+    """A turn that asks the model, of which no earlier run tells."""
+    workload = plan.settings.workload()
+    learnt = None if workload is None else workload.tokens_per_turn
+    return TOKENS_PER_TURN if learnt is None else learnt

@@ -28,13 +28,14 @@ class Foreseen:
     `chats`: `--transport` decides how some of its users ask. `asks_model`: the share of users whose turns
     cost tokens; `notes`: what a person should know of its users. `leaves_sessions`: of chats;
     `leaves_conversations`: of people in a messenger. `pushes`: some send messages into one. `needs_key`: not
-    all of them only write in a messenger.
+    all of them only write in a messenger. `workload_share`: of the users, who follow `--workload`.
     """
 
     scenarios: frozenset[str]
     objectives: Mapping[str, str | None]
     chats: bool = True
     asks_model: float = 1.0
+    workload_share: float = 1.0
     leaves_sessions: bool = True
     leaves_conversations: bool = False
     needs_key: bool = True

@@ -43,6 +43,9 @@ from astrometer.load.schedule.arrivals import Process
 from astrometer.load.schedule.profile import Profile
 from astrometer.load.schedule.profile_parser import EXAMPLES
 from astrometer.load.token_budget import TokenBudget
+from astrometer.load.workload.replay import ANSWER_TOKENS
+from astrometer.load.workload.workload_file import Workload, WorkloadError
+from astrometer.load.workload.workload_file import read as read_workload
 from astrometer.measure.capacity.search_settings import (
     MAX_RATE_FACTOR,
     MAX_USERS,
@@ -70,6 +73,7 @@ NO_KEY = (
 )
 NOT_JUDGED = "none"  # what --slo says when a run shall not be judged, whatever comes of it
 CALL_TIMEOUT_S = 30.0
+LEAST_RATE = 0.2  # of a search with `--workload`: with less a window has too few samples
 
 _CAPACITY = ("capacity",)
 _OWN = ()  # set by the commands themselves
@@ -171,6 +175,12 @@ class Settings:
     prompts: str = option(
         "--prompts", raw_text, "", metavar="FILE.jsonl", in_web_form=False,
         help='File of prompts to send: a JSON object {"prompt": "..."} per line. [the built-in prompts]',
+    )
+    workload_file: str = option(
+        "--workload", raw_text, "", metavar="FILE.toml", in_web_form=False,
+        help="What people do who chat, or write in a messenger: conversations, pauses and sizes of questions "
+        "that `astrometer learn` learnt from real traffic, instead of the scenario's own. In the open model "
+        "an arrival is a conversation. {answer_tokens} in --prompt-suffix is the size of an answer there.",
     )
     prompt_suffix: str = option(
         "--prompt-suffix", raw_text, "", metavar="TEXT",
@@ -412,9 +422,18 @@ class Settings:
     @classmethod
     def _checked(cls, values: Mapping[str, Any]) -> "Settings":
         settings = cls(**values)
+        settings._check_workload()
         if settings.searches:
             settings._check_search()
         return settings
+
+    def _check_workload(self) -> None:
+        if self.workload_file and self.session_turns != OPTIONS["session_turns"].default:
+            raise OptionError(
+                "--session-turns cannot be combined with --workload, which says how many there are"
+            )
+        if ANSWER_TOKENS in self.prompt_suffix and not self.workload_file:
+            raise OptionError(f"--prompt-suffix: {ANSWER_TOKENS} needs --workload")
 
     def _check_search(self) -> None:
         try:
@@ -474,7 +493,7 @@ class Settings:
         if not self.searches:
             return None
         return search_between(
-            self.start,
+            self.start or self._busiest_hour(),
             self.maximum,
             model=self.model,
             step_s=self.step_s,
@@ -482,6 +501,22 @@ class Settings:
             precision=self.precision,
             repeats=self.repeats,
         )
+
+    def _busiest_hour(self) -> Level | None:
+        """The first load of an open search with `--workload`."""
+        is_rate = self.model is Model.OPEN or (self.maximum is not None and self.maximum.is_rate)
+        workload = self.workload() if is_rate else None
+        if workload is None:
+            return None
+        rate = max(LEAST_RATE, workload.conversations_per_s)
+        return Level(float(f"{rate:.3g}"), is_rate=True)
+
+    def workload(self) -> Workload | None:
+        """None: every scenario has its own. Raises OptionError."""
+        try:
+            return read_workload(Path(self.workload_file)) if self.workload_file else None
+        except WorkloadError as exc:
+            raise OptionError(f"--workload: {exc}") from exc
 
     def corpus(self) -> Corpus:
         """Raises OptionError."""

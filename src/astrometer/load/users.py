@@ -38,6 +38,7 @@ from astrometer.load.run.im_delivery import Tokens
 from astrometer.load.transport.chat_socket_client import ChatSocket
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.load.transport.multipart import Multipart, SampleFile
+from astrometer.load.workload.replay import follow
 from astrometer.measure.delivery import OPERATION as IM
 from astrometer.measure.delivery import Push
 from astrometer.measure.uploads import UPLOAD
@@ -63,6 +64,7 @@ class AstrBotUser(User):
     needs_messenger = False
     paused_s = 0.0  # of its next pause between two tasks: how much of it is over
     first_operation = "chat"  # where an arrival that could not start is counted
+    follows_workload = False  # whether `--workload` says what it does, instead of its own tasks
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -77,6 +79,9 @@ class AstrBotUser(User):
         self._greeting = False
         self._conversation: tuple[str, int] = ("", 0)  # in the messenger: the session, and who has it
         self._turns: tuple[str | None, int] = (None, 0)  # the session that it chats in, and how often it did
+        self.joins = False  # its next conversation is under way already
+        workload = self.run_info.workload if self.follows_workload else None
+        self.replay = None if workload is None else follow(self, workload)
         self._client = self._connection(Client)
         self._socket = self._connection(ChatSocket)
 
@@ -96,6 +101,8 @@ class AstrBotUser(User):
         if engine is not None:
             self.tasks = [engine.hold]
             self.on_start = self.on_stop = _nothing  # type: ignore[method-assign]
+        else:
+            self.joins = True
         return super().start(group)
 
     @property
@@ -149,8 +156,12 @@ class AstrBotUser(User):
 
     def prompt(self) -> str:
         """A prompt that was not sent before, with the run's suffix."""
-        suffix = self.settings.prompt_suffix
-        text = self.run_info.corpus.next()
+        suffix, corpus = self.settings.prompt_suffix, self.run_info.corpus
+        if self.replay is None:
+            text = corpus.next()
+        else:
+            text = corpus.next() if self.settings.prompts else self.replay.prompt(corpus)
+            suffix = self.replay.suffix(suffix)
         return f"{text} {suffix}" if suffix else text
 
     def chat(
@@ -300,6 +311,7 @@ class ChatUser(AstrBotUser):
     """Somebody who chats, and keeps a session for `--session-turns` turns."""
 
     abstract = True
+    follows_workload = True
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -312,6 +324,12 @@ class ChatUser(AstrBotUser):
             self._turns_left = self.settings.session_turns
             self._session_id = self.new_session()
         self._turns_left -= 1
+        return self.chat(message, session_id=self._session_id, streaming=self.wants_streaming())
+
+    def say(self, message: Message, *, is_new: bool) -> ChatTurn | ImTurn:
+        """One turn of a conversation of `--workload`, which begins when `is_new`."""
+        if is_new:
+            self._session_id = self.new_session()
         return self.chat(message, session_id=self._session_id, streaming=self.wants_streaming())
 
     def wants_streaming(self) -> bool:
@@ -327,6 +345,7 @@ class UploadUser(AstrBotUser):
     """Somebody who sends files."""
 
     abstract = True
+    follows_workload = False
     first_operation = "upload"
 
     def upload(self, file: SampleFile) -> str | None:

@@ -59,15 +59,17 @@ def sentence(results: Mapping[str, Any]) -> str | None:
         known = [f"{holds} passed" if holds else "nothing passed", f"{breaks} failed" if breaks else ""]
         return f"No answer that can be trusted: so far {', '.join(part for part in known if part)}."
     limits = f" ({text})" if (text := _interval(searched)) else ""
+    times = searched.get("times_busiest_hour")  # not in older files
+    own = f", {formatting.times(times)} your busiest hour" if times else ""
     match searched["end"]:
         case "maximum":
-            return f"The server holds {holds}, the highest load that was tried{limits}."
+            return f"The server holds {holds}, the highest load that was tried{limits}{own}."
         case "saturated":
-            return f"The server holds {holds}{limits}; more load brings no more answers."
+            return f"The server holds {holds}{limits}{own}; more load brings no more answers."
         case "minimum":
             return f"The server does not hold {breaks}, the lowest load{broken}."
     about = load_text(searched, searched.get("estimate") or passing)  # no estimate in older files
-    return f"The server holds about {about}{limits}{broken}."
+    return f"The server holds about {about}{limits}{own}{broken}."
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
@@ -123,6 +125,8 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     held = searched.get("estimate") or searched["highest_passing"]
     if held is not None and results["verdict"] == "PASS":
         taken.append(("capacity", load_text(searched, held), _interval(searched)))
+        if times := searched.get("times_busiest_hour"):  # not in older files
+            taken.append(("your busiest hour", f"× {number(times)}", "of the workload"))
     there = searched["at_highest_passing"]
     if there is None:
         return taken

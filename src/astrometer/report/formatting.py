@@ -48,6 +48,11 @@ def rate(value: float | None) -> str:
     return f"{value:.1f}/s" if value >= 9.995 else f"{value:.2f}/s"
 
 
+def times(value: float) -> str:
+    """`2.3 times`, `12 times`."""
+    return f"{float(f'{value:.2g}'):g} times"
+
+
 def share(value: float | None) -> str:
     """A share of one as a percentage. Never rounded up to 100 % nor down to 0 %."""
     if value is None:
@@ -83,8 +88,9 @@ def plain(text: Any, limit: int = 1000) -> str:
 
 def load(results: Mapping[str, Any]) -> str:
     """`20 users` (closed model), or `5/s, poisson arrivals` (open model)."""
-    arrivals = results.get("arrivals")
+    arrivals, users, workload = (results.get(name) for name in ("arrivals", "users", "workload"))
+    text = "load unknown" if users is None else plural(users, "user")
     if arrivals:
-        return f"{arrivals['rate_per_s']:g}/s, {arrivals['process']} arrivals"
-    users = results.get("users")
-    return "load unknown" if users is None else plural(users, "user")
+        text = f"{arrivals['rate_per_s']:g}/s, {arrivals['process']} arrivals"
+    scale = workload["scale"] if workload else None
+    return text if scale is None else f"{text}, {times(scale)} the busiest hour"

@@ -14,6 +14,7 @@ from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.messenger.server_age import ask_answers_several
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import NO_KEY, ChatTransport, Settings
+from astrometer.load.workload.replay import workload_share
 from astrometer.measure.delivery import OPERATION as PUSH
 from astrometer.suggestion import did_you_mean
 
@@ -35,6 +36,7 @@ def describe(environment: Any) -> str:
             "scenarios": sorted({str(user.scenario) for user in classes}),
             "objectives": {item.text: item.scenario for item in settings.objectives},
             "chats": any(map(_chats, classes)),
+            "workload_share": workload_share(environment.user_classes),
             "asks_model": sum(asking) / sum(weights) if sum(weights) else 1.0,
             "leaves_sessions": any(
                 user.asks_model and not _is_in_messenger(user, settings) for user in classes
@@ -54,6 +56,14 @@ def check_objectives(environment: Any) -> None:
         if known and objective.scenario is not None and objective.scenario not in known:
             hint = did_you_mean(objective.scenario, known)
             raise OptionError(f"--slo {objective.text!r}: no scenario {objective.scenario!r}{hint}")
+
+
+def check_workload(environment: Any) -> None:
+    """Somebody has to follow it. Raises OptionError."""
+    if Settings.of(environment.parsed_options).workload_file and not workload_share(environment.user_classes):
+        raise OptionError(
+            "--workload: nobody here chats or writes in a messenger; use chat, im_chat or mixed"
+        )
 
 
 def check_no_key_needed(environment: Any) -> None:

@@ -99,6 +99,7 @@ class Plugin:
         parsed = self._environment.parsed_options
         settings = Settings.of(parsed)
         settings.corpus()
+        settings.workload()
         if settings.insecure_skip_verify and self.host.startswith("https:"):
             log.warning("%s: %s", self.host, NOT_VERIFIED)
         if is_tethered():
@@ -202,6 +203,7 @@ def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
         if not ProcessRole.of(runner).leads:
             return
         crowd.check_objectives(environment)
+        crowd.check_workload(environment)
         crowd.check_messenger(environment)
         if environment.parsed_options.astrometer_check:
             sys.stdout.write(f"\n{crowd.describe(environment)}\n")

@@ -19,6 +19,8 @@ class MessengerUser(AstrBotUser):
     group_size = 10
     first_operation = OPERATION
     needs_messenger = True
+    follows_workload = True
+    _stranger: int | None = None  # whose conversation of `--workload` it is
 
     def write(self, text: str, *, images: int = 0) -> ImTurn:
         """To the bot alone. `images`: so many pictures that exist nowhere, besides."""
@@ -32,6 +34,12 @@ class MessengerUser(AstrBotUser):
             return self._ask([at, TextSegment(text=f" {text}")], in_group=True)
         return self._ask([TextSegment(text=WAKE_PREFIX + text)], in_group=True)
 
+    def say(self, text: str, *, is_new: bool) -> ImTurn:
+        """One turn of a conversation of `--workload`. When `is_new`, by somebody who never wrote before."""
+        if is_new:
+            self._stranger = self.run_info.messenger.new_number()
+        return self.write(text)
+
     def drop_arrival(self, t_intended: float) -> None:
         """Count an arrival that could not start: too many were running."""
         drop_question(self, t_intended)
@@ -40,7 +48,7 @@ class MessengerUser(AstrBotUser):
         t_intended = self._begin()
         self.run_info.messenger.client.link_up()  # no question waits for the messenger's own connection
         people = self.run_info.messenger
-        person = people.person(self.number)
+        person = people.person(self.number if self._stranger is None else self._stranger)
         group = people.group((self.number - 1) // self.group_size) if in_group else None
         return ask_in_messenger(self, segments, person, group, t_intended)
 

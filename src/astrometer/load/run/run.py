@@ -33,6 +33,7 @@ from astrometer.load.schedule.requested_users import RequestedUsers
 from astrometer.load.schedule.shapes import profile_of
 from astrometer.load.server.pulse_watch import PulseWatch
 from astrometer.load.server.server_watch import ServerWatch
+from astrometer.load.workload.workload_file import Workload
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.records import record_files
 from astrometer.measure.slo.objectives import (
@@ -67,13 +68,14 @@ class Run:
         self.host = (environment.host or "").rstrip("/")  # for good: the keys go nowhere else
         self.keys = keys
         self.corpus = settings.corpus()
+        self.workload = settings.workload()
         self.clock = RunClock(_age_s(parsed))
         self.names = UserNames(self.id, settings, getattr(runner, "worker_index", 0))
         self.facts: dict[str, Any] = {}  # what users of this process learnt of the server
 
         # The load
         self.profile = profile_of(parsed)
-        self.open_model = _open_model(environment, settings)
+        self.open_model = _open_model(environment, settings, self.workload)
         self.kinds = max(1, len(environment.user_classes))  # of users, each with a schedule of its own
         self.requested = RequestedUsers(runner, lambda: self.clock.elapsed_s)  # not followed on workers
 
@@ -214,7 +216,7 @@ def _health(clock: RunClock, profile: Profile | None, slot_book: time_slots.Slot
     return monitor
 
 
-def _open_model(environment: Any, settings: Settings) -> OpenModel | None:
+def _open_model(environment: Any, settings: Settings, workload: Workload | None) -> OpenModel | None:
     if settings.rate_unit <= 0:
         return None
     return OpenModel(
@@ -223,6 +225,7 @@ def _open_model(environment: Any, settings: Settings) -> OpenModel | None:
         process=settings.arrivals,
         seed=settings.arrival_seed,
         max_in_flight=settings.max_in_flight,
+        paused_s=0.0 if workload is None else workload.paused_s,
     )
 
 

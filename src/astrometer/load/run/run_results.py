@@ -16,10 +16,11 @@ from astrometer.load.run.health import worst, worst_stage_lag
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
 from astrometer.load.schedule.open_model import LEAD_S
+from astrometer.load.workload.replay import workload_share
 from astrometer.masking import mask_command
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.results import document
-from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.results.run_info import BusiestHourLoad, RunInfo
 from astrometer.measure.slo.stages import LoadStage
 from astrometer.measure.slo.validity import Cause, OpenArrivals, schedule_lag_limit_s
 
@@ -60,6 +61,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         pulse=None if run.pulse is None else run.pulse.pulse(),
         other_requests=run.others.requests.rows,
         records=None if run.record_file is None else run.record_file.to_json(run.settings.out),
+        workload=_workload(run, environment, searched),
         profile=str(run.profile) if run.profile else None,
         stages=_stages(run),
         generator=replace(
@@ -95,6 +97,23 @@ def _users(run: Run, searched: CapacityRun | None) -> int:
     if run.profile is None:
         return run.requested.peak
     return round(run.profile.peak / (run.settings.rate_unit if run.profile.is_rate else 1.0))
+
+
+def _workload(run: Run, environment: Any, searched: CapacityRun | None) -> BusiestHourLoad | None:
+    if run.workload is None:
+        return None
+    hour = BusiestHourLoad(
+        turns_per_s=run.workload.busiest_hour.turns_per_s,
+        conversations_per_s=run.workload.conversations_per_s,
+        users=run.workload.users,
+        people=run.workload.busiest_hour.people,
+        share=workload_share(environment.user_classes),
+    )
+    arrivals = _arrivals(run, searched)
+    if searched is not None:
+        return hour
+    load = _users(run, searched) if arrivals is None else arrivals.rate_per_s
+    return replace(hour, scale=hour.times(load, is_rate=arrivals is not None))
 
 
 def _tls_verified(run: Run) -> bool | None:

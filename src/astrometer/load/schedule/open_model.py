@@ -5,10 +5,14 @@ spawning, shapes, workers and web UI steer a rate, of which `rate_sync` tells. T
 engine starts its share of the arrivals on the schedule of `arrivals`, each in a greenlet of its own,
 whether or not earlier ones are done. A late start is schedule lag; an arrival beyond the cap of running ones
 is counted as dropped, and so is one whose task ends before it asks anything.
+
+With `--workload` an arrival is a conversation, most of which is pauses. When the rate rises, as many are
+under way at once as there would be had it always been so high; when it falls, as many end.
 """
 
 import logging
 import math
+import random
 import time
 import traceback
 from collections import defaultdict, deque
@@ -47,13 +51,23 @@ class OpenModel:
     """Starts the arrivals of one process. `unit`: arrivals per second of one of Locust's users."""
 
     def __init__(
-        self, environment: Any, *, unit: float, process: Process, seed: int, max_in_flight: int
+        self,
+        environment: Any,
+        *,
+        unit: float,
+        process: Process,
+        seed: int,
+        max_in_flight: int,
+        paused_s: float = 0.0,
     ) -> None:
         self._environment = environment
         self._unit = unit
         self._process = process
         self._seed = seed
         self._max_in_flight = max_in_flight
+        self._paused_s = paused_s  # by a conversation of the workload, in all
+        self._rates: dict[type, float] = defaultdict(float)  # of this process
+        self._random = random.Random(seed)  # noqa: S311 (reproducible, no secret)
         self._changes: deque[Change] = deque()  # of the rate, still to come
         self._schedules: dict[type, Arrivals] = {}
         self._idle: dict[type, list[Any]] = defaultdict(list)
@@ -65,7 +79,9 @@ class OpenModel:
 
     @property
     def in_flight(self) -> int:
-        return len(self._running)
+        """Those that pause ask nothing."""
+        paused = [performer for performer in self._busy if performer._state == LOCUST_STATE_WAITING]
+        return len(self._running) - len(paused)
 
     def take_intended(self) -> int:
         """Arrivals since the last call."""
@@ -98,8 +114,11 @@ class OpenModel:
 
     def drain(self, timeout_s: float | None) -> None:
         """Let running arrivals end within `timeout_s`; what still runs then is cut off, and counted so."""
-        for performer in self._busy:
-            performer._state = LOCUST_STATE_STOPPING  # its next `wait` ends the task
+        for performer in list(self._busy):
+            if performer._state == LOCUST_STATE_WAITING:  # perhaps for minutes
+                self._running.killone(performer._greenlet, block=False)
+            else:
+                performer._state = LOCUST_STATE_STOPPING  # its next `wait` ends the task
         self._running.join(timeout=timeout_s or 0)
         self._running.kill(block=True)
         for performers in self._idle.values():
@@ -117,6 +136,21 @@ class OpenModel:
             so_far = None if change.user_seconds is None else change.user_seconds[name] * self._unit
             for t_intended in self._schedules[kind].change(change.t, rate, change.share, so_far):
                 self._arrive(kind, t_intended)
+            if self._paused_s and kind.follows_workload:
+                self._fill_up(kind, rate / change.share.of)
+
+    def _fill_up(self, kind: Any, rate: float) -> None:
+        """From now on `rate` conversations begin per second in this process."""
+        before, self._rates[kind] = self._rates[kind], rate
+        more = (rate - before) * self._paused_s
+        for _ in range(int(more + self._random.random())):
+            performer = self._performer(kind)
+            performer.joins = True
+            self._start(kind, performer, None)
+        if rate < before:
+            for performer in self._busy:
+                if type(performer) is kind and self._random.random() < 1 - rate / before:
+                    performer.replay.left = True
 
     def _run(self) -> None:
         loop = gevent.get_hub().loop
@@ -138,14 +172,20 @@ class OpenModel:
 
     def _arrive(self, kind: type, t_intended: float) -> None:
         self._intended += 1
-        idle = self._idle[kind]
-        performer = idle.pop() if idle else self._new_performer(kind)
-        if self.in_flight >= self._max_in_flight:
+        performer = self._performer(kind)
+        if len(self._running) >= self._max_in_flight and self.in_flight >= self._max_in_flight:
             performer.drop_arrival(t_intended)
-            idle.append(performer)
+            self._idle[kind].append(performer)
             return
+        self._start(kind, performer, t_intended)
+
+    def _performer(self, kind: type) -> Any:
+        idle = self._idle[kind]
+        return idle.pop() if idle else self._new_performer(kind)
+
+    def _start(self, kind: type, performer: Any, t_intended: float | None) -> None:
         self._busy.add(performer)
-        self._running.spawn(self._perform, kind, performer, t_intended)
+        performer._greenlet = self._running.spawn(self._perform, kind, performer, t_intended)
 
     def _new_performer(self, kind: type) -> Any:
         performer = kind(self._environment)
@@ -153,9 +193,9 @@ class OpenModel:
         performer._state = None
         return performer
 
-    def _perform(self, kind: type, performer: Any, t_intended: float) -> None:
-        """One arrival: a task of the user, that was due at `t_intended`."""
-        late_s = max(0.0, time.perf_counter() - t_intended)
+    def _perform(self, kind: type, performer: Any, t_intended: float | None) -> None:
+        """One arrival: a task of the user, that was due at `t_intended`; None: it is under way already."""
+        late_s = 0.0 if t_intended is None else max(0.0, time.perf_counter() - t_intended)
         tasks = performer._taskset_instance
         is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
         ready = False
@@ -175,9 +215,11 @@ class OpenModel:
         finally:
             if not ready:  # its `on_start` failed or was killed
                 performer._state = None
-            if not ready or performer.t_intended is not None:  # nothing was asked, and that must count
-                performer.drop_arrival(t_intended)
+            if t_intended is not None and (not ready or performer.t_intended is not None):
+                performer.drop_arrival(t_intended)  # nothing was asked, and that must count
             performer.t_intended = None
+            if performer.replay is not None:
+                performer.replay.left = False
             self._busy.discard(performer)
         # Not reached by one that was killed: its connection is in an unknown state.
         self._idle[kind].append(performer)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.input_files import read_bounded
-from astrometer.measure.capacity.capacity_result import conclude_search, describe
+from astrometer.measure.capacity.capacity_result import CapacityRun, conclude_search, describe
 from astrometer.measure.delivery import Observed
 from astrometer.measure.exchange_stats import Stats, stats_json
 from astrometer.measure.results.other_requests import other_requests_json
@@ -25,7 +25,7 @@ from astrometer.measure.results.result_parts import (
     server_json,
     uploads_json,
 )
-from astrometer.measure.results.run_info import RunInfo
+from astrometer.measure.results.run_info import BusiestHourLoad, RunInfo
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
 from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
@@ -151,12 +151,13 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         ],
         "other_requests": other_requests_json(info.other_requests),
         "records": info.records,
+        "workload": None if info.workload is None else asdict(info.workload),
         "profile": info.profile,
         "stages": [
             _stage(stage, number, tally, info, causes=found, trusted=trusted and not found)
             for number, (stage, found) in enumerate(zip(reached, badly, strict=True))
         ],
-        "capacity": None if info.capacity is None else describe(info.capacity, stats_json),
+        "capacity": None if info.capacity is None else _capacity(info.capacity, info.workload),
         "timeline": {
             "step_s": tally.timeline.step_s,
             "steps": [
@@ -215,6 +216,20 @@ def following_schema(file: Path) -> Iterator[None]:
     except DAMAGE as exc:
         reason = f"no field {exc}" if isinstance(exc, KeyError) else str(exc)
         raise ResultsError(f"{file}: does not follow the schema of results.json ({reason})") from exc
+
+
+def _capacity(run: CapacityRun, workload: BusiestHourLoad | None) -> dict[str, Any]:
+    """`times_busiest_hour`: the answer in the user's own traffic; None: no workload, or no answer."""
+    searched = describe(run, stats_json)
+    held, there = searched["estimate"] or searched["highest_passing"], searched["at_highest_passing"]
+    times = None
+    if workload is not None and held:
+        times = workload.times(held, is_rate=run.settings.is_rate)
+        if not run.settings.is_rate and workload.share == 1 and there is not None:
+            # How much users ask depends on how long they wait for answers here.
+            asked_per_s = there["turns"]["started"] / there["duration_s"]
+            times = asked_per_s / workload.turns_per_s * held / searched["highest_passing"]
+    return {**searched, "times_busiest_hour": times}
 
 
 def _stage(

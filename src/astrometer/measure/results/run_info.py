@@ -31,6 +31,26 @@ class Usernames:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BusiestHourLoad:
+    """The busiest hour of the traffic that a run follows. `users`: who ask as much in a closed model.
+
+    `share`: of the run's users, who follow it. `scale`: how many times that hour the run was; of a shape its
+    peak; None: a search, in which it differs.
+    """
+
+    turns_per_s: float
+    conversations_per_s: float
+    users: float
+    people: int
+    share: float
+    scale: float | None = None
+
+    def times(self, load: float, *, is_rate: bool) -> float:
+        """So many times the busiest hour are `load` arrivals per second, or users."""
+        return load * self.share / (self.conversations_per_s if is_rate else self.users)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunInfo:
     """What is known of a run besides its measurements. `start` labels it: wall clock, epoch seconds."""
 
@@ -50,6 +70,7 @@ class RunInfo:
     causes: Sequence[Cause] = ()  # whatever else makes the run INVALID
     arrivals: OpenArrivals | None = None  # None: closed model
     generator: GeneratorHealth = field(default_factory=GeneratorHealth)
+    workload: BusiestHourLoad | None = None  # learnt from real traffic; None: the scenario's own
     profile: str | None = None  # the shape of the load, as text
     stages: Sequence[LoadStage] = ()  # those of the profile, in the order of the tally's
     stop: Stop | None = None  # ended before its time
