@@ -2,9 +2,9 @@
 
     python bench/records.py [--exchanges 1000000] [--file r.jsonl.gz] [--users 30] [--tokens 20]
 
-One run of one process: for a second its exchanges are recorded, for two they are not, for one they are. The
-ratio of the CPU time per exchange has an interval from the rounds of four seconds (bootstrap). PASS: its
-upper end is below 1.03, and the file has a whole line for each exchange that was recorded.
+One run of one process: for four seconds its exchanges are recorded, for eight not, for four they are. The
+ratio of the CPU time per exchange has an interval from the rounds (bootstrap). PASS: its upper end is below
+1.03, and the file has a whole line for each exchange that was recorded.
 """
 
 import argparse

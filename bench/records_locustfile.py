@@ -14,7 +14,7 @@ from locust import constant, events, task
 
 from astrometer.load import ChatUser
 
-PERIOD_S = 1.0
+PERIOD_S = 4.0
 NOTES = Path(os.environ["ASTROMETER_BENCH_NOTES"])
 EXCHANGES = int(os.environ["ASTROMETER_BENCH_EXCHANGES"])
 

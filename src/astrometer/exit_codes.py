@@ -11,7 +11,7 @@ MEANING = {
     PASS: "pass",
     FAILED: "an objective, a condition or a probe failed, or nothing succeeded",
     USAGE: "usage: an argument, a setting or a key cannot be used",
-    INVALID: "the result cannot be trusted or decided; its causes are printed",
+    INVALID: "the result cannot be trusted or decided, or the run was not steady; its causes are printed",
     UNREACHABLE: "the target did not answer, or could not be started",
     INTERRUPTED: "interrupted: Ctrl-C, SIGTERM, a closed terminal, or No to a question",
 }
@@ -21,6 +21,7 @@ BY_VERDICT = {
     "NONE": PASS,
     "FAIL": FAILED,
     "INVALID": INVALID,
+    "DRIFTING": INVALID,  # its numbers are true, and stand for no state
     # of a comparison
     "CANNOT TELL": INVALID,
     "NOT COMPARABLE": INVALID,

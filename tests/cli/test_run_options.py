@@ -19,6 +19,7 @@ VALUES = {
     "transport": "ws", "call_timeout_s": "5s", "stop_abandoned": True,
      "slo": ["ttft_p95 < 2s", "errors < 1%"],
     "abort_after_s": "9s", "budget_tokens": "500", "warmup_s": "2s", "stall_threshold_s": "700ms",
+    "drift_ok": True,
     "shape": "10:1m,20:1m", "rate_unit": "0.5", "arrivals": "constant", "arrival_seed": "7",
     "max_in_flight": "9", "searches": True, "model": "open", "start": "2/s", "maximum": "9/s",
     "step_s": "10s",
@@ -154,6 +155,6 @@ def test_a_typo_is_told_what_was_meant(words, complaint):
 def test_release_is_offered_everything_that_load_is_but_its_own_servers():
     assert set(offered("load")) - set(offered("release")) == {
         "im_sink", "version", "kind", "messenger", "model_status", "server_pid",
-        "records", "records_text",
+        "records", "records_text", "drift_ok",
     }  # fmt: skip
     assert RUN_COMMANDS == ("load", "capacity", "release")

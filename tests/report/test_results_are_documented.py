@@ -13,6 +13,7 @@ from astrometer.measure.odd_streams import SIGNS, streams_json
 from astrometer.measure.results import document as results_file
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind
+from astrometer.measure.slo.drift import Drift, DriftKind, Steadiness
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArrivals
 
@@ -70,6 +71,11 @@ def real(make, watched):
     bug = {"two_event_loops": {"turns": 1, "of": 9, "share": 1 / 9}}
     kept = {"file": "r.jsonl.gz", "lines": 9, "lost": 1, "problem": "No space left on device"}
     streams = streams_json({"streams": 9, "blank_lead": 1})
+    drift = Drift(
+        metric="ttft", kind=DriftKind.TREND, before=0.5, after=0.6, per_minute=0.02, at_s=None, chance=1e-6,
+        stage=None,
+    )  # fmt: skip
+    made["steadiness"] = Steadiness(tested=("ttft",), parts=54, part_s=10.0, drifts=(drift,)).to_json()
     return {**made, "streams": streams, "astrbot_bugs": bug, "records": kept}
 
 

@@ -140,6 +140,11 @@ class Settings:
         help="Turns that begin this early are counted apart: no percentile, rate or objective holds them. "
         "`astrometer load` and `release` add their ramp-up.",
     )
+    drift_ok: bool = option(
+        "--drift-ok", switch, False, commands=("load",),
+        help="A run that is not steady (times or failures that rise or fall) is judged all the same. Without "
+        "this it is DRIFTING instead of PASS, exit code 3. Looked for in runs of two minutes and more.",
+    )
     stall_threshold_s: float = option(
         "--stall-threshold", positive_duration, _seconds(STALL_THRESHOLD_S), metavar="TIME",
         help="A pause within an answer that is longer than this is a stall.",

@@ -66,8 +66,7 @@ def render(found: Explanation) -> RenderableType:
         lines += [
             _title(number, took_s, row),
             Padding(Bar(parts, longest_s), (0, 0, 0, 4)),
-            Padding(_lengths(row, parts), (0, 0, 0, 4)),
-            Padding(_names(row), (0, 0, 0, 4)),
+            *(Padding(text, (0, 0, 0, 4)) for text in (_lengths(row, parts), _names(row)) if text),
         ]
     used = {part.phase for _, _, parts in shown for part in _large(parts)}
     lines += [Text(), _legend([phase for phase in ExchangePhase if phase in used]), Text()]

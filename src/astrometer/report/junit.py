@@ -6,7 +6,7 @@ error). FAIL is a failure; NO_DATA and an INVALID run are errors: nothing was pr
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET  # writes only
@@ -106,6 +106,12 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
         detail="\n".join([*causes, *([stopped] if stopped else [])]),
     )
     found = [valid]
+    if results["verdict"] == "DRIFTING":
+        said = "; ".join(causes)
+        found = [
+            replace(valid, message="no problem found", detail=""),
+            replace(valid, name="the run was steady", message=said, problem="error", detail=said),
+        ]
     if results["verdict"] == "FAIL" and not results["objectives"]:
         said = f"{view.NOTHING_SUCCEEDED} {view.row('all', results).outcomes_text}"
         name = "something succeeded"

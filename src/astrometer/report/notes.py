@@ -25,6 +25,7 @@ _OF_THE_REST = (
     im_lines,
     server_lines,
     view.trust_lines,
+    view.steadiness_lines,
     view.record_lines,
     view.error_lines,
 )

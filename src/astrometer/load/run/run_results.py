@@ -49,6 +49,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         },
         objectives=run.settings.objectives,
         waived=run.settings.slo.waived,
+        drift_ok=run.settings.drift_ok,
         causes=[*run.causes, *run.delivery.causes, *_missing_users(run, environment)],
         stop=run.stop,
         capacity=searched,
@@ -179,6 +180,7 @@ def _stages(run: Run) -> list[LoadStage]:
             end_s=stage.end_s,
             peak=stage.peak,
             is_rate=profile.is_rate,
+            is_flat=stage.is_flat,
             due=due(stage.start_s, stage.end_s),
             loop_lag_p99_s=worst_stage_lag(run.processes.values(), number),
         )

@@ -23,6 +23,7 @@ class Stage:
     start_s: float
     end_s: float
     peak: float
+    is_flat: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +89,8 @@ class Profile:
         for part in self._parts():
             end_s = start_s + part.duration_s
             peak = max(part.begin, part.end)
-            found.append(Stage(name=part.name, start_s=start_s, end_s=end_s, peak=peak))
+            is_flat = part.begin == part.end
+            found.append(Stage(name=part.name, start_s=start_s, end_s=end_s, peak=peak, is_flat=is_flat))
             start_s = end_s
         return tuple(found)
 

@@ -27,6 +27,7 @@ from astrometer.measure.results.result_parts import (
 )
 from astrometer.measure.results.run_info import BusiestHourLoad, RunInfo
 from astrometer.measure.slo.cause_sentences import cause_json
+from astrometer.measure.slo.drift import LoadWindow, look_for_drift
 from astrometer.measure.slo.run_verdict import conclude, judge_stage
 from astrometer.measure.slo.stages import LONG_ENOUGH_S, LoadStage
 from astrometer.measure.slo.validity import (
@@ -101,6 +102,9 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             waived=info.waived,
             server=info.server,
         )
+    steady = look_for_drift(tally.timeline, _steady_windows(info, reached))
+    if steady.drifts and end.verdict in ("PASS", "NONE") and not info.drift_ok:
+        end = replace(end, verdict="DRIFTING", causes=tuple(steady.causes()))
     keys = sorted({*tally.counted, *tally.excluded})
     scenarios = sorted({key.scenario for key in keys})
     nothing = Stats()
@@ -129,6 +133,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         "stall_threshold_s": info.stall_threshold_s,
         **stats_json(total, tally.total_excluded(), window_s),
         "objectives": [objective_json(item) for item in end.objectives],
+        "steadiness": steady.to_json(),
         "generator": {**asdict(info.generator), "think_time_lost": info.generator.think_time_lost},
         "im_delivery": None if im_delivery is None else delivery_json(im_delivery),
         "provider_limit": provider_limit_json(
@@ -166,6 +171,19 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             ],
         },
     }
+
+
+def _steady_windows(info: RunInfo, reached: Sequence[LoadStage]) -> list[LoadWindow]:
+    """Where the load was the same throughout. The windows of a search are too short to tell."""
+    if info.capacity is not None:
+        return []
+    if not reached:
+        return [LoadWindow(info.excluded_s, info.duration_s)]
+    return [
+        LoadWindow(max(stage.start_s, info.excluded_s), min(stage.end_s, info.duration_s), stage.name)
+        for stage in reached
+        if stage.is_flat
+    ]
 
 
 def write(directory: Path, results: Mapping[str, Any]) -> Path:

@@ -66,6 +66,7 @@ class RunInfo:
     command: Sequence[str] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     objectives: Sequence[Objective] = ()
+    drift_ok: bool = False  # a drift is told, and changes no verdict
     waived: bool = False  # without objectives: do not even fail a run in which nothing succeeded
     causes: Sequence[Cause] = ()  # whatever else makes the run INVALID
     arrivals: OpenArrivals | None = None  # None: closed model

@@ -26,6 +26,7 @@ _TEMPLATES = {
     CauseKind.CUT_SHORT: "the run was cut short after {value} s: {detail}",
     CauseKind.SERVER_NOT_IDLE: "the server was not idle when the window began: {detail}",
     CauseKind.SEARCH_UNFINISHED: "the search ended before its answer {detail}",
+    CauseKind.DRIFTING: "{detail}",
 }
 _SCALES = {
     CauseKind.MEASUREMENT_ERROR: 1e3,

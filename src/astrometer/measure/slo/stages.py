@@ -18,6 +18,7 @@ class LoadStage:
     end_s: float
     peak: float
     is_rate: bool = False
+    is_flat: bool = True  # the load stays the same
     due: float | None = None
     loop_lag_p99_s: float | None = None
 

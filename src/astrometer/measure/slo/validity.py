@@ -51,6 +51,7 @@ class CauseKind(StrEnum):
     CUT_SHORT = "cut_short"  # seconds until a signal ended the run
     SERVER_NOT_IDLE = "server_not_idle"  # when a window of a capacity search began
     SEARCH_UNFINISHED = "search_unfinished"  # a capacity search without an answer
+    DRIFTING = "drifting"  # of a run that can be trusted and was not steady; `detail` says how
 
     @property
     def is_generator(self) -> bool:
