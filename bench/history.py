@@ -182,7 +182,10 @@ def load(locustfile, url, key, version, out):
         "BENCH_GAP": "0.07" if version in PACED else "0.02",
         "BENCH_FAILS": "0.15" if version in FAILING else "0",
     }
-    launch.run(plan, {**os.environ, **own})
+    signals = list[bool]()
+    launch.run(plan, {**os.environ, **own}, interrupted=lambda: signals.append(True))
+    if signals:
+        raise KeyboardInterrupt
 
 
 def of_runs(folder):
