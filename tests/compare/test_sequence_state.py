@@ -48,7 +48,7 @@ def test_too_few_samples_are_a_matter_of_time_only_where_a_block_has_enough():
     assert "more would give enough samples" in state("ttft_p95 worse by 10%", pairs=3, chats=40).lines()[1]
     thin = state("ttft_p95 worse by 10%", pairs=3, chats=15).lines()[1]
     assert thin.startswith(
-        "Undecided: ttft_p95; too few samples: p95 needs 200 on each side, and 20 in each block"
+        "Undecided: ttft_p95; too few samples: p95 needs 200 on each side, 20 in each block"
     )
 
 

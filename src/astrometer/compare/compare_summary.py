@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from astrometer.compare.compare_view import FORCED, Line, Page
+from astrometer.compare.compare_view import FORCED, Line, Page, without_interval
 from astrometer.output_files import write_whole
 from astrometer.report.summary import text
 
@@ -54,7 +54,8 @@ def render_summary(page: Page) -> str:
 
 def _table(first: str, group: tuple[Line, ...]) -> list[str]:
     lines = [f"| {text(first)} | baseline | candidate | change | verdict |", "|---|--:|--:|--:|---|"]
-    for line in group:
+    shown, untold = without_interval(group)
+    for line in shown:
         verdict = f"{_VERDICT_MARKS[line.verdict]} {line.verdict}" + (
             f" <sub>{text(said)}</sub>" if (said := "; ".join(filter(None, (line.why, line.decided)))) else ""
         )
@@ -63,4 +64,4 @@ def _table(first: str, group: tuple[Line, ...]) -> list[str]:
             f"| {text(line.title)} | {line.base} <sub>n {line.base_n}</sub> | {line.cand} "
             f"<sub>n {line.cand_n}</sub> | {line.change}{spread} | {verdict} |"
         )
-    return [*lines, ""]
+    return [*lines, "", *(f"<sub>{text(line)}</sub>\n" for line in untold)]

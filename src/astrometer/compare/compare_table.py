@@ -1,11 +1,13 @@
 """A comparison -> what `astrometer compare` says in the terminal."""
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.compare.compare_view import FORCED, Line, Page, SideView
+from astrometer.compare.compare_view import FORCED, Line, Page, SideView, without_interval
 from astrometer.report.table import hanging
 
 STYLES = {
@@ -24,9 +26,10 @@ def render(page: Page) -> RenderableType:
     parts: list[RenderableType] = [_side(side) for side in page.sides]
     if not page.reasons or page.forced:
         (_, everything), *scenarios = page.groups
-        parts += [Text(), _table("metric", everything)]
+        shown, untold = without_interval(everything)
+        parts += [Text(), _table("metric", shown), *(Text(line, style="dim") for line in untold)]
         for scope, lines in scenarios:
-            changed = tuple(line for line in lines if line.verdict in {"better", "worse"})
+            changed = [line for line in lines if line.verdict in {"better", "worse"}]
             parts += [Text(), _table(f"in {scope}", changed)] if changed else []
         if scenarios:
             parts += [Text("Single scenarios: only what is better or worse. --out writes all rows.", "dim")]
@@ -51,7 +54,7 @@ def _side(side: SideView) -> Table:
     return grid
 
 
-def _table(first: str, lines: tuple[Line, ...]) -> Table:
+def _table(first: str, lines: Sequence[Line]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(first, overflow="fold", min_width=12)
     for title in ("baseline", "candidate", "change"):

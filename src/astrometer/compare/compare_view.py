@@ -1,6 +1,6 @@
 """A comparison and how its gates came out -> the rows and sentences of every report on it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,17 @@ class Line:
     @property
     def css(self) -> str:
         return self.verdict.replace(" ", "-")
+
+
+def without_interval(lines: Iterable[Line]) -> tuple[list[Line], list[str]]:
+    """The lines that have one, and of the others a sentence for each reason why they have none."""
+    shown, why = list[Line](), dict[str, list[str]]()
+    for line in lines:
+        if line.row.interval is not None or not line.why:
+            shown.append(line)
+        else:
+            why.setdefault(line.why, []).append(line.name)
+    return shown, [f"No answer on {', '.join(names)}: {reason}." for reason, names in why.items()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,8 +58,11 @@ def latency_row(
         margin=margin,
     )
     if not enough:
-        why = f"too few samples: p{percent} needs {MIN_SAMPLES[percent]:,} on each side"
-        return replace(row, why=why if look is None else f"{why}, and {least} in each block")
+        part = "run" if look is None else "block"
+        why = (
+            f"too few samples: p{percent} needs {MIN_SAMPLES[percent]:,} on each side, {least} in each {part}"
+        )
+        return replace(row, why=why)
     if percent == 50:  # it is of the metric, whatever the percentile
         ecdfs = [sample.ecdf for sample in base], [sample.ecdf for sample in cand]
         slower = superiority(*ecdfs) if look is None else paired_superiority(*ecdfs)
