@@ -3,40 +3,17 @@
 from collections.abc import Iterable
 
 from astrometer.api.outcome import Layer, Outcome
-from astrometer.probing.verdict import REASONS, ProbeReason, Reason
+from astrometer.probing.failure_sides import is_judged, side_of
+from astrometer.probing.verdict import REASONS, Reason
 
 # A reason that no exchange has is the probe's own.
 PROBE_LAYER = "probe"
-SIDES = ("server", "llm")
-_SIDE_OF_LAYER = {
-    Layer.NETWORK: "server",
-    Layer.SERVER: "server",
-    Layer.MESSENGER: "server",
-    Layer.UPSTREAM: "llm",
-    Layer.CONTENT: "llm",
-}
-# A probe's requests are good ones: a 404 or a 405 says that the server changed, or what stands before it.
-_SERVER_TO_A_PROBE = frozenset({Outcome.CLIENT_ERROR})
 # What keeps a probe from asking in a messenger: nobody there, or the adapter does not let it in.
 _LINK = frozenset({Outcome.LOST_LINK, Outcome.SERVER_ERROR, Outcome.CLIENT_ERROR})
-# The server did what was asked; what went wrong has alerts of its own.
-_ANSWERED = frozenset({ProbeReason.CLEANUP, ProbeReason.LEAK})
 
 
 def layer_of(reason: Reason) -> str:
     return reason.layer.value if isinstance(reason, Outcome) else PROBE_LAYER
-
-
-def side_of(reason: Reason) -> str | None:
-    """Whose failure it is: `server`, `llm`, or None."""
-    if reason in _SERVER_TO_A_PROBE:
-        return "server"
-    return _SIDE_OF_LAYER.get(reason.layer) if isinstance(reason, Outcome) else None
-
-
-def is_judged(reason: Reason) -> bool:
-    """Whether a run that failed so says anything of the server at all."""
-    return side_of(reason) is not None or reason in _ANSWERED
 
 
 def layers() -> dict[str, tuple[str, ...]]:

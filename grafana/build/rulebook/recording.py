@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.probing.failure_sides import SIDES
 from rulebook import reasons
 from rulebook.thresholds import Thresholds, seconds
 
@@ -94,7 +95,7 @@ def _counters(t: Thresholds) -> Iterator[Rule]:
     failed = f"{P}failures_total"
     for layer, names in reasons.layers().items():
         yield _rule(LAYER_COUNTER, f"sum by ({by}) ({failed}{{{reasons.one_of(names)}}})", layer=layer)
-    server, llm = (f"{failed}{{{reasons.one_of(reasons.side(side))}}}" for side in reasons.SIDES)
+    server, llm = (f"{failed}{{{reasons.one_of(reasons.side(side))}}}" for side in SIDES)
     asks = f"on ({by}) ({ASKS_THE_MODEL} or {ASKS_IN_MESSENGER})"
     yield _rule(
         SIDE_COUNTER,

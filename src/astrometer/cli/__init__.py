@@ -24,6 +24,7 @@ COMMANDS = (
     "release",
     "bisect",
     "probe",
+    "sla",
     "messenger",
     "report",
     "explain",

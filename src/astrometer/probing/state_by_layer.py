@@ -3,9 +3,9 @@
 The one definition. Landing page, `probe --once`, metrics, alert rules and dashboards show this one.
 
 FAILING: the newest run of a probe failed, and at least three did within three of its intervals or 15 minutes,
-whichever is longer. OK again after two good runs. UNKNOWN: no run told of the layer for two intervals of the
-probe that asks most often. One leak is enough. Once something gets through again, what failed while nothing
-did counts no more.
+whichever is longer. OK again after two good runs, since the first of them. UNKNOWN: no run told of the layer
+for two intervals of the probe that asks most often. One leak is enough. Once something gets through again,
+what failed while nothing did counts no more.
 """
 
 from collections import Counter
@@ -132,6 +132,7 @@ class _Course:
     since: float = -inf
     at: float = -inf
     good_at: float = -inf
+    good_since: float = -inf  # the first of those in a row
     goods: int = 0  # in a row
     bads: tuple[tuple[float, str], ...] = ()  # within the window
     worn: tuple[tuple[float, str], ...] = ()  # degraded ones, in a row
@@ -144,14 +145,15 @@ class _Course:
                 return course
             return replace(course, state=State.FAILING, since=bads[0][0])
         goods = self.goods + 1
+        good_since = self.good_since if self.goods else at
         # One lost segment is no bad network, even where each probe runs once.
         needed = NEEDED if found.reason == RETRANSMITS else needed
         worn = (*self.worn, (at, found.reason))[-needed:] if found.sign is Sign.DEGRADED else ()
-        course = replace(self, at=at, good_at=at, goods=goods, worn=worn)
+        course = replace(self, at=at, good_at=at, good_since=good_since, goods=goods, worn=worn)
         if self.state is State.FAILING and goods < TO_RECOVER:
             return course
         state = State.DEGRADED if len(worn) >= needed else State.OK
-        since = self.since if state is self.state else worn[0][0] if state is State.DEGRADED else at
+        since = self.since if state is self.state else worn[0][0] if state is State.DEGRADED else good_since
         return replace(course, state=state, since=since, bads=() if goods >= TO_RECOVER else self.bads)
 
     def stops_all(self, good_at: float, needed: int) -> bool:

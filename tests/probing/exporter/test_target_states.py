@@ -6,7 +6,6 @@ from dataclasses import replace
 from astrometer import bundled
 from astrometer.config.settings import Config
 from astrometer.probing.exporter.exporter_app import Exporter
-from astrometer.probing.exporter.pages import landing
 from astrometer.probing.plan import Plan, make_plans
 from astrometer.probing.probe_files import load_folder
 
@@ -41,13 +40,9 @@ def test_states_stand_in_the_metrics_and_on_the_landing_page(bench):
     assert (state_of(exporter, "good"), state_of(exporter, "revoked")) == (["ok"], ["key_rejected"])
     why = {"target": "revoked", "layer": "key", "reason": "unauthorized"}
     assert why in [one.labels for one in exporter.metrics.state_since.collect()[0].samples]
-    page = landing(exporter.config, plans, exporter.history, exporter.states.states(plans_end(exporter)))
+    page = asyncio.run(exporter._landing(None)).body.decode()
     assert ">KEY REJECTED</a>" in page
     assert ">OK</a>" in page
-
-
-def plans_end(exporter: Exporter) -> float:
-    return max(run.started_at + run.duration_s for run in exporter.history.last.values())
 
 
 def test_a_target_that_is_no_more_takes_its_states_along(bench):

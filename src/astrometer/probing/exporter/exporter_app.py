@@ -23,12 +23,15 @@ from astrometer.probing.exporter.exposition import Encoded
 from astrometer.probing.exporter.history import History, debug_text
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
-from astrometer.probing.exporter.pages import history_page, landing
+from astrometer.probing.exporter.pages import history_page
 from astrometer.probing.exporter.series import Series
 from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import DEADLINES, Runner
 from astrometer.probing.state_by_layer import StateBook
+from astrometer.probing.status.state_history import StateHistory
+from astrometer.probing.status.status_page import landing_page, public_page
+from astrometer.probing.status.status_view import StatusOfTarget, status_of
 from astrometer.probing.verdict import ProbeRun
 
 LAG_EVERY_S = 0.5
@@ -48,8 +51,12 @@ class Exporter:
         plans: Iterable[Plan],
         runner: Runner | None = None,
         guard: WebAccess | None = None,
+        *,
         notifier: Notifier | None = None,
+        records: StateHistory | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        self._clock = clock
         self.runner = runner or Runner()
         self.registry = CollectorRegistry()
         self.metrics = ProbeMetrics(self.registry, config.exporter.buckets)
@@ -60,7 +67,8 @@ class Exporter:
         self._in_flight = 0
         self.history = History()
         self.states = StateBook()
-        self.notifier = notifier or Notifier(config.notify)
+        self.notifier = notifier or Notifier(config.notify, clock=clock)
+        self.records = records or StateHistory(clock=clock)
         self.on_demand = OnDemand(self.runner, config.exporter)
         self.reload: Reload | None = None
         self.ready = False
@@ -70,6 +78,7 @@ class Exporter:
         self.take(config, plans)
         routes = [
             Route("/", self._landing),
+            Route("/status", self._status),
             Route("/metrics", self._metrics),
             Route("/probe", self._probe),
             Route("/history", self._history),
@@ -97,7 +106,7 @@ class Exporter:
                 self.runner.forget(target)
         self.series.declare(self.plans.values())
         self.history.keep_only(self.plans)
-        self.states.keep(self.plans.values(), time.time())
+        self.states.keep(self.plans.values(), self._clock())
         self.notifier.take(config.notify)
         self._refresh()
 
@@ -111,6 +120,7 @@ class Exporter:
         else:
             self.metrics.record_leaks(run)
         self.states.add(run)
+        self.records.add(run, plan)
         self._remember(plan, run)
 
     def record_on_demand(self, run: ProbeRun) -> None:
@@ -120,13 +130,14 @@ class Exporter:
             self.metrics.record_leaks(run)
             if run.verdict is None or run.verdict.reason not in DEADLINES:  # the scrape's may be lower
                 self.states.add(run)
+                self.records.add(run, plan)
             self._remember(plan, run)
 
     def skip(self, plan: Plan, cause: str) -> None:
         now = self.plans.get(plan.place)
         if now is not None and now.is_scheduled:
             self.metrics.skip(plan, cause)
-            self.states.skip(plan, cause, time.time())
+            self.states.skip(plan, cause, self._clock())
             self._encoded.stale()
 
     async def watch_loop(self) -> None:
@@ -161,18 +172,26 @@ class Exporter:
             version = self.runner.version_of(target)
             if version is not None:
                 self.metrics.set_version(target.name, version)
-        states = self.states.states(time.time())
+        states = self.states.states(self._clock())
         self.metrics.set_states(states)
+        self.records.note(states)
         self.notifier.look(states, self.history.detail_of)
         self.own.set_notified(
             {name: (post.delivery, len(post.waiting)) for name, post in self.notifier.posts.items()}
         )
         self._encoded.stale()
 
+    def _targets(self) -> list[StatusOfTarget]:
+        now = self._clock()
+        return status_of(self.states.states(now), self.records, now)
+
     async def _landing(self, _request: Request) -> Response:
-        states = self.states.states(time.time())
-        page = landing(self.config, self.plans.values(), self.history, states, self.notifier.posts.values())
+        posts = self.notifier.posts.values()
+        page = landing_page(self.config, self.plans.values(), self.history.last, self._targets(), posts)
         return HTMLResponse(page, headers=NO_CACHE)
+
+    async def _status(self, _request: Request) -> Response:
+        return HTMLResponse(public_page(self._targets(), self._clock()), headers=NO_CACHE)
 
     async def _metrics(self, request: Request) -> Response:
         if self._in_flight != self.runner.in_flight:

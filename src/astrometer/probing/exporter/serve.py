@@ -16,6 +16,7 @@ from astrometer.probing.exporter.reload import Loaded, Read, Reloader
 from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.runner import Runner
 from astrometer.probing.schedule import Schedule
+from astrometer.probing.status.state_history import StateHistory
 from astrometer.same_origin import refusal
 
 FINISH_S = 5.0
@@ -81,7 +82,8 @@ async def serve(
 
     guard = WebAccess(loaded.web, refuse=refuse, say=say)
     notifier = Notifier(loaded.config.notify, loaded.config.state_dir, say=say)
-    exporter = Exporter(loaded.config, loaded.plans, runner, guard, notifier)
+    records = StateHistory(loaded.config.state_dir, say=say)
+    exporter = Exporter(loaded.config, loaded.plans, runner, guard, notifier=notifier, records=records)
     schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)
     reloader = Reloader(exporter, schedule, read, say)
     exporter.reload = reloader.reload
@@ -113,6 +115,7 @@ async def serve(
             await answering
         listener.close()
         exporter.runner.journal.close()
+        records.close()
 
 
 async def _sweep(exporter: Exporter) -> None:

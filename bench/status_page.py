@@ -1,0 +1,107 @@
+"""10 targets and 30 days of history -> how long the status page takes, and how large the file is.
+
+    python bench/status_page.py [--targets 10] [--days 30]
+
+Each target has 8 probes; network and model fail for half an hour every 6 hours. Times are of the processor.
+Exit code 1 if the page takes 50 ms or more, or the file has 50 MB or more.
+"""
+
+import argparse
+import asyncio
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+from time import process_time
+
+from astrometer.config.settings import Config, Target
+from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.plan import Plan
+from astrometer.probing.probe_files import Probe
+from astrometer.probing.state_by_layer import LayerState, State, TargetState, TargetStatus
+from astrometer.probing.status.state_history import FILE, StateHistory
+from astrometer.probing.verdict import ProbeRun, Verdict
+
+END = 1_796_000_000.0
+STEP_S = 900.0
+FAIL = (StateLayer.NETWORK, StateLayer.MODEL)
+FAILS_EVERY_S, FAILS_S = 6 * 3600.0, 1800.0
+PROBES = ("auth", "chat", "chat_segments", "im", "multi_turn", "reads", "scopes", "upload")
+
+
+def state_at(at: float, offset: int) -> TargetState:
+    phase = (at + offset * 977) % FAILS_EVERY_S
+    failing = phase < FAILS_S
+    since = at - phase if failing else at - phase + FAILS_S
+    layers = tuple(
+        LayerState(
+            layer=layer,
+            state=State.FAILING if failing and layer in FAIL else State.OK,
+            since=since,
+            reason="connect" if failing and layer in FAIL else "ok",
+        )
+        for layer in StateLayer
+    )
+    status = TargetStatus.DOWN if failing else TargetStatus.OK
+    return TargetState(status=status, worst=layers[0], layers=layers)
+
+
+def filled(folder: Path, targets: int, days: int) -> Exporter:
+    clock = {"now": END - days * 86400}
+    records = StateHistory(folder, clock=lambda: clock["now"])
+    all_targets = {f"bot{n}": Target(name=f"bot{n}", url=f"http://10.0.0.{n}:6185") for n in range(targets)}
+    probes = [
+        Probe(name=name, function=None, interval_s=STEP_S, scopes=(), costs_tokens=False, summary="")
+        for name in PROBES
+    ]
+    plans = [
+        Plan(target=target, probe=probe, interval_s=STEP_S)
+        for target in all_targets.values()
+        for probe in probes
+    ]
+    while clock["now"] < END:
+        at = clock["now"]
+        records.note({name: state_at(at, index) for index, name in enumerate(all_targets)})
+        for plan in plans:
+            run = ProbeRun(
+                target=plan.target.name,
+                url=plan.target.url,
+                probe=plan.probe.name,
+                verdict=Verdict.passed(),
+                started_at=at,
+                duration_s=1.0,
+                used_key=True,
+            )
+            records.add(run, plan)
+        clock["now"] += STEP_S
+    config = Config(source="bench", targets=all_targets)
+    return Exporter(config, plans, records=records, clock=lambda: clock["now"])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--targets", type=int, default=10)
+    parser.add_argument("--days", type=int, default=30)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        exporter = filled(Path(name), options.targets, options.days)
+        times_s = []
+        for _ in range(30):
+            began = process_time()
+            page = asyncio.run(exporter._landing(None)).body  # noqa: SLF001
+            times_s.append(process_time() - began)
+        size = sum(path.stat().st_size for path in Path(name).glob(f"{FILE}*"))
+        exporter.records.close()
+    median_ms, worst_ms = statistics.median(times_s) * 1e3, max(times_s) * 1e3
+    print(
+        f"{options.targets} targets, {options.days} days: page of {len(page) / 1e3:.0f} kB "
+        f"in {median_ms:.1f} ms (median of 30, worst {worst_ms:.1f}), history {size / 1e6:.1f} MB"
+    )
+    return 0 if median_ms < 50 and size < 50e6 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

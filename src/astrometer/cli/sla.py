@@ -1,0 +1,58 @@
+"""`astrometer sla`: the history of an exporter -> a month's availability, as Markdown and HTML."""
+
+import os
+from pathlib import Path
+from time import time
+
+import click
+
+from astrometer.config.loader import load
+from astrometer.config.settings import ConfigError
+from astrometer.output_files import reason, write_whole
+from astrometer.probing.status.sla_report import MonthReport
+
+
+@click.command("sla", short_help="Report a month's availability by layer, with every outage.")
+@click.option("--month", required=True, metavar="YYYY-MM", help="Which month (UTC). 100 days are kept.")
+@click.option(
+    "--state-dir", type=click.Path(path_type=Path, file_okay=False),
+    help="The state folder of the exporter (default: $STATE_DIRECTORY, or as the config says).",
+)  # fmt: skip
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False),
+    help="The exporter's settings, for its state folder (default: astrometer.toml here).",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, file_okay=False),
+    help="Write sla-YYYY-MM.md and sla-YYYY-MM.html there (default: print the Markdown).",
+)  # fmt: skip
+def command(*, month: str, state_dir: Path | None, config_file: Path | None, out: Path | None) -> None:
+    """Report how available each target was in a month: by layer, with every outage, its cause and length.
+
+    Reads the history that the exporter keeps in its state folder, also while it runs. Exit codes: 0 fine, 2
+    usage, or nothing is known of that month.
+    """
+    try:
+        report = MonthReport.read(state_dir or _state_dir(config_file), month, time())
+    except ValueError as exc:  # a ConfigError and NoHistory are
+        raise click.UsageError(str(exc)) from exc
+    if out is None:
+        click.echo(report.markdown())
+        return
+    for suffix, text in (("md", report.markdown()), ("html", report.html())):
+        path = out / f"sla-{month}.{suffix}"
+        try:
+            write_whole(path, text)
+        except OSError as exc:
+            raise click.UsageError(f"{path}: cannot be written ({reason(exc)})") from exc
+        click.echo(str(path))
+
+
+def _state_dir(config_file: Path | None) -> Path:
+    # systemd sets STATE_DIRECTORY for a service with StateDirectory=.
+    if given := os.environ.get("STATE_DIRECTORY", "").split(":")[0]:
+        return Path(given)
+    folder = load(config_file).state_dir
+    if folder is None:
+        raise ConfigError("say where the exporter keeps its state: --state-dir DIR")
+    return folder
