@@ -11,7 +11,7 @@ from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render
 
-LINE = ": 60 in all, 20 failed, p50 40.0 ms, max 40.0 ms"
+LINE = ": 60 in all (2.00/s), 20 failed (TimeoutError 20), p50 40.0 ms, max 40.0 ms, 6.0 kB received"
 TITLE = "Requests of the locustfile's own"
 
 
@@ -19,8 +19,9 @@ TITLE = "Requests of the locustfile's own"
 def results(make):
     own = OtherRequests()
     for number in range(60):
-        own.add("DB", "look up \x1b[31m", 0.04, failed=number < 20)
-    return {**make(), "other_requests": other_requests_json(own.rows)}
+        failure = "TimeoutError" if number < 20 else None
+        own.add("DB", "look up \x1b[31m", 0.04, length=100, failure=failure)
+    return {**make(), "other_requests": other_requests_json(own.rows, 30.0)}
 
 
 def test_they_are_in_every_report(results, visible):

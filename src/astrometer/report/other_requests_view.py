@@ -18,9 +18,16 @@ def _line(row: Mapping[str, Any]) -> str:
     times = row["response_time"]
     shown = [
         f"{name} {formatting.duration(times[name])}"
-        for name in ("p50", "p95", "max")
+        for name in ("p50", "p95", "p99", "max")
         if times.get(name) is not None
     ]
     name = formatting.plain(f"{row['type']} {row['name']}".strip())
     n, failed = formatting.count(row["n"]), formatting.count(row["failed"])
-    return f"{name}: {', '.join([f'{n} in all, {failed} failed', *shown])}"
+    # Not in older files.
+    pace = f" ({formatting.rate(row['per_s'])})" if row.get("per_s") else ""
+    why = ", ".join(
+        f"{formatting.plain(name)} {formatting.count(n)}" for name, n in row.get("failures", {}).items()
+    )
+    counted = f"{n} in all{pace}, {failed} failed{f' ({why})' if why else ''}"
+    size = [f"{formatting.size(row['bytes'])} received"] if row.get("bytes") else []
+    return f"{name}: {', '.join([counted, *shown, *size])}"

@@ -3,7 +3,14 @@
 import pytest
 from web_locust import FAST
 
-from astrometer.measure.results.other_requests import MAX_ROWS, REST, OtherRequests, other_requests_json
+from astrometer.measure.results.other_requests import (
+    MAX_REASONS,
+    MAX_ROWS,
+    REST,
+    REST_OF_REASONS,
+    OtherRequests,
+    other_requests_json,
+)
 
 MAKES_ITS_OWN = """
 from locust import constant, task
@@ -32,6 +39,8 @@ def test_they_are_a_list_of_their_own(sim, tmp_path, processes):
     assert (lookup["type"], lookup["name"], write["name"]) == ("DB", "lookup", "write")
     assert 0 < write["n"] <= turns["started"]
     assert (lookup["n"], lookup["failed"], write["failed"]) == (2 * write["n"], write["n"], 0)
+    assert (lookup["failures"], lookup["bytes"]) == ({"ValueError": write["n"]}, lookup["n"])
+    assert lookup["per_s"] == pytest.approx(lookup["n"] / results["window"]["duration_s"])
     assert lookup["response_time"]["max"] == pytest.approx(0.04, rel=0.01)
     assert turns["outcomes"] == {"ok": turns["started"]}
     assert [item["operation"] for item in results["operations"]] == ["chat"]
@@ -40,10 +49,12 @@ def test_they_are_a_list_of_their_own(sim, tmp_path, processes):
 def test_names_without_end_are_kept_in_one_row():
     requests = OtherRequests()
     for number in range(MAX_ROWS + 50):
-        requests.add("GET", f"/item/{number}", 0.1, failed=False)
+        requests.add("GET", f"/item/{number}", 0.1, length=9, failure=f"Error{number}")
     merged = OtherRequests()
     merged.merge(requests.take())
-    rows = other_requests_json(merged.rows)
+    rows = other_requests_json(merged.rows, 10.0)
     assert len(rows) == MAX_ROWS + 1
-    assert next(row["n"] for row in rows if row["name"] == REST) == 50
+    rest = next(row for row in rows if row["name"] == REST)
+    assert (rest["n"], rest["per_s"], rest["bytes"], rest["failed"]) == (50, 5.0, 450, 50)
+    assert (len(rest["failures"]), rest["failures"][REST_OF_REASONS]) == (MAX_REASONS + 1, 40)
     assert requests.rows == {}

@@ -110,8 +110,10 @@ class OtherRecorder:
         self,
         request_type: str,
         name: str,
+        *,
         response_time: float | None = None,
-        exception: BaseException | None = None,
+        response_length: int | None = 0,
+        exception: object = None,
         context: Any = None,
         **_: Any,
     ) -> None:
@@ -119,7 +121,9 @@ class OtherRecorder:
         duration_s = None if response_time is None else response_time / 1000
         began_s = self._clock.since_start(self._clock.now()) - (duration_s or 0.0)
         if context is not OURS and began_s >= self._excluded_s:
-            self.requests.add(str(request_type), str(name), duration_s, failed=exception is not None)
+            failure = None if exception is None else type(exception).__name__
+            length = response_length or 0
+            self.requests.add(str(request_type), str(name), duration_s, length=length, failure=failure)
 
 
 def _duration_s(done: Ended) -> float:

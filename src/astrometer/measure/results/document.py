@@ -154,7 +154,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             }
             for key in keys
         ],
-        "other_requests": other_requests_json(info.other_requests),
+        "other_requests": other_requests_json(info.other_requests, window_s),
         "records": info.records,
         "workload": None if info.workload is None else asdict(info.workload),
         "profile": info.profile,
