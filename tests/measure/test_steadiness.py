@@ -6,7 +6,7 @@ import random
 import pytest
 from steady_series import alike
 
-from astrometer.measure.steadiness import inflation, shift, trend
+from astrometer.measure.steadiness import inflation, shift, trend, warm_up
 
 
 def test_a_straight_line_is_a_trend_of_its_slope():
@@ -33,6 +33,14 @@ def test_a_shift_is_found_where_it_is():
 def test_what_never_changes_is_steady():
     assert trend([3.0] * 30).chance == 1.0
     assert shift([3.0] * 30).chance == 1.0
+
+
+def test_the_begin_that_makes_the_mean_less_certain_is_warm_up():
+    rng = random.Random(3)
+    steady = [1 + rng.gauss(0, 0.02) for _ in range(40)]
+    assert warm_up([3.0, 2.5, 2.0, 1.5, *steady]) == 4
+    assert warm_up([0.1, 0.5, *steady]) == 2  # whichever way: the value does not matter
+    assert warm_up([float(place) for place in range(40)]) is None
 
 
 @pytest.mark.parametrize("r", [0.0, 0.5, 0.8])

@@ -6,6 +6,7 @@ independent values would call that a trend. Both tests here count correlated val
 - Trend: Mann (1945), Kendall (1975); slope by Sen (1968). The variance is multiplied by n/n*, as Hamed & Rao
   (1998) do, with the lags of a first-order autoregression, (1 + r) / (1 - r) (Yue & Wang 2004 for r of the
   series without its trend). r is corrected for its bias in short series (Marriott & Pope 1954; Kendall 1954).
+- Warm-up: MSER-5 (White 1997; White, Cobb & Spratt 2000), the truncation with the smallest error of the mean.
 - Level: Pettitt (1979), whose statistic is the largest of a sum of signs, so its variance grows by the same
   n/n* (Serinaldi & Kilsby 2016 on change points under persistence).
 """
@@ -63,6 +64,22 @@ def shift(values: Sequence[float]) -> Shift:
     rest = [value - (before if place < at else after) for place, value in enumerate(values)]
     chance = 2 * math.exp(-6 * best**2 / ((n**3 + n**2) * inflation(rest)))
     return Shift(at=at, before=before, after=after, chance=min(1.0, chance))
+
+
+def warm_up(values: Sequence[float]) -> int | None:
+    """How many values to leave out at the begin, by precision alone: what the rest is does not matter.
+
+    None: more than half, so that nobody can tell.
+    """
+    n = len(values)
+
+    def error(left_out: int) -> float:
+        rest = values[left_out:]
+        middle = sum(rest) / len(rest)
+        return sum((value - middle) ** 2 for value in rest) / len(rest) ** 2
+
+    best = min(range(n // 2 + 1), key=error)
+    return None if best == n // 2 else best
 
 
 def inflation(values: Sequence[float]) -> float:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from astrometer.api.metric_table import BY_NAME, EXCHANGE_TIMES
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.validity import Cause, CauseKind
-from astrometer.measure.steadiness import shift, trend
+from astrometer.measure.steadiness import shift, trend, warm_up
 from astrometer.measure.timeline import Steps
 from astrometer.units import format_duration
 
@@ -79,12 +79,16 @@ class Drift:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Steadiness:
-    """`tested`: of what there was enough. `parts`, `part_s`: of the window, as the last test had them."""
+    """`tested`: of what there was enough. `parts`, `part_s`: of the window, as the last test had them.
+
+    `steady_from_s`: of a run that drifts under one load, when it was steady, if it ever was.
+    """
 
     tested: tuple[str, ...] = ()
     parts: int = 0
     part_s: float | None = None
     drifts: tuple[Drift, ...] = ()
+    steady_from_s: float | None = None
 
     def causes(self) -> list[Cause]:
         """What makes the run DRIFTING."""
@@ -104,6 +108,7 @@ class Steadiness:
             "tested": list(self.tested),
             "parts": self.parts,
             "part_s": self.part_s,
+            "steady_from_s": self.steady_from_s,
             "drifts": [drift.to_json() for drift in self.drifts],
         }
 
@@ -128,7 +133,19 @@ def look_for_drift(timeline: Steps[Stats], windows: Sequence[LoadWindow]) -> Ste
         parts=0 if last is None else len(last.values),
         part_s=None if last is None else last.part_s,
         drifts=tuple(drifts),
+        steady_from_s=_steady_from_s(series, chance) if drifts and len(windows) == 1 else None,
     )
+
+
+def _steady_from_s(series: Sequence[_Series], chance: float) -> float | None:
+    """When the warm-up of all metrics was over; None when one of them drifts also after it."""
+    found = 0.0
+    for one in series:
+        left_out = warm_up(one.values)
+        if left_out is None or _drift_of(one._replace(values=one.values[left_out:]), chance) is not None:
+            return None
+        found = max(found, one.start_s + left_out * one.part_s)
+    return found
 
 
 def _series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWindow) -> Iterator[_Series]:
