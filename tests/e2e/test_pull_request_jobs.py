@@ -67,7 +67,7 @@ def test_the_action_installs_measures_comments_and_ends_by_the_verdict(
         (comment,) = github.comments
     assert time.monotonic() - began_s < LIMIT_S
     assert "| condition | verdict | why |" in comment["body"]
-    assert re.search(r"\| overhead p50 \| [\d.]+ m?s <sub>n \d+</sub> \|", comment["body"])
+    assert re.search(r"\| overhead p50 \| .* <sub>n \d+</sub> \|", comment["body"])
     assert "AstrBot 4.29.3 against baseline AstrBot 4.28.2" in comment["body"]
     assert (tmp_path / "work" / "astrometer-release" / "compare.html").is_file()
     assert runner.run("Verdict").returncode == int(runner.outputs["exit-code"])
