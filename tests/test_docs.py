@@ -233,6 +233,7 @@ TRANSLATED = {  # Chinese -> English
     ROOT / "docs" / "zh-CN" / "tutorial.md": ROOT / "docs" / "tutorial.md",
     ROOT / "docs" / "zh-CN" / "tutorial-messenger.md": ROOT / "docs" / "tutorial-messenger.md",
     ROOT / "docs" / "zh-CN" / "watch-production.md": ROOT / "docs" / "how-to" / "watch-production.md",
+    ROOT / "docs" / "zh-CN" / "tell-me.md": ROOT / "docs" / "how-to" / "tell-me.md",
 }
 
 
