@@ -9,6 +9,7 @@ from synthetic_runs import make_run
 
 from astrometer.compare.samples import Effects
 from astrometer.history.found_runs import FoundRuns
+from astrometer.history.history_view import notes
 from astrometer.history.point_values import percentile_value
 from astrometer.history.run_groups import Order, Point
 from astrometer.history.run_history import history_of
@@ -132,3 +133,9 @@ def test_goodput_has_a_series_only_while_the_objectives_are_the_same():
     other = make_run("2", seed=2, slos=("ttft_p95 < 2s",))
     assert "goodput" in {item.name for item in told(same).groups[0].series}
     assert "goodput" not in {item.name for item in told([*same, other]).groups[0].series}
+
+
+def test_runs_that_drifted_are_named():
+    steady, drifting = make_run("a", chats=40), make_run("b", seed=2, chats=40)
+    drifting.results["verdict"] = "DRIFTING"
+    assert "DRIFTING, and counted all the same: b." in notes(told([steady, drifting]))

@@ -131,6 +131,10 @@ def method(history: RunHistory) -> str:
 def notes(history: RunHistory) -> list[str]:
     """What is to be known of it."""
     told = [history.missing] if history.missing else []
+    runs = (run for group in history.groups for run in group.group.runs)
+    drifting = [run.name for run in runs if run.results["verdict"] == "DRIFTING"]
+    if drifting:
+        told.append(formatting.plain(f"DRIFTING, and counted all the same: {', '.join(drifting)}."))
     return told + [
         f"{title(series)}: {series.untold}."
         for group in history.groups[:1]
