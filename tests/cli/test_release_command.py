@@ -112,7 +112,7 @@ def test_goodput_can_be_judged_with_an_objective_wherever_that_is_given():
     assert (code, "expected a checkout" in said) == (4, True)  # on to installing
 
 
-def measured(monkeypatch, *, pairs=5, ends=None, **cand):
+def measured(monkeypatch, *, pairs=5, ends=None, is_invalid=False, **cand):
     """Sessions that have measured this already, and then are decided, or end by `ends`."""
     base = make_side("baseline", seed=1, runs=pairs)
     sides = base, make_side("candidate", seed=11, runs=pairs, version="4.30.0", **cand)
@@ -124,11 +124,18 @@ def measured(monkeypatch, *, pairs=5, ends=None, **cand):
             session.blocks.look()
         if ends is not None:
             raise ends
-        session.blocks.ended(is_invalid=False)
+        session.blocks.ended(is_invalid=is_invalid)
 
     monkeypatch.setattr(block_options, "_look_ahead", lambda *_: None)  # which starts Locust
     monkeypatch.setattr(ReleaseSession, "prepare", lambda _: {})
     monkeypatch.setattr(ReleaseSession, "execute", execute)
+
+
+@pytest.mark.parametrize(("is_invalid", "expected"), [(False, 0), (True, 3)])
+def test_what_could_not_be_measured_is_not_accepted_as_undecided(monkeypatch, is_invalid, expected):
+    measured(monkeypatch, pairs=1, is_invalid=is_invalid)
+    code, said = invoke("--accept-undecided", "--out", "out")
+    assert (code, "pair after pair was INVALID" in said) == (expected, is_invalid)
 
 
 def test_the_directory_has_every_form_of_the_verdict(tmp_path, monkeypatch):

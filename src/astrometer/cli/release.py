@@ -97,6 +97,7 @@ def command(
     2 usage, 3 it cannot be told (INVALID, or a condition undecided), 4 a server could not be had, or died.
     """
     from astrometer.compare import compare_junit
+    from astrometer.compare.sequence_state import SequenceEnd
     from astrometer.measure.results.document import ResultsError
     from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks
     from astrometer.release.release_page import judged
@@ -122,6 +123,8 @@ def command(
         say("No pair of blocks was measured: nothing is known.")
         raise SystemExit(ended_by or exit_codes.INVALID)
     shown = judged(session.blocks)
+    if session.blocks.end is SequenceEnd.INVALID:
+        accept_undecided = False  # nothing was measured that could have spoken against it
     click.echo()
 
     def write_more(folder: Path) -> None:
