@@ -2,9 +2,10 @@
 
     python bench/records.py [--exchanges 1000000] [--file r.jsonl.gz] [--users 30] [--tokens 20]
 
-One run of one process: for four seconds its exchanges are recorded, for eight not, for four they are. The
-ratio of the CPU time per exchange has an interval from the rounds (bootstrap). PASS: its upper end is below
-1.03, and the file has a whole line for each exchange that was recorded.
+One run of one process. Its CPU time per exchange is known in two ways. Directly: what is spent in making and
+handing over the lines. And from outside: for four seconds its exchanges are recorded, for eight not, for four
+they are; the ratio has an interval from these rounds (bootstrap), wide on a machine that others use. PASS:
+directly below 3 % of an exchange, the ratio does not say otherwise, and each record is a whole line.
 """
 
 import argparse
@@ -38,9 +39,10 @@ def main() -> int:
     simulator = astrometer(*SIMULATOR, "--tokens", str(options.tokens), stdout=subprocess.PIPE)
     with simulator as process, tempfile.TemporaryDirectory(prefix="astrometer-records-") as text:
         folder = Path(text)
-        periods, results = measure(options, json.loads(process.stdout.readline()), folder)
+        notes, results = measure(options, json.loads(process.stdout.readline()), folder)
         file = folder / options.file
         lines, size = sum(1 for _ in read_rows(file)), file.stat().st_size
+    periods = notes["periods"]
     rounds = [periods[at : at + 4] for at in range(0, len(periods), 4)]
     cost = {kept: us_each(rounds, kept) for kept in (True, False)}
     low, high = interval(rounds)
@@ -52,15 +54,21 @@ def main() -> int:
         f"{size / lines:.0f} bytes a line"
     )
     told = results["records"]
+    recorded = sum(count for kept, _, count in periods if kept)
+    direct = notes["spent_s"] / recorded * 1e6 / cost[False]
+    print(
+        f"directly: {notes['spent_s'] / recorded * 1e6:.0f} us for each record, {direct:.1%} of an exchange"
+    )
     return verdict(
         {
-            f"below {LIMIT}": high < LIMIT,
+            f"directly below {LIMIT - 1:.0%}": direct < LIMIT - 1,
+            f"by the ratio not shown to be above {LIMIT}": low < LIMIT,
             f"{lines:,} whole lines, as many as were recorded": lines == told["lines"] and not told["lost"],
         }
     )
 
 
-def measure(options: argparse.Namespace, facts: dict, folder: Path) -> tuple[list, dict]:
+def measure(options: argparse.Namespace, facts: dict, folder: Path) -> tuple[dict, dict]:
     notes = folder / "notes.json"
     command = [
         *(sys.executable, "-m", "locust", "-f", str(HERE / "records_locustfile.py"), "--host", facts["url"]),

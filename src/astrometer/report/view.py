@@ -138,7 +138,7 @@ def _sentence(results: Mapping[str, Any]) -> str:
 
 def _cure(results: Mapping[str, Any]) -> str:
     if results["verdict"] == "DRIFTING":
-        from_s = results["steadiness"]["steady_from_s"]
+        from_s = results["steadiness"].get("steady_from_s")
         if from_s is None:
             return "No part of it is steady after a warm-up that could be left out"
         return f"It is steady from {from_s:.0f} s on: leave that out with --warmup {from_s:.0f}s"
