@@ -319,7 +319,7 @@ def test_the_page_shows_the_steps_and_charts_against_load(searched, visible):
     assert "9 users failed" in text
     assert "capacity 8 users 95 %: 6 to 11" in " ".join(visible(html.replace("</span>", " </span>")).split())
     assert "all loads together" in text
-    assert html.count('class="limit"') == 1  # the objective on TTFT, in the chart of TTFT
+    assert html.count('class="limit"') == 2  # the objective on TTFT, against load and in its distribution
 
 
 def test_a_search_without_a_step_is_shown_too():

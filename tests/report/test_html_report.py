@@ -106,6 +106,38 @@ def test_it_has_every_part_that_was_promised(passed, visible):
         assert part in text, part
 
 
+def test_charts_show_values_limits_and_the_load(make):
+    page = render_html(make(chats=1500, calls=0))
+    assert re.search(r'<g class="hit"><title>\d+ s: p50 \d+ ms</title>', page)
+    over_time = page[page.index("<h2>Over time") : page.index("<h2>Distributions")]
+    assert over_time.count("<title>ttft_p95 &lt; 1s</title>") == 1  # on TTFT, and on nothing else
+    assert "Red line: ttft_p95 &lt; 1s." in page[page.index("<h2>Distributions") :]
+    charts = over_time.count("<figcaption>")
+    assert over_time.count('aria-label="Load over time"') == charts >= 3
+    assert over_time.count(": 20 users</title>") == charts
+
+
+def test_the_load_follows_shape_and_search(staged):
+    page = render_html(staged)
+    assert re.search(r"<title>\d+–\d+ s: 10 users</title>", page)
+    assert re.search(r"<title>\d+–\d+ s: 40 users</title>", page)
+
+
+def test_one_scenario_can_be_chosen_without_a_script(passed, visible):
+    page = render_html(passed)
+    names = sorted(passed["scenarios"])
+    assert [page.count(f'for="part{number}">{name}<') for number, name in enumerate(names, start=1)] == [
+        1
+    ] * len(names)
+    chat = passed["scenarios"]["chat"]["metrics"]["ttft"]
+    number = names.index("chat") + 1
+    assert f"main:has(#part{number}:checked) .of:not(.part-{number}) {{ display: none; }}" in page
+    block = page[page.index("<h2>Percentiles: chat") :]
+    assert f"{chat['n']:,}" in visible(block[: block.index("</section>")])
+    alone = {**passed, "scenarios": {"chat": passed["scenarios"]["chat"]}}
+    assert 'type="radio"' not in render_html(alone)
+
+
 def test_failures_stand_beside_the_ok_turns_in_the_percentiles(passed, visible):
     text = visible(render_html(passed))
     attempts = passed["metrics_all_attempts"]["ttft"]

@@ -6,6 +6,7 @@ Autoescape is on and the page forbids itself to load anything (Content-Security-
 import math
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -35,14 +36,16 @@ from astrometer.report import (
     uploads_view,
     view,
 )
-from astrometer.report.charts import capacity_charts, run_charts, server_charts, stage_charts
+from astrometer.report.charts import capacity_charts, load_strip, run_charts, server_charts, stage_charts
 from astrometer.report.charts.columns import columns
+from astrometer.report.charts.objective_limits import limits_on
 from astrometer.report.notes import time_notes
 from astrometer.report.server_lines import server_lines
 from astrometer.report.time_columns import mark_notes, time_columns
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
+MOST_PARTS = 12  # scenarios that are shown one by one, too
 _DISTRIBUTIONS = (*_OVER_TIME, "upload_accept", "delivery")
 
 
@@ -59,16 +62,16 @@ def render_html(results: Mapping[str, Any]) -> str:
     over_time = [
         run_charts.traffic(steps),
         run_charts.failures(steps),
-        *(run_charts.over_time(steps, name) for name in _OVER_TIME),
+        *(run_charts.over_time(steps, name, limits_on(results, name)) for name in _OVER_TIME),
         *server_charts.charts(results, steps),
     ]
+    load = load_strip.strip(results, steps)
     by_stage = [
         chart
         for name in ("ttft", *EXCHANGE_TIMES)
         for chart in (stage_charts.per_stage(results, name), stage_charts.against_load(results, name))
         if chart
     ]
-    shapes = [run_charts.distribution(results, name) for name in _DISTRIBUTIONS]
     return (
         environment()
         .get_template("report.html.j2")
@@ -103,11 +106,8 @@ def render_html(results: Mapping[str, Any]) -> str:
             stall_lines=time_notes(results),
             im_lines=messenger_lines.im_lines(results),
             server_lines=server_lines(results),
-            operations=view.operation_rows(results),
-            outcomes=_outcomes(results),
-            percentiles=_percentiles(results),
-            over_time=[chart for chart in over_time if chart],
-            distributions=[chart for chart in shapes if chart],
+            parts=_parts(results),
+            over_time=[replace(chart, drawing=chart.drawing + load) for chart in over_time if chart],
             generator=_generator(results["generator"]),
             target=_target(results),
             command=formatting.plain(shlex.join(results["command"]), 20_000),
@@ -171,6 +171,26 @@ def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         )
     figures.append(("goodput", whole.goodput_rate, whole.goodput_share))
     return figures
+
+
+def _parts(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What is shown of all exchanges together, and of each scenario where there are several."""
+    scenarios = results["scenarios"]
+    named = [("", results), *(scenarios.items() if 1 < len(scenarios) <= MOST_PARTS else ())]
+    found = []
+    for scenario, stats in named:
+        limits = {name: limits_on(results, name, scenario) for name in _DISTRIBUTIONS}
+        charts = [run_charts.distribution(stats, name, limits[name]) for name in _DISTRIBUTIONS]
+        found.append(
+            {
+                "name": formatting.plain(scenario),
+                "outcomes": _outcomes(stats),
+                "distributions": [chart for chart in charts if chart],
+                "percentiles": _percentiles(stats),
+                "operations": [pair for pair in view.operation_rows(results) if scenario in ("", pair[0])],
+            }
+        )
+    return found
 
 
 def _outcomes(results: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from astrometer.measure.histogram import Histogram
@@ -70,6 +70,12 @@ def _limits(searched: Mapping[str, Any], metric: str) -> list[tuple[float, str]]
     ]
 
 
+def _tips(
+    searched: Mapping[str, Any], name: str, written: Callable[[float], str]
+) -> Callable[[float, float], str]:
+    return lambda load, value: f"{load_text(searched, load)}: {name} {written(value)}"
+
+
 def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping[str, Any]]]) -> Chart:
     loads = list(by_load)
 
@@ -91,8 +97,8 @@ def _rates(searched: Mapping[str, Any], by_load: Mapping[float, Sequence[Mapping
         head_px=38,
     )
     shaded = _interval(searched, plot, scale)
-    plot.line(answers, "p95")
-    plot.line(good, "p50")
+    for line, css, name in ((answers, "p95", "answers"), (good, "p50", "goodput")):
+        plot.line(line, css, tip=_tips(searched, name, formatting.rate))
     _edges(searched, plot)
     return Chart(
         title="Goodput against load",
@@ -125,7 +131,7 @@ def _latency(
     plot = Plot(title=f"{word.title} against load", x=scale, y=y, height_px=220, head_px=38)
     shaded = _interval(searched, plot, scale)
     for percent, css in PERCENTS:
-        plot.line(points[percent], css)
+        plot.line(points[percent], css, tip=_tips(searched, css, formatting.duration))
     for limit, text in limits:
         plot.level(scale.low, scale.high, limit, "limit", label=text)
     _edges(searched, plot)

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ _MIN_FACTOR = 4  # from one edge of a scale to the other
 _SHORTEST_S = 1e-4  # shorter ones stand in the first bin
 _MARKED = (50, 95, 99)
 _FAILURE_COLOURS = 6
+_LIMIT_NOTE = " Red line: the objective."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,15 +105,20 @@ def failures(columns: Sequence[Column]) -> Chart | None:
     )
 
 
-def over_time(columns: Sequence[Column], metric: str) -> Chart | None:
-    """Every sample as shade: time across, duration (log) upwards; percentiles where n allows them."""
+def over_time(
+    columns: Sequence[Column], metric: str, limits: Sequence[tuple[float, str]] = ()
+) -> Chart | None:
+    """Every sample as shade: time across, duration (log) upwards; percentiles where n allows them.
+
+    `limits`: of objectives, as `objective_limits` gives them.
+    """
     histograms = [(column, column.histogram(metric)) for column in columns]
     whole = Histogram()
     for _, histogram in histograms:
         whole.merge(histogram)
     if not whole.n:
         return None
-    scale = _duration_scale(whole)
+    scale = _duration_scale(whole, limits)
     edges = _edges(scale)
     word = glossary.metric(metric)
     plot = Plot(title=f"{word.title} over time", x=_time_scale(columns), y=scale, height_px=220)
@@ -124,23 +130,28 @@ def over_time(columns: Sequence[Column], metric: str) -> Chart | None:
             shade = 0.12 + 0.88 * math.sqrt(n / column.width_s / densest)
             tip = f"{_when(column)}: {n} from {format_duration(low)} to {format_duration(high)}"
             plot.rect(column.t0_s, column.t1_s, low, high, "heat", tip=tip, opacity=shade)
-    medians = [_middle(column, histogram.quantile_or_none(50)) for column, histogram in histograms]
-    plot.line(medians, "p50")
-    plot.line([_middle(c, h.quantile_or_none(95)) for c, h in histograms], "p95")
+    for percent in (50, 95):
+        points = [_middle(c, h.quantile_or_none(percent)) for c, h in histograms]
+        plot.line(points, f"p{percent}", tip=_point_tip(f"p{percent}"))
+    for limit_s, text in limits:
+        plot.level(plot.x.low, plot.x.high, limit_s, "limit", tip=text, label=text)
     return Chart(
         title=f"{word.title} over time",
-        caption="Darker: more samples. Lines: p50 and p95 (dashed), where there are enough samples.",
+        caption="Darker: more samples. Lines: p50 and p95 (dashed), where there are enough samples."
+        f"{_LIMIT_NOTE if limits else ''}",
         drawing=plot.render(_time_ticks(columns), log_ticks(scale.low, scale.high, tick_label)),
     )
 
 
-def distribution(results: Mapping[str, Any], metric: str) -> Chart | None:
-    """How often which duration, ok turns, with the percentiles that may be said."""
+def distribution(
+    results: Mapping[str, Any], metric: str, limits: Sequence[tuple[float, str]] = ()
+) -> Chart | None:
+    """How often which duration, ok turns of a run or a scenario, with the percentiles that may be said."""
     summary = results["metrics"].get(metric)
     if summary is None or not summary["n"]:
         return None
     histogram = Histogram.decode(summary["histogram"])
-    scale = _duration_scale(histogram)
+    scale = _duration_scale(histogram, limits)
     edges = _edges(scale)
     bins = _binned(histogram, scale, edges)
     word = glossary.metric(metric)
@@ -156,24 +167,27 @@ def distribution(results: Mapping[str, Any], metric: str) -> Chart | None:
         low, high = edges[index], edges[index + 1]
         tip = f"{format_duration(low)} to {format_duration(high)}: {formatting.count(n)}"
         plot.rect(low, high, 0, n / histogram.n * 100, "bar", tip=tip)
+    for limit_s, text in limits:
+        plot.upright(limit_s, "limit", tip=text)
     values = [(percent, formatting.seconds(summary[f"p{percent}"])) for percent in _MARKED]
     plot.markers(
         [(v, f"p{percent} {format_duration(v)}") for percent, v in values if v is not None], "marker"
     )
     missing = results["metrics_all_attempts"].get(metric, summary)["n"] - summary["n"]
+    stands = f" Red line: {', '.join(text for _, text in limits)}." if limits else ""
     failed = f" Not shown: {formatting.plural(missing, 'failed attempt')}." if missing else ""
     return Chart(
         title=f"Distribution of {word.title}",
-        caption=f"{word.meaning.capitalize()}. n = {formatting.count(summary['n'])}.{failed}",
+        caption=f"{word.meaning.capitalize()}. n = {formatting.count(summary['n'])}.{stands}{failed}",
         drawing=plot.render(log_ticks(scale.low, scale.high, tick_label), ticks),
     )
 
 
-def _duration_scale(histogram: Histogram) -> Scale:
-    """Log, a little wider than the samples, and never so narrow that noise looks like news."""
+def _duration_scale(histogram: Histogram, limits: Sequence[tuple[float, str]] = ()) -> Scale:
+    """Log, a little wider than samples and limits, and never so narrow that noise looks like news."""
     buckets = histogram.buckets()
-    low = max(buckets[0][0], _SHORTEST_S) / 1.15
-    high = max(buckets[-1][1], _SHORTEST_S) * 1.15
+    low = max(min([buckets[0][0], *(limit_s for limit_s, _ in limits)]), _SHORTEST_S) / 1.15
+    high = max([buckets[-1][1], _SHORTEST_S, *(limit_s for limit_s, _ in limits)]) * 1.15
     spare = _MIN_FACTOR / (high / low)
     if spare > 1:
         low, high = low / math.sqrt(spare), high * math.sqrt(spare)
@@ -218,6 +232,10 @@ def tick_label(seconds: float) -> str:
 
 def _middle(column: Column, value: float | None) -> tuple[float, float | None]:
     return (column.t0_s + column.t1_s) / 2, value
+
+
+def _point_tip(name: str) -> Callable[[float, float], str]:
+    return lambda t_s, value: f"{t_s:.0f} s: {name} {format_duration(value)}"
 
 
 def _when(column: Column) -> str:

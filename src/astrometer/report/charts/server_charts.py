@@ -1,7 +1,7 @@
 """The samples of the server's process -> charts below those of the load, on the same time scale."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -33,7 +33,7 @@ def _memory(series: Mapping[str, Any], across: Scale) -> Chart:
     points = _points(series, "rss_bytes")
     ticks = _ticks_around([value for _, value in points if value is not None])
     plot = Plot(title="Memory (RSS) of the server over time", x=across, y=_scale(ticks), height_px=150)
-    plot.line(points, "p50", dots=False)
+    plot.line(points, "p50", dots=False, tip=_tips("RSS", lambda value: formatting.size(round(value))))
     return Chart(
         title="Memory of the server over time",
         caption="RSS of its process and children. The axis does not begin at zero.",
@@ -50,7 +50,7 @@ def _cpu(series: Mapping[str, Any], across: Scale) -> Chart:
     ]
     ticks = linear_ticks(max((share for _, share in shares), default=0.0), lambda value: f"{value:g} %")
     plot = Plot(title="CPU of the server over time", x=across, y=_scale(ticks), height_px=150)
-    plot.line([*shares], "p50", dots=False)
+    plot.line([*shares], "p50", dots=False, tip=_tips("CPU", lambda value: f"{value:.0f} %"))
     return Chart(
         title="CPU of the server over time",
         caption="Of its process and children; 100 % is one core.",
@@ -65,13 +65,17 @@ def _storage(series: Mapping[str, Any], across: Scale) -> Chart | None:
         return None
     ticks = linear_ticks(max(known), _size)
     plot = Plot(title="Database of the server over time", x=across, y=_scale(ticks), height_px=150)
-    plot.line(database, "p50", dots=False)
-    plot.line(wal, "p95", dots=False)
+    for line, css, name in ((database, "p50", "database"), (wal, "p95", "write-ahead log")):
+        plot.line(line, css, dots=False, tip=_tips(name, lambda value: formatting.size(round(value))))
     return Chart(
         title="Database of the server over time",
         caption="Size of the database file, and of its write-ahead log (dashed).",
         drawing=plot.render(time_ticks(across.high), ticks),
     )
+
+
+def _tips(name: str, written: Callable[[float], str]) -> Callable[[float, float], str]:
+    return lambda t_s, value: f"{t_s:.0f} s: {name} {written(value)}"
 
 
 def _up_to(last_s: float, times: Sequence[float]) -> int:

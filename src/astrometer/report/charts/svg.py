@@ -81,6 +81,7 @@ class Plot:
     head_px: int = HEAD_PX
     _shapes: list[str] = field(default_factory=list)
     _labels: list[str] = field(default_factory=list)
+    _hits: list[str] = field(default_factory=list)  # on top of all else
 
     def y_px(self, value: float) -> float:
         usable = self.height_px - self.head_px - FOOT_PX
@@ -100,27 +101,44 @@ class Plot:
             f'height="{bottom - top:.1f}"{faded}>{_tip(tip)}</rect>'
         )
 
-    def line(self, points: Sequence[tuple[float, float | None]], css: str, *, dots: bool = True) -> None:
-        """Joined points; a None breaks the line, and a point alone is a dot."""
+    def line(
+        self,
+        points: Sequence[tuple[float, float | None]],
+        css: str,
+        *,
+        dots: bool = True,
+        tip: Callable[[float, float], str] | None = None,
+    ) -> None:
+        """Joined points; a None breaks the line, and a point alone is a dot. `tip`: what a pointer shows."""
         for (x0, y0), (x1, y1) in pairwise(points):
             if y0 is not None and y1 is not None:
                 self._segment(x0, x1, y0, y1, css)
         for x, y in points if dots else ():
             if y is not None:
                 self.point(x, y, css)
+        for x, y in points if tip is not None else ():
+            if y is not None and tip is not None:
+                self._hits.append(
+                    f'<g class="hit">{_tip(tip(x, y))}<circle cx="{self.x(x) * 100:.3f}%" '
+                    f'cy="{self.y_px(y):.1f}" r="7"/></g>'
+                )
 
     def point(self, x: float, y: float, css: str, *, tip: str = "", radius: float = 2.2) -> None:
-        self._shapes.append(
-            f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="{radius}">'
-            f"{_tip(tip)}</circle>"
-        )
+        shape = f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="{radius}"/>'
+        self._shapes.append(f"<g>{_tip(tip)}{shape}</g>" if tip else shape)
+
+    def upright(self, x: float, css: str, *, tip: str) -> None:
+        """A vertical line from top to bottom."""
+        at = f"{self.x(x) * 100:.3f}%"
+        ends = f'y1="{self.head_px}" y2="{self.height_px - FOOT_PX}"'
+        self._shapes.append(f'<g><line class="{css}" x1="{at}" x2="{at}" {ends}/>{_tip(tip)}</g>')
 
     def level(self, x0: float, x1: float, y: float, css: str, *, tip: str = "", label: str = "") -> None:
         """A horizontal line; its label stands on its left end."""
         at = f"{self.y_px(y):.1f}"
         self._shapes.append(
-            f'<line class="{css}" x1="{self.x(x0) * 100:.3f}%" x2="{self.x(x1) * 100:.3f}%" '
-            f'y1="{at}" y2="{at}">{_tip(tip)}</line>'
+            f'<g><line class="{css}" x1="{self.x(x0) * 100:.3f}%" x2="{self.x(x1) * 100:.3f}%" '
+            f'y1="{at}" y2="{at}"/>{_tip(tip)}</g>'
         )
         if label:
             x = f"{self.x(x0) * 100:.3f}%"
@@ -187,7 +205,7 @@ class Plot:
             f'<svg class="plot" width="100%" height="{self.height_px}" role="img" '
             f'aria-label="{_text(self.title)}">'
             f'{"".join(grid)}{"".join(self._shapes)}<line class="base" x1="0" x2="100%" y1="{foot}" '
-            f'y2="{foot}"/>{"".join(below)}{"".join(self._labels)}</svg></div>'
+            f'y2="{foot}"/>{"".join(below)}{"".join(self._labels)}{"".join(self._hits)}</svg></div>'
         )
 
 
