@@ -78,6 +78,13 @@ def test_what_is_unknown_may_still_be_broken():
     assert [note.status for _, note in told.notes] == ["problem", "resolved"]
 
 
+def test_another_key_is_no_good_key_until_it_was_used():
+    told = Told().see(KEY, HOUR)
+    told.see(state_of("unknown", key="unknown not_probed", astrbot="unknown no_run"), MINUTE)
+    assert len(told.notes) == 1
+    assert told.see(WELL, MINUTE).titles[1:] == ["prod is well again: it was KEY REJECTED"]
+
+
 def test_another_problem_is_told_once_it_holds_and_a_flicker_is_not():
     told = Told().see(MODEL, 10 * MINUTE).see(KEY, 20).see(MODEL, 10 * MINUTE)
     assert len(told.notes) == 1

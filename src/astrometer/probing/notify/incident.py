@@ -98,6 +98,8 @@ def _is_over(incident: Incident, state: TargetState) -> bool:
     layer = StateLayer(incident.problem.layer)
     about = REACHED if layer in REACHED else (layer,)
     watched = [one for one in state.layers if one.layer in about and one.is_probed]
+    # Another key makes the state forget the old one: until a run has come, nothing is known of it.
+    watched = watched or [one for one in state.layers if one.layer is StateLayer.ASTRBOT]
     return all(one.state in (State.OK, State.DEGRADED) for one in watched)
 
 
