@@ -117,7 +117,7 @@ def bare(url: str) -> Callable[[Note], None]:
 
 def client(url: str) -> Callable[[Note], None]:
     """astrometer's client and exchange, without Locust around them."""
-    from astrometer.api.chat_exchange import ChatExchange, Deadlines
+    from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
     from astrometer.load.transport.load_client import Client, Request
 
     ours = Client(url, lambda _scope: None)

@@ -29,8 +29,8 @@ from locust.stats import setup_distributed_stats_event_listeners
 from zmq import green as zmq
 
 from astrometer.api.call_exchange import CallResult, UploadTimes
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.events import AgentStats
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.events import AgentStats
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.load import generator_limits

@@ -80,7 +80,8 @@ def test_nowhere_is_said_and_not_raised(tmp_path):
 @pytest.mark.parametrize("broken", ["full", "closed"])
 def test_what_is_printed_into_nothing_changes_no_exit_code(broken):
     program = (
-        "from astrometer.cli.terminal import print_rich\nprint_rich('the table' * 10000)\nraise SystemExit(3)"
+        "from astrometer.cli.shared.terminal import print_rich\n"
+        "print_rich('the table' * 10000)\nraise SystemExit(3)"
     )
     if broken == "full":
         with Path("/dev/full").open("w") as output:

@@ -3,7 +3,7 @@
 import pytest
 
 from astrometer.api import endpoints
-from astrometer.api.commands import guard, is_command
+from astrometer.api.chat.commands import guard, is_command
 from astrometer.api.endpoints import ENDPOINTS, parse_version
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.network_seen import NetworkSeen
 from astrometer.api.outcome import (
     Layer,

@@ -5,7 +5,8 @@ import json
 import pytest
 from click.testing import CliRunner
 
-from astrometer.cli import block_options, main
+from astrometer.cli import main
+from astrometer.cli.shared import block_options
 from astrometer.release import revisions
 from astrometer.release.bisect_session import BisectSession, BisectStep, OpenEndError, WrongEndError
 from astrometer.release.bisection import Mark

@@ -7,7 +7,8 @@ import pytest
 from causes import only_generator, sentences
 from click.testing import CliRunner
 
-from astrometer.cli import locust_run, main
+from astrometer.cli import main
+from astrometer.cli.shared import locust_run
 from astrometer.measure.results import document
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator

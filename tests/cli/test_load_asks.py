@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from astrometer.cli import confirm, main
+from astrometer.cli import main
+from astrometer.cli.shared import confirm
 
 
 @pytest.fixture(autouse=True)

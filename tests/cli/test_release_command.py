@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from synthetic_runs import make_side
 
 from astrometer import bundled
-from astrometer.cli import block_options, main
+from astrometer.cli import main
+from astrometer.cli.shared import block_options
 from astrometer.release.release_plan import Role
 from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession, ServerGone
 from astrometer.targets.sandbox.config_patch import ConfigPatchError

@@ -6,10 +6,10 @@ from dataclasses import replace
 from synthetic_runs import make_side
 
 from astrometer.compare.change_verdict import ChangeUnit
-from astrometer.compare.compare_charts import bounds
-from astrometer.compare.compare_html import render_html
-from astrometer.compare.compare_view import page
 from astrometer.compare.comparison import compare
+from astrometer.compare.output.compare_charts import bounds
+from astrometer.compare.output.compare_html import render_html
+from astrometer.compare.output.compare_view import page
 
 
 def shown(**options):

@@ -8,12 +8,12 @@ from rich.console import Console
 from synthetic_runs import make_run, make_side
 
 from astrometer.compare.change_verdict import ChangeVerdict
-from astrometer.compare.compare_html import render_html
-from astrometer.compare.compare_json import to_json
-from astrometer.compare.compare_summary import render_summary
-from astrometer.compare.compare_table import render
-from astrometer.compare.compare_view import page
 from astrometer.compare.gates import GateVerdict, check_scopes, compare_for, evaluate_gates, parse_gate
+from astrometer.compare.output.compare_html import render_html
+from astrometer.compare.output.compare_json import to_json
+from astrometer.compare.output.compare_summary import render_summary
+from astrometer.compare.output.compare_table import render
+from astrometer.compare.output.compare_view import page
 from astrometer.compare.repeated_looks import Look
 
 BOTH = ("chat", "sessions")

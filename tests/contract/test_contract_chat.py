@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contract_driver import Server, chat, new_name, streaming_chat
 
 from astrometer.api import endpoints as ep
-from astrometer.api.events import EventKind
-from astrometer.api.messages import Plain, Reply, chat_body
+from astrometer.api.chat.events import EventKind
+from astrometer.api.chat.messages import Plain, Reply, chat_body
 from astrometer.api.outcome import Outcome
 
 SHORT = "say [[ttft=0.05 gap=0.01 tokens=3]]"

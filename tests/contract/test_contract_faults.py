@@ -3,8 +3,8 @@
 import pytest
 from contract_driver import Server, chat
 
-from astrometer.api.commands import guard
-from astrometer.api.events import EventKind
+from astrometer.api.chat.commands import guard
+from astrometer.api.chat.events import EventKind
 from astrometer.api.outcome import Outcome
 
 SENTENCE = "LLM 响应错误: "

@@ -5,7 +5,7 @@ import pytest
 from contract_driver import Server, chat, new_name
 
 from astrometer.api import endpoints as ep
-from astrometer.api.messages import Attachment, Plain
+from astrometer.api.chat.messages import Attachment, Plain
 from astrometer.api.outcome import Outcome
 
 

@@ -7,7 +7,7 @@ import pytest
 from contract_driver import Server, chat, new_name
 
 from astrometer.api import endpoints as ep
-from astrometer.api.events import EventKind
+from astrometer.api.chat.events import EventKind
 from astrometer.api.outcome import Outcome, classify_json
 
 WEBCHAT = "webchat:FriendMessage:contract"

@@ -6,7 +6,7 @@ import pytest
 from contract_driver import Server, chat, new_name, streaming_chat
 
 from astrometer.api import endpoints as ep
-from astrometer.api.messages import Attachment, Plain, chat_body
+from astrometer.api.chat.messages import Attachment, Plain, chat_body
 from astrometer.api.outcome import Outcome
 
 ONE_TOKEN = "[[ttft=0 tokens=1]]"

@@ -8,8 +8,8 @@ from contextlib import closing
 import pytest
 
 from astrometer.api.call_exchange import CallExchange, CallResult
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, CONFIGS
 from astrometer.config.settings import Key, Secret
 from astrometer.load.transport.load_client import Client, Request

@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 
 from astrometer.api import endpoints as ep
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.events import ChatEvent, EventKind
-from astrometer.api.messages import Message, chat_body
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.events import ChatEvent, EventKind
+from astrometer.api.chat.messages import Message, chat_body
 
 PATIENCE_S = 60.0
 # Loopback is plain HTTP; loading the CA bundle for each client would take longer than most requests.

@@ -1,7 +1,7 @@
 """Ended exchanges of a run that mixes chats and calls -> a tally."""
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.run_info import RunInfo

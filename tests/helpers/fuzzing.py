@@ -16,7 +16,7 @@ from onebot_peer import ADDRESS, Peer, Room
 from scripted_wire import BEAT, CHUNKED, LAST_CHUNK, WHOLE, chunk
 
 from astrometer.api.call_exchange import CallExchange
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImDeadlines
 from astrometer.im.messenger_session import MessengerSession

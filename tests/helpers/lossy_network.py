@@ -74,7 +74,7 @@ def serve(server, pieces, pause_s):
 def main():
     from scripted_wire import CHUNKED, END, LAST_CHUNK, OPENING, STATS, TOKEN, chunk
 
-    from astrometer.api.chat_exchange import ChatExchange, Deadlines
+    from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
     from astrometer.load.transport.load_client import Client, Request
 
     network = LossyNetwork()

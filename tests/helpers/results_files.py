@@ -13,8 +13,8 @@ import pytest
 from rich.console import Console
 
 from astrometer.api.call_exchange import CallResult, UploadTimes
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImDeadlines, ImExchange, ImQuestion
 from astrometer.im.im_turn import ImTurn, MatchedBy

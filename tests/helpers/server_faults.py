@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from astrometer.api.chat.messages import chat_body
 from astrometer.api.endpoints import CHAT
-from astrometer.api.messages import chat_body
 from astrometer.targets.sandbox.box import Box
 from astrometer.targets.sandbox.database import opened
 

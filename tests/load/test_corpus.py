@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from astrometer.api.commands import is_command
+from astrometer.api.chat.commands import is_command
 from astrometer.load.corpus import Corpus, CorpusError
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import TOKENS_PER_TURN
+from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.api.outcome import Outcome
 from astrometer.load.token_budget import BLIND_AFTER, TokenBudget
 from astrometer.measure.histogram import Histogram

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.timings import Bounds
 from astrometer.measure.error_bounds import ErrorBounds
 from astrometer.measure.exchange_stats import Stats, stats_json

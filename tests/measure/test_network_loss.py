@@ -5,7 +5,7 @@ import json
 import pytest
 from ended_exchanges import INFO, call, tally_of, turn
 
-from astrometer.api.events import AgentStats
+from astrometer.api.chat.events import AgentStats
 from astrometer.api.network_seen import NetworkSeen
 from astrometer.api.outcome import Outcome
 from astrometer.measure.network_loss import network_json

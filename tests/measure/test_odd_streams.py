@@ -3,7 +3,7 @@
 import msgpack
 import pytest
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.document import build

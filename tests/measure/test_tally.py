@@ -7,7 +7,7 @@ import pytest
 from ended_exchanges import INFO, NOW, call, tally_of, turn
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.document import build

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.events import AgentStats
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.events import AgentStats
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.tally import Tally

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from astrometer import bundled
-from astrometer.api.chat_turn import TOKENS_PER_TURN
+from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.config.settings import Budget, Config, TargetMessenger
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import daily_costs

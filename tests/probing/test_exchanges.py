@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from astrometer.api import endpoints as ep
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.sse import ServerEvent
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.sse import ServerEvent
 from astrometer.config.settings import Key, Secret, Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.exchanges import Exchanges

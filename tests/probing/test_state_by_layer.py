@@ -4,7 +4,7 @@ from types import MappingProxyType
 
 import pytest
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.config.settings import Key, Secret, Target

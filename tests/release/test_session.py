@@ -10,8 +10,8 @@ from causes import LAG_JSON
 from server_usages import usage
 from synthetic_runs import make_run
 
-from astrometer.compare import compare_json
 from astrometer.compare.gates import parse_gate
+from astrometer.compare.output import compare_json
 from astrometer.compare.sequence_state import SequenceEnd
 from astrometer.config import loader
 from astrometer.load.launch import LoadPlan

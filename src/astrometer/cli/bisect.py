@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.block_options import NO_TOKENS, block_options, plan_of
 from astrometer.cli.compare import write_comparison
-from astrometer.cli.options import yes_option
-from astrometer.cli.run_options import RunCommand
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.shared.block_options import NO_TOKENS, block_options, plan_of
+from astrometer.cli.shared.option_types import yes_option
+from astrometer.cli.shared.run_options import RunCommand
+from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.line_fold import folded
 from astrometer.output_files import write_somewhere, write_whole
 from astrometer.report import formatting
 
 if TYPE_CHECKING:
-    from astrometer.compare.compare_view import Page
+    from astrometer.compare.output.compare_view import Page
     from astrometer.release.bisect_answer import BisectAnswer
     from astrometer.release.bisect_session import BisectSession
     from astrometer.release.revisions import RevisionRange

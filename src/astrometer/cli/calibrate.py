@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.options import duration_option
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.shared.option_types import duration_option
+from astrometer.cli.shared.terminal import print_rich
 from astrometer.report.formatting import share
 from astrometer.units import format_duration
 

@@ -4,9 +4,15 @@ from typing import Any
 
 import click
 
-from astrometer.cli import capacity_ways, locust_run
-from astrometer.cli.options import target_options
-from astrometer.cli.run_options import SEARCH_SECTION, InSection, RunCommand, locust_options, run_options
+from astrometer.cli.shared import capacity_ways, locust_run
+from astrometer.cli.shared.option_types import target_options
+from astrometer.cli.shared.run_options import (
+    SEARCH_SECTION,
+    InSection,
+    RunCommand,
+    locust_options,
+    run_options,
+)
 
 
 @click.command(cls=RunCommand, short_help="Find the highest load at which every objective holds.")

@@ -8,7 +8,13 @@ from typing import Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.options import Server, duration_option, target_options, warn_of_unverified, yes_option
+from astrometer.cli.shared.option_types import (
+    Server,
+    duration_option,
+    target_options,
+    warn_of_unverified,
+    yes_option,
+)
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.options import Percentage
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.shared.option_types import Percentage
+from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import Gate, GateError, parse_gate
@@ -17,7 +17,7 @@ from astrometer.measure.results import document
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere
 
 if TYPE_CHECKING:
-    from astrometer.compare.compare_view import Page
+    from astrometer.compare.output.compare_view import Page
 
 
 def gates_of(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[Gate]:
@@ -92,8 +92,8 @@ def command(
     Exit codes: 0 no condition of --fail-if came true (or there is none), 1 one did, 2 usage or an unreadable
     file, 3 the runs must not be compared, or a condition cannot be decided.
     """
-    from astrometer.compare.compare_view import page
     from astrometer.compare.gates import check_scopes, compare_for, evaluate_gates
+    from astrometer.compare.output.compare_view import page
 
     try:
         if out is not None:
@@ -115,9 +115,9 @@ def naming_the_damaged(runs: Sequence[ComparedRun]) -> Iterator[None]:
 
     The file to blame is the one that cannot even be compared with itself: only then is it looked for.
     """
-    from astrometer.compare.compare_html import render_html
-    from astrometer.compare.compare_view import page
     from astrometer.compare.comparison import compare
+    from astrometer.compare.output.compare_html import render_html
+    from astrometer.compare.output.compare_view import page
 
     try:
         yield
@@ -166,7 +166,7 @@ def conclude(
     """Print the comparison and write its files."""
     import json
 
-    from astrometer.compare import compare_html, compare_json, compare_table
+    from astrometer.compare.output import compare_html, compare_json, compare_table
 
     if as_json:
         print_rich(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
@@ -186,7 +186,7 @@ def conclude(
 
 def write_comparison(shown: "Page", folder: Path) -> None:
     """All reports of a comparison. Raises OSError."""
-    from astrometer.compare import compare_html, compare_json, compare_summary
+    from astrometer.compare.output import compare_html, compare_json, compare_summary
 
     compare_html.write_html(shown, folder / compare_html.FILE_NAME)
     compare_json.write_json(shown, folder / compare_json.FILE_NAME)

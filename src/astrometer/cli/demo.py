@@ -19,8 +19,8 @@ from pathlib import Path
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.child_processes import Interrupts, end, environ_with, start
-from astrometer.cli.options import duration_option
+from astrometer.cli.shared.child_processes import Interrupts, end, environ_with, start
+from astrometer.cli.shared.option_types import duration_option
 from astrometer.measure.results import document
 
 TTFT = "200ms"

@@ -6,7 +6,7 @@ from typing import NoReturn
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.shared.terminal import print_rich
 
 
 @click.command(short_help="Show the slowest exchanges of a run, and what they have in common.")

@@ -7,7 +7,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli.compare import MARGIN_OPTION, SHARE_MARGIN_OPTION
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere, write_whole
 
 if TYPE_CHECKING:

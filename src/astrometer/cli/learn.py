@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.shared.terminal import print_rich
 from astrometer.output_files import reason, write_whole
 from astrometer.units import format_duration, plain_number
 

@@ -4,9 +4,10 @@ from typing import Any
 
 import click
 
-from astrometer.cli import locust_run, workload_level
-from astrometer.cli.options import Duration, Rate, target_options
-from astrometer.cli.run_options import RunCommand, locust_options, run_options
+from astrometer.cli import workload_level
+from astrometer.cli.shared import locust_run
+from astrometer.cli.shared.option_types import Duration, Rate, target_options
+from astrometer.cli.shared.run_options import RunCommand, locust_options, run_options
 
 
 def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:

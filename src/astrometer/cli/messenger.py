@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from astrometer.cli.messenger_plan import PlannedToken, PlanOptions
-from astrometer.cli.messenger_server import MessengerServer
-from astrometer.cli.options import Server, duration_option, target_options, yes_option
+from astrometer.cli.shared.messenger_plan import PlannedToken, PlanOptions
+from astrometer.cli.shared.messenger_server import MessengerServer
+from astrometer.cli.shared.option_types import Server, duration_option, target_options, yes_option
 from astrometer.config.settings import TargetMessenger
 from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID, DEFAULT_LISTEN, DEFAULT_PORT
 from astrometer.probing.messenger_setup.adapter_removal import AdapterRemoval, leftovers_of

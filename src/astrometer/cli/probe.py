@@ -9,10 +9,10 @@ import click
 
 from astrometer import bundled, exit_codes
 from astrometer.cli import probe_notify, sessions
-from astrometer.cli.options import Duration, Server, target_options
-from astrometer.cli.probe_output import exit_code, print_json, print_table, unreachable_targets
-from astrometer.cli.probe_sources import Sources
-from astrometer.cli.terminal import say
+from astrometer.cli.shared.option_types import Duration, Server, target_options
+from astrometer.cli.shared.probe_output import exit_code, print_json, print_table, unreachable_targets
+from astrometer.cli.shared.probe_sources import Sources
+from astrometer.cli.shared.terminal import say
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal

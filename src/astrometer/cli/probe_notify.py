@@ -8,7 +8,7 @@ from dataclasses import replace
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.terminal import say
+from astrometer.cli.shared.terminal import say
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.notify.incident import Note
 from astrometer.probing.notify.notifier import Notifier, Post

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.block_options import NO_TOKENS, block_options, plan_of
 from astrometer.cli.compare import ACCEPT_OPTION, conclude, exit_code
-from astrometer.cli.run_options import RunCommand
-from astrometer.cli.terminal import print_rich, say
+from astrometer.cli.shared.block_options import NO_TOKENS, block_options, plan_of
+from astrometer.cli.shared.run_options import RunCommand
+from astrometer.cli.shared.terminal import print_rich, say
 
 if TYPE_CHECKING:
     from astrometer.release.session import ReleaseSession
@@ -96,7 +96,7 @@ def command(
     Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
     2 usage, 3 it cannot be told (INVALID, or a condition undecided), 4 a server could not be had, or died.
     """
-    from astrometer.compare import compare_junit
+    from astrometer.compare.output import compare_junit
     from astrometer.compare.sequence_state import SequenceEnd
     from astrometer.measure.results.document import ResultsError
     from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks

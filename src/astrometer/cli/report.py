@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.output_files import write_somewhere
 
 

@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.messenger_options import messenger_exports, messenger_options
-from astrometer.cli.terminal import say
+from astrometer.cli.shared.messenger_options import messenger_exports, messenger_options
+from astrometer.cli.shared.terminal import say
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import STARTING_FAILED, SandboxOptions, sandbox
 from astrometer.targets.sandbox.provision import ProvisionSettings, RateLimit, Strategy

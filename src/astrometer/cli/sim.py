@@ -7,8 +7,8 @@ import threading
 
 import click
 
-from astrometer.cli.messenger_options import messenger_exports, messenger_options
-from astrometer.cli.options import Duration, Parsed
+from astrometer.cli.shared.messenger_options import messenger_exports, messenger_options
+from astrometer.cli.shared.option_types import Duration, Parsed
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve

@@ -4,7 +4,7 @@ import os
 
 import click
 
-from astrometer.cli.locust_run import Asked, UserLevel
+from astrometer.cli.shared.locust_run import Asked, UserLevel
 from astrometer.load.option_table import OptionError
 
 _LEVELS = ("users", "rate", "shape")

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from astrometer.api.chat_exchange import DEADLINES
+from astrometer.api.chat.chat_exchange import DEADLINES
 from astrometer.config.exporter_settings import ExporterSettings
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.suggestion import did_you_mean

@@ -6,7 +6,7 @@ from itertools import groupby, pairwise
 
 from astrometer.compare import change_text
 from astrometer.compare.change_verdict import ChangeUnit
-from astrometer.compare.compare_view import words
+from astrometer.compare.output.compare_view import words
 from astrometer.history import history_view
 from astrometer.history.point_values import PointValue
 from astrometer.history.run_groups import Order, Point

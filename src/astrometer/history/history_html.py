@@ -11,7 +11,7 @@ from astrometer.report.html import environment, style
 
 FILE_NAME = "history.html"
 _MOST_COLUMNS = 8
-_COMPARE = Path(__file__).parents[1] / "compare" / "templates" / "compare.css"
+_COMPARE = Path(__file__).parents[1] / "compare" / "output" / "templates" / "compare.css"
 
 
 def render_html(history: RunHistory) -> str:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from astrometer.compare.compare_json import finite, row_json, run_json
+from astrometer.compare.output.compare_json import finite, row_json, run_json
 from astrometer.history.point_values import PointValue
 from astrometer.history.run_groups import Point
 from astrometer.history.run_history import CHANCE, GroupHistory, LevelChange, MetricSeries, RunHistory

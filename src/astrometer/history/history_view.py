@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astrometer.compare import change_text
-from astrometer.compare.compare_view import words
+from astrometer.compare.output.compare_view import words
 from astrometer.history.change_points import FEWEST_RUNS
 from astrometer.history.run_groups import Order, Point
 from astrometer.history.run_history import CHANCE, GroupHistory, LevelChange, MetricSeries, RunHistory

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from astrometer.api import endpoints as endpoints
-    from astrometer.api.messages import Attachment as Attachment
-    from astrometer.api.messages import AttachmentKind as AttachmentKind
-    from astrometer.api.messages import File as File
-    from astrometer.api.messages import Image as Image
-    from astrometer.api.messages import Plain as Plain
-    from astrometer.api.messages import Record as Record
-    from astrometer.api.messages import Reply as Reply
-    from astrometer.api.messages import Video as Video
+    from astrometer.api.chat.messages import Attachment as Attachment
+    from astrometer.api.chat.messages import AttachmentKind as AttachmentKind
+    from astrometer.api.chat.messages import File as File
+    from astrometer.api.chat.messages import Image as Image
+    from astrometer.api.chat.messages import Plain as Plain
+    from astrometer.api.chat.messages import Record as Record
+    from astrometer.api.chat.messages import Reply as Reply
+    from astrometer.api.chat.messages import Video as Video
     from astrometer.load.messenger.messenger_users import MessengerUser as MessengerUser
     from astrometer.load.options import add_weights as add_weights
     from astrometer.load.schedule.shapes import StagesShape as StagesShape
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 _SEGMENTS = ("Attachment", "AttachmentKind", "File", "Image", "Plain", "Record", "Reply", "Video")
 _HOMES = {
-    "astrometer.api.messages": _SEGMENTS,
+    "astrometer.api.chat.messages": _SEGMENTS,
     "astrometer.load.messenger.messenger_users": ("MessengerUser",),
     "astrometer.load.options": ("add_weights",),
     "astrometer.load.schedule.shapes": ("StagesShape",),

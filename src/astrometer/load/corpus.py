@@ -12,7 +12,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from astrometer.api.commands import guard
+from astrometer.api.chat.commands import guard
 from astrometer.outside_text import read_json, shown
 
 _SLOT = re.compile(r"\{(\w+)(?::(\d+)-(\d+))?\}")

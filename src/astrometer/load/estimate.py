@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from astrometer.api.chat_turn import TOKENS_PER_TURN
+from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.api.endpoints import parse_version
 from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan

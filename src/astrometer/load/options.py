@@ -3,7 +3,7 @@
 From these fields are made: Locust's arguments and their environment variables (`add_arguments`), the options
 of `astrometer load`, `capacity` and `release` (`cli.run_options`), the settings of a run (`Settings.of`), and
 the docs. To add an option, add a field here and use it;
-`tests/cli/test_run_options.py` wants a value for it, and `make generated` writes its reference.
+`tests/cli/shared/test_run_options.py` wants a value for it, and `make generated` writes its reference.
 
 The key is not an option: arguments show in process lists and in the web UI. It comes from ASTRBOT_API_KEY, or
 from the file that --astrbot-key-file (ASTRBOT_API_KEY_FILE) names.
@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
 
-from astrometer.api.chat_exchange import DEADLINES, Deadlines
+from astrometer.api.chat.chat_exchange import DEADLINES, Deadlines
 from astrometer.api.endpoints import Scope
 from astrometer.config.loader import target_from_options
 from astrometer.config.settings import ConfigError, Secret

@@ -9,7 +9,7 @@ replies is booked with what a turn costs where nobody has measured it.
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from astrometer.api.chat_turn import TOKENS_PER_TURN
+from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.tally import Tally
 

@@ -23,12 +23,12 @@ from locust.exception import StopUser
 
 from astrometer.api import endpoints
 from astrometer.api.call_exchange import CallExchange, CallResult, UploadTimes
-from astrometer.api.chat_exchange import ChatExchange
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_exchange import ChatExchange
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.messages import Message, Plain, chat_body, im_body
+from astrometer.api.chat.socket_turn import question
 from astrometer.api.endpoints import Endpoint
-from astrometer.api.messages import Message, Plain, chat_body, im_body
 from astrometer.api.outcome import Outcome
-from astrometer.api.socket_turn import question
 from astrometer.im.im_turn import ImTurn
 from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
 from astrometer.load.messenger.messenger_questions import ask_in_messenger, drop_question, text_of

@@ -6,12 +6,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.usage_evidence import broken_off
 from astrometer.api.metric_table import METRICS
 from astrometer.api.network_seen import NOT_SEEN
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
-from astrometer.api.usage_evidence import broken_off
 from astrometer.measure.error_bounds import BoundBuckets, ErrorBounds
 from astrometer.measure.histogram import Histogram, buckets_of
 from astrometer.measure.network_loss import network_json

@@ -6,7 +6,7 @@ Each sign is counted by chats, and beside it how many chats could have shown it.
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 
 # Each sign -> those that it is a share of.

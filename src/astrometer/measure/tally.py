@@ -9,10 +9,10 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
-from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.measure.error_bounds import BoundBuckets
 from astrometer.measure.exchange_stats import ExchangeSamples, Finished, Stats, buckets_by_metric
 from astrometer.measure.odd_streams import signs_of

@@ -7,17 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from astrometer.api.chat.messages import Attachment as Attachment
+    from astrometer.api.chat.messages import AttachmentKind as AttachmentKind
+    from astrometer.api.chat.messages import Plain as Plain
+    from astrometer.api.chat.messages import Reply as Reply
+    from astrometer.api.chat.messages import im_body as im_body
     from astrometer.api.endpoints import CONFIGS as CONFIGS
     from astrometer.api.endpoints import IM_BOTS as IM_BOTS
     from astrometer.api.endpoints import IM_MESSAGE as IM_MESSAGE
     from astrometer.api.endpoints import SESSIONS as SESSIONS
     from astrometer.api.endpoints import START_TIME as START_TIME
     from astrometer.api.management_endpoints import BOT_STATS as BOT_STATS
-    from astrometer.api.messages import Attachment as Attachment
-    from astrometer.api.messages import AttachmentKind as AttachmentKind
-    from astrometer.api.messages import Plain as Plain
-    from astrometer.api.messages import Reply as Reply
-    from astrometer.api.messages import im_body as im_body
     from astrometer.api.outcome import Outcome as Outcome
     from astrometer.api.server_versions import started_at as started_at
     from astrometer.config.settings import Key as Key
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "astrometer.api.endpoints": ("CONFIGS", "IM_BOTS", "IM_MESSAGE", "SESSIONS", "START_TIME"),
     "astrometer.api.management_endpoints": ("BOT_STATS",),
-    "astrometer.api.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
+    "astrometer.api.chat.messages": ("Attachment", "AttachmentKind", "Plain", "Reply", "im_body"),
     "astrometer.api.outcome": ("Outcome",),
     "astrometer.api.server_versions": ("started_at",),
     "astrometer.config.settings": ("Key",),

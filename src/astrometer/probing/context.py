@@ -17,9 +17,9 @@ import httpx
 
 from astrometer.api import endpoints as ep
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.messages import Message, chat_body
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.messages import Message, chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Target
 from astrometer.probing.budget import Ledger

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from astrometer.api.chat_turn import TOKENS_PER_TURN
+from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.config.settings import Target
 from astrometer.probing.budget import DAY_S, Ledger
 from astrometer.probing.plan import Plan

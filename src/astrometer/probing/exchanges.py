@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.messages import Message, chat_body
 from astrometer.api.endpoints import Endpoint
-from astrometer.api.messages import Message, chat_body
 from astrometer.api.server_versions import QUESTIONS, ServerVersions, versions_told
 from astrometer.config.settings import Key, Target
 from astrometer.probing.budget import Ledger

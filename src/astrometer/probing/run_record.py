@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.timings import Timings
 from astrometer.config.settings import ProbeSettings, Target
 from astrometer.im.im_turn import ImTurn

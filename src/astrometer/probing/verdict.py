@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import TypeAlias
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.server_versions import started_at
 from astrometer.im.im_turn import ImTurn

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from astrometer.compare import change_text
 from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict
-from astrometer.compare.compare_view import Page
 from astrometer.compare.gates import full_name
+from astrometer.compare.output.compare_view import Page
 from astrometer.release.bisection import Bisection, Mark
 from astrometer.release.release_page import judged
 from astrometer.release.release_plan import ReleasePlan, Role

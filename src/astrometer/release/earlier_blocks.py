@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from astrometer.compare import compare_json
 from astrometer.compare.comparable import ComparedRun
+from astrometer.compare.output import compare_json
 from astrometer.measure.results import document
 from astrometer.release.release_plan import ReleasePlan, Role
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.compare.compare_view import ConditionView, Page, page
 from astrometer.compare.gates import evaluate_gates
+from astrometer.compare.output.compare_view import ConditionView, Page, page
 from astrometer.release.block_sequence import BlockSequence
 from astrometer.report import formatting, view
 

@@ -13,9 +13,9 @@ from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, Pong, RejectConnection, TextMessage
 from wsproto.events import Request as Upgrade
 
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.socket_turn import question
 from astrometer.api.outcome import Outcome
-from astrometer.api.socket_turn import question
 from astrometer.config.settings import Secret
 from astrometer.load.transport.chat_socket_client import ChatSocket
 

@@ -23,7 +23,7 @@ from scripted_wire import (
 )  # fmt: skip
 
 from astrometer.api.call_exchange import CallExchange
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Secret
 from astrometer.load.transport.load_client import Client, Request

@@ -9,7 +9,7 @@ import gevent.socket
 
 import pytest
 
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.wire.receive_stamps import StampClock, stamp_clock

@@ -17,7 +17,7 @@ from scripted_wire import CHUNKED, END, LAST_CHUNK, NEXT, OPENING, STATS, TOKEN,
 from tls_files import Authority, tls_server
 
 from astrometer.api.call_exchange import CallExchange
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.wire.receive_stamps import BLOCK_BYTES

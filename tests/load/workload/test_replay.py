@@ -9,7 +9,7 @@ import pytest
 from locust_runs import Sim
 from workloads import a_workload
 
-from astrometer.api.commands import is_command
+from astrometer.api.chat.commands import is_command
 from astrometer.load.corpus import Corpus
 from astrometer.load.workload.learning import learn
 from astrometer.load.workload.replay import Replay

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from leak_journals import die
 
-from astrometer.api.messages import Attachment, Plain
+from astrometer.api.chat.messages import Attachment, Plain
 from astrometer.probing.cleanup.leak_journal import FOLDER, FORGET_AFTER_S, LeakJournal
 from astrometer.probing.context import Context
 from astrometer.probing.runner import Runner

@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from astrometer.cli.options import Server
-from astrometer.cli.probe_sources import Sources
+from astrometer.cli.shared.option_types import Server
+from astrometer.cli.shared.probe_sources import Sources
 from astrometer.config.settings import Config, Target
 from astrometer.probing.cleanup.identity import server_of
 from astrometer.probing.context import Context

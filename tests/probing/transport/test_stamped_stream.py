@@ -11,7 +11,7 @@ from hostile import JSON, STREAM, Hostile
 from scripted_wire import BEAT, CHUNKED, CUT, END, LAST_CHUNK, OPENING, STATS, TOKEN, chunk, play
 from tls_files import Authority, tls_front
 
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.endpoints import CONFIGS, UPLOAD
 from astrometer.api.outcome import Outcome
 from astrometer.probing.transport.probe_client import Transport, Upload

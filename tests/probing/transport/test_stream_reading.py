@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrometer.api import sse
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat import sse
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
 from astrometer.probing.transport.stream_reading import StreamReading
 
@@ -151,7 +151,7 @@ def test_nothing_that_a_head_says_unpacks_or_recodes_a_stream():
 
 @pytest.mark.parametrize("piece", [b"x" * 65536, b"data: x\n", b"data: " + b"x" * 65536])
 def test_an_event_without_end_is_malformed(monkeypatch, piece):
-    monkeypatch.setattr("astrometer.api.chat_exchange.MAX_LINE_BYTES", 100_000)
+    monkeypatch.setattr("astrometer.api.chat.chat_exchange.MAX_LINE_BYTES", 100_000)
     made = exchange()
     read([EVENT, *([piece] * (200_000 // len(piece)))], made)
     turn = made.result()
@@ -164,7 +164,7 @@ def test_an_event_without_end_is_malformed(monkeypatch, piece):
 
 
 def test_many_events_longer_together_than_one_may_be_are_well(monkeypatch):
-    monkeypatch.setattr("astrometer.api.chat_exchange.MAX_LINE_BYTES", 1000)
+    monkeypatch.setattr("astrometer.api.chat.chat_exchange.MAX_LINE_BYTES", 1000)
     made, came = exchange(), Came()
 
     async def body():

@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from astrometer.compare import compare_html, compare_json, compare_junit, compare_summary
+from astrometer.compare.output import compare_html, compare_json, compare_junit, compare_summary
 from astrometer.measure.results import document
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.local import REPORT, LocalError, is_local, local_source

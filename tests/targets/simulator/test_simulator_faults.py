@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import httpx
 import pytest
 
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.messages import chat_body
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.messages import chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulated_faults import FaultError, FaultKind, FaultPlan, Planned

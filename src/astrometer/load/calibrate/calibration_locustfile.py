@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 from locust import constant, events, task
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.clock import wall_minus_perf_s
 from astrometer.load.calibrate.calibration_run import server_account
 from astrometer.load.run.health import HealthMonitor

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from astrometer.api.messages import Message, MessageError, Plain
+from astrometer.api.chat.messages import Message, MessageError, Plain
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImExchange, ImQuestion
 from astrometer.im.im_turn import OPERATION, ImTurn

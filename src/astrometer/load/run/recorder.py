@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_turn import ImTurn
 from astrometer.load.run.record_log import RecordLog

@@ -4,11 +4,11 @@ The socket is a load user's connection like any other (`load_client`), with a `w
 """
 
 from astrometer import __version__
-from astrometer.api.chat_exchange import ChatExchange
-from astrometer.api.events import EventKind
+from astrometer.api.chat.chat_exchange import ChatExchange
+from astrometer.api.chat.events import EventKind
+from astrometer.api.chat.socket_turn import CHAT_SOCKET, NO_SOCKET, SocketRefusal, SocketTurn
 from astrometer.api.keep_alive import outcome_of_closing
 from astrometer.api.outcome import Outcome
-from astrometer.api.socket_turn import CHAT_SOCKET, NO_SOCKET, SocketRefusal, SocketTurn
 from astrometer.load.transport.deadline import Alarm
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_client import Client, arrival, broken

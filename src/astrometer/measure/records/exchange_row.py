@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.metric_table import METRICS
 from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import Outcome

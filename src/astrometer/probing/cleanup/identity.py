@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.endpoints import SESSION_GET, SESSION_NEW, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
-from astrometer.api.usage_evidence import UsageEvidence
 from astrometer.config.settings import Key, Target
 from astrometer.probing.verdict import ProbeFailed
 

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from astrometer.api import endpoints as ep
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.messages import Attachment, Message, Plain
+from astrometer.api.chat.messages import Attachment, Message, Plain
 from astrometer.api.outcome import Outcome
 from astrometer.api.server_versions import ServerVersions, version_in_help
 from astrometer.config.settings import Key

@@ -16,8 +16,8 @@ from collections.abc import Iterator, Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
 from astrometer import __version__
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.events import KNOWN_TYPES
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.events import KNOWN_TYPES
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.notify.notifier import DeliveryCount

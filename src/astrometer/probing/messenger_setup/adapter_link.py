@@ -10,8 +10,8 @@ import secrets
 from dataclasses import replace
 from enum import StrEnum
 
+from astrometer.api.chat.messages import im_body
 from astrometer.api.endpoints import IM_MESSAGE
-from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key
 from astrometer.im.link.link_address import LinkAddress

@@ -6,7 +6,7 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 from astrometer.api.buffering import CURE as BUFFERING_CURE
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, OPENAPI, SESSIONS, START_TIME, parse_version
 from astrometer.api.outcome import Outcome
 from astrometer.api.server_versions import started_at

@@ -13,8 +13,8 @@ from typing import Any
 
 from astrometer.api import endpoints as ep
 from astrometer.api.call_exchange import CallResult
+from astrometer.api.chat.messages import im_body
 from astrometer.api.endpoints import CHAT, CONFIGS, IM_BOTS, IM_MESSAGE, SESSIONS, UPLOAD, Endpoint
-from astrometer.api.messages import im_body
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import ALL_SCOPES, Key
 from astrometer.probing.cleanup.identity import absent

@@ -5,8 +5,8 @@ import secrets
 
 import httpx
 
+from astrometer.api.chat.socket_turn import CHAT_SOCKET, NO_SOCKET
 from astrometer.api.endpoints import CHAT, parse_version
-from astrometer.api.socket_turn import CHAT_SOCKET, NO_SOCKET
 from astrometer.config.settings import Target
 from astrometer.probing.context import Context
 from astrometer.probing.one_off import run_once_off

@@ -4,7 +4,7 @@ httpx-sse drops comments, which is what AstrBot's heartbeats are. And it holds a
 that in a stream with such lines every event would be late by one. No sockets, no clock.
 """
 
-from astrometer.api.sse import BOM
+from astrometer.api.chat.sse import BOM
 
 _SHOWS = len(BOM) + 1  # so much of a line's beginning tells whether it is a comment
 

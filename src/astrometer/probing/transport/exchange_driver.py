@@ -14,7 +14,7 @@ from typing import Self
 import httpx
 
 from astrometer.api.call_exchange import CallExchange
-from astrometer.api.chat_exchange import ChatExchange
+from astrometer.api.chat.chat_exchange import ChatExchange
 from astrometer.api.keep_alive import may_repeat, outcome_of_closing
 from astrometer.api.outcome import Outcome
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream

@@ -15,8 +15,8 @@ import httpx
 
 from astrometer import __version__
 from astrometer.api.call_exchange import MAX_BODY_BYTES, CallExchange, CallResult
-from astrometer.api.chat_exchange import ChatExchange
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_exchange import ChatExchange
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, Endpoint
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key

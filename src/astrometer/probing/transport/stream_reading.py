@@ -10,9 +10,9 @@ from typing import Protocol
 import httpx
 from httpx_sse import EventSource
 
-from astrometer.api.chat_exchange import ChatExchange
-from astrometer.api.events import ChatEvent
-from astrometer.api.sse import Comment, Item, ServerEvent
+from astrometer.api.chat.chat_exchange import ChatExchange
+from astrometer.api.chat.events import ChatEvent
+from astrometer.api.chat.sse import Comment, Item, ServerEvent
 from astrometer.probing.transport.event_lines import EventLines
 
 Observer = Callable[[float, ChatEvent], None]

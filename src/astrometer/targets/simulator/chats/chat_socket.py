@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from astrometer.api import endpoints as ep
-from astrometer.api.socket_turn import CHAT_SOCKET
+from astrometer.api.chat.socket_turn import CHAT_SOCKET
 from astrometer.targets.simulator.bodies import BodyRefused
 from astrometer.targets.simulator.chats.chat_run import Item, Payload, SimulatedRun
 from astrometer.targets.simulator.key_check import authenticate

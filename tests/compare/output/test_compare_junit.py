@@ -5,10 +5,10 @@ from xml.etree import ElementTree as ET
 import pytest
 from synthetic_runs import make_run
 
-from astrometer.compare.compare_junit import render_junit
-from astrometer.compare.compare_view import ConditionView, page
 from astrometer.compare.comparison import compare
 from astrometer.compare.gates import evaluate_gates, parse_gate
+from astrometer.compare.output.compare_junit import render_junit
+from astrometer.compare.output.compare_view import ConditionView, page
 
 GATES = [parse_gate("ttft_p50 worse by 10%"), parse_gate("ttft_p50 worse by 0.1%")]
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from astrometer import exit_codes
-from astrometer.cli import confirm, locust_run
-from astrometer.cli.terminal import print_problem, print_rich, say
+from astrometer.cli.shared import confirm, locust_run
+from astrometer.cli.shared.terminal import print_problem, print_rich, say
 from astrometer.load.launch import LoadPlan
 from astrometer.load.options import ChatTransport
 from astrometer.load.run import run_journal

@@ -8,7 +8,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
-from astrometer.cli.terminal import print_rich
+from astrometer.cli.shared.terminal import print_rich
 from astrometer.outside_text import shown
 from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.state_by_layer import State, TargetState

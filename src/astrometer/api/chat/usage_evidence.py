@@ -7,7 +7,7 @@ whether other answers of the same target count some.
 
 from dataclasses import dataclass, replace
 
-from astrometer.api.chat_turn import ChatTurn
+from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.outside_text import shown
 

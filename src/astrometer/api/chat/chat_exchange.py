@@ -11,8 +11,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from astrometer.api.chat_turn import ChatTurn
-from astrometer.api.events import ChatEvent, EventKind, message_id_of, parse_event
+from astrometer.api.chat.chat_turn import ChatTurn
+from astrometer.api.chat.events import ChatEvent, EventKind, message_id_of, parse_event
+from astrometer.api.chat.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
+from astrometer.api.chat.turn_timeline import MAX_CHARS, Timeline
 from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import (
     Outcome,
@@ -24,8 +26,6 @@ from astrometer.api.outcome import (
     is_event_stream,
 )
 from astrometer.api.sentences import split_reasoning
-from astrometer.api.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
-from astrometer.api.turn_timeline import MAX_CHARS, Timeline
 from astrometer.outside_text import shown
 
 MAX_ERROR_BODY_BYTES = 64 * 1024

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrometer.api import sse
-from astrometer.api.sse import Comment, LineTooLong, ServerEvent, SSEDecoder
+from astrometer.api.chat import sse
+from astrometer.api.chat.sse import Comment, LineTooLong, ServerEvent, SSEDecoder
 
 
 def decode(raw: bytes, cuts: list[int] | None = None) -> list[sse.Item]:

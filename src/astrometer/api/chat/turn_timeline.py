@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import compress
 from operator import sub
 
-from astrometer.api.events import AgentStats, ChatEvent, EventKind
+from astrometer.api.chat.events import AgentStats, ChatEvent, EventKind
 from astrometer.api.timings import Timings
 from astrometer.api.visible import is_visible
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import COMMANDS, main
-from astrometer.cli.run_options import given_of_run
+from astrometer.cli.shared.run_options import given_of_run
 from astrometer.load.option_table import COMMANDS as RUN_COMMANDS
 from astrometer.load.options import OPTIONS, Settings, add_arguments, arguments, take_ours
 

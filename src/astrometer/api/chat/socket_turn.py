@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from astrometer.api.chat.sse import ServerEvent
 from astrometer.api.endpoints import API, Endpoint
 from astrometer.api.outcome import Outcome
-from astrometer.api.sse import ServerEvent
 from astrometer.outside_text import read_json, shown
 
 CHAT_SOCKET = Endpoint("chat_ws", "GET", f"{API}/chat/ws", "chat", (4, 19, 2))

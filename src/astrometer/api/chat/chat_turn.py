@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Self
 
 from astrometer.api.buffering import explain_held, was_held
-from astrometer.api.events import AgentStats
+from astrometer.api.chat.events import AgentStats
 from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
 from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import Outcome

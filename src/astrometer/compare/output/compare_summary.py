@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from astrometer.compare.compare_view import FORCED, Line, Page, without_interval
+from astrometer.compare.output.compare_view import FORCED, Line, Page, without_interval
 from astrometer.output_files import write_whole
 from astrometer.report.summary import text
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from astrometer.compare.change_verdict import ChangeRow
 from astrometer.compare.comparable import ComparedRun
-from astrometer.compare.compare_view import Page
+from astrometer.compare.output.compare_view import Page
 from astrometer.measure.wilson import Interval
 from astrometer.output_files import write_whole
 

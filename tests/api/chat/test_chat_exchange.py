@@ -5,7 +5,7 @@ import json
 import pytest
 
 from astrometer.api.call_exchange import CallResult
-from astrometer.api.chat_exchange import ChatExchange, Deadlines
+from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
 
 SSE = "text/event-stream"
@@ -190,7 +190,7 @@ def test_the_canary_is_looked_for_in_the_joined_text():
 
 
 def test_a_line_without_end_is_malformed(monkeypatch):
-    monkeypatch.setattr("astrometer.api.sse.MAX_LINE_BYTES", 50)
+    monkeypatch.setattr("astrometer.api.chat.sse.MAX_LINE_BYTES", 50)
     assert played((0.1, b"data: " + b"x" * 60)).outcome is Outcome.MALFORMED
 
 

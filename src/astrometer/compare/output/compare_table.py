@@ -7,7 +7,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.compare.compare_view import FORCED, Line, Page, SideView, without_interval
+from astrometer.compare.output.compare_view import FORCED, Line, Page, SideView, without_interval
 from astrometer.report.table import hanging
 
 STYLES = {

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import click
 
 from astrometer import bundled, exit_codes
-from astrometer.cli.options import warn_of_unverified
-from astrometer.cli.run_options import given_of_run
-from astrometer.cli.terminal import print_problem, print_rich
+from astrometer.cli.shared.option_types import warn_of_unverified
+from astrometer.cli.shared.run_options import given_of_run
+from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.config.loader import ENVIRONMENT, messenger_token
 from astrometer.config.settings import ConfigError, Target
 from astrometer.im.link.link_address import LinkAddress
@@ -167,7 +167,7 @@ def measured_from(warmup_s: float, ramp_s: float, duration_s: float | None) -> f
 
 def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     """Check what can be checked, ask where one must, run, report, exit by the verdict."""
-    from astrometer.cli import confirm
+    from astrometer.cli.shared import confirm
     from astrometer.load import launch
 
     foreseen = look_ahead(plan, flags)
@@ -195,7 +195,7 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
 
 def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
     """What can be known before the server is asked anything. Raises click.UsageError."""
-    from astrometer.cli import confirm
+    from astrometer.cli.shared import confirm
     from astrometer.load import inspect_locustfile
 
     url = plan.target.url

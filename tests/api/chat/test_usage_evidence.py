@@ -3,8 +3,8 @@
 import pytest
 from test_chat_exchange import COMPLETE, END, RUN, SESSION, full_turn, line, played, text
 
+from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.outcome import Outcome
-from astrometer.api.usage_evidence import UsageEvidence
 
 ZEROS = line(
     type="agent_stats",

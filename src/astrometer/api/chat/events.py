@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from astrometer.api.sse import Comment, Item
+from astrometer.api.chat.sse import Comment, Item
 from astrometer.outside_text import read_json
 
 

@@ -4,9 +4,10 @@ import shlex
 from pathlib import Path
 
 from astrometer import __version__
-from astrometer.compare import change_text, compare_charts
+from astrometer.compare import change_text
 from astrometer.compare.change_verdict import ChangeUnit
-from astrometer.compare.compare_view import FORCED, Page
+from astrometer.compare.output import compare_charts
+from astrometer.compare.output.compare_view import FORCED, Page
 from astrometer.output_files import write_whole
 from astrometer.report import formatting
 from astrometer.report.html import environment, style
@@ -34,7 +35,7 @@ def render_html(page: Page) -> str:
     bounds = compare_charts.bounds(lines)
     over_time = compare_charts.over_time(page.comparison) if shows else None
     return (
-        environment("astrometer.compare")
+        environment("astrometer.compare.output")
         .get_template("compare.html.j2")
         .render(
             style=style(Path(__file__).parent / "templates" / "compare.css"),

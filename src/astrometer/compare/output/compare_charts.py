@@ -9,8 +9,8 @@ from markupsafe import Markup
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.compare.change_verdict import ChangeUnit
 from astrometer.compare.comparable import ComparedRun
-from astrometer.compare.compare_view import Line
 from astrometer.compare.comparison import Comparison
+from astrometer.compare.output.compare_view import Line
 from astrometer.measure.histogram import Histogram
 from astrometer.report import glossary
 from astrometer.report.charts.columns import columns

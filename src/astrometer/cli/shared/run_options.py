@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from astrometer.cli.options import Duration, Parsed, deletable_option, yes_option
+from astrometer.cli.shared.option_types import Duration, Parsed, deletable_option, yes_option
 from astrometer.load.option_table import Option, OptionError
 from astrometer.load.options import OPTIONS, take_ours
 

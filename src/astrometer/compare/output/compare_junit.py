@@ -6,7 +6,7 @@ that must not be compared every case is an error.
 
 from pathlib import Path
 
-from astrometer.compare.compare_view import Page
+from astrometer.compare.output.compare_view import Page
 from astrometer.output_files import write_whole
 from astrometer.report import junit
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrometer.api.messages import Attachment, MessageError, Plain, Reply, chat_body, im_body
+from astrometer.api.chat.messages import Attachment, MessageError, Plain, Reply, chat_body, im_body
 
 
 def test_a_text_chat_needs_only_a_username_and_a_text():

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from astrometer.api.events import KNOWN_TYPES, EventKind, parse_event
-from astrometer.api.sse import Comment, ServerEvent
+from astrometer.api.chat.events import KNOWN_TYPES, EventKind, parse_event
+from astrometer.api.chat.sse import Comment, ServerEvent
 
 
 def event(**payload):

@@ -1,0 +1,1 @@
+"""What several commands share: options, plans, what is printed. No command is here."""
