@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from astrometer.cli import workload_level
-from astrometer.cli.shared import locust_run
+from astrometer.cli.shared import locust_run, workload_level
 from astrometer.cli.shared.option_types import Duration, Rate, target_options
 from astrometer.cli.shared.run_options import RunCommand, locust_options, run_options
 

@@ -8,7 +8,8 @@ from time import perf_counter, time
 import click
 
 from astrometer import bundled, exit_codes
-from astrometer.cli import probe_notify, sessions
+from astrometer.cli import sessions
+from astrometer.cli.shared import probe_notify
 from astrometer.cli.shared.option_types import Duration, Server, target_options
 from astrometer.cli.shared.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.shared.probe_sources import Sources
