@@ -41,7 +41,7 @@ def test_a_real_astrbot_in_a_sandbox_is_sampled_without_being_named(real_astrbot
     results = json.loads((tmp_path / "results.json").read_text("utf-8"))
     server = results["server"]
     assert (server["pid"], server["listens"], server["ended"]) == (box.pid, True, None)
-    assert 0.03 < server["cpu_per_turn_s"] < 0.3
+    assert 0.01 < server["cpu_per_turn_s"] < 3  # a busy machine needs ten times as long as a quick one
     assert server["rss_bytes"]["begin"] > 150e6
     assert server["database_bytes"]["begin"] > 100_000
     assert server["threads"]["max"] > 5
