@@ -33,6 +33,12 @@ def test_every_install_of_a_page_works_and_is_ours(page):
     assert problems(page.read_text("utf-8")) == []
 
 
+def test_no_page_and_no_message_names_our_package_on_an_index():
+    texts = [*PAGES, *ROOT.glob("src/**/*.py")]
+    asked = re.compile(r"pip3? install (-\S+ )*[\"'`]*astrometer\b(?!/)")
+    assert [str(path.relative_to(ROOT)) for path in texts if asked.search(path.read_text("utf-8"))] == []
+
+
 @pytest.mark.parametrize(
     ("block", "problem"),
     [

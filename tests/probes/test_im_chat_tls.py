@@ -58,6 +58,7 @@ def test_the_phases_are_those_of_the_link_and_not_of_the_cleanup_and_all_are_for
     book.keep(plans, 0.0)
     metrics.set_states(book.states(0.0))
     metrics.set_outdated("sim", False)
+    metrics.started.labels("sim").set(0)  # a probe that has not run here would tell
     samples = [sample for family in registry.collect() for sample in family.samples]
     own = CollectorRegistry()
     SelfMetrics(own)

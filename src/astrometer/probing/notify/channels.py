@@ -20,7 +20,7 @@ SEND_S = 10.0
 MOST_ANSWER = 65536
 BEAT_S = 30.0  # Uptime Kuma expects a push a minute unless told otherwise
 KUMA_CHARS = 250
-MISSING = "apprise is not installed: pip install 'astrometer[notify]'"
+MISSING = "apprise is not installed: pip install apprise"
 # In a 200, as WeCom, DingTalk, Feishu and others refuse a message.
 _CODES = ("errcode", "code", "StatusCode")
 _FINE = (0, 200)
