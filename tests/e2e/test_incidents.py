@@ -34,7 +34,8 @@ VERSION = os.environ.get("ASTROMETER_INCIDENTS_ASTRBOT", "latest")
 LIMIT_S = 60.0
 QUICK = (
     *watch_stack.QUICK,
-    ('short = "5s"\nfor = "1s"', 'short = "5s"\nfor = "5s"'),  # in windows this short a burn overtakes Down
+    # A burn must not outlast the memory of Down, which is as long as its short window: recording takes 3 s.
+    ('short = "5s"\nfor = "1s"', 'short = "5s"\nfor = "10s"'),
     ("ttft_seconds = 3 ", "ttft_seconds = 1.5 "),
     ('window = "1h" # how long the alert stays', 'window = "8s" # how long the alert stays'),
     ('window = "1h" # a run skipped', 'window = "8s" # a run skipped'),
