@@ -158,10 +158,10 @@ class Watch:
         assert len(turns) <= 3, turns  # and up before
 
 
-@pytest.fixture(scope="module")
-def watch(tmp_path_factory):
+@pytest.fixture
+def watch(tmp_path):
     needs("promtool", "prometheus", "prometheus-alertmanager")
-    folder = tmp_path_factory.mktemp("incidents")
+    folder = tmp_path
     model = ModelScript(ttft_s=0.05, gap_s=0.0, tokens=5)
     with ExitStack() as stack:
         box = stack.enter_context(sandbox(SandboxOptions(version=VERSION, model=model)))
@@ -181,7 +181,7 @@ def watch(tmp_path_factory):
 
 
 @pytest.mark.usefixtures("python_for_astrbot")
-def test_each_incident_has_its_state_its_page_its_message_and_no_other(watch):
+def test_key_leak_model_and_messenger_have_their_state_page_and_message_and_no_other(watch):
     key = {"layer": "key", "says": "the key is refused (401)", "cure": "Make a new key"}
     with watch.incident("key_rejected", ("AstrBotKeyRejected", "pages"), **key) as undo:
         undo.enter_context(server_faults.revoked_key(watch.box, "all"))
@@ -200,6 +200,11 @@ def test_each_incident_has_its_state_its_page_its_message_and_no_other(watch):
     with watch.incident("messenger_failing", ("AstrBotMessengerLinkDown", "pages"), **cut) as undo:
         undo.callback(watch.connect)
         watch.messenger.close()
+
+
+@pytest.mark.usefixtures("python_for_astrbot")
+def test_an_outage_a_spent_budget_and_a_dead_exporter_have_theirs(watch):
+    """With receivers of its own: nobody is told more than twelve times an hour."""
     frozen = {"layer": "astrbot", "says": "no answer in time", "cure": "then restart it"}
     with watch.incident("down", ("AstrBotDown", "pages"), **frozen) as undo:
         undo.enter_context(server_faults.frozen(watch.box))
