@@ -205,6 +205,10 @@ def test_key_leak_model_and_messenger_have_their_state_page_and_message_and_no_o
 @pytest.mark.usefixtures("python_for_astrbot")
 def test_an_outage_a_spent_budget_and_a_dead_exporter_have_theirs(watch):
     """With receivers of its own: nobody is told more than twelve times an hour."""
+    spent = {"layer": "model", "says": "BUDGET SPENT", "cure": "Raise the budget"}
+    with watch.incident("unknown", ("AstrBotBudgetExhausted", "tickets"), **spent) as undo:
+        undo.callback(watch.ask)
+        watch.ask(runs=1)
     frozen = {"layer": "astrbot", "says": "no answer in time", "cure": "then restart it"}
     with watch.incident("down", ("AstrBotDown", "pages"), **frozen) as undo:
         undo.enter_context(server_faults.frozen(watch.box))
@@ -214,10 +218,6 @@ def test_an_outage_a_spent_budget_and_a_dead_exporter_have_theirs(watch):
         undo.callback(watch.box.restart)
         watch.messenger.close()
         watch.box.kill(15)
-    spent = {"layer": "model", "says": "BUDGET SPENT", "cure": "Raise the budget"}
-    with watch.incident("unknown", ("AstrBotBudgetExhausted", "tickets"), **spent) as undo:
-        undo.callback(watch.ask)
-        watch.ask(runs=1)
     watch.seen.clear()
     watch.process.kill()
     watch.settles(None, ("AstrBotProbeAbsent", "pages"))
