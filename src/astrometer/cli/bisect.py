@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.compare import write_comparison
 from astrometer.cli.shared.block_options import NO_TOKENS, block_options, plan_of
+from astrometer.cli.shared.comparing import write_comparison
 from astrometer.cli.shared.option_types import yes_option
 from astrometer.cli.shared.run_options import RunCommand
 from astrometer.cli.shared.terminal import print_problem, print_rich

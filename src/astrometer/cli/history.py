@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.compare import MARGIN_OPTION, SHARE_MARGIN_OPTION
+from astrometer.cli.shared.comparing import MARGIN_OPTION, SHARE_MARGIN_OPTION
 from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.output_files import NoPlaceError, try_place, write_somewhere, write_whole
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.compare import ACCEPT_OPTION, conclude, exit_code
 from astrometer.cli.shared.block_options import NO_TOKENS, block_options, plan_of
+from astrometer.cli.shared.comparing import ACCEPT_OPTION, conclude, exit_code
 from astrometer.cli.shared.run_options import RunCommand
 from astrometer.cli.shared.terminal import print_rich, say
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from astrometer import bundled
-from astrometer.cli.compare import MARGIN_OPTION, SHARE_MARGIN_OPTION, gates_of
 from astrometer.cli.shared import locust_run
+from astrometer.cli.shared.comparing import MARGIN_OPTION, SHARE_MARGIN_OPTION, gates_of
 from astrometer.cli.shared.option_types import Duration, Rate
 from astrometer.cli.shared.run_options import given_of_run, run_options
 from astrometer.compare.gates import ANY, Gate, parse_gate
