@@ -71,7 +71,8 @@ def command(
 
     Exit codes: 0 every objective was met, or none was set; 1 one was missed, or nothing succeeded; 2 a wrong
     option, or a key that the server refuses; 3 the run is INVALID (the load generator was the bottleneck, too
-    few samples, a worker was lost); 4 the target does not answer, or not like an AstrBot.
+    few samples, a worker was lost) or DRIFTING (it was not steady); 4 the target does not answer, or not like
+    an AstrBot.
     """
     run = locust_run.Asked.of(ctx, scenario, locust_args, shared)
     if users is not None and rate is not None:
