@@ -13,6 +13,7 @@ from astrometer.cli.shared.run_options import (
     locust_options,
     run_options,
 )
+from astrometer.load.launch import UserLevel
 
 
 @click.command(cls=RunCommand, short_help="Find the highest load at which every objective holds.")
@@ -61,7 +62,7 @@ def command(
     if search is None:
         raise click.UsageError("nothing to search for")
     run.must_be_open(is_open=search.is_rate)
-    level = locust_run.UserLevel(users=round(search.maximum), spawn_rate=1.0)
+    level = UserLevel(users=round(search.maximum), spawn_rate=1.0)
     name = "capacity" if ways is None else "ways"
     plan = run.plan(level, duration_s=None, ramp_s=0.0, directory=f"{{stem}}-{name}-{{time}}")
     if ways is not None:

@@ -8,7 +8,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
-from astrometer.cli import sessions
+from astrometer.cli.shared import deletable_sessions
 from astrometer.cli.shared.option_types import Server, duration_option, target_options, warn_of_unverified
 from astrometer.cli.shared.terminal import print_rich
 from astrometer.config.settings import ConfigError, Target
@@ -49,12 +49,12 @@ def command(
         raise click.UsageError(str(exc)) from exc
     warn_of_unverified([chosen])
     if deletable:
-        sessions.must_be_deletable([chosen])
+        deletable_sessions.must_be_deletable([chosen])
     turns = QUESTIONS if chosen.key_for("chat") is not None else 0
     click.echo(turns_sentence(chosen, turns, Ledger(config.state_dir)), err=True)
     checks, run = asyncio.run(examine(chosen, timeout_s))
     _print_json(checks) if as_json else _print_table(chosen, checks)
-    sessions.say_what_is_left([run])
+    deletable_sessions.say_what_is_left([run])
     if run.reason == Outcome.CLIENT_CANCEL:
         sys.exit(exit_codes.INTERRUPTED)
     if any(check.unreachable for check in checks):

@@ -7,6 +7,7 @@ import click
 from astrometer.cli.shared import locust_run, workload_level
 from astrometer.cli.shared.option_types import Duration, Rate, target_options
 from astrometer.cli.shared.run_options import RunCommand, locust_options, run_options
+from astrometer.load.launch import UserLevel
 
 
 def _list_arguments(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
@@ -82,9 +83,7 @@ def command(
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "duration", "spawn_rate"))
     if run.settings.abort_after_s is not None and not run.settings.objectives:
         raise click.UsageError("--abort-on-fail needs an objective: add --slo 'ttft_p95 < 2s'")
-    level = workload_level.level(run, ctx, scale, closed=closed) or locust_run.UserLevel.of(
-        users, rate, spawn_rate
-    )
+    level = workload_level.level(run, ctx, scale, closed=closed) or UserLevel.of(users, rate, spawn_rate)
     is_open = (
         level.rate_unit is not None or (shape is not None and shape.is_rate) or run.settings.rate_unit > 0
     )

@@ -8,8 +8,7 @@ from time import perf_counter, time
 import click
 
 from astrometer import bundled, exit_codes
-from astrometer.cli import sessions
-from astrometer.cli.shared import probe_notify
+from astrometer.cli.shared import deletable_sessions, probe_notify
 from astrometer.cli.shared.option_types import Duration, Server, target_options
 from astrometer.cli.shared.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.shared.probe_sources import Sources
@@ -139,7 +138,7 @@ def _serve(
     for broken in loaded.broken:
         say(broken)
     if deletable:
-        sessions.must_be_deletable(loaded.config.targets.values())
+        deletable_sessions.must_be_deletable(loaded.config.targets.values())
     for cost in loaded.costs:
         say(cost.sentence)
     try:
@@ -168,7 +167,7 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool, no
         click.echo(f"not a probe, left out: {broken.problem}", err=True)
     plans = sources.plans(config, found)
     if deletable:
-        sessions.must_be_deletable(config.targets.values())
+        deletable_sessions.must_be_deletable(config.targets.values())
     for sentence in once_sentences(plans, Ledger(config.state_dir)):
         click.echo(sentence, err=True)
     runs = asyncio.run(_ask(_runner(config), plans, wait_s))
@@ -184,7 +183,7 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool, no
         )
     states = states_of_once(plans, runs, time())
     print_json(applied, states) if as_json else print_table(applied, states)
-    sessions.say_what_is_left(applied)
+    deletable_sessions.say_what_is_left(applied)
     if notify:
         probe_notify.tell(config, states, runs)
     sys.exit(exit_code(runs))

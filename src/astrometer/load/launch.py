@@ -31,9 +31,33 @@ KEY_VARIABLES = (
 )
 MESSENGER_TOKEN = "ASTRBOT_MESSENGER_TOKEN"  # noqa: S105 (a name)
 MESSENGER_TOKEN_VARIABLES = (MESSENGER_TOKEN, "ASTRBOT_MESSENGER_TOKEN_FILE")
-
-
 LOCUST = "astrometer.load.locust_process"  # as a module
+DEFAULT_USERS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UserLevel:
+    """How many Locust users there are, how fast they start, and what each stands for."""
+
+    users: int
+    spawn_rate: float
+    rate_unit: float | None = None  # open model: arrivals per second of each
+
+    @classmethod
+    def of(cls, users: int | None, rate: float | None, spawn_rate: float | None = None) -> "UserLevel":
+        if rate is not None:
+            number, unit = _users_for(rate)
+            return cls(users=number, spawn_rate=spawn_rate or float(number), rate_unit=unit)
+        number = users or DEFAULT_USERS
+        return cls(users=number, spawn_rate=spawn_rate or max(1.0, number / 2))
+
+    @property
+    def ramp_s(self) -> float:
+        return (self.users - 1) // self.spawn_rate
+
+    def given(self) -> dict[str, str]:
+        """What it adds to the options of the run."""
+        return {} if self.rate_unit is None else {"rate_unit": plain_number(self.rate_unit)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +90,8 @@ class LoadPlan:
 
     def at_rate(self, per_s: float) -> "LoadPlan":
         """The same with so many arrivals per second, in the open model."""
-        users, unit = users_for(per_s)
-        return replace(self, users=users, spawn_rate=float(users)).with_given(rate_unit=plain_number(unit))
+        level = UserLevel.of(None, per_s)
+        return replace(self, users=level.users, spawn_rate=level.spawn_rate).with_given(**level.given())
 
     def command(self) -> list[str]:
         """The arguments of `locust`."""
@@ -143,7 +167,7 @@ def _free_port() -> int:
         return port
 
 
-def users_for(rate_per_s: float) -> tuple[int, float]:
+def _users_for(rate_per_s: float) -> tuple[int, float]:
     """How many users stand for a rate, and the arrivals per second of each.
 
     The largest of 1, 0.1 and 0.01 per second that divides the rate into ten users or more, so that a mix of

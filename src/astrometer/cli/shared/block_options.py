@@ -161,7 +161,7 @@ def plan_of(
     if shape is not None:
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
     fits_rate = users is None and rate is None and shape is None
-    level = locust_run.UserLevel.of(users, WARM_UP_PER_S if fits_rate else rate)
+    level = launch.UserLevel.of(users, WARM_UP_PER_S if fits_rate else rate)
     fits_block = fits_rate and block is None
     if block is None:
         block = fitting_block_s(rate, settings.warmup_s) if rate is not None else SHORTEST_BLOCK_S
@@ -169,8 +169,7 @@ def plan_of(
     _check_times(budget, length_s, is_shape=shape is not None)
     excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
     given["warmup_s"] = f"{plain_number(excluded_s)}s"
-    if level.rate_unit is not None:
-        given["rate_unit"] = plain_number(level.rate_unit)
+    given |= level.given()
     directory = earlier_directory(out) if more else new_directory(out, str(ctx.info_name))
     plan = ReleasePlan(
         specs=specs,

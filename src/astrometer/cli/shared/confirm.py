@@ -38,7 +38,7 @@ def must_be_able_to_ask(url: str, *, yes: bool) -> None:
 
 def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, ServerFacts]:
     """The plan with what only the server knows. Raises click.UsageError."""
-    from astrometer.cli.sessions import who_can_delete
+    from astrometer.cli.shared.deletable_sessions import who_can_delete
     from astrometer.probing.target_checks import preflight
     from astrometer.probing.target_checks.server_info import ask_server_info
 

@@ -19,7 +19,7 @@ from astrometer.config.loader import ENVIRONMENT, messenger_token
 from astrometer.config.settings import ConfigError, Target
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.load.estimate import is_loopback
-from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, users_for
+from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, UserLevel
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, Settings
 from astrometer.load.run import run_journal
@@ -32,29 +32,7 @@ from astrometer.units import plain_number
 if TYPE_CHECKING:
     from astrometer.load.inspect_locustfile import Foreseen
 
-DEFAULT_USERS = 10
 _BY_URL = ("--host", ENVIRONMENT)  # sources of a configuration without a file
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UserLevel:
-    """How many Locust users there are, how fast they start, and what each stands for."""
-
-    users: int
-    spawn_rate: float
-    rate_unit: float | None = None  # open model: arrivals per second of each
-
-    @classmethod
-    def of(cls, users: int | None, rate: float | None, spawn_rate: float | None = None) -> "UserLevel":
-        if rate is not None:
-            number, unit = users_for(rate)
-            return cls(users=number, spawn_rate=spawn_rate or float(number), rate_unit=unit)
-        number = users or DEFAULT_USERS
-        return cls(users=number, spawn_rate=spawn_rate or max(1.0, number / 2))
-
-    @property
-    def ramp_s(self) -> float:
-        return (self.users - 1) // self.spawn_rate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,8 +94,7 @@ class Asked:
         excluded_s = measured_from(self.settings.warmup_s, ramp_s, duration_s)
         if excluded_s:
             given["warmup_s"] = f"{plain_number(excluded_s)}s"
-        if level.rate_unit is not None and "rate_unit" not in given:
-            given["rate_unit"] = plain_number(level.rate_unit)
+        given = {**level.given(), **given}
         stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
         name = directory.format(stem=self.locustfile.stem, time=stamp)
         return LoadPlan(

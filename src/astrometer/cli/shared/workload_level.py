@@ -4,7 +4,8 @@ import os
 
 import click
 
-from astrometer.cli.shared.locust_run import Asked, UserLevel
+from astrometer.cli.shared.locust_run import Asked
+from astrometer.load.launch import UserLevel
 from astrometer.load.option_table import OptionError
 
 _LEVELS = ("users", "rate", "shape")
