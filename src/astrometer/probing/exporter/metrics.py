@@ -12,6 +12,7 @@ import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 
@@ -25,6 +26,7 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.state_by_layer import State, TargetState, TargetStatus
 from astrometer.probing.verdict import ProbeRun
 
+NAMESPACE = "astrbot_probe"
 CONNECTING = ("resolve", "connect", "tls")
 PHASES = (*CONNECTING, "headers", "first_event", "first_token", "generation", "tail")
 DIRECTIONS = ("sent", "received")  # of segments
@@ -47,176 +49,131 @@ class ProbeMetrics:
     def __init__(self, registry: CollectorRegistry, buckets: Buckets | None = None) -> None:
         buckets = buckets or Buckets()
         disable_created_metrics()  # type: ignore[no-untyped-call]
-        p = "astrbot_probe_"
-        self.runs = Counter(f"{p}runs_total", "Runs finished.", BY_PROBE, registry=registry)
-        self.failures = Counter(
-            f"{p}failures_total", "Failed runs by first cause.", (*BY_PROBE, "reason"), registry=registry
-        )
-        self.success = Gauge(
-            f"{p}success", "1 if the last run passed; absent before the first.", BY_PROBE, registry=registry
-        )
-        self.duration = Histogram(
-            f"{p}duration_seconds",
+        counter = partial(Counter, namespace=NAMESPACE, registry=registry)
+        gauge = partial(Gauge, namespace=NAMESPACE, registry=registry)
+        histogram = partial(Histogram, namespace=NAMESPACE, registry=registry)
+        ttft = partial(histogram, buckets=buckets.ttft_s)
+        self.runs = counter("runs_total", "Runs finished.", BY_PROBE)
+        self.failures = counter("failures_total", "Failed runs by first cause.", (*BY_PROBE, "reason"))
+        self.success = gauge("success", "1 if the last run passed; absent before the first.", BY_PROBE)
+        self.duration = histogram(
+            "duration_seconds",
             "Request start to stream end, without preparation and cleanup.",
             BY_PROBE,
             buckets=buckets.duration_s,
-            registry=registry,
         )
-        self.phase = Gauge(
-            f"{p}phase_duration_seconds",
+        self.phase = gauge(
+            "phase_duration_seconds",
             "Phases of the last run's question; absent if not reached.",
             (*BY_PROBE, "phase"),
-            registry=registry,
         )
-        self.first_event = _ttft(registry, buckets.ttft_s, "event", "Send to the first SSE data event.")
-        self.first_token = _ttft(
-            registry, buckets.ttft_s, "token", "Send to the first model output of successful chats."
+        self.first_event = ttft("time_to_first_event_seconds", "Send to the first SSE data event.", BY_PROBE)
+        self.first_token = ttft(
+            "time_to_first_token_seconds", "Send to the first model output of successful chats.", BY_PROBE
         )
-        self.first_reasoning = _ttft(
-            registry, buckets.ttft_s, "reasoning", "Send to the first reasoning text."
+        self.first_reasoning = ttft(
+            "time_to_first_reasoning_seconds", "Send to the first reasoning text.", BY_PROBE
         )
-        self.first_reply = Histogram(
-            f"{p}time_to_first_reply_seconds",
+        self.first_reply = ttft(
+            "time_to_first_reply_seconds",
             "Send to the first message of the answer, of successful questions in a messenger.",
             BY_PROBE,
-            buckets=buckets.ttft_s,
-            registry=registry,
         )
-        self.gap = Histogram(
-            f"{p}inter_chunk_gap_seconds",
+        self.gap = histogram(
+            "inter_chunk_gap_seconds",
             "Gaps between the answer chunks of successful chats.",
             BY_PROBE,
             buckets=buckets.gap_s,
-            registry=registry,
         )
-        self.max_stall = Gauge(
-            f"{p}max_stall_seconds",
+        self.max_stall = gauge(
+            "max_stall_seconds",
             "Longest silence within an answer of the last run, up to its end if it never ended.",
             BY_PROBE,
-            registry=registry,
         )
-        self.server_ttft = Gauge(
-            f"{p}server_time_to_first_token_seconds",
+        self.server_ttft = gauge(
+            "server_time_to_first_token_seconds",
             "Time to first token of the last run as the server reports it.",
             BY_PROBE,
-            registry=registry,
         )
-        self.network_rtt = Gauge(
-            f"{p}network_rtt_seconds",
+        self.network_rtt = gauge(
+            "network_rtt_seconds",
             "Shortest TCP round trip of the last run's connections; absent where the kernel does not tell.",
             BY_PROBE,
-            registry=registry,
         )
-        self.retransmits = Counter(
-            f"{p}tcp_retransmits_total",
+        self.retransmits = counter(
+            "tcp_retransmits_total",
             "TCP segments that the exporter sent again (sent), or that arrived after a gap (received).",
             (*BY_PROBE, "direction"),
-            registry=registry,
         )
-        self.events = Counter(
-            f"{p}stream_events_total", "Stream events by known type.", (*BY_PROBE, "event"), registry=registry
-        )
-        self.tokens = Counter(
-            f"{p}tokens_total", "Tokens the server reported.", (*BY_PROBE, "direction"), registry=registry
-        )
-        self.skipped = Counter(
-            f"{p}skipped_total", "Runs that did not start, by cause.", (*BY_PROBE, "cause"), registry=registry
-        )
-        self.scope_checks = Counter(
-            f"{p}scope_checks_total", "Scope checks made.", BY_CELL, registry=registry
-        )
-        self.scope_violations = Counter(
-            f"{p}scope_violations_total",
+        self.events = counter("stream_events_total", "Stream events by known type.", (*BY_PROBE, "event"))
+        self.tokens = counter("tokens_total", "Tokens the server reported.", (*BY_PROBE, "direction"))
+        self.skipped = counter("skipped_total", "Runs that did not start, by cause.", (*BY_PROBE, "cause"))
+        self.scope_checks = counter("scope_checks_total", "Scope checks made.", BY_CELL)
+        self.scope_violations = counter(
+            "scope_violations_total",
             "Keys that reach what they must not (leak) or are refused what they may (rejected).",
             (*BY_CELL, "kind"),
-            registry=registry,
         )
-        self.cleanup_failures = Counter(
-            f"{p}cleanup_failures_total", "Deletions that failed.", (*BY_PROBE, "resource"), registry=registry
+        self.cleanup_failures = counter(
+            "cleanup_failures_total", "Deletions that failed.", (*BY_PROBE, "resource")
         )
-        self.leaked = Gauge(
-            f"{p}leaked_resources",
-            "Created since the start and still on the server.",
-            (*BY_PROBE, "resource"),
-            registry=registry,
+        self.leaked = gauge(
+            "leaked_resources", "Created since the start and still on the server.", (*BY_PROBE, "resource")
         )
-        self.last_run = Gauge(
-            f"{p}last_run_timestamp_seconds", "When the last run ended.", BY_PROBE, registry=registry
-        )
-        self.last_run_info = Gauge(
-            f"{p}last_run_info",
+        self.last_run = gauge("last_run_timestamp_seconds", "When the last run ended.", BY_PROBE)
+        self.last_run_info = gauge(
+            "last_run_info",
             "Always 1; how the last run ended: ok, or the reason of its failure.",
             (*BY_PROBE, "reason"),
-            registry=registry,
         )
-        self.interval = Gauge(f"{p}interval_seconds", "Seconds between runs.", BY_PROBE, registry=registry)
-        self.budget = Gauge(
-            f"{p}budget_tokens_remaining",
+        self.interval = gauge("interval_seconds", "Seconds between runs.", BY_PROBE)
+        self.budget = gauge(
+            "budget_tokens_remaining",
             "Tokens that probes may still spend today (UTC); absent without a budget.",
             ("target",),
-            registry=registry,
         )
-        self.cert_expiry = Gauge(
-            f"{p}cert_expiry_timestamp_seconds",
+        self.cert_expiry = gauge(
+            "cert_expiry_timestamp_seconds",
             "When the first certificate of the target's chain expires; absent without TLS.",
             ("target",),
-            registry=registry,
         )
-        self.target_info = Gauge(
-            f"{p}target_info",
-            "Always 1; the AstrBot version if known.",
-            ("target", "version"),
-            registry=registry,
+        self.target_info = gauge(
+            "target_info", "Always 1; the AstrBot version if known.", ("target", "version")
         )
-        self.started = Gauge(
-            f"{p}target_start_timestamp_seconds",
+        self.started = gauge(
+            "target_start_timestamp_seconds",
             "When AstrBot was started, by its own clock; absent if the probe server did not ask.",
             ("target",),
-            registry=registry,
         )
-        self.outdated = Gauge(
-            f"{p}target_outdated",
+        self.outdated = gauge(
+            "target_outdated",
             "1 if the AstrBot that runs is another version than the code on its disk; absent if unknown.",
             ("target",),
-            registry=registry,
         )
-        self.state = Gauge(
-            f"{p}state",
-            "1 for the state that the layer is in: ok, degraded, failing or unknown.",
-            BY_LAYER,
-            registry=registry,
+        self.state = gauge(
+            "state", "1 for the state that the layer is in: ok, degraded, failing or unknown.", BY_LAYER
         )
-        self.state_since = Gauge(
-            f"{p}state_since_timestamp_seconds",
+        self.state_since = gauge(
+            "state_since_timestamp_seconds",
             "Since when the layer is in its state, and why: the most frequent reason.",
             ("target", "layer", "reason"),
-            registry=registry,
         )
-        self.target_state = Gauge(
-            f"{p}target_state",
+        self.target_state = gauge(
+            "target_state",
             "1 for the state that the target is in: the worst of its layers.",
             ("target", "state"),
-            registry=registry,
         )
-        self.target_state_since = Gauge(
-            f"{p}target_state_since_timestamp_seconds",
+        self.target_state_since = gauge(
+            "target_state_since_timestamp_seconds",
             "Since when the layer that decides the target's state is as it is, and why.",
             ("target", "layer", "reason"),
-            registry=registry,
         )
         # What a plan's end takes away.
         self.by_probe = (
             *(self.runs, self.failures, self.success, self.duration, self.phase, self.first_event),
-            *(
-                self.first_token,
-                self.first_reasoning,
-                self.gap,
-                self.max_stall,
-                self.server_ttft,
-                self.events,
-            ),
-            *(self.tokens, self.skipped, self.cleanup_failures, self.leaked, self.last_run),
-            *(self.last_run_info, self.interval, self.network_rtt, self.retransmits, self.first_reply),
+            *(self.first_token, self.first_reasoning, self.first_reply, self.gap, self.max_stall),
+            *(self.server_ttft, self.network_rtt, self.retransmits, self.events, self.tokens, self.skipped),
+            *(self.cleanup_failures, self.leaked, self.last_run, self.last_run_info, self.interval),
         )
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
@@ -365,37 +322,28 @@ class SelfMetrics:
     """The exporter about itself."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        p = "astrbot_probe_exporter_"
-        info = Gauge(f"{p}build_info", "Always 1.", ("version", "python"), registry=registry)
+        counter = partial(Counter, namespace=NAMESPACE, subsystem="exporter", registry=registry)
+        gauge = partial(Gauge, namespace=NAMESPACE, subsystem="exporter", registry=registry)
+        info = gauge("build_info", "Always 1.", ("version", "python"))
         info.labels(__version__, platform.python_version()).set(1)
-        self._reload_ok = Gauge(
-            f"{p}config_last_reload_successful",
-            "1 if the last reload was accepted.",
-            registry=registry,
-        )
-        self._reload_at = Gauge(
-            f"{p}config_last_reload_success_timestamp_seconds",
-            "When a config was last accepted.",
-            registry=registry,
+        self._reload_ok = gauge("config_last_reload_successful", "1 if the last reload was accepted.")
+        self._reload_at = gauge(
+            "config_last_reload_success_timestamp_seconds", "When a config was last accepted."
         )
         self.reloaded(ok=True)
-        self._notifications = Counter(
-            f"{p}notifications_total",
+        self._notifications = counter(
+            "notifications_total",
             "Messages to a receiver of [[notify]]: sent, dropped, or attempts that failed.",
             ("receiver", "result"),
-            registry=registry,
         )
-        self._waiting = Gauge(
-            f"{p}notifications_waiting",
+        self._waiting = gauge(
+            "notifications_waiting",
             "Messages that a receiver of [[notify]] has not taken yet.",
             ("receiver",),
-            registry=registry,
         )
         self._notified: dict[tuple[str, str], int] = {}
-        self.in_flight = Gauge(f"{p}runs_in_flight", "Runs in progress.", registry=registry)
-        self.loop_lag = Gauge(
-            f"{p}event_loop_lag_seconds", "Worst lateness of a timer in the last 15 s.", registry=registry
-        )
+        self.in_flight = gauge("runs_in_flight", "Runs in progress.")
+        self.loop_lag = gauge("event_loop_lag_seconds", "Worst lateness of a timer in the last 15 s.")
 
     def set_notified(self, receivers: Mapping[str, tuple[DeliveryCount, int]]) -> None:
         """How it goes with each receiver, and how many messages wait for it."""
@@ -430,16 +378,6 @@ def exemplar_of(turn: ChatTurn) -> dict[str, str] | None:
     """The session of a turn, to find it in AstrBot; only OpenMetrics shows it."""
     session = turn.session_id or ""
     return {"session_id": session} if _SESSION_ID.fullmatch(session) else None
-
-
-def _ttft(registry: CollectorRegistry, bounds: tuple[float, ...], what: str, help_text: str) -> Histogram:
-    return Histogram(
-        f"astrbot_probe_time_to_first_{what}_seconds",
-        help_text,
-        BY_PROBE,
-        buckets=bounds,
-        registry=registry,
-    )
 
 
 def _set(gauge: Gauge, labels: tuple[str, ...], value: float | None) -> None:
