@@ -1,6 +1,6 @@
 """Every duration that is measured, in one table: its name, its words, and which exchanges owe it. Data.
 
-To add one of a chat: a row here, the property `NAME_s` of `timings.Timings`, and its row in
+To add one of a chat: a row here, how `timings.Timings` computes `NAME_s`, and its row in
 `docs/reference/results.md`. Objectives, results, reports and comparisons take their lists from here.
 """
 

@@ -1,8 +1,8 @@
 """The points of one turn -> its metrics, and how certain each is.
 
 The way of a load run's TTFT: `load.transport.load_client` (`_receive`: chunks with the kernel's stamps) ->
-`api.turn_timeline` (`AnswerPieces`: which piece is the first token; `api.chat_exchange` feeds it) -> `ttft_s`
-here -> `measure.exchange_stats` (histograms, and from them `results.json`).
+`api.chat.turn_timeline` (`AnswerPieces`: which piece is the first token; `api.chat.chat_exchange` feeds it)
+-> `ttft_s` here -> `measure.exchange_stats` (histograms, and from them `results.json`).
 
 Definitions (all times are `time.perf_counter` seconds of one process):
 
@@ -16,25 +16,11 @@ bound besides (`since`), and what follows from it has `bounds`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from astrometer.api.metric_table import STREAMED_METRICS
 
 _SINGLE = (*(name for name in STREAMED_METRICS if name != "chunk_gap"), "schedule_lag")
-# Metrics that are the difference of two points, the later one first.
-_SPANS = {
-    "accept_time": ("t_event1", "t_send"),
-    "gate_wait": ("t_run_started", "t_event1"),
-    "ttft": ("t_token1", "t_send"),
-    "ttft_text": ("t_text1", "t_send"),
-    "ttft_effective": ("t_token1", "t_intended"),
-    "overhead": ("t_token1", "t_send"),
-    "e2e": ("t_tokenN", "t_send"),
-    "e2e_effective": ("t_tokenN", "t_intended"),
-    "turn_time": ("t_terminal", "t_send"),
-    "tail": ("t_terminal", "t_tokenN"),
-    "tpot": ("t_tokenN", "t_token1"),
-}
 _new = tuple.__new__  # a named tuple's own __new__ takes three times as long
 # A send that took no longer is part of every `t_send`, and changes no percentile that anybody reads.
 CERTAIN_S = 0.001
@@ -46,6 +32,23 @@ class Bounds(NamedTuple):
     told: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """An attribute of a turn: one of its points minus an earlier one, in seconds; None where one is missing.
+
+    `of_stream`: None, too, for an answer that was not streamed.
+    """
+
+    later: str
+    earlier: str
+    of_stream: bool = False
+
+    def __get__(self, turn: Any, _owner: type) -> float | None:
+        if self.of_stream and not turn.streamed:
+            return None
+        return _minus(getattr(turn, self.later), getattr(turn, self.earlier))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +67,10 @@ class Timings:
     t_terminal: float | None = None
     t_close: float | None = None
     chunk_gaps_s: tuple[float, ...] = ()
-    since: Mapping[str, float] = field(
-        default_factory=dict
-    )  # the earliest that a point may have been, where that is not known
-    gap_bounds: Mapping[int, tuple[float, float]] = field(
-        default_factory=dict
-    )  # by the gap's place in `chunk_gaps_s`
+    # The earliest that a point may have been, where that is not known.
+    since: Mapping[str, float] = field(default_factory=dict)
+    # By the gap's place in `chunk_gaps_s`.
+    gap_bounds: Mapping[int, tuple[float, float]] = field(default_factory=dict)
     send_s: float = 0.0  # how long the send took: the question left after `t_send`, by this at most
     server_ttft_s: float | None = None
     server_time_s: float | None = None  # from the question to the model until it was done
@@ -77,46 +78,22 @@ class Timings:
     streamed: bool = False
     used_tools: bool = False
 
-    @property
-    def accept_time_s(self) -> float | None:
-        """First event minus send: authentication and session in the server, not the model."""
-        return _minus(self.t_event1, self.t_send)
-
-    @property
-    def gate_wait_s(self) -> float | None:
-        """Rate limit and session queue; None before AstrBot 4.26.7."""
-        return _minus(self.t_run_started, self.t_event1)
-
-    @property
-    def ttft_s(self) -> float | None:
-        """Time to the first token, reasoning included; None for an answer that was not streamed."""
-        return _minus(self.t_token1, self.t_send) if self.streamed else None
-
-    @property
-    def ttft_text_s(self) -> float | None:
-        return _minus(self.t_text1, self.t_send) if self.streamed else None
-
-    @property
-    def ttft_effective_s(self) -> float | None:
-        """TTFT from the intended time: free of coordinated omission."""
-        return _minus(self.t_token1, self.t_intended) if self.streamed else None
-
-    @property
-    def e2e_s(self) -> float | None:
-        return _minus(self.t_tokenN, self.t_send)
-
-    @property
-    def e2e_effective_s(self) -> float | None:
-        return _minus(self.t_tokenN, self.t_intended)
-
-    @property
-    def turn_time_s(self) -> float | None:
-        return _minus(self.t_terminal, self.t_send)
-
-    @property
-    def tail_s(self) -> float | None:
-        """What the server does after the last token, such as saving the answer."""
-        return _minus(self.t_terminal, self.t_tokenN)
+    # First event: authentication and session in the server, not the model.
+    accept_time_s = Span("t_event1", "t_send")
+    # Rate limit and session queue; None before AstrBot 4.26.7.
+    gate_wait_s = Span("t_run_started", "t_event1")
+    # Time to the first token, reasoning included.
+    ttft_s = Span("t_token1", "t_send", of_stream=True)
+    ttft_text_s = Span("t_text1", "t_send", of_stream=True)
+    # From the intended time: free of coordinated omission.
+    ttft_effective_s = Span("t_token1", "t_intended", of_stream=True)
+    e2e_s = Span("t_tokenN", "t_send")
+    e2e_effective_s = Span("t_tokenN", "t_intended")
+    turn_time_s = Span("t_terminal", "t_send")
+    # What the server does after the last token, such as saving the answer.
+    tail_s = Span("t_terminal", "t_tokenN")
+    # Of the tokens after the first, all together.
+    generation_s = Span("t_tokenN", "t_token1", of_stream=True)
 
     @property
     def schedule_lag_s(self) -> float | None:
@@ -129,10 +106,9 @@ class Timings:
 
         None with tool calls: the count holds the calls' own tokens, the time that of the tools.
         """
-        if not self.streamed or self.used_tools or self.output_tokens is None or self.output_tokens < 2:
+        if self.generation_s is None or self.used_tools or (self.output_tokens or 0) < 2:
             return None
-        generation_s = _minus(self.t_tokenN, self.t_token1)
-        return None if generation_s is None else generation_s / (self.output_tokens - 1)
+        return self.generation_s * self._per_token
 
     @property
     def overhead_s(self) -> float | None:
@@ -170,9 +146,9 @@ class Timings:
         if not (self.since or self.gap_bounds or send_s):
             return {}
         found: dict[str, tuple[Bounds, ...]] = {}
-        for name, (later, earlier) in _SPANS.items():
+        for name, span in _SPANS.items():
             told = getattr(self, f"{name}_s")
-            spread = None if told is None else self._spread(later, earlier, send_s)
+            spread = None if told is None else self._spread(span, send_s)
             if spread is not None:
                 scale = self._per_token if name == "tpot" else 1.0
                 less_s, more_s = spread
@@ -187,11 +163,11 @@ class Timings:
             found["max_gap"] = (Bounds(max(gaps), max(lows), max(highs)),)
         return found
 
-    def _spread(self, later: str, earlier: str, send_s: float) -> tuple[float, float] | None:
+    def _spread(self, span: Span, send_s: float) -> tuple[float, float] | None:
         """How much shorter and longer it may have been than told; None: it is certain."""
-        begins_later_s = send_s if earlier == "t_send" else 0.0
-        less_s = begins_later_s + self._slack_s(later)
-        more_s = self._slack_s(earlier)
+        begins_later_s = send_s if span.earlier == "t_send" else 0.0
+        less_s = begins_later_s + self._slack_s(span.later)
+        more_s = self._slack_s(span.earlier)
         return (less_s, more_s) if less_s or more_s else None
 
     def _slack_s(self, point: str) -> float:
@@ -205,3 +181,8 @@ class Timings:
 
 def _minus(later: float | None, earlier: float | None) -> float | None:
     return None if later is None or earlier is None else later - earlier
+
+
+_SPANS = {name.removesuffix("_s"): span for name, span in vars(Timings).items() if isinstance(span, Span)}
+# These two begin and end as others do.
+_SPANS |= {"overhead": _SPANS["ttft"], "tpot": _SPANS.pop("generation")}
