@@ -25,19 +25,20 @@ from pathlib import Path
 from statistics import fmean, median
 from types import SimpleNamespace
 
+from short_run import short_run
+
 from astrometer.compare.bootstrap import Ecdf, Sample, log_change
 from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict, judged
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, compare, margin_of
 from astrometer.compare.gates import evaluate_gates, watched_rows
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, paired_change
+from astrometer.load import launch
 from astrometer.measure.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.results import document
 from astrometer.measure.wilson import Interval
 
 SLOWER = 0.15
-SECONDS = 7.0
-USERS = 20
 TRIES = 3
 LOCUSTFILE = """
 import os
@@ -228,8 +229,6 @@ def sessions(repeats, out, change):
 
 
 def _session(locustfile, boxes, change, directory):
-    from astrometer.config import loader
-    from astrometer.load import launch
     from astrometer.release.release_plan import ReleasePlan, Role
     from astrometer.release.session import Means, ReleaseSession
     from astrometer.release.sides import SideSpec
@@ -247,11 +246,7 @@ def _session(locustfile, boxes, change, directory):
         }
         return launch.run(plan, {**environ, **own}, **more)
 
-    plan = launch.LoadPlan(
-        locustfile=locustfile, target=loader.target_from_options(boxes[0].url, {}), users=SESSION_USERS,
-        spawn_rate=SESSION_USERS, given={"warmup_s": "1s"}, duration_s=SESSION_BLOCK_S, stop_timeout_s=5,
-        processes=None, out=directory, web_port=None,
-    )  # fmt: skip
+    plan = short_run(locustfile, boxes[0].url, directory, users=SESSION_USERS, seconds=SESSION_BLOCK_S)
     means = Means(
         install=lambda spec, _: Installation(version=spec, directory=spec),
         sandbox=lambda options, _: nullcontext(box_of[options.installation.version]),
@@ -322,16 +317,8 @@ def report(kept):
 
 
 def _load(locustfile, url, key, factor, directory):
-    from astrometer.config import loader
-    from astrometer.load import launch
-
-    plan = launch.LoadPlan(
-        locustfile=locustfile, target=loader.target_from_options(url, {"ASTRBOT_API_KEY": key}), users=USERS,
-        spawn_rate=USERS, given={"warmup_s": "1s"}, duration_s=SECONDS, stop_timeout_s=5, processes=None,
-        out=directory, web_port=None,
-    )  # fmt: skip
     environ = {**os.environ, "BENCH_FACTOR": str(factor), "BENCH_SEED": secrets.token_hex(4)}
-    launch.run(plan, environ)
+    launch.run(short_run(locustfile, url, directory, key=key), environ)
 
 
 def main():

@@ -19,6 +19,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from short_run import short_run
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from synthetic_runs import make_run
@@ -28,6 +29,7 @@ from astrometer.history.change_points import change_points
 from astrometer.history.found_runs import FoundRuns, found_below
 from astrometer.history.run_groups import Order
 from astrometer.history.run_history import CHANCE, history_of
+from astrometer.load import launch
 from astrometer.measure.results import document
 
 LENGTHS = (9, 27, 60)
@@ -35,7 +37,7 @@ METRICS = 10  # of a usual page
 STEPS = (3, 5, 8)  # in standard deviations
 VERSIONS = ("4.18.0", "4.23.6", "4.25.6", "4.26.5", "4.26.6", "4.26.8", "4.27.3", "4.28.2", "4.29.3")
 PACED, FAILING = VERSIONS[:4], VERSIONS[:6]
-SECONDS, USERS, TRIES = 7.0, 20, 3
+TRIES = 3
 LOCUSTFILE = """
 import os
 import random
@@ -169,14 +171,7 @@ def simulator(folder, repeats):
 
 
 def load(locustfile, url, key, version, out):
-    from astrometer.config import loader
-    from astrometer.load import launch
-
-    plan = launch.LoadPlan(
-        locustfile=locustfile, target=loader.target_from_options(url, {"ASTRBOT_API_KEY": key}), users=USERS,
-        spawn_rate=USERS, given={"warmup_s": "1s"}, duration_s=SECONDS, stop_timeout_s=5, processes=None,
-        out=out, web_port=None,
-    ).with_given(version=version)  # fmt: skip
+    plan = short_run(locustfile, url, out, key=key).with_given(version=version)
     own = {
         "BENCH_SEED": secrets.token_hex(4),
         "BENCH_GAP": "0.07" if version in PACED else "0.02",

@@ -71,7 +71,7 @@ def test_beside_host_the_exported_messenger_is_meant(tmp_path):
 def plan(config, target, given, tmp_path):
     return LoadPlan(
         locustfile=tmp_path / "im_chat.py", target=load(config, ENVIRONMENT).target(target), users=1,
-        spawn_rate=1, duration_s=1, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
+        spawn_rate=1, duration_s=1, stop_timeout_s=1, out=tmp_path,
         given=given,
     )  # fmt: skip
 

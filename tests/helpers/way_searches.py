@@ -59,7 +59,7 @@ def plan_of(out=Path("out"), *, ways=("sse", "ws", "messenger"), rounds=2, **giv
         words = {"transport": way.value, "slo": [slo], "searches": True, **given}
         loads[way] = LoadPlan(
             locustfile=Path("chat.py"), target=target, users=1, spawn_rate=1.0, duration_s=None,
-            stop_timeout_s=1.0, processes=None, out=out / way, web_port=None, given=words,
+            stop_timeout_s=1.0, out=out / way, given=words,
         )  # fmt: skip
     return WaysPlan(loads=loads, rounds=rounds, out=out)
 

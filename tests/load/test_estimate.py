@@ -18,7 +18,7 @@ from astrometer.measure.results import document
 
 PLAN = LoadPlan(
     locustfile=Path("chat.py"), target=Target(name="default", url="https://bot.example"), users=10,
-    spawn_rate=10, duration_s=60, stop_timeout_s=30, processes=None, out=Path("out"), web_port=None,
+    spawn_rate=10, duration_s=60, stop_timeout_s=30, out=Path("out"),
 )  # fmt: skip
 CHATS = Foreseen(scenarios=frozenset({"chat"}), objectives={})
 

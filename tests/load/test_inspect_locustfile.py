@@ -18,8 +18,8 @@ def plan(scenario="mixed", *, users=20, extra=(), **given):
     return LoadPlan(
         locustfile=bundled.find("locustfiles", scenario),
         target=target_from_options("http://127.0.0.1:9", {"ASTRBOT_API_KEY": "abk_x"}),
-        users=users, spawn_rate=users, duration_s=10, stop_timeout_s=5, processes=None, out=Path("out"),
-        web_port=None, given=given, extra=extra,
+        users=users, spawn_rate=users, duration_s=10, stop_timeout_s=5, out=Path("out"),
+        given=given, extra=extra,
     )  # fmt: skip
 
 

@@ -65,7 +65,7 @@ class Machine:
 def session(tmp_path, machine, *, is_mended=False):
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
-        spawn_rate=1, duration_s=20.0, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
+        spawn_rate=1, duration_s=20.0, stop_timeout_s=1, out=tmp_path,
     )  # fmt: skip
     plan = ReleasePlan(
         specs={}, budget_s=160.0, load=load, model=ModelScript(), out=tmp_path / "out",

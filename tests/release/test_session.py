@@ -131,7 +131,7 @@ def session(
 ):  # fmt: skip
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
-        spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, processes=None, out=tmp_path, web_port=None,
+        spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, out=tmp_path,
         given={"warmup_s": "3s"},
     )  # fmt: skip
     machine.said = []

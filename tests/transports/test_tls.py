@@ -120,7 +120,7 @@ def plan(tls, folder):
     target = Target(name="t", url="https://a", tls=tls)
     return LoadPlan(
         locustfile=folder / "x.py", target=target, users=1, spawn_rate=1.0, duration_s=1.0,
-        stop_timeout_s=1.0, processes=None, out=folder, web_port=None,
+        stop_timeout_s=1.0, out=folder,
     )  # fmt: skip
 
 

@@ -74,9 +74,9 @@ class LoadPlan:
     spawn_rate: float
     duration_s: float | None
     stop_timeout_s: float
-    processes: int | None
+    processes: int | None = None
     out: Path
-    web_port: int | None  # None: no web UI
+    web_port: int | None = None  # None: no web UI
     given: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     extra: Sequence[str] = ()
 
