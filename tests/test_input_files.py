@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from astrometer.config.loader import load, target_from_options
+from astrometer.config.loader import load
 from astrometer.config.settings import ConfigError
+from astrometer.config.target_access import target_from_options
 from astrometer.input_files import TooLargeError, read_bounded
 from astrometer.probing.exporter.web_config import load_web_config
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from astrometer.cli import main
-from astrometer.config.loader import target_from_options
+from astrometer.config.target_access import target_from_options
 from astrometer.load.run import run_journal
 from astrometer.probing.target_checks.server_info import ask_server_info
 from astrometer.targets.serving import serve

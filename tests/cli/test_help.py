@@ -1,6 +1,8 @@
 """`astrometer --help`: every command in one line of 80 columns, said to its end."""
 
 import re
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -32,3 +34,13 @@ def test_an_unknown_clock_is_an_error_of_usage(monkeypatch):
     ended = CliRunner().invoke(main, ["report", "."])
     assert ended.exit_code == 2
     assert "ASTROMETER_CLOCK=sundial: it can be kernel or user" in ended.output
+
+
+@pytest.mark.process
+@pytest.mark.parametrize("command", ["load", "capacity", "probe", "clean"])
+def test_a_command_without_a_configuration_file_starts_without_what_reads_one(command):
+    code = (
+        f"import sys, astrometer.cli.{command}\n"
+        "loaded = {'pydantic', 'locust', 'gevent', 'uvicorn'} & set(sys.modules); assert not loaded, loaded"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.config.loader import load, target_from_options
+from astrometer.config.loader import load
 from astrometer.config.settings import Config, ConfigError, ProbeSettings
+from astrometer.config.target_access import target_from_options
 
 WHOLE = """
 [targets.prod]

@@ -5,8 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from astrometer.api.endpoints import parse_version
-from astrometer.config.loader import load, target_from_options
+from astrometer.config.loader import load
 from astrometer.config.settings import ConfigError
+from astrometer.config.target_access import target_from_options
 from astrometer.load.transport.load_connection import Origin
 
 

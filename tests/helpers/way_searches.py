@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from astrometer.config import loader
+from astrometer.config.settings import Target
 from astrometer.load.launch import LoadPlan
 from astrometer.load.options import ChatTransport
 from astrometer.ways.ways_plan import WaySearch, WaysPlan
@@ -52,7 +52,7 @@ def searched(windows, *, end="converged", verdict=None, p50_s=0.5, turns=1000, m
 
 
 def plan_of(out=Path("out"), *, ways=("sse", "ws", "messenger"), rounds=2, **given):
-    target = loader.Target(name="default", url="http://127.0.0.1:6185")
+    target = Target(name="default", url="http://127.0.0.1:6185")
     loads = {}
     for way in map(ChatTransport, ways):
         slo = OBJECTIVE.replace("e2e", "reply_last") if way is ChatTransport.MESSENGER else OBJECTIVE

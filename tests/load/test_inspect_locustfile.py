@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from astrometer import bundled
-from astrometer.config.loader import target_from_options
+from astrometer.config.target_access import target_from_options
 from astrometer.load.inspect_locustfile import Refused, foresee
 from astrometer.load.launch import LoadPlan
 

@@ -9,7 +9,7 @@ import pytest
 from synthetic_runs import make_run
 
 from astrometer.compare.gates import parse_gate
-from astrometer.config import loader
+from astrometer.config.settings import Target
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.release.bisect_answer import answer_of, release_links, to_json
@@ -64,7 +64,7 @@ class Machine:
 
 def session(tmp_path, machine, *, is_mended=False):
     load = LoadPlan(
-        locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
+        locustfile=tmp_path / "chat.py", target=Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=20.0, stop_timeout_s=1, out=tmp_path,
     )  # fmt: skip
     plan = ReleasePlan(

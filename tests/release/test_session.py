@@ -13,7 +13,7 @@ from synthetic_runs import make_run
 from astrometer.compare.gates import parse_gate
 from astrometer.compare.output import compare_json
 from astrometer.compare.sequence_state import SequenceEnd
-from astrometer.config import loader
+from astrometer.config.settings import Target
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.measure.results.result_parts import server_json
@@ -130,7 +130,7 @@ def session(
     more=False, fits=False,
 ):  # fmt: skip
     load = LoadPlan(
-        locustfile=tmp_path / "chat.py", target=loader.Target(name="none", url="http://127.0.0.1"), users=1,
+        locustfile=tmp_path / "chat.py", target=Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, out=tmp_path,
         given={"warmup_s": "3s"},
     )  # fmt: skip

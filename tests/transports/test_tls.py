@@ -9,8 +9,9 @@ from tls_files import Authority, tls_front, tls_server
 
 from astrometer.api.outcome import Outcome
 from astrometer.cli import main
-from astrometer.config.loader import load, target_from_options
+from astrometer.config.loader import load
 from astrometer.config.settings import ConfigError, Target
+from astrometer.config.target_access import target_from_options
 from astrometer.load.launch import LoadPlan
 from astrometer.load.options import Settings, take_ours
 from astrometer.measure.results import document

@@ -6,14 +6,13 @@ A limit that an objective names is always a boundary: only then can a rule count
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import Annotated
-
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
 from astrometer.measure.slo.slo_parser import Objective, Unit
-from astrometer.units import parse_duration
+
+if TYPE_CHECKING:
+    from astrometer.config.tables import ExporterTable
 
 # Fifty targets with all bundled probes and some keys each have some 60,000.
 MAX_SERIES = 100_000
@@ -55,37 +54,7 @@ class ExporterSettings:
         return 0.9 * interval_s if self.min_interval_s is None else self.min_interval_s
 
 
-def _ascending(bounds: list[float]) -> list[float]:
-    if not bounds or len(bounds) > MOST_BUCKETS:
-        raise ValueError(f"from 1 to {MOST_BUCKETS} boundaries expected, not {len(bounds)}")
-    if any(later <= earlier for earlier, later in pairwise(bounds)):
-        raise ValueError("boundaries must ascend")
-    return bounds
-
-
-_Seconds = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
-_Bounds = Annotated[list[_Seconds], AfterValidator(_ascending)]
-
-
-class BucketsTable(BaseModel):
-    """`[exporter.buckets]` as it stands in the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    ttft: _Bounds | None = None
-    gap: _Bounds | None = None
-    duration: _Bounds | None = None
-
-
-class ExporterTable(BaseModel):
-    """`[exporter]` as it stands in the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    max_series: int = Field(default=MAX_SERIES, ge=1)
-    min_interval: _Seconds | None = None
-    buckets: BucketsTable = Field(default_factory=BucketsTable)
-
-
-def build(table: ExporterTable, objectives: Iterable[Objective]) -> ExporterSettings:
+def build(table: "ExporterTable", objectives: Iterable[Objective]) -> ExporterSettings:
     """Raises ValueError for an objective whose limit the file's own boundaries leave out."""
     objectives = list(objectives)
     own = table.buckets

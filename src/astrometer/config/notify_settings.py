@@ -8,13 +8,13 @@ import re
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Literal
-
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from typing import TYPE_CHECKING
 
 from astrometer.config.settings import Secret
 from astrometer.suggestion import did_you_mean
-from astrometer.units import parse_duration
+
+if TYPE_CHECKING:
+    from astrometer.config.tables import NotifyTable, SecretUrlTable
 
 HOLD_S = 30.0
 # What a template may name.
@@ -56,41 +56,10 @@ class Receiver:
     after_s: float = HOLD_S
 
 
-class SecretUrlTable(BaseModel):
-    """A URL, or where it is kept."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    url: str | None = None
-    env: str | None = None
-    file: str | None = None
+Read = Callable[["SecretUrlTable", str], Secret]
 
 
-def _as_table(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
-
-
-_SecretUrl = Annotated[SecretUrlTable, BeforeValidator(_as_table)]
-_Wait = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
-
-
-class NotifyTable(BaseModel):
-    """One `[[notify]]` as it stands in the file."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-    name: str
-    webhook: _SecretUrl | None = None
-    kuma: _SecretUrl | None = None
-    apprise: _SecretUrl | None = None
-    template: str | None = None
-    min_severity: Literal["page", "ticket"] = "ticket"
-    targets: list[str] | None = None
-    after: _Wait = HOLD_S
-
-
-Read = Callable[[SecretUrlTable, str], Secret]
-
-
-def build(tables: list[NotifyTable], targets: Collection[str], read: Read) -> tuple[Receiver, ...]:
+def build(tables: "list[NotifyTable]", targets: Collection[str], read: Read) -> tuple[Receiver, ...]:
     """`read` gets what a table names, and the place for its errors. Raises ValueError with the place."""
     receivers = [_receiver(f"notify[{index}]", table, targets, read) for index, table in enumerate(tables)]
     names = [receiver.name for receiver in receivers]
@@ -100,7 +69,7 @@ def build(tables: list[NotifyTable], targets: Collection[str], read: Read) -> tu
     return tuple(receivers)
 
 
-def _receiver(place: str, table: NotifyTable, targets: Collection[str], read: Read) -> Receiver:
+def _receiver(place: str, table: "NotifyTable", targets: Collection[str], read: Read) -> Receiver:
     if not _NAME.fullmatch(table.name):
         raise ValueError(f"{place}.name: up to 64 letters, digits and -_. expected")
     given = [(kind, address) for kind in ReceiverKind if (address := getattr(table, kind)) is not None]

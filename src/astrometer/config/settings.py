@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from astrometer.config.notify_settings import Receiver
 
 ALL_SCOPES = "*"
+DEFAULT_FILE = "astrometer.toml"
+ENVIRONMENT = "environment"  # the source of a configuration without a file
 
 
 class ConfigError(ValueError):

@@ -1,12 +1,13 @@
 """The tables of `astrometer.toml`, and what is wrong with one that does not fit: place and cure."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from astrometer.config.exporter_settings import BucketsTable, ExporterTable
-from astrometer.config.notify_settings import NotifyTable, SecretUrlTable
+from astrometer.config.exporter_settings import MAX_SERIES, MOST_BUCKETS
+from astrometer.config.notify_settings import HOLD_S
 from astrometer.config.settings import ProbeSettings
 from astrometer.suggestion import did_you_mean
 from astrometer.units import parse_duration
@@ -66,6 +67,62 @@ class TargetTable(_Strict):
     concurrency: int = Field(default=2, ge=1, le=100)
     messenger: MessengerTable | None = None
     probes: dict[str, TargetProbeTable] = Field(default_factory=dict)
+
+
+def _ascending(bounds: list[float]) -> list[float]:
+    if not bounds or len(bounds) > MOST_BUCKETS:
+        raise ValueError(f"from 1 to {MOST_BUCKETS} boundaries expected, not {len(bounds)}")
+    if any(later <= earlier for earlier, later in pairwise(bounds)):
+        raise ValueError("boundaries must ascend")
+    return bounds
+
+
+_Bounds = Annotated[list[_Seconds], AfterValidator(_ascending)]
+
+
+class BucketsTable(_Strict):
+    """`[exporter.buckets]` as it stands in the file."""
+
+    ttft: _Bounds | None = None
+    gap: _Bounds | None = None
+    duration: _Bounds | None = None
+
+
+class ExporterTable(_Strict):
+    """`[exporter]` as it stands in the file."""
+
+    max_series: int = Field(default=MAX_SERIES, ge=1)
+    min_interval: _Seconds | None = None
+    buckets: BucketsTable = Field(default_factory=BucketsTable)
+
+
+class SecretUrlTable(_Strict):
+    """A URL, or where it is kept."""
+
+    url: str | None = None
+    env: str | None = None
+    file: str | None = None
+
+
+def _as_table(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+_SecretUrl = Annotated[SecretUrlTable, BeforeValidator(_as_table)]
+_Wait = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+
+
+class NotifyTable(_Strict):
+    """One `[[notify]]` as it stands in the file."""
+
+    name: str
+    webhook: _SecretUrl | None = None
+    kuma: _SecretUrl | None = None
+    apprise: _SecretUrl | None = None
+    template: str | None = None
+    min_severity: Literal["page", "ticket"] = "ticket"
+    targets: list[str] | None = None
+    after: _Wait = HOLD_S
 
 
 class SloTable(_Strict):

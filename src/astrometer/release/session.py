@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.compare.comparable import ComparedRun, is_thin
-from astrometer.config import loader
+from astrometer.config import target_access
 from astrometer.load import launch
 from astrometer.measure.results import document
 from astrometer.release.block_sequence import BlockSequence
@@ -187,7 +187,7 @@ class ReleaseSession:
         signals, told = list[bool](), list[bytes]()
         load = replace(
             self.plan.load,
-            target=loader.target_from_options(box.url, _access(box)),
+            target=target_access.target_from_options(box.url, _access(box)),
             out=directory,
         )
         load = load.with_given(version=side.label, kind="astrbot", server_pid=str(box.pid))

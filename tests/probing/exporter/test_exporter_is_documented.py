@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from pydantic import BaseModel
 
-from astrometer.config import exporter_settings, loader, notify_settings, tables
+from astrometer.config import exporter_settings, tables
+from astrometer.config.settings import Config
 from astrometer.measure import histogram
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
@@ -81,9 +82,9 @@ TABLES: dict[str, type[BaseModel]] = {
     "targets.NAME.messenger": tables.MessengerTable,
     "probes.PROBE": tables.ProbeTable,
     "slo": tables.SloTable,
-    "exporter": exporter_settings.ExporterTable,
-    "exporter.buckets": exporter_settings.BucketsTable,
-    "notify": notify_settings.NotifyTable,
+    "exporter": tables.ExporterTable,
+    "exporter.buckets": tables.BucketsTable,
+    "notify": tables.NotifyTable,
 }
 
 
@@ -101,6 +102,6 @@ def test_every_key_of_the_config_is_documented():
 
 def test_every_endpoint_is_documented():
     endpoints = {row[0].split("?")[0] for row in rows(section(EXPORTER, "Endpoints"))}
-    exporter = Exporter(loader.Config(source="test", targets={}), [])
+    exporter = Exporter(Config(source="test", targets={}), [])
     served = {route.path.replace("{number}", "N") for route in exporter.app._app.routes}
     assert {endpoint.removeprefix("POST ") for endpoint in endpoints} == served

@@ -144,7 +144,7 @@ def plan_of(
     **_of_run: Any,
 ) -> "ReleasePlan":
     """Raises click.UsageError."""
-    from astrometer.config import loader
+    from astrometer.config import target_access
     from astrometer.load import launch
     from astrometer.release.release_plan import ReleasePlan
     from astrometer.targets.script import ModelScript
@@ -177,7 +177,7 @@ def plan_of(
         load=launch.LoadPlan(
             locustfile=locustfile,
             # Of the look at the arguments; each side has its own.
-            target=loader.target_from_options("http://127.0.0.1", _no_server(messenger=messenger)),
+            target=target_access.target_from_options("http://127.0.0.1", _no_server(messenger=messenger)),
             users=level.users,
             spawn_rate=level.spawn_rate,
             duration_s=length_s,

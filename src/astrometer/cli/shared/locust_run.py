@@ -15,8 +15,8 @@ from astrometer import bundled, exit_codes
 from astrometer.cli.shared.option_types import warn_of_unverified
 from astrometer.cli.shared.run_options import given_of_run
 from astrometer.cli.shared.terminal import print_problem, print_rich
-from astrometer.config.loader import ENVIRONMENT, messenger_token
-from astrometer.config.settings import ConfigError, Target
+from astrometer.config.settings import ENVIRONMENT, ConfigError, Target
+from astrometer.config.target_access import messenger_token
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.load.estimate import is_loopback
 from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, UserLevel

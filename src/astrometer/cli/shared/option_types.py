@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 
 import click
 
-from astrometer.config.loader import DEFAULT_FILE, ENVIRONMENT, load, target_from_options
-from astrometer.config.settings import Config, ConfigError, Target
+from astrometer.config.settings import DEFAULT_FILE, ENVIRONMENT, Config, ConfigError, Target
+from astrometer.config.target_access import target_from_options
 from astrometer.load.options import OF_TARGET, OPTIONS
 from astrometer.units import parse_duration, parse_percent, parse_rate
 from astrometer.wire.tls import NOT_VERIFIED
@@ -100,6 +100,8 @@ class Server:
             found = target_from_options(self.host, environ)
             self._check_scheme(found.url)
             return Config(source="--host", targets={found.name: found})
+        from astrometer.config.loader import load  # and pydantic
+
         config = load(self.config_file, environ)
         if config.source != ENVIRONMENT:
             self._refuse_beside(config.source)

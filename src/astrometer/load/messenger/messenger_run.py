@@ -8,8 +8,8 @@ from time import perf_counter
 from typing import Any
 
 from astrometer.clock import wall_minus_perf_s
-from astrometer.config.loader import messenger_token
 from astrometer.config.settings import ConfigError
+from astrometer.config.target_access import messenger_token
 from astrometer.im.link.link_address import LinkAddress, LinkAddressError
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.im.onebot_actions import ChatPlace
