@@ -34,8 +34,8 @@ from astrometer.compare.comparison import MARGIN, compare, margin_of
 from astrometer.compare.gates import evaluate_gates, watched_rows
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, paired_change
 from astrometer.load import launch
-from astrometer.measure.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.results import document
+from astrometer.measure.tally.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.wilson import Interval
 
 SLOWER = 0.15

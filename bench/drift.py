@@ -14,9 +14,9 @@ import random
 import statistics
 from pathlib import Path
 
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.drift import BY_CHANCE, LEAST_CHANGE
 from astrometer.measure.steadiness import inflation, shift, trend
+from astrometer.measure.tally.histogram import Histogram
 
 METRICS = 3  # TTFT, e2e, failures
 BLOCK = 8

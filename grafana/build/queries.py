@@ -9,7 +9,7 @@ from pathlib import Path
 from rulebook import reasons
 from rulebook.thresholds import load
 
-from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 
 THRESHOLDS = load(Path(__file__).resolve().parents[1] / "rules" / "thresholds.toml")
 RATE = "$__rate_interval"

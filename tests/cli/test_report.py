@@ -16,7 +16,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.cli import main
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 START = 1_700_000_000.0
 

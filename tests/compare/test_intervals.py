@@ -8,7 +8,7 @@ import pytest
 from astrometer.compare import student
 from astrometer.compare.bootstrap import Ecdf, Sample, design_effect, log_change, superiority
 from astrometer.compare.proportions import difference
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.measure.wilson import Proportion
 
 

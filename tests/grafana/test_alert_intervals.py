@@ -10,7 +10,7 @@ from dashboard_files import GRAFANA
 
 from astrometer import bundled
 from astrometer.config import loader
-from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import daily_costs
 from astrometer.probing.plan import make_plans

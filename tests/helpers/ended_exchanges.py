@@ -5,7 +5,7 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 NOW = 0.0  # since the run began
 

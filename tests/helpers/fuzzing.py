@@ -22,8 +22,8 @@ from astrometer.im.im_exchange import ImDeadlines
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.load.transport.load_client import AnswerParser
 from astrometer.masking import mask
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
+from astrometer.measure.tally.histogram import Histogram
 
 KEY = "abk-very-secret-key-of-the-target"
 BODY = b'{"status":"ok","message":null,"data":{"session_id":"s","sessions":[{"session_id":"a"}]}}'

@@ -10,9 +10,9 @@ from queue_model import Bounded, Queue, capacity
 from astrometer.measure.capacity.capacity_interval import CapacityEstimate, estimate
 from astrometer.measure.capacity.search import Ask, SearchAnswer, StepVerdict, Trial, decide
 from astrometer.measure.capacity.search_window import Next, judge_window, margin
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.slo_parser import parse_objective
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

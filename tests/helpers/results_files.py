@@ -28,8 +28,8 @@ from astrometer.measure.slo.objectives import goals, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render

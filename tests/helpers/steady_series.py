@@ -8,7 +8,7 @@ from synthetic_runs import Turn
 from astrometer.api.outcome import Outcome
 from astrometer.measure.results import document
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 STEP_S = 5
 

@@ -11,8 +11,8 @@ from astrometer.compare.comparable import ComparedRun
 from astrometer.measure.results import document
 from astrometer.measure.slo.objectives import goals
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 
 START = 1_700_000_003.2
 

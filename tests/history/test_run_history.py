@@ -13,7 +13,7 @@ from astrometer.history.history_view import notes
 from astrometer.history.point_values import percentile_value
 from astrometer.history.run_groups import Order, Point
 from astrometer.history.run_history import history_of
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 pytest.importorskip("ruptures")
 

@@ -6,9 +6,9 @@ from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.api.outcome import Outcome
 from astrometer.load.token_budget import BLIND_AFTER, TokenBudget
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 
 
 def tally(*, ended, running=0, each=100, scenario="chat"):

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
 from astrometer.measure.delivery import Arrival, Push, match, record, token_in
-from astrometer.measure.tally import StatsKey, Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.tally import StatsKey, Tally
+from astrometer.measure.tally.windows import Window
 
 UMOS = ("onebot:FriendMessage:1", "onebot:FriendMessage:2", "onebot:GroupMessage:1")
 

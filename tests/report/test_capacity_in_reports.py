@@ -15,12 +15,12 @@ from workloads import BUSIEST
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.validity import Cause, CauseKind, GeneratorHealth
-from astrometer.measure.tally import StatsKey, Tally
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import StatsKey, Tally
 from astrometer.report.html import render_html
 from astrometer.report.junit import cases_of
 from astrometer.report.summary import render_summary

@@ -8,7 +8,7 @@ from astrometer.im.onebot_actions import ChatPlace
 from astrometer.im.queue_seen import QueueTold
 from astrometer.measure.results import document as results_file
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 from astrometer.measure.turns_at_once import TurnsAtOnce
 
 QUEUE = "<Queue at 0x7f00 maxsize=15> is bound to a different event loop"

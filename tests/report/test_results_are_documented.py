@@ -8,14 +8,14 @@ from server_usages import usage
 from workloads import BUSIEST
 
 from astrometer.api.metric_table import METRICS
-from astrometer.measure.histogram import MIN_SAMPLES
-from astrometer.measure.odd_streams import SIGNS, streams_json
 from astrometer.measure.results import document as results_file
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind
 from astrometer.measure.slo.drift import Drift, DriftKind, Steadiness
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArrivals
+from astrometer.measure.tally.histogram import MIN_SAMPLES
+from astrometer.measure.tally.odd_streams import SIGNS, streams_json
 
 DOC = (Path(__file__).parents[2] / "docs" / "reference" / "results.md").read_text("utf-8")
 FREE_NAMES = {"environment", "scenarios", "outcomes", "excluded_outcomes", "streams", "tokens", "bytes"}

@@ -7,7 +7,7 @@ Names are `level:metric:operations`. Counters are added up per exporter first, w
 from collections.abc import Iterator
 from typing import Any
 
-from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.probing.failure_sides import SIDES
 from rulebook import reasons
 from rulebook.thresholds import Thresholds, seconds

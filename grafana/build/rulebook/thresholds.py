@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from astrometer.measure.histogram import TTFT_BUCKETS_S
+from astrometer.measure.tally.histogram import TTFT_BUCKETS_S
 from astrometer.units import parse_duration
 
 _DURATION = re.compile(r"\d+(ms|[smhdw])")

@@ -1,6 +1,6 @@
 """One plain exchange, sans-IO: status, body -> a `CallResult`. Uploads, lists, IM pushes, downloads.
 
-The counterpart of `api.chat_exchange.ChatExchange` for everything that is no stream.
+The counterpart of `api.chat.chat_exchange.ChatExchange` for everything that is no stream.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 
 The way of a load run's TTFT: `load.transport.load_client` (`_receive`: chunks with the kernel's stamps) ->
 `api.chat.turn_timeline` (`AnswerPieces`: which piece is the first token; `api.chat.chat_exchange` feeds it)
--> `ttft_s` here -> `measure.exchange_stats` (histograms, and from them `results.json`).
+-> `ttft_s` here -> `measure.tally.exchange_stats` (histograms, and from them `results.json`).
 
 Definitions (all times are `time.perf_counter` seconds of one process):
 

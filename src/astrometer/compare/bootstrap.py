@@ -21,7 +21,7 @@ from statistics import fmean
 from typing import Protocol
 
 from astrometer.compare.student import Student
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 DRAWS = 4000  # for an interval: p-values down to 1/4000
 DRAWS_WITHIN = 400  # for a variance

@@ -14,8 +14,8 @@ from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
 from astrometer.compare.repeated_looks import Look
 from astrometer.compare.samples import ALL
-from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.slo.slo_parser import BYTES, OF_SERVER, SERVER_CPU
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 
 ANY = "any worse"
 # What `any worse` must know something of: of all exchanges together.

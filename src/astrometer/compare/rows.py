@@ -19,8 +19,8 @@ from astrometer.compare.proportions import difference
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, Repeated, paired_change
 from astrometer.compare.samples import Effects, ScopeStats, Side
 from astrometer.compare.student import Student
-from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results.result_parts import window_outcomes
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.measure.wilson import Interval, Proportion
 
 # Below this a change is within what the load generator itself may be off (bench/RESULTS.md).

@@ -9,8 +9,8 @@ from typing import Any
 
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.compare.bootstrap import Ecdf, Sample, design_effect
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import TIMELINE_METRICS
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import TIMELINE_METRICS
 
 ALL = "all"
 MOST_STEPS = 120  # of a timeline, for the design effect

@@ -13,7 +13,7 @@ from astrometer.compare.gates import full_name
 from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, Repeated
 from astrometer.compare.rows import least_of_block
 from astrometer.compare.student import Student
-from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.report import formatting
 
 FAR_S = 6 * 3600.0  # longer than this nobody measures

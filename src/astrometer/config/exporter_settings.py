@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
 from astrometer.measure.slo.slo_parser import Objective, Unit
+from astrometer.measure.tally.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S
 
 if TYPE_CHECKING:
     from astrometer.config.tables import ExporterTable

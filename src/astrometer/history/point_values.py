@@ -19,8 +19,8 @@ from astrometer.compare.samples import ALL, Effects, ScopeStats, Side
 from astrometer.compare.server_rows import LEAST_SCALE_GROWTH, PARTS, server_value, variance_within
 from astrometer.compare.student import Student
 from astrometer.history.run_groups import Point
-from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.slo.slo_parser import SERVER_CPU
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.measure.wilson import Interval, Proportion
 
 _Z = NormalDist().inv_cdf(1 - ALPHA)

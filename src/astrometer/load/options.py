@@ -61,7 +61,7 @@ from astrometer.measure.capacity.search_settings import (
 from astrometer.measure.capacity.search_window import is_searchable
 from astrometer.measure.records import record_files
 from astrometer.measure.slo.slo_parser import Objective, parse_objectives
-from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
+from astrometer.measure.tally.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.units import parse_percent
 from astrometer.wire.tls import VARIABLES, TlsSettings, to_environment
 

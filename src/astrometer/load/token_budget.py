@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.tally import Tally
 
 # So many answered chats without a single token reported: the server counts none, and a budget would be blind.
 BLIND_AFTER = 20

@@ -41,7 +41,7 @@ from astrometer.load.transport.multipart import Multipart, SampleFile
 from astrometer.load.workload.replay import follow
 from astrometer.measure.delivery import OPERATION as IM
 from astrometer.measure.delivery import Push
-from astrometer.measure.uploads import UPLOAD
+from astrometer.measure.tally.uploads import UPLOAD
 
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.api.timings import CERTAIN_S, Bounds, Timings
-from astrometer.measure.error_bounds import UNCERTAIN_S
+from astrometer.measure.tally.error_bounds import UNCERTAIN_S
 
 LIMIT_S = 0.005  # p99 of the errors of a process that stamps by itself, where nothing bounds them
 SERVER_CPU_LIMIT = 0.9

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
 
 METRIC = "delivery"
 OPERATION = "im"  # under which a load test counts its pushes

@@ -7,7 +7,7 @@ milliseconds while chats wait for seconds.
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 BLOCKED_S = 0.2  # above what checking an API key holds the loop up
 

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.results.result_parts import objective_json
 from astrometer.measure.server_usage import MIN_SAMPLES, MIN_TURNS, MIN_TURNS_GROWTH
 from astrometer.measure.slo.objectives import ObjectiveResult, result_of
 from astrometer.measure.slo.slo_parser import Objective, Unit, parse_objectives
+from astrometer.measure.tally.histogram import Histogram
 
 
 def pooled_objectives(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

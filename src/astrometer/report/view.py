@@ -7,9 +7,9 @@ from typing import Any, Protocol
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
 from astrometer.im import im_turn
-from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.results.result_parts import window_outcomes, window_started
 from astrometer.measure.slo.validity import CauseKind
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.report import capacity_view, formatting
 
 SENTENCES = {

@@ -7,9 +7,9 @@ from causes import LAG
 from astrometer.load.capacity.capacity_progress import progress_line
 from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.slo_parser import parse_objectives
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
 
 OBJECTIVES = parse_objectives(["ttft_p50 < 1s"])
 

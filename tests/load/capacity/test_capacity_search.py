@@ -18,7 +18,7 @@ from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 from astrometer.measure.turns_at_once import TurnsAtOnce
 
 

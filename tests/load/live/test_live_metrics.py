@@ -12,8 +12,8 @@ from required import needs
 from web_locust import free_port, web_locust
 
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GENERATOR_CAUSES
+from astrometer.measure.tally.histogram import Histogram
 
 pytestmark = pytest.mark.process
 

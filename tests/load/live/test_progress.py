@@ -6,9 +6,9 @@ from types import SimpleNamespace
 import pytest
 
 from astrometer.load.live.progress import ProgressLine
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import StatsKey
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import StatsKey
 
 
 class Terminal(io.StringIO):

@@ -11,7 +11,7 @@ from astrometer.load.token_budget import TokenBudget
 from astrometer.measure.slo.objectives import evaluate_objectives
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 
 def reason(

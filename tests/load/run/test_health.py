@@ -15,8 +15,8 @@ from astrometer.load.run.health import (
     worst,
     worst_stage_lag,
 )
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
 
 
 @pytest.fixture

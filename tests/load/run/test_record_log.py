@@ -10,8 +10,8 @@ from ended_exchanges import call, turn
 from astrometer.load.run.record_file import RecordFile
 from astrometer.load.run.record_log import Chunk, HandOverError, RecordLog
 from astrometer.load.run.run_clock import RunClock
-from astrometer.measure.exchange_stats import ExchangeSamples
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.exchange_stats import ExchangeSamples
+from astrometer.measure.tally.windows import Window
 
 KEY = "abk_0123456789abcdef"
 

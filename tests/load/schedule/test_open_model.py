@@ -17,7 +17,7 @@ from causes import kinds
 from one_question import ONE_QUESTION
 from own_master import free_port
 
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 pytestmark = [pytest.mark.process, pytest.mark.alone]
 

@@ -4,9 +4,9 @@ import pytest
 
 from astrometer.measure.capacity.search import StepVerdict
 from astrometer.measure.capacity.search_window import Next, is_searchable, judge_window, margin
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.slo_parser import parse_objective
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
 
 P90 = "ttft_p90 < 1s"
 

@@ -10,8 +10,8 @@ from astrometer.api.timings import Timings
 from astrometer.im.im_exchange import ImExchange, ImQuestion
 from astrometer.im.im_turn import MatchedBy
 from astrometer.im.reply_content import ReplyContent
-from astrometer.measure.exchange_stats import ExchangeSamples
 from astrometer.measure.records.exchange_row import COLUMNS, row_of, texts_of
+from astrometer.measure.tally.exchange_stats import ExchangeSamples
 
 
 def row(done):

@@ -7,14 +7,14 @@ from causes import kinds, sentences
 from ended_exchanges import INFO, NOW, call, tally_of, turn
 
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.results import document
 from astrometer.measure.results.document import ResultsError, build
 from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.validity import GeneratorHealth
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 
 
 def test_started_is_the_sum_of_the_outcomes():

@@ -4,9 +4,9 @@ import pytest
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate, goals, scenario_goals
 from astrometer.measure.slo.slo_parser import parse_objective, parse_objectives
+from astrometer.measure.tally.exchange_stats import Stats
 
 
 def stats(ok, failed=0):

@@ -9,7 +9,7 @@ from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.objectives import ObjectiveVerdict, scenario_goals
 from astrometer.measure.slo.run_verdict import Stop, StopReason, conclude, judge_stage
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 START = 0.0  # since the run began
 

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.results.document import build
 from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.slo.stages import LoadStage
 from astrometer.measure.slo.validity import OpenArrivals
-from astrometer.measure.tally import STAGE_METRICS, Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import STAGE_METRICS, Tally
+from astrometer.measure.tally.windows import Window
 
 START = 0.0  # since the run began
 BORDERS = (START, START + 10, START + 30)

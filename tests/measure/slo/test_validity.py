@@ -19,7 +19,7 @@ from astrometer.measure.slo.validity import (
     part_causes,
     schedule_lag_limit_s,
 )
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 NOW = 0.0  # since the run began
 

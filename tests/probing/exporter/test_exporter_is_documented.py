@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from astrometer.config import exporter_settings, tables
 from astrometer.config.settings import Config
-from astrometer.measure import histogram
+from astrometer.measure.tally import histogram
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import ScrapeAnswer, one_run_registry

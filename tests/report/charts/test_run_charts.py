@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.report import formatting
 from astrometer.report.charts import run_charts, svg
 from astrometer.report.charts.columns import MAX_COLUMNS, columns

@@ -11,7 +11,7 @@ from astrometer.compare.change_verdict import ChangeUnit
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import Comparison
 from astrometer.compare.output.compare_view import Line
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.report import glossary
 from astrometer.report.charts.columns import columns
 from astrometer.report.charts.run_charts import Chart

@@ -20,7 +20,7 @@ import psutil
 from astrometer.clock import same_clock
 from astrometer.load.launch import KEY_VARIABLES, LOCUST
 from astrometer.measure.accuracy import CalibrationStep, ErrorSummary, MetricAccuracy, ServerAccount
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.tethered import Tethered
 from astrometer.wire.receive_stamps import worst_clock
 from astrometer.wire.tls import context_of

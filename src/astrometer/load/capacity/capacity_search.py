@@ -32,7 +32,6 @@ from astrometer.measure.capacity.search import (
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Next, judge_window, margin, results
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.objectives import ObjectiveResult, evaluate
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import (
@@ -42,6 +41,7 @@ from astrometer.measure.slo.validity import (
     part_causes,
     users_not_reached,
 )
+from astrometer.measure.tally.histogram import Histogram
 
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run

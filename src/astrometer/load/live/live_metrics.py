@@ -18,10 +18,10 @@ from astrometer.api.outcome import Outcome
 from astrometer.load.live import verdict_metrics
 from astrometer.load.live.live_state import LiveState, breathe
 from astrometer.load.live.verdict_metrics import PREFIX, gauge
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.validity import GENERATOR_CAUSES, generator_causes
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
 
 # name -> (the tally's metric, buckets, help)
 HISTOGRAMS = {

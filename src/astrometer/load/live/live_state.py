@@ -17,11 +17,11 @@ from astrometer.load.capacity.capacity_progress import SearchStatus
 from astrometer.load.run.health import worst
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import Run
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
 
 
 def breathe() -> None:

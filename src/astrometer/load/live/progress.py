@@ -9,7 +9,7 @@ import gevent
 
 from astrometer.im.im_turn import OPERATION as IN_MESSENGER
 from astrometer.line_fold import fitted
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.units import format_duration
 
 if TYPE_CHECKING:

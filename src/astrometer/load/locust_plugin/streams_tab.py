@@ -12,9 +12,9 @@ from functools import partial
 from typing import Any
 
 from astrometer.load.live.live_state import LiveState, breathe
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_THINK_TIME_LOST
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import MIN_SAMPLES, Histogram
 from astrometer.units import format_duration
 
 KEY = "streams"

@@ -11,9 +11,9 @@ import gevent
 from astrometer.api.timings import CERTAIN_S
 from astrometer.load import generator_limits
 from astrometer.load.run.pauses import Pauses
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, GeneratorHealth
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
 from astrometer.wire.receive_stamps import StampClock, stamp_clock, worst_clock
 
 SAMPLE_S = 0.01  # often, so that one late wake-up is not the p99 of a short test

@@ -19,7 +19,7 @@ from astrometer.load.transport.load_client import Client, Request
 from astrometer.measure.delivery import Arrival, Observed, Push, match, record, token_in
 from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.validity import Cause, CauseKind
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 from astrometer.outside_text import read_json
 
 UMOS = (

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from astrometer.load.run.health import ProcessHealth
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 if TYPE_CHECKING:
     from astrometer.load.run.run import Run

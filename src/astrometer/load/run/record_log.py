@@ -15,10 +15,10 @@ from gevent import GreenletExit
 
 from astrometer.load.run.run_clock import RunClock
 from astrometer.masking import mask
-from astrometer.measure.exchange_stats import ExchangeSamples
 from astrometer.measure.records.exchange_row import Ended, is_scheduled, row_of, sent_at, texts_of
 from astrometer.measure.records.row_text import RowText
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.exchange_stats import ExchangeSamples
+from astrometer.measure.tally.windows import Window
 
 EVERY_S = 0.5
 MOST_CHARS = 64_000_000  # that wait in one process

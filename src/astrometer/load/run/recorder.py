@@ -13,10 +13,10 @@ from astrometer.api.outcome import Outcome
 from astrometer.im.im_turn import ImTurn
 from astrometer.load.run.record_log import RecordLog
 from astrometer.load.run.run_clock import RunClock
-from astrometer.measure.exchange_stats import ExchangeSamples
 from astrometer.measure.records.exchange_row import Ended
 from astrometer.measure.results.other_requests import OtherRequests
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.exchange_stats import ExchangeSamples
+from astrometer.measure.tally.tally import Tally
 from astrometer.measure.turns_at_once import TurnsAtOnce
 
 # The context of each of our own request events; what comes with another one is the locustfile's own.

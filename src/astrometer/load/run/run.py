@@ -45,8 +45,8 @@ from astrometer.measure.slo.objectives import (
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.stages import stage_at
 from astrometer.measure.slo.validity import Cause
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 
 # These travel from the master to its workers among the parsed options.
 RUN_ID_OPTION = "astrometer_run_id"

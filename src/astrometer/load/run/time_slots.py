@@ -12,10 +12,10 @@ from typing import Any
 
 from astrometer.load.run.pauses import Pauses
 from astrometer.load.run.recorder import OURS
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.validity import GeneratorHealth
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
 from astrometer.wire.receive_stamps import StampClock, stamp_clock, worst_clock
 
 SLOT_S = 0.5

@@ -36,7 +36,7 @@ MAX_SILENT_BYTES = 64 * 1024
 
 
 class Exchange(Protocol):
-    """What the client drives: `api.chat_exchange.ChatExchange`, or `api.call_exchange.CallExchange`."""
+    """What the client drives: `api.chat.chat_exchange.ChatExchange`, or `api.call_exchange.CallExchange`."""
 
     def sent(self, t: float) -> None: ...
     def sending(self, began: float, ended: float) -> None: ...
@@ -290,7 +290,11 @@ class Client:
     def _receive(
         self, request: Request, exchange: Exchange, link: Link, *, unsent: bool
     ) -> AnswerParser | None:
-        """The whole answer; None when the exchange saw enough before its end."""
+        """The whole answer; None when the exchange saw enough before its end.
+
+        `came.t` is when the kernel received the last byte of `data` (`wire.receive_stamps`). A `ChatExchange`
+        hands its events on to `api.chat.turn_timeline`.
+        """
         parser = AnswerParser(request.method)
         announced = answered = False
         silent_bytes = 0

@@ -11,12 +11,12 @@ from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerd
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Evidence, evidence, results
-from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.cause_sentences import cause_json, sentence
 from astrometer.measure.slo.objectives import ObjectiveResult, distrust
 from astrometer.measure.slo.run_verdict import Conclusion
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, CauseKind
+from astrometer.measure.tally.exchange_stats import Stats
 
 # Of the odds of a bad exchange that an objective allows: a cliff leads from below the one to above the other.
 _AT_EASE, _BROKEN = 0.5, 4.0

@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from astrometer.measure.capacity.search import StepVerdict
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import MIN_SAMPLES
 from astrometer.measure.slo.objectives import ObjectiveResult, ObjectiveVerdict, evaluate, share_of
 from astrometer.measure.slo.slo_parser import Objective, Unit
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 
 
 class Next(StrEnum):

@@ -14,7 +14,7 @@ from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
 from astrometer.im.im_turn import ImTurn
-from astrometer.measure.exchange_stats import ExchangeSamples
+from astrometer.measure.tally.exchange_stats import ExchangeSamples
 
 Ended: TypeAlias = ChatTurn | CallResult | ImTurn
 Row: TypeAlias = dict[str, Any]

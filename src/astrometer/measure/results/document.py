@@ -15,7 +15,6 @@ from typing import Any
 from astrometer.input_files import read_bounded
 from astrometer.measure.capacity.capacity_result import CapacityRun, conclude_search, describe
 from astrometer.measure.delivery import Observed
-from astrometer.measure.exchange_stats import Stats, stats_json
 from astrometer.measure.results.other_requests import other_requests_json
 from astrometer.measure.results.result_parts import (
     delivery_json,
@@ -38,8 +37,9 @@ from astrometer.measure.slo.validity import (
     server_causes,
     stage_causes,
 )
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.exchange_stats import Stats, stats_json
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 from astrometer.output_files import write_whole
 from astrometer.outside_text import read_json
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from astrometer.measure.exchange_stats import summary_json
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.exchange_stats import summary_json
+from astrometer.measure.tally.histogram import Histogram
 
 MAX_ROWS = 100  # names of a locustfile may hold ids
 MAX_REASONS = 10

@@ -7,13 +7,13 @@ from typing import Any
 
 from astrometer.im.queue_seen import QueueTold
 from astrometer.measure.delivery import Delivery, Observed
-from astrometer.measure.exchange_stats import Stats, finite_json, stats_json, summary_json
 from astrometer.measure.server_usage import COLUMNS, GAUGES, LOG_COLUMNS, ServerUsage
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Unit
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.exchange_stats import Stats, finite_json, stats_json, summary_json
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 from astrometer.measure.turns_at_once import PROVIDER_LIMIT, TurnsAtOnce
-from astrometer.measure.uploads import DOWNLOAD, NAMES, compared, throughput, up_to_bytes
 
 
 def window_outcomes(stats: Mapping[str, Any]) -> dict[str, int]:

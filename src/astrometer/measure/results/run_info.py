@@ -12,7 +12,7 @@ from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.stages import LoadStage
 from astrometer.measure.slo.validity import Cause, GeneratorHealth, OpenArrivals
-from astrometer.measure.stalls import THRESHOLD_S as STALL_THRESHOLD_S
+from astrometer.measure.tally.stalls import THRESHOLD_S as STALL_THRESHOLD_S
 from astrometer.measure.turns_at_once import TurnsAtOnce
 
 

@@ -12,10 +12,10 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from astrometer.api.metric_table import BY_NAME, EXCHANGE_TIMES
-from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.slo.validity import Cause, CauseKind
 from astrometer.measure.steadiness import shift, trend, warm_up
-from astrometer.measure.timeline import Steps
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.timeline import Steps
 from astrometer.units import format_duration
 
 LEAST_PARTS, MOST_PARTS = 24, 60

@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from astrometer.api.timings import CERTAIN_S
-from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.slo_parser import (
     Objective,
     Unit,
 )
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.tally import Tally
 
 ERROR_OF_VALUE, ERROR_OF_LIMIT = 0.05, 0.1
 

@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import Any
 
 from astrometer.api.outcome import Outcome
-from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import (
     ObjectiveResult,
@@ -17,7 +16,8 @@ from astrometer.measure.slo.objectives import (
 )
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, CauseKind, measurement_errors, no_data
-from astrometer.measure.tally import StageKey, Tally
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.tally import StageKey, Tally
 
 
 class StopReason(StrEnum):

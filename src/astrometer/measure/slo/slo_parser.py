@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from astrometer.api.metric_table import METRICS
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import MIN_SAMPLES
+from astrometer.measure.tally.histogram import MIN_SAMPLES
 
 PERCENTS = tuple(MIN_SAMPLES)
 OUTCOMES = tuple(outcome.value for outcome in Outcome)

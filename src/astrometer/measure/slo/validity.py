@@ -12,12 +12,12 @@ from enum import StrEnum
 from typing import Any
 
 from astrometer.api.metric_table import LAG_SENSITIVE
-from astrometer.measure.exchange_stats import Stats
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.measure.slo.stages import LoadStage
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.tally import Tally
 
 MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that was asked for
 OBJECTIVE_SHARE = 0.1

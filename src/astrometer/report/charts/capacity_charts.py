@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.report import formatting, glossary
 from astrometer.report.capacity_view import LATENCIES, PERCENTS, found, load_text
 from astrometer.report.charts.run_charts import Chart, tick_label

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 MAX_COLUMNS = 90
 

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 from astrometer.report import formatting, glossary
 from astrometer.report.charts.columns import Column
 from astrometer.report.charts.svg import Plot, Scale, Tick, linear_ticks, log_ticks

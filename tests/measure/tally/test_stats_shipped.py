@@ -6,10 +6,10 @@ from dataclasses import fields
 import msgpack
 import pytest
 
-from astrometer.measure.error_bounds import ErrorBounds
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.stalls import Stalls
+from astrometer.measure.tally.error_bounds import ErrorBounds
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.stalls import Stalls
 
 
 def full():

@@ -12,7 +12,7 @@ from operator import sub
 from typing import Any, NamedTuple
 
 from astrometer.api.timings import Bounds
-from astrometer.measure.histogram import Histogram, buckets_of
+from astrometer.measure.tally.histogram import Histogram, buckets_of
 
 # Above it a sample is called uncertain.
 UNCERTAIN_S = 0.001

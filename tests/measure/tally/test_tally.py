@@ -11,7 +11,7 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.document import build
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 
 def test_shipping_in_parts_loses_nothing_and_order_does_not_matter():

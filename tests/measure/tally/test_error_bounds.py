@@ -6,12 +6,12 @@ import pytest
 
 from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.timings import Bounds
-from astrometer.measure.error_bounds import ErrorBounds
-from astrometer.measure.exchange_stats import Stats, stats_json
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.error_bounds import ErrorBounds
+from astrometer.measure.tally.exchange_stats import Stats, stats_json
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
 
 SESSION = b'data: {"type":"session_id","session_id":"s"}\n\n'
 TEXT = b'data: {"type":"plain","data":"word","streaming":true,"chain_type":null}\n\n'

@@ -4,12 +4,12 @@ from hypothesis import strategies as st
 
 from astrometer.api.call_exchange import KIB, CallResult, UploadTimes
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
 from astrometer.measure.results.document import build
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.tally import Tally
-from astrometer.measure.uploads import NAMES, throughput, up_to_bytes
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.uploads import NAMES, throughput, up_to_bytes
+from astrometer.measure.tally.windows import Window
 
 NOW = 0.0  # since the run began
 

@@ -13,13 +13,13 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
-from astrometer.measure.error_bounds import BoundBuckets
-from astrometer.measure.exchange_stats import ExchangeSamples, Finished, Stats, buckets_by_metric
-from astrometer.measure.odd_streams import signs_of
-from astrometer.measure.stalls import THRESHOLD_S, Stalls
-from astrometer.measure.timeline import Steps
-from astrometer.measure.uploads import SIZE_METRICS
-from astrometer.measure.windows import EVERYTHING, Window
+from astrometer.measure.tally.error_bounds import BoundBuckets
+from astrometer.measure.tally.exchange_stats import ExchangeSamples, Finished, Stats, buckets_by_metric
+from astrometer.measure.tally.odd_streams import signs_of
+from astrometer.measure.tally.stalls import THRESHOLD_S, Stalls
+from astrometer.measure.tally.timeline import Steps
+from astrometer.measure.tally.uploads import SIZE_METRICS
+from astrometer.measure.tally.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
 _STEP_METRICS = (*TIMELINE_METRICS, LOSSY_TTFT)

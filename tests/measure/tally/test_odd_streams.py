@@ -8,7 +8,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results.document import build
 from astrometer.measure.results.run_info import RunInfo
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.tally import Tally
 
 
 def turn(*, outcome=Outcome.OK, server_ttft_s=0.1, streamed=True, **more):

@@ -9,8 +9,8 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.events import AgentStats
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
-from astrometer.measure.tally import Tally
-from astrometer.measure.windows import Window
+from astrometer.measure.tally.tally import Tally
+from astrometer.measure.tally.windows import Window
 
 NOW = 0.0  # since the run began
 GOALS = {"ttft": 1.0}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 SECONDS = st.floats(min_value=1e-6, max_value=3600, allow_nan=False)
 SAMPLES = st.lists(st.one_of(SECONDS, st.just(math.inf)), max_size=60)

@@ -12,11 +12,11 @@ from astrometer.api.metric_table import METRICS
 from astrometer.api.network_seen import NOT_SEEN
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
-from astrometer.measure.error_bounds import BoundBuckets, ErrorBounds
-from astrometer.measure.histogram import Histogram, buckets_of
-from astrometer.measure.network_loss import network_json
-from astrometer.measure.odd_streams import streams_json
-from astrometer.measure.stalls import Stalls
+from astrometer.measure.tally.error_bounds import BoundBuckets, ErrorBounds
+from astrometer.measure.tally.histogram import Histogram, buckets_of
+from astrometer.measure.tally.network_loss import network_json
+from astrometer.measure.tally.odd_streams import streams_json
+from astrometer.measure.tally.stalls import Stalls
 
 NO_BOUNDS: Mapping[str, BoundBuckets] = {}
 PERCENTS = (50, 90, 95, 99)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrometer.measure.windows import EVERYTHING, Window
+from astrometer.measure.tally.windows import EVERYTHING, Window
 
 WINDOW = Window(excluded_s=10.0)
 

@@ -15,7 +15,7 @@ from typing import Any
 from astrometer.api.call_exchange import MEGABYTE, UPLOAD_LIMITS_BYTES
 from astrometer.api.metric_table import UPLOAD_METRICS
 from astrometer.api.outcome import Outcome
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 UPLOAD, DOWNLOAD = "upload", "download"  # the operations
 SIZE_METRICS = (*UPLOAD_METRICS, "duration", "duration_effective")

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrometer.measure.exchange_stats import Stats
-from astrometer.measure.histogram import Histogram
-from astrometer.measure.timeline import MAX_OPEN, MAX_STEPS, MOST_OPEN, STEP_S, Steps
+from astrometer.measure.tally.exchange_stats import Stats
+from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.timeline import MAX_OPEN, MAX_STEPS, MOST_OPEN, STEP_S, Steps
 
 
 def new():

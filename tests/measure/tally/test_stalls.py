@@ -14,8 +14,8 @@ from astrometer.measure.results.document import build
 from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate
 from astrometer.measure.slo.slo_parser import parse_objective
-from astrometer.measure.stalls import Stalls
-from astrometer.measure.tally import Tally
+from astrometer.measure.tally.stalls import Stalls
+from astrometer.measure.tally.tally import Tally
 
 NOW = 0.0  # since the run began
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from astrometer.api.network_seen import LOSSY_TTFT
-from astrometer.measure.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram
 
 _SLOW_PERCENT = 99
 
