@@ -15,7 +15,7 @@ import pytest
 
 from astrometer.cli import main
 from astrometer.config.loader import load
-from astrometer.report.capacity_steps import NOTE as STEP_NOTE
+from astrometer.report.view.capacity_steps import NOTE as STEP_NOTE
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(

@@ -9,7 +9,7 @@ from record_rows import chat_row, chats
 
 from astrometer.cli import main
 from astrometer.measure.results import document
-from astrometer.report.notes import notes
+from astrometer.report.view.notes import notes
 
 
 @pytest.fixture

@@ -6,7 +6,8 @@ from typing import Any
 from astrometer.compare.gates import evaluate_gates
 from astrometer.compare.output.compare_view import ConditionView, Page, page
 from astrometer.release.block_sequence import BlockSequence
-from astrometer.report import formatting, view
+from astrometer.report import formatting
+from astrometer.report.view import run_view
 
 
 def judged(blocks: BlockSequence) -> Page:
@@ -19,7 +20,7 @@ def judged(blocks: BlockSequence) -> Page:
 
 def _objective_check(item: Mapping[str, Any], pairs: int) -> ConditionView:
     """The candidate has to meet it in all blocks together."""
-    shown = view.judged(item)
+    shown = run_view.judged(item)
     return ConditionView(
         text=f"candidate: {shown.text}",
         verdict=shown.verdict if shown.verdict in {"PASS", "FAIL"} else "UNDECIDED",

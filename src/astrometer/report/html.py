@@ -26,22 +26,21 @@ from astrometer.measure.slo.validity import (
     MAX_THINK_TIME_LOST,
 )
 from astrometer.output_files import write_whole
-from astrometer.report import (
-    capacity_steps,
-    capacity_view,
-    formatting,
-    glossary,
-    messenger_lines,
-    other_requests_view,
-    uploads_view,
-    view,
-)
+from astrometer.report import formatting, glossary
 from astrometer.report.charts import capacity_charts, load_strip, run_charts, server_charts, stage_charts
 from astrometer.report.charts.columns import columns
 from astrometer.report.charts.objective_limits import limits_on
-from astrometer.report.notes import time_notes
-from astrometer.report.server_lines import server_lines
-from astrometer.report.time_columns import mark_notes, time_columns
+from astrometer.report.view import (
+    capacity_steps,
+    capacity_view,
+    messenger_lines,
+    other_requests_view,
+    run_view,
+    uploads_view,
+)
+from astrometer.report.view.notes import time_notes
+from astrometer.report.view.server_lines import server_lines
+from astrometer.report.view.time_columns import mark_notes, time_columns
 
 FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
@@ -56,8 +55,8 @@ def write_html(results: Mapping[str, Any], path: Path) -> None:
 
 def render_html(results: Mapping[str, Any]) -> str:
     """The whole page as text."""
-    rows = view.scenario_rows(results)
-    stages = view.stage_rows(results)
+    rows = run_view.scenario_rows(results)
+    stages = run_view.stage_rows(results)
     steps = columns(results)
     over_time = [
         run_charts.traffic(steps),
@@ -78,13 +77,13 @@ def render_html(results: Mapping[str, Any]) -> str:
         .render(
             style=style(),
             astrometer_version=__version__,
-            head=view.headline(results),
+            head=run_view.headline(results),
             started=_date(results["window"]["start"]),
             figures=capacity_view.figures(results) or _figures(results),
             all_loads=capacity_view.ALL_LOADS if capacity_view.found(results) else "",
             rows=rows,
             stages=stages,
-            stage_objectives=view.stage_objectives(results),
+            stage_objectives=run_view.stage_objectives(results),
             by_stage=by_stage,
             search_rows=capacity_steps.rows(results),
             search_titles=capacity_steps.titles(searched)
@@ -99,8 +98,8 @@ def render_html(results: Mapping[str, Any]) -> str:
             other_requests=other_requests_view.lines(results),
             other_requests_title=other_requests_view.TITLE,
             other_requests_note=other_requests_view.NOTE,
-            withheld=view.withheld_note([*rows, *stages, *by_size]),
-            excluded=view.excluded_note(results),
+            withheld=run_view.withheld_note([*rows, *stages, *by_size]),
+            excluded=run_view.excluded_note(results),
             time_columns=time_columns,
             mark_notes=mark_notes(rows),
             stall_lines=time_notes(results),
@@ -147,7 +146,7 @@ def style(*own: Path) -> Markup:
 
 def _figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     """The few numbers to take home: (name, value, what is behind it)."""
-    whole = view.row("all", results)
+    whole = run_view.row("all", results)
     figures = [
         ("turns", formatting.count(whole.started), f"{formatting.count(whole.ok)} ok"),
         (
@@ -187,7 +186,9 @@ def _parts(results: Mapping[str, Any]) -> list[dict[str, Any]]:
                 "outcomes": _outcomes(stats),
                 "distributions": [chart for chart in charts if chart],
                 "percentiles": _percentiles(stats),
-                "operations": [pair for pair in view.operation_rows(results) if scenario in ("", pair[0])],
+                "operations": [
+                    pair for pair in run_view.operation_rows(results) if scenario in ("", pair[0])
+                ],
             }
         )
     return found
@@ -206,7 +207,7 @@ def _outcomes(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             "layer": glossary.layer(name),
             "kind": "ok" if name == Outcome.OK.value else "bad",
         }
-        for name in view.by_frequency(counted)
+        for name in run_view.by_frequency(counted)
         if (n := counted[name])
     ]
     if lost:
@@ -288,7 +289,7 @@ def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("window", formatting.duration(results["window"]["duration_s"])),
         ("load", formatting.load(results)),
     ]
-    lines += [("TLS", line) for line in view.trust_lines(results)]
+    lines += [("TLS", line) for line in run_view.trust_lines(results)]
     if any(tokens.values()):
         given, made = tokens.get("input_tokens", 0), tokens.get("output_tokens", 0)
         lines.append(

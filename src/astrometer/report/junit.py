@@ -12,7 +12,8 @@ from typing import Any
 from xml.etree import ElementTree as ET  # writes only
 
 from astrometer.output_files import write_whole
-from astrometer.report import formatting, view
+from astrometer.report import formatting
+from astrometer.report.view import run_view
 
 FILE_NAME = "junit.xml"
 _FORBIDDEN = re.compile("[^\\t\\n\\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -36,7 +37,7 @@ def write_junit(results: Mapping[str, Any], path: Path) -> None:
 
 def render_junit(results: Mapping[str, Any]) -> str:
     """The whole document."""
-    head, target = view.headline(results), results["target"]
+    head, target = run_view.headline(results), results["target"]
     return document(
         f"astrometer.{results['scenario']}",
         cases_of(results),
@@ -96,8 +97,8 @@ def document(
 def cases_of(results: Mapping[str, Any]) -> list[Case]:
     """Validity first, then each objective in its order; those of stages are told in its text."""
     scenario = formatting.plain(results["scenario"])
-    causes = view.headline(results).causes
-    stopped = view.headline(results).stopped
+    causes = run_view.headline(results).causes
+    stopped = run_view.headline(results).stopped
     valid = Case(
         name="the run can be trusted",
         classname=f"astrometer.{scenario}",
@@ -113,11 +114,11 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
             replace(valid, name="the run was steady", message=said, problem="error", detail=said),
         ]
     if results["verdict"] == "FAIL" and not results["objectives"]:
-        said = f"{view.NOTHING_SUCCEEDED} {view.row('all', results).outcomes_text}"
+        said = f"{run_view.NOTHING_SUCCEEDED} {run_view.row('all', results).outcomes_text}"
         name = "something succeeded"
         found.append(Case(name=name, classname=valid.classname, message=said, problem="failure", detail=said))
     for item in results["objectives"]:
-        judged = view.judged(item)
+        judged = run_view.judged(item)
         of = f".{formatting.plain(item['scenario'])}" if item.get("scenario") else ""
         said = f"{judged.verdict}: was {judged.value}, limit {judged.limit}, n {judged.n}"
         found.append(
@@ -137,7 +138,7 @@ def _by_stage(results: Mapping[str, Any], item: Mapping[str, Any]) -> list[tuple
     for stage in results.get("stages", ()):
         for one in stage.get("objectives", ()):
             if one["text"] == item["text"]:
-                judged = view.judged(one)
+                judged = run_view.judged(one)
                 line = f"{judged.verdict}, was {judged.value}, n {judged.n}"
                 lines.append((formatting.plain(stage["name"]), line))
     return lines

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.output_files import write_whole
-from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
-from astrometer.report.notes import notes
-from astrometer.report.time_columns import time_columns
+from astrometer.report import formatting
+from astrometer.report.view import capacity_steps, other_requests_view, run_view, uploads_view
+from astrometer.report.view.notes import notes
+from astrometer.report.view.time_columns import time_columns
 
 FILE_NAME = "summary.md"
 # GitHub takes 65,536 characters in a comment; with hundreds of scenarios the rest is in report.html.
@@ -24,8 +25,8 @@ def write_summary(results: Mapping[str, Any], path: Path) -> None:
 
 def render_summary(results: Mapping[str, Any]) -> str:
     """GitHub-flavoured Markdown."""
-    head = view.headline(results)
-    rows = view.scenario_rows(results)
+    head = run_view.headline(results)
+    rows = run_view.scenario_rows(results)
     lines = [f"### {_mark(head.verdict)} astrometer: {text(head.verdict)}", "", text(head.subject), ""]
     lines += [head.sentence, ""] if head.sentence else []
     lines += [f"**{text(head.stopped)}**", ""] if head.stopped else []
@@ -42,9 +43,9 @@ def render_summary(results: Mapping[str, Any]) -> str:
         lines.append("")
     lines += capacity_steps.markdown(results, text)
     lines += _table(rows, "scenario") if rows else ["Nothing was started.", ""]
-    stages = view.stage_rows(results)
+    stages = run_view.stage_rows(results)
     lines += _table(stages, "stage") if stages else []
-    lines += _by_stage(view.stage_objectives(results))
+    lines += _by_stage(run_view.stage_objectives(results))
     by_size = uploads_view.rows(results)
     lines += _upload_table(by_size) if by_size else []
     facts = [
@@ -53,7 +54,7 @@ def render_summary(results: Mapping[str, Any]) -> str:
     ]
     lines += [f"- {text(line)}" for line in facts]
     lines += [""] if facts else []
-    for note in (view.withheld_note([*rows, *stages, *by_size]), view.excluded_note(results)):
+    for note in (run_view.withheld_note([*rows, *stages, *by_size]), run_view.excluded_note(results)):
         lines += [f"<sub>{text(note)}</sub>", ""] if note is not None else []
     return "\n".join(lines)
 
@@ -63,7 +64,7 @@ def text(value: str) -> str:
     return _SPECIAL.sub(r"\\\1", formatting.plain(value))
 
 
-def _table(rows: list[view.ReportRow], first: str) -> list[str]:
+def _table(rows: list[run_view.ReportRow], first: str) -> list[str]:
     times = time_columns(rows)
     lines = [
         f"| {first} | turns | outcomes | {' | '.join(column.title for column in times)} | goodput |",
@@ -95,7 +96,7 @@ def _upload_table(rows: list[uploads_view.UploadRow]) -> list[str]:
     return [*lines, ""]
 
 
-def _by_stage(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> list[str]:
+def _by_stage(stages: list[tuple[str, tuple[run_view.Judged, ...]]]) -> list[str]:
     """Each objective in each stage; the mark says the verdict."""
     if not stages:
         return []
@@ -107,7 +108,7 @@ def _by_stage(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> list[str]:
     return [*lines, ""]
 
 
-def _cell(cell: view.Shown | None, note: str = "") -> str:
+def _cell(cell: run_view.Shown | None, note: str = "") -> str:
     return "" if cell is None else f"{cell.text}{note} <sub>n {formatting.count(cell.n)}</sub>"
 
 

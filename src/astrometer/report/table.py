@@ -12,9 +12,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.report import capacity_steps, formatting, other_requests_view, uploads_view, view
-from astrometer.report.notes import answer_notes, notes
-from astrometer.report.time_columns import CellSign, mark_notes, time_columns
+from astrometer.report import formatting
+from astrometer.report.view import capacity_steps, other_requests_view, run_view, uploads_view
+from astrometer.report.view.notes import answer_notes, notes
+from astrometer.report.view.time_columns import CellSign, mark_notes, time_columns
 
 _STYLES = {
     "PASS": "bold green",
@@ -30,18 +31,18 @@ _JUDGED = "Objectives count failed requests as infinitely slow; the table shows 
 
 def render(results: Mapping[str, Any]) -> RenderableType:
     """What `Console().print` shows; it adapts to the width of the console, and to no colour."""
-    rows = view.scenario_rows(results)
+    rows = run_view.scenario_rows(results)
     parts: list[RenderableType] = [_table(rows, "scenario", last_is_all=len(rows) > 1)]
-    if stages := view.stage_rows(results):
+    if stages := run_view.stage_rows(results):
         parts += [Text(), _table(stages, "stage")]
-    if by_stage := view.stage_objectives(results):
+    if by_stage := run_view.stage_objectives(results):
         parts += [Text(), _stage_objectives(by_stage)]
     if by_size := uploads_view.rows(results):
         parts += [Text(), _upload_table(by_size)]
     parts += [Text(note, style="dim") for note in mark_notes(rows)]
-    if (note := view.withheld_note([*rows, *stages, *by_size])) is not None:
+    if (note := run_view.withheld_note([*rows, *stages, *by_size])) is not None:
         parts.append(Text(note, style="dim"))
-    if (note := view.excluded_note(results)) is not None:
+    if (note := run_view.excluded_note(results)) is not None:
         parts.append(Text(note, style="dim"))
     parts += [Text(line) for line in notes(results)]
     if own := other_requests_view.lines(results):
@@ -54,10 +55,10 @@ def render(results: Mapping[str, Any]) -> RenderableType:
     if (searched := capacity_steps.table(results)) is not None:
         parts = [searched, Text(capacity_steps.NOTE, style="dim")]
         parts += [Text(line) for line in answer_notes(results)]
-    return Group(*parts, Text(), *_verdict(view.headline(results)))
+    return Group(*parts, Text(), *_verdict(run_view.headline(results)))
 
 
-def _table(rows: list[view.ReportRow], first: str, *, last_is_all: bool = False) -> Table:
+def _table(rows: list[run_view.ReportRow], first: str, *, last_is_all: bool = False) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column(first, overflow="fold", min_width=6)
     table.add_column("turns", justify="right", no_wrap=True)
@@ -96,7 +97,7 @@ def _upload_table(rows: list[uploads_view.UploadRow]) -> Table:
     return table
 
 
-def _stage_objectives(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> Table:
+def _stage_objectives(stages: list[tuple[str, tuple[run_view.Judged, ...]]]) -> Table:
     """Stages downwards, objectives across: what it was, marked with its verdict."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("objectives by stage", overflow="fold")
@@ -111,7 +112,7 @@ def _stage_objectives(stages: list[tuple[str, tuple[view.Judged, ...]]]) -> Tabl
     return table
 
 
-def _outcomes(row: view.ReportRow) -> Text:
+def _outcomes(row: run_view.ReportRow) -> Text:
     text = Text()
     if row.ok:
         text.append(f"ok {formatting.count(row.ok)}", style="green")
@@ -125,17 +126,17 @@ def _outcomes(row: view.ReportRow) -> Text:
     return text or Text(formatting.WITHHELD, style="dim")
 
 
-def _cell(cell: view.Shown | None, mark: str = "") -> Text:
+def _cell(cell: run_view.Shown | None, mark: str = "") -> Text:
     if cell is None:
         return Text()
     return Text.assemble(cell.text, mark, "\n", (f"n {formatting.brief_count(cell.n)}", "dim"))
 
 
-def _times(cells: list[tuple[view.Shown, CellSign]]) -> Text:
+def _times(cells: list[tuple[run_view.Shown, CellSign]]) -> Text:
     return Text("\n").join(_cell(cell, mark.sign) for cell, mark in cells)
 
 
-def _verdict(headline: view.Headline) -> list[RenderableType]:
+def _verdict(headline: run_view.Headline) -> list[RenderableType]:
     style = _STYLES.get(headline.verdict, "bold")
     first = Table.grid(padding=(0, 2))
     first.add_row(Text(headline.verdict, style=style), Text(headline.sentence))

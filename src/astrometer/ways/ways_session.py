@@ -8,7 +8,8 @@ from typing import Any
 from astrometer.load import launch
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
-from astrometer.report import capacity_view, write_reports
+from astrometer.report import write_reports
+from astrometer.report.view import capacity_view
 from astrometer.ways.ways_plan import WaySearch, WaysPlan, order
 
 

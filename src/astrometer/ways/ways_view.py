@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from astrometer.report import capacity_view, formatting
+from astrometer.report import formatting
+from astrometer.report.view import capacity_view
 from astrometer.ways.ways_statistics import WayVerdict
 
 TITLES = ("capacity", "beside {}", "answers", "p50", "CPU a turn", "each search")

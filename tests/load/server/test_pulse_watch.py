@@ -7,7 +7,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.load.run.run_clock import RunClock
 from astrometer.load.server.pulse_watch import PulseWatch
 from astrometer.measure.server_pulse import ServerPulse
-from astrometer.report.server_lines import server_lines
+from astrometer.report.view.server_lines import server_lines
 from astrometer.wire.tls import DEFAULT
 
 

@@ -4,7 +4,7 @@ import pytest
 from steady_series import run_results
 
 from astrometer.measure.slo.stages import LoadStage
-from astrometer.report import view
+from astrometer.report.view import run_view
 
 
 def rising(share_per_minute):
@@ -39,13 +39,13 @@ def test_a_warm_up_that_would_leave_a_steady_run_is_named():
     found = run_results(lambda t_s: 0.9 if t_s < 200 else 0.5, r=0.2)
     assert found["verdict"] == "DRIFTING"
     assert found["steadiness"]["steady_from_s"] == pytest.approx(200, abs=15)
-    assert view.headline(found).cure.startswith("It is steady from ")
+    assert run_view.headline(found).cure.startswith("It is steady from ")
 
 
 def test_of_a_run_that_drifts_to_its_end_no_part_is_called_steady():
     found = run_results(rising(0.03), minutes=10)
     assert found["steadiness"]["steady_from_s"] is None
-    assert view.headline(found).cure.startswith("No part of it is steady")
+    assert run_view.headline(found).cure.startswith("No part of it is steady")
 
 
 def test_failures_that_become_more_are_a_drift():

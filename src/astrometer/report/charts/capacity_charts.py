@@ -7,9 +7,9 @@ from typing import Any
 
 from astrometer.measure.tally.histogram import Histogram
 from astrometer.report import formatting, glossary
-from astrometer.report.capacity_view import LATENCIES, PERCENTS, found, load_text
 from astrometer.report.charts.run_charts import Chart, tick_label
 from astrometer.report.charts.svg import Plot, Scale, Tick, linear_ticks, log_ticks
+from astrometer.report.view.capacity_view import LATENCIES, PERCENTS, found, load_text
 
 _MIN_FACTOR = 4  # from one edge of a scale to the other, so that noise does not look like news
 

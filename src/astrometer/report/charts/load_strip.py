@@ -7,9 +7,9 @@ from markupsafe import Markup
 
 from astrometer.load.schedule.profile import Profile
 from astrometer.load.schedule.profile_parser import ProfileError
-from astrometer.report.capacity_view import found, number
 from astrometer.report.charts.columns import Column
 from astrometer.report.charts.svg import Plot, Scale, Tick
+from astrometer.report.view.capacity_view import found, number
 
 Span = tuple[float, float, float]  # from, to (seconds since the start), and the load
 

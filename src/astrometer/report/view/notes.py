@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.report import time_lines, uploads_view, view
-from astrometer.report.astrbot_lines import bug_lines, provider_limit_lines
-from astrometer.report.messenger_lines import im_lines, messenger_lines
-from astrometer.report.server_lines import server_lines
+from astrometer.report.view import run_view, time_lines, uploads_view
+from astrometer.report.view.astrbot_lines import bug_lines, provider_limit_lines
+from astrometer.report.view.messenger_lines import im_lines, messenger_lines
+from astrometer.report.view.server_lines import server_lines
 
 _OF_THE_ANSWER = (bug_lines, provider_limit_lines)  # also of a search
 _OF_TIMES = (
@@ -24,10 +24,10 @@ _OF_THE_REST = (
     uploads_view.lines,
     im_lines,
     server_lines,
-    view.trust_lines,
-    view.steadiness_lines,
-    view.record_lines,
-    view.error_lines,
+    run_view.trust_lines,
+    run_view.steadiness_lines,
+    run_view.record_lines,
+    run_view.error_lines,
 )
 
 

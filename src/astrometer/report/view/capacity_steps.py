@@ -8,8 +8,9 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from astrometer.report import capacity_view, formatting
-from astrometer.report.capacity_view import found, load_text, number
+from astrometer.report import formatting
+from astrometer.report.view import capacity_view
+from astrometer.report.view.capacity_view import found, load_text, number
 
 _WORDS = {"THIN": "pass?"}
 _STYLES = {"PASS": "green", "FAIL": "red", "THIN": "dim green", "INVALID": "yellow"}

@@ -1,6 +1,6 @@
 """A reader sees at once how exactly the times are known."""
 
-from astrometer.report.time_lines import certainty_lines
+from astrometer.report.view.time_lines import certainty_lines
 
 LATE = "Times are exact to 0.05 ms, but where this machine was late:"
 

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from astrometer.report import formatting, view
-from astrometer.report.view import ReportRow, Shown
+from astrometer.report import formatting
+from astrometer.report.view import run_view
+from astrometer.report.view.run_view import ReportRow, Shown
 
 NOTE = (
     "Throughput is from the first byte of an upload to the head of its answer. "
@@ -53,12 +54,12 @@ def _row(stats: Mapping[str, Any]) -> UploadRow:
     speed = stats["throughput_bytes_per_s"]
     return UploadRow(
         size=formatting.plain(stats["name"]),
-        counts=view.row(stats["name"], stats),
+        counts=run_view.row(stats["name"], stats),
         throughput_p50=_speed(speed, 50),
         throughput_p5=_speed(speed, 95),
-        accept_p50=view.percentile(stats, "upload_accept", 50),
-        accept_p95=view.percentile(stats, "upload_accept", 95),
-        duration_p95=view.percentile(stats, "duration", 95),
+        accept_p50=run_view.percentile(stats, "upload_accept", 50),
+        accept_p95=run_view.percentile(stats, "upload_accept", 95),
+        duration_p95=run_view.percentile(stats, "duration", 95),
     )
 
 

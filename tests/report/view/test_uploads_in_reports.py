@@ -6,10 +6,10 @@ import json
 import pytest
 from rich.console import Console
 
-from astrometer.report import uploads_view
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
 from astrometer.report.table import render
+from astrometer.report.view import uploads_view
 
 
 def terminal(results):

@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from astrometer.measure import delivery
-from astrometer.report import formatting, view
-from astrometer.report.time_columns import are_replies
+from astrometer.report import formatting
+from astrometer.report.view import run_view
+from astrometer.report.view.time_columns import are_replies
 
 _FOUND = {
     "quote": "by quotation",
@@ -28,13 +29,13 @@ def messenger_lines(results: Mapping[str, Any]) -> list[str]:
         for name, stats in results["scenarios"].items()
         if "reply_first" in stats["metrics"]
     ]
-    if are_replies(view.scenario_rows(results)):
+    if are_replies(run_view.scenario_rows(results)):
         lines = []  # the table has columns for them
     return [*lines, *_queue(results, messenger), *_found(messenger), *_oddities(messenger)]
 
 
 def _times(stats: Mapping[str, Any], metric: str) -> str:
-    shown = {percent: view.percentile(stats, metric, percent) for percent in (50, 95)}
+    shown = {percent: run_view.percentile(stats, metric, percent) for percent in (50, 95)}
     found = [item for item in shown.values() if item is not None]
     if found and all(item.withheld for item in found):
         return f"at most {found[0].text.removeprefix('≤ ')}"

@@ -4,7 +4,7 @@ import pytest
 
 from astrometer.report.html import render_html
 from astrometer.report.summary import render_summary
-from astrometer.report.time_lines import worst_lines
+from astrometer.report.view.time_lines import worst_lines
 
 
 def waited(results, *, most, usual=0.001, n=31):

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from astrometer.report.view import ReportRow, Shown
+from astrometer.report.view.run_view import ReportRow, Shown
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.sentences import AstrBotBug
 from astrometer.measure.turns_at_once import PROVIDER_LIMIT
 from astrometer.report import formatting
-from astrometer.report.capacity_view import found, load_text
+from astrometer.report.view.capacity_view import found, load_text
 
 # What it is called, and how to be rid of it.
 _WORDS = {

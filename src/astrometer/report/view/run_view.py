@@ -10,7 +10,8 @@ from astrometer.im import im_turn
 from astrometer.measure.results.result_parts import window_outcomes, window_started
 from astrometer.measure.slo.validity import CauseKind
 from astrometer.measure.tally.histogram import MIN_SAMPLES
-from astrometer.report import capacity_view, formatting
+from astrometer.report import formatting
+from astrometer.report.view import capacity_view
 
 SENTENCES = {
     "PASS": "Every objective was met.",
