@@ -3,9 +3,10 @@
     python bench/records.py [--exchanges 1000000] [--file r.jsonl.gz] [--users 30] [--tokens 20]
 
 One run of one process. Its CPU time per exchange is known in two ways. Directly: what is spent in making and
-handing over the lines. And from outside: for four seconds its exchanges are recorded, for eight not, for four
-they are; the ratio has an interval from these rounds (bootstrap), wide on a machine that others use. PASS:
-directly below 3 % of an exchange, the ratio does not say otherwise, and each record is a whole line.
+handing over the lines, without the clock's own time. And from outside: for four seconds its exchanges are
+recorded, for eight not, for four they are; the ratio has an interval from these rounds (bootstrap), wide on
+a machine that others use. PASS: directly below 3 % of an exchange, the ratio does not say otherwise, and
+each record is a whole line.
 """
 
 import argparse

@@ -8,7 +8,7 @@ import pytest
 from ended_exchanges import call, turn
 
 from astrometer.load.run.record_file import RecordFile
-from astrometer.load.run.record_log import Chunk, HandOverError, RecordLog
+from astrometer.load.run.record_log import AT_ONCE, Chunk, HandOverError, RecordLog
 from astrometer.load.run.run_clock import RunClock
 from astrometer.measure.tally.exchange_stats import ExchangeSamples
 from astrometer.measure.tally.windows import Window
@@ -86,13 +86,25 @@ def test_a_chunk_that_was_not_taken_is_offered_again(taken):
 
 
 def test_what_does_not_fit_is_counted(taken):
-    log = log_to(taken, most_chars=1000)
+    log = log_to(taken, most_bytes=1000)
+    taken.is_away = True
     for _ in range(10):
         note(log, turn())
+        log.flush()
+    taken.is_away = False
     log.flush()
     (chunk,) = taken.chunks
     assert chunk.lines == len(taken.rows) > 0
     assert chunk.lines + chunk.lost == 10
+
+
+def test_many_exchanges_of_half_a_second_are_one_chunk(taken):
+    log = log_to(taken)
+    for number in range(2 * AT_ONCE + 1):
+        note(log, turn(session_id=str(number)))
+    log.flush()
+    assert len(taken.chunks) == 1
+    assert [row["session_id"] for row in taken.rows] == [str(number) for number in range(2 * AT_ONCE + 1)]
 
 
 def test_compressed_chunks_are_members_of_one_file(taken):
