@@ -318,6 +318,7 @@ def test_amtool_accepts_the_example():
     ("alert", "severity", "receiver"),
     [
         ("AstrBotDown", "page", "pages"),
+        ("AstrBotPartlyDown", "ticket", "tickets"),
         ("AstrBotAvailabilityBurn", "page", "pages"),
         ("AstrBotAvailabilityBurn", "ticket", "tickets"),
         ("AstrBotUpstreamLLMFailing", "page", "upstream-pages"),

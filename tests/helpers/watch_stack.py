@@ -23,6 +23,7 @@ QUICK = (
     ('budget_window = "30d"', 'budget_window = "10m"'),
     ('"1h"\nshort = "5m"\nfor = "1m"', '"20s"\nshort = "5s"\nfor = "1s"'),
     ('for = "1m" # that the exporter says so', 'for = "1s"'),
+    *((f'keep_firing_for = "{kept}"', 'keep_firing_for = "2s"') for kept in ("5m", "15m", "30m")),
 )
 
 

@@ -23,12 +23,15 @@ def alert(
     summary: str,
     description: str,
     lasting: str | None = None,
+    kept: str | None = None,
     symptom: bool = False,
     **labels: str,
 ) -> Rule:
     rule: Rule = {"alert": name, "expr": expr}
     if lasting is not None:
         rule["for"] = lasting
+    if kept is not None:
+        rule["keep_firing_for"] = kept
     kind = {"kind": "symptom"} if symptom else {}
     rule["labels"] = {"severity": severity, "route": route, **kind, **labels}
     rule["annotations"] = {

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from rulebook import reasons
 from rulebook.alert import COUNT, PROBE, TARGET, Rule, alert, at_least
 from rulebook.recording import ASKS_IN_MESSENGER, ASKS_THE_MODEL, TELLING, P, ended
-from rulebook.thresholds import CountedFor, Thresholds
+from rulebook.thresholds import CountedKept, Thresholds
 
 REPLIES = reasons.one_of(reasons.replies())
 LINK = reasons.one_of(reasons.link())
 LOST_LINK = reasons.one_of(["lost_link"])
 
 
-def _failing(t: Thresholds, s: CountedFor, matcher: str, whose: str) -> str:
+def _failing(t: Thresholds, s: CountedKept, matcher: str, whose: str) -> str:
     """Probes that failed so `s.count` times, the last time among them. `whose`: `and` or `unless`."""
     place, each = t.by("target", "probe"), t.by("instance", "target", "probe")
     on = f"on ({each})"
@@ -42,6 +42,7 @@ def silent(t: Thresholds) -> Iterator[Rule]:
         "AstrBotMessengerSilent",
         f"{asked}\nunless on ({target})\n  {model_fails}",
         lasting=s.for_,
+        kept=s.keep_firing_for,
         severity="page",
         route="server",
         symptom=True,
@@ -54,6 +55,7 @@ def silent(t: Thresholds) -> Iterator[Rule]:
         "AstrBotMessengerSilent",
         f"{asked}\nand on ({target})\n  {model_fails}",
         lasting=s.for_,
+        kept=s.keep_firing_for,
         severity="ticket",
         route="upstream",
         symptom=True,
@@ -70,6 +72,7 @@ def link_down(t: Thresholds) -> Iterator[Rule]:
         "AstrBotMessengerLinkDown",
         _failing(t, s, LOST_LINK, "unless"),
         lasting=s.for_,
+        kept=s.keep_firing_for,
         severity="page",
         route="server",
         symptom=True,
@@ -85,6 +88,7 @@ def link_down(t: Thresholds) -> Iterator[Rule]:
         "AstrBotMessengerLinkDown",
         _failing(t, s, LINK, "and"),
         lasting=s.for_,
+        kept=s.keep_firing_for,
         severity="page",
         route="server",
         symptom=True,

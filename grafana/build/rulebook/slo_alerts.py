@@ -35,7 +35,8 @@ class _Budget:
         """Both windows above the limit, and enough bad events to mean anything.
 
         Not of a time at which the server was down, or the probe's messenger failed, which have pages of their
-        own. A window of six hours says nothing before there are six hours of data.
+        own; nor of a probe that nobody reports any more. A window of six hours says nothing before there are
+        six hours of data.
 
         A probe that runs less often than the short window is long leaves holes in its series: its last value
         counts. One that can fail `min_bad` times in the long window leaves none longer than `hole`.
@@ -47,6 +48,7 @@ class _Budget:
             f"and\n  last_over_time({self.ratio(burn.short)}{self.select}[{hole}]) {limit}\n"
             f"and\n  {self.bad(burn.long)}{self.select} {at_least(min_bad)}\n"
             f"{_old_enough(t, burn)}"
+            f"and on ({t.by('target', 'probe')})\n  present_over_time({JUDGED_COUNTER}[{burn.short}])\n"
             f"unless on ({t.by('target')})\n  last_over_time({DOWN_AT}[{burn.short}])\n"
             f"unless on ({t.by('target', 'probe')})\n  last_over_time({MESSENGER_PAGES}[{burn.short}])"
         )
@@ -81,6 +83,7 @@ def _burn(
         name,
         expr or budget.burning(t, burn),
         lasting=burn.for_,
+        kept=burn.keep_firing_for,
         severity=burn.severity,
         route=route,
         symptom=True,
@@ -158,6 +161,7 @@ def upstream(t: Thresholds) -> Iterator[Rule]:
         "AstrBotUpstreamLLMFailing",
         f"group by ({t.by('target')}) ({failing} unless on ({t.by('instance', 'target')}) {slow})",
         lasting=t.down.for_,
+        kept=t.down.keep_firing_for,
         severity="page",
         route="upstream",
         symptom=True,

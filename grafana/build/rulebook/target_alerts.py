@@ -18,11 +18,30 @@ def down(t: Thresholds) -> Iterator[Rule]:
         "AstrBotDown",
         f"group by ({t.by('target')}) ({DOWN_AT})",
         lasting=t.down.for_,
+        kept=t.down.keep_firing_for,
         severity="page",
         route="server",
         summary=f"AstrBot {TARGET} is down",
         description=(
             "Network or AstrBot fails, by three runs of a probe, and nothing has got through since. "
+            f"Why: {_reasons(('network', 'astrbot'))}."
+        ),
+    )
+
+
+def partly_down(t: Thresholds) -> Iterator[Rule]:
+    yield alert(
+        t,
+        "AstrBotPartlyDown",
+        f'group by ({t.by("target")}) ({P}target_state{{state="partly_down"}} == 1)',
+        lasting=t.partly_down.for_,
+        kept=t.partly_down.keep_firing_for,
+        severity="ticket",
+        route="server",
+        symptom=True,
+        summary=f"AstrBot {TARGET} fails for some probes",
+        description=(
+            "Network or AstrBot fails, by three runs of a probe, while other runs get through. "
             f"Why: {_reasons(('network', 'astrbot'))}."
         ),
     )
@@ -151,6 +170,7 @@ def key_rejected(t: Thresholds) -> Iterator[Rule]:
         "AstrBotKeyRejected",
         f"group by ({t.by('target')}) ({failing} unless on ({each}) {leaking})",
         lasting=t.key_rejected.for_,
+        kept=t.key_rejected.keep_firing_for,
         severity="page",
         route="server",
         summary=f"AstrBot {TARGET} rejects a key",
@@ -163,4 +183,4 @@ def key_rejected(t: Thresholds) -> Iterator[Rule]:
     )
 
 
-ALL = (down, not_restarted, truncated, cert_expiry, stalled, canary, scope_leak, key_rejected)
+ALL = (down, partly_down, not_restarted, truncated, cert_expiry, stalled, canary, scope_leak, key_rejected)

@@ -57,6 +57,10 @@ class _Lasting(_Table):
     for_: Duration = Field(alias="for")
 
 
+class _Kept(_Lasting):
+    keep_firing_for: Duration
+
+
 class Labels(_Table):
     keep: tuple[str, ...]
 
@@ -79,6 +83,7 @@ class Slo(_Table):
 
 
 class Burn(_Lasting):
+    keep_firing_for: Duration | None = None
     severity: Literal["page", "ticket"]
     factor: Positive
     long: Duration
@@ -106,7 +111,11 @@ class WindowFor(Window, _Lasting):
     pass
 
 
-class CountedFor(Counted, _Lasting):
+class WindowKept(Window, _Kept):
+    pass
+
+
+class CountedKept(Counted, _Kept):
     pass
 
 
@@ -144,16 +153,17 @@ class Thresholds(_Table):
     burn: tuple[Burn, ...]
     guard: Guard
     quantiles: Quantiles
-    down: _Lasting
+    down: _Kept
+    partly_down: _Kept
     not_restarted: _Lasting
     degraded: Degraded
     scope_leak: Window
-    key_rejected: WindowFor
+    key_rejected: WindowKept
     canary_mismatch: Counted
     truncated: Counted
     stalled: Counted
-    messenger_silent: CountedFor
-    messenger_link_down: CountedFor
+    messenger_silent: CountedKept
+    messenger_link_down: CountedKept
     cleanup_failing: Counted
     budget_exhausted: WindowFor
     stale: Stale
