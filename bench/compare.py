@@ -110,7 +110,7 @@ def _row(percent, value, belief, look=None):
     low, high = (math.expm1(belief.quantile(share)) for share in (0.025, 0.975))
     return ChangeRow(
         scope="all", metric="ttft", percent=percent, base=0.3, cand=0.3, base_n=1, cand_n=1, base_runs=(),
-        cand_runs=(), margin=margin_of(percent, MARGIN, look), change=math.expm1(value),
+        cand_runs=(), margin=margin_of("ttft", percent, MARGIN, look), change=math.expm1(value),
         interval=Interval(low, high), belief=belief,
     )  # fmt: skip
 

@@ -12,6 +12,7 @@ from synthetic_runs import make_side
 from astrometer import bundled
 from astrometer.cli import main
 from astrometer.cli.shared import block_options
+from astrometer.load.schedule.arrivals import Process
 from astrometer.release.release_plan import Role
 from astrometer.release.session import Interrupted, ReleaseError, ReleaseSession, ServerGone
 from astrometer.targets.sandbox.config_patch import ConfigPatchError
@@ -215,4 +216,5 @@ def test_both_sides_get_the_same_arrivals_unless_users_are_asked_for(monkeypatch
     monkeypatch.setattr(ReleaseSession, "execute", lambda *_: None)
     invoke(*args)
     assert ("rate_unit" in seen[0].given) is is_open
+    assert seen[0].settings.arrivals is Process.CONSTANT  # unless --arrivals says otherwise
     assert is_open or seen[0].users == 7

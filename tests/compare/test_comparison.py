@@ -5,7 +5,7 @@ from synthetic_runs import make_run, make_side
 
 from astrometer.compare.change_verdict import ChangeVerdict, holm
 from astrometer.compare.comparable import ComparedRun, check
-from astrometer.compare.comparison import compare
+from astrometer.compare.comparison import compare, margin_of
 from astrometer.compare.gates import (
     GateError,
     GateVerdict,
@@ -15,6 +15,7 @@ from astrometer.compare.gates import (
     overall,
     parse_gate,
 )
+from astrometer.compare.repeated_looks import Look
 from astrometer.measure.slo.validity import GeneratorHealth, OpenArrivals
 
 
@@ -220,6 +221,16 @@ def test_a_row_with_a_condition_has_its_limit_as_margin_where_that_is_narrower(b
     assert compared.row("all", "ttft_p95").margin == pytest.approx(0.05)
     tight = compare_for([parse_gate("errors worse by 0.5pp")], base, slower.cand)
     assert tight.row("all", "errors").margin == pytest.approx(0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "percent", "times"),
+    [("ttft", 50, 1), ("ttft", 95, 3), ("overhead", 50, 2), ("overhead", 95, 6), ("gate_wait", 50, 2)],
+)
+def test_short_blocks_have_wider_margins_for_tails_and_for_what_the_server_adds(name, percent, times):
+    blocks = Look(pairs=3, planned=3)
+    assert margin_of(name, percent, 0.05, blocks) == pytest.approx(0.05 * times)
+    assert margin_of(name, percent, 0.05, None) == pytest.approx(0.05)
 
 
 def test_the_whole_fails_before_it_is_undecided_and_nothing_counts_of_what_cannot_be_compared(slower):

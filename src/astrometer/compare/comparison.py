@@ -19,7 +19,11 @@ from astrometer.compare.samples import ALL, Effects, ScopeStats
 from astrometer.compare.server_rows import server_rows
 
 MARGIN = 0.05  # of the baseline's value
-TAIL_FACTOR = 3  # of a block's p90 and above: few of its samples make them, so they are that much less sure
+# In short blocks a wider margin, or ten minutes could never tell: few samples make a block's p90 and above,
+# and what the server itself adds is a small part of a turn, which varies more.
+TAIL_FACTOR = 3
+OWN_FACTOR = 2
+OF_SERVER_ITSELF = frozenset({"overhead", "accept_time", "gate_wait"})
 SHARE_MARGIN = 0.02  # two percentage points
 COMPARED = {
     "ttft": (50, 95, 99),
@@ -108,10 +112,12 @@ def compare(
             made.append(
                 unmeasured_row(scoped, name, percent, margin, lacking)
                 if lacking
-                else latency_row(scoped, name, percent, margin_of(percent, margin, look), effects, look=look)
+                else latency_row(
+                    scoped, name, percent, margin_of(name, percent, margin, look), effects, look=look
+                )
             )
         if scope == ALL:
-            made += server_rows(scoped, margin, look)
+            made += server_rows(scoped, margin if look is None else margin * OWN_FACTOR, look)
         made.append(errors_row(scoped, share_margin, look))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
             made.append(goodput_row(scoped, share_margin, look))
@@ -136,9 +142,12 @@ def compare(
     )
 
 
-def margin_of(percent: int, margin: float, look: Look | None) -> float:
-    """Of a percentile. In short blocks a wider one for tails, or ten minutes could never tell them."""
-    return margin * TAIL_FACTOR if look is not None and percent >= 90 else margin
+def margin_of(name: str, percent: int, margin: float, look: Look | None) -> float:
+    """Of a percentile of a duration."""
+    if look is None:
+        return margin
+    tail = TAIL_FACTOR if percent >= 90 else 1
+    return margin * tail * (OWN_FACTOR if name in OF_SERVER_ITSELF else 1)
 
 
 def _within(row: ChangeRow, limits: Sequence[Limit]) -> ChangeRow:

@@ -19,6 +19,7 @@ from astrometer.cli.shared.run_options import given_of_run, run_options
 from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
+from astrometer.load.schedule.arrivals import Process
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.release.fitting_load import (
     ARRIVALS,
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from astrometer.release.sides import SideSpec
 
 F = TypeVar("F", bound=Callable[..., Any])
-DEFAULTS = {"warmup_s": "3s"}  # of each block
+# Of each block. Arrivals at even distances meet each other alike in every block; those of a Poisson process
+# queue by chance, and telling the same difference takes four times the blocks (bench/RESULTS.md).
+DEFAULTS = {"warmup_s": "3s", "arrivals": Process.CONSTANT.value}
 NO_TOKENS = "Tokens: none. A stub model answers, and the servers are removed with all that was made on them."
 
 

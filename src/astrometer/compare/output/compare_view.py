@@ -7,7 +7,7 @@ from typing import Any
 from astrometer.compare import change_text
 from astrometer.compare.change_verdict import CONFIDENCE, ChangeRow, ChangeUnit, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
-from astrometer.compare.comparison import TAIL_FACTOR, Comparison
+from astrometer.compare.comparison import OWN_FACTOR, TAIL_FACTOR, Comparison
 from astrometer.compare.gates import GateResult, overall
 from astrometer.compare.sequence_state import SequenceState
 from astrometer.compare.server_rows import LEAST_MARGIN_GROWTH
@@ -295,8 +295,12 @@ def _method(comparison: Comparison) -> str:
     is_watched = any(row.unit is ChangeUnit.BYTES for row in comparison.rows)
     growth = f", memory growth: ±{formatting.size(round(LEAST_MARGIN_GROWTH))}" if is_watched else ""
     held = "" if comparison.look is None else " at all looks together"
-    tail = f" (p95, p99: ±{comparison.margin * TAIL_FACTOR * 100:g} %)"
-    tails = "" if comparison.look is None else tail
+    tails = ""
+    if comparison.look is not None:
+        tails = (
+            f" (p95, p99: {TAIL_FACTOR} times that; overhead, accept time, gate wait and CPU per turn: "
+            f"{OWN_FACTOR} times)"
+        )
     return (
         f"Margin: ±{comparison.margin * 100:g} %{tails} or ±1 ms (errors, goodput: ±"
         f"{comparison.share_margin * 100:g} pp{growth}), or the limit of a condition where that is narrower. "
