@@ -216,6 +216,8 @@ def test_the_sides_take_turns_and_each_is_installed_once(tmp_path):
     assert [plan.given["version"] for plan in machine.loaded[:6]] == [
         "4.29.3", "4.30.0 (AstrBot)", "4.30.0 (AstrBot)", "4.29.3", "4.29.3", "4.30.0 (AstrBot)",
     ]  # fmt: skip
+    # The two blocks of a pair ask the same at the same times, and the next pair something else.
+    assert [plan.given["arrival_seed"] for plan in machine.loaded[:6]] == ["2", "2", "3", "3", "4", "4"]
     assert not machine.alive
     assert [(plan.given["version"], plan.out.name) for plan in machine.warmed] == [
         ("4.29.3", "baseline"), ("4.30.0 (AstrBot)", "candidate"),

@@ -168,7 +168,8 @@ class Settings:
         choices=tuple(process.value for process in Process), help="Open model: how arrivals are spaced.",
     )
     arrival_seed: int = option(
-        "--arrival-seed", whole(0), 1, metavar="N", help="Open model: the same seed makes the same schedule.",
+        "--arrival-seed", whole(0), 1, metavar="N",
+        help="Open model: with the same seed arrivals come at the same times and choose the same tasks.",
     )
     max_in_flight: int = option(
         "--max-in-flight", whole(1), 1000, metavar="N",

@@ -141,7 +141,7 @@ class ReleaseSession:
         for role, box in boxes.items():
             directory = self.plan.warm_up_directory(role)
             shutil.rmtree(directory, ignore_errors=True)  # of a test that is continued
-            measured.append(self._load(role, sides[role], box, directory, "while it warmed up"))
+            measured.append(self._load(role, sides[role], box, directory))
         if not self.plan.fits_rate:
             return
         if (rate := self.earlier.rate_per_s) is not None:
@@ -160,7 +160,7 @@ class ReleaseSession:
         try:
             for role in order(number):
                 directory = self.plan.directory(role, number)
-                results = self._load(role, sides[role], boxes[role], directory, f"in block {number}")
+                results = self._load(role, sides[role], boxes[role], directory, number)
                 measured[role] = ComparedRun(name=f"{role} {number}", results=results)
         except BaseException:
             self._set_aside(number)
@@ -181,8 +181,13 @@ class ReleaseSession:
                 kept.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(block, kept)
 
-    def _load(self, role: Role, side: InstalledSide, box: Box, directory: Path, when: str) -> dict[str, Any]:
-        """The results of a block. Raises ReleaseError, ServerGone, Interrupted."""
+    def _load(
+        self, role: Role, side: InstalledSide, box: Box, directory: Path, number: int = 0
+    ) -> dict[str, Any]:
+        """The results of a block; 0 is the warm-up. Raises ReleaseError, ServerGone, Interrupted.
+
+        Both blocks of a pair have the same arrivals, which differ from pair to pair.
+        """
         self.at = role
         signals, told = list[bool](), list[bytes]()
         load = replace(
@@ -191,13 +196,14 @@ class ReleaseSession:
             out=directory,
         )
         load = load.with_given(version=side.label, kind="astrbot", server_pid=str(box.pid))
+        load = load.with_given(arrival_seed=str(load.settings.arrival_seed + number))
         if box.sink_url is not None:
             load = load.with_given(im_sink=box.sink_url)
         code = self.means.load(load, os.environ, interrupted=lambda: signals.append(True), told=told.append)
         if signals:
             raise Interrupted
         if fault := box.fault():
-            raise ServerGone(f"{when}: {fault}")
+            raise ServerGone(f"{f'in block {number}' if number else 'while it warmed up'}: {fault}")
         try:
             return write_reports.read_and_keep(directory, b"".join(told), self.say)
         except document.ResultsError as exc:

@@ -74,6 +74,42 @@ def test_arrivals_of_three_workers_are_one_even_schedule(sim, tmp_path):
     assert gaps == pytest.approx([0.1] * len(gaps), abs=1e-5)
 
 
+CHOICES = """
+from locust import task
+
+from astrometer.load import ChatUser
+
+
+class Choosing(ChatUser):
+    scenario = "chat"
+
+    @task(2)
+    def once(self):
+        self.choose("once")
+
+    @task
+    def again(self):
+        self.choose("again")
+
+    def choose(self, what):
+        print(what, self.random.randint(3, 5), file=open({path!r}, "a", buffering=1))
+        self.ask(self.prompt())
+"""
+
+
+def test_with_the_same_seed_each_arrival_chooses_the_same(sim, tmp_path):
+    """Or a server would seem slower because it was asked more."""
+    chosen = []
+    for name, seed in (("first", "7"), ("second", "7"), ("other", "8")):
+        noted, file = tmp_path / f"{name}.txt", tmp_path / f"{name}.py"
+        file.write_text(CHOICES.format(path=str(noted)))
+        sim.locust(str(file), *OPEN, "--arrival-seed", seed, out=tmp_path / name, seconds=2, users=20)
+        chosen.append(noted.read_text().splitlines()[:30])
+    assert chosen[0] == chosen[1]
+    assert chosen[2] != chosen[0]
+    assert {"once 3", "once 4", "again 5"} < {*chosen[0], *chosen[2]}
+
+
 def test_a_worker_that_joins_makes_its_share_of_the_same_schedule(sim, tmp_path):
     noted = tmp_path / "noted"
     file = tmp_path / "noting.py"

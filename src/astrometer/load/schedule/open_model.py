@@ -67,6 +67,8 @@ class OpenModel:
         self._max_in_flight = max_in_flight
         self._paused_s = paused_s  # by a conversation of the workload, in all
         self._rates: dict[type, float] = defaultdict(float)  # of this process
+        self._rank = 0  # of this process
+        self._arrivals: dict[type, int] = defaultdict(int)  # in this process, so far
         self._random = random.Random(seed)  # noqa: S311 (reproducible, no secret)
         self._changes: deque[Change] = deque()  # of the rate, still to come
         self._schedules: dict[type, Arrivals] = {}
@@ -132,6 +134,7 @@ class OpenModel:
             kind = kinds[name]
             if kind not in self._schedules:
                 self._schedules[kind] = Arrivals(self._process, seed=self._seed, stream=stream)
+            self._rank = change.share.rank
             rate = change.users[name] * self._unit
             so_far = None if change.user_seconds is None else change.user_seconds[name] * self._unit
             for t_intended in self._schedules[kind].change(change.t, rate, change.share, so_far):
@@ -172,7 +175,10 @@ class OpenModel:
 
     def _arrive(self, kind: type, t_intended: float) -> None:
         self._intended += 1
+        self._arrivals[kind] += 1
         performer = self._performer(kind)
+        # What it chooses depends on which arrival it is: with the same seed, two servers are asked the same.
+        performer.random.seed(f"{self._seed}/{kind.__name__}/{self._rank}/{self._arrivals[kind]}")
         if len(self._running) >= self._max_in_flight and self.in_flight >= self._max_in_flight:
             performer.drop_arrival(t_intended)
             self._idle[kind].append(performer)
@@ -204,7 +210,9 @@ class OpenModel:
                 performer.greet()
             ready = True
             performer.t_intended, performer.late_s = t_intended, late_s
-            tasks.execute_task(tasks.get_next_task())
+            # Locust's own choice is another one in each run; it says what is wrong where there is none.
+            choices = performer.tasks
+            tasks.execute_task(performer.random.choice(choices) if choices else tasks.get_next_task())
         except _TASK_ENDS:
             pass  # the ways in which a task says that it is done
         except Exception as exc:  # noqa: BLE001 (a user's own code; Locust does the same)
