@@ -13,11 +13,11 @@ def receiver(**more) -> Receiver:
 
 
 def state_of(status: str, worst: str = "network", since: float = 0.0, **layers: str) -> TargetState:
-    """`model="failing llm_error"`: that layer; the others are ok."""
+    """`model="failing llm_error chat"`: that layer, by the probe `chat`; the others are ok."""
     told = OK | {StateLayer(name): tuple(said.split()) for name, said in layers.items()}
     made = tuple(
-        LayerState(layer=layer, state=State(state), since=since, reason=reason)
-        for layer, (state, reason) in told.items()
+        LayerState(layer=layer, state=State(state), since=since, reason=reason, probes=tuple(probes))
+        for layer, (state, reason, *probes) in told.items()
     )
     named = next(one for one in made if one.layer is StateLayer(worst))
     return TargetState(status=TargetStatus(status), worst=named, layers=made)

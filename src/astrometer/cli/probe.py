@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter, time
 
@@ -17,6 +18,7 @@ from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.daily_cost import once_sentences
+from astrometer.probing.layer_evidence import blamers_of
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner, run_once
 from astrometer.probing.state_by_layer import states_of_once
@@ -185,7 +187,8 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool, no
     print_json(applied, states) if as_json else print_table(applied, states)
     deletable_sessions.say_what_is_left(applied)
     if notify:
-        probe_notify.tell(config, states, runs)
+        every = None if sources.server.target else blamers_of(replace(sources, names=()).plans(config, found))
+        probe_notify.tell(config, states, runs, every)
     sys.exit(exit_code(runs))
 
 

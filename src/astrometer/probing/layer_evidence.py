@@ -4,7 +4,7 @@ A question passes the layers in order. Where it failed is bad, what it passed be
 known of what comes after.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
@@ -69,6 +69,21 @@ def covers(plan: Plan) -> frozenset[StateLayer]:
     if plan.options.get("adapters"):
         layers.add(StateLayer.MESSENGER)
     return frozenset(layers)
+
+
+# The layers that a probe of the config may find at fault, by target and probe.
+Blamers = Mapping[tuple[str, str], frozenset[StateLayer]]
+
+
+def blamers_of(plans: Iterable[Plan]) -> Blamers:
+    """Only a probe that watches the messenger tells of it; the others are met on the way of any."""
+    always = frozenset(StateLayer) - {StateLayer.MESSENGER, StateLayer.KEY}
+    key = frozenset({StateLayer.KEY})
+    return {
+        plan.place: covers(plan) | always | (key if plan.target.keys else frozenset())
+        for plan in plans
+        if plan.missing is None
+    }
 
 
 def evidence_of(run: ProbeRun, plan: Plan) -> Mapping[StateLayer, LayerEvidence]:

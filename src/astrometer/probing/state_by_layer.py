@@ -9,7 +9,7 @@ what failed while nothing did counts no more.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
@@ -74,12 +74,16 @@ _ORDER = list(TargetStatus)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerState:
-    """Of one layer. `since`: epoch seconds. `reason`: the most frequent one of the runs that made it so."""
+    """Of one layer. `since`: epoch seconds. `reason`: the most frequent one of the runs that made it so.
+
+    `probes`: whose runs these were, or that do not run; none where it is well.
+    """
 
     layer: StateLayer
     state: State
     since: float
     reason: str
+    probes: tuple[str, ...] = ()
 
     @property
     def status(self) -> TargetStatus:
@@ -267,10 +271,12 @@ def _stopping(layer: StateLayer, watched: list[_Watched], needed: int) -> bool:
 def _layer(layer: StateLayer, watched: list[_Watched], now: float) -> LayerState:
     """The worst that any probe says of it, as long as somebody asks often enough."""
     asked = [one for one in watched if one.applies and (layer in covers(one.plan) or layer in one.courses)]
-    told = [one.course(layer) for one in asked if now - one.course(layer).at <= one.known_s]
-    failing = [course for course in told if course.state is State.FAILING]
+    known = [one for one in asked if now - one.course(layer).at <= one.known_s]
+    told = {one.plan.probe.name: one.course(layer) for one in known}
+    failing = {name: course for name, course in told.items() if course.state is State.FAILING}
     if failing:
-        return _made_of(layer, State.FAILING, failing, [bad for course in failing for bad in course.bads])
+        seen = [bad for course in failing.values() for bad in course.bads]
+        return _made_of(layer, State.FAILING, failing, seen)
     if not asked:
         since = min((one.since for one in watched), default=now)
         return LayerState(layer=layer, state=State.UNKNOWN, since=since, reason=NOT_PROBED)
@@ -280,11 +286,13 @@ def _layer(layer: StateLayer, watched: list[_Watched], now: float) -> LayerState
         skipped_at, cause = max(one.skipped for one in asked)
         silent = NO_RUN if newest == -inf else LATE
         reason = cause if skipped_at > newest else silent
-        return LayerState(layer=layer, state=State.UNKNOWN, since=max(newest, often.since), reason=reason)
-    worn = [course for course in told if course.state is State.DEGRADED]
+        since = max(newest, often.since)
+        names = tuple(one.plan.probe.name for one in asked)
+        return LayerState(layer=layer, state=State.UNKNOWN, since=since, reason=reason, probes=names)
+    worn = {name: course for name, course in told.items() if course.state is State.DEGRADED}
     if worn:
-        return _made_of(layer, State.DEGRADED, worn, [one for course in worn for one in course.worn])
-    good = [course for course in told if course.state is State.OK]
+        return _made_of(layer, State.DEGRADED, worn, [one for course in worn.values() for one in course.worn])
+    good = [course for course in told.values() if course.state is State.OK]
     if not good:
         return LayerState(layer=layer, state=State.UNKNOWN, since=often.since, reason=TOO_FEW)
     since = max(course.since for course in good)
@@ -292,11 +300,12 @@ def _layer(layer: StateLayer, watched: list[_Watched], now: float) -> LayerState
 
 
 def _made_of(
-    layer: StateLayer, state: State, courses: list[_Course], seen: list[tuple[float, str]]
+    layer: StateLayer, state: State, courses: Mapping[str, _Course], seen: list[tuple[float, str]]
 ) -> LayerState:
     reasons = Counter(reason for _, reason in sorted(seen, reverse=True))  # of equals the newest comes first
     top = LEAK if LEAK in reasons else reasons.most_common(1)[0][0]
-    return LayerState(layer=layer, state=state, since=min(course.since for course in courses), reason=top)
+    since = min(course.since for course in courses.values())
+    return LayerState(layer=layer, state=state, since=since, reason=top, probes=tuple(courses))
 
 
 def states_of_once(plans: Iterable[Plan], runs: Iterable[ProbeRun], now: float) -> dict[str, TargetState]:

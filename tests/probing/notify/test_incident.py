@@ -1,5 +1,6 @@
 """States over time -> messages: each incident one, one when it is over, nothing else. Times are made up."""
 
+import json
 from dataclasses import replace
 from random import Random
 
@@ -7,6 +8,7 @@ import pytest
 from layer_states import DOWN, WELL, receiver, state_of
 
 from astrometer.config.notify_settings import Severity
+from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.notify.incident import MOST_PER_HOUR, Incidents
 from astrometer.probing.state_by_layer import TargetState
 
@@ -18,6 +20,14 @@ SILENT = state_of("unknown", "model", model="unknown late")
 SLOW = state_of("slow", "model", model="failing slow")
 CUT = state_of("messenger_failing", "messenger", messenger="failing lost_link")
 KEY = state_of("key_rejected", "key", key="failing unauthorized")
+
+
+ALL = frozenset(StateLayer)
+NO_MODEL = state_of("ok", model="unknown not_probed", content="unknown not_probed")
+
+
+def by_chat(probe: str = "chat") -> TargetState:
+    return state_of("model_failing", "model", model=f"failing llm_error {probe}")
 
 
 class Told:
@@ -131,10 +141,53 @@ def test_ten_targets_that_go_down_together_are_one_message():
     assert (note.status, note.still) == ("resolved", "bot0 DOWN")
 
 
-def test_a_target_that_the_config_has_no_more_is_forgotten():
-    told = Told().see(DOWN, HOUR)
-    assert told.incidents.look({}, told.now, lambda *_: "") is None
+def after_a_reload(told: Told, blamers, **states) -> list[str]:
+    """What is told within an hour in which the config has these probes."""
+    notes = []
+    for _ in range(60):
+        notes.append(told.incidents.look(states, told.now, lambda *_: "", blamers))
+        told.now += MINUTE
+    return [note.title for note in notes if note is not None]
+
+
+@pytest.mark.parametrize(
+    ("blamers", "states"),
+    [
+        ({("main", "chat"): ALL}, {"main": WELL}),  # another name of the target
+        ({("prod", "reads"): ALL}, {"prod": WELL}),  # another probe says that AstrBot is well, not this one
+        ({("prod", "chat"): ALL - {StateLayer.MODEL}}, {"prod": NO_MODEL}),
+    ],
+)
+def test_what_the_config_probes_no_more_is_closed_with_one_message_that_does_not_call_it_well(
+    blamers, states
+):
+    told = Told().see(by_chat(), HOUR)
+    assert after_a_reload(told, blamers, **states) == [
+        "prod is no longer probed for this: it was MODEL FAILING"
+    ]
     assert told.incidents.open == {}
+    again = Told()  # the same, where the exporter was stopped meanwhile
+    again.incidents.take_json(json.loads(json.dumps(Told().see(by_chat(), HOUR).incidents.as_json())))
+    note = again.incidents.look(states, HOUR, lambda *_: "", blamers)
+    assert note.status == "resolved"
+    assert "It lasted at least 1 h," in note.text
+    assert "no more probe that could tell its end" in note.text
+
+
+def test_what_another_probe_finds_too_goes_on():
+    told = Told().see(state_of("model_failing", "model", model="failing llm_error chat im_chat"), HOUR)
+    also = {("prod", "im_chat"): ALL}
+    assert after_a_reload(told, also, prod=by_chat("im_chat")) == []
+    assert after_a_reload(told, also, prod=WELL) == ["prod is well again: it was MODEL FAILING"]
+
+
+def test_a_round_that_asks_some_of_the_probes_ends_nothing_that_it_did_not_ask_for():
+    told = Told().see(by_chat(), HOUR)
+    assert after_a_reload(told, {("prod", "chat"): ALL}, prod=NO_MODEL) == []
+    assert after_a_reload(told, None, other=WELL) == []
+    assert after_a_reload(told, {("prod", "chat"): ALL}, prod=WELL) == [
+        "prod is well again: it was MODEL FAILING"
+    ]
 
 
 def test_a_restart_tells_nothing_twice_and_still_tells_the_end():

@@ -15,6 +15,46 @@ from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.verdict import ProbeRun, Verdict
 
 
+def failed_run(target, probe: str = "reads") -> ProbeRun:
+    verdict = Verdict.failed(Outcome.CONNECT, "refused")
+    return ProbeRun(
+        target=target.name,
+        url=target.url,
+        probe=probe,
+        verdict=verdict,
+        started_at=time.time(),
+        duration_s=0.0,
+    )
+
+
+@pytest.mark.parametrize("how", ["reload", "restart"])
+@pytest.mark.parametrize("then", ["another name", "another probe"])
+def test_a_problem_that_the_config_probes_no_more_is_closed_with_one_message(how, then, bench, tmp_path):
+    prod = bench.target("all", name="prod")
+    after = bench.target("all", name="main") if then == "another name" else prod
+    to = Receiver(name="phone", kind=ReceiverKind.WEBHOOK, url=Secret("http://127.0.0.1:9"), after_s=0.0)
+    reads, left = bench.plan(prod, None, name="reads"), bench.plan(after, None, name="auth")
+    now = Config(source="test", targets={after.name: after}, notify=(to,))
+
+    exporter = Exporter(
+        Config(source="test", targets={"prod": prod}, notify=(to,)),
+        [reads, *([left] if after is prod else [])],
+        notifier=Notifier([to], tmp_path),
+    )
+    for _ in range(3):
+        exporter.record(failed_run(prod))
+    if how == "reload":
+        exporter.take(now, [left])
+    else:
+        exporter = Exporter(now, [left], notifier=Notifier([to], tmp_path))
+    exporter._refresh()
+    told = [note.title for note in exporter.notifier.posts["phone"].waiting]
+    assert told == [
+        "prod DOWN: nothing listens at its address",
+        "prod is no longer probed for this: it was DOWN",
+    ]
+
+
 @pytest.mark.parametrize("ails", [500, None])
 def test_three_failures_are_told_and_a_failure_to_tell_is_shown(bench, ails):
     target = bench.target("all", name="prod")
@@ -26,12 +66,7 @@ def test_three_failures_are_told_and_a_failure_to_tell_is_shown(bench, ails):
         exporter = Exporter(config, [plan], notifier=Notifier([to], retry_s=60.0))
         exporter.notifier.start()
         for _ in range(3):
-            verdict = Verdict.failed(Outcome.CONNECT, "refused")
-            at = time.time()
-            run = ProbeRun(
-                target="prod", url=target.url, probe="reads", verdict=verdict, started_at=at, duration_s=0.0
-            )
-            exporter.record(run)
+            exporter.record(failed_run(target))
         post = exporter.notifier.posts["phone"]
         async with asyncio.timeout(5):
             while not (post.delivery.sent or post.delivery.failed):

@@ -10,6 +10,7 @@ import click
 from astrometer import exit_codes
 from astrometer.cli.shared.terminal import say
 from astrometer.config.settings import Config, ConfigError
+from astrometer.probing.layer_evidence import Blamers
 from astrometer.probing.notify.incident import Note
 from astrometer.probing.notify.notifier import Notifier, Post
 from astrometer.probing.state_by_layer import TargetState
@@ -51,8 +52,16 @@ def test(config: Config) -> None:
     sys.exit(exit_codes.FAILED if any(post.delivery.why for post in posts) else exit_codes.PASS)
 
 
-def tell(config: Config, states: Mapping[str, TargetState], runs: Sequence[ProbeRun]) -> None:
-    """What changed since the round before. What is not delivered waits for the next round."""
+def tell(
+    config: Config,
+    states: Mapping[str, TargetState],
+    runs: Sequence[ProbeRun],
+    blamers: Blamers | None = None,
+) -> None:
+    """What changed since the round before. What is not delivered waits for the next round.
+
+    `blamers`: all of the config, also those that were not asked in this round; None: not known.
+    """
     at_once = [replace(receiver, after_s=0.0) for receiver in config.notify]
     notifier = Notifier(at_once, config.state_dir, say=say)
 
@@ -60,5 +69,5 @@ def tell(config: Config, states: Mapping[str, TargetState], runs: Sequence[Probe
         failed = (run.detail for run in runs if (run.target, run.reason) == (target, reason))
         return next(failed, "")
 
-    notifier.look(states, detail)
+    notifier.look(states, detail, blamers)
     asyncio.run(notifier.flush(ATTEMPTS))

@@ -25,6 +25,7 @@ from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
 from astrometer.probing.exporter.pages import history_page
 from astrometer.probing.exporter.series import Series
+from astrometer.probing.layer_evidence import blamers_of
 from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import DEADLINES, Runner
@@ -96,6 +97,7 @@ class Exporter:
         before = self.plans
         self.plans = {plan.place: plan for plan in plans}
         self.config = config
+        self._blamers = blamers_of(self.plans.values())
         self.on_demand.settings = config.exporter
         for place, plan in before.items():
             same = self.plans.get(place)
@@ -175,7 +177,7 @@ class Exporter:
         states = self.states.states(self._clock())
         self.metrics.set_states(states)
         self.records.note(states)
-        self.notifier.look(states, self.history.detail_of)
+        self.notifier.look(states, self.history.detail_of, self._blamers)
         self.own.set_notified(
             {name: (post.delivery, len(post.waiting)) for name, post in self.notifier.posts.items()}
         )

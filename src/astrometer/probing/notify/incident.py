@@ -3,12 +3,12 @@
 The state says what is wrong (`state_by_layer`); here is only whether it is told, and that it is told once.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from astrometer.config.notify_settings import Receiver, Severity
-from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.layer_evidence import Blamers, StateLayer
 from astrometer.probing.notify.incident_words import WHOSE, cure, seen
 from astrometer.probing.state_by_layer import REACHED, LayerState, State, TargetState, TargetStatus
 from astrometer.units import format_span, utc
@@ -24,7 +24,7 @@ Detail = Callable[[str, str], str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """What is wrong with a target. Problems of one `subject` are one incident."""
+    """What is wrong with a target. Problems of one `subject` are one incident. `probes`: who found it."""
 
     subject: str
     title: str
@@ -32,6 +32,7 @@ class Problem:
     reason: str
     severity: str
     since: float
+    probes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +89,7 @@ def _problem(subject: str, title: str, layer: LayerState, severity: Severity) ->
         reason=layer.reason,
         severity=severity.value,
         since=layer.since,
+        probes=[*layer.probes],
     )
 
 
@@ -99,8 +101,16 @@ def _is_over(incident: Incident, state: TargetState) -> bool:
     about = REACHED if layer in REACHED else (layer,)
     watched = [one for one in state.layers if one.layer in about and one.is_probed]
     # Another key makes the state forget the old one: until a run has come, nothing is known of it.
-    watched = watched or [one for one in state.layers if one.layer is StateLayer.ASTRBOT]
-    return all(one.state in (State.OK, State.DEGRADED) for one in watched)
+    return bool(watched) and all(one.state in (State.OK, State.DEGRADED) for one in watched)
+
+
+def _is_dropped(target: str, problem: Problem, blamers: Blamers) -> bool:
+    """Whether none of the probes that found it can tell of it any more."""
+    layer = StateLayer(problem.layer)
+    return not any(
+        owner == target and layer in layers and (not problem.probes or probe in problem.probes)
+        for (owner, probe), layers in blamers.items()
+    )
 
 
 class Incidents:
@@ -112,19 +122,23 @@ class Incidents:
         self.sent: list[float] = []  # when, within the last hour
         self._waiting: dict[str, tuple[str, float]] = {}  # the subject, and since when it is seen
 
-    def look(self, states: Mapping[str, TargetState], now: float, detail: Detail) -> Note | None:
+    def look(
+        self, states: Mapping[str, TargetState], now: float, detail: Detail, blamers: Blamers | None = None
+    ) -> Note | None:
         """What to tell now; it counts as told. Several targets are one message.
 
-        Over the hourly limit nothing is told, and what holds then is told later.
+        Over the hourly limit nothing is told, and what holds then is told later. `blamers` None: others may
+        probe what is not probed here.
         """
         self.sent = [at for at in self.sent if now - HOUR_S < at <= now]
-        for gone in self.open.keys() - states.keys():
-            del self.open[gone]
         limited = len(self.sent) >= MOST_PER_HOUR
-        notes = [
+        notes = [] if limited or blamers is None else [*self._dropped(states, now, blamers)]
+        told = {note.target for note in notes}
+        notes += [
             note
             for target, state in states.items()
             if self.receiver.targets is None or target in self.receiver.targets
+            if target not in told
             if (note := self._of(target, state, now, detail, limited=limited)) is not None
         ]
         if not notes:
@@ -133,6 +147,15 @@ class Incidents:
         told = {note.target for note in notes}
         still = [f"{name} {one.problem.title}" for name, one in self.open.items() if name not in told]
         return replace(_joined(notes, last=len(self.sent) == MOST_PER_HOUR), still=", ".join(still))
+
+    def _dropped(self, states: Mapping[str, TargetState], now: float, blamers: Blamers) -> Iterator[Note]:
+        """Incidents whose end nobody would ever see."""
+        for target, told in [*self.open.items()]:
+            problem = problem_of(states[target]) if target in states else None
+            goes_on = problem is not None and problem.subject == told.problem.subject
+            if not goes_on and _is_dropped(target, told.problem, blamers):
+                del self.open[target]
+                yield _unwatched(target, told, now)
 
     def _of(
         self, target: str, state: TargetState, now: float, detail: Detail, *, limited: bool
@@ -207,6 +230,18 @@ def _resolved(target: str, told: Incident, now: float) -> Note:
         target=target,
         layer=problem.layer,
         reason=problem.reason,
+    )
+
+
+def _unwatched(target: str, told: Incident, now: float) -> Note:
+    """Nobody knows whether it is over."""
+    problem = told.problem
+    return replace(
+        _resolved(target, told, now),
+        title=f"{target} is no longer probed for this: it was {problem.title}",
+        text="The config has no more probe that could tell its end.\n"
+        f"It lasted at least {format_span(max(0.0, now - problem.since))}, from {utc(problem.since)}: "
+        f"{seen(problem.reason)}.",
     )
 
 

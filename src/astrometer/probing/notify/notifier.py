@@ -14,6 +14,7 @@ from typing import Any
 
 from astrometer.config.notify_settings import Receiver
 from astrometer.probing.cleanup.state_file import Say, StateFile
+from astrometer.probing.layer_evidence import Blamers
 from astrometer.probing.notify.channels import MessageChannel, NotDelivered, channel_of
 from astrometer.probing.notify.incident import ALL_WELL, Detail, Incidents, Note
 from astrometer.probing.state_by_layer import TargetState
@@ -112,12 +113,12 @@ class Notifier:
         if self._running:
             self.start()
 
-    def look(self, states: Mapping[str, TargetState], detail: Detail) -> None:
-        """Queue what is to be told now. Never waits."""
+    def look(self, states: Mapping[str, TargetState], detail: Detail, blamers: Blamers | None = None) -> None:
+        """Queue what is to be told now. Never waits for a receiver."""
         now = self._clock()
         for post in self.posts.values():
             before = post.incidents.as_json()["open"]
-            note = post.incidents.look(states, now, detail)
+            note = post.incidents.look(states, now, detail, blamers)
             if note is None:
                 continue
             if self._file is None:
@@ -128,7 +129,7 @@ class Notifier:
                 if isinstance(kept, dict) and kept.get("told", {}).get("open", {}) != before:
                     # Another exporter of this state folder may have told it already.
                     post.incidents.take_json(kept["told"])
-                    note = post.incidents.look(states, now, detail)
+                    note = post.incidents.look(states, now, detail, blamers)
                 if note is not None:
                     post.put(note)
                     book[post.receiver.name] = _written(post)
