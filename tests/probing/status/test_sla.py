@@ -7,6 +7,7 @@ from types import MappingProxyType
 
 import httpx
 import pytest
+from layer_states import DOWN, WELL, state_of
 
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Config, Key, Secret, Target
@@ -22,6 +23,7 @@ NOV_30 = 1_796_000_400.0 - 1_796_000_400.0 % 86400  # a midnight, UTC
 MINUTE, HOUR = 60.0, 3600.0
 WENT, CAME = NOV_30 + 9.5 * HOUR + 17, NOV_30 + 10.25 * HOUR + 41
 SPENT = NOV_30 + 20 * HOUR  # nothing is asked from here on
+NO_NETWORK = state_of("ok", network="unknown not_probed")
 TARGET = Target(
     name="prod",
     url="http://10.0.0.7:6185",
@@ -113,6 +115,26 @@ def test_the_report_names_it_too_and_what_was_not_asked_is_neither_up_nor_down(d
     html = report.html()
     assert "<td>96.25 %</td>" in html.replace("\n", "")
     assert "nothing listens at its address" in html
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        ({"prod": DOWN}, "2026-11-30 02:00:00 UTC, not over"),
+        ({"main": WELL}, "2026-11-30 01:59:00 UTC, then not known"),  # another name
+        ({"prod": NO_NETWORK}, "2026-11-30 01:59:00 UTC, then not known"),  # no probe of it any more
+        ({"prod": WELL}, "2026-11-30 02:00:00 UTC"),
+    ],
+)
+def test_an_outage_whose_end_nobody_saw_is_not_said_to_last_or_to_be_over(last, said, tmp_path):
+    clock = {"now": NOV_30}
+    history = StateHistory(tmp_path, clock=lambda: clock["now"])
+    for minute in range(121):
+        clock["now"] = NOV_30 + minute * MINUTE
+        history.note({"prod": DOWN} if minute < 120 else last)
+    history.close()
+    report = MonthReport.read(tmp_path, "2026-11", now=NOV_30 + 3 * HOUR).markdown()
+    assert re.findall(r"\| 2026-11-30 00:00:00 UTC \| (.+?) \|", report) == [said]
 
 
 def test_a_month_is_that_of_utc():

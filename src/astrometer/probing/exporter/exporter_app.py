@@ -189,7 +189,14 @@ class Exporter:
 
     async def _landing(self, _request: Request) -> Response:
         posts = self.notifier.posts.values()
-        page = landing_page(self.config, self.plans.values(), self.history.last, self._targets(), posts)
+        page = landing_page(
+            self.config,
+            self.plans.values(),
+            self.history.last,
+            self._targets(),
+            posts,
+            problem=self.records.problem,
+        )
         return HTMLResponse(page, headers=NO_CACHE)
 
     async def _status(self, _request: Request) -> Response:

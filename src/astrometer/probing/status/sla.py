@@ -3,14 +3,15 @@
 import calendar
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.notify.incident_words import WHOSE, seen
 from astrometer.probing.state_by_layer import State
-from astrometer.probing.status.state_history import RunTotals, Spell
+from astrometer.probing.status.spells import RunCounts, Spell
+from astrometer.units import utc
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -34,13 +35,14 @@ class LayerTime:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outage:
-    """One layer that failed. `open`: it still does, as far as is known."""
+    """One layer that failed. `open`: it still does, as far as is known; `seen_well`: it worked afterwards."""
 
     layer: StateLayer
     reason: str
     began: float
     ended: float
-    open: bool
+    open: bool = False
+    seen_well: bool = False
 
     @property
     def seconds(self) -> float:
@@ -50,6 +52,13 @@ class Outage:
     def cause(self) -> str:
         return f"{WHOSE[self.layer]}: {seen(self.reason)}"
 
+    @property
+    def end(self) -> str:
+        """When it ended, for people."""
+        if self.open:
+            return f"{utc(self.ended)}, not over"
+        return utc(self.ended) if self.seen_well else f"{utc(self.ended)}, then not known"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTime:
@@ -58,7 +67,7 @@ class TargetTime:
     target: str
     layers: tuple[LayerTime, ...]
     outages: tuple[Outage, ...]
-    totals: RunTotals
+    totals: RunCounts
 
 
 def month_of(text: str) -> tuple[float, float]:
@@ -72,7 +81,7 @@ def month_of(text: str) -> tuple[float, float]:
 
 def target_times(
     spells: Iterable[Spell],
-    totals: Mapping[str, RunTotals],
+    totals: Mapping[str, RunCounts],
     runs: Mapping[tuple[str, StateLayer], int],
     since: float,
     until: float,
@@ -81,12 +90,14 @@ def target_times(
     by_target: dict[str, list[Spell]] = defaultdict(list)
     for spell in spells:
         by_target[spell.target].append(spell)
+    # When an exporter was last there: what had ended before then is probed no more.
+    newest = max((spell.ended for mine in by_target.values() for spell in mine), default=until)
     return [
         TargetTime(
             target=target,
             layers=tuple(_layers(target, by_target[target], runs, since, until)),
-            outages=tuple(outages_of(by_target[target], since, until)),
-            totals=totals.get(target, RunTotals()),
+            outages=tuple(outages_of(by_target[target], since, until, newest)),
+            totals=totals.get(target, RunCounts()),
         )
         for target in sorted({*by_target, *totals})
     ]
@@ -115,26 +126,37 @@ def _layers(
             )
 
 
-def outages_of(spells: list[Spell], since: float, until: float) -> Iterable[Outage]:
-    """An outage during which an exporter was restarted is one."""
-    newest = max((spell.ended for spell in spells), default=until)
-    by_layer: dict[StateLayer, list[Spell]] = defaultdict(list)
+class OutageJoiner:
+    """The spells of one layer, in order -> its outages. One during which an exporter was restarted is one."""
+
+    def __init__(self, current: Outage | None = None) -> None:
+        self.current = current  # nobody has seen its end
+
+    def add(self, spell: Spell) -> Outage | None:
+        """The outage that is over by this spell."""
+        if spell.state is State.FAILING and spell.ended > spell.began:
+            began = spell.began if self.current is None else self.current.began
+            self.current = Outage(layer=spell.layer, reason=spell.reason, began=began, ended=spell.ended)
+        elif spell.state in (State.OK, State.DEGRADED) and self.current is not None:
+            over, self.current = replace(self.current, seen_well=True), None
+            return over
+        return None
+
+
+def clipped(outage: Outage, since: float, until: float) -> Outage:
+    if outage.began >= since and outage.ended <= until:
+        return outage
+    return replace(outage, began=max(outage.began, since), ended=min(outage.ended, until))
+
+
+def outages_of(spells: Iterable[Spell], since: float, until: float, newest: float) -> Iterator[Outage]:
+    """Of spells in order. One that lasts until `newest` is not over."""
+    joiners: dict[StateLayer, OutageJoiner] = defaultdict(OutageJoiner)
     for spell in spells:
-        by_layer[spell.layer].append(spell)
-    for layer, mine in by_layer.items():
-        found: Outage | None = None
-        for spell in mine:
-            if spell.state is State.FAILING and spell.within(since, until):
-                began = max(spell.began, since) if found is None else found.began
-                found = Outage(
-                    layer=layer,
-                    reason=spell.reason,
-                    began=began,
-                    ended=min(spell.ended, until),
-                    open=spell.ended >= min(newest, until),
-                )
-            elif found is not None and spell.state is not State.UNKNOWN:
-                yield found
-                found = None
-        if found is not None:
-            yield found
+        over = joiners[spell.layer].add(spell)
+        if over is not None:
+            yield clipped(over, since, until)
+    for joiner in joiners.values():
+        if joiner.current is not None:
+            last = clipped(joiner.current, since, until)
+            yield replace(last, open=joiner.current.ended >= min(newest, until))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from jinja2 import Environment
 
+from astrometer.probing.status.history_file import FILE, Reader, read_only
 from astrometer.probing.status.page_frame import ENVIRONMENT, HEAD
 from astrometer.probing.status.sla import TargetTime, month_of, target_times
-from astrometer.probing.status.state_history import FILE, Reader, read_only
 
 _MARKDOWN = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 (no HTML)
 _MARKDOWN.filters.update(ENVIRONMENT.filters)
@@ -26,7 +26,7 @@ _TEXT = _MARKDOWN.from_string("""# Availability of {{ month }}
 
 {% if target.totals.judged %}
 {{ '{:,}'.format(target.totals.judged) }} runs were judged;
-{{ '{:,}'.format(target.totals.failed) }} failed on the server's side:
+{{ '{:,}'.format(target.totals.server) }} failed on the server's side:
 uptime by the alert rules {{ target.totals.uptime|share }}. {% endif %}
 {{ '{:,}'.format(target.totals.skipped) }} runs were skipped and count as neither.
 
@@ -41,7 +41,7 @@ uptime by the alert rules {{ target.totals.uptime|share }}. {% endif %}
 | from | to | length | layer | cause |
 |---|---|---|---|---|
 {% for one in target.outages %}
-| {{ one.began|utc }} | {{ 'now' if one.open else one.ended|utc }} | {{ one.seconds|span }} |
+| {{ one.began|utc }} | {{ one.end }} | {{ one.seconds|span }} |
 {#- #} {{ one.layer.label }} | {{ one.cause }} |
 {% endfor %}
 {% else %}
@@ -55,7 +55,7 @@ _PAGE = ENVIRONMENT.from_string(
 {% for target in targets %}
 <section><h2>{{ target.target }}</h2>
 <p>{% if target.totals.judged %}{{ '{:,}'.format(target.totals.judged) }} runs were judged;
-{{ '{:,}'.format(target.totals.failed) }} failed on the server's side: uptime by the alert rules
+{{ '{:,}'.format(target.totals.server) }} failed on the server's side: uptime by the alert rules
 {{ target.totals.uptime|share }}. {% endif %}
 {{ '{:,}'.format(target.totals.skipped) }} runs were skipped and count as neither.</p>
 <table><tr><th>Layer</th><th>Availability</th><th>Down</th><th>Up</th><th>Not known</th><th>Runs</th></tr>
@@ -65,7 +65,7 @@ _PAGE = ENVIRONMENT.from_string(
 {% endfor %}</table>
 {% if target.outages %}<p><b>Outages</b></p><ul>
 {% for one in target.outages %}<li>{{ one.layer.label }}: {{ one.began|utc }} to
-{{ 'now' if one.open else one.ended|utc }}, {{ one.seconds|span }}. {{ one.cause }}</li>
+{{ one.end }}, {{ one.seconds|span }}. {{ one.cause }}</li>
 {% endfor %}</ul>{% else %}<p>No outage.</p>{% endif %}</section>
 {% endfor %}</body></html>
 """

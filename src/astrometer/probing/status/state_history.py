@@ -1,149 +1,37 @@
-"""States and runs over time <-> a SQLite file of the state folder: spells of layers, counts by hour. Bounded.
-
-A spell is a time in which a layer was in one state. A time without any, such as one without an exporter, is
-neither up nor down.
-"""
+"""States and runs over time -> the past of each target, in memory and in a file. Waits for no disk."""
 
 import sqlite3
 import time
 import weakref
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from astrometer.api.outcome import Outcome
-from astrometer.probing.cleanup.state_file import FOLDER_MODE, Say, lock_file, open_private
+from astrometer.probing.cleanup.state_file import Say
 from astrometer.probing.failure_sides import LLM, SERVER, is_judged, side_of
 from astrometer.probing.layer_evidence import Sign, StateLayer, evidence_of
 from astrometer.probing.plan import Plan
-from astrometer.probing.state_by_layer import State, TargetState
+from astrometer.probing.state_by_layer import TargetState
+from astrometer.probing.status.history_file import (
+    FILE,
+    PRUNE_S,
+    HistoryBatch,
+    HistoryWriter,
+    InUse,
+    Reader,
+    counts_row,
+    open_history,
+    row_of,
+)
+from astrometer.probing.status.spells import HOUR_S, RunCounts, Spell
+from astrometer.probing.status.target_past import RECENT_S, TargetPast
 from astrometer.probing.verdict import ProbeRun
 
-FILE = "history.sqlite"
-HOUR_S = 3600
-KEPT_S = 100 * 86400.0  # the last three whole months
-MOST_BYTES = 40_000_000
-RECENT_S = 31 * 86400.0
 FLUSH_S = 10.0
-PRUNE_S = 3600.0
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS spells(
-    id INTEGER PRIMARY KEY, target TEXT, layer TEXT, state TEXT, reason TEXT, began REAL, ended REAL);
-CREATE INDEX IF NOT EXISTS spells_by_end ON spells(ended);
-CREATE TABLE IF NOT EXISTS layer_hours(
-    target TEXT, layer TEXT, hour INTEGER, good INTEGER, bad INTEGER,
-    PRIMARY KEY(target, layer, hour)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS run_hours(
-    target TEXT, hour INTEGER, judged INTEGER, server INTEGER, llm INTEGER, skipped INTEGER,
-    answers INTEGER, ttft_s REAL, PRIMARY KEY(target, hour)) WITHOUT ROWID;
-"""
-_LAYERS = {layer.value: layer for layer in StateLayer}
-_STATES = {state.value: state for state in State}
-_COUNTS = ("judged", "server", "llm", "skipped", "answers", "ttft_s")
-
-
-@dataclass(slots=True, kw_only=True)
-class Spell:
-    """Epoch seconds. `reason`: the newest that was most frequent."""
-
-    target: str
-    layer: StateLayer
-    state: State
-    reason: str
-    began: float
-    ended: float
-    row: int | None = None
-
-    def within(self, since: float, until: float) -> float:
-        """Its seconds between two times."""
-        return max(0.0, min(self.ended, until) - max(self.began, since))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunHour:
-    """The runs of one target that ended in one hour (epoch seconds of its begin). `ttft_s`: the sum."""
-
-    target: str
-    hour: int
-    judged: int
-    server: int
-    llm: int
-    skipped: int
-    answers: int
-    ttft_s: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunTotals:
-    """Runs of one target, as the alert rules count them: judged, and failed on the server's side."""
-
-    judged: int = 0
-    failed: int = 0
-    skipped: int = 0
-
-    @property
-    def uptime(self) -> float | None:
-        return 1 - self.failed / self.judged if self.judged else None
-
-
-class Reader:
-    """What a history knows of a time."""
-
-    def __init__(self, database: sqlite3.Connection) -> None:
-        self._database = database
-
-    def spells(self, since: float, until: float) -> list[Spell]:
-        rows = self._database.execute(
-            "SELECT id, target, layer, state, reason, began, ended FROM spells "
-            "WHERE ended > ? AND began < ? ORDER BY began",
-            (since, until),
-        )
-        return [
-            Spell(
-                row=row,
-                target=target,
-                layer=_LAYERS[layer],
-                state=_STATES[state],
-                reason=reason,
-                began=began,
-                ended=ended,
-            )
-            for row, target, layer, state, reason, began, ended in rows
-        ]
-
-    def run_hours(self, since: float, until: float) -> list[RunHour]:
-        rows = self._database.execute(
-            f"SELECT target, hour, {', '.join(_COUNTS)} FROM run_hours "  # noqa: S608 (our own names)
-            "WHERE hour >= ? AND hour < ? ORDER BY hour",
-            (since, until),
-        )
-        return [
-            RunHour(target=target, hour=hour, **dict(zip(_COUNTS, counts, strict=True)))
-            for target, hour, *counts in rows
-        ]
-
-    def run_totals(self, since: float, until: float) -> dict[str, RunTotals]:
-        """The runs of each target."""
-        rows = self._database.execute(
-            "SELECT target, sum(judged), sum(server), sum(skipped) FROM run_hours "
-            "WHERE hour >= ? AND hour < ? GROUP BY target",
-            (since, until),
-        )
-        return {
-            target: RunTotals(judged=judged, failed=failed, skipped=skipped)
-            for target, judged, failed, skipped in rows
-        }
-
-    def runs_by_layer(self, since: float, until: float) -> dict[tuple[str, StateLayer], int]:
-        """How many runs told of each layer."""
-        rows = self._database.execute(
-            "SELECT target, layer, sum(good + bad) FROM layer_hours WHERE hour >= ? AND hour < ? "
-            "GROUP BY target, layer",
-            (since, until),
-        )
-        return {(target, StateLayer(layer)): count for target, layer, count in rows}
+CLOSE_S = 10.0
+MOST_WAITING = 20_000  # rows of each kind that a disk may be behind
 
 
 class StateHistory:
@@ -158,56 +46,73 @@ class StateHistory:
     ) -> None:
         self._say = say
         self._clock = clock
-        self._lock: IO[str] | None = None
-        self._open: dict[tuple[str, StateLayer], Spell] = {}
-        self._ended: list[Spell] = []
+        self._open: dict[str, dict[StateLayer, Spell]] = defaultdict(dict)
+        self._past: dict[str, TargetPast] = defaultdict(TargetPast)
+        self._next_row = 1
+        # What the file does not know yet.
+        self._ended: deque[Spell] = deque()
         self._layer_counts: dict[tuple[str, str, int], list[int]] = {}
-        self._run_counts: dict[tuple[str, int], dict[str, float]] = {}
+        self._run_counts: dict[tuple[str, int], RunCounts] = {}
         self._flushed_at = self._pruned_at = clock()
-        self._failed = False
-        self._database = self._connect(folder)
-        # A page must not wait for what has not changed.
-        self._recent = Reader(self._database).spells(clock() - RECENT_S, clock())
-        self._close = weakref.finalize(self, _closed, self._database, self._lock)
+        self._dropped = 0
+        self._said = ""
+        self._memory = ""  # why there is no file
+        self._writer = None if folder is None else self._opened(folder)
+        if self._writer is not None:
+            self._end_writer = weakref.finalize(self, self._writer.close)
+
+    @property
+    def problem(self) -> str:
+        """Why the file lacks something, for people; nothing while all is well."""
+        if self._writer is None:
+            return self._memory
+        lacks = f"{self._dropped:,} changes were lost" if self._dropped else ""
+        why = self._writer.problem
+        return ", ".join(filter(None, (why and f"{why}; kept in memory until it can", lacks)))
 
     def note(self, states: Mapping[str, TargetState]) -> None:
         """What every target is in now."""
         now = self._clock()
-        seen = set()
         for target, state in states.items():
-            for layer in state.layers:
-                if not layer.is_probed:
-                    continue
-                place = (target, layer.layer)
-                seen.add(place)
-                before = self._open.get(place)
+            known = self._open[target]
+            probed = {layer.layer: layer for layer in state.layers if layer.is_probed}
+            for gone in known.keys() - probed.keys():
+                self._end(known.pop(gone), now)
+            for layer in probed.values():
+                before = known.get(layer.layer)
                 if before is not None and before.state is layer.state:
                     before.ended, before.reason = now, layer.reason
                     continue
                 # A failure began with its first run, which was some runs ago.
-                known = before is not None and before.began < layer.since < now
-                began = layer.since if known else now
+                began = layer.since if before is not None and before.began < layer.since < now else now
                 if before is not None:
                     before.ended = began
-                    self._end(before)
-                self._open[place] = Spell(
+                    self._end(before, now)
+                known[layer.layer] = Spell(
                     target=target,
                     layer=layer.layer,
                     state=layer.state,
                     reason=layer.reason,
                     began=began,
                     ended=now,
+                    row=self._next_row,
                 )
-        for gone in self._open.keys() - seen:
-            self._end(self._open.pop(gone))
-        if now - self._flushed_at >= FLUSH_S or now < self._flushed_at:
-            self.flush()
+                self._next_row += 1
+        for target in self._open.keys() - states.keys():
+            for spell in self._open.pop(target).values():
+                self._end(spell, now)
+        if not 0 <= now - self._flushed_at < FLUSH_S:
+            self._hand_over(now)
+        if not 0 <= now - self._pruned_at < PRUNE_S:
+            self._pruned_at = now
+            for past in self._past.values():
+                past.prune(now)
 
     def add(self, run: ProbeRun, plan: Plan) -> None:
         """A run that is over."""
         hour = int((run.started_at + run.duration_s) // HOUR_S * HOUR_S)
         if run.skipped is not None:
-            self._count(run.target, hour, skipped=1)
+            self._count(run.target, hour, RunCounts(skipped=1))
         if run.verdict is None:
             return
         for layer, found in evidence_of(run, plan).items():
@@ -219,141 +124,105 @@ class StateHistory:
             side = side_of(reason) if reason is not Outcome.OK else None
             # A model that was never asked is not to blame.
             side = SERVER if side == LLM and not asks else side
-            self._count(run.target, hour, judged=1, **({side: 1} if side else {}))
+            failed = RunCounts(judged=1, server=int(side == SERVER), llm=int(side == LLM))
+            self._count(run.target, hour, failed)
         if run.ok and run.ttft_s is not None:
-            self._count(run.target, hour, answers=1, ttft_s=run.ttft_s)
+            self._count(run.target, hour, RunCounts(answers=1, ttft_s=run.ttft_s))
 
-    def recent(self, since: float) -> list[Spell]:
-        """Those of the last 31 days that ended after `since`, in the order of their end."""
-        return [spell for spell in (*self._recent, *self._open.values()) if spell.ended > since]
+    def past(self, target: str) -> TargetPast:
+        return self._past[target]
 
-    def _end(self, spell: Spell) -> None:
-        self._ended.append(spell)
-        self._recent.append(spell)
+    def going(self, target: str) -> list[Spell]:
+        """The spells that go on."""
+        return [*self._open[target].values()]
 
-    def reader(self) -> Reader:
-        """All that is known until now."""
-        self.flush()
-        return Reader(self._database)
-
-    def flush(self) -> None:
-        """Write what is new. A disk that cannot be written is said once; it is tried again."""
-        now = self._clock()
-        self._flushed_at = now
-        try:
-            with self._database:
-                self._write()
-                if now - self._pruned_at >= PRUNE_S or now < self._pruned_at:
-                    self._pruned_at = now
-                    self._prune(now)
-        except sqlite3.Error as exc:
-            if not self._failed:
-                self._say(f"{FILE}: cannot be written ({exc}); kept in memory until it can")
-            self._failed = True
-            return
-        self._failed = False
-        self._ended.clear()
-        self._layer_counts.clear()
-        self._run_counts.clear()
+    def flush(self, limit_s: float = CLOSE_S) -> bool:
+        """Wait until all is written. Whether it is."""
+        give_up = time.monotonic() + limit_s
+        writer = self._writer
+        while writer is not None and time.monotonic() < give_up:
+            if writer.is_idle:
+                self._hand_over(self._clock())
+                break
+            time.sleep(0.001)
+        while writer is not None and not writer.is_idle and time.monotonic() < give_up:
+            time.sleep(0.001)
+        return writer is None or writer.is_idle
 
     def close(self) -> None:
-        self.flush()
-        self._close()
+        """Write the rest; what a disk does not take is said."""
+        writer = self._writer
+        if writer is None:
+            return
+        last = self._batch(self._clock())
+        self._end_writer.detach()
+        if not writer.close(last, CLOSE_S):
+            self._say(f"{FILE}: the disk does not answer; the newest changes are lost")
+        elif writer.lost:
+            self._say(f"{writer.problem}; {writer.lost:,} changes are lost")
 
-    def _count(self, target: str, hour: int, **counts: float) -> None:
-        known = self._run_counts.setdefault((target, hour), dict.fromkeys(_COUNTS, 0))
-        for name, count in counts.items():
-            known[name] += count
+    def _end(self, spell: Spell, now: float) -> None:
+        self._ended.append(spell)
+        self._past[spell.target].add(spell, now)
 
-    def _write(self) -> None:
-        execute = self._database.execute
-        for spell in (*self._ended, *self._open.values()):
-            values = (spell.state.value, spell.reason, spell.began, spell.ended)
-            if spell.row is None:
-                made = execute(
-                    "INSERT INTO spells(target, layer, state, reason, began, ended) "
-                    "VALUES (?, ?, ?, ?, ?, ?)",
-                    (spell.target, spell.layer.value, *values),
-                )
-                spell.row = made.lastrowid
-            else:
-                execute(
-                    "UPDATE spells SET state = ?, reason = ?, began = ?, ended = ? WHERE id = ?",
-                    (*values, spell.row),
-                )
-        self._database.executemany(
-            "INSERT INTO layer_hours VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
-            "good = good + excluded.good, bad = bad + excluded.bad",
-            [(*place, *counts) for place, counts in self._layer_counts.items()],
+    def _count(self, target: str, hour: int, runs: RunCounts) -> None:
+        self._run_counts.setdefault((target, hour), RunCounts()).add(runs)
+        self._past[target].count(hour, runs)
+
+    def _hand_over(self, now: float) -> None:
+        """Give the writer what is new, unless it has not finished yet."""
+        self._flushed_at = now
+        if self._writer is None or self._writer.is_idle:
+            batch = self._batch(now)
+            if self._writer is not None:
+                self._writer.put(batch)
+        self._bound()
+        problem = self.problem
+        if problem and not self._said:
+            self._say(problem)
+        self._said = problem
+
+    def _batch(self, now: float) -> HistoryBatch:
+        """All that is new; it is not new any more."""
+        spells = [*self._ended, *(one for known in self._open.values() for one in known.values())]
+        batch = HistoryBatch(
+            now=now,
+            spells=[row_of(spell) for spell in spells],
+            layer_hours=[(*place, *counts) for place, counts in self._layer_counts.items()],
+            run_hours=[counts_row(place, counts) for place, counts in self._run_counts.items()],
         )
-        added = ", ".join(f"{name} = {name} + excluded.{name}" for name in _COUNTS)
-        self._database.executemany(
-            f"INSERT INTO run_hours VALUES (?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608 (our own names)
-            f"ON CONFLICT DO UPDATE SET {added}",
-            [(*place, *counts.values()) for place, counts in self._run_counts.items()],
-        )
+        for new in (self._ended, self._layer_counts, self._run_counts):
+            new.clear()
+        return batch
 
-    def _prune(self, now: float) -> None:
-        self._recent = [spell for spell in self._recent if spell.ended > now - RECENT_S]
-        self._forget(now - KEPT_S)
-        for part in range(1, 10):
-            size, pages, free = (
-                self._database.execute(f"PRAGMA {name}").fetchone()[0]
-                for name in ("page_size", "page_count", "freelist_count")
-            )
-            if size * (pages - free) <= MOST_BYTES:
-                return
-            self._forget(now - KEPT_S * (1 - part / 10))
+    def _bound(self) -> None:
+        """The oldest goes, and is counted, where a disk is behind for days."""
+        while len(self._ended) > MOST_WAITING:
+            self._ended.popleft()
+            self._dropped += 1
+        self._dropped += _shortened(self._layer_counts) + _shortened(self._run_counts)
 
-    def _forget(self, before: float) -> None:
-        self._database.execute("DELETE FROM spells WHERE ended < ?", (before,))
-        for table in ("layer_hours", "run_hours"):
-            self._database.execute(f"DELETE FROM {table} WHERE hour < ?", (before,))  # noqa: S608
-
-    def _connect(self, folder: Path | None) -> sqlite3.Connection:
-        if folder is None:
-            return _made(":memory:")
-        path = folder / FILE
+    def _opened(self, folder: Path) -> HistoryWriter | None:
+        """The writer of the file, once what it knows is read; None: there is no file."""
         try:
-            folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-            self._lock = open_private(path.with_suffix(".lock"))
-            if not lock_file(self._lock, wait=False):
-                self._lock.close()
-                self._say(f"{path}: another exporter writes the history; this one keeps its own in memory")
-                return _made(":memory:")
-            open_private(path).close()
-            try:
-                return _made(str(path))
-            except sqlite3.DatabaseError as exc:
-                aside = path.with_suffix(f".damaged-{int(self._clock())}")
-                path.replace(aside)
-                self._say(f"{path}: is damaged ({exc}); put aside as {aside.name}, starting from nothing")
-                for rest in ("-wal", "-shm"):
-                    with suppress(OSError):
-                        path.with_name(path.name + rest).unlink()
-                open_private(path).close()
-                return _made(str(path))
+            database, lock = open_history(folder, self._say, self._clock)
         except (OSError, sqlite3.Error) as exc:
-            self._say(f"{path}: cannot be used ({exc}); the history is kept in memory")
-            return _made(":memory:")
+            why = str(exc) if isinstance(exc, InUse) else f"{FILE} cannot be used ({exc})"
+            self._memory = f"{why}; the history is kept in memory only"
+            self._say(f"{folder / FILE}: {self._memory}")
+            return None
+        reader, now = Reader(database), self._clock()
+        for spell in reader.spells(now - RECENT_S, now):
+            self._past[spell.target].add(spell, now)
+        for target, hour, runs in reader.run_hours(now - RECENT_S, now):
+            self._past[target].count(hour, runs)
+        self._next_row = reader.next_row()
+        return HistoryWriter(database, lock)
 
 
-def _closed(database: sqlite3.Connection, lock: IO[str] | None) -> None:
-    database.close()
-    if lock is not None:
-        lock.close()
-
-
-def read_only(folder: Path) -> sqlite3.Connection:
-    """For a report beside a running exporter. Raises sqlite3.Error."""
-    return sqlite3.connect(f"file:{folder / FILE}?mode=ro", uri=True)
-
-
-def _made(name: str) -> sqlite3.Connection:
-    # Whoever collects garbage may close it.
-    database = sqlite3.connect(name, check_same_thread=False)
-    # Nothing waits for the disk but a checkpoint; a crash loses seconds, never the whole.
-    database.execute("PRAGMA journal_mode = WAL")
-    database.execute("PRAGMA synchronous = NORMAL")
-    database.executescript(_SCHEMA)
-    return database
+def _shortened(waiting: dict[Any, Any]) -> int:
+    """How many of the oldest went."""
+    over = [*waiting][: max(0, len(waiting) - MOST_WAITING)]
+    for place in over:
+        del waiting[place]
+    return len(over)

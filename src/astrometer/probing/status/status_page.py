@@ -13,8 +13,7 @@ from astrometer.probing.verdict import ProbeRun
 _BARS = """
 {% macro bars(label, parts, uptime) %}
 <div><small>{{ label }}: up {{ uptime }}</small>
-<div class="bars" role="img" aria-label="{{ label }}">
-{%- for bar in parts %}<i class="{{ bar.state }}" title="{{ bar.title }}"></i>{% endfor %}</div></div>
+<div class="bars" role="img" aria-label="{{ label }}">{{ parts }}</div></div>
 {% endmacro %}
 {% macro rows(one) %}
 <div class="rows">{{ bars('24 hours', one.hours, one.uptime_day) }}
@@ -30,6 +29,7 @@ _LANDING = ENVIRONMENT.from_string(
     + NAV
     + _BARS
     + """<p>astrometer {{ version }}, settings from {{ source }}.</p>
+{% if problem %}<p class="fail">History: {{ problem }}.</p>{% endif %}
 {% if posts %}<p>Told on a change of state:
 {% for post in posts %}{{ post.receiver.name }} ({{ post.receiver.kind }}, {{ post.delivery.sent }} sent
 {%- if post.delivery.why %}, <span class="fail">last attempt failed: {{ post.delivery.why }}</span>{% endif %}
@@ -47,7 +47,7 @@ href="/history?{{ {'target': one.name}|urlencode }}&amp;failed=true">{{ one.stat
 {% if one.outages %}<details{% if one.outages[0].open %} open{% endif %}>
 <summary>Failures of 30 days</summary><ul>
 {% for outage in one.outages %}
-<li>{{ outage.layer.label }}: {{ outage.began|utc }} to {{ 'now' if outage.open else outage.ended|utc }},
+<li>{{ outage.layer.label }}: {{ outage.began|utc }} to {{ 'now' if outage.open else outage.end }},
 {{ outage.seconds|span }}. {{ outage.cause }}</li>
 {% endfor %}</ul></details>{% endif %}</section>
 {% endfor %}
@@ -84,7 +84,7 @@ _PUBLIC = ENVIRONMENT.from_string(
 {{ rows(one) }}
 {% if one.outages %}<details><summary>Failures of 30 days</summary><ul>
 {% for outage in one.outages %}
-<li>{{ outage.layer.label }}: {{ outage.began|utc }} to {{ 'now' if outage.open else outage.ended|utc }},
+<li>{{ outage.layer.label }}: {{ outage.began|utc }} to {{ 'now' if outage.open else outage.end }},
 {{ outage.seconds|span }}</li>
 {% endfor %}</ul></details>{% endif %}</section>
 {% endfor %}
@@ -99,6 +99,8 @@ def landing_page(
     last: Mapping[tuple[str, str], ProbeRun],
     targets: Iterable[StatusOfTarget],
     posts: Iterable[Post] = (),
+    *,
+    problem: str = "",
 ) -> str:
     """Version, the state of each target and how it was, what each probe said last, links. Failures first."""
     rows = [(plan, last.get(plan.place)) for plan in plans]
@@ -110,6 +112,7 @@ def landing_page(
         targets=targets,
         rows_=rows,
         posts=[*posts],
+        problem=problem,
     )
 
 

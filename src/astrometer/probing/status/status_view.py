@@ -1,29 +1,24 @@
 """The history and the states of now -> what a status page shows of each target. No sockets, no clock."""
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
+from markupsafe import Markup
+
+from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.state_by_layer import State, TargetState, TargetStatus
 from astrometer.probing.status.page_frame import share
-from astrometer.probing.status.sla import Outage, outages_of
-from astrometer.probing.status.state_history import HOUR_S, RunHour, RunTotals, Spell, StateHistory
+from astrometer.probing.status.sla import Outage
+from astrometer.probing.status.spells import DAY_S, HOUR_S, RunCounts
+from astrometer.probing.status.state_history import StateHistory
+from astrometer.probing.status.target_past import HistoryPart
 from astrometer.units import format_duration, format_span
 
-DAY_S = 86400
 HOURS, DAYS = 24, 30
 SHOWN_OUTAGES = 10
-# Of a bar the worst: failing comes before all, and what nobody knows after what somebody does.
-_RANK = {None: 0, State.UNKNOWN: 1, State.OK: 2, State.DEGRADED: 3, State.FAILING: 4}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryBar:
-    """A part of a time. `state`: a class of the page's style; `title` says it in words."""
-
-    state: str
-    title: str
+_FORMS = {HOUR_S: "%d %b %H:%M", DAY_S: "%d %b"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,12 +32,12 @@ class Spark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusOfTarget:
-    """Of one target; `hours` and `days` end now."""
+    """Of one target; `hours` and `days` are bars in HTML that end now."""
 
     name: str
     state: TargetState
-    hours: tuple[HistoryBar, ...]
-    days: tuple[HistoryBar, ...]
+    hours: Markup
+    days: Markup
     uptime_day: str
     uptime_month: str
     spark: Spark | None
@@ -54,76 +49,65 @@ def status_of(states: Mapping[str, TargetState], history: StateHistory, now: flo
     next_hour, next_day = (int(now // step + 1) * step for step in (HOUR_S, DAY_S))
     hours = [next_hour - step * HOUR_S for step in range(HOURS, 0, -1)]
     days = [next_day - step * DAY_S for step in range(DAYS, 0, -1)]
-    spells: dict[str, list[Spell]] = defaultdict(list)
-    known = history.reader()
-    for spell in history.recent(days[0]):
-        spells[spell.target].append(spell)
-    runs: dict[str, list[RunHour]] = defaultdict(list)
-    for hour in known.run_hours(hours[0], now):
-        runs[hour.target].append(hour)
-    day, month = known.run_totals(hours[0], now), known.run_totals(days[0], now)
     order = list(TargetStatus)
     return [
-        StatusOfTarget(
-            name=name,
-            state=state,
-            hours=tuple(_bars(spells[name], hours, HOUR_S, now, "%d %b %H:%M")),
-            days=tuple(_bars(spells[name], days, DAY_S, now, "%d %b")),
-            uptime_day=_uptime(day.get(name)),
-            uptime_month=_uptime(month.get(name)),
-            spark=_spark(runs[name]),
-            outages=_newest(spells[name], days[0], now),
-        )
+        _status(name, state, history, {HOUR_S: hours, DAY_S: days}, now)
         for name, state in sorted(states.items(), key=lambda item: order.index(item[1].status))
     ]
 
 
-def _newest(spells: list[Spell], since: float, now: float) -> tuple[Outage, ...]:
-    outages = sorted(outages_of(spells, since, now), key=lambda one: one.began, reverse=True)
-    return tuple(outages[:SHOWN_OUTAGES])
+def _status(
+    name: str, state: TargetState, history: StateHistory, starts: Mapping[int, list[int]], now: float
+) -> StatusOfTarget:
+    past, going = history.past(name), history.going(name)
+    hours, days = starts[HOUR_S], starts[DAY_S]
+    of_hours, of_days = past.parts(HOUR_S, hours, going), past.parts(DAY_S, days, going)
+    return StatusOfTarget(
+        name=name,
+        state=state,
+        hours=_bars(hours, of_hours, HOUR_S),
+        days=_bars(days, of_days, DAY_S),
+        uptime_day=_uptime(of_hours),
+        uptime_month=_uptime(of_days),
+        spark=_spark(hours, of_hours),
+        outages=tuple(past.outages(days[0], now, going)[:SHOWN_OUTAGES]),
+    )
 
 
-def _bars(spells: list[Spell], starts: list[int], step_s: int, now: float, form: str) -> list[HistoryBar]:
-    worst: list[State | None] = [None] * len(starts)
-    failing: list[dict[str, float]] = [{} for _ in starts]
-    for spell in spells:
-        if spell.ended < starts[0]:
-            continue
-        first = max(0, int((spell.began - starts[0]) // step_s))
-        last = min(len(starts) - 1, int((spell.ended - starts[0]) // step_s))
-        rank = _RANK[spell.state]
-        for index in range(first, last + 1):
-            if rank > _RANK[worst[index]]:
-                worst[index] = spell.state
-            if spell.state is State.FAILING:
-                seconds = spell.within(starts[index], starts[index] + step_s)
-                label = spell.layer.label
-                failing[index][label] = failing[index].get(label, 0.0) + seconds
-    return [
-        HistoryBar(
-            state="none" if state is None else state.value,
-            title=f"{datetime.fromtimestamp(start, UTC).strftime(form)}: {_words(state, layers)}",
-        )
-        for start, state, layers in zip(starts, worst, failing, strict=True)
-        if start < now
-    ]
+def _bars(starts: list[int], parts: list[HistoryPart], step_s: int) -> Markup:
+    return Markup().join(
+        _bar(start, step_s, part.state, tuple(part.failing.items()))
+        for start, part in zip(starts, parts, strict=True)
+    )
 
 
-def _words(state: State | None, failing: dict[str, float]) -> str:
+@lru_cache(maxsize=10_000)
+def _bar(
+    start: int, step_s: int, state: State | None, failing: tuple[tuple[StateLayer, float], ...]
+) -> Markup:
+    """Most of them say what they said on the page before."""
+    shown = "none" if state is None else state.value
+    words = "not watched" if state is None else state.value
     if failing:
-        return ", ".join(f"{layer} failed for {format_span(seconds)}" for layer, seconds in failing.items())
-    return "not watched" if state is None else state.value
+        words = ", ".join(f"{layer.label} failed for {format_span(seconds)}" for layer, seconds in failing)
+    when = datetime.fromtimestamp(start, UTC).strftime(_FORMS[step_s])
+    return Markup('<i class="{}" title="{}: {}"></i>').format(shown, when, words)
 
 
-def _uptime(totals: RunTotals | None) -> str:
+def _uptime(parts: list[HistoryPart]) -> str:
     """With the runs that it is made of; a share of nothing is nothing."""
-    if totals is None or not totals.judged:
-        return "–"
-    return f"{share(totals.uptime)} of {totals.judged:,} runs"
+    total = RunCounts()
+    for part in parts:
+        total.add(part.runs)
+    return f"{share(total.uptime)} of {total.judged:,} runs" if total.judged else "–"
 
 
-def _spark(hours: list[RunHour]) -> Spark | None:
-    means = [(hour.hour, hour.ttft_s / hour.answers, hour.answers) for hour in hours if hour.answers]
+def _spark(hours: list[int], parts: list[HistoryPart]) -> Spark | None:
+    means = [
+        (hour, part.runs.ttft_s / part.runs.answers, part.runs.answers)
+        for hour, part in zip(hours, parts, strict=True)
+        if part.runs.answers
+    ]
     if not means:
         return None
     began, top = means[0][0], max(mean for _, mean, _ in means)
