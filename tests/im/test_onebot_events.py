@@ -8,17 +8,17 @@ from astrometer.im.onebot_events import (
     AtSegment,
     EventError,
     ImageSegment,
-    MessageEvent,
     QuoteSegment,
     TextSegment,
     frame,
     lifecycle_event,
+    message_event,
 )
 
 
 def event(*said, **more):
     given = {"self_id": 10001, "user_id": 5001, "message_id": 7, "segments": said, **more}
-    return MessageEvent(**given).body()
+    return json.loads(message_event(**given).encode())
 
 
 def test_a_private_message_is_the_recorded_one():
@@ -76,8 +76,16 @@ def test_what_astrbot_would_not_answer_is_refused(change, complaint):
 
 def test_at_all_and_half_pairs_can_be_sent():
     body = event(AtSegment(user_id="all"), TextSegment(text="\ud83d"))
-    frame(body).encode()
     assert body["message"][0] == {"type": "at", "data": {"qq": "all"}}
+    assert body["raw_message"] == "\ufffd"
+
+
+def test_any_text_and_name_come_out_as_they_were():
+    said, name = 'a "quoted" \\ line\n\t\u0000 你好 🤔', '"} \\'
+    body = event(TextSegment(text=said), TextSegment(text="!"), nickname=name)
+    assert body["message"][0]["data"]["text"] == said
+    assert body["raw_message"] == f"{said}!"
+    assert body["sender"]["nickname"] == name
 
 
 def test_the_first_frame_says_who_is_there():

@@ -161,3 +161,18 @@ def test_of_the_messages_of_a_read_the_last_one_came_with_its_stamp():
     half = peer.raw("three")
     assert [frame.since for frame in link.feed(4.0, both + half[:1], since=3.5)] == [3.5, 3.5]
     assert [frame.since for frame in link.feed(5.0, half[1:], since=4.5)] == [5.0]
+
+
+def test_since_when_is_asked_only_of_a_message_that_is_not_the_last_of_its_read():
+    link, peer = opened()
+    asked = []
+
+    def since():
+        asked.append(True)
+        return 1.5
+
+    (frame,) = link.feed(2.0, peer.raw("one"), since)
+    assert (frame.since, asked) == (2.0, [])
+    frames = link.feed(2.0, peer.raw("one") + peer.raw("two") + peer.raw("three"), since)
+    assert [frame.since for frame in frames] == [1.5, 1.5, 2.0]
+    assert len(asked) == 1

@@ -11,7 +11,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.im.im_outcome import ReplyFacts, classify_replies, count_duplicates, explain_replies
 from astrometer.im.im_turn import PROVEN, SURE, ClosedBy, ImTurn, MatchedBy
 from astrometer.im.onebot_actions import ChatPlace
-from astrometer.im.onebot_events import EventSegment, MessageEvent, TextSegment
+from astrometer.im.onebot_events import EventSegment, TextSegment, message_event
 from astrometer.im.queue_seen import QueueSeen, QueueTold
 from astrometer.im.reply_content import ReplyContent
 from astrometer.outside_text import shown
@@ -56,12 +56,13 @@ class ImQuestion:
             return ChatPlace(group_id=self.group_id)
         return ChatPlace(user_id=self.user_id)
 
-    def event(self, *, self_id: int, message_id: int, wall_s: float = 0.0) -> MessageEvent:
-        return MessageEvent(
+    def event(self, *, self_id: int, message_id: int, wall_s: float = 0.0) -> str:
+        """The frame of it. Raises EventError."""
+        return message_event(
+            self.segments,
             self_id=self_id,
             user_id=self.user_id,
             message_id=message_id,
-            segments=self.segments,
             group_id=self.group_id,
             nickname=self.nickname,
             wall_s=wall_s,
@@ -90,12 +91,12 @@ class ImExchange:
         self._deadlines = deadlines
         self._t_intended = t_intended
         self._replies: list[ReplyContent] = []
-        self._messages = 0
+        self._messages = self._images = 0
         self._t_first: tuple[float, float] | None = None
         self._t_last_since = 0.0
         self._gaps: list[float] = []
         self._foreign = 0
-        self._quoted = False
+        self._quoted = self._mentioned = self._forwarded = False
         self.queue = QueueSeen()
         self._queue_told: QueueTold | None = None
         self._turn: ImTurn | None = None
@@ -118,6 +119,10 @@ class ImExchange:
         self._quoted = self._quoted or content.quoted_id == self._id
         if len(self._replies) < MAX_MESSAGES:
             self._replies.append(content)
+            self._images += content.images
+            self._forwarded = self._forwarded or content.forwarded
+            if content.mentions:
+                self._mentioned = self._mentioned or str(self.question.user_id) in content.mentions
         if self._quoted and self._quiet_s() <= 0:
             self._close(t, ClosedBy.QUOTE)
 
@@ -239,10 +244,10 @@ class ImExchange:
             matched_by=self.matched_by,
             text=facts.text,
             messages=self._messages,
-            images=sum(reply.images for reply in self._replies),
-            mentioned=any(str(self.question.user_id) in reply.mentions for reply in self._replies),
+            images=self._images,
+            mentioned=self._mentioned,
             quoted=self._quoted,
-            forwarded=any(reply.forwarded for reply in self._replies),
+            forwarded=self._forwarded,
             duplicates=count_duplicates(facts),
             foreign=self._foreign,
             part_gaps_s=tuple(self._gaps),

@@ -33,10 +33,8 @@ class ReplyFacts:
     text: str = field(init=False)
 
     def __post_init__(self) -> None:
-        self.texts = tuple(answer_text(reply) for reply in self.replies)
-        self.text = (
-            "\n".join(text for text in self.texts if text) if len(self.texts) > 1 else "".join(self.texts)
-        )
+        self.texts = tuple([answer_text(reply) for reply in self.replies])
+        self.text = "\n".join([text for text in self.texts if text])
 
 
 def answer_text(reply: ReplyContent) -> str:

@@ -18,6 +18,7 @@ IM_SENTENCES = (
     Sentence("未找到任何 LLM 提供商", "not_asked"),
     Sentence("😕 Cannot find any LLM provider", "not_asked"),
 )
+_ASCII_SENTENCES = tuple(sentence for sentence in IM_SENTENCES if sentence.text.isascii())
 
 # What commands answer when they are done. A model does not write these lines.
 _COMMAND_LINES = (
@@ -48,12 +49,13 @@ _COMMAND_ANSWERS = re.compile("|".join(_COMMAND_LINES))
 
 def find_im_sentence(text: str) -> Sentence | None:
     """The first sentence of the table that `text` contains."""
-    return find_sentence(text, IM_SENTENCES)
+    return find_sentence(text, _ASCII_SENTENCES if text.isascii() else IM_SENTENCES)
 
 
 def is_command_answer(text: str) -> bool:
     """Whether a command answered, and no model."""
     # Each of the patterns holds one of these, and a search for a plain text is 50 times as fast.
-    if not any(mark in text for mark in _COMMAND_MARKS):
-        return False
-    return _COMMAND_ANSWERS.search(text) is not None
+    for mark in _COMMAND_MARKS:
+        if mark in text:
+            return _COMMAND_ANSWERS.search(text) is not None
+    return False

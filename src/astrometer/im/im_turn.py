@@ -11,14 +11,17 @@ from astrometer.api.timings import Bounds
 from astrometer.im.onebot_actions import ChatPlace
 from astrometer.im.queue_seen import QueueTold
 
-_DURATIONS = (
-    "reply_first",
-    "reply_last",
-    "reply_first_effective",
-    "reply_last_effective",
-    "queue_wait",
-    "schedule_lag",
-)
+_DURATIONS = {
+    name: f"{name}_s"
+    for name in (
+        "reply_first",
+        "reply_last",
+        "reply_first_effective",
+        "reply_last_effective",
+        "queue_wait",
+        "schedule_lag",
+    )
+}
 # `segmented_reply` waits 1.5 s and more before each part, realtime segmenting 1.5 s after each.
 PART_PAUSE_S = 1.4
 
@@ -126,26 +129,33 @@ class ImTurn:
     @property
     def facts(self) -> Mapping[str, int]:
         """What else is counted of it: how its reply was found, and what it was made of."""
-        found = {"replies": int(self.messages > 0), "messages": self.messages, "images": self.images}
-        found |= {"segmented": int(self.segmented), "duplicates": self.duplicates, "foreign": self.foreign}
-        if self.segmented and (pauses := [gap for gap in self.part_gaps_s if gap >= PART_PAUSE_S]):
-            found |= {"paused": 1, "part_pause_ms": round(sum(pauses) * 1000)}
+        found = {"replies": 1, "messages": self.messages} if self.messages else {}
+        for name in ("images", "duplicates", "foreign"):
+            if count := getattr(self, name):
+                found[name] = count
+        if self.segmented:
+            found["segmented"] = 1
+            if pauses := [gap for gap in self.part_gaps_s if gap >= PART_PAUSE_S]:
+                found |= {"paused": 1, "part_pause_ms": round(sum(pauses) * 1000)}
         if self.queue_told is not None:
-            found[f"queue_{self.queue_told.value}"] = 1
+            found[f"queue_{self.queue_told}"] = 1
         if self.matched_by is not None:
-            found[f"matched_by_{self.matched_by.value}"] = 1
-        return {name: count for name, count in found.items() if count}
+            found[f"matched_by_{self.matched_by}"] = 1
+        return found
 
     def bounds(self) -> Mapping[str, tuple[Bounds, ...]]:
         """Of those samples that are not certain."""
         found: dict[str, tuple[Bounds, ...]] = {}
+        known: dict[tuple[float, float], tuple[Bounds, ...]] = {}  # nearly always all four are the same
         for name, t, since in (
             ("reply_first", self.t_first, self.t_first_since),
             ("reply_last", self.t_last, self.t_last_since),
         ):
             if t is not None and since is not None and since < t:
                 for metric, begun in ((name, self.t_send), (f"{name}_effective", self.t_intended)):
-                    found[metric] = (Bounds(t - begun, max(0.0, since - begun), t - begun),)
+                    if (same := known.get((t, begun))) is None:
+                        same = known[t, begun] = (Bounds(t - begun, max(0.0, since - begun), t - begun),)
+                    found[metric] = same
         wait_s = self.queue_wait_s
         if wait_s is not None and self.t_turn is not None and self.t_turn_since < self.t_turn:
             least_s = max(0.0, self.t_turn_since - self.t_send)
@@ -170,5 +180,8 @@ class ImTurn:
         """Every duration that has a value."""
         if self.outcome is Outcome.DROPPED:
             return {}  # it never started
-        found = {name: getattr(self, f"{name}_s") for name in _DURATIONS}
-        return {name: (value,) for name, value in found.items() if value is not None}
+        return {
+            name: (value,)
+            for name, attribute in _DURATIONS.items()
+            if (value := getattr(self, attribute)) is not None
+        }

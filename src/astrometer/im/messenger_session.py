@@ -16,7 +16,7 @@ from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines, ImExchange, ImQ
 from astrometer.im.im_turn import SURE, ImTurn, MatchedBy
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import LinkEnd
-from astrometer.im.link.onebot_link import InFrame, LinkState, OneBotLink
+from astrometer.im.link.onebot_link import InFrame, LinkState, OneBotLink, Since
 from astrometer.im.link.reconnect import RECONNECT, Reconnect, ReconnectLimits
 from astrometer.im.onebot_actions import (
     ChatPlace,
@@ -91,7 +91,7 @@ class MessengerSession:
         self._open = OpenQuestions()
         self._places: set[ChatPlace] = set()
         self._due: list[tuple[float, int]] = []  # when, and the id of the question
-        self._finished: deque[ImTurn] = deque()
+        self._finished: list[ImTurn] = []
         self._recent_strays: deque[StrayReply] = deque(maxlen=_KEPT_STRAYS)
         self._last_refused: deque[RefusedAction] = deque(maxlen=20)
         self._link_by: float | None = None  # when a handshake, or a close, has taken too long
@@ -148,7 +148,7 @@ class MessengerSession:
 
     # what happens
 
-    def feed(self, t: float, data: bytes, since: float | None = None, *, is_whole: bool = True) -> None:
+    def feed(self, t: float, data: bytes, since: Since = None, *, is_whole: bool = True) -> None:
         """Bytes that were read: the last came at `t`, and none before `since`.
 
         `is_whole` False: at `t` came something else, after them.
@@ -194,8 +194,7 @@ class MessengerSession:
             )
         message_id = self._next_id
         wall_s = t + self._wall_minus_perf_s
-        event = question.event(self_id=self.address.self_id, message_id=message_id, wall_s=wall_s)
-        text = frame(event.body())
+        text = question.event(self_id=self.address.self_id, message_id=message_id, wall_s=wall_s)
         self._next_id += 1
         exchange = ImExchange(
             question,
@@ -209,7 +208,8 @@ class MessengerSession:
             self._finished.append(exchange.result())
             return exchange
         self._places.add(place)
-        exchange.queue.ahead.update(e.message_id for e in self._open.waiting_in(place) if not e.answered)
+        if waiting := self._open.waiting_in(place):
+            exchange.queue.ahead.update(e.message_id for e in waiting if not e.answered)
         self._open.add(exchange)
         self._wait_for(exchange)
         return exchange
@@ -255,8 +255,7 @@ class MessengerSession:
 
     def finished(self) -> list[ImTurn]:
         """The questions that ended since the last call, each once."""
-        found = list(self._finished)
-        self._finished.clear()
+        found, self._finished = self._finished, []
         return found
 
     @property

@@ -47,8 +47,7 @@ class ChatPlace(NamedTuple):
     group_id: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendAction:
+class SendAction(NamedTuple):
     """The bot says something."""
 
     action: str
@@ -138,12 +137,12 @@ def refusal(refused: RefusedAction) -> dict[str, Any] | None:
 
 def _private(action: str, params: Mapping[str, Any], echo: Any) -> SendAction:
     place = ChatPlace(user_id=_needed(params, "user_id"))
-    return SendAction(action=action, place=place, content=_content(params), echo=echo)
+    return SendAction(action, place, _content(params), echo)
 
 
 def _group(action: str, params: Mapping[str, Any], echo: Any) -> SendAction:
     place = ChatPlace(group_id=_needed(params, "group_id"))
-    return SendAction(action=action, place=place, content=_content(params), echo=echo)
+    return SendAction(action, place, _content(params), echo)
 
 
 def _either(action: str, params: Mapping[str, Any], echo: Any) -> SendAction:

@@ -25,8 +25,8 @@ class TextSegment:
 
     text: str
 
-    def body(self) -> dict[str, Any]:
-        return _segment("text", text=valid(self.text))
+    def json(self) -> str:
+        return _segment("text", "text", valid(self.text))
 
     @property
     def has_content(self) -> bool:
@@ -40,10 +40,10 @@ class AtSegment:
     user_id: int | Literal["all"]
     has_content = False
 
-    def body(self) -> dict[str, Any]:
+    def json(self) -> str:
         if self.user_id != "all":
             _checked_id("at", self.user_id)
-        return _segment("at", qq=str(self.user_id))
+        return _segment("at", "qq", str(self.user_id))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,8 +53,8 @@ class ImageSegment:
     data: bytes
     has_content = True
 
-    def body(self) -> dict[str, Any]:
-        return _segment("image", file=f"base64://{base64.b64encode(self.data).decode()}")
+    def json(self) -> str:
+        return _segment("image", "file", f"base64://{base64.b64encode(self.data).decode()}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,52 +64,43 @@ class QuoteSegment:
     message_id: int
     has_content = False
 
-    def body(self) -> dict[str, Any]:
-        return _segment("reply", id=str(_checked_id("reply", self.message_id)))
+    def json(self) -> str:
+        return _segment("reply", "id", str(_checked_id("reply", self.message_id)))
 
 
 EventSegment: TypeAlias = TextSegment | AtSegment | ImageSegment | QuoteSegment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageEvent:
-    """One message to the bot. Without `group_id` it is a private one.
+def message_event(
+    segments: Sequence[EventSegment],
+    *,
+    self_id: int,
+    user_id: int,
+    message_id: int,
+    group_id: int | None = None,
+    nickname: str = "",
+    wall_s: float = 0.0,
+) -> str:
+    """The frame of one message to the bot. Without `group_id` it is a private one. Raises EventError.
 
-    `message_id` must be new: AstrBot asks the model again for one that it had before.
+    `message_id` must be new: AstrBot asks the model again for one that it had before. `wall_s`: seconds of
+    the epoch; AstrBot takes its own time.
     """
-
-    self_id: int
-    user_id: int
-    message_id: int
-    segments: Sequence[EventSegment]
-    group_id: int | None = None
-    nickname: str = ""
-    wall_s: float = 0.0  # seconds of the epoch; AstrBot takes its own time
-
-    def body(self) -> dict[str, Any]:
-        """Raises EventError."""
-        if not any(segment.has_content for segment in self.segments):
-            raise EventError("message: no text and no image; AstrBot does not answer an empty message")
-        user_id = _checked_id("user_id", self.user_id)
-        name = valid(self.nickname) or str(user_id)
-        message = [segment.body() for segment in self.segments]
-        text = "".join([segment["data"]["text"] for segment in message if segment["type"] == "text"])
-        where: dict[str, Any] = {"message_type": "private", "sub_type": "friend"}
-        if self.group_id is not None:
-            group_id = _checked_id("group_id", self.group_id)
-            where = {"message_type": "group", "sub_type": "normal", "group_id": group_id}
-        return {
-            "time": int(self.wall_s),
-            "self_id": _checked_id("self_id", self.self_id),
-            "post_type": "message",
-            **where,
-            "message_id": _checked_id("message_id", self.message_id),
-            "user_id": user_id,
-            "message": message,
-            "raw_message": text,
-            "font": 0,
-            "sender": {"user_id": user_id, "nickname": name, "card": ""},
-        }
+    # Put together by hand: that takes a third of the time of a JSON encoder, and each question has one.
+    if not any(segment.has_content for segment in segments):
+        raise EventError("message: no text and no image; AstrBot does not answer an empty message")
+    _checked_id("user_id", user_id)
+    said = ",".join([segment.json() for segment in segments])
+    text = "".join([segment.text for segment in segments if isinstance(segment, TextSegment)])
+    where = '"private","sub_type":"friend"'
+    if group_id is not None:
+        where = f'"group","sub_type":"normal","group_id":{_checked_id("group_id", group_id)}'
+    return (
+        f'{{"time":{int(wall_s)},"self_id":{_checked_id("self_id", self_id)},"post_type":"message",'
+        f'"message_type":{where},"message_id":{_checked_id("message_id", message_id)},"user_id":{user_id},'
+        f'"message":[{said}],"raw_message":{_ENCODE(valid(text))},"font":0,'
+        f'"sender":{{"user_id":{user_id},"nickname":{_ENCODE(valid(nickname) or str(user_id))},"card":""}}}}'
+    )
 
 
 def lifecycle_event(self_id: int, wall_s: float = 0.0) -> dict[str, Any]:
@@ -123,8 +114,8 @@ def frame(body: Mapping[str, Any]) -> str:
     return _ENCODE(body)
 
 
-def _segment(kind: str, **data: str) -> dict[str, Any]:
-    return {"type": kind, "data": data}
+def _segment(kind: str, name: str, value: str) -> str:
+    return f'{{"type":"{kind}","data":{{"{name}":{_ENCODE(value)}}}}}'
 
 
 def _checked_id(name: str, value: int) -> int:

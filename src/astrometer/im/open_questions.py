@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import NamedTuple
 
 from astrometer.im.im_exchange import ImExchange
 from astrometer.im.im_sentences import find_im_sentence, is_command_answer
@@ -34,8 +35,7 @@ class StrayKind(StrEnum):
     UNASKED = "unasked"  # nobody asked anything there: a push, a plugin
 
 
-@dataclass(frozen=True, slots=True)
-class FoundQuestion:
+class FoundQuestion(NamedTuple):
     """Whose a message is. `elsewhere`: it came into another chat than it belongs to."""
 
     exchange: ImExchange | None = None
@@ -128,7 +128,7 @@ class OpenQuestions:
         exchange = self._by_id.get(content.quoted_id)
         if exchange is not None:
             elsewhere = exchange.place != place
-            return FoundQuestion(exchange=exchange, matched_by=MatchedBy.QUOTE, elsewhere=elsewhere)
+            return FoundQuestion(exchange, MatchedBy.QUOTE, elsewhere)
         ended = self._ended_by_id.get(content.quoted_id)
         return None if ended is None else self._stray(ended, place)
 
@@ -167,7 +167,7 @@ class OpenQuestions:
                 return FoundQuestion(stray=StrayKind.UNASKED)
             return FoundQuestion(stray=StrayKind.EXTRA, stray_id=last.message_id)
         if len(waiting) == 1:
-            return FoundQuestion(exchange=waiting[0], matched_by=MatchedBy.OUTSTANDING)
+            return FoundQuestion(waiting[0], MatchedBy.OUTSTANDING)
         return self._among(waiting, content)
 
     def _among(self, waiting: list[ImExchange], content: ReplyContent) -> FoundQuestion:

@@ -5,8 +5,9 @@ One link is one WebSocket, from its handshake to its end; it never opens again. 
 there yet.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from enum import StrEnum
+from typing import NamedTuple, TypeAlias
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.link.link_address import LinkAddress
@@ -23,6 +24,8 @@ from astrometer.wire.websocket_client import (
     WsRefused,
 )
 
+Since: TypeAlias = Callable[[], float] | float | None
+
 
 class LinkState(StrEnum):
     """Of one link, in this order."""
@@ -34,8 +37,7 @@ class LinkState(StrEnum):
     OVER = "over"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InFrame:
+class InFrame(NamedTuple):
     """One whole message from AstrBot: it arrived after `since`, and at `t` at the latest.
 
     An `oversized` one has only its beginning in `text`, and its end in `tail`.
@@ -73,12 +75,11 @@ class OneBotLink:
         self._socket.say(text)
         return True
 
-    def feed(
-        self, t: float, data: bytes, since: float | None = None, *, is_whole: bool = True
-    ) -> list[InFrame]:
+    def feed(self, t: float, data: bytes, since: Since = None, *, is_whole: bool = True) -> list[InFrame]:
         """Bytes that were read -> the messages that they completed.
 
-        The last byte came at `t` (`is_whole` False: something else did, after them), and none before `since`.
+        The last byte came at `t` (`is_whole` False: something else did, after them), and none before `since`,
+        which is asked only where it matters.
         """
         if self.state in (LinkState.NEW, LinkState.OVER) or not data:
             return []
@@ -86,10 +87,10 @@ class OneBotLink:
         found: list[InFrame] = []
         for event in self._socket.feed(data, is_whole=is_whole):
             if isinstance(event, WsMessage):
-                began = t if since is None or event.is_last else since
-                found.append(
-                    InFrame(t=t, since=began, text=event.text, oversized=event.oversized, tail=event.tail)
-                )
+                began = t
+                if not event.is_last and since is not None:
+                    began = since = since() if callable(since) else since
+                found.append(InFrame(t, began, event.text, event.oversized, event.tail))
             else:
                 self._event(t, event)
             if self.end is not None:

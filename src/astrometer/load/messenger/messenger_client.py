@@ -132,11 +132,14 @@ class MessengerClient:
         """What is there, until nothing is. Raises OSError."""
         session, came = self.session, link.came
         try:
-            while session.end is None:
+            has_more = True
+            while has_more and session.end is None:
+                full_reads = came.full_reads
                 if data := link.receive():
-                    session.feed(came.t, data, came.since, is_whole=link.is_whole)
+                    session.feed(came.t, data, link.since, is_whole=link.is_whole)
                 else:
                     session.eof(self._now())
+                has_more = came.full_reads > full_reads or link.is_over
         except BlockingIOError:
             pass  # all was read
         finally:

@@ -118,9 +118,11 @@ class OtherRecorder:
         **_: Any,
     ) -> None:
         """Listens to Locust's `request`."""
+        if context is OURS:
+            return
         duration_s = None if response_time is None else response_time / 1000
         began_s = self._clock.since_start(self._clock.now()) - (duration_s or 0.0)
-        if context is not OURS and began_s >= self._excluded_s:
+        if began_s >= self._excluded_s:
             failure = None if exception is None else type(exception).__name__
             length = response_length or 0
             self.requests.add(str(request_type), str(name), duration_s, length=length, failure=failure)

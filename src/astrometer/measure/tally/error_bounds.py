@@ -27,6 +27,15 @@ class BoundBuckets(NamedTuple):
     uncertain: int
 
     @classmethod
+    def by_metric(cls, uncertain: Mapping[str, Sequence[Bounds]]) -> dict[str, "BoundBuckets"]:
+        """Metrics that have the very same samples share what is looked up."""
+        known: dict[int, BoundBuckets] = {}
+        for samples in uncertain.values():
+            if id(samples) not in known:
+                known[id(samples)] = cls.of(samples)
+        return {name: known[id(samples)] for name, samples in uncertain.items()}
+
+    @classmethod
     def of(cls, samples: Iterable[Bounds]) -> "BoundBuckets":
         told, low, high = zip(*samples, strict=True)
         uncertain = len([1 for spread in map(sub, high, low) if spread > UNCERTAIN_S])

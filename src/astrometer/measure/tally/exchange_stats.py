@@ -19,6 +19,7 @@ from astrometer.measure.tally.odd_streams import streams_json
 from astrometer.measure.tally.stalls import Stalls
 
 NO_BOUNDS: Mapping[str, BoundBuckets] = {}
+NO_FACTS: Mapping[str, int] = {}
 PERCENTS = (50, 90, 95, 99)
 
 
@@ -82,10 +83,11 @@ class Stats:
         *,
         good: bool,
         buckets: Mapping[str, Sequence[int]] | None = None,
-        only: tuple[str, ...] | None = None,
+        only: Collection[str] | None = None,
         stalls: Stalls | None = None,
         bounds: Mapping[str, BoundBuckets] = NO_BOUNDS,
         streams: Sequence[str] = (),
+        facts: Mapping[str, int] = NO_FACTS,
     ) -> None:
         """Count one ended exchange; `only` limits which metrics are kept.
 
@@ -94,26 +96,30 @@ class Stats:
         """
         if buckets is None:
             buckets = buckets_by_metric(turn.metrics())
-        self.outcomes[turn.outcome.value] += 1
+        outcome = turn.outcome
+        is_ok = outcome.is_ok
+        self.outcomes[outcome.value] += 1
         self.good += good
         self.resent += getattr(turn, "resent", 0)
         for sign in getattr(turn, "network", NOT_SEEN).signs():
             self.network[sign] += 1
-        self.facts.update(getattr(turn, "facts", {}))
+        for name, count in facts.items():
+            self.facts[name] += count
         if (bug := getattr(turn, "bug", None)) is not None:
             self.bugs[bug.value] += 1
         if stalls is not None:
             self.stalls.add(stalls)
-        self.streams.update(streams)
-        if not turn.outcome.is_ok:
+        for sign in streams:
+            self.streams[sign] += 1
+        if not is_ok:
             self.missed.update(turn.expected)
-        histograms = self.ok if turn.outcome.is_ok else self.failed
-        for name in buckets if only is None else only:
-            if name in buckets:
-                histograms[name].add_buckets(buckets[name])
-                if bounds and name in bounds and turn.outcome.is_ok:
+        histograms = self.ok if is_ok else self.failed
+        for name, found in buckets.items():
+            if only is None or name in only:
+                histograms[name].add_buckets(found)
+                if is_ok and name in bounds:
                     self.bounds[name].add_buckets(bounds[name])
-        if turn.outcome.is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
+        if is_ok and isinstance(turn, ChatTurn) and turn.is_uncounted:
             self.uncounted = self.uncounted or Stats()
             self.uncounted.finish(broken_off(turn), good=good, buckets=buckets, only=only)
             for name in bounds if only is None else set(only) & set(bounds):
@@ -209,7 +215,17 @@ class Stats:
 
 
 def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
-    return {name: buckets_of(values) for name, values in metrics.items()}
+    # Several may be the same: of a reply in one message, to a question that was asked when it was intended.
+    known: dict[float, list[int]] = {}
+    found: dict[str, list[int]] = {}
+    for name, values in metrics.items():
+        if len(values) != 1:
+            found[name] = buckets_of(values)
+        elif (buckets := known.get(values[0])) is not None:
+            found[name] = buckets
+        else:
+            found[name] = known[values[0]] = buckets_of(values)
+    return found
 
 
 def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:

@@ -14,7 +14,14 @@ from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
 from astrometer.measure.tally.error_bounds import BoundBuckets
-from astrometer.measure.tally.exchange_stats import ExchangeSamples, Finished, Stats, buckets_by_metric
+from astrometer.measure.tally.exchange_stats import (
+    NO_BOUNDS,
+    NO_FACTS,
+    ExchangeSamples,
+    Finished,
+    Stats,
+    buckets_by_metric,
+)
 from astrometer.measure.tally.odd_streams import signs_of
 from astrometer.measure.tally.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.tally.timeline import Steps
@@ -118,15 +125,20 @@ class Tally:
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
         stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
-        bounds = {name: BoundBuckets.of(found) for name, found in uncertain.items()}
+        bounds = BoundBuckets.by_metric(uncertain) if uncertain else NO_BOUNDS
+        facts: Mapping[str, int] = getattr(turn, "facts", NO_FACTS)
         streams = signs_of(turn) if isinstance(turn, ChatTurn) else ()
-        stats.finish(turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams)
+        stats.finish(
+            turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams, facts=facts
+        )
         for name in ("input_tokens", "output_tokens"):
             stats.tokens[name] += getattr(turn, name, 0)
         for name in ("bytes_sent", "bytes_received"):
             stats.bytes[name] += getattr(turn, name, 0)
         step = self.timeline.at(t_s)
-        step.finish(turn, good=good, buckets=buckets, only=_STEP_METRICS, stalls=stalls, bounds=bounds)
+        step.finish(
+            turn, good=good, buckets=buckets, only=_STEP_METRICS, stalls=stalls, bounds=bounds, facts=facts
+        )
         for stage in self._stages_of(scenario, t_s):
             stage.finish(
                 turn,
@@ -136,6 +148,7 @@ class Tally:
                 stalls=stalls,
                 bounds=bounds,
                 streams=streams,
+                facts=facts,
             )
         size_class: int | None = getattr(turn, "size_class", None)
         if size_class is not None and self._window.holds(t_s):
