@@ -26,7 +26,7 @@ from astrometer.history.found_runs import found_below
 from astrometer.history.run_groups import Order
 from astrometer.history.run_history import GroupHistory, RunHistory, history_of
 from astrometer.measure.results import document
-from astrometer.output_files import write_whole
+from astrometer.output_files import json_text, write_whole
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.script import ModelScript
@@ -58,7 +58,7 @@ def main() -> int:
     found = found_below(asked.out)
     history = history_of(found, Order.VERSION)
     write_whole(asked.out / history_html.FILE_NAME, history_html.render_html(history))
-    history_json.write_json(history, asked.out / history_json.FILE_NAME)
+    write_whole(asked.out / history_json.FILE_NAME, json_text(history_json.to_json(history)))
     print(markdown(history, asked.out))
     return 0
 

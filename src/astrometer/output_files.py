@@ -3,9 +3,10 @@
 What was measured is worth more than where it was to be kept: a full disk at the end of a run loses nothing.
 """
 
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -27,6 +28,18 @@ def write_whole(path: Path, text: str) -> None:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
+
+
+def json_text(value: object) -> str:
+    """As every file of ours has it. Raises ValueError for what JSON has no word for, such as infinity."""
+    return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
+
+
+def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
+    """Each text into the file of its name; where they are. Raises OSError."""
+    for name, text in texts.items():
+        write_whole(folder / name, text)
+    return [folder / name for name in texts]
 
 
 def try_place(folder: Path, option: str) -> None:
@@ -57,7 +70,7 @@ def try_place(folder: Path, option: str) -> None:
                 path.rmdir()
 
 
-def write_somewhere(folder: Path, write: Callable[[Path], None], say: Callable[[str], None]) -> Path | None:
+def write_somewhere(folder: Path, write: Callable[[Path], object], say: Callable[[str], None]) -> Path | None:
     """Call `write` with `folder`, or with another one when that fails; the one that it was. None: nowhere.
 
     `write` raises OSError when it cannot. `say` hears what failed, and where the files are instead.

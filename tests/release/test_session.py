@@ -19,6 +19,7 @@ from astrometer.measure.results import document
 from astrometer.measure.results.result_parts import server_json
 from astrometer.measure.slo.cause_sentences import cause_json
 from astrometer.measure.slo.validity import Cause, CauseKind
+from astrometer.output_files import json_text, write_all
 from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks
 from astrometer.release.release_page import judged
 from astrometer.release.release_plan import ReleasePlan, Role
@@ -334,7 +335,7 @@ def undecided(tmp_path, machine, **options):
     """A test that spent its budget, with its reports."""
     test = run(tmp_path, machine, budget_s=200.0, gates=("ttft_p95 worse by 4.5%",), **options)
     assert test.blocks.end is SequenceEnd.BUDGET
-    compare_json.write_json(page_of(test), test.plan.out / compare_json.FILE_NAME)
+    write_all(test.plan.out, {compare_json.FILE_NAME: json_text(compare_json.to_json(page_of(test)))})
     return test
 
 

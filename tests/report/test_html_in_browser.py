@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.report.html import write_html
+from astrometer.report.html import render_html
 
 pytestmark = [pytest.mark.browser, pytest.mark.process]
 CHROMIUM = next(
@@ -54,7 +54,7 @@ def png_size(path: Path) -> tuple[int, int]:
 def test_the_verdict_is_in_the_page_that_the_browser_built(kind, request, tmp_path):
     results = request.getfixturevalue(kind)
     page = tmp_path / "report.html"
-    write_html(results, page)
+    page.write_text(render_html(results), "utf-8")
     done = chromium(page, tmp_path / "profile", "--dump-dom")
     assert re.search(rf"<h1>{results['verdict']}</h1>", done.stdout)
     assert complaints(done.stderr) == []
@@ -62,7 +62,7 @@ def test_the_verdict_is_in_the_page_that_the_browser_built(kind, request, tmp_pa
 
 def test_a_page_that_asked_for_anything_would_be_caught(passed, tmp_path):
     page = tmp_path / "report.html"
-    write_html(passed, page)
+    page.write_text(render_html(passed), "utf-8")
     page.write_text(page.read_text("utf-8").replace("<main>", '<main><img src="http://elsewhere.invalid/x">'))
     done = chromium(page, tmp_path / "profile", "--dump-dom")
     assert any("elsewhere.invalid" in line for line in complaints(done.stderr))
@@ -71,7 +71,7 @@ def test_a_page_that_asked_for_anything_would_be_caught(passed, tmp_path):
 @pytest.mark.parametrize("scheme", [LIGHT, DARK])
 def test_it_is_painted_light_and_dark(passed, tmp_path, scheme):
     page, shot = tmp_path / "report.html", tmp_path / "shot.png"
-    write_html(passed, page)
+    page.write_text(render_html(passed), "utf-8")
     chromium(
         page, tmp_path / "profile", "--window-size=1280,900", f"--screenshot={shot}",
         f"--blink-settings=preferredColorScheme={scheme}",
@@ -83,7 +83,7 @@ def test_it_is_painted_light_and_dark(passed, tmp_path, scheme):
 def test_nothing_is_wider_than_a_phone(passed, tmp_path):
     """A frame of 375 px reports, by script of the frame's owner, how wide its content wants to be."""
     page, outer = tmp_path / "report.html", tmp_path / "phone.html"
-    write_html(passed, page)
+    page.write_text(render_html(passed), "utf-8")
     outer.write_text(
         '<body><iframe id="f" src="report.html" style="width:375px;height:700px;border:0"></iframe>'
         "<p id=out></p><script>onload=()=>{const d=f.contentDocument.documentElement;"
@@ -95,7 +95,7 @@ def test_nothing_is_wider_than_a_phone(passed, tmp_path):
 
 def test_it_prints(passed, tmp_path):
     page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
-    write_html(passed, page)
+    page.write_text(render_html(passed), "utf-8")
     chromium(page, tmp_path / "profile", f"--print-to-pdf={paper}", "--no-pdf-header-footer")
     assert paper.read_bytes().startswith(b"%PDF")
     assert 2 <= len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes())) <= 12

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import pytest
 
 from astrometer.report import formatting
-from astrometer.report.html import render_html, write_html
+from astrometer.report.html import render_html
 from astrometer.report.junit import render_junit
 from astrometer.report.summary import render_summary
 
@@ -186,13 +186,6 @@ def test_a_run_of_one_turn_can_be_shown(make, visible):
     text = visible(render_html(make(chats=1, calls=0, slos=(), duration_s=1)))
     assert "NONE" in text
     assert "e2e over time" in text
-
-
-def test_the_file_is_whole_and_nothing_else_is_left(passed, tmp_path):
-    path = tmp_path / "deep" / "report.html"
-    write_html(passed, path)
-    assert path.read_text("utf-8").rstrip().endswith("</html>")
-    assert [item.name for item in path.parent.iterdir()] == ["report.html"]
 
 
 def test_light_dark_phone_and_paper_are_all_styled(passed):

@@ -1,6 +1,6 @@
 import re
 
-from astrometer.report.summary import render_summary, write_summary
+from astrometer.report.summary import render_summary
 
 
 def test_the_summary_has_verdict_objectives_and_scenarios(passed):
@@ -40,8 +40,3 @@ def test_it_fits_a_comment_even_with_very_many_scenarios(passed):
     text = render_summary({**passed, "scenarios": crowd})
     assert len(text) < 65_536
     assert "441 more scenarios are in report.html" in text
-
-
-def test_the_file_is_written_whole(passed, tmp_path):
-    write_summary(passed, tmp_path / "summary.md")
-    assert [item.name for item in tmp_path.iterdir()] == ["summary.md"]

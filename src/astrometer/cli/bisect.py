@@ -1,6 +1,5 @@
 """`astrometer bisect`: which AstrBot broke it, or mended it? A release test of each against the good one."""
 
-import json
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -11,12 +10,12 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli.shared.block_options import NO_TOKENS, block_options, plan_of
-from astrometer.cli.shared.comparing import write_comparison
+from astrometer.cli.shared.comparing import files_of
 from astrometer.cli.shared.option_types import yes_option
 from astrometer.cli.shared.run_options import RunCommand
 from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.line_fold import folded
-from astrometer.output_files import write_somewhere, write_whole
+from astrometer.output_files import json_text, write_all, write_somewhere
 from astrometer.report import formatting
 
 if TYPE_CHECKING:
@@ -151,12 +150,8 @@ def _conclude(session: "BisectSession", answer: "BisectAnswer", links: Sequence[
     click.echo(answer.sentence())
     for link in links:
         click.echo(link)
-    text = json.dumps(bisect_answer.to_json(session, answer, links), ensure_ascii=False, indent=1) + "\n"
-
-    def write(folder: Path) -> None:
-        write_whole(folder / bisect_answer.FILE_NAME, text)
-
-    place = write_somewhere(session.plan.out, write, print_problem)
+    texts = {bisect_answer.FILE_NAME: json_text(bisect_answer.to_json(session, answer, links))}
+    place = write_somewhere(session.plan.out, lambda folder: write_all(folder, texts), print_problem)
     if place is not None:
         click.echo(f"{place / bisect_answer.FILE_NAME}; the reports of each step are beside it")
 
@@ -174,7 +169,7 @@ def _links(session: "BisectSession", answer: "BisectAnswer", checkout: Path | No
 
 
 def _keep(page: "Page", directory: Path) -> None:
-    write_somewhere(directory, lambda folder: write_comparison(page, folder), print_problem)
+    write_somewhere(directory, lambda folder: write_all(folder, files_of(page)), print_problem)
 
 
 def _say(text: str) -> None:

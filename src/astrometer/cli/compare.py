@@ -10,14 +10,15 @@ from astrometer.cli.shared.comparing import (
     ACCEPT_OPTION,
     MARGIN_OPTION,
     SHARE_MARGIN_OPTION,
-    conclude,
     exit_code,
+    files_of,
     gates_of,
+    print_and_write,
 )
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.gates import Gate, GateError
 from astrometer.measure.results import document
-from astrometer.output_files import NoPlaceError, try_place
+from astrometer.output_files import NoPlaceError, json_text, try_place
 
 
 @click.command(short_help="Compare runs: what changed, how surely, and is it allowed?")
@@ -64,6 +65,7 @@ def command(
     file, 3 the runs must not be compared, or a condition cannot be decided.
     """
     from astrometer.compare.gates import check_scopes, compare_for, evaluate_gates
+    from astrometer.compare.output import compare_html, compare_json, compare_table
     from astrometer.compare.output.compare_view import page
 
     try:
@@ -74,7 +76,12 @@ def command(
             compared = compare_for(gates, *sides, margin=margin, share_margin=share_margin)
             check_scopes(gates, compared)
             shown = page(compared, evaluate_gates(gates, compared), forced=force)
-            conclude(shown, out, as_json=as_json)
+            print_and_write(
+                json_text(compare_json.to_json(shown)).rstrip() if as_json else compare_table.render(shown),
+                lambda: files_of(shown),
+                out,
+                None if as_json else compare_html.FILE_NAME,
+            )
     except (document.ResultsError, GateError, NoPlaceError) as exc:
         raise click.UsageError(str(exc)) from exc
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))

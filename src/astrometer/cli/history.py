@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.shared.comparing import MARGIN_OPTION, SHARE_MARGIN_OPTION
-from astrometer.cli.shared.terminal import print_problem, print_rich
-from astrometer.output_files import NoPlaceError, try_place, write_somewhere, write_whole
+from astrometer.cli.shared.comparing import MARGIN_OPTION, SHARE_MARGIN_OPTION, print_and_write
+from astrometer.cli.shared.terminal import print_problem
+from astrometer.output_files import NoPlaceError, json_text, try_place
 
 if TYPE_CHECKING:
     from astrometer.history.found_runs import FoundRuns
@@ -44,8 +44,6 @@ def command(
 
     Exit codes: 0 shown, whatever changed; 2 usage, or no run in DIR; 3 every run was left out.
     """
-    import json
-
     from astrometer.history import history_html, history_json, history_table
     from astrometer.history.found_runs import found_below
     from astrometer.history.run_groups import Order
@@ -66,20 +64,13 @@ def command(
         for item in history.left_out:
             print_problem(item.reason)
         raise SystemExit(exit_codes.INVALID)
-    if as_json:
-        print_rich(json.dumps(history_json.to_json(history), ensure_ascii=False, indent=1, allow_nan=False))
-    else:
-        print_rich(history_table.render(history))
-    if out is None:
-        return
-
-    def write(folder: Path) -> None:
-        write_whole(folder / history_html.FILE_NAME, page)
-        history_json.write_json(history, folder / history_json.FILE_NAME)
-
-    place = write_somewhere(out, write, print_problem)
-    if place is not None and not as_json:
-        print_rich(f"{place / history_html.FILE_NAME}")
+    text = json_text(history_json.to_json(history))
+    print_and_write(
+        text.rstrip() if as_json else history_table.render(history),
+        lambda: {history_html.FILE_NAME: page, history_json.FILE_NAME: text},
+        out,
+        None if as_json else history_html.FILE_NAME,
+    )
 
 
 def _told(found: "FoundRuns", **asked: Any) -> "tuple[RunHistory, str]":

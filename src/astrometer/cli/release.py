@@ -10,7 +10,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli.shared.block_options import NO_TOKENS, block_options, plan_of
-from astrometer.cli.shared.comparing import ACCEPT_OPTION, conclude, exit_code
+from astrometer.cli.shared.comparing import ACCEPT_OPTION, exit_code, files_of, print_and_write
 from astrometer.cli.shared.run_options import RunCommand
 from astrometer.cli.shared.terminal import print_rich, say
 
@@ -96,7 +96,7 @@ def command(
     Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
     2 usage, 3 it cannot be told (INVALID, or a condition undecided), 4 a server could not be had, or died.
     """
-    from astrometer.compare.output import compare_junit
+    from astrometer.compare.output import compare_html, compare_junit, compare_table
     from astrometer.compare.sequence_state import SequenceEnd
     from astrometer.measure.results.document import ResultsError
     from astrometer.release.earlier_blocks import NONE, EarlierError, earlier_blocks
@@ -126,11 +126,13 @@ def command(
     if session.blocks.end is SequenceEnd.INVALID:
         accept_undecided = False  # nothing was measured that could have spoken against it
     click.echo()
-
-    def write_more(folder: Path) -> None:
-        compare_junit.write_junit(shown, folder / compare_junit.FILE_NAME, accept_undecided=accept_undecided)
-
-    conclude(shown, plan.out, as_json=False, write_more=write_more)
+    junit = compare_junit.render_junit(shown, accept_undecided=accept_undecided)
+    print_and_write(
+        compare_table.render(shown),
+        lambda: {**files_of(shown), compare_junit.FILE_NAME: junit},
+        plan.out,
+        compare_html.FILE_NAME,
+    )
     print_rich(f"every block is in {plan.out}")
     raise SystemExit(ended_by or exit_code(shown.verdict, accept_undecided=accept_undecided))
 

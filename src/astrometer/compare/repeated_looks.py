@@ -16,14 +16,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
-from statistics import NormalDist, fmean, variance
+from statistics import fmean, variance
 
 from astrometer.compare.bootstrap import LEAST_SCALE, Distribution
 from astrometer.compare.student import Student
 
 FEWEST_PAIRS = 3  # before them Student's t is too wide to decide anything
 MOST_LOOKS = 20  # of a long plan, evenly spaced
-_NORMAL = NormalDist()
 _STEP = 0.25  # of the recursion's grid, in standard deviations of what is new at a look
 _FAR = 6.0  # standard deviations beyond which nothing counts
 # For these the bounds are computed; between them levels are interpolated.

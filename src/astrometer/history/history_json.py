@@ -1,21 +1,14 @@
 """A history -> `history.json`: the same as the page, for programs. Durations in seconds, shares of one."""
 
-import json
-from pathlib import Path
 from typing import Any
 
 from astrometer.compare.output.compare_json import finite, row_json, run_json
 from astrometer.history.point_values import PointValue
 from astrometer.history.run_groups import Point
 from astrometer.history.run_history import CHANCE, GroupHistory, LevelChange, MetricSeries, RunHistory
-from astrometer.output_files import write_whole
 
 FILE_NAME = "history.json"
 SCHEMA_VERSION = 1
-
-
-def write_json(history: RunHistory, path: Path) -> None:
-    write_whole(path, json.dumps(to_json(history), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
 def to_json(history: RunHistory) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer.compare.gates import full_name
+from astrometer.compare.output.compare_json import finite, interval_json
 from astrometer.release.bisect_session import BisectSession, BisectStep
 from astrometer.release.bisection import Mark
 from astrometer.report import formatting
@@ -117,8 +118,8 @@ def _step(step: BisectStep) -> dict[str, Any]:
         "why": step.why,
         "changes": {
             full_name(row.scope, row.name): {
-                "change": row.change,
-                "interval": row.interval and list(row.interval),
+                "change": finite(row.change),
+                "interval": interval_json(row.interval),
             }
             for row in step.rows
         },

@@ -25,7 +25,6 @@ from astrometer.measure.slo.validity import (
     MAX_SCHEDULE_LAG_S,
     MAX_THINK_TIME_LOST,
 )
-from astrometer.output_files import write_whole
 from astrometer.report import formatting, glossary
 from astrometer.report.charts import capacity_charts, load_strip, run_charts, server_charts, stage_charts
 from astrometer.report.charts.columns import columns
@@ -46,11 +45,6 @@ FILE_NAME = "report.html"
 _OVER_TIME = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
 MOST_PARTS = 12  # scenarios that are shown one by one, too
 _DISTRIBUTIONS = (*_OVER_TIME, "upload_accept", "delivery")
-
-
-def write_html(results: Mapping[str, Any], path: Path) -> None:
-    """Write the report, whole or not at all."""
-    write_whole(path, render_html(results))
 
 
 def render_html(results: Mapping[str, Any]) -> str:

@@ -7,11 +7,9 @@ error). FAIL is a failure; NO_DATA and an INVALID run are errors: nothing was pr
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET  # writes only
 
-from astrometer.output_files import write_whole
 from astrometer.report import formatting
 from astrometer.report.view import run_view
 
@@ -28,11 +26,6 @@ class Case:
     message: str
     problem: str | None = None
     detail: str = ""
-
-
-def write_junit(results: Mapping[str, Any], path: Path) -> None:
-    """Write the file, whole or not at all."""
-    write_whole(path, render_junit(results))
 
 
 def render_junit(results: Mapping[str, Any]) -> str:

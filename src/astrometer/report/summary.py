@@ -2,10 +2,8 @@
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from astrometer.output_files import write_whole
 from astrometer.report import formatting
 from astrometer.report.view import capacity_steps, other_requests_view, run_view, uploads_view
 from astrometer.report.view.notes import notes
@@ -16,11 +14,6 @@ FILE_NAME = "summary.md"
 MAX_ROWS = 60
 _SPECIAL = re.compile(r"([\\`*_{}\[\]()<>#+!|~&])")
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️", "DRIFTING": "⚠️", "NONE": "ℹ️", "NO_DATA": "⚠️"}
-
-
-def write_summary(results: Mapping[str, Any], path: Path) -> None:
-    """Write the summary, whole or not at all."""
-    write_whole(path, render_summary(results))
 
 
 def render_summary(results: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from astrometer.measure.results import document
-from astrometer.output_files import write_somewhere, write_whole
+from astrometer.output_files import write_all, write_somewhere
 from astrometer.report import html, junit, summary
 
 FILE_NAMES = (html.FILE_NAME, summary.FILE_NAME, junit.FILE_NAME)
@@ -14,10 +14,7 @@ FILE_NAMES = (html.FILE_NAME, summary.FILE_NAME, junit.FILE_NAME)
 def write(results: Mapping[str, Any], folder: Path) -> list[Path]:
     """All of them, or none when one cannot be made; returns where they are. Raises OSError."""
     texts = (html.render_html(results), summary.render_summary(results), junit.render_junit(results))
-    paths = [folder / name for name in FILE_NAMES]
-    for path, text in zip(paths, texts, strict=True):
-        write_whole(path, text)
-    return paths
+    return write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
 def read_and_keep(directory: Path, told: bytes, say: Callable[[str], None]) -> dict[str, Any]:

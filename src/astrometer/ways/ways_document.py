@@ -1,16 +1,13 @@
 """The searches of all ways -> `ways.json`: what each way holds, and how that is beside the first. Pure."""
 
-import json
 import math
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
 from astrometer.measure.capacity.capacity_interval import CONFIDENCE, CapacityEstimate
 from astrometer.measure.capacity.capacity_result import ANSWERED
 from astrometer.measure.capacity.search import StepVerdict
-from astrometer.output_files import write_whole
 from astrometer.ways.ways_plan import WaysPlan
 from astrometer.ways.ways_session import SearchedWay
 from astrometer.ways.ways_statistics import SearchSpread, WayCapacity, WindowSet, ratio, verdict_of
@@ -18,10 +15,6 @@ from astrometer.ways.ways_statistics import SearchSpread, WayCapacity, WindowSet
 FILE_NAME = "ways.json"
 SCHEMA_VERSION = 1
 _TIMES = ("e2e", "reply_last")  # the whole answer
-
-
-def write_json(told: Mapping[str, Any], path: Path) -> None:
-    write_whole(path, json.dumps(told, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
 def build(

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from astrometer import __version__
-from astrometer.output_files import write_whole
+from astrometer.output_files import json_text, write_all
 from astrometer.report import formatting, summary
 from astrometer.report.html import environment, style
 from astrometer.ways import ways_document, ways_view
@@ -27,12 +27,8 @@ _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
 
 def write(told: Mapping[str, Any], folder: Path) -> list[Path]:
     """All of them; returns where they are. Raises OSError."""
-    paths = [folder / name for name in FILE_NAMES]
-    texts = (render_html(told), render_summary(told))
-    ways_document.write_json(told, paths[0])
-    for path, text in zip(paths[1:], texts, strict=True):
-        write_whole(path, text)
-    return paths
+    texts = (json_text(told), render_html(told), render_summary(told))
+    return write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What commands that compare runs share: conditions, margins, what is printed and written, exit codes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,9 +11,11 @@ from astrometer.cli.shared.option_types import Percentage
 from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN
 from astrometer.compare.gates import Gate, GateError, parse_gate
-from astrometer.output_files import write_somewhere
+from astrometer.output_files import json_text, write_all, write_somewhere
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from astrometer.compare.output.compare_view import Page
 
 
@@ -46,37 +48,30 @@ ACCEPT_OPTION = click.option(
 )
 
 
-def conclude(
-    shown: "Page", out: Path | None, *, as_json: bool, write_more: Callable[[Path], object] = lambda _: None
+def print_and_write(
+    answer: "RenderableType",
+    files: Callable[[], Mapping[str, str]],
+    out: Path | None,
+    page: str | None = None,
 ) -> None:
-    """Print the comparison and write its files."""
-    import json
-
-    from astrometer.compare.output import compare_html, compare_json, compare_table
-
-    if as_json:
-        print_rich(json.dumps(compare_json.to_json(shown), ensure_ascii=False, indent=1, allow_nan=False))
-    else:
-        print_rich(compare_table.render(shown))
-    if out is None:
-        return
-
-    def write(folder: Path) -> None:
-        write_comparison(shown, folder)
-        write_more(folder)
-
-    place = write_somewhere(out, write, print_problem)
-    if place is not None and not as_json:
-        print_rich(f"{place / compare_html.FILE_NAME}")
+    """Print the answer. With `out` write the files into it (their texts by name), and say where `page` is."""
+    print_rich(answer)
+    if out is not None:
+        texts = files()
+        place = write_somewhere(out, lambda folder: write_all(folder, texts), print_problem)
+        if place is not None and page is not None:
+            print_rich(f"{place / page}")
 
 
-def write_comparison(shown: "Page", folder: Path) -> None:
-    """All reports of a comparison. Raises OSError."""
+def files_of(shown: "Page") -> dict[str, str]:
+    """All reports of a comparison: their texts, by file name."""
     from astrometer.compare.output import compare_html, compare_json, compare_summary
 
-    compare_html.write_html(shown, folder / compare_html.FILE_NAME)
-    compare_json.write_json(shown, folder / compare_json.FILE_NAME)
-    compare_summary.write_summary(shown, folder / compare_summary.FILE_NAME)
+    return {
+        compare_html.FILE_NAME: compare_html.render_html(shown),
+        compare_json.FILE_NAME: json_text(compare_json.to_json(shown)),
+        compare_summary.FILE_NAME: compare_summary.render_summary(shown),
+    }
 
 
 def exit_code(verdict: str, *, accept_undecided: bool) -> int:

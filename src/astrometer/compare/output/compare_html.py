@@ -8,7 +8,6 @@ from astrometer.compare import change_text
 from astrometer.compare.change_verdict import ChangeUnit
 from astrometer.compare.output import compare_charts
 from astrometer.compare.output.compare_view import FORCED, Page
-from astrometer.output_files import write_whole
 from astrometer.report import formatting
 from astrometer.report.html import environment, style
 
@@ -21,11 +20,6 @@ _CSS = {
     "NONE": "none",
 }
 _CHECK_CSS = {"PASS": "pass", "FAIL": "fail", "UNDECIDED": "no_data"}
-
-
-def write_html(page: Page, path: Path) -> None:
-    """Write the page, whole or not at all."""
-    write_whole(path, render_html(page))
 
 
 def render_html(page: Page) -> str:

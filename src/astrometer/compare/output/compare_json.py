@@ -3,23 +3,16 @@
 Durations in seconds, shares of one, growth in bytes per 1,000 turns. `unit` of a row: what its change is in.
 """
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 from astrometer.compare.change_verdict import ChangeRow
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.output.compare_view import Page
 from astrometer.measure.wilson import Interval
-from astrometer.output_files import write_whole
 
 FILE_NAME = "compare.json"
 SCHEMA_VERSION = 1
-
-
-def write_json(page: Page, path: Path) -> None:
-    write_whole(path, json.dumps(to_json(page), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
 def to_json(page: Page) -> dict[str, Any]:
@@ -47,9 +40,9 @@ def to_json(page: Page) -> dict[str, Any]:
                 "candidate": row.cand,
                 "baseline_share": row.base_share,
                 "candidate_share": row.cand_share,
-                "baseline_interval": _interval(row.base_interval),
-                "candidate_interval": _interval(row.cand_interval),
-                "interval": _interval(row.interval),
+                "baseline_interval": interval_json(row.base_interval),
+                "candidate_interval": interval_json(row.cand_interval),
+                "interval": interval_json(row.interval),
             }
             for row in comparison.outcomes
         ],
@@ -79,7 +72,7 @@ def row_json(row: ChangeRow) -> dict[str, Any]:
         "baseline_runs": [finite(value) for value in row.base_runs],
         "candidate_runs": [finite(value) for value in row.cand_runs],
         "change": finite(row.change),
-        "interval": _interval(row.interval),
+        "interval": interval_json(row.interval),
         "margin": row.margin,
         "slower_share": row.superiority,
         "verdict": row.verdict.value,
@@ -87,7 +80,7 @@ def row_json(row: ChangeRow) -> dict[str, Any]:
     }
 
 
-def _interval(interval: Interval | None) -> list[float | str | None] | None:
+def interval_json(interval: Interval | None) -> list[float | str | None] | None:
     return None if interval is None else [finite(value) for value in interval]
 
 

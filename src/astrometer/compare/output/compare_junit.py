@@ -4,18 +4,11 @@ FAIL is a failure. UNDECIDED is an error, as nothing was proven; where that is a
 that must not be compared every case is an error.
 """
 
-from pathlib import Path
-
 from astrometer.compare.output.compare_view import Page
-from astrometer.output_files import write_whole
 from astrometer.report import junit
 
 FILE_NAME = junit.FILE_NAME
 SUITE = "astrometer.release"
-
-
-def write_junit(page: Page, path: Path, *, accept_undecided: bool = False) -> None:
-    write_whole(path, render_junit(page, accept_undecided=accept_undecided))
 
 
 def render_junit(page: Page, *, accept_undecided: bool = False) -> str:

@@ -1,9 +1,6 @@
 """A comparison -> `summary.md`, small enough for a CI step or a pull request."""
 
-from pathlib import Path
-
 from astrometer.compare.output.compare_view import FORCED, Line, Page, without_interval
-from astrometer.output_files import write_whole
 from astrometer.report.summary import text
 
 FILE_NAME = "summary.md"
@@ -17,10 +14,6 @@ _MARKS = {
     "UNDECIDED": "❔",
 }
 _VERDICT_MARKS = {"better": "🟢", "same": "⚪", "worse": "🔴", "cannot tell": "❔"}
-
-
-def write_summary(page: Page, path: Path) -> None:
-    write_whole(path, render_summary(page))
 
 
 def render_summary(page: Page) -> str:

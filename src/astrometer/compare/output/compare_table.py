@@ -39,11 +39,6 @@ def render(page: Page) -> RenderableType:
     return Group(*parts)
 
 
-def refusal(page: Page) -> str:
-    """Why nothing is compared, for stderr."""
-    return "\n".join(f"  {reason}" for reason in page.reasons)
-
-
 def _side(side: SideView) -> Table:
     facts = dict(side.facts)
     grid = Table.grid()

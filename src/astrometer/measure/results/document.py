@@ -40,7 +40,7 @@ from astrometer.measure.slo.validity import (
 from astrometer.measure.tally.exchange_stats import Stats, stats_json
 from astrometer.measure.tally.tally import Tally
 from astrometer.measure.tally.windows import Window
-from astrometer.output_files import write_whole
+from astrometer.output_files import json_text, write_whole
 from astrometer.outside_text import read_json
 
 FILE_NAME = "results.json"
@@ -189,7 +189,7 @@ def _steady_windows(info: RunInfo, reached: Sequence[LoadStage]) -> list[LoadWin
 def write(directory: Path, results: Mapping[str, Any]) -> Path:
     """Write `results.json` into `directory` (made if need be), whole or not at all; return its path."""
     path = directory / FILE_NAME
-    write_whole(path, json.dumps(results, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+    write_whole(path, json_text(results))
     return path
 
 
