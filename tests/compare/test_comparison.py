@@ -152,7 +152,8 @@ def test_other_machines_versions_and_arguments_are_told_but_do_not_forbid():
     told = check([make_run("a")], [other])
     assert told.reasons == ()
     assert len(told.notes) == 2
-    where = make_run("b", seed=2, command=("locust", "-f", "/elsewhere/chat.py", "--host", "http://b"))
+    elsewhere = ("locust", "-f", "/elsewhere/chat.py", "--host", "http://b", "--arrival-seed", "3")
+    where = make_run("b", seed=2, command=elsewhere)
     assert check([make_run("a")], [where]).notes == ()
 
 

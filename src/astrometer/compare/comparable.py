@@ -14,11 +14,11 @@ from astrometer.measure.slo.validity import CauseKind
 
 _OPTION = re.compile(r"-(?!\d)")
 WINDOW_TOLERANCE = 0.10  # of the longer window
-# These say where a run happened or was written, not what it did.
+# These say where a run happened or was written, and what chance it drew, not what it did.
 _OWN_FLAGS = {
     *("--host", "-H", "--astrometer-out", "--logfile", "--target-version", "--target-kind", "--im-sink"),
     *("--master-port", "--master-bind-port", "--slo", "--run-user-prefix", "--web-port"),
-    *("--astrometer-journal", "--server-pid"),
+    *("--astrometer-journal", "--server-pid", "--arrival-seed"),
 }
 
 
