@@ -1,7 +1,10 @@
 """Many people over one link: who gets which reply, what AstrBot is told, and what becomes of the rest."""
 
+import json
+
 import pytest
 from onebot_peer import ADDRESS, Peer, Room
+from wsproto.events import Pong
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImDeadlines, ImExchange, ImQuestion
@@ -253,6 +256,103 @@ def test_without_a_sign_a_late_reply_is_still_not_the_next_questions():
     assert here.wait(5).turn().outcome is Outcome.OK
     assert here.session.strays == {StrayKind.LATE: 1}
     here.ask(5001)  # nothing is owed any more
+
+
+@pytest.mark.parametrize("sign", ["quote", "nonce"])
+@pytest.mark.parametrize("between_s", [0.5, 3.5])
+def test_the_further_parts_of_a_late_reply_are_not_the_next_questions(sign, between_s):
+    """Only the first part has a sign."""
+    here = room(quotes=sign == "quote")
+    nonces = (N1, N2) if sign == "nonce" else (None, None)
+    first = here.ask(5001, canary=nonces[0])
+    assert here.wait(20).turn().outcome is Outcome.SILENT
+    second = here.ask(5001, canary=nonces[1])
+    signed = {first: (f"late {N1}", quote(first)), second: (f"in time {N2}", quote(second))}
+    for text, *before in [signed[first], ["and its rest"], ["and more of it"]]:
+        here.feed(here.peer.private(5001, text, *(before if sign == "quote" else ())), after=between_s)
+    assert not second.answered
+    text, before = signed[second]
+    here.feed(here.peer.private(5001, text, *((before,) if sign == "quote" else ())), after=between_s)
+    turn = here.wait(5).turn()
+    assert (turn.outcome, turn.text, turn.messages) == (Outcome.OK, text, 1)
+    assert here.session.strays == {StrayKind.LATE: 1, StrayKind.EXTRA: 2}
+
+
+@pytest.mark.parametrize("sign", ["quote", "nonce"])
+def test_an_error_after_a_late_reply_is_the_next_questions_own(sign):
+    here = room(quotes=sign == "quote")
+    first = here.ask(5001, canary=N1)
+    here.wait(20).turns()
+    here.ask(5001, canary=N2)
+    before = (quote(first),) if sign == "quote" else ()
+    here.feed(here.peer.private(5001, f"late {N1}", *before), after=0.5)
+    here.feed(here.peer.private(5001, "LLM 响应错误: All chat models failed"), after=0.5)
+    assert here.wait(5).turn().outcome is Outcome.LLM_ERROR
+
+
+@pytest.mark.parametrize("sign", ["quote", "nonce"])
+def test_an_answer_after_the_error_of_a_failed_question_is_not_the_next_questions(sign):
+    here = room(quotes=sign == "quote")
+    first = here.ask(5001, canary=N1)
+    before = (quote(first),) if sign == "quote" else ()
+    here.feed(here.peer.private(5001, "LLM 响应错误: All chat models failed", *before), after=0.5)
+    assert here.wait(5).turn().outcome is Outcome.LLM_ERROR
+    second = here.ask(5001, canary=N2)
+    here.feed(here.peer.private(5001, f"after all {N1}", *before), after=0.5)
+    here.feed(here.peer.private(5001, "and its rest"), after=0.5)
+    assert not second.answered
+    before = (quote(second),) if sign == "quote" else ()
+    here.feed(here.peer.private(5001, N2, *before), after=0.5)
+    turn = here.wait(5).turn()
+    assert (turn.outcome, turn.text) == (Outcome.OK, N2)
+    assert here.session.strays == {StrayKind.DUPLICATE: 1, StrayKind.EXTRA: 1}
+
+
+def test_who_got_only_somebody_elses_answer_may_still_get_the_own_one_late():
+    here = room()
+    here.ask(5001, canary=N1)
+    here.ask(5002)
+    here.feed(here.peer.private(5002, N1), after=0.1)
+    assert dict(outcomes(here.wait(60))) == {5001: Outcome.MISROUTED, 5002: Outcome.MISROUTED}
+    assert here.session.owes(ChatPlace(user_id=5002), here.now)
+    assert not here.session.owes(ChatPlace(user_id=5001), here.now)
+    here.feed(here.peer.private(5002, "late"))
+    assert here.session.strays == {StrayKind.LATE: 1}
+
+
+def noises(peer):
+    """What is no message of the bot: frames of WebSocket's own, events, answers, and other actions."""
+    meta = {"time": 1, "self_id": 10001, "post_type": "meta_event"}
+    return {
+        "ping": peer.ping(),
+        "pong": peer.ws.send(Pong(payload=b"")),
+        "heartbeat": peer.raw(json.dumps({**meta, "meta_event_type": "heartbeat", "interval": 5000})),
+        "pong as text": peer.raw('{"type":"pong"}'),
+        "an answer": peer.raw('{"status":"ok","retcode":0,"data":{"message_id":5},"echo":{"seq":1}}'),
+        "a look-up": peer.action("get_stranger_info", user_id=5001),
+        "an unknown action": peer.action("get_status"),
+    }
+
+
+@pytest.mark.parametrize("noise", noises(Room().peer))
+@pytest.mark.parametrize("merged", [False, True], ids=["apart", "with the reply"])
+def test_what_is_no_message_neither_is_a_reply_nor_extends_the_quiet_time(noise, merged):
+    here = room()
+    exchange = here.ask(5001)
+    here.feed(noises(here.peer)[noise], after=0.1)
+    assert not exchange.answered
+    reply, after = here.peer.private(5001, "w0"), noises(here.peer)[noise]
+    here.feed(reply + after if merged else reply, after=0.3)
+    due = here.session.deadline()
+    assert due == pytest.approx(100.4 + 4.0)
+    for _ in range(3):
+        here.feed(noises(here.peer)[noise], after=1.2)
+    assert here.session.deadline() == due
+    turn = here.wait(due - here.now).turn()
+    assert (turn.outcome, turn.text, turn.messages) == (Outcome.OK, "w0", 1)
+    assert (turn.reply_last_s, turn.t_close) == (pytest.approx(0.4), due)
+    here.feed(noises(here.peer)[noise])
+    assert here.session.strays == {}
 
 
 def test_a_late_reply_with_nobody_waiting_is_counted_as_late_once():

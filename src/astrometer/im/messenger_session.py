@@ -6,6 +6,7 @@ event is ever sent twice: AstrBot would ask the model twice.
 """
 
 import heapq
+import math
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines, ImExchange, ImQuestion
-from astrometer.im.im_turn import SURE, ImTurn, MatchedBy
+from astrometer.im.im_turn import SURE, ClosedBy, ImTurn, MatchedBy
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import LinkEnd
 from astrometer.im.link.onebot_link import InFrame, LinkState, OneBotLink, Since
@@ -88,7 +89,7 @@ class MessengerSession:
         self._sent_id = 0  # of what the bot says: an id of its own for each message
         self._most_chars = most_chars
         self._reconnect = Reconnect(reconnect)
-        self._open = OpenQuestions()
+        self._open = OpenQuestions(quiet_s=deadlines.quiet_s)
         self._places: set[ChatPlace] = set()
         self._due: list[tuple[float, int]] = []  # when, and the id of the question
         self._finished: list[ImTurn] = []
@@ -214,8 +215,11 @@ class MessengerSession:
         self._wait_for(exchange)
         return exchange
 
-    def owes(self, place: ChatPlace, t: float) -> bool:
-        """Whether a late reply may still come there: a question needs a nonce, or another person."""
+    def owes(self, place: ChatPlace, t: float = -math.inf) -> bool:
+        """Whether a late reply may still come there: a question needs a nonce, or another person.
+
+        Without `t`: however long it has been owed.
+        """
         return self._open.owes(place, t)
 
     def deadline(self) -> float | None:
@@ -389,8 +393,9 @@ class MessengerSession:
 
     def _end(self, exchange: ImExchange, t: float) -> None:
         turn = exchange.result()
+        # One that got only somebody else's answer may still get its own.
         owed = turn.outcome in _MAY_STILL_COME or (
-            not exchange.answered and turn.outcome is not Outcome.MISROUTED
+            not exchange.answered and turn.closed_by is not ClosedBy.MISROUTED
         )
         self._open.end(exchange, t, owed=owed)
         self._finished.append(turn)

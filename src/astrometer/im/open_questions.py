@@ -5,6 +5,7 @@ of one person in any order. A chat is one session of AstrBot and answers one que
 question that got no reply leaves its chat owing one: a message without evidence is first taken for that.
 """
 
+import math
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -58,10 +59,11 @@ class _Ended:
 
 
 class OpenQuestions:
-    """Every question of one link. Times are given."""
+    """Every question of one link. Times are given. `quiet_s`: the longest pause within an answer."""
 
-    def __init__(self, remembered: int = REMEMBERED) -> None:
+    def __init__(self, remembered: int = REMEMBERED, *, quiet_s: float = 0.0) -> None:
         self._remembered = remembered
+        self._quiet_s = quiet_s
         self._by_place: dict[ChatPlace, list[ImExchange]] = {}
         self._by_id: dict[str, ImExchange] = {}
         self._by_canary: dict[str, ImExchange] = {}
@@ -70,6 +72,8 @@ class OpenQuestions:
         self._ended_by_canary: dict[str, _Ended] = {}
         self._owed: dict[ChatPlace, deque[_Ended]] = {}
         self._last_of: dict[ChatPlace, _Ended] = {}
+        # When a message came to an ended question that had its sign: the rest of that answer has none.
+        self._strays_with_sign: dict[ChatPlace, tuple[float, FoundQuestion]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -104,7 +108,7 @@ class OpenQuestions:
         self._remember(_Ended(exchange.message_id, exchange.place, canary, t, owed, exchange.answered))
 
     def owes(self, place: ChatPlace, t: float) -> bool:
-        """Whether a reply to an ended question may still come there."""
+        """Whether a reply to an ended question may still come there. It is not expected for ever."""
         owed = self._owed.get(place)
         while owed and owed[0].t < t - OWED_S:
             owed.popleft()
@@ -118,8 +122,11 @@ class OpenQuestions:
         found = self._by_quote(place, content) or self._by_nonce(place, content)
         if found is None:
             found = self._by_waiting(place, content, t)
-        elif found.exchange is not None and not found.elsewhere:
+        elif found.exchange is None:
+            self._strays_with_sign[place] = t, found
+        elif not found.elsewhere:
             self._owed.pop(place, None)  # one after the other: what was owed there does not come any more
+            self._strays_with_sign.pop(place, None)
         return found
 
     def _by_quote(self, place: ChatPlace, content: ReplyContent) -> FoundQuestion | None:
@@ -130,7 +137,7 @@ class OpenQuestions:
             elsewhere = exchange.place != place
             return FoundQuestion(exchange, MatchedBy.QUOTE, elsewhere)
         ended = self._ended_by_id.get(content.quoted_id)
-        return None if ended is None else self._stray(ended, place)
+        return None if ended is None else self._stray(ended, place)._replace(matched_by=MatchedBy.QUOTE)
 
     def _by_nonce(self, place: ChatPlace, content: ReplyContent) -> FoundQuestion | None:
         text = content.text
@@ -159,6 +166,8 @@ class OpenQuestions:
         command = next((e for e in waiting or () if e.question.is_command and not e.answered), None)
         if command is not None and is_command_answer(content.text):
             return FoundQuestion(exchange=command, matched_by=MatchedBy.OUTSTANDING)
+        if (rest := self._rest_of_stray(place, content, t)) is not None:
+            return rest
         if self.owes(place, t) and not (waiting and any(e.answered for e in waiting)):
             return self._stray(self._owed[place][0], place)
         if not waiting:
@@ -169,6 +178,20 @@ class OpenQuestions:
         if len(waiting) == 1:
             return FoundQuestion(waiting[0], MatchedBy.OUTSTANDING)
         return self._among(waiting, content)
+
+    def _rest_of_stray(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion | None:
+        """A further part of an answer that came too late: only the first part has a sign.
+
+        Who waits there has an answer with a sign to come, unless it is an error.
+        """
+        t_before, stray = self._strays_with_sign.get(place, (-math.inf, None))
+        if stray is None or t - t_before > self._quiet_s or find_im_sentence(content.text) is not None:
+            return None
+        waiting = self._by_place.get(place, ())
+        if stray.matched_by is not MatchedBy.QUOTE and not all(e.question.canary for e in waiting):
+            return None
+        self._strays_with_sign[place] = t, stray
+        return FoundQuestion(stray=StrayKind.EXTRA, stray_id=stray.stray_id)
 
     def _among(self, waiting: list[ImExchange], content: ReplyContent) -> FoundQuestion:
         """Several wait in one chat, and the message has neither quotation nor nonce."""
@@ -224,6 +247,7 @@ class OpenQuestions:
             del self._ended_by_canary[ended.canary]
         if self._last_of.get(ended.place) is ended:
             del self._last_of[ended.place]
+            self._strays_with_sign.pop(ended.place, None)
         owed = self._owed.get(ended.place)
         if owed and owed[0] is ended:
             owed.popleft()

@@ -1,7 +1,10 @@
 """Who writes in a run's messenger: each user one person, each chat of `--transport messenger` another."""
 
 import pytest
+from onebot_peer import Peer
 
+from astrometer.api.outcome import Outcome
+from astrometer.im.im_exchange import ImQuestion
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
 from astrometer.load.run.run_names import USERS_PER_WORKER
@@ -31,3 +34,39 @@ def test_an_id_has_at_most_the_digits_that_were_tried_on_real_servers(number):
     assert 0 < person.user_id < 10**14
     assert person == people_of(0).person(number)
     assert person != MessengerOfRun(Settings(messenger="ws://bot:1/ws"), "another run", 0).person(number)
+
+
+@pytest.mark.parametrize("where", ["person", "group"])
+def test_after_a_silence_somebody_else_goes_on_and_never_gets_the_late_reply(where):
+    """Nothing quotes, and there are no nonces: a reply is of who waits in its chat."""
+    people = MessengerOfRun(Settings(messenger=("ws://bot:1/ws",)), "run", 0)
+    session, peer, place_of = people.client.session, Peer(), getattr(people, where)
+
+    def ask(t):
+        place = place_of(1)
+        exchange = session.ask(t, ImQuestion.of_text(place.user_id or 5001, "hi", group_id=place.group_id))
+        peer.hear(session.outgoing())
+        return exchange
+
+    def say(t, exchange, text):
+        private = exchange.place.group_id is None
+        say_in, whom = (
+            (peer.private, exchange.place.user_id) if private else (peer.group, exchange.place.group_id)
+        )
+        session.feed(t, say_in(whom, text))
+
+    session.connect(0.0)
+    session.feed(0.0, peer.hear(session.outgoing()).accept())
+    first = ask(1.0)
+    assert place_of(1) == first.place  # as long as it may be answered
+    session.expire(400.0)
+    assert first.result().outcome is Outcome.SILENT
+    second = ask(900.0)  # longer ago than AstrBot waits for anything but a model
+    assert second.place != first.place
+    say(901.0, first, "late")
+    say(901.1, first, "and its rest")
+    assert not second.answered
+    say(902.0, second, "in time")
+    session.expire(910.0)
+    assert (second.result().outcome, second.result().text) == (Outcome.OK, "in time")
+    assert place_of(1) == second.place

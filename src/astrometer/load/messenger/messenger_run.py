@@ -4,7 +4,6 @@ import hashlib
 import os
 import time
 from collections.abc import Callable
-from time import perf_counter
 from typing import Any
 
 from astrometer.clock import wall_minus_perf_s
@@ -83,10 +82,11 @@ class MessengerOfRun:
     def _unowed(self, number: int, place_of: Callable[[int], ChatPlace]) -> ChatPlace:
         """A chat in which no late reply to an earlier question may come: it would be taken for the next's.
 
-        After a silence somebody else goes on in its place.
+        After a silence somebody else goes on in its place, however long ago it was: AstrBot may ask a model
+        that hangs again and again.
         """
         place = place_of(self._first + self._instead.get(number, number))
-        if self._client is not None and self._client.session.owes(place, perf_counter()):
+        if self._client is not None and self._client.session.owes(place):
             self._left += 1
             base = GROUP if number >= GROUP else 0
             self._instead[number] = base + PEOPLE // 2 + self._left
