@@ -22,11 +22,11 @@ from starlette.responses import Response
 
 from astrometer.config.settings import Config, Target
 from astrometer.probing.exporter.exporter_app import Exporter
-from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
-from astrometer.probing.state_by_layer import LayerState, State, TargetState, TargetStatus
 from astrometer.probing.status.history_file import FILE
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import LayerState, State, TargetState, TargetStatus
 from astrometer.probing.status.state_history import StateHistory
 from astrometer.probing.verdict import ProbeRun, Verdict
 

@@ -13,7 +13,7 @@ from queries import RANGE, count, exporter, probe, probe_quantile, share, target
 from service import PASSED, layer, service
 from variables import EXPORTERS, data_source, of_probes, of_scrape, window
 
-from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.status.layer_evidence import StateLayer
 
 DAY_S = 86400
 PASSING = ((None, BAD), (0.95, WARN), (0.99, GOOD))

@@ -8,7 +8,7 @@ from queries import RANGE, RATE, WINDOW, failed_for, probe, probe_quantile, shar
 from rulebook import reasons
 from service import LATE, STATUSES
 
-from astrometer.probing.state_by_layer import TargetStatus
+from astrometer.probing.status.state_by_layer import TargetStatus
 
 LAYER_COLORS = {
     "network": "purple",

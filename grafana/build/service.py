@@ -7,9 +7,9 @@ from looks import BAD, GOOD, UNKNOWN, WARN, States
 from panels import now, state
 from queries import probe, target, where
 
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import NOT_PROBED as NOT_PROBED_REASON
-from astrometer.probing.state_by_layer import TargetStatus
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import NOT_PROBED as NOT_PROBED_REASON
+from astrometer.probing.status.state_by_layer import TargetStatus
 
 # As the exporter calls a target, the worst first: looked up by name, shown in these words.
 COLORS = {

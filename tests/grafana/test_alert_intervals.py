@@ -15,7 +15,7 @@ from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import daily_costs
 from astrometer.probing.plan import make_plans
 from astrometer.probing.probe_files import load_folder
-from astrometer.probing.state_by_layer import NEEDED, WINDOW_S
+from astrometer.probing.status.state_by_layer import NEEDED, WINDOW_S
 from astrometer.units import parse_duration
 
 ROOT = GRAFANA.parent

@@ -9,7 +9,7 @@ from dashboard_grafana import Grafana
 from dashboard_site import ALL, SCRAPE_S, STREAM_FAULTS, World, certificate, fault, says_no
 from required import needs
 
-from astrometer.probing.state_by_layer import TargetStatus
+from astrometer.probing.status.state_by_layer import TargetStatus
 from astrometer.targets.serving import serve
 
 pytestmark = [pytest.mark.promtool, pytest.mark.timeout(480), pytest.mark.process]

@@ -7,7 +7,7 @@ import yaml
 from dashboard_files import queries
 from required import needs
 
-from astrometer.probing.state_by_layer import State, TargetStatus
+from astrometer.probing.status.state_by_layer import State, TargetStatus
 
 pytestmark = [pytest.mark.promtool, pytest.mark.process]
 QUERIES = {(q.panel, q.ref): q.expr for q in queries() if q.dashboard == "overview"}

@@ -2,8 +2,8 @@
 
 from astrometer.config.notify_settings import Receiver, ReceiverKind
 from astrometer.config.settings import Secret
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import LayerState, State, TargetState, TargetStatus
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import LayerState, State, TargetState, TargetStatus
 
 OK = dict.fromkeys(StateLayer, ("ok", "ok"))
 

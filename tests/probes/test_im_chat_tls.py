@@ -11,7 +11,7 @@ from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.series import PROCESS_SERIES, Series, count
 from astrometer.probing.plan import Plan
-from astrometer.probing.state_by_layer import StateBook
+from astrometer.probing.status.state_by_layer import StateBook
 from astrometer.wire.tls import TlsSettings
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from astrometer.api.outcome import Layer, Outcome
-from astrometer.probing.failure_sides import is_judged, side_of
+from astrometer.probing.status.failure_sides import is_judged, side_of
 from astrometer.probing.verdict import REASONS, Reason
 
 # A reason that no exchange has is the probe's own.

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from astrometer.measure.tally.histogram import MIN_SAMPLES
-from astrometer.probing.failure_sides import SIDES
+from astrometer.probing.status.failure_sides import SIDES
 from rulebook import reasons
 from rulebook.thresholds import Thresholds, seconds
 

@@ -18,10 +18,10 @@ from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.daily_cost import once_sentences
-from astrometer.probing.layer_evidence import blamers_of
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner, run_once
-from astrometer.probing.state_by_layer import states_of_once
+from astrometer.probing.status.layer_evidence import blamers_of
+from astrometer.probing.status.state_by_layer import states_of_once
 from astrometer.probing.verdict import ProbeRun
 
 OURS = "ours"

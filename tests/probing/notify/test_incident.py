@@ -8,9 +8,9 @@ import pytest
 from layer_states import DOWN, WELL, receiver, state_of
 
 from astrometer.config.notify_settings import Severity
-from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.notify.incident import MOST_PER_HOUR, Incidents
-from astrometer.probing.state_by_layer import TargetState
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import TargetState
 
 MINUTE, HOUR = 60.0, 3600.0
 PARTLY = state_of("partly_down", network="failing connect")

@@ -7,9 +7,9 @@ from contextlib import closing
 import pytest
 from layer_states import DOWN, WELL, state_of
 
-from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.status import history_file, state_history
 from astrometer.probing.status.history_file import FILE, KEPT_S, Reader, read_only
+from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.spells import DAY_S, HOUR_S, Spell
 from astrometer.probing.status.state_history import StateHistory
 

@@ -10,10 +10,10 @@ import click
 from astrometer import exit_codes
 from astrometer.cli.shared.terminal import say
 from astrometer.config.settings import Config, ConfigError
-from astrometer.probing.layer_evidence import Blamers
 from astrometer.probing.notify.incident import Note
 from astrometer.probing.notify.notifier import Notifier, Post
-from astrometer.probing.state_by_layer import TargetState
+from astrometer.probing.status.layer_evidence import Blamers
+from astrometer.probing.status.state_by_layer import TargetState
 from astrometer.probing.verdict import ProbeRun
 
 ATTEMPTS = 2

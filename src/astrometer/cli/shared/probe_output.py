@@ -10,8 +10,8 @@ from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
 from astrometer.cli.shared.terminal import print_rich
 from astrometer.outside_text import shown
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import State, TargetState
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import State, TargetState
 from astrometer.probing.verdict import ProbeRun
 from astrometer.units import utc
 

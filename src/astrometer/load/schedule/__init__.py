@@ -1,0 +1,1 @@
+"""When users and arrivals begin: profiles, shapes, and the open model."""

@@ -1,0 +1,1 @@
+"""Requests under gevent -> chunks with the time at which the kernel received each."""

@@ -1,0 +1,1 @@
+"""What probes made on a server -> deleted, or remembered until it can be."""

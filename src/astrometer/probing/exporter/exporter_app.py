@@ -25,11 +25,11 @@ from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
 from astrometer.probing.exporter.pages import history_page
 from astrometer.probing.exporter.series import Series
-from astrometer.probing.layer_evidence import blamers_of
 from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import DEADLINES, Runner
-from astrometer.probing.state_by_layer import StateBook
+from astrometer.probing.status.layer_evidence import blamers_of
+from astrometer.probing.status.state_by_layer import StateBook
 from astrometer.probing.status.state_history import StateHistory
 from astrometer.probing.status.status_page import landing_page, public_page
 from astrometer.probing.status.status_view import StatusOfTarget, status_of

@@ -23,7 +23,7 @@ from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.notify.notifier import DeliveryCount
 from astrometer.probing.plan import Plan
-from astrometer.probing.state_by_layer import State, TargetState, TargetStatus
+from astrometer.probing.status.state_by_layer import State, TargetState, TargetStatus
 from astrometer.probing.verdict import ProbeRun
 
 NAMESPACE = "astrbot_probe"

@@ -18,7 +18,7 @@ from astrometer.probing.exporter.metrics import (
     SelfMetrics,
 )
 from astrometer.probing.plan import Plan
-from astrometer.probing.state_by_layer import StateBook
+from astrometer.probing.status.state_by_layer import StateBook
 from astrometer.probing.target_checks.scopes import MATRIX, allows
 from astrometer.probing.verdict import REASONS
 

@@ -1,0 +1,1 @@
+"""Changes of state -> messages to the receivers of `[[notify]]`, each incident once."""

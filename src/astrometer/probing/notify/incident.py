@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from astrometer.config.notify_settings import Receiver, Severity
-from astrometer.probing.layer_evidence import Blamers, StateLayer
 from astrometer.probing.notify.incident_words import WHOSE, cure, seen
-from astrometer.probing.state_by_layer import REACHED, LayerState, State, TargetState, TargetStatus
+from astrometer.probing.status.layer_evidence import Blamers, StateLayer
+from astrometer.probing.status.state_by_layer import REACHED, LayerState, State, TargetState, TargetStatus
 from astrometer.units import format_span, utc
 
 REMIND_S = 86400.0

@@ -2,7 +2,7 @@
 
 import re
 
-from astrometer.probing.layer_evidence import StateLayer
+from astrometer.probing.status.layer_evidence import StateLayer
 
 WHOSE = {
     StateLayer.NETWORK: "AstrBot is stopped, or the network to it is broken",

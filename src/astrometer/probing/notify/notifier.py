@@ -14,10 +14,10 @@ from typing import Any
 
 from astrometer.config.notify_settings import Receiver
 from astrometer.probing.cleanup.state_file import Say, StateFile
-from astrometer.probing.layer_evidence import Blamers
 from astrometer.probing.notify.channels import MessageChannel, NotDelivered, channel_of
 from astrometer.probing.notify.incident import ALL_WELL, Detail, Incidents, Note
-from astrometer.probing.state_by_layer import TargetState
+from astrometer.probing.status.layer_evidence import Blamers
+from astrometer.probing.status.state_by_layer import TargetState
 
 FILE = "notify.json"
 MOST_WAITING = 50

@@ -15,9 +15,9 @@ from time import monotonic
 from typing import IO
 
 from astrometer.probing.cleanup.state_file import FOLDER_MODE, Say, lock_file, open_private
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import State
+from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.spells import RunCounts, Spell
+from astrometer.probing.status.state_by_layer import State
 
 FILE = "history.sqlite"
 KEPT_S = 100 * 86400.0  # the last three whole months

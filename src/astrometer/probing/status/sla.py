@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.notify.incident_words import WHOSE, seen
-from astrometer.probing.state_by_layer import State
+from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.spells import RunCounts, Spell
+from astrometer.probing.status.state_by_layer import State
 from astrometer.units import utc
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)

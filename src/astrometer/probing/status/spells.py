@@ -6,8 +6,8 @@ neither up nor down.
 
 from dataclasses import dataclass
 
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import State
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import State
 
 HOUR_S, DAY_S = 3600, 86400
 

@@ -10,10 +10,8 @@ from typing import Any
 
 from astrometer.api.outcome import Outcome
 from astrometer.probing.cleanup.state_file import Say
-from astrometer.probing.failure_sides import LLM, SERVER, is_judged, side_of
-from astrometer.probing.layer_evidence import Sign, StateLayer, evidence_of
 from astrometer.probing.plan import Plan
-from astrometer.probing.state_by_layer import TargetState
+from astrometer.probing.status.failure_sides import LLM, SERVER, is_judged, side_of
 from astrometer.probing.status.history_file import (
     FILE,
     PRUNE_S,
@@ -25,7 +23,9 @@ from astrometer.probing.status.history_file import (
     open_history,
     row_of,
 )
+from astrometer.probing.status.layer_evidence import Sign, StateLayer, evidence_of
 from astrometer.probing.status.spells import HOUR_S, RunCounts, Spell
+from astrometer.probing.status.state_by_layer import TargetState
 from astrometer.probing.status.target_past import RECENT_S, TargetPast
 from astrometer.probing.verdict import ProbeRun
 

@@ -7,11 +7,11 @@ from functools import lru_cache
 
 from markupsafe import Markup
 
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import State, TargetState, TargetStatus
+from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.page_frame import share
 from astrometer.probing.status.sla import Outage
 from astrometer.probing.status.spells import DAY_S, HOUR_S, RunCounts
+from astrometer.probing.status.state_by_layer import State, TargetState, TargetStatus
 from astrometer.probing.status.state_history import StateHistory
 from astrometer.probing.status.target_past import HistoryPart
 from astrometer.units import format_duration, format_span

@@ -6,10 +6,10 @@ What a spell adds to an hour or a day never changes once it has ended; a page ad
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from astrometer.probing.layer_evidence import StateLayer
-from astrometer.probing.state_by_layer import State
+from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.sla import Outage, OutageJoiner, clipped
 from astrometer.probing.status.spells import DAY_S, HOUR_S, RunCounts, Spell
+from astrometer.probing.status.state_by_layer import State
 
 RECENT_S = 31 * DAY_S
 KEPT_PARTS = {HOUR_S: 25, DAY_S: 31}

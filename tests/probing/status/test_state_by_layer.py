@@ -8,11 +8,11 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.config.settings import Key, Secret, Target
-from astrometer.probing.layer_evidence import StateLayer
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.run_record import Limits
-from astrometer.probing.state_by_layer import StateBook, TargetState, states_of_once
+from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.state_by_layer import StateBook, TargetState, states_of_once
 from astrometer.probing.verdict import ProbeReason, ProbeRun, Verdict
 
 MINUTE, HALF_HOUR = 60.0, 1800.0

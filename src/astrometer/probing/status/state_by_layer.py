@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from math import inf
 
-from astrometer.probing.layer_evidence import (
+from astrometer.probing.plan import Plan
+from astrometer.probing.status.layer_evidence import (
     RETRANSMITS,
     LayerEvidence,
     Sign,
@@ -22,7 +23,6 @@ from astrometer.probing.layer_evidence import (
     covers,
     evidence_of,
 )
-from astrometer.probing.plan import Plan
 from astrometer.probing.verdict import ProbeReason, ProbeRun
 
 NEEDED = 3  # bad runs that make a layer FAILING
