@@ -6,7 +6,6 @@ beyond it, `same` when the whole interval is within it, `cannot tell` in all oth
 the chance of even one false alarm among all stays small.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -65,7 +64,6 @@ class ChangeRow:
     belief: Distribution | None = None
     is_unmeasured: bool = False
     lost: bool = False
-    is_sure: bool = False  # "nothing changed" is rejected, also among so many rows
 
     @property
     def name(self) -> str:
@@ -105,11 +103,10 @@ class ChangeRow:
             return self.base is not None and self.cand is not None and self.base < self.cand
         return (-self.change if self.more_is_better else self.change) > self.margin
 
-    def belief_below(self, change: float) -> float:
-        """How surely the true change is below `change`, from 0 to 1."""
-        if self.belief is None:
-            return 0.5
-        return self.belief.cdf(math.log1p(change) if self.unit is ChangeUnit.RATIO else change)
+    @property
+    def belief_in_less(self) -> float:
+        """How surely the true change is below none, from 0 to 1."""
+        return 0.5 if self.belief is None else self.belief.cdf(0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,14 +145,13 @@ def holm(chances: Mapping[int, float], alpha: float) -> set[int]:
 
 def _chance_of_error(row: ChangeRow) -> float:
     """How likely such data are although nothing changed, or the other way."""
-    return min(row.belief_below(0.0), 1 - row.belief_below(0.0))
+    return min(row.belief_in_less, 1 - row.belief_in_less)
 
 
 def _verdict(row: ChangeRow, *, survives: bool) -> ChangeRow:
     if row.interval is None:
         return row
     low, high = row.interval
-    row = replace(row, is_sure=survives)
     if -row.margin <= low and high <= row.margin:
         return replace(row, verdict=ChangeVerdict.SAME)
     if low > row.margin or high < -row.margin:

@@ -50,7 +50,7 @@ def _chart(points: Sequence[Point], series: Sequence[MetricSeries], order: Order
     marks = [
         (change.at - 0.5, change_text.change(change.row.change, changed.unit)) for change in changed.changes
     ]
-    plot.markers(marks, "marker")
+    plot.markers(marks)
     legend = tuple((f"of-p{item.percent}", f"p{item.percent}") for item in series if item.percent is not None)
     return Chart(
         title=name,

@@ -52,7 +52,7 @@ class Corpus:
         return cls(templates, raw["slots"], rng)
 
     @classmethod
-    def from_file(cls, path: Path, rng: random.Random | None = None) -> "Corpus":
+    def from_file(cls, path: Path) -> "Corpus":
         """Read `{"prompt": "..."}` lines; blank lines are skipped. Raises CorpusError."""
         try:
             # Not `splitlines`, for which U+2028 and others end a line, too; a prompt may hold them.
@@ -66,7 +66,7 @@ class Corpus:
         ]
         if not prompts:
             raise CorpusError(f"{path}: has no prompts")
-        return cls(prompts, {}, rng)
+        return cls(prompts, {})
 
     def next(self) -> str:
         """A prompt that this process has not sent before, guarded against being taken for a command."""

@@ -12,7 +12,6 @@ from astrometer.load.estimate import forecast, is_loopback, left_behind, sentenc
 from astrometer.load.inspect_locustfile import Foreseen
 from astrometer.load.launch import LoadPlan
 
-TIMEOUT_S = 20.0
 SIMULATOR = "simulator"
 NO_VERSION = (
     "No API key: an AstrBot before 4.26 does not tell its version (--target-version notes it in the results)."
@@ -46,7 +45,7 @@ def look_at_server(plan: LoadPlan, *, deletable: bool) -> tuple[LoadPlan, Server
         plan = plan.with_given(kind=preflight.server_kind(plan.target))
     version = plan.settings.version
     if version is None or deletable:
-        asked = ask_server_info(plan.target, TIMEOUT_S, with_version=version is None, with_identity=deletable)
+        asked = ask_server_info(plan.target, with_version=version is None, with_identity=deletable)
         info = asyncio.run(asked)
         version = version or info.version
         if version is not None:

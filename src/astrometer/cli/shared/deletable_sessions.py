@@ -11,13 +11,11 @@ from astrometer.probing.cleanup.identity import Identity
 from astrometer.probing.target_checks.server_info import ServerInfo, ask_server_info
 from astrometer.probing.verdict import ProbeRun
 
-TIMEOUT_S = 20.0
-
 
 def must_be_deletable(targets: Iterable[Target]) -> None:
     """What --deletable asks for. Raises click.UsageError."""
     for target in targets:
-        info = asyncio.run(ask_server_info(target, TIMEOUT_S, with_version=False))
+        info = asyncio.run(ask_server_info(target, with_version=False))
         who_can_delete(info, f"{target.name}: ")
 
 

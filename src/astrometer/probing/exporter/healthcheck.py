@@ -13,16 +13,16 @@ PORT = 16185
 LIMIT_S = 4.0
 
 
-def is_healthy(port: int, limit_s: float = LIMIT_S) -> bool:
+def is_healthy(port: int) -> bool:
     """Whether `/-/healthy` of the loopback's `port` says so."""
     try:
-        return _status(http.client.HTTPConnection("127.0.0.1", port, timeout=limit_s)) == 200
+        return _status(http.client.HTTPConnection("127.0.0.1", port, timeout=LIMIT_S)) == 200
     except (http.client.HTTPException, OSError):
         pass  # nothing, or TLS
     unverified = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     unverified.check_hostname = False
     unverified.verify_mode = ssl.CERT_NONE
-    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=limit_s, context=unverified)
+    connection = http.client.HTTPSConnection("127.0.0.1", port, timeout=LIMIT_S, context=unverified)
     try:
         connection.connect()
     except ssl.SSLError as exc:

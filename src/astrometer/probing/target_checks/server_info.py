@@ -13,6 +13,8 @@ from astrometer.probing.context import Context
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.verdict import NotApplicable, ProbeFailed, Verdict
 
+TIMEOUT_S = 20.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerInfo:
@@ -32,7 +34,7 @@ async def ask_version(ctx: Context, *, may_chat: bool = True) -> ServerVersions 
 
 
 async def ask_server_info(
-    target: Target, timeout_s: float, *, with_version: bool = True, with_identity: bool = True
+    target: Target, timeout_s: float = TIMEOUT_S, *, with_version: bool = True, with_identity: bool = True
 ) -> ServerInfo:
     """Ask once; never raises for a server that does not answer."""
     found = ServerInfo()

@@ -46,7 +46,7 @@ def _edges(searched: Mapping[str, Any], plot: Plot) -> None:
         for key, word in (("highest_passing", "passed"), ("lowest_failing", "failed"))
         if searched[key] is not None
     ]
-    plot.markers(marks, "marker")
+    plot.markers(marks)
 
 
 def _interval(searched: Mapping[str, Any], plot: Plot, scale: Scale) -> str:

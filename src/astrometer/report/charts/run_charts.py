@@ -168,11 +168,9 @@ def distribution(
         tip = f"{format_duration(low)} to {format_duration(high)}: {formatting.count(n)}"
         plot.rect(low, high, 0, n / histogram.n * 100, "bar", tip=tip)
     for limit_s, text in limits:
-        plot.upright(limit_s, "limit", tip=text)
+        plot.upright(limit_s, tip=text)
     values = [(percent, formatting.seconds(summary[f"p{percent}"])) for percent in _MARKED]
-    plot.markers(
-        [(v, f"p{percent} {format_duration(v)}") for percent, v in values if v is not None], "marker"
-    )
+    plot.markers([(v, f"p{percent} {format_duration(v)}") for percent, v in values if v is not None])
     missing = results["metrics_all_attempts"].get(metric, summary)["n"] - summary["n"]
     stands = f" Red line: {', '.join(text for _, text in limits)}." if limits else ""
     failed = f" Not shown: {formatting.plural(missing, 'failed attempt')}." if missing else ""

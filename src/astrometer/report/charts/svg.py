@@ -127,11 +127,11 @@ class Plot:
         shape = f'<circle class="{css}" cx="{self.x(x) * 100:.3f}%" cy="{self.y_px(y):.1f}" r="{radius}"/>'
         self._shapes.append(f"<g>{_tip(tip)}{shape}</g>" if tip else shape)
 
-    def upright(self, x: float, css: str, *, tip: str) -> None:
+    def upright(self, x: float, *, tip: str) -> None:
         """A vertical line from top to bottom."""
         at = f"{self.x(x) * 100:.3f}%"
         ends = f'y1="{self.head_px}" y2="{self.height_px - FOOT_PX}"'
-        self._shapes.append(f'<g><line class="{css}" x1="{at}" x2="{at}" {ends}/>{_tip(tip)}</g>')
+        self._shapes.append(f'<g><line class="limit" x1="{at}" x2="{at}" {ends}/>{_tip(tip)}</g>')
 
     def level(self, x0: float, x1: float, y: float, css: str, *, tip: str = "", label: str = "") -> None:
         """A horizontal line; its label stands on its left end."""
@@ -146,7 +146,7 @@ class Plot:
                 f'<text class="mark" x="{x}" dx="5" y="{self.y_px(y) - 4:.1f}">{_text(label)}</text>'
             )
 
-    def markers(self, marks: Sequence[tuple[float, str]], css: str) -> None:
+    def markers(self, marks: Sequence[tuple[float, str]]) -> None:
         """Vertical lines, ascending, each with its label in a row of its own, so that no two collide.
 
         Labels stand right of their lines, the lowest value on top; near the right edge left of them, the
@@ -160,7 +160,7 @@ class Plot:
             text_y = 12 + 15 * (len(marks) - 1 - index if to_left else index)
             anchor, shift = ("end", -5) if to_left and at > 36 else ("start", 5)
             self._shapes.append(
-                f'<line class="{css}" x1="{at:.3f}%" x2="{at:.3f}%" y1="{text_y - 9}" '
+                f'<line class="marker" x1="{at:.3f}%" x2="{at:.3f}%" y1="{text_y - 9}" '
                 f'y2="{self.height_px - FOOT_PX}"/>'
             )
             self._labels.append(
