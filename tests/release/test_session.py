@@ -133,7 +133,7 @@ def session(
     load = LoadPlan(
         locustfile=tmp_path / "chat.py", target=Target(name="none", url="http://127.0.0.1"), users=1,
         spawn_rate=1, duration_s=BLOCK_S, stop_timeout_s=1, out=tmp_path,
-        given={"warmup_s": "3s"},
+        given={"warmup": "3s"},
     )  # fmt: skip
     machine.said = []
     plan = ReleasePlan(

@@ -12,6 +12,7 @@ from astrometer.measure.results import document as results_file
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind
 from astrometer.measure.slo.drift import Drift, DriftKind, Steadiness
+from astrometer.measure.slo.found_warm_up import FoundWarmUp
 from astrometer.measure.slo.run_verdict import Stop, StopReason
 from astrometer.measure.slo.validity import CauseKind, GeneratorHealth, OpenArrivals
 from astrometer.measure.tally.histogram import MIN_SAMPLES
@@ -75,6 +76,7 @@ def real(make, watched):
         metric="ttft", kind=DriftKind.TREND, before=0.5, after=0.6, per_minute=0.02, at_s=None, chance=1e-6,
         stage=None,
     )  # fmt: skip
+    made["window"]["warm_up"] = FoundWarmUp(least_s=1.0, until_s=9.0, metrics=("ttft",), part_s=5.0).to_json()
     made["steadiness"] = Steadiness(tested=("ttft",), parts=54, part_s=10.0, drifts=(drift,)).to_json()
     return {**made, "streams": streams, "astrbot_bugs": bug, "records": kept}
 

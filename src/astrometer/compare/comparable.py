@@ -117,6 +117,8 @@ def _disagreement(
 def _windows(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
     for run in others:
         one, two = first.results["window"], run.results["window"]
+        if one.get("warm_up") and two.get("warm_up"):  # found in each: what is left differs, too
+            one, two = map(_whole, (one, two))
         for key, what, slack_s in (
             ("duration_s", "different windows", 1.0),
             ("excluded_s", "different ramp and warm-up", 2.0),
@@ -125,6 +127,12 @@ def _windows(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
             if abs(one[key] - two[key]) > max(slack_s, WINDOW_TOLERANCE * longer):
                 return [f"{what}: {one[key]:.0f} s in {first.name}, {two[key]:.0f} s in {run.name}"]
     return []
+
+
+def _whole(window: Mapping[str, Any]) -> Mapping[str, Any]:
+    """As if nothing was found."""
+    least_s = window["warm_up"]["least_s"]
+    return {"duration_s": window["duration_s"] + window["excluded_s"] - least_s, "excluded_s": least_s}
 
 
 def _load(results: Mapping[str, Any]) -> str | None:

@@ -105,6 +105,28 @@ def _slo(given: Any) -> Slo:
     return Slo(objectives=tuple(parse_objectives(said)))
 
 
+@dataclass(frozen=True, slots=True)
+class WarmUp:
+    """What --warmup says. `is_found`: how long it was is found when the run is over."""
+
+    least_s: float
+    is_found: bool = False
+
+    @classmethod
+    def parse(cls, given: Any) -> "WarmUp":
+        """`30s`, `auto`, `auto:30s`. Raises ValueError."""
+        if isinstance(given, WarmUp):
+            return given
+        word, _, least = str(given).strip().partition(":")
+        if word != "auto":
+            return cls(duration(given))
+        return cls(duration(least) if least else 0.0, is_found=True)
+
+    def __str__(self) -> str:
+        time = _seconds(self.least_s)
+        return time if not self.is_found else f"auto:{time}" if self.least_s else "auto"
+
+
 def _seconds(value: float) -> str:
     return f"{value:g}s"
 
@@ -134,11 +156,13 @@ class Settings:
         "A reply in a messenger counts 1,750, as its tokens are not told. Running turns may finish. "
         "0: no limit.",
     )
-    warmup_s: float = option(
-        "--warmup", duration, "0s", metavar="TIME",
+    warmup: WarmUp = option(
+        "--warmup", WarmUp.parse, "0s", metavar="TIME|auto",
         refused={"capacity": "each window of a search has its own: use --settle"}, of_plan=True,
         help="Turns that begin this early are counted apart: no percentile, rate or objective holds them. "
-        "`astrometer load` and `release` add their ramp-up.",
+        "`astrometer load` and `release` add their ramp-up. auto: its end is found when the run is over, by "
+        "the precision of the times and never by their size; needs a run of two minutes or more. auto:30s: "
+        "at least so much.",
     )
     drift_ok: bool = option(
         "--drift-ok", switch, False, commands=("load",),
@@ -429,6 +453,7 @@ class Settings:
     def _checked(cls, values: Mapping[str, Any]) -> "Settings":
         settings = cls(**values)
         settings._check_workload()
+        settings._check_warm_up()
         if settings.searches:
             settings._check_search()
         return settings
@@ -440,6 +465,20 @@ class Settings:
             )
         if ANSWER_TOKENS in self.prompt_suffix and not self.workload_file:
             raise OptionError(f"--prompt-suffix: {ANSWER_TOKENS} needs --workload")
+
+    def _check_warm_up(self) -> None:
+        if not self.warmup.is_found:
+            return
+        if self.searches:
+            raise OptionError("--warmup auto cannot be combined with --capacity: use --settle")
+        reasons = {
+            "shape": "a shape says itself when the load is steady",
+            "abort_after_s": "what counts is known when the run is over",
+            "records": "a record says at once whether it counts",
+        }
+        for name, why in reasons.items():
+            if getattr(self, name) is not None:
+                raise OptionError(f"{OPTIONS[name].flag} cannot be combined with --warmup auto: {why}")
 
     def _check_search(self) -> None:
         try:
@@ -457,6 +496,11 @@ class Settings:
                 entry = OPTIONS[name]
                 why = entry.refused["capacity"]
                 raise OptionError(f"{entry.flag} cannot be combined with --capacity: {why}")
+
+    @property
+    def warmup_s(self) -> float:
+        """What is left out in any case."""
+        return self.warmup.least_s
 
     @property
     def objectives(self) -> tuple[Objective, ...]:

@@ -19,6 +19,7 @@ from statistics import NormalDist, median
 
 _NORMAL = NormalDist()
 MOST_CORRELATED = 0.95
+MOST_ERROR_LEFT = 0.5  # of the squared error of the mean, once a warm-up is left out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +70,8 @@ def shift(values: Sequence[float]) -> Shift:
 def warm_up(values: Sequence[float]) -> int | None:
     """How many values to leave out at the begin, by precision alone: what the rest is does not matter.
 
-    None: more than half, so that nobody can tell.
+    0 where that would not halve the squared error of the mean: in a steady series the best truncation is one
+    of chance. None: more than half, so that nobody can tell.
     """
     n = len(values)
 
@@ -79,6 +81,8 @@ def warm_up(values: Sequence[float]) -> int | None:
         return sum((value - middle) ** 2 for value in rest) / len(rest) ** 2
 
     best = min(range(n // 2 + 1), key=error)
+    if error(best) > MOST_ERROR_LEFT * error(0):
+        return 0
     return None if best == n // 2 else best
 
 

@@ -18,7 +18,7 @@ VALUES = {
     "connect_timeout_s": "1s", "first_token_timeout_s": "2s", "idle_timeout_s": "3s", "total_timeout_s": "1m",
     "transport": "ws", "call_timeout_s": "5s", "stop_abandoned": True,
      "slo": ["ttft_p95 < 2s", "errors < 1%"],
-    "abort_after_s": "9s", "budget_tokens": "500", "warmup_s": "2s", "stall_threshold_s": "700ms",
+    "abort_after_s": "9s", "budget_tokens": "500", "warmup": "2s", "stall_threshold_s": "700ms",
     "drift_ok": True,
     "shape": "10:1m,20:1m", "rate_unit": "0.5", "arrivals": "constant", "arrival_seed": "7",
     "max_in_flight": "9", "searches": True, "model": "open", "start": "2/s", "maximum": "9/s",
@@ -72,7 +72,7 @@ def test_every_option_of_a_run_is_taken_before_and_behind_the_dashes(command, be
         words = arguments({name: VALUES[name]})
         more = [] if name == "slo" or command == "load" else ["--slo", "errors < 1%"]
         more += ["--slo", "errors < 1%"] if name == "abort_after_s" else []
-        more += ["--users", "1"] if name == "warmup_s" else []
+        more += ["--users", "1"] if name == "warmup" else []
         more += ["--users", "1"] if name == "workload_file" and command == "load" else []
         more += ["--rate", "20/s"] if name == "arrivals" and command == "load" else []
         more += ["--start", "1/s"] if name == "arrivals" and command == "capacity" else []
@@ -116,6 +116,30 @@ def test_a_switch_that_is_called_like_an_option_of_a_run_is_not_given_to_it(name
 def test_an_option_that_a_search_cannot_obey_says_what_to_do(words, complaint):
     done = invoke("capacity", "chat", "--host", "http://127.0.0.1:9", "--slo", "errors < 1%", *words)
     assert (done.exit_code, complaint in done.output) == (2, True), done.output
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (
+            ["--duration", "2m", "--users", "21", "--spawn-rate", "2"],
+            "needs a run of 130 s or more, ramp-up included",
+        ),
+        (["--shape", "1:5s"], "a shape says itself when the load is steady"),
+        (["--abort-on-fail", "5s", "--slo", "errors < 1%"], "what counts is known when the run is over"),
+        (["--records", "r.jsonl"], "a record says at once whether it counts"),
+    ],
+)
+def test_a_warm_up_cannot_be_found_where_something_must_know_it_before(words, complaint):
+    line = ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", "--warmup", "auto", *words]
+    done = invoke(*line)
+    assert (done.exit_code, complaint in done.output) == (2, True), done.output
+
+
+def test_what_is_left_out_besides_a_warm_up_that_is_found_is_the_ramp():
+    line = ["load", "chat", "--host", "http://127.0.0.1:9", "--dry-run", "--duration", "5m", "--users", "20"]
+    assert "--warmup auto:11s " in invoke(*line, "--warmup", "auto:2s", "--spawn-rate", "2").output
+    assert "--warmup auto " in invoke(*line, "--warmup", "auto", "--spawn-rate", "20").output
 
 
 def test_an_environment_variable_is_an_option_too():

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 # Of each block. Arrivals at even distances meet each other alike in every block; those of a Poisson process
 # queue by chance, and telling the same difference takes four times the blocks (bench/RESULTS.md).
-DEFAULTS = {"warmup_s": "3s", "arrivals": Process.CONSTANT.value}
+DEFAULTS = {"warmup": "3s", "arrivals": Process.CONSTANT.value}
 NO_TOKENS = "Tokens: none. A stub model answers, and the servers are removed with all that was made on them."
 
 
@@ -160,6 +160,8 @@ def plan_of(
         locustfile = bundled.find("locustfiles", scenario)
     except (bundled.NotBundled, OptionError) as exc:
         raise click.UsageError(str(exc)) from exc
+    if settings.warmup.is_found:
+        raise click.UsageError("--warmup auto: a block is too short to find it in; say how long it is")
     shape = settings.shape
     if shape is not None:
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
@@ -171,7 +173,7 @@ def plan_of(
     ramp_s, length_s = (0.0, shape.duration_s) if shape is not None else (level.ramp_s, block)
     _check_times(budget, length_s, is_shape=shape is not None)
     excluded_s = locust_run.measured_from(settings.warmup_s, ramp_s, length_s)
-    given["warmup_s"] = f"{plain_number(excluded_s)}s"
+    given["warmup"] = f"{plain_number(excluded_s)}s"
     given |= level.given()
     directory = earlier_directory(out) if more else new_directory(out, str(ctx.info_name))
     plan = ReleasePlan(

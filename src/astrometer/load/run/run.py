@@ -203,6 +203,7 @@ def _tally(settings: Settings, profile: Profile | None) -> Tally:
         scenario_goals=scenario_goals(settings.objectives),
         judged=[objective.metric for objective in settings.objectives],
         stall_s=settings.stall_threshold_s,
+        by_step=settings.warmup.is_found,
     )
 
 

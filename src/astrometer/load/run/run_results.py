@@ -21,6 +21,8 @@ from astrometer.masking import mask_command
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.results import document
 from astrometer.measure.results.run_info import BusiestHourLoad, RunInfo
+from astrometer.measure.slo.drift import LoadWindow
+from astrometer.measure.slo.found_warm_up import FoundWarmUp, find_warm_up
 from astrometer.measure.slo.stages import LoadStage
 from astrometer.measure.slo.validity import Cause, OpenArrivals, schedule_lag_limit_s
 
@@ -29,12 +31,15 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
     """The whole content of `results.json`."""
     searched = run.search() if run.search is not None else None
     run.intended += run.take_intended()
+    warm_up = _find_warm_up(run)
+    excluded_s = run.settings.warmup_s if warm_up is None else warm_up.excluded_s
     info = RunInfo(
         scenario=_scenario(environment),
         url=run.host,
         start=run.clock.started_at,
         duration_s=run.clock.elapsed_s,
-        excluded_s=run.settings.warmup_s,
+        excluded_s=excluded_s,
+        warm_up=warm_up,
         arrivals=_arrivals(run, searched),
         version=run.settings.version,
         kind=run.settings.kind,
@@ -58,7 +63,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         messenger=run.messenger_seen if run.settings.messenger else None,
         at_once=run.recorder.at_once,
         model_most=None if run.model is None else run.model.most,
-        server=None if run.server is None else run.server.usage(),
+        server=None if run.server is None else run.server.usage(excluded_s),
         pulse=None if run.pulse is None else run.pulse.pulse(),
         other_requests=run.others.requests.rows,
         records=None if run.record_file is None else run.record_file.to_json(run.settings.out),
@@ -78,6 +83,16 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         ),
     )
     return document.build(run.tally, info, run.delivery.observed)
+
+
+def _find_warm_up(run: Run) -> FoundWarmUp | None:
+    """With `--warmup auto`: the tally's window begins after it from now on. None: it was given."""
+    if not run.settings.warmup.is_found:
+        return None
+    found = find_warm_up(run.tally.timeline, LoadWindow(run.settings.warmup_s, run.clock.elapsed_s))
+    if found.excluded_s > found.least_s:
+        run.tally.begin_window_at(found.excluded_s)
+    return found
 
 
 def _scenario(environment: Any) -> str:

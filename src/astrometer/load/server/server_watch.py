@@ -87,13 +87,13 @@ class ServerWatch:
             )
         )
 
-    def usage(self) -> ServerUsage:
-        """Until now, or until nothing new began any more."""
+    def usage(self, excluded_s: float | None = None) -> ServerUsage:
+        """Until now, or until nothing new began any more. `excluded_s`: more than was said at first."""
         return usage_of(
             self._series,
             pid=self.pid,
             listens=self._process is not None and self._process.listens,
-            excluded_s=self._excluded_s,
+            excluded_s=self._excluded_s if excluded_s is None else excluded_s,
             until_s=self._clock.elapsed_s,
             ended=self.ended,
             sampling_s=self._spent_s / self._readings if self._readings else None,

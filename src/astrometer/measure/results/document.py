@@ -59,6 +59,8 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     total = tally.total()
     window = Window(excluded_s=info.excluded_s)
     window_s = window.length_s(info.duration_s)
+    # Requests of the locustfile's own are not kept by steps.
+    others_s = window_s if info.warm_up is None else max(0.0, info.duration_s - info.warm_up.least_s)
     generator = info.generator
     if info.capacity is not None:
         generator = GeneratorHealth(clock=generator.clock, lost_workers=generator.lost_workers)
@@ -67,6 +69,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
         *run_causes(generator, tally, info.arrivals, forgotten),
         *server_causes(info.server, info.objectives),
         *info.causes,
+        *([] if info.warm_up is None else info.warm_up.causes()),
     ]
     trusted = not causes
     reached = [stage for stage in info.stages if stage.start_s < info.duration_s]
@@ -124,6 +127,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             "start": datetime.fromtimestamp(info.start + info.excluded_s, UTC).isoformat(),
             "duration_s": window_s,
             "excluded_s": info.excluded_s,
+            "warm_up": None if info.warm_up is None else info.warm_up.to_json(),
         },
         "users": info.users,
         "names": None if info.names is None else asdict(info.names),
@@ -154,7 +158,7 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
             }
             for key in keys
         ],
-        "other_requests": other_requests_json(info.other_requests, window_s),
+        "other_requests": other_requests_json(info.other_requests, others_s),
         "records": info.records,
         "workload": None if info.workload is None else asdict(info.workload),
         "profile": info.profile,

@@ -8,6 +8,7 @@ from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.results.other_requests import OtherRequest
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerUsage
+from astrometer.measure.slo.found_warm_up import FoundWarmUp
 from astrometer.measure.slo.run_verdict import Stop
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.stages import LoadStage
@@ -59,6 +60,7 @@ class RunInfo:
     start: float
     duration_s: float  # until no new exchange began: ramp, warm-up and window, without the drain
     excluded_s: float = 0.0  # ramp and warm-up
+    warm_up: FoundWarmUp | None = None  # None: it was given
     version: str | None = None
     kind: str | None = None  # "astrbot" or "simulator"
     tls_verified: bool | None = None  # None: no TLS

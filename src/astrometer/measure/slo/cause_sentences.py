@@ -24,6 +24,7 @@ _TEMPLATES = {
     CauseKind.IM_NOT_MEASURED: "IM delivery was not measured: {detail}",
     CauseKind.SERVER_ENDED: "the server's process ended ({detail}){more}: what it used cannot be judged",
     CauseKind.CUT_SHORT: "the run was cut short after {value} s: {detail}",
+    CauseKind.WARM_UP_NOT_FOUND: "--warmup auto: the end of the warm-up was not found ({detail})",
     CauseKind.SERVER_NOT_IDLE: "the server was not idle when the window began: {detail}",
     CauseKind.SEARCH_UNFINISHED: "the search ended before its answer {detail}",
     CauseKind.DRIFTING: "{detail}",

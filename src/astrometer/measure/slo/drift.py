@@ -113,7 +113,9 @@ class Steadiness:
         }
 
 
-class _Series(NamedTuple):
+class Series(NamedTuple):
+    """A metric in equal parts of a window, as far as they are whole."""
+
     metric: str
     window: LoadWindow
     start_s: float
@@ -124,7 +126,7 @@ class _Series(NamedTuple):
 def look_for_drift(timeline: Steps[Stats], windows: Sequence[LoadWindow]) -> Steadiness:
     """Each window on its own; the chance of a false alarm is that of all together."""
     steps = list(timeline.items())
-    series = [found for window in windows for found in _series_of(steps, timeline.step_s, window)]
+    series = [found for window in windows for found in series_of(steps, timeline.step_s, window)]
     chance = BY_CHANCE / max(1, 2 * len(series))
     drifts = [drift for one in series if (drift := _drift_of(one, chance)) is not None]
     last = series[-1] if series else None
@@ -137,7 +139,7 @@ def look_for_drift(timeline: Steps[Stats], windows: Sequence[LoadWindow]) -> Ste
     )
 
 
-def _steady_from_s(series: Sequence[_Series], chance: float) -> float | None:
+def _steady_from_s(series: Sequence[Series], chance: float) -> float | None:
     """When the warm-up of all metrics was over; None when one of them drifts also after it."""
     found = 0.0
     for one in series:
@@ -148,7 +150,7 @@ def _steady_from_s(series: Sequence[_Series], chance: float) -> float | None:
     return found
 
 
-def _series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWindow) -> Iterator[_Series]:
+def series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWindow) -> Iterator[Series]:
     """Of each metric with enough samples. Only steps that are whole count."""
     inside = [(at, stats) for at, stats in steps if window.start_s <= at and at + step_s <= window.end_s]
     if len(inside) < LEAST_PARTS:
@@ -159,7 +161,7 @@ def _series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWind
             if sorted(n for n, _ in parts)[len(parts) // 2] >= LEAST_SAMPLES:
                 values = [value for n, value in parts if n and value is not None]
                 if len(values) == len(parts):
-                    yield _Series(metric, window, inside[0][0], width * step_s, values)
+                    yield Series(metric, window, inside[0][0], width * step_s, values)
                 break
 
 
@@ -180,7 +182,7 @@ def _parts(steps: Sequence[tuple[int, Stats]], width: int, metric: str) -> list[
     return found
 
 
-def _drift_of(series: _Series, chance: float) -> Drift | None:
+def _drift_of(series: Series, chance: float) -> Drift | None:
     """The trend or the shift, whichever is nearer to the series; None when neither is there."""
     values = series.values
     line, level = trend(values), shift(values)

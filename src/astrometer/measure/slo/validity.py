@@ -49,6 +49,7 @@ class CauseKind(StrEnum):
     IM_NOT_MEASURED = "im_not_measured"
     SERVER_ENDED = "server_ended"  # its process, of which an objective is; `detail` says how
     CUT_SHORT = "cut_short"  # seconds until a signal ended the run
+    WARM_UP_NOT_FOUND = "warm_up_not_found"  # with `--warmup auto`; `detail` says why
     SERVER_NOT_IDLE = "server_not_idle"  # when a window of a capacity search began
     SEARCH_UNFINISHED = "search_unfinished"  # a capacity search without an answer
     DRIFTING = "drifting"  # of a run that can be trusted and was not steady; `detail` says how

@@ -26,6 +26,7 @@ from astrometer.measure.tally.odd_streams import signs_of
 from astrometer.measure.tally.stalls import THRESHOLD_S, Stalls
 from astrometer.measure.tally.timeline import Steps
 from astrometer.measure.tally.uploads import SIZE_METRICS
+from astrometer.measure.tally.window_book import WindowBook
 from astrometer.measure.tally.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
@@ -73,7 +74,8 @@ class Tally:
     `stages`: when each stage of the load's profile begins, ascending; what began in the window counts in its
     stage as well. `scenario_goals`: of scenarios that have goals of their own, all of theirs; they are kept
     apart in each stage too. `judged`: metrics that a stage keeps because somebody will judge them.
-    `stall_s`: a chunk gap longer than this is a stall.
+    `stall_s`: a chunk gap longer than this is a stall. `by_step`: what the window counts is kept step by step
+    besides, so that `begin_window_at` can leave out more of it.
     """
 
     def __init__(
@@ -85,6 +87,7 @@ class Tally:
         scenario_goals: Mapping[str, Mapping[str, float]] | None = None,
         judged: Iterable[str] = (),
         stall_s: float = THRESHOLD_S,
+        by_step: bool = False,
     ) -> None:
         self._goals = dict(goals or {})
         self._scenario_goals = {name: dict(own) for name, own in (scenario_goals or {}).items()}
@@ -99,13 +102,15 @@ class Tally:
         self.stage_scenarios: dict[StageKey, Stats] = defaultdict(Stats)
         self.sizes: dict[int, Stats] = defaultdict(Stats)
         self.timeline = Steps(Stats)
+        self._by_step = Steps(WindowBook) if by_step else None
 
     def _books(self) -> list[dict[Any, Stats]]:
         return [getattr(self, name) for name in BOOKS]
 
     def started(self, scenario: str, operation: str, t_s: float) -> None:
         """An exchange intended at `t_s` begins: count it before anything can go wrong."""
-        self.stats_of(scenario, operation, t_s).started += 1
+        for stats in self._counting(scenario, operation, t_s):
+            stats.started += 1
         self.timeline.at(t_s).started += 1
         for stage in self._stages_of(scenario, t_s):
             stage.started += 1
@@ -120,7 +125,6 @@ class Tally:
         """
         if isinstance(turn, ChatTurn):
             turn = cast("F", self._settled(turn))
-        stats = self.stats_of(scenario, operation, t_s)
         metrics, uncertain = ExchangeSamples.of(turn) if samples is None else samples
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
@@ -128,13 +132,14 @@ class Tally:
         bounds = BoundBuckets.by_metric(uncertain) if uncertain else NO_BOUNDS
         facts: Mapping[str, int] = getattr(turn, "facts", NO_FACTS)
         streams = signs_of(turn) if isinstance(turn, ChatTurn) else ()
-        stats.finish(
-            turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams, facts=facts
-        )
-        for name in ("input_tokens", "output_tokens"):
-            stats.tokens[name] += getattr(turn, name, 0)
-        for name in ("bytes_sent", "bytes_received"):
-            stats.bytes[name] += getattr(turn, name, 0)
+        for stats in self._counting(scenario, operation, t_s):
+            stats.finish(
+                turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams, facts=facts
+            )
+            for name in ("input_tokens", "output_tokens"):
+                stats.tokens[name] += getattr(turn, name, 0)
+            for name in ("bytes_sent", "bytes_received"):
+                stats.bytes[name] += getattr(turn, name, 0)
         step = self.timeline.at(t_s)
         step.finish(
             turn, good=good, buckets=buckets, only=_STEP_METRICS, stalls=stalls, bounds=bounds, facts=facts
@@ -152,10 +157,11 @@ class Tally:
             )
         size_class: int | None = getattr(turn, "size_class", None)
         if size_class is not None and self._window.holds(t_s):
-            size = self.sizes[size_class]
-            size.started += 1
-            size.finish(turn, good=good, buckets=buckets, only=SIZE_METRICS)
-            size.bytes["bytes_sent"] += getattr(turn, "bytes_sent", 0)
+            sizes = [self.sizes, *([] if self._by_step is None else [self._by_step.at(t_s).sizes])]
+            for size in (book[size_class] for book in sizes):
+                size.started += 1
+                size.finish(turn, good=good, buckets=buckets, only=SIZE_METRICS)
+                size.bytes["bytes_sent"] += getattr(turn, "bytes_sent", 0)
         return turn
 
     def _settled(self, turn: ChatTurn) -> ChatTurn:
@@ -175,6 +181,22 @@ class Tally:
             for stats in book.values():
                 stats.fail_uncounted()
         self.timeline.change(Stats.fail_uncounted)
+        if self._by_step is not None:
+            self._by_step.change(WindowBook.fail_uncounted)
+
+    def begin_window_at(self, t_s: float) -> None:
+        """Leave out what began before, at the border of a step. Only with `by_step`, when all has ended."""
+        if self._by_step is None:
+            raise ValueError("the window was not counted by steps")
+        self._window = Window(excluded_s=t_s)
+        self.counted.clear()
+        self.sizes.clear()
+        for step, book in self._by_step.items():
+            for key, stats in book.counted.items():
+                (self.counted if step >= t_s else self.excluded)[StatsKey(*key)].merge(stats)
+            if step >= t_s:
+                for size_class, stats in book.sizes.items():
+                    self.sizes[size_class].merge(stats)
 
     def _stages_of(self, scenario: str, t_s: float) -> list[Stats]:
         """Nothing falls between: before the first stage is in the first, after the last in the last."""
@@ -188,6 +210,13 @@ class Tally:
         """Where an exchange that was intended at `t_s` is counted."""
         book = self.counted if self._window.holds(t_s) else self.excluded
         return book[StatsKey(scenario, operation)]
+
+    def _counting(self, scenario: str, operation: str, t_s: float) -> list[Stats]:
+        """Where it is counted, but for the timeline and stages."""
+        stats = self.stats_of(scenario, operation, t_s)
+        if self._by_step is None or not self._window.holds(t_s):
+            return [stats]
+        return [stats, self._by_step.at(t_s).counted[scenario, operation]]
 
     def _is_good(self, scenario: str, turn: Finished, metrics: Mapping[str, Sequence[float]]) -> bool:
         if not turn.outcome.is_ok:
@@ -205,6 +234,8 @@ class Tally:
             for key, stats in theirs.items():
                 mine[key].merge(stats)
         self.timeline.merge(other.timeline)
+        if self._by_step is not None and other._by_step is not None:
+            self._by_step.merge(other._by_step)
 
     def take(self) -> "Tally":
         """Return what was collected since the last call, and begin anew."""
@@ -214,6 +245,7 @@ class Tally:
             setattr(taken, name, getattr(self, name))
             setattr(self, name, defaultdict(Stats))
         taken.timeline = self.timeline.take()
+        taken._by_step = None if self._by_step is None else self._by_step.take()
         return taken
 
     def total(self, scenario: str | None = None, *, only: Collection[str] | None = None) -> Stats:
@@ -238,12 +270,13 @@ class Tally:
         return {
             "counts_usage": self.counts_usage,
             "timeline": self.timeline.to_wire(),
+            "by_step": None if self._by_step is None else self._by_step.to_wire(),
             "books": [[(key, stats.to_wire()) for key, stats in book.items()] for book in self._books()],
         }
 
     @classmethod
     def decode(cls, wire: Mapping[str, Any]) -> "Tally":
-        tally = cls()
+        tally = cls(by_step=wire["by_step"] is not None)
         tally._usage.counted = wire["counts_usage"] or None
         tally._add_wire(wire)
         return tally
@@ -257,6 +290,8 @@ class Tally:
 
     def _add_wire(self, wire: Mapping[str, Any]) -> None:
         self.timeline.add_wire(wire["timeline"])
+        if self._by_step is not None and wire["by_step"] is not None:
+            self._by_step.add_wire(wire["by_step"])
         for book, kind, entries in zip(self._books(), BOOKS.values(), wire["books"], strict=True):
             for key, stats in entries:
                 book[key if kind is int else kind(*key)].add_wire(stats)

@@ -23,6 +23,7 @@ SENTENCES = {
 NOTHING_SUCCEEDED = "No exchange succeeded."
 _GENERATOR = {kind.value for kind in CauseKind if kind.is_generator}
 _ALL = "all"
+METHOD = "MSER-5"  # by which `--warmup auto` finds it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,9 +261,11 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
 def excluded_note(results: Mapping[str, Any]) -> str | None:
     """How many turns began before the window, and how they ended; None: none did."""
     excluded = results["turns"].get("excluded", 0)
+    found = (results["window"].get("warm_up") or {}).get("until_s")  # not in older files
+    what = "ramp-up, warm-up" if found is None else f"ramp-up, warm-up as found by precision: {METHOD}"
     if not excluded:
-        return None
-    first = f"First {formatting.duration(results['window']['excluded_s'])} (ramp-up, warm-up) excluded"
+        return None if found is None else f"No warm-up was found that had to be left out ({METHOD})"
+    first = f"First {formatting.duration(results['window']['excluded_s'])} ({what}) excluded"
     turns = formatting.plural(excluded, "turn")
     ended = results["turns"].get("excluded_outcomes")
     if ended is None:  # an older file, of which tables count these turns, too
