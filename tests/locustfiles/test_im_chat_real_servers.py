@@ -4,21 +4,17 @@
 """
 
 import os
-from dataclasses import dataclass
 
-import httpx
 import pytest
-from locust_runs import Sim
+from messenger_server import MessengerServer
 
 from astrometer.api.endpoints import parse_version
 from astrometer.report.summary import render_summary
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
-from astrometer.targets.sandbox.box import Box
 
 pytestmark = [pytest.mark.process, pytest.mark.astrbot]
 NAMED = os.environ.get("ASTROMETER_IM_VERSIONS", "").split()
 WITHOUT_BUG = (4, 27, 3)
-FAST = ("--prompt-suffix", "[[ttft=0.1 gap=0.01 tokens=10]]", "--stop-timeout", "30")
 CROWD = """
 from locust import constant, task
 from astrometer.load import MessengerUser
@@ -33,34 +29,11 @@ class Writer(MessengerUser):
 """
 
 
-@dataclass(kw_only=True)
-class Server(Sim):
-    """A real AstrBot with an adapter, and runs of people who write to it."""
-
-    box: Box
-
-    @property
-    def key(self):
-        return self.box.keys["all"]
-
-    def environment(self, key=None):
-        return {**super().environment(key), "ASTRBOT_MESSENGER_TOKEN": self.box.messenger.token}
-
-    def people(self, file, *options, out, users, seconds=6, quiet="0s"):
-        httpx.delete(f"{self.box.stub_url}/stub/requests")
-        words = ("--messenger", self.box.messenger.url, "--reply-quiet", quiet, *FAST, *options)
-        return self.locust(file, *words, out=out, seconds=seconds, users=users)[0]
-
-    def asked(self):
-        """How many questions the model was asked: no titles in a messenger."""
-        return len(httpx.get(f"{self.box.stub_url}/stub/requests").json())
-
-
 @pytest.fixture
 def server(request, real_astrbot):
     box = real_astrbot(request.param)
     box.open_messenger(MessengerProfile())
-    yield Server(url=box.url, app=None, box=box)
+    yield MessengerServer(url=box.url, app=None, box=box)
     box.close_messenger()
 
 
