@@ -26,18 +26,20 @@ if TYPE_CHECKING:
 
 
 @click.command(cls=RunCommand, short_help="Find the release or commit that made it worse, or better.")
-@click.option("--good", required=True, metavar="VERSION|REF", help="What others are compared with.")
+@click.option(
+    "--good", required=True, metavar="VERSION|REF", help="The version that all others are compared with."
+)
 @click.option(
     "--bad", required=True, metavar="VERSION|REF",
-    help="Where a condition of --fail-if comes true; it may be older than the good one.",
+    help="A version with the problem: a condition of --fail-if is true. May be older than --good.",
 )  # fmt: skip
 @click.option(
     "--checkout", type=click.Path(path_type=Path, file_okay=False, exists=True), metavar="DIRECTORY",
     help="Search the commits of this git checkout of AstrBot, not the releases of the package index.",
 )  # fmt: skip
 @block_options(
-    "5m", "Longest time of measuring in each step; it ends sooner when all is decided.",
-    "Needed: what makes a version bad. Repeatable.",
+    "5m", "Longest time of measuring in each step. A step ends sooner when every condition is decided.",
+    "Required: what makes a version bad. Repeatable.",
 )  # fmt: skip
 @yes_option("Do not ask before installing and measuring.")
 @click.option(
@@ -48,15 +50,15 @@ if TYPE_CHECKING:
 def command(
     ctx: click.Context, /, *, good: str, bad: str, checkout: Path | None, yes: bool, **asked: Any
 ) -> None:
-    """Find the AstrBot with which a condition began to come true, or ceased to, by halving the range.
+    """Find the AstrBot version or commit that made a condition of --fail-if come true, by bisection.
 
-    Each step is a release test of one version against the good one, in sandboxes with stub models: see
-    `astrometer release`. First the good one is tested against itself, and the bad one. What cannot be
-    installed, does not start, or cannot be told with twice the budget either, is skipped; then the answer may
-    be a range. With a --bad that is older than --good it finds what mended it.
+    Each step compares one version with the good one, as `astrometer release` does. Both ends come first: the
+    good version is compared with itself, then the bad one with it. A version that cannot be installed, does
+    not start, or stays undecided with twice the budget is skipped; the answer may then be a range. If --bad
+    is older than --good, it finds what fixed the problem.
 
-    Exit codes: 0 found, 2 usage, or the bad one is surely not bad, 3 it cannot be told, or only a range,
-    4 an end could not be installed or started, 130 interrupted: what is known so far is said.
+    Exit codes: 0 found; 2 usage, or the bad version is not bad; 3 undecided, or only a range; 4 one of the
+    two ends could not be installed or started; 130 interrupted (what is known so far is printed).
     """
     from astrometer.compare.gates import ANY
     from astrometer.release.bisect_answer import answer_of

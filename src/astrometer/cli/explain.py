@@ -13,11 +13,11 @@ from astrometer.cli.shared.terminal import print_rich
 @click.argument("place", type=click.Path(path_type=Path), metavar="FILE|DIR")
 @click.option(
     "--by", metavar="METRIC",
-    help="Slow in this metric of results.json, such as ttft or tail. [how long the whole exchange took]",
+    help="Metric of results.json to sort by, such as ttft or tail. [duration of the whole exchange]",
 )  # fmt: skip
 @click.option(
     "--operation", metavar="NAME",
-    help="Compare exchanges of this operation, such as upload. [turns, where there are some]",
+    help="Only exchanges of this operation, such as upload. [turns, if there are any]",
 )  # fmt: skip
 @click.option(
     "--slowest", type=click.IntRange(1, 1000), default=10, show_default=True, metavar="N",
@@ -26,9 +26,9 @@ from astrometer.cli.shared.terminal import print_rich
 def command(place: Path, by: str | None, operation: str | None, slowest: int) -> None:
     """Show the slowest exchanges of a run as timelines, and what they have in common.
 
-    FILE is what --records wrote; DIR has the results.json of such a run. What is in common is told by its
-    share among the slow ones (the slowest 1 %, and 10 at least) beside its share among all, and only where
-    chance does not explain the difference. Exits with 2 when there is nothing to show.
+    FILE is what --records wrote; DIR has the results.json of such a run. Slow are the slowest 1 % (at least
+    10). A trait is listed with its share among the slow exchanges and its share among all, if chance does not
+    explain the difference. Exits with 2 when there is nothing to show.
     """
     from astrometer.measure.records import record_files, slow_exchanges
     from astrometer.measure.results.document import DAMAGE, ResultsError

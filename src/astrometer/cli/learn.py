@@ -30,27 +30,27 @@ _QUANTILES = ((0.5, "half"), (0.9, "90 %"), (0.99, "99 %"))
     "--since",
     type=click.DateTime(["%Y-%m-%d"]),
     metavar="YYYY-MM-DD",
-    help="Leave out what was asked before.",
+    help="Ignore questions before this day.",
 )
 @click.option(
     "--exclude", multiple=True, metavar="PATTERN",
-    help="Leave out chats whose unified message origin matches, such as 'probe:*'. Repeatable.",
+    help="Ignore chats whose unified message origin matches, such as 'probe:*'. Repeatable.",
 )  # fmt: skip
-@click.option("--with-own", is_flag=True, help="Keep the users of astrometer's own load runs.")
+@click.option("--with-own", is_flag=True, help="Include the users of astrometer's own load runs.")
 def command(
     *, source: Path, out: Path, since: datetime | None, exclude: tuple[str, ...], with_own: bool
 ) -> None:
     """Learn how people use your AstrBot: arrivals by hour, people, turns, pauses and sizes.
 
     FILE is a copy of data/data_v4.db (AstrBot 4.22.3 or newer), which is opened read-only, or an export of
-    conversations (JSONL) from the WebUI. The workload file holds numbers alone: no texts, no names, no ids.
+    conversations (JSONL) from the WebUI. The workload file holds numbers only: no texts, names or ids.
 
     \b
     astrometer learn data_v4.db --exclude 'probe:*'
     astrometer load chat --workload workload.toml --scale 2
     astrometer capacity chat --workload workload.toml --slo 'ttft_p95 < 2s'
 
-    Exit codes: 0 written; 2 usage, or nothing can be learnt from the file.
+    Exit codes: 0 written; 2 usage, or FILE has nothing to learn from.
     """
     from astrometer.load.workload import learning, workload_file
 

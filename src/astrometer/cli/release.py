@@ -61,13 +61,13 @@ def _config_patch_of(_ctx: click.Context, _param: click.Parameter, file: Path | 
 )  # fmt: skip
 @block_options(
     "10m",
-    "Longest time of measuring; it ends sooner when all is decided.",
+    "Longest time of measuring. The test ends sooner when every condition is decided.",
     "Repeatable. [any worse]",
 )
 @ACCEPT_OPTION
 @click.option(
     "--more", is_flag=True,
-    help="Continue the test in --out that ended undecided: its pairs count, --budget is for further ones.",
+    help="Continue the undecided test in --out: its pairs count, and --budget is for more of them.",
 )  # fmt: skip
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False),
@@ -88,13 +88,14 @@ def command(
 ) -> None:
     """Compare a candidate AstrBot with a baseline under the same load, and say whether it may be released.
 
-    Both are installed and run side by side, each in a sandbox with a stub model of its own. Blocks of load
-    take turns (baseline, candidate, candidate, baseline, ...). After each pair every condition is looked at,
-    by intervals that hold at all looks together. It ends when all is decided, or when the budget is spent.
-    The directory holds every block, compare.html, compare.json, summary.md and junit.xml.
+    Both are installed and run side by side, each in a sandbox with a stub model of its own. The load
+    alternates between them in blocks (baseline, candidate, candidate, baseline, ...). After each pair of
+    blocks every condition is checked; the intervals allow for these repeated checks. The test ends when every
+    condition is decided, or when the budget is spent. The directory holds every block, compare.html,
+    compare.json, summary.md and junit.xml.
 
-    Exit codes: 0 nothing speaks against it, 1 an objective was missed or a condition of --fail-if came true,
-    2 usage, 3 it cannot be told (INVALID, or a condition undecided), 4 a server could not be had, or died.
+    Exit codes: 0 no objective was missed and no condition of --fail-if came true; 1 one did; 2 usage;
+    3 undecided, or INVALID; 4 a server could not be installed or started, or died.
     """
     from astrometer.compare.output import compare_html, compare_junit, compare_table
     from astrometer.compare.sequence_state import SequenceEnd

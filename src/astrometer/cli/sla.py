@@ -13,7 +13,7 @@ from astrometer.probing.status.sla_report import MonthReport
 
 
 @click.command("sla", short_help="Report a month's availability by layer, with every outage.")
-@click.option("--month", required=True, metavar="YYYY-MM", help="Which month (UTC). 100 days are kept.")
+@click.option("--month", required=True, metavar="YYYY-MM", help="Month to report (UTC), up to 100 days back.")
 @click.option(
     "--state-dir", type=click.Path(path_type=Path, file_okay=False),
     help="The state folder of the exporter (default: $STATE_DIRECTORY, or as the config says).",
@@ -27,10 +27,10 @@ from astrometer.probing.status.sla_report import MonthReport
     help="Write sla-YYYY-MM.md and sla-YYYY-MM.html there (default: print the Markdown).",
 )  # fmt: skip
 def command(*, month: str, state_dir: Path | None, config_file: Path | None, out: Path | None) -> None:
-    """Report how available each target was in a month: by layer, with every outage, its cause and length.
+    """Report how available each target was in a month: by layer, with the cause and length of every outage.
 
-    Reads the history that the exporter keeps in its state folder, also while it runs. Exit codes: 0 fine, 2
-    usage, or nothing is known of that month.
+    Reads the history that the exporter keeps in its state folder; the exporter may be running. Exit codes:
+    0 reported; 2 usage, or there is no data of that month.
     """
     try:
         report = MonthReport.read(state_dir or _state_dir(config_file), month, time())

@@ -1,12 +1,13 @@
 """Numbers of runs in order -> where their level changed, with a known chance of a false alarm.
 
-ruptures (an optional extra) finds the best places of steps (PELT, Killick et al. 2012). A step has to bring
-the squared deviations down by more than a penalty: by what runs differ from their neighbours, times what
-chance alone reaches in `chance` of all series without a step. That is drawn, for just this many runs and
-places, of runs that resemble the one before a little (`RESEMBLANCE`), as on a machine that drifts.
-What runs differ comes from the differences of neighbours. The upper quarter of these does not count: steps
-are there, and odd runs. An odd run is moved towards its neighbours (Hampel's filter), which leaves steps as
-they are.
+ruptures (an optional extra) finds the best places of steps (PELT, Killick et al. 2012). A step counts if it
+lowers the sum of squared deviations by more than a penalty: the variance between neighbouring runs, times the
+factor that chance alone reaches in `chance` of all series without a step. This factor is simulated for the
+same number of runs and places, with runs that resemble the previous one a little (`RESEMBLANCE`), as on a
+machine that drifts.
+
+The variance comes from the differences of neighbours, without the largest quarter, where steps and odd runs
+are. An odd run is moved towards its neighbours (Hampel's filter), which leaves steps as they are.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,9 @@
 """A metric of the runs of a point -> its value with a 95 % interval, from the histograms in the files. Pure.
 
-Within a run the interval of a percentile is Woodruff's (1952): that of the share below it (Wilson), put
-through the inverse of the empirical distribution. Samples of one run are alike: fewer count (`samples`). Of
-several runs it comes from how much they differ, and is never narrower than what is within them.
+Within a run the interval of a percentile is Woodruff's (1952): Wilson's interval of the share below it, put
+through the inverse of the empirical distribution. Samples of one run resemble each other, so they count as
+fewer (`samples`). For several runs the interval comes from how much they differ, and is never narrower than
+the interval within a run.
 """
 
 import math

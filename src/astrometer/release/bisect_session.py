@@ -1,7 +1,7 @@
 """Revisions in a row -> the one with which good became bad: a release test of each against the good end.
 
-Both ends are tested first. A revision that fails by itself is skipped; one that cannot be told is tested once
-more with twice the budget, and then skipped, too.
+Both ends are tested first. A revision that cannot run is skipped. An undecided one is tested once more with
+twice the budget, and then skipped.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """What is known of revisions in a row -> which is tried next, and between which two good becomes bad.
 
-Everything here is a place in the row: 0 is the good end, the last one the bad end. Starts nothing.
+Revisions are numbered: 0 is the good end, the last number the bad end. Starts nothing.
 """
 
 from dataclasses import dataclass, field

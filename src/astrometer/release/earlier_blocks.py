@@ -1,4 +1,4 @@
-"""The directory of a release test that ended -> its pairs of blocks, to go on from there."""
+"""The directory of a release test that ended -> its pairs of blocks, to continue it."""
 
 import json
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """The warm-up of both sides -> arrivals per second, and blocks, that fit this machine.
 
-A fixed rate would saturate a slow machine, where two queues are compared, and say little on a fast one. The
-rate is chosen by the CPU of the servers, never by their answers. A block is as long as a p95 needs.
+A fixed rate would saturate a slow machine, where two queues would be compared, and tell little on a fast one.
+The rate depends on the CPU of the servers, never on their answers. A block is as long as a p95 needs.
 """
 
 from collections.abc import Sequence

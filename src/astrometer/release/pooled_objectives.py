@@ -1,4 +1,4 @@
-"""The candidate's blocks -> each `--slo`, judged on all of them together: one has too few samples."""
+"""The candidate's blocks -> each `--slo`, judged on all of them together: one block has too few samples."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

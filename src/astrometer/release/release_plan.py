@@ -1,4 +1,4 @@
-"""What a release test does: who runs when, under which load, and where the results go. Starts nothing."""
+"""What a release test does: which side runs when, under which load; where results go. Starts nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -1,7 +1,7 @@
 """A release plan -> two sandboxes, and load on one of them at a time, until every condition is decided.
 
-Both servers run from the start; each pair of blocks loads the one and then the other. They are of the
-installations that were made at the start, whatever happens to a checkout meanwhile.
+Both servers run from the start; each pair of blocks loads one and then the other. Later changes to a checkout
+do not matter: both sides are installed before the test.
 """
 
 import os

@@ -63,7 +63,7 @@ def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[
                     help="Length of each block of load; the sides take turns block by block. "
                     f"[{SHORTEST_BLOCK_S:g}s, or as long as {ARRIVALS} arrivals take]",
                 ),
-                click.option("-u", "--users", type=click.IntRange(1), help="Closed model."),
+                click.option("-u", "--users", type=click.IntRange(1), help="Closed model: users at once."),
                 click.option(
                     "--rate", type=Rate(), metavar="N/s",
                     help="Open model: arrivals per second. [as many as keep the slower server busy for "
@@ -77,21 +77,22 @@ def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[
                 SHARE_MARGIN_OPTION,
                 click.option(
                     "--ttft", type=click.FloatRange(0), default=0.2, show_default=True,
-                    help="Stub model, seconds.",
+                    help="Stub model: time to first token, in seconds.",
                 ),
                 click.option(
                     "--gap", type=click.FloatRange(0), default=0.02, show_default=True,
-                    help="Between its tokens.",
+                    help="Stub model: time between tokens, in seconds.",
                 ),
                 click.option(
-                    "--tokens", type=click.IntRange(1), default=40, show_default=True, help="Of its answers."
+                    "--tokens", type=click.IntRange(1), default=40, show_default=True,
+                    help="Stub model: tokens of an answer.",
                 ),
                 click.option(
-                    "--im-sink", is_flag=True, help="With a messenger that notes what IM pushes deliver."
+                    "--im-sink", is_flag=True, help="Connect a messenger that records which IM pushes arrive."
                 ),
                 click.option(
                     "--messenger", is_flag=True,
-                    help="With an adapter for people in a messenger (im_chat, mixed).",
+                    help="Give each server an adapter for people in a messenger (im_chat, mixed).",
                 ),
                 click.argument(
                     "locust_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- LOCUST_ARGS]"

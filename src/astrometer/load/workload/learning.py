@@ -1,4 +1,4 @@
-"""A file of an operator's -> the workload in it. What names people and chats ends here: numbers go on."""
+"""A file of the operator -> the workload in it. Names of people and chats stop here; numbers go on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

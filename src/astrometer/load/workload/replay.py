@@ -17,8 +17,8 @@ ANSWER_TOKENS = "{answer_tokens}"  # in --prompt-suffix: how long the answer of 
 class Replay:
     """What one user draws from a workload.
 
-    Nobody begins at the beginning: at the start of a load its users are in the midst of their pauses, and in
-    the open model conversations are under way, or the load would take minutes to become what it is to be.
+    Users start in mid-pause, and in the open model some conversations are already under way: otherwise the
+    load would need minutes to reach its level.
     """
 
     def __init__(self, workload: Workload, rng: random.Random) -> None:

@@ -1,6 +1,6 @@
 """Many numbers -> at most a hundred, each the mean of an equal share of them. Pure.
 
-The mean of all is kept, quantiles to within a share, and of many numbers none is told as it was.
+The mean stays exact and quantiles are exact to within one share. Of many numbers, none appears as it was.
 """
 
 import math

@@ -1,6 +1,6 @@
 """The turns of many chats -> a workload. Pure; texts and ids do not come this far.
 
-A conversation is what one chat has without a pause of more than half an hour: in a messenger no chat ends.
+A conversation ends with a pause of more than half an hour, because chats in a messenger never end.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What slow exchanges are more often than all are: shares of both, and which of them chance explains. Pure.
+"""Traits that are more frequent among slow exchanges than among all, unless chance explains it. Pure.
 
 A trait is a name with a value, such as ("turn", "1"). The slow ones are some of all. How often a trait is
 found among them, if slowness has nothing to do with it, is hypergeometric (Fisher's exact test, one-sided);

@@ -1,6 +1,6 @@
 """States of targets over time -> what to tell one receiver: a problem, its end. No sockets, no clock.
 
-The state says what is wrong (`state_by_layer`); here is only whether it is told, and that it is told once.
+`state_by_layer` decides what is wrong; this module decides whether to send it, and sends it once.
 """
 
 from collections.abc import Callable, Iterator, Mapping

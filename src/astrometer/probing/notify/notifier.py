@@ -1,7 +1,7 @@
-"""States -> messages in queues -> receivers. Nothing here waits for a receiver but its own worker.
+"""States -> messages in queues -> receivers. Only a receiver's own worker waits for it.
 
-A message that is not delivered is tried again, and survives a restart in the state folder; the queue is
-bounded, and says what it dropped.
+An undelivered message is tried again and survives a restart in the state folder. The queue is bounded and
+reports what it dropped.
 """
 
 import asyncio

@@ -1,7 +1,6 @@
 """Spells and counts <-> a SQLite file of the state folder, written by a thread of its own. Bounded.
 
-Who hands over what is new never waits for the disk. One batch is written at a time; what is new meanwhile
-gathers with who hands it over.
+The caller never waits for the disk. One batch is written at a time; the caller collects what comes meanwhile.
 """
 
 import queue
