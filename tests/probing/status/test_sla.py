@@ -113,7 +113,7 @@ def test_the_report_names_it_too_and_what_was_not_asked_is_neither_up_nor_down(d
     assert "240 runs were skipped" in markdown
     assert "10.0.0.7" not in markdown
     html = report.html()
-    assert "<td>96.25 %</td>" in html.replace("\n", "")
+    assert '<td class="n" data-is="available">96.25 %</td>' in html
     assert "nothing listens at its address" in html
 
 

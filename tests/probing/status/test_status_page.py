@@ -6,7 +6,7 @@ import time
 
 import httpx
 import pytest
-from layer_states import WELL
+from layer_states import DOWN, WELL
 
 from astrometer.config.settings import Config
 from astrometer.probing.exporter.exporter_app import Exporter
@@ -68,3 +68,14 @@ def test_a_folder_that_cannot_be_used_is_said_on_the_page(exporter, tmp_path):
     (page,), _ = answers(exporter(tmp_path / "state"), "/")
     assert f"History: {FILE} cannot be used" in page
     assert "the history is kept in memory only." in page
+
+
+def test_of_many_failures_the_page_shows_the_newest_and_says_of_how_many(exporter):
+    made = exporter(None)
+    for _ in range(12):
+        made.records.note({"prod": DOWN})
+        made.records.note({"prod": WELL})
+    pages, _ = answers(made, "/", "/status")
+    for page in pages:
+        assert "Failures of 30 days: the newest 10 of\n12</summary>" in page
+        assert page.count("<li>network: ") == 10

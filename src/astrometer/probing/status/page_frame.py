@@ -40,6 +40,7 @@ td.w{white-space:nowrap}td.d{overflow-wrap:anywhere;max-width:28rem}
 nav a{margin-right:1rem}
 section{background:var(--card);border:1px solid var(--line);border-radius:.5rem;padding:.6rem 1rem;
 margin:1rem 0}
+details{margin-top:.4rem}ul{padding-left:1.4rem}
 section h2{font-size:1.1rem;margin:0;overflow-wrap:anywhere}
 .layers{display:flex;flex-wrap:wrap;gap:.3rem 1.4rem;margin:.4rem 0}
 .layers div{min-width:8.5rem;line-height:1.3}
@@ -49,9 +50,10 @@ section h2{font-size:1.1rem;margin:0;overflow-wrap:anywhere}
 .bars i.degraded{background:var(--bar-warn)}
 svg{width:100%;height:1.6rem;display:block}polyline{fill:none;stroke:var(--link);stroke-width:1.5;
 vector-effect:non-scaling-stroke}
-@media (max-width:40rem){body{margin:1rem auto}table.cards tr:first-child{display:none}
+@media (max-width:40rem){body{margin:1rem auto}h1{font-size:1.5rem}table.cards tr:first-child{display:none}
 table.cards tr{display:block;border-bottom:1px solid var(--line);padding:.4rem 0}
 table.cards td{display:inline-block;border:0;padding:.1rem .8rem .1rem 0;max-width:100%}
+table.cards td.whole{display:block;overflow-wrap:anywhere}
 table.cards td.n{text-align:left}table.cards td[data-is]:before{content:attr(data-is) " ";color:var(--soft)}}
 </style></head><body><h1>{{ title }}</h1>
 """

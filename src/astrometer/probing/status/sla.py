@@ -50,7 +50,8 @@ class Outage:
 
     @property
     def cause(self) -> str:
-        return f"{WHOSE[self.layer]}: {seen(self.reason)}"
+        text = f"{WHOSE[self.layer]}: {seen(self.reason)}"
+        return text[0].upper() + text[1:]
 
     @property
     def end(self) -> str:

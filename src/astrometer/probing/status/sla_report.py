@@ -58,10 +58,14 @@ _PAGE = ENVIRONMENT.from_string(
 {{ '{:,}'.format(target.totals.server) }} failed on the server's side: uptime by the alert rules
 {{ target.totals.uptime|share }}. {% endif %}
 {{ '{:,}'.format(target.totals.skipped) }} runs were skipped and count as neither.</p>
-<table><tr><th>Layer</th><th>Availability</th><th>Down</th><th>Up</th><th>Not known</th><th>Runs</th></tr>
+<table class="cards"><tr><th>Layer</th><th class="n">Availability</th><th class="n">Down</th>
+<th class="n">Up</th><th class="n">Not known</th><th class="n">Runs</th></tr>
 {% for layer in target.layers %}
-<tr><td>{{ layer.layer.label }}</td><td>{{ layer.availability|share }}</td><td>{{ layer.down_s|span }}</td>
-<td>{{ layer.up_s|span }}</td><td>{{ layer.unknown_s|span }}</td><td>{{ '{:,}'.format(layer.runs) }}</td></tr>
+<tr><td class="whole">{{ layer.layer.label }}</td>
+<td class="n" data-is="available">{{ layer.availability|share }}</td>
+<td class="n" data-is="down">{{ layer.down_s|span }}</td><td class="n" data-is="up">{{ layer.up_s|span }}</td>
+<td class="n" data-is="not known">{{ layer.unknown_s|span }}</td>
+<td class="n" data-is="runs">{{ '{:,}'.format(layer.runs) }}</td></tr>
 {% endfor %}</table>
 {% if target.outages %}<p><b>Outages</b></p><ul>
 {% for one in target.outages %}<li>{{ one.layer.label }}: {{ one.began|utc }} to

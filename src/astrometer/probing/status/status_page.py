@@ -15,6 +15,10 @@ _BARS = """
 <div><small>{{ label }}: up {{ uptime }}</small>
 <div class="bars" role="img" aria-label="{{ label }}">{{ parts }}</div></div>
 {% endmacro %}
+{% macro summary(one) -%}
+<summary>Failures of 30 days{% if one.more_outages %}: the newest {{ one.outages|length }} of
+{{ one.outages|length + one.more_outages }}{% endif %}</summary>
+{%- endmacro %}
 {% macro rows(one) %}
 <div class="rows">{{ bars('24 hours', one.hours, one.uptime_day) }}
 {{ bars('30 days', one.days, one.uptime_month) }}
@@ -45,7 +49,7 @@ href="/history?{{ {'target': one.name}|urlencode }}&amp;failed=true">{{ one.stat
 {% endfor %}</div>
 {{ rows(one) }}
 {% if one.outages %}<details{% if one.outages[0].open %} open{% endif %}>
-<summary>Failures of 30 days</summary><ul>
+{{ summary(one) }}<ul>
 {% for outage in one.outages %}
 <li>{{ outage.layer.label }}: {{ outage.began|utc }} to {{ 'now' if outage.open else outage.end }},
 {{ outage.seconds|span }}. {{ outage.cause }}</li>
@@ -54,7 +58,8 @@ href="/history?{{ {'target': one.name}|urlencode }}&amp;failed=true">{{ one.stat
 <table class="cards"><tr><th>Target</th><th>Probe</th><th>Last verdict</th><th>When</th>
 <th class="n">Duration</th><th class="n">TTFT</th><th class="n">Every</th><th></th></tr>
 {% for plan, run in rows_ %}
-<tr><td>{{ plan.target.name }}<br><small>{{ plan.target.url }}</small></td><td>{{ plan.probe.name }}</td>
+<tr><td class="whole">{{ plan.target.name }}<br><small>{{ plan.target.url }}</small></td>
+<td>{{ plan.probe.name }}</td>
 <td class="d">{% if run %}<span class="{{ 'pass' if run.ok else 'fail' }}">{{ run.reason }}</span>
 {{ run.detail }}
 {% elif plan.missing %}<span class="none">not probed: {{ plan.missing }}</span>
@@ -82,7 +87,7 @@ _PUBLIC = ENVIRONMENT.from_string(
 <div>{{ layer.layer.label }} <span class="{{ layer.state }}">{{ layer.title }}</span></div>
 {% endfor %}</div>
 {{ rows(one) }}
-{% if one.outages %}<details><summary>Failures of 30 days</summary><ul>
+{% if one.outages %}<details>{{ summary(one) }}<ul>
 {% for outage in one.outages %}
 <li>{{ outage.layer.label }}: {{ outage.began|utc }} to {{ 'now' if outage.open else outage.end }},
 {{ outage.seconds|span }}</li>

@@ -41,7 +41,8 @@ class StatusOfTarget:
     uptime_day: str
     uptime_month: str
     spark: Spark | None
-    outages: tuple[Outage, ...]
+    outages: tuple[Outage, ...]  # the newest
+    more_outages: int
 
 
 def status_of(states: Mapping[str, TargetState], history: StateHistory, now: float) -> list[StatusOfTarget]:
@@ -61,6 +62,7 @@ def _status(
 ) -> StatusOfTarget:
     past, going = history.past(name), history.going(name)
     hours, days = starts[HOUR_S], starts[DAY_S]
+    outages = past.outages(days[0], now, going)
     of_hours, of_days = past.parts(HOUR_S, hours, going), past.parts(DAY_S, days, going)
     return StatusOfTarget(
         name=name,
@@ -70,7 +72,8 @@ def _status(
         uptime_day=_uptime(of_hours),
         uptime_month=_uptime(of_days),
         spark=_spark(hours, of_hours),
-        outages=tuple(past.outages(days[0], now, going)[:SHOWN_OUTAGES]),
+        outages=tuple(outages[:SHOWN_OUTAGES]),
+        more_outages=len(outages[SHOWN_OUTAGES:]),
     )
 
 
