@@ -108,15 +108,16 @@ def test_apprise_delivers_and_its_failure_shows_no_part_of_the_url(there):
     assert TOKEN not in str(caught.value)
 
 
-@pytest.mark.parametrize("ails", [500, "hang"])
+@pytest.mark.parametrize("ails", [500, "hang", "gone"])
 def test_a_receiver_that_ails_loses_no_message_and_holds_up_nobody(there, ails, monkeypatch, tmp_path):
     if ails == "hang":
         monkeypatch.setattr(channels, "SEND_S", 0.2)
-    there.ails = ails
+    there.ails = None if ails == "gone" else ails
     said = []
 
     async def go() -> None:
-        notifier = Notifier([to("webhook", there.hook)], tmp_path, say=said.append, retry_s=0.05)
+        url = f"http://127.0.0.1:9/{TOKEN}" if ails == "gone" else there.hook
+        notifier = Notifier([to("webhook", url)], tmp_path, say=said.append, retry_s=0.05)
         notifier.start()
         for state in (DOWN, WELL):
             began = time.perf_counter()

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -10,8 +11,11 @@ from receivers import TOKEN, receivers
 from astrometer.api.outcome import Outcome
 from astrometer.config.notify_settings import Receiver, ReceiverKind
 from astrometer.config.settings import Config, Secret
+from astrometer.probing import check_credentials
 from astrometer.probing.exporter.exporter_app import Exporter
+from astrometer.probing.notify import channels
 from astrometer.probing.notify.notifier import Notifier
+from astrometer.probing.schedule import Schedule
 from astrometer.probing.verdict import ProbeRun, Verdict
 
 
@@ -91,3 +95,46 @@ def test_three_failures_are_told_and_a_failure_to_tell_is_shown(bench, ails):
     assert f"{waiting}{0 if ails is None else 1}.0" in pages["/metrics"]
     assert ("last attempt failed: HTTP 500</span>, 1 waiting" in pages["/"]) is (ails is not None)
     assert told.titles == ([] if ails else ["prod DOWN: nothing listens at its address"])
+
+
+@pytest.mark.parametrize(
+    ("ails", "why"), [(500, "HTTP 500"), ("hang", "no answer"), ("gone", "no connection (ConnectError)")]
+)
+def test_no_probe_and_no_scrape_waits_for_a_receiver_and_the_page_says_what_it_does(
+    ails, why, bench, monkeypatch
+):
+    monkeypatch.setattr(channels, "SEND_S", 1.0)
+    gone = bench.target("all", name="prod", url="http://127.0.0.1:9")
+    plan = bench.plan(gone, check_credentials, name="auth", interval_s=0.05, costs_tokens=False)
+
+    async def go(hook: str) -> tuple[list[float], list[float], str]:
+        to = Receiver(name="phone", kind=ReceiverKind.WEBHOOK, url=Secret(hook), after_s=0.0)
+        config = Config(source="test", targets={"prod": gone}, notify=(to,))
+        exporter = Exporter(config, [plan], notifier=Notifier([to], retry_s=0.05))
+        schedule = Schedule(exporter.runner, [plan], exporter)
+        exporter.notifier.start()
+        schedule.start()
+        post = exporter.notifier.posts["phone"]
+        transport = httpx.ASGITransport(exporter.app)
+        runs, scrapes, page = [], [], ""
+        async with httpx.AsyncClient(transport=transport, base_url="http://exporter") as client:
+            async with asyncio.timeout(20):
+                while why not in page:
+                    began = time.perf_counter()
+                    await client.get("/metrics")
+                    scrapes.append(time.perf_counter() - began)
+                    page = (await client.get("/")).text
+                    await asyncio.sleep(0.02)
+            runs = [kept.run.started_at for kept in exporter.history.newest_first()]
+        assert len(post.waiting) == 1
+        await schedule.stop(finish_s=5, give_up_s=5)
+        await exporter.notifier.stop()
+        return runs, scrapes, page
+
+    with receivers() as told:
+        told.ails = None if ails == "gone" else ails
+        runs, scrapes, page = asyncio.run(go("http://127.0.0.1:9" if ails == "gone" else told.hook))
+    assert "1 waiting" in page
+    assert len(runs) >= 3
+    assert max(before - after for before, after in pairwise(runs)) < 0.8  # newest first
+    assert max(scrapes) < 0.8
