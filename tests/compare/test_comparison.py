@@ -1,4 +1,6 @@
+import json
 import math
+from dataclasses import replace
 
 import pytest
 from synthetic_runs import make_run, make_side
@@ -104,6 +106,20 @@ def test_scenarios_are_compared_one_by_one_when_there_are_several():
     assert verdict(compared, "ttft_p50", "sessions") is ChangeVerdict.WORSE
 
 
+def test_replies_in_a_messenger_are_compared():
+    def in_messenger(run):
+        text = json.dumps(run.results).replace('"ttft"', '"reply_first"').replace('"e2e"', '"reply_last"')
+        return replace(run, results=json.loads(text))
+
+    base, cand = (
+        [in_messenger(run) for run in make_side(name, seed=seed, ttft_s=ttft_s, streams=True)]
+        for name, seed, ttft_s in (("base", 1, 0.3), ("cand", 11, 0.36))
+    )
+    compared = compare(base, cand)
+    assert compared.row("all", "reply_first_p50").verdict is ChangeVerdict.WORSE
+    assert {f"reply_last_p{percent}" for percent in (50, 95, 99)} < {row.name for row in compared.rows}
+
+
 def test_holm_rejects_in_order_and_stops_at_the_first_that_holds():
     assert holm({1: 0.001, 2: 0.02, 3: 0.012}, 0.025) == {1, 3, 2}
     assert holm({1: 0.001, 2: 0.02, 3: 0.02}, 0.025) == {1}
@@ -155,6 +171,30 @@ def test_other_machines_versions_and_arguments_are_told_but_do_not_forbid():
     elsewhere = ("locust", "-f", "/elsewhere/chat.py", "--host", "http://b", "--arrival-seed", "3")
     where = make_run("b", seed=2, command=elsewhere)
     assert check([make_run("a")], [where]).notes == ()
+
+
+def test_runs_that_drifted_are_named_with_what_follows():
+    steady, drifting = make_run("a"), make_run("b", seed=2)
+    drifting.results["verdict"] = "DRIFTING"
+    drifting.results["steadiness"]["drifts"] = [{"sentence": "TTFT rose 3.1 % a minute"}]
+    told = check([steady], [drifting])
+    assert told.reasons == ()
+    (note,) = told.notes
+    assert note.startswith(
+        "not steady: b (TTFT rose 3.1 % a minute): the rows hold for runs as long as these"
+    )
+    assert note.endswith(
+        "the baseline was steady, so what is the same or better here may be worse in a longer run"
+    )
+    assert "baseline was steady" not in check([drifting], [steady]).notes[0]
+
+
+def test_runs_whose_warm_up_was_found_may_differ_in_it():
+    one, two = make_run("a", excluded_s=2.0), make_run("b", seed=2, excluded_s=9.0)
+    assert check([one], [two]).reasons
+    for run in (one, two):
+        run.results["window"]["warm_up"] = {"least_s": 1.0}
+    assert check([one], [two]).reasons == ()
 
 
 def test_only_the_arguments_that_differ_are_told_and_never_the_journal():

@@ -55,6 +55,7 @@ def check(
         versions = {str(run.results["target"].get("version")) for run in side}
         if len(versions) > 1:
             notes.append(f"the {name} pools several versions: {', '.join(sorted(versions))}")
+    notes += _unsteady(base, cand)
     return Comparability(reasons=tuple(reasons), notes=tuple(notes))
 
 
@@ -72,6 +73,24 @@ def beside(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
         note for what, read in _SHOULD_AGREE.items() for note in _disagreement(what, read, first, others)
     ]
     return found + _arguments_differ(first, others)
+
+
+def drifts(results: Mapping[str, Any]) -> list[str]:
+    """Sentences on what was not steady in a run, whatever its verdict; nobody looked in older files."""
+    return [drift["sentence"] for drift in (results.get("steadiness") or {}).get("drifts", [])]
+
+
+def _unsteady(base: Sequence[ComparedRun], cand: Sequence[ComparedRun]) -> list[str]:
+    """Which runs drifted, and what that means for the comparison."""
+    found = [(run, drifts(run.results)) for run in (*base, *cand)]
+    told = [f"{run.name} ({sentences[0]})" for run, sentences in found if sentences]
+    if not told:
+        return []
+    follows = "the rows hold for runs as long as these, and no longer"
+    if not any(drifts(run.results) for run in base):
+        better = "what is the same or better here may be worse in a longer run"
+        follows += f"; the baseline was steady, so {better}"
+    return [f"not steady: {', '.join(told)}: {follows}"]
 
 
 def is_thin(results: Mapping[str, Any]) -> bool:

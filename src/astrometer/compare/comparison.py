@@ -36,13 +36,19 @@ COMPARED = {
     "gate_wait": (50,),
     "duration": (50, 95, 99),
     "duration_effective": (50, 95, 99),
+    "reply_first": (50, 95, 99),
+    "reply_first_effective": (50, 95, 99),
+    "reply_last": (50, 95, 99),
+    "reply_last_effective": (50, 95, 99),
     "delivery": (50, 95),
 }
-COMPARED_IN_SCENARIOS = {"ttft": (50, 95), "e2e": (50, 95), "duration": (50, 95), "delivery": (50, 95)}
+COMPARED_IN_SCENARIOS = dict.fromkeys(
+    ("ttft", "e2e", "duration", "reply_first", "reply_last", "delivery"), (50, 95)
+)
 # Of a row, from the baseline's value to the smallest change that a condition is about.
 Limit = Callable[[float], float]
 Limits = Mapping[tuple[str, str, int | None], Sequence[Limit]]  # by scope, metric, percent
-ONLY_OPEN = {"ttft_effective", "e2e_effective", "duration_effective"}
+ONLY_OPEN = {name for name in COMPARED if name.endswith("_effective")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astrometer.compare import change_text
+from astrometer.compare.comparable import drifts
 from astrometer.compare.output.compare_view import words
 from astrometer.history.change_points import FEWEST_RUNS
 from astrometer.history.run_groups import Order, Point
@@ -132,9 +133,10 @@ def notes(history: RunHistory) -> list[str]:
     """What is to be known of it."""
     told = [history.missing] if history.missing else []
     runs = (run for group in history.groups for run in group.group.runs)
-    drifting = [run.name for run in runs if run.results["verdict"] == "DRIFTING"]
+    drifting = [run.name for run in runs if drifts(run.results)]
     if drifting:
-        told.append(formatting.plain(f"DRIFTING, and counted all the same: {', '.join(drifting)}."))
+        why = "their numbers depend on how long they lasted"
+        told.append(formatting.plain(f"Not steady, and counted all the same ({why}): {', '.join(drifting)}."))
     return told + [
         f"{title(series)}: {series.untold}."
         for group in history.groups[:1]

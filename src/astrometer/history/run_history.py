@@ -25,7 +25,7 @@ from astrometer.measure.slo.slo_parser import OF_SERVER, SERVER_RSS
 
 CHANCE = 0.05  # of any false alarm in a group, all its metrics together
 PERCENTS = (50, 95)  # few runs have the samples of a p99
-TIMES = (*COMPARED, "reply_first", "reply_last", "queue_wait")
+TIMES = (*COMPARED, "queue_wait")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
