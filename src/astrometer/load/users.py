@@ -38,7 +38,7 @@ from astrometer.load.run.im_delivery import Tokens
 from astrometer.load.transport.chat_socket_client import ChatSocket
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.load.transport.multipart import Multipart, SampleFile
-from astrometer.load.workload.replay import follow
+from astrometer.load.workload.replay import Replay, converse
 from astrometer.measure.delivery import OPERATION as IM
 from astrometer.measure.delivery import Push
 from astrometer.measure.tally.uploads import UPLOAD
@@ -81,7 +81,10 @@ class AstrBotUser(User):
         self._turns: tuple[str | None, int] = (None, 0)  # the session that it chats in, and how often it did
         self.joins = False  # its next conversation is under way already
         workload = self.run_info.workload if self.follows_workload else None
-        self.replay = None if workload is None else follow(self, workload)
+        self.replay = None if workload is None else Replay(workload, self.random)
+        if self.replay is not None:  # it does nothing else
+            self.tasks = [converse]
+            self.wait_time = self.replay.pause_s  # type: ignore[method-assign]
         self._client = self._connection(Client)
         self._socket = self._connection(ChatSocket)
 

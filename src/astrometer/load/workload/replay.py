@@ -2,14 +2,11 @@
 
 import random
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astrometer.load.corpus import Corpus
 from astrometer.load.workload.conversation_export import TOKEN_BYTES
 from astrometer.load.workload.workload_file import Workload
-
-if TYPE_CHECKING:
-    from astrometer.load.users import AstrBotUser
 
 ANSWER_TOKENS = "{answer_tokens}"  # in --prompt-suffix: how long the answer of the workload is
 
@@ -82,11 +79,3 @@ def workload_share(user_classes: Iterable[Any]) -> float:
     weights = [(user.weight, getattr(user, "follows_workload", False)) for user in user_classes]
     total = sum(weight for weight, _ in weights)
     return sum(weight for weight, follows in weights if follows) / total if total else 0.0
-
-
-def follow(user: "AstrBotUser", workload: Workload) -> Replay:
-    """Have `user` do nothing else."""
-    replay = Replay(workload, user.random)
-    user.tasks = [converse]
-    user.wait_time = replay.pause_s  # type: ignore[method-assign]
-    return replay
