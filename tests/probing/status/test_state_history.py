@@ -81,6 +81,19 @@ def test_what_is_unknown_afterwards_ends_no_failure_at_its_begin(told):
     assert told.spells() == [("ok", 0, 480), ("failing", 480, 900), ("unknown", 900, 990)]
 
 
+def test_a_failure_that_the_first_runs_after_another_key_show_began_with_the_first_of_them(told):
+    unused = state_of("unknown", key="unknown not_probed")
+    undecided = state_of("unknown", key="unknown too_few_runs", since=BEGAN)
+    told.see(WELL, 600).see(unused, 60).see(undecided, 120)
+    told.see(state_of("key_rejected", key="failing unauthorized", since=BEGAN + 658), 60).see(WELL, 10)
+    assert told.spells("key") == [
+        ("ok", 0, 590),
+        ("unknown", 660, 660),
+        ("failing", 660, 840),
+        ("ok", 840, 840),
+    ]
+
+
 def test_another_reason_is_no_other_spell(told):
     other = state_of("down", network="failing timeout_connect", since=BEGAN)
     told.see(down(0), 300).see(other, 300)

@@ -25,7 +25,7 @@ from astrometer.probing.status.history_file import (
 )
 from astrometer.probing.status.layer_evidence import Sign, StateLayer, evidence_of
 from astrometer.probing.status.spells import HOUR_S, RunCounts, Spell
-from astrometer.probing.status.state_by_layer import TargetState
+from astrometer.probing.status.state_by_layer import LayerState, State, TargetState
 from astrometer.probing.status.target_past import RECENT_S, TargetPast
 from astrometer.probing.verdict import ProbeRun
 
@@ -83,8 +83,7 @@ class StateHistory:
                 if before is not None and before.state is layer.state:
                     before.ended, before.reason = now, layer.reason
                     continue
-                # A failure began with its first run, which was some runs ago.
-                began = layer.since if before is not None and before.began < layer.since < now else now
+                began = _began(before, layer, now)
                 if before is not None:
                     before.ended = began
                     self._end(before, now)
@@ -218,6 +217,17 @@ class StateHistory:
             self._past[target].count(hour, runs)
         self._next_row = reader.next_row()
         return HistoryWriter(database, lock)
+
+
+def _began(before: Spell | None, layer: LayerState, now: float) -> float:
+    """When the new state began: a failure with its first run, which was some runs ago."""
+    if before is None or layer.since >= now:
+        return now
+    if before.began < layer.since:
+        return layer.since
+    # Too few runs had told whether it fails, since the first of them.
+    failed = layer.state is State.FAILING and before.state is State.UNKNOWN
+    return before.began if failed else now
 
 
 def _shortened(waiting: dict[Any, Any]) -> int:
