@@ -67,7 +67,9 @@ href="/history?{{ {'target': one.name}|urlencode }}&amp;failed=true">{{ one.stat
 <td class="w">{{ run.started_at|utc if run else '–' }}</td>
 <td class="n" data-is="took">{{ (run.duration_s if run else none)|duration }}</td>
 <td class="n" data-is="TTFT">{{ (run.ttft_s if run else none)|duration }}</td>
-<td class="n" data-is="every">{{ plan.interval_s|duration if plan.schedule else 'on demand' }}</td>
+<td class="n" data-is="every">{% if not plan.schedule %}on demand
+{%- elif plan.interval_s % 60 %}{{ plan.interval_s|duration }}
+{%- else %}{{ plan.interval_s|span }}{% endif %}</td>
 {% set place = {'target': plan.target.name, 'probe': plan.probe.name}|urlencode %}
 <td><a href="/history?{{ place }}">History</a>
 {% if not plan.missing %}<a href="/probe?{{ place }}&amp;debug=true">Run now
