@@ -17,10 +17,10 @@ pytestmark = [
     pytest.mark.process,
     pytest.mark.astrbot,
     pytest.mark.skipif("not os.environ.get('ASTROMETER_WHOLE')", reason="six minutes: make test-whole"),
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(1500),
 ]
 ROOT = Path(__file__).parents[2]
-SHORT = "--block 6s --warmup 1s --users 4 --tokens 5 --ttft 0.05"
+SHORT = "--block 12s --warmup 2s --users 4 --tokens 5 --ttft 0.05"
 LIMIT_S = 600
 
 
@@ -50,7 +50,7 @@ def test_the_action_installs_measures_comments_and_ends_by_the_verdict(
         runner = Runner(
             action=clone, workspace=tmp_path / "work", temp=tmp_path / "temp",
             given={
-                "astrbot": "4.29.3", "against": "4.28.2", "budget": "40s", "arguments": SHORT,
+                "astrbot": "4.29.3", "against": "4.28.2", "budget": "100s", "arguments": SHORT,
                 "slo": "errors < 50%",
             },
             environ={
@@ -79,7 +79,7 @@ def test_the_gitlab_job_leaves_its_artifacts(clone, shims, tmp_path, python_for_
     job = yaml.safe_load(block)["release-gate"]
     install, measure = job["script"]
     install, there = re.subn(r'"git\+https://[^"]+"', f'"{clone}"', install)
-    measure = measure.replace("--astrbot ./ --against latest --budget 6m", f"--budget 40s {SHORT}")
+    measure = measure.replace("--astrbot ./ --against latest --budget 6m", f"--budget 100s {SHORT}")
     assert there
     began_s = time.monotonic()
     for line in (install, f"{measure} --astrbot 4.29.3 --against 4.28.2"):
