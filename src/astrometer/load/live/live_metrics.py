@@ -16,8 +16,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from astrometer import __version__
 from astrometer.api.outcome import Outcome
 from astrometer.load.live import verdict_metrics
-from astrometer.load.live.live_state import LiveState, breathe
+from astrometer.load.live.live_state import LiveState
 from astrometer.load.live.verdict_metrics import PREFIX, gauge
+from astrometer.load.turnstile import breathe
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.validity import GENERATOR_CAUSES, generator_causes
 from astrometer.measure.tally.exchange_stats import Stats

@@ -11,8 +11,6 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-import gevent
-
 from astrometer.load.capacity.capacity_progress import SearchStatus
 from astrometer.load.run.health import worst
 from astrometer.load.run.role import ProcessRole
@@ -22,11 +20,6 @@ from astrometer.measure.slo.objectives import ObjectiveResult
 from astrometer.measure.slo.validity import GeneratorHealth, schedule_lag_limit_s
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import Histogram
-
-
-def breathe() -> None:
-    """Let users go on: a chunk that arrives meanwhile is stamped late otherwise."""
-    gevent.sleep(0)
 
 
 class LiveState:

@@ -11,7 +11,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from astrometer.load.live.live_state import LiveState, breathe
+from astrometer.load.live.live_state import LiveState
+from astrometer.load.turnstile import breathe
 from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_THINK_TIME_LOST
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import MIN_SAMPLES, Histogram

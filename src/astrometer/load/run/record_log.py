@@ -17,6 +17,7 @@ import gevent
 from gevent import GreenletExit
 
 from astrometer.load.run.run_clock import RunClock
+from astrometer.load.turnstile import breathe
 from astrometer.masking import mask
 from astrometer.measure.records.exchange_row import (
     Ended,
@@ -119,7 +120,7 @@ class RecordLog:
             return
         for _ in range(0, len(self._aside), AT_ONCE):
             self._make_lines()
-            gevent.sleep(0)
+            breathe()
         if not (self._lines or self._lost):
             return
         parts, size, lines, lost = self._parts, self._bytes, self._lines, self._lost

@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-import gevent
 from gevent import GreenletExit
 
 from geventhttpclient._parser import HTTPResponseParser
@@ -28,6 +27,7 @@ from astrometer.load.generator_limits import reached
 from astrometer.load.transport.deadline import Alarm, Expired, Ring
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_connection import Broken, Origin, Resolve, dial, is_stale
+from astrometer.load.turnstile import breathe
 from astrometer.wire.chunked_body import ends_with
 from astrometer.wire.tls import DEFAULT, TlsSettings, reason_of
 
@@ -169,7 +169,7 @@ class Client:
             exchange.abort(self._now(), Outcome.CUTOFF if is_kill else Outcome.CLIENT_CANCEL)
             raise
         # Many streams may end together. Their users count them one after the other; readers come in between.
-        gevent.sleep(0)
+        breathe()
 
     def _drop(self, exchange: Exchange, problem: BaseException | None) -> bool:
         """Whether it was this machine that could not go on, and not the server."""
