@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_CHARS = 60_000  # GitHub takes 65,536
+UNDECIDED = "CANNOT TELL"  # in the first line of summary.md
 PAGE, MOST_PAGES = 100, 30
 TIMEOUT_S = 30
 NO_RIGHT = ". The job needs `permissions: pull-requests: write`. A pull request from a fork cannot have it."
@@ -44,7 +45,16 @@ def body_of(folder: Path, name: str, code: str, url: str) -> str:
         text = f"### ⚠️ {name}: no result\n\n{why}"
     if len(text) > MOST_CHARS:
         text = text[:MOST_CHARS].rsplit("\n", 1)[0] + "\n\n(cut: all of it is in summary.md)"
-    return f"{marker(name)}\n{text}\n\n[Log and reports]({url})\n"
+    return f"{marker(name)}\n{text}\n\n[Log and reports]({url}){how_it_ends(text, code)}\n"
+
+
+def how_it_ends(text: str, code: str) -> str:
+    """A job that passes below "CANNOT TELL" says why."""
+    if not code:
+        return ""
+    is_accepted = code == "0" and UNDECIDED in text.split("\n", 1)[0]
+    accepted = ": what cannot be told is accepted (`accept-undecided`)" if is_accepted else ""
+    return f" · exit code {code}{accepted}"
 
 
 def marker(name: str) -> str:

@@ -141,6 +141,28 @@ def test_one_comment_is_written_and_then_changed(job):
 
 
 @pytest.mark.process
+@pytest.mark.parametrize(
+    ("told", "code", "end"),
+    [
+        (
+            "### ❔ astrometer compare: CANNOT TELL",
+            0,
+            " · exit code 0: what cannot be told is accepted (`accept-undecided`)",
+        ),
+        ("### ❔ astrometer compare: CANNOT TELL", 3, " · exit code 3"),
+        ("### ✅ astrometer compare: PASS", 0, " · exit code 0"),
+    ],
+)
+def test_the_comment_says_how_the_job_ends(job, told, code, end):
+    runner = job(code)
+    runner.run("Compare")
+    summary = runner.workspace / "astrometer-release" / "summary.md"
+    summary.write_text(f"{told}\n", "utf-8")
+    runner.run("Summary and comment")
+    assert runner.summary.rstrip().endswith(f"actions/runs/12){end}")
+
+
+@pytest.mark.process
 def test_a_fork_without_the_right_to_comment_gets_the_summary_and_a_warning(job):
     with fake_github() as github:
         runner = job()
