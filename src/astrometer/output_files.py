@@ -35,11 +35,10 @@ def json_text(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def write_all(folder: Path, texts: Mapping[str, str]) -> list[Path]:
-    """Each text into the file of its name; where they are. Raises OSError."""
+def write_all(folder: Path, texts: Mapping[str, str]) -> None:
+    """Each text into the file of its name. Raises OSError."""
     for name, text in texts.items():
         write_whole(folder / name, text)
-    return [folder / name for name in texts]
 
 
 def try_place(folder: Path, option: str) -> None:

@@ -21,18 +21,15 @@ def command(directory: Path) -> None:
     from astrometer.report import table, write_reports
 
     folder = directory if directory.is_dir() else directory.parent
-    written: list[Path] = []
     try:
         results = results_file.read(directory)
         with results_file.following_schema(directory):
             rendered = table.render(results)
-            place = write_somewhere(
-                folder, lambda to: written.extend(write_reports.write(results, to)), print_problem
-            )
+            place = write_somewhere(folder, lambda to: write_reports.write(results, to), print_problem)
     except results_file.ResultsError as exc:
         click.echo(f"Error: {exc}", err=True)
         raise SystemExit(exit_codes.USAGE) from exc
-    places = "\n".join(str(path) for path in written)
-    print_rich(rendered, *([f"\nWrote\n{places}"] if place is not None else []))
+    places = [] if place is None else [f"{place / name}" for name in write_reports.FILE_NAMES]
+    print_rich(rendered, *(["\n".join(["\nWrote", *places])] if places else []))
     if place != folder:
         raise SystemExit(exit_codes.USAGE)

@@ -11,10 +11,10 @@ from astrometer.report import html, junit, summary
 FILE_NAMES = (html.FILE_NAME, summary.FILE_NAME, junit.FILE_NAME)
 
 
-def write(results: Mapping[str, Any], folder: Path) -> list[Path]:
-    """All of them, or none when one cannot be made; returns where they are. Raises OSError."""
+def write(results: Mapping[str, Any], folder: Path) -> None:
+    """All of them, or none when one cannot be made. Raises OSError."""
     texts = (html.render_html(results), summary.render_summary(results), junit.render_junit(results))
-    return write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
+    write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
 def read_and_keep(directory: Path, told: bytes, say: Callable[[str], None]) -> dict[str, Any]:
@@ -31,11 +31,11 @@ def keep(
 
     `with_results`: results.json is not there yet.
     """
-    written: list[Path] = []
 
     def write_there(folder: Path) -> None:
         if with_results or folder != directory:
             document.write(folder, measured)
-        written[:] = [folder / document.FILE_NAME, *write(measured, folder)]
+        write(measured, folder)
 
-    return written if write_somewhere(directory, write_there, say) is not None else []
+    place = write_somewhere(directory, write_there, say)
+    return [] if place is None else [place / name for name in (document.FILE_NAME, *FILE_NAMES)]

@@ -25,10 +25,10 @@ _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
 
 
-def write(told: Mapping[str, Any], folder: Path) -> list[Path]:
-    """All of them; returns where they are. Raises OSError."""
+def write(told: Mapping[str, Any], folder: Path) -> None:
+    """All of them. Raises OSError."""
     texts = (json_text(told), render_html(told), render_summary(told))
-    return write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
+    write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
 @dataclass(frozen=True, slots=True)

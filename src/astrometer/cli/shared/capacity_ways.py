@@ -96,18 +96,12 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
         interrupted=session.interrupted,
     )
     print_rich(ways_reports.render(told))
-    place = write_somewhere(plan.out, lambda folder: _written(told, folder), print_problem)
+    place = write_somewhere(plan.out, lambda folder: ways_reports.write(told, folder), print_problem)
     if place is not None:
         print_rich("\n".join(str(place / name) for name in ways_reports.FILE_NAMES))
     made = [item.results["names"]["sessions"] for item in session.done if item.results is not None]
     confirm.say_what_is_left(looked, facts, foreseen, sum(made))
     return exit_codes.INTERRUPTED if session.interrupted else exit_codes.BY_VERDICT[told["verdict"]]
-
-
-def _written(told: Mapping[str, Any], folder: Any) -> None:
-    from astrometer.ways import ways_reports
-
-    ways_reports.write(told, folder)
 
 
 def _check_ways(plan: "WaysPlan", version: str | None, flags: Mapping[str, Any]) -> None:

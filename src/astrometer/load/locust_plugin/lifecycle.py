@@ -254,7 +254,7 @@ def _keep(out: Path, measured: dict[str, Any]) -> None:
     except OSError as exc:
         log.error("%s: the results cannot be written (%s)", out, reason(exc))  # noqa: TRY400 (it is all)
         if not tell(json.dumps(measured, allow_nan=False).encode() + b"\n"):
-            write_somewhere(out, lambda folder: (document.write(folder, measured), None)[1], _say)
+            write_somewhere(out, lambda folder: document.write(folder, measured), _say)
 
 
 def _say(text: str) -> None:
