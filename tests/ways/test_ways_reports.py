@@ -209,8 +209,7 @@ def paths(value, place=""):
 
 def test_all_files_are_written_and_the_json_is_whole(told, tmp_path):
     ways_reports.write(told, tmp_path)
-    paths = [tmp_path / name for name in ways_reports.FILE_NAMES]
-    assert [path.name for path in paths] == ["ways.json", "ways.html", "summary.md"]
+    assert {path.name for path in tmp_path.iterdir()} == {"ways.json", "ways.html", "summary.md"}
     assert json.loads((tmp_path / "ways.json").read_text()) == told
 
 
