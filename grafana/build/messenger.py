@@ -102,7 +102,7 @@ def replies() -> timeseries.Panel:
             line(probe_quantile(50, REPLY, WINDOW, "target"), "{{target}} p50"),
             line(probe_quantile(95, REPLY, WINDOW, "target"), "{{target}} p95"),
             calcs=("lastNotNull",),
-            none=NOTHING,
+            none="no good reply in the time range",
         )
         .override_by_regexp("/^(?!.* p(50|95)$)/", [prop("custom.drawStyle", "points")])
         .override_by_regexp("/ p50$/", [prop("custom.lineWidth", 1)])

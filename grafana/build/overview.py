@@ -126,7 +126,7 @@ def certificate() -> stat.Panel:
         "s",
         now(f"min({target('cert_expiry_timestamp_seconds')} - time())"),
         colors=((None, BAD), (3 * DAY_S, WARN), (14 * DAY_S, GOOD)),
-        none="no TLS",
+        none="none seen",
         decimals=0,
     )
 

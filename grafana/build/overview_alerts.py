@@ -4,12 +4,14 @@ from grafana_foundation_sdk.builders import stat, table
 from leads import to_runbook, to_target
 from looks import BAD, GOOD, WARN, cell, prop
 from panels import column, now, number, rows, shaped
-from queries import THRESHOLDS
+from queries import THRESHOLDS, target
 from rulebook import alerts
 from variables import firing, pending_since
 
-NO_RULES = "no rules: Prometheus evaluates none of grafana/rules"
+NOBODY = "Nobody knows: no exporter of this choice, or Prometheus evaluates none of grafana/rules"
 EVALUATED = 'ALERTS{alertname="AstrBotProbeWatchdog",alertstate="firing",job=~"$job|",target=~"$target|"}'
+# Where nothing is watched, "none" would be a lie.
+WATCHED = f"({EVALUATED} and on () {target('target_state')})"
 SEVERITIES = {"page": BAD, "ticket": WARN}
 
 
@@ -17,11 +19,11 @@ def counted() -> stat.Panel:
     return number(
         "Alerts",
         "Alerts of the rules in grafana/rules that fire now for the chosen jobs and targets, or for none in "
-        "particular, counted by alert and target. Without the rules' watchdog nobody knows: no rules.",
+        "particular, counted by alert and target. Unknown where no exporter is, or no watchdog of the rules.",
         "none",
-        now(f"count(count by (alertname, target) ({firing('page|ticket')})) or 0 * count({EVALUATED})"),
+        now(f"count(count by (alertname, target) ({firing('page|ticket')})) or 0 * count({WATCHED})"),
         colors=((None, BAD), (0, GOOD), (1, BAD)),
-        none="no rules",
+        none="unknown",
     )
 
 
@@ -36,10 +38,10 @@ def listed() -> table.Panel:
         "none",
         column(
             f"sort_desc(1000 * {with_runbook}\n"
-            f'or on () label_replace(0 * count({EVALUATED}), "alertname", "nothing fires", "", ""))',
+            f'or on () label_replace(0 * count({WATCHED}), "alertname", "nothing fires", "", ""))',
             "A",
         ),
-        none=NO_RULES,
+        none=NOBODY,
     )
     columns = {
         "severity": "Severity",

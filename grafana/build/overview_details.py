@@ -112,7 +112,7 @@ def targets() -> table.Panel:
         "intervals.",
         "none",
         column(f"min by (target) ({ranked_by_target()})", "A"),
-        column(f"1000 * max by (target, layer, reason) ({since})", "H"),
+        column(_nothing_to_say(f"1000 * max by (target, layer, reason) ({since})"), "H"),
         column(f"max by (target, version) ({target('target_info')})", "B"),
         column(f"1 - {share(failures, finished)}", "C"),
         column(ttft, "D"),
@@ -141,7 +141,7 @@ def targets() -> table.Panel:
         shaped(panel, names, sort_by="State")
         .override_by_name("Target", [to_target("${__value.raw}")])
         .override_by_name("Why", [to_outcome("${__value.raw}")])
-        .override_by_name("State", [worded(STATUSES), cell("color-background")])
+        .override_by_name("State", [worded(STATUSES), cell("color-background"), prop("custom.width", 130)])
         .override_by_name("Since", [prop("unit", "dateTimeFromNow")])
         .override_by_name(
             "Runs passed",
@@ -156,6 +156,13 @@ def targets() -> table.Panel:
         .override_by_name("Certificate", [prop("unit", "s"), prop("decimals", 0)])
         .override_by_name("Tokens left", [prop("unit", "short")])
     )
+
+
+def _nothing_to_say(query: str) -> str:
+    """What is well has no layer at fault and no reason."""
+    for label in ("layer", "reason"):
+        query = f'label_replace({query}, "{label}", "–", "reason", "ok|–")'
+    return query
 
 
 def ranked_by_target() -> str:

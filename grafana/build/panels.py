@@ -71,6 +71,8 @@ def number(
     panel = panel.color_mode(look.BigValueColorMode.VALUE)
     if len(queries) > 1:
         panel = panel.text_mode(look.BigValueTextMode.VALUE_AND_NAME)
+        # In a low tile names would shrink to what nobody can read.
+        panel = panel.text(common.VizTextDisplayOptions().title_size(13))
     return panel if decimals is None else panel.decimals(decimals)
 
 

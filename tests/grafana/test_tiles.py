@@ -86,6 +86,12 @@ LINKED = [
 ]  # fmt: skip
 TEN_WELL = [series for number in range(10) for series in probe(f"t{number}", 1)]
 TEN_OK = [series for number in range(10) for series in state(f"t{number}", "ok")]
+OTHER_JOB = [
+    {
+        "series": 'astrbot_probe_target_state{job="b", instance="b:1", target="o", state="ok"}',
+        "values": "1x10",
+    }
+]
 LEAK = alert("AstrBotScopeLeak", job="a", target="t1")
 NONE_AT_ALL = alert("AstrBotProbeAbsent")
 WATCHDOG = alert("AstrBotProbeWatchdog", severity="none")
@@ -137,16 +143,17 @@ CASES = {
         "Messenger", [*im_chat("u", "ok"), *im_chat("v", "silent")], {"target": "u"}, ANSWERS,
     ),
     "no exporter, no messenger": ("Messenger", [], {}, None),
-    "no alert but the watchdog": ("Alerts", WATCHDOG, {}, 0),
+    "no alert but the watchdog": ("Alerts", [*TEN_OK, *WATCHDOG], {}, 0),
+    "the watchdog, and nothing is watched": ("Alerts", WATCHDOG, {}, None),
     "an alert of a target and one of nobody": ("Alerts", [*LEAK, *NONE_AT_ALL], {}, 2),
     "an alert of a target that was not chosen": ("Alerts", [*LEAK, *NONE_AT_ALL], {"target": "t2"}, 1),
-    "an alert of a job that was not chosen": ("Alerts", [*LEAK, *WATCHDOG], {"job": "b"}, 0),
+    "an alert of a job that was not chosen": ("Alerts", [*LEAK, *WATCHDOG, *OTHER_JOB], {"job": "b"}, 0),
     "one alert over two windows": (
         "Alerts", [*LEAK, *alert("AstrBotScopeLeak", target="t1", window="1h")], {}, 1,
     ),
-    "no rules, no alert": ("Alerts", TEN_WELL, {}, None),
-    "nothing fires": ("What fires", WATCHDOG, {}, {'{alertname="nothing fires"}': 0}),
-    "nobody evaluates the rules": ("What fires", TEN_WELL, {}, None),
+    "no rules, no alert": ("Alerts", TEN_OK, {}, None),
+    "nothing fires": ("What fires", [*TEN_OK, *WATCHDOG], {}, {'{alertname="nothing fires"}': 0}),
+    "nobody evaluates the rules": ("What fires", TEN_OK, {}, None),
     "one dead address among ten": (
         "Probes that failed, over time",
         [*TEN_WELL, *probe("u", 0)],
