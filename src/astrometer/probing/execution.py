@@ -12,7 +12,7 @@ import httpx
 from astrometer.api.outcome import Outcome
 from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger, Refusal
-from astrometer.probing.cleanup.identity import Memory
+from astrometer.probing.cleanup.identity import Memory, server_of
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.cleanup.orphans import Orphans
 from astrometer.probing.context import Context
@@ -84,13 +84,18 @@ class Executor:
                 reached = verdict is not None and not so_far([], []).unreachable
                 swept = await self.orphans.take_along(context.made) if reached else []
                 context.asks.extend(plan.limits.cleanup_s)
-                if verdict is not None and verdict.ok and not failed and plan.probe.costs_tokens:
-                    await context.made.learn_version()
+                if verdict is not None and verdict.ok and not failed:
+                    await self._learn_version(plan, context, so_far([], []).server_started_at)
             finally:
                 failed += await self.orphans.clean(context.made)
         finally:
             await context.asks.close()
         return so_far(failed, swept)
+
+    async def _learn_version(self, plan: Plan, context: Context, started_at: float | None) -> None:
+        if started_at is not None:
+            self.memory.saw_start(server_of(plan.target), started_at)
+        await context.made.learn_version(may_chat=plan.probe.costs_tokens)
 
     def _refusal(self, plan: Plan) -> Refusal | None:
         """Why the budget forbids this run, which is booked at once when it does not."""

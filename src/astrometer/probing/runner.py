@@ -12,6 +12,7 @@ from time import perf_counter
 import httpx
 
 from astrometer.api.outcome import Outcome
+from astrometer.api.server_versions import ServerVersions
 from astrometer.config.settings import Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Memory, server_of
@@ -91,21 +92,15 @@ class Runner:
         flight = self._flying.get(_route(plan))
         return flight is not None and flight.stage is RunStage.RUNNING
 
-    def version_of(self, target: Target) -> str | None:
-        """The AstrBot version of a target as far as its answers told."""
-        version = self._memory.versions.get(server_of(target))
-        return None if version is None else ".".join(map(str, version))
-
-    def is_outdated(self, target: Target) -> bool | None:
-        """Whether its AstrBot was updated on disk and not restarted; None where it does not tell."""
-        return self._memory.outdated.get(server_of(target))
+    def versions_of(self, target: Target) -> ServerVersions | None:
+        """The AstrBot versions of a target as far as its answers told."""
+        return self._memory.versions.get(server_of(target))
 
     def forget(self, target: Target) -> None:
         """Its URL or its keys are others now: who they are is to be learnt again."""
         server = server_of(target)
         self._memory.versions.pop(server, None)
-        self._memory.outdated.pop(server, None)
-        self._memory.asked_version.pop(server, None)
+        self._memory.forget_asking(server)
         for place in [place for place in self._memory.identities if place[0] == server]:
             del self._memory.identities[place]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from astrometer.api.server_versions import ServerVersions
 from astrometer.cli.shared.option_types import Server
 from astrometer.cli.shared.probe_sources import Sources
 from astrometer.config.settings import Config, Target
@@ -303,7 +304,7 @@ def test_another_key_under_the_same_name_is_learnt_anew(stage, monkeypatch):
     stage.start()
     runner = stage.exporter.runner
     servers = {server_of(plan.target) for plan in stage.exporter.plans.values()}
-    runner._memory.versions |= dict.fromkeys(servers, (4, 29, 3))
+    runner._memory.versions |= dict.fromkeys(servers, ServerVersions(running="4.29.3"))
     asyncio.run(stage.ask("POST", "/-/reload"))
     assert set(runner._memory.versions) == servers
     monkeypatch.setenv("KEY", "abk_second")

@@ -9,7 +9,7 @@ from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.plan import Plan, make_plans
 from astrometer.probing.probe_files import load_folder
 
-PROBES = {name: load_folder(bundled.folder("probes")).probes[name] for name in ("chat", "reads")}
+PROBES = {name: load_folder(bundled.folder("probes")).probes[name] for name in ("chat", "reads", "server")}
 
 
 def exporter_of(*targets) -> tuple[Exporter, list[Plan]]:
@@ -63,3 +63,40 @@ def test_an_update_without_a_restart_is_told(bench):
     bench.simulator.config = replace(bench.simulator.config, code_version="4.30.0")
     run(exporter, chat)
     assert [one.value for one in exporter.metrics.outdated.collect()[0].samples] == [1.0]
+
+
+def test_a_probe_without_a_key_tells_the_versions_and_a_restart_asks_again_at_once(bench):
+    """What the probe `server` sees of an update on disk, and of the restart that ends it."""
+    bench.simulator.config = replace(bench.simulator.config, code_version="4.30.0")
+    exporter, plans = exporter_of(bench.target("all"))
+    (server,) = [plan for plan in plans if plan.probe.name == "server"]
+    started = bench.store.started_at
+
+    async def ask() -> str:
+        exporter.record(await exporter.runner.run(server))
+        return (await exporter._landing(None)).body.decode()
+
+    async def go() -> None:
+        page = await ask()
+        assert outdated(exporter) == [1.0]
+        assert "AstrBot 4.29.3, runs since" in page
+        assert "4.30.0 is on disk: restart AstrBot" in page
+        assert "on disk" not in (await exporter._status(None)).body.decode()
+        assert state_of(exporter, "sim") == ["unknown"]  # one run says nothing: and never that it is well
+
+        bench.simulator.config = replace(bench.simulator.config, code_version=None)
+        await ask()
+        assert outdated(exporter) == [1.0]  # nobody asks again within five minutes
+        bench.store.started_at = started + 60
+        page = await ask()
+        assert outdated(exporter) == [0.0]
+        assert "AstrBot 4.29.3, runs since" in page
+        assert "on disk" not in page
+        assert "Started 2 times in 30 days" in page
+        assert exporter.metrics.started.collect()[0].samples[0].value == started + 60
+
+    asyncio.run(go())
+
+
+def outdated(exporter: Exporter) -> list[float]:
+    return [one.value for one in exporter.metrics.outdated.collect()[0].samples]

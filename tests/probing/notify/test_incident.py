@@ -73,6 +73,20 @@ def test_an_incident_is_one_message_and_its_end_is_another(state, title, whose, 
     assert "It lasted 11 min, from 1970-01-01 00:00:00 UTC" in ended.text
 
 
+def test_an_update_without_a_restart_is_told_after_an_hour():
+    told = Told().see(WELL, MINUTE)
+    updated = replace(WELL, outdated_since=told.now)
+    told.see(updated, HOUR).see(DOWN, 20).see(WELL, MINUTE)
+    assert told.titles == []  # restarted within the hour, which took less than half a minute
+    told.see(replace(WELL, outdated_since=told.now), 2 * HOUR, step_s=MINUTE).see(WELL, MINUTE)
+    (at, begun), (_, ended) = told.notes
+    assert begun.title == "prod NOT RESTARTED: it was updated and still runs the old version"
+    assert "What to do: Restart AstrBot" in begun.text
+    assert (begun.severity, begun.layer) == ("ticket", "astrbot")
+    assert at == pytest.approx(2 * HOUR + 200, abs=2 * MINUTE)
+    assert ended.title == "prod is well again: it was NOT RESTARTED"
+
+
 def test_what_follows_from_an_outage_is_not_told():
     told = Told().see(WELL, MINUTE).see(PARTLY, 20).see(DOWN, HOUR).see(PARTLY, 5 * MINUTE)
     forgiven = state_of("unknown", "model", model="unknown too_few_runs", messenger="unknown not_probed")

@@ -7,11 +7,18 @@ from contextlib import closing
 import pytest
 from layer_states import DOWN, WELL, state_of
 
+from astrometer.api.call_exchange import CallResult
+from astrometer.api.outcome import Outcome
+from astrometer.config.settings import Target
+from astrometer.probing.plan import Plan
+from astrometer.probing.probe_files import Probe
+from astrometer.probing.run_record import Limits
 from astrometer.probing.status import history_file, state_history
 from astrometer.probing.status.history_file import FILE, KEPT_S, Reader, read_only
 from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.spells import DAY_S, HOUR_S, Spell
 from astrometer.probing.status.state_history import StateHistory
+from astrometer.probing.verdict import ProbeRun, Verdict
 
 BEGAN = 1_790_000_000.0
 
@@ -193,3 +200,29 @@ def test_the_file_is_bounded_by_time_and_by_size(most, told, monkeypatch):
     assert (len(found) > 1500) is (most == 10**9)
     told.history.close()
     assert (told.folder / FILE).stat().st_size < 800_000
+
+
+def test_starts_of_astrbot_are_kept_and_what_cannot_be_a_start_is_not(tmp_path):
+    def see(told: Told, start_time: object) -> None:
+        call = CallResult(outcome=Outcome.OK, duration_s=0.01, payload={"start_time": start_time})
+        run = ProbeRun(
+            target="prod", url="http://x", probe="server", verdict=Verdict.passed(),
+            started_at=told.clock.now, duration_s=0.01, calls=(call,),
+        )  # fmt: skip
+        told.history.add(run, plan)
+
+    plan = Plan(
+        target=Target(name="prod", url="http://x"),
+        probe=Probe(function=print, name="server", interval_s=60, scopes=(), costs_tokens=False, summary=""),
+        limits=Limits(total_s=5),
+        interval_s=60,
+    )
+    told = Told(tmp_path)
+    for start in (BEGAN - 60 * DAY_S, BEGAN - 90, BEGAN - 90, BEGAN - 50 * DAY_S, -1, 1e300, "now"):
+        see(told, start)
+    told.history.close()
+    again = Told(tmp_path)
+    see(again, BEGAN - 30)
+    assert again.history.past("prod").starts(BEGAN - 30 * DAY_S) == (BEGAN - 30, BEGAN - 90)
+    assert again.history.past("prod").starts(BEGAN) == (BEGAN - 30,)  # the last one always
+    again.history.close()

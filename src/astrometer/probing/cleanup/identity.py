@@ -14,6 +14,7 @@ from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.endpoints import SESSION_GET, SESSION_NEW, START_TIME, Endpoint
 from astrometer.api.outcome import Outcome
+from astrometer.api.server_versions import ServerVersions
 from astrometer.config.settings import Key, Target
 from astrometer.probing.verdict import ProbeFailed
 
@@ -22,6 +23,7 @@ FIXED_SESSIONS = 8
 # What a server may call a key or a session: it goes into arguments, paths and journals.
 _NAME = re.compile(r"[!-~]{1,200}")
 RELEARN_AFTER_S = 3600.0  # a server may be updated under a running exporter
+VERSION_AGAIN_S = 300.0  # one that tells its versions without a key is asked this often
 Version: TypeAlias = tuple[int, int, int]
 Server: TypeAlias = tuple[str, str]  # a target's name and its URL, which a reload may change
 
@@ -52,17 +54,41 @@ class Memory:
     )  # the other is the key's name
     abandoned: Counter[tuple[str, str]] = field(default_factory=Counter)  # by target and probe
     kept: set[tuple[str, str]] = field(default_factory=set)  # target and session that nobody can delete
-    versions: dict[Server, Version] = field(default_factory=dict)
-    outdated: dict[Server, bool] = field(default_factory=dict)  # updated on disk and not restarted, if known
+    versions: dict[Server, ServerVersions] = field(default_factory=dict)
+    started: dict[Server, float] = field(default_factory=dict)  # since when it runs, by its own clock
     usage: dict[Server, UsageEvidence] = field(default_factory=lambda: defaultdict(UsageEvidence))
-    asked_version: dict[Server, float] = field(default_factory=dict)  # when, perf_counter seconds
+    # When it was asked for its versions, perf_counter seconds; and whether a chat could have been asked.
+    asked_version: dict[tuple[Server, bool], float] = field(default_factory=dict)
     # What AstrBot calls the adapter that listens at a messenger's URL.
     adapters: dict[tuple[Server, str], str] = field(default_factory=dict)
 
-    def wants_version(self, server: Server, now: float) -> bool:
+    def wants_version(self, server: Server, now: float, *, may_chat: bool) -> bool:
         """Whether to ask (again): a server may be updated under a running exporter."""
-        asked = self.asked_version.get(server)
-        return asked is None or now - asked >= RELEARN_AFTER_S
+        asked, told = self.asked_version.get((server, may_chat)), self.versions.get(server)
+        again_s = RELEARN_AFTER_S if told is None or told.on_disk is None else VERSION_AGAIN_S
+        return asked is None or now - asked >= again_s
+
+    def take_versions(
+        self, server: Server, told: ServerVersions | None, now: float, *, chatted: bool
+    ) -> None:
+        """What it answered; `chatted`: also to a chat, which every version does."""
+        self.asked_version[(server, False)] = now
+        if told is not None or chatted:
+            self.asked_version[(server, True)] = now
+        if told is not None:
+            self.versions[server] = told
+        elif chatted or (server in self.versions and self.versions[server].on_disk is not None):
+            self.versions.pop(server, None)
+
+    def saw_start(self, server: Server, at: float) -> None:
+        """Since when it runs. After a restart its version is asked again at once."""
+        if self.started.get(server) != at:
+            self.started[server] = at
+            self.forget_asking(server)
+
+    def forget_asking(self, server: Server) -> None:
+        for may_chat in (False, True):
+            self.asked_version.pop((server, may_chat), None)
 
     def fixed_session(self, target: str, probe: str) -> str:
         """The session for a version that deletes nothing: always the same, or a few in turn.

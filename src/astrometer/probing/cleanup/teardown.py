@@ -235,39 +235,32 @@ class Teardown:
 
     # --- which version this is
 
-    async def learn_version(self) -> None:
-        """Ask for the server's version, if that is not known from the last hour. Costs no token."""
+    async def learn_version(self, *, may_chat: bool) -> None:
+        """Ask for the server's version, if it is time to. Costs no token. `may_chat`: with /help, too."""
         target = self.asks.target
-        if not self.memory.wants_version(server_of(target), perf_counter()):
+        if not self.memory.wants_version(server_of(target), perf_counter(), may_chat=may_chat):
             return
         told, key = await self.asks.versions_without_key(), target.key_for("chat")
-        if told is None and key is not None:
+        if told is None and may_chat and key is not None:
             try:
                 who = await self.identity(key)
             except ProbeFailed:
                 return  # the run was fine a moment ago: the next one will say
             told = await self._version_by_command(key, who, self.session_for(who, key))
-        self._remember(told)
+        self._remember(told, chatted=may_chat)
 
     async def _version(self, key: Key, who: Identity, session: str) -> Version | None:
         server = server_of(self.asks.target)
         if server not in self.memory.versions:
             told = await self.asks.versions_without_key()
-            self._remember(told or await self._version_by_command(key, who, session))
-        return self.memory.versions.get(server)
+            self._remember(told or await self._version_by_command(key, who, session), chatted=True)
+        known = self.memory.versions.get(server)
+        return None if known is None else ep.parse_version(known.running)
 
     async def _version_by_command(self, key: Key, who: Identity, session: str) -> ServerVersions | None:
         """The model is not asked."""
         answer = await self.asks.command("/help", key, who.username, session, self.asks.left_s / 3)
         return version_in_help(answer.text)
 
-    def _remember(self, told: ServerVersions | None) -> None:
-        server = server_of(self.asks.target)
-        self.memory.asked_version[server] = perf_counter()
-        self.memory.outdated.pop(server, None)
-        if told is not None and told.on_disk is not None:
-            self.memory.outdated[server] = told.is_outdated
-        if told is None:
-            self.memory.versions.pop(server, None)
-        else:
-            self.memory.versions[server] = ep.parse_version(told.running)
+    def _remember(self, told: ServerVersions | None, *, chatted: bool) -> None:
+        self.memory.take_versions(server_of(self.asks.target), told, perf_counter(), chatted=chatted)

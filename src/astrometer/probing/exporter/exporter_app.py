@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
@@ -66,6 +67,7 @@ class Exporter:
         ProcessCollector(registry=self.registry)
         self._encoded = Encoded(self.registry)
         self._in_flight = 0
+        self._outdated_since: dict[str, float] = {}  # by target
         self.history = History()
         self.states = StateBook()
         self.notifier = notifier or Notifier(config.notify, clock=clock)
@@ -170,11 +172,19 @@ class Exporter:
     def _refresh(self) -> None:
         for target in {plan.target.name: plan.target for plan in self.plans.values()}.values():
             self.metrics.set_budget(target.name, self.runner.ledger.tokens_left(target))
-            self.metrics.set_outdated(target.name, self.runner.is_outdated(target))
-            version = self.runner.version_of(target)
-            if version is not None:
-                self.metrics.set_version(target.name, version)
-        states = self.states.states(self._clock())
+            told = self.runner.versions_of(target)
+            outdated = None if told is None or told.on_disk is None else told.is_outdated
+            self.metrics.set_outdated(target.name, outdated)
+            if told is not None:
+                self.metrics.set_version(target.name, told.running)
+            if not outdated:
+                self._outdated_since.pop(target.name, None)
+            else:
+                self._outdated_since.setdefault(target.name, self._clock())
+        states = {
+            name: replace(state, outdated_since=self._outdated_since.get(name))
+            for name, state in self.states.states(self._clock()).items()
+        }
         self.metrics.set_states(states)
         self.records.note(states)
         self.notifier.look(states, self.history.detail_of, self._blamers)
@@ -185,7 +195,9 @@ class Exporter:
 
     def _targets(self) -> list[StatusOfTarget]:
         now = self._clock()
-        return status_of(self.states.states(now), self.records, now)
+        targets = {plan.target.name: plan.target for plan in self.plans.values()}.values()
+        versions = {target.name: self.runner.versions_of(target) for target in targets}
+        return status_of(self.states.states(now), self.records, versions, now)
 
     async def _landing(self, _request: Request) -> Response:
         posts = self.notifier.posts.values()

@@ -17,6 +17,8 @@ REMIND_S = 86400.0
 HOUR_S = 3600.0
 MOST_PER_HOUR = 12  # messages to one receiver
 BUDGET = "budget"
+NOT_RESTARTED = "not_restarted"
+UPDATE_S = 3600.0  # as the alert of this name: an update may take its time
 _TICKETS = frozenset({TargetStatus.WRONG_CONTENT, TargetStatus.DEGRADED, TargetStatus.UNKNOWN})
 # What a run that failed for this reason said, by target and reason; "" when none is known.
 Detail = Callable[[str, str], str]
@@ -63,18 +65,32 @@ class Note:
 ALL_WELL = Note(title="OK", text="", status="well", severity="")
 
 
-def problem_of(state: TargetState) -> Problem | None:
+def problem_of(state: TargetState, now: float) -> Problem | None:
     """The one that names the target's state; None: nothing that anybody must be told."""
     worst = state.worst
     if state.status in (TargetStatus.OK, TargetStatus.UNKNOWN):
         spent = next((layer for layer in state.layers if _is_spent(layer)), None)
-        return None if spent is None else _problem(BUDGET, "BUDGET SPENT", spent, Severity.TICKET)
+        if spent is not None:
+            return _problem(BUDGET, "BUDGET SPENT", spent, Severity.TICKET)
+        since = state.outdated_since
+        return None if since is None or now - since < UPDATE_S else _not_restarted(since)
     subject = "server" if worst.layer in REACHED else worst.layer.value
     if state.status in (TargetStatus.LEAK, TargetStatus.SLOW, TargetStatus.DEGRADED):
         subject = f"{subject} {state.status}"
     late = state.status is TargetStatus.SLOW and worst.state is not State.FAILING
     severity = Severity.TICKET if late or state.status in _TICKETS else Severity.PAGE
     return _problem(subject, state.title, worst, severity)
+
+
+def _not_restarted(since: float) -> Problem:
+    return Problem(
+        subject=NOT_RESTARTED,
+        title="NOT RESTARTED",
+        layer=StateLayer.ASTRBOT.value,
+        reason=NOT_RESTARTED,
+        severity=Severity.TICKET.value,
+        since=since,
+    )
 
 
 def _is_spent(layer: LayerState) -> bool:
@@ -97,6 +113,8 @@ def _is_over(incident: Incident, state: TargetState) -> bool:
     """Whether the layers that it was about are known to be well: what is unknown may still be broken."""
     if incident.problem.subject == BUDGET:
         return not any(_is_spent(layer) for layer in state.layers)
+    if incident.problem.subject == NOT_RESTARTED:
+        return state.outdated_since is None
     layer = StateLayer(incident.problem.layer)
     about = REACHED if layer in REACHED else (layer,)
     watched = [one for one in state.layers if one.layer in about and one.is_probed]
@@ -151,7 +169,7 @@ class Incidents:
     def _dropped(self, states: Mapping[str, TargetState], now: float, blamers: Blamers) -> Iterator[Note]:
         """Incidents whose end nobody would ever see."""
         for target, told in [*self.open.items()]:
-            problem = problem_of(states[target]) if target in states else None
+            problem = problem_of(states[target], now) if target in states else None
             goes_on = problem is not None and problem.subject == told.problem.subject
             if not goes_on and _is_dropped(target, told.problem, blamers):
                 del self.open[target]
@@ -160,7 +178,7 @@ class Incidents:
     def _of(
         self, target: str, state: TargetState, now: float, detail: Detail, *, limited: bool
     ) -> Note | None:
-        problem, told = problem_of(state), self.open.get(target)
+        problem, told = problem_of(state, now), self.open.get(target)
         if problem is not None and Severity(problem.severity).rank < self.receiver.min_severity.rank:
             problem = None
         if problem is None:

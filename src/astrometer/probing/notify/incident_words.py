@@ -36,6 +36,7 @@ _SEEN = {
     "canary_mismatch": "answers do not contain what was asked for",
     "blocked": "a content filter blocks answers",
     "budget": "the probes' budget of today is spent",
+    "not_restarted": "it was updated and still runs the old version",
 }
 _OF_LAYER = {
     StateLayer.NETWORK: "Start AstrBot; check its host, its address and the firewall.",
@@ -57,6 +58,7 @@ _CURE = {
     "buffered": "Switch off buffering in the proxy in front of AstrBot.",
     "retransmits": "Check the network between astrometer and AstrBot.",
     "slow": "Ask the provider, or choose a faster model.",
+    "not_restarted": "Restart AstrBot: until then parts of both versions may run.",
 }
 _BUDGET_CURE = "Nobody watches the model until midnight UTC. Raise the budget, or ask less often."
 _SLOW_ASTRBOT = "AstrBot is busy: see who asks it, and its plugins."

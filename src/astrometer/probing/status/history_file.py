@@ -34,6 +34,8 @@ CREATE TABLE IF NOT EXISTS layer_hours(
 CREATE TABLE IF NOT EXISTS run_hours(
     target TEXT, hour INTEGER, judged INTEGER, server INTEGER, llm INTEGER, skipped INTEGER,
     answers INTEGER, ttft_s REAL, PRIMARY KEY(target, hour)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS starts(
+    target TEXT, at REAL, hour INTEGER, PRIMARY KEY(target, at)) WITHOUT ROWID;
 """
 _LAYERS = {layer.value: layer for layer in StateLayer}
 _STATES = {state.value: state for state in State}
@@ -59,10 +61,11 @@ class HistoryBatch:
     spells: list[tuple[object, ...]]
     layer_hours: list[tuple[object, ...]]
     run_hours: list[tuple[object, ...]]
+    starts: list[tuple[object, ...]]
 
     @property
     def rows(self) -> int:
-        return len(self.spells) + len(self.layer_hours) + len(self.run_hours)
+        return len(self.spells) + len(self.layer_hours) + len(self.run_hours) + len(self.starts)
 
 
 def row_of(spell: Spell) -> tuple[object, ...]:
@@ -131,6 +134,10 @@ class Reader:
         )
         return {(target, StateLayer(layer)): count for target, layer, count in rows}
 
+    def starts(self) -> list[tuple[str, float]]:
+        """Target, and when its AstrBot was started, by its own clock."""
+        return self._database.execute("SELECT target, at FROM starts ORDER BY at").fetchall()
+
     def next_row(self) -> int:
         (highest,) = self._database.execute("SELECT max(id) FROM spells").fetchone()
         return (highest or 0) + 1
@@ -196,6 +203,7 @@ class HistoryWriter:
                 database.executemany(_PUT_SPELL, batch.spells)
                 database.executemany(_ADD_LAYER_HOUR, batch.layer_hours)
                 database.executemany(_ADD_RUN_HOUR, batch.run_hours)
+                database.executemany("INSERT OR IGNORE INTO starts VALUES (?, ?, ?)", batch.starts)
                 if self._pruned_at is None or not 0 <= batch.now - self._pruned_at < PRUNE_S:
                     self._prune(batch.now)
                     self._pruned_at = batch.now
@@ -218,7 +226,7 @@ class HistoryWriter:
 
     def _forget(self, before: float) -> None:
         self._database.execute("DELETE FROM spells WHERE ended < ?", (before,))
-        for table in ("layer_hours", "run_hours"):
+        for table in ("layer_hours", "run_hours", "starts"):
             self._database.execute(f"DELETE FROM {table} WHERE hour < ?", (before,))  # noqa: S608
 
 

@@ -120,6 +120,7 @@ class TargetState:
     status: TargetStatus
     worst: LayerState
     layers: tuple[LayerState, ...]
+    outdated_since: float | None = None  # updated on disk and not restarted, as far as anybody asked
 
     @property
     def title(self) -> str:

@@ -24,7 +24,7 @@ from astrometer.probing.status.history_file import (
     row_of,
 )
 from astrometer.probing.status.layer_evidence import Sign, StateLayer, evidence_of
-from astrometer.probing.status.spells import HOUR_S, RunCounts, Spell
+from astrometer.probing.status.spells import DAY_S, HOUR_S, RunCounts, Spell
 from astrometer.probing.status.state_by_layer import LayerState, State, TargetState
 from astrometer.probing.status.target_past import RECENT_S, TargetPast
 from astrometer.probing.verdict import ProbeRun
@@ -53,6 +53,7 @@ class StateHistory:
         self._ended: deque[Spell] = deque()
         self._layer_counts: dict[tuple[str, str, int], list[int]] = {}
         self._run_counts: dict[tuple[str, int], RunCounts] = {}
+        self._starts: deque[tuple[str, float, int]] = deque(maxlen=MOST_WAITING)
         self._flushed_at = self._pruned_at = clock()
         self._dropped = 0
         self._said = ""
@@ -114,6 +115,10 @@ class StateHistory:
             self._count(run.target, hour, RunCounts(skipped=1))
         if run.verdict is None:
             return
+        started_at = run.server_started_at
+        believed = started_at is not None and 0 < started_at < hour + DAY_S  # a server may say anything
+        if started_at is not None and believed and self._past[run.target].add_start(started_at):
+            self._starts.append((run.target, started_at, hour))
         for layer, found in evidence_of(run, plan).items():
             counts = self._layer_counts.setdefault((run.target, layer.value, hour), [0, 0])
             counts[found.sign is Sign.BAD] += 1
@@ -189,8 +194,9 @@ class StateHistory:
             spells=[row_of(spell) for spell in spells],
             layer_hours=[(*place, *counts) for place, counts in self._layer_counts.items()],
             run_hours=[counts_row(place, counts) for place, counts in self._run_counts.items()],
+            starts=[*self._starts],
         )
-        for new in (self._ended, self._layer_counts, self._run_counts):
+        for new in (self._ended, self._layer_counts, self._run_counts, self._starts):
             new.clear()
         return batch
 
@@ -215,6 +221,8 @@ class StateHistory:
             self._past[spell.target].add(spell, now)
         for target, hour, runs in reader.run_hours(now - RECENT_S, now):
             self._past[target].count(hour, runs)
+        for target, at in reader.starts():
+            self._past[target].add_start(at)
         self._next_row = reader.next_row()
         return HistoryWriter(database, lock)
 

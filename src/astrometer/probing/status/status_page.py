@@ -26,6 +26,17 @@ _BARS = """
 <svg viewBox="0 0 100 20" preserveAspectRatio="none" role="img" aria-label="{{ one.spark.title }}">
 <title>{{ one.spark.title }}</title><polyline points="{{ one.spark.points }}"/></svg></div>{% endif %}</div>
 {% endmacro %}
+{% macro server(one) %}
+{% if one.versions or one.starts %}<div>
+<small>AstrBot{% if one.versions %} {{ one.versions.running }}{% endif %}
+{%- if one.starts %}, runs since {{ one.starts[0]|utc }}{% endif %}</small>
+{%- if one.versions and one.versions.is_outdated %}
+ <span class="degraded">{{ one.versions.on_disk }} is on disk: restart AstrBot</span>{% endif %}
+{% if one.starts|length > 1 %}<details>
+<summary><small>Started {{ one.starts|length }} times in 30 days</small></summary>
+<ul>{% for at in one.starts[:20] %}<li>{{ at|utc }}</li>{% endfor %}</ul></details>{% endif %}
+</div>{% endif %}
+{% endmacro %}
 """
 
 _LANDING = ENVIRONMENT.from_string(
@@ -47,6 +58,7 @@ href="/history?{{ {'target': one.name}|urlencode }}&amp;failed=true">{{ one.stat
 <div>{{ layer.layer.label }} <span class="{{ layer.state }}">{{ layer.title }}</span><br><small>
 {%- if layer.why %}{{ layer.why }} {% endif %}since {{ layer.since|utc }}</small></div>
 {% endfor %}</div>
+{{ server(one) }}
 {{ rows(one) }}
 {% if one.outages %}<details{% if one.outages[0].open %} open{% endif %}>
 {{ summary(one) }}<ul>

@@ -1,12 +1,13 @@
 """The history and the states of now -> what a status page shows of each target. No sockets, no clock."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
 from markupsafe import Markup
 
+from astrometer.api.server_versions import ServerVersions
 from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.page_frame import share
 from astrometer.probing.status.sla import Outage
@@ -43,22 +44,33 @@ class StatusOfTarget:
     spark: Spark | None
     outages: tuple[Outage, ...]  # the newest
     more_outages: int
+    starts: tuple[float, ...]  # of its AstrBot, by its own clock: the newest first
+    versions: ServerVersions | None = None  # of its AstrBot; None: not known
 
 
-def status_of(states: Mapping[str, TargetState], history: StateHistory, now: float) -> list[StatusOfTarget]:
+def status_of(
+    states: Mapping[str, TargetState],
+    history: StateHistory,
+    versions: Mapping[str, ServerVersions | None],
+    now: float,
+) -> list[StatusOfTarget]:
     """All targets, failures first."""
     next_hour, next_day = (int(now // step + 1) * step for step in (HOUR_S, DAY_S))
     hours = [next_hour - step * HOUR_S for step in range(HOURS, 0, -1)]
     days = [next_day - step * DAY_S for step in range(DAYS, 0, -1)]
     order = list(TargetStatus)
     return [
-        _status(name, state, history, {HOUR_S: hours, DAY_S: days}, now)
+        replace(_status(name, state, history, {HOUR_S: hours, DAY_S: days}, now), versions=versions.get(name))
         for name, state in sorted(states.items(), key=lambda item: order.index(item[1].status))
     ]
 
 
 def _status(
-    name: str, state: TargetState, history: StateHistory, starts: Mapping[int, list[int]], now: float
+    name: str,
+    state: TargetState,
+    history: StateHistory,
+    starts: Mapping[int, list[int]],
+    now: float,
 ) -> StatusOfTarget:
     past, going = history.past(name), history.going(name)
     hours, days = starts[HOUR_S], starts[DAY_S]
@@ -74,6 +86,7 @@ def _status(
         spark=_spark(hours, of_hours),
         outages=tuple(outages[:SHOWN_OUTAGES]),
         more_outages=len(outages[SHOWN_OUTAGES:]),
+        starts=past.starts(days[0]),
     )
 
 

@@ -12,6 +12,7 @@ from astrometer.probing.status.spells import DAY_S, HOUR_S, RunCounts, Spell
 from astrometer.probing.status.state_by_layer import State
 
 RECENT_S = 31 * DAY_S
+MOST_STARTS = 1000
 KEPT_PARTS = {HOUR_S: 25, DAY_S: 31}
 # Of a part the worst: failing comes before all, and what nobody knows after what somebody does.
 _RANK = {None: 0, State.UNKNOWN: 1, State.OK: 2, State.DEGRADED: 3, State.FAILING: 4}
@@ -40,6 +41,7 @@ class TargetPast:
         self._parts: dict[int, dict[int, HistoryPart]] = {step_s: {} for step_s in KEPT_PARTS}
         self._outages: list[Outage] = []
         self._joiners: dict[StateLayer, OutageJoiner] = {}
+        self._starts: set[float] = set()
 
     def add(self, spell: Spell, now: float) -> None:
         """A spell that has ended; those of a layer come in order."""
@@ -56,6 +58,20 @@ class TargetPast:
         """Runs that ended in that hour."""
         for step_s, parts in self._parts.items():
             parts.setdefault(hour // step_s * step_s, HistoryPart()).runs.add(runs)
+
+    def add_start(self, at: float) -> bool:
+        """AstrBot was started then, by its own clock. Whether that is new."""
+        if at in self._starts:
+            return False
+        self._starts.add(at)
+        if len(self._starts) > MOST_STARTS:
+            self._starts.remove(min(self._starts))
+        return True
+
+    def starts(self, since: float) -> tuple[float, ...]:
+        """Newest first: the last one, and those before that were after `since`."""
+        found = sorted(self._starts, reverse=True)
+        return (*found[:1], *(at for at in found[1:] if at >= since))
 
     def parts(self, step_s: int, starts: list[int], going: Iterable[Spell]) -> list[HistoryPart]:
         """Of these times, with the spells that go on. `starts`: without gaps."""
