@@ -140,8 +140,8 @@ def objectives_over_time() -> timeseries.Panel:
         graph(
             "Objectives over time",
             "Each value so far as a share of its limit, of a lower limit the other way round, on a log axis: "
-            "above the line at 100% it is broken. A line begins when there are samples enough. In a capacity "
-            "search: of the last window.",
+            "above the line at 100% it is broken. Less than 1% is drawn and listed as 1%. A line begins when "
+            "there are samples enough. In a capacity search: of the last window.",
             "percentunit",
             fast(f"clamp_min({use_of_limit(now)}, {LEAST})", "{{objective}}"),
             fast(f"1 + 0 * count({load_run('objective_limit')})", "limit"),
