@@ -11,17 +11,6 @@ from astrometer.api.timings import Bounds
 from astrometer.im.onebot_actions import ChatPlace
 from astrometer.im.queue_seen import QueueTold
 
-_DURATIONS = {
-    name: f"{name}_s"
-    for name in (
-        "reply_first",
-        "reply_last",
-        "reply_first_effective",
-        "reply_last_effective",
-        "queue_wait",
-        "schedule_lag",
-    )
-}
 # `segmented_reply` waits 1.5 s and more before each part, realtime segmenting 1.5 s after each.
 PART_PAUSE_S = 1.4
 
@@ -100,14 +89,6 @@ class ImTurn:
         return None if self.t_last is None else self.t_last - self.t_send
 
     @property
-    def reply_first_effective_s(self) -> float | None:
-        return None if self.t_first is None else self.t_first - self.t_intended
-
-    @property
-    def reply_last_effective_s(self) -> float | None:
-        return None if self.t_last is None else self.t_last - self.t_intended
-
-    @property
     def queue_wait_s(self) -> float | None:
         """Send to the last message to another question of its chat before its own first reply.
 
@@ -180,8 +161,14 @@ class ImTurn:
         """Every duration that has a value."""
         if self.outcome is Outcome.DROPPED:
             return {}  # it never started
-        return {
-            name: (value,)
-            for name, attribute in _DURATIONS.items()
-            if (value := getattr(self, attribute)) is not None
-        }
+        found = {}
+        if self.t_first is not None and self.t_last is not None:
+            found["reply_first"] = (self.t_first - self.t_send,)
+            found["reply_last"] = (self.t_last - self.t_send,)
+            found["reply_first_effective"] = (self.t_first - self.t_intended,)
+            found["reply_last_effective"] = (self.t_last - self.t_intended,)
+        if (wait_s := self.queue_wait_s) is not None:
+            found["queue_wait"] = (wait_s,)
+        if (lag_s := self.schedule_lag_s) is not None:
+            found["schedule_lag"] = (lag_s,)
+        return found

@@ -89,8 +89,10 @@ def parse_action(text: str | bytes) -> OneBotAction:
         echo = asked.get("echo") if isinstance(asked, dict) else None
         return RefusedAction(reason=RefusedFor.NOT_AN_ACTION, detail="a frame without an action", echo=echo)
     action, echo = asked["action"], asked.get("echo")
-    # Suffixes of the standard: nobody waits for the effect, or it comes later. It is the same action.
-    parse = _PARSERS.get(action.removesuffix("_async").removesuffix("_rate_limited"))
+    parse = _PARSERS.get(action)
+    if parse is None:
+        # Suffixes of the standard: nobody waits for the effect, or it comes later. It is the same action.
+        parse = _PARSERS.get(action.removesuffix("_async").removesuffix("_rate_limited"))
     if parse is None:
         detail = f"unknown action {shown(action, 60)}"
         return RefusedAction(reason=RefusedFor.UNKNOWN_ACTION, detail=detail, echo=echo)

@@ -77,21 +77,25 @@ class _Reader:
         if not isinstance(segments, list):
             raise ReplyShapeError(f"{place}: a list of segments expected")
         for index, segment in enumerate(segments):
-            self._segment(segment, f"{place}[{index}]")
+            try:
+                self._segment(segment)
+            except ReplyShapeError as exc:
+                raise ReplyShapeError(f"{place}[{index}]{exc}") from None
 
-    def _segment(self, segment: Any, place: str) -> None:
+    def _segment(self, segment: Any) -> None:
+        """Raises ReplyShapeError, whose text goes on from the place of the segment."""
         if not isinstance(segment, dict) or not isinstance(segment.get("type"), str):
-            raise ReplyShapeError(f"{place}: a segment with a type expected")
+            raise ReplyShapeError(": a segment with a type expected")
         data = segment.get("data")
         if data is None:
             data = {}
         if not isinstance(data, dict):
-            raise ReplyShapeError(f"{place}: data is not an object")
+            raise ReplyShapeError(": data is not an object")
         kind = segment["type"]
         if kind == "text":
             text = data.get("text")
             if not isinstance(text, str):
-                raise ReplyShapeError(f"{place}: a text segment without a text")
+                raise ReplyShapeError(": a text segment without a text")
             self._texts.append(text)
         elif kind == "reply":
             self._quoted = _word(data.get("id"))
@@ -104,7 +108,7 @@ class _Reader:
             self._media_key = hash((self._media_key, kind, str(data.get("file")), str(data.get("url"))))
         elif kind == "node":
             self._forwarded = True
-            self._message(data.get("content", []), f"{place}.content")
+            self._message(data.get("content", []), ".content")
 
 
 def _word(value: Any) -> str | None:

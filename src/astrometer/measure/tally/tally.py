@@ -13,6 +13,7 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.network_seen import LOSSY_TTFT
+from astrometer.api.outcome import Outcome
 from astrometer.measure.tally.error_bounds import BoundBuckets
 from astrometer.measure.tally.exchange_stats import (
     NO_BOUNDS,
@@ -128,7 +129,9 @@ class Tally:
         metrics, uncertain = ExchangeSamples.of(turn) if samples is None else samples
         good = self._is_good(scenario, turn, metrics)
         buckets = buckets_by_metric(metrics)
-        stalls = Stalls.of(metrics.get("chunk_gap", ()), turn.outcome, self._stall_s)
+        gaps_s, stalls = metrics.get("chunk_gap", ()), None
+        if gaps_s or turn.outcome is Outcome.STALLED:
+            stalls = Stalls.of(gaps_s, turn.outcome, self._stall_s)
         bounds = BoundBuckets.by_metric(uncertain) if uncertain else NO_BOUNDS
         facts: Mapping[str, int] = getattr(turn, "facts", NO_FACTS)
         streams = signs_of(turn) if isinstance(turn, ChatTurn) else ()
@@ -141,9 +144,7 @@ class Tally:
             for name in ("bytes_sent", "bytes_received"):
                 stats.bytes[name] += getattr(turn, name, 0)
         step = self.timeline.at(t_s)
-        step.finish(
-            turn, good=good, buckets=buckets, only=_STEP_METRICS, stalls=stalls, bounds=bounds, facts=facts
-        )
+        step.finish(turn, good=good, buckets=buckets, only=_STEP_METRICS, stalls=stalls, bounds=bounds)
         for stage in self._stages_of(scenario, t_s):
             stage.finish(
                 turn,
@@ -153,7 +154,6 @@ class Tally:
                 stalls=stalls,
                 bounds=bounds,
                 streams=streams,
-                facts=facts,
             )
         size_class: int | None = getattr(turn, "size_class", None)
         if size_class is not None and self._window.holds(t_s):
@@ -222,6 +222,8 @@ class Tally:
         if not turn.outcome.is_ok:
             return False
         goals = self._scenario_goals.get(scenario, self._goals)
+        if not goals:
+            return True
         owed = [name for name in goals if name in turn.expected or name in metrics]
         return all(name in metrics and max(metrics[name]) <= goals[name] for name in owed)
 
