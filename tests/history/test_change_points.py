@@ -3,12 +3,14 @@
 import random
 import re
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 from astrometer.history.change_points import MissingRupturesError, change_points, need_ruptures
 
-pytest.importorskip("ruptures")
+# Not imported for that: it brings scipy, and every worker of pytest collects every file.
+pytestmark = pytest.mark.skipif(find_spec("ruptures") is None, reason="ruptures is an extra")
 
 
 def noise(runs, seed):

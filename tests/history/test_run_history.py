@@ -2,6 +2,7 @@
 
 import math
 import random
+from importlib.util import find_spec
 
 import pytest
 from server_usages import usage
@@ -15,7 +16,8 @@ from astrometer.history.run_groups import Order, Point
 from astrometer.history.run_history import history_of
 from astrometer.measure.tally.histogram import Histogram
 
-pytest.importorskip("ruptures")
+# Not imported for that: it brings scipy, and every worker of pytest collects every file.
+pytestmark = pytest.mark.skipif(find_spec("ruptures") is None, reason="ruptures is an extra")
 
 
 def told(runs, order=Order.TIME, **margins):
