@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # The tests start Python about a thousand times: it reads its bytecode, whatever the caller's shell says.
 unexport PYTHONDONTWRITEBYTECODE
+# How many tests `make test` runs side by side; each may have a Locust or an AstrBot of its own (some 0.5 GB).
+JOBS ?= 8
 # The versions of AstrBot that `make test-faults` tries.
 FAULTS ?= 4.18.0 4.25.6 4.26.8 latest
 
@@ -31,10 +33,11 @@ demo: $(READY) ## set up, then load and probe the embedded simulator (one to thr
 check: lint ## set up, then lint, types and the tests that start no process (about a minute)
 	$(BIN)/pytest -n 2 --dist loadfile -m "not process" $(ARGS)
 
-# What loads the machine by itself runs last and alone; the rest runs side by side, since it mostly waits.
+# Tests mostly wait, so there are more of them side by side than cores. What measures how steady the machine is
+# runs last and two at a time.
 test: lint ## set up, then lint, types and all tests
-	$(BIN)/pytest -n 3 --dist loadfile -m "not alone" $(ARGS)
-	$(BIN)/pytest -m alone $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not alone" $(ARGS)
+	$(BIN)/pytest -n 2 --dist load -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests) $(ARGS)
 
 test-whole: $(READY) ## also the dashboards against a real AstrBot, a bisection, incidents, and the CI jobs (half an hour more)
 	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana tests/e2e/test_bisect.py tests/e2e/test_incidents.py tests/e2e/test_pull_request_jobs.py $(ARGS)

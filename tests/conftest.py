@@ -5,6 +5,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -82,26 +83,40 @@ class ByServer(LoadFileScheduling):
     """Side by side (`pytest -n`), the tests of a file stay together, and those of one real AstrBot."""
 
     def _split_scope(self, nodeid: str) -> str:
-        real = re.search(r"\[real-([0-9a-z.]+)", nodeid)
+        real = re.search(r"\[real-(\d[0-9.]*|latest)", nodeid)
         return f"astrbot {real[1]}" if real else super()._split_scope(nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServer:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByServer | None:
+    if config.option.dist != "loadfile":
+        return None
     config.option.loadscopereorder = False  # xdist's order: most tests first, which are the quickest here
     return ByServer(config, log)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files that may take long first, those that start no process last: the workers end together."""
-    cost: dict[Path, tuple[float, int]] = {}
+    """Files that take long first, those that start no process last: the workers end together.
+
+    Of the first every other one has a real AstrBot, so that not all workers start one at the same time.
+    """
+    files: dict[Path, list[pytest.Item]] = {}
     for item in items:
-        timeout = item.get_closest_marker("timeout")
-        starts = [name for name in ("process", "astrbot") if item.get_closest_marker(name)]
-        own = (timeout.args[0] if timeout else 0, len(starts))
-        cost[item.path] = max(cost.get(item.path, own), own)
-    items.sort(key=lambda item: cost[item.path], reverse=True)
+        files.setdefault(item.path, []).append(item)
+
+    def marked(path: Path, name: str) -> list[pytest.Mark]:
+        return [mark for item in files[path] if (mark := item.get_closest_marker(name))]
+
+    def cost(path: Path) -> tuple[float, int]:
+        longest = max((mark.args[0] for mark in marked(path, "timeout")), default=0)
+        return longest, len(marked(path, "process"))
+
+    by_cost = sorted(files, key=cost, reverse=True)
+    with_astrbot = [path for path in by_cost if marked(path, "astrbot")]
+    others = [path for path in by_cost if path not in with_astrbot]
+    in_turn = [path for pair in zip_longest(others, with_astrbot) for path in pair if path is not None]
+    items[:] = [item for path in in_turn for item in files[path]]
 
 
 _running: list[pytest.Item] = []  # the one test that this process runs, if any

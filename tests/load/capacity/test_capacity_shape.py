@@ -27,7 +27,7 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import Concurrency, SimulatedRateLimit, SimulatorConfig
 
-pytestmark = [pytest.mark.process, pytest.mark.alone]
+pytestmark = pytest.mark.process
 
 ASKER = """
 from locust import constant, task
@@ -130,6 +130,7 @@ def accounts_for_everything(results):
     return results["turns"]["started"] == sum(results["turns"]["outcomes"].values())
 
 
+@pytest.mark.alone
 def test_a_hard_limit_of_concurrency_is_found_exactly(asker, tmp_path):
     with simulator(model=one_token(0.4), concurrency=Concurrency(limit=6, strategy="refuse")) as (url, env):
         results, done = run(
@@ -149,6 +150,7 @@ def test_a_hard_limit_of_concurrency_is_found_exactly(asker, tmp_path):
     assert accounts_for_everything(results)
 
 
+@pytest.mark.alone
 def test_a_cost_of_every_request_is_found_by_two_workers(asker, tmp_path):
     """AstrBot hashes a key for each request, on its only event loop: 0.1 s each is ten requests a second."""
     with simulator(model=one_token(0.01), auth_cost_s=0.1) as (url, env):
@@ -166,6 +168,7 @@ def test_a_cost_of_every_request_is_found_by_two_workers(asker, tmp_path):
     assert accounts_for_everything(results)
 
 
+@pytest.mark.alone
 def test_the_capacity_of_a_queue_is_erlangs(asker, tmp_path):
     """Windows of seconds say it to 20 % (so did 200 in virtual time); tests/measure is more exact."""
     truth = capacity(16, 0.25, 0.3, 0.5)
@@ -184,6 +187,7 @@ def test_the_capacity_of_a_queue_is_erlangs(asker, tmp_path):
     assert accounts_for_everything(results)
 
 
+@pytest.mark.alone
 def test_a_server_that_breaks_no_objective_holds_the_maximum(asker, tmp_path):
     with simulator(model=one_token(0.1)) as (url, env):
         results, _ = run(
@@ -197,8 +201,11 @@ def test_a_server_that_breaks_no_objective_holds_the_maximum(asker, tmp_path):
     assert results["verdict"] == "PASS"
 
 
-@pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
-@pytest.mark.parametrize("levels", [("4", "8"), ("8/s", "16/s")], ids=["users", "rate"])
+@pytest.mark.parametrize(
+    ("levels", "processes"),
+    [(("4", "8"), ()), (("8/s", "16/s"), ("--processes", "2"))],
+    ids=["users of one process", "a rate of two workers"],
+)
 def test_each_window_begins_on_an_idle_server(asker, tmp_path, levels, processes):
     app = Simulator(SimulatorConfig(rate_limit=SimulatedRateLimit(strategy="off"), model=one_token(0.7)))
     key = {"ASTRBOT_API_KEY": app.config.keys["all"].secret}
@@ -221,6 +228,7 @@ def test_each_window_begins_on_an_idle_server(asker, tmp_path, levels, processes
     assert accounts_for_everything(results)
 
 
+@pytest.mark.alone
 def test_a_search_that_spent_its_budget_reports_what_it_knows(asker, tmp_path):
     with simulator(model=one_token(0.1)) as (url, env):
         results, _ = run(

@@ -19,7 +19,7 @@ from own_master import free_port
 
 from astrometer.measure.tally.histogram import Histogram
 
-pytestmark = [pytest.mark.process, pytest.mark.alone]
+pytestmark = pytest.mark.process
 
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]", "--whole-answer-percent", "0")
 OPEN = ("--rate-unit", "1", "--arrivals", "constant", "--stop-timeout", "10", *FAST)
@@ -110,6 +110,7 @@ def test_with_the_same_seed_each_arrival_chooses_the_same(sim, tmp_path):
     assert {"once 3", "once 4", "again 5"} < {*chosen[0], *chosen[2]}
 
 
+@pytest.mark.alone
 def test_a_worker_that_joins_makes_its_share_of_the_same_schedule(sim, tmp_path):
     noted = tmp_path / "noted"
     file = tmp_path / "noting.py"
@@ -178,6 +179,7 @@ def frozen_for_two_seconds(sim, *options, out, users, file):
     return {name: Histogram.decode(item["histogram"]) for name, item in results["metrics"].items()}
 
 
+@pytest.mark.alone
 def test_a_freeze_shows_in_effective_times_and_hides_in_a_closed_loop(sim, asking, tmp_path):
     """Coordinated omission: two closed users send nothing while they wait, so only two samples are slow."""
     open_loop = frozen_for_two_seconds(sim, *OPEN, out=tmp_path / "open", users=20, file=asking)
@@ -195,11 +197,12 @@ def test_a_freeze_shows_in_effective_times_and_hides_in_a_closed_loop(sim, askin
     assert closed["ttft"].percentile(90) < 0.5
 
 
+@pytest.mark.alone
 def test_a_generator_that_is_kept_busy_is_found_out(sim, tmp_path):
     """The locustfile blocks its own process: the numbers are worthless, and the run says so."""
     busy = tmp_path / "busy.py"
     busy.write_text(ONE_QUESTION.replace("self.ask(", "sum(range(8_000_000)); self.ask("))
-    results, _ = sim.locust(str(busy), *OPEN, out=tmp_path, seconds=5, users=10)
+    results, _ = sim.locust(str(busy), *OPEN, out=tmp_path, seconds=3, users=10)
     assert results["verdict"] == "INVALID"
     assert "schedule_lag" in kinds(results)
 
@@ -248,6 +251,7 @@ LOGIN = ["gevent.sleep(1)"]
 READS_FIRST = ONE_QUESTION.replace("self.ask(", "gevent.sleep(1); self.ask(")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")], ids=["one process", "two workers"])
 def test_what_a_user_does_before_its_first_exchange_is_no_lag(sim, tmp_path, processes):
     """A login in `on_start` takes a second; the load generator is not late by that."""
@@ -259,6 +263,7 @@ def test_what_a_user_does_before_its_first_exchange_is_no_lag(sim, tmp_path, pro
     assert results["metrics"]["e2e_effective"]["max"] < 0.9
 
 
+@pytest.mark.alone
 def test_what_a_task_does_before_it_asks_is_no_lag(sim, tmp_path):
     file = tmp_path / "reading.py"
     file.write_text("import gevent\n" + READS_FIRST)
