@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 from click.testing import CliRunner
-from processes import descendants
+from processes import descendants, ended_with_the_test
 
 from astrometer import bundled, exit_codes
 from astrometer.cli import main
@@ -38,7 +38,7 @@ def start(folder, *arguments):
     )
 
 
-def until(condition, child, timeout_s=30):
+def until(condition, child, timeout_s=60):
     """What `condition` answers as soon as that is true. The demo must still run."""
     give_up = time.monotonic() + timeout_s
     while not (found := condition()) and child.poll() is None and time.monotonic() < give_up:
@@ -68,9 +68,9 @@ def assert_all_gone(processes):
 @pytest.mark.process
 def test_the_demo_measures_probes_and_reports(tmp_path):
     folder = tmp_path / "demo-report"
-    child = start(folder, "--duration", "8s", "--users", "40")
-    family = under_load(child)
-    out, err = child.communicate(timeout=90)
+    with ended_with_the_test(start(folder, "--duration", "8s", "--users", "40")) as child:
+        family = under_load(child)
+        out, err = child.communicate(timeout=90)
     assert_all_gone(family)
     results = json.loads((folder / "results.json").read_text("utf-8"))
     turns = results["turns"]
@@ -96,10 +96,10 @@ def test_the_demo_measures_probes_and_reports(tmp_path):
     [(signal.SIGINT, under_load), (signal.SIGTERM, under_load), (signal.SIGINT, first_child)],
 )
 def test_an_interrupted_demo_leaves_no_process(tmp_path, number, reached):
-    child = start(tmp_path / "demo-report", "--duration", "60s", "--users", "5")
-    family = reached(child)
-    child.send_signal(number)
-    _, err = child.communicate(timeout=30)
+    with ended_with_the_test(start(tmp_path / "demo-report", "--duration", "60s", "--users", "5")) as child:
+        family = reached(child)
+        child.send_signal(number)
+        _, err = child.communicate(timeout=30)
     assert_all_gone(family)
     assert child.returncode == 130
     assert "the simulator is stopped" in err

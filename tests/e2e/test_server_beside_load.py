@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import time
 from itertools import pairwise
-from threading import Timer
+from threading import Thread
 
 import pytest
 from astrbot_lookalike import looks_like_astrbot
@@ -68,11 +69,19 @@ def test_the_leading_process_samples_once_a_second_and_no_worker_does(sim, tmp_p
 
 
 def test_a_server_that_dies_in_the_middle_is_told_and_what_it_used_is_not_judged(sim, so_called, tmp_path):
-    Timer(6.0, so_called.kill).start()
+    def die_in_the_middle():
+        give_up = time.monotonic() + 30
+        while sim.served().get("chat", 0) < 15 and time.monotonic() < give_up:
+            time.sleep(0.05)
+        so_called.kill()
+
+    thread = Thread(target=die_in_the_middle)
+    thread.start()
     results, done = sim.locust(
         "chat", *FAST, "--server-pid", str(so_called.pid), "--slo", "server_cpu_per_turn < 9s",
-        out=tmp_path, seconds=12,
+        out=tmp_path, seconds=10,
     )  # fmt: skip
+    thread.join()
     assert results["server"]["ended"]["how"] == "gone"
     assert 0 < results["server"]["ended"]["t_s"] < 8
     assert results["server"]["cpu_per_turn_s"] is None

@@ -109,7 +109,7 @@ def test_heartbeats_do_not_extend_the_wait_for_the_first_token():
         turn = chat(wire.url, first_token_s=0.4)
     assert turn.outcome is Outcome.TIMEOUT_FIRST_TOKEN
     assert 0.4 <= turn.timings.t_close - turn.timings.t_send < 0.6
-    assert turn.heartbeats >= 4
+    assert turn.heartbeats >= 2
 
 
 def test_heartbeats_do_not_hide_a_stall():
