@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 import httpx
 import uvicorn
 from dashboard_files import GRAFANA
+from dashboard_past import write_past
 from own_master import free_port, own_master
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
@@ -127,7 +128,7 @@ class World(ExitStack):
         return process
 
     def prometheus(self):
-        """Its URL. Our rules, evaluated each second."""
+        """Its URL. Our rules, evaluated each second; and a past."""
         built = self.folder / "rules"
         slow = (GRAFANA / "rules" / "thresholds.toml").read_text("utf-8")
         quick = re.sub(r'^(short|long) = "(30s|2m)" ', r'\1 = "1s" ', slow, flags=re.MULTILINE)
@@ -148,6 +149,7 @@ class World(ExitStack):
             f"global: {{scrape_interval: {SCRAPE_S}s, scrape_timeout: {SCRAPE_S}s, evaluation_interval: "
             f"1s}}\nrule_files: ['{built}/*.yaml']\nscrape_configs:\n{scraped}"
         )
+        write_past(self.folder / "data", self.jobs, int(time.time()))
         address = f"127.0.0.1:{free_port()}"
         process = subprocess.Popen(
             [
