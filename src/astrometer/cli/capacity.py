@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from astrometer.cli.shared import capacity_ways, locust_run
+from astrometer.cli.parts import capacity_ways
+from astrometer.cli.shared import locust_run
 from astrometer.cli.shared.option_types import target_options
 from astrometer.cli.shared.run_options import (
     SEARCH_SECTION,

@@ -19,7 +19,7 @@ from pathlib import Path
 import click
 
 from astrometer import exit_codes
-from astrometer.cli.shared.child_processes import Interrupts, end, environ_with, start
+from astrometer.cli.parts.child_processes import Interrupts, end, environ_with, start
 from astrometer.cli.shared.option_types import duration_option
 from astrometer.measure.results import document
 

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from astrometer.cli.shared import locust_run, workload_level
+from astrometer.cli.parts import workload_level
+from astrometer.cli.shared import locust_run
 from astrometer.cli.shared.option_types import Duration, Rate, target_options
 from astrometer.cli.shared.run_options import RunCommand, locust_options, run_options
 from astrometer.load.launch import UserLevel

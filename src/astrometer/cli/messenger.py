@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from astrometer.cli.shared.messenger_plan import PlannedToken, PlanOptions
-from astrometer.cli.shared.messenger_server import MessengerServer
+from astrometer.cli.parts.messenger_plan import PlannedToken, PlanOptions
+from astrometer.cli.parts.messenger_server import MessengerServer
 from astrometer.cli.shared.option_types import Server, duration_option, target_options, yes_option
 from astrometer.config.settings import TargetMessenger
 from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID, DEFAULT_LISTEN, DEFAULT_PORT

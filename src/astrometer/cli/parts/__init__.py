@@ -1,0 +1,1 @@
+"""Parts of single commands that would make their files long: what is asked, measured or printed there."""
