@@ -113,7 +113,7 @@ class Steadiness:
         }
 
 
-class Series(NamedTuple):
+class EqualParts(NamedTuple):
     """A metric in equal parts of a window, as far as they are whole."""
 
     metric: str
@@ -139,7 +139,7 @@ def look_for_drift(timeline: Steps[Stats], windows: Sequence[LoadWindow]) -> Ste
     )
 
 
-def _steady_from_s(series: Sequence[Series], chance: float) -> float | None:
+def _steady_from_s(series: Sequence[EqualParts], chance: float) -> float | None:
     """When the warm-up of all metrics was over; None when one of them drifts also after it."""
     found = 0.0
     for one in series:
@@ -150,7 +150,7 @@ def _steady_from_s(series: Sequence[Series], chance: float) -> float | None:
     return found
 
 
-def series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWindow) -> Iterator[Series]:
+def series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWindow) -> Iterator[EqualParts]:
     """Of each metric with enough samples. Only steps that are whole count."""
     inside = [(at, stats) for at, stats in steps if window.start_s <= at and at + step_s <= window.end_s]
     if len(inside) < LEAST_PARTS:
@@ -161,7 +161,7 @@ def series_of(steps: Sequence[tuple[int, Stats]], step_s: int, window: LoadWindo
             if sorted(n for n, _ in parts)[len(parts) // 2] >= LEAST_SAMPLES:
                 values = [value for n, value in parts if n and value is not None]
                 if len(values) == len(parts):
-                    yield Series(metric, window, inside[0][0], width * step_s, values)
+                    yield EqualParts(metric, window, inside[0][0], width * step_s, values)
                 break
 
 
@@ -182,7 +182,7 @@ def _parts(steps: Sequence[tuple[int, Stats]], width: int, metric: str) -> list[
     return found
 
 
-def _drift_of(series: Series, chance: float) -> Drift | None:
+def _drift_of(series: EqualParts, chance: float) -> Drift | None:
     """The trend or the shift, whichever is nearer to the series; None when neither is there."""
     values = series.values
     line, level = trend(values), shift(values)
