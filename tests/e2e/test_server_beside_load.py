@@ -83,7 +83,7 @@ def test_a_server_that_dies_in_the_middle_is_told_and_what_it_used_is_not_judged
     )  # fmt: skip
     thread.join()
     assert results["server"]["ended"]["how"] == "gone"
-    assert 0 < results["server"]["ended"]["t_s"] < 8
+    assert 0 < results["server"]["ended"]["t_s"] < 10
     assert results["server"]["cpu_per_turn_s"] is None
     assert results["server"]["rss_bytes"]["begin"] > 0
     assert results["verdict"] == "INVALID"
