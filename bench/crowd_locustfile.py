@@ -1,13 +1,23 @@
-"""Everybody asks again as soon as they are answered: as many questions are open as there are people."""
+"""Everybody asks in the same instant, every six seconds: so many questions arrive at once."""
 
-from locust import constant, task
+import time
+
+from locust import task
 
 from astrometer.load import MessengerUser
+
+EVERY_S = 6.0  # an answer, and the time in which nothing more of it comes
 
 
 class Asker(MessengerUser):
     scenario = "crowd"
-    wait_time = constant(0)
+
+    def wait_time(self):
+        return EVERY_S - time.monotonic() % EVERY_S
+
+    def on_start(self):
+        super().on_start()
+        self.wait()
 
     @task
     def ask(self):

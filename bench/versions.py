@@ -3,10 +3,10 @@
     python bench/versions.py 4.25.6 4.26.5 4.26.6 4.29.3 --out versions --rounds 3
 
 Each version is a sandbox with the same stub model. Two loads for each: `chat` at a rate (what AstrBot adds
-to the first token, CPU per turn, growth of memory), and 24 people in a messenger who ask without a pause
-(errors). About two minutes for each version and round. The versions take turns, and every second round goes
-backwards, so that what drifts meets all alike. What is in `--out` already is not measured again; add
-`--rounds` or versions.
+to the first token, CPU per turn, growth of memory), and 24 people in a messenger who ask in the same
+instant, every six seconds (errors). About two minutes for each version and round. The versions take turns,
+and every second round goes backwards, so that what drifts meets all alike. What is in `--out` already is
+not measured again; add `--rounds` or versions.
 
 Wants a quiet machine: the last column says how much of it others took, at most. `--rounds 0` only makes the
 table and the page again.
@@ -37,7 +37,7 @@ AT_ONCE = 24
 CROWD = Path(__file__).with_name("crowd_locustfile.py")
 LOADS = {  # RSS growth needs 100 turns
     "chat": "chat --rate 2/s --duration 70s --warmup 10s --whole-answer-percent 0 --arrivals constant",
-    "crowd": f"{CROWD} --users {AT_ONCE} --duration 25s --first-token-timeout 10s",
+    "crowd": f"{CROWD} --users {AT_ONCE} --duration 40s --first-token-timeout 10s",
 }
 COLUMNS = {
     "chat": ("overhead_p50", "chunk_gap_p50", "e2e_p50", "server_cpu_per_turn", "server_rss_growth"),
