@@ -129,7 +129,7 @@ def test_a_bad_config_leaves_the_old_one_in_force_and_says_where_it_is_bad(stage
     message = f'{stage.config}: probes.quick: unknown key "intervall" (did you mean "interval"?)'
     assert refused.text == f"{message}\nnot reloaded: the settings in force stay\n"
     assert stage.said[0] == f"reload failed: {message}"
-    assert "<td>b<br>" in landing.text
+    assert ">b<br>" in landing.text
     assert stage.value("exporter_config_last_reload_successful") == 1
 
 
