@@ -172,3 +172,13 @@ def test_a_push_of_the_warm_up_is_no_sample_of_the_window():
     record(tally, match(pushes, [arrival(sent) for sent in pushes]).matches)
     assert tally.total().ok["delivery"].n == 3
     assert tally.total_excluded().ok["delivery"].n == 5
+
+
+def test_deliveries_stay_when_more_of_the_run_is_left_out_later():
+    pushes = [push(number) for number in (1, 6, 11)]
+    tally = Tally(by_step=True)
+    record(tally, match(pushes, [arrival(sent) for sent in pushes[:2]]).matches)
+    tally.begin_window_at(5.0)
+    assert tally.total("im").ok["delivery"].n == 1
+    assert tally.total("im").missed["delivery"] == 1
+    assert tally.total_excluded("im").ok["delivery"].n == 1

@@ -213,8 +213,8 @@ def _place(found: Match) -> int:
 def record(tally: Tally, matches: Iterable[Match], operation: str = OPERATION) -> None:
     """Add the metric `delivery` to the pushes' own stats: what was not delivered is infinitely slow."""
     for found in matches:
-        stats = tally.stats_of(found.push.scenario, operation, found.push.t_s)
-        if found.latency_s is not None:
-            (stats.ok if found.push.accepted else stats.failed)[METRIC].record(found.latency_s)
-        if found.latency_s is None or not found.push.accepted:
-            stats.missed[METRIC] += 1
+        for stats in tally.counting(found.push.scenario, operation, found.push.t_s):
+            if found.latency_s is not None:
+                (stats.ok if found.push.accepted else stats.failed)[METRIC].record(found.latency_s)
+            if found.latency_s is None or not found.push.accepted:
+                stats.missed[METRIC] += 1

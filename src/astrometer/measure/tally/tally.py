@@ -110,7 +110,7 @@ class Tally:
 
     def started(self, scenario: str, operation: str, t_s: float) -> None:
         """An exchange intended at `t_s` begins: count it before anything can go wrong."""
-        for stats in self._counting(scenario, operation, t_s):
+        for stats in self.counting(scenario, operation, t_s):
             stats.started += 1
         self.timeline.at(t_s).started += 1
         for stage in self._stages_of(scenario, t_s):
@@ -135,7 +135,7 @@ class Tally:
         bounds = BoundBuckets.by_metric(uncertain) if uncertain else NO_BOUNDS
         facts: Mapping[str, int] = getattr(turn, "facts", NO_FACTS)
         streams = signs_of(turn) if isinstance(turn, ChatTurn) else ()
-        for stats in self._counting(scenario, operation, t_s):
+        for stats in self.counting(scenario, operation, t_s):
             stats.finish(
                 turn, good=good, buckets=buckets, stalls=stalls, bounds=bounds, streams=streams, facts=facts
             )
@@ -211,8 +211,8 @@ class Tally:
         book = self.counted if self._window.holds(t_s) else self.excluded
         return book[StatsKey(scenario, operation)]
 
-    def _counting(self, scenario: str, operation: str, t_s: float) -> list[Stats]:
-        """Where it is counted, but for the timeline and stages."""
+    def counting(self, scenario: str, operation: str, t_s: float) -> list[Stats]:
+        """All places where it is counted, but for the timeline and stages."""
         stats = self.stats_of(scenario, operation, t_s)
         if self._by_step is None or not self._window.holds(t_s):
             return [stats]
