@@ -11,7 +11,7 @@ from synthetic_runs import Turn
 from astrometer.api.outcome import Outcome
 from astrometer.measure.results import document
 from astrometer.measure.slo.drift import LoadWindow
-from astrometer.measure.slo.found_warm_up import find_warm_up
+from astrometer.measure.slo.found_warm_up import SLACK_S, find_warm_up, shortest_run_s
 from astrometer.measure.tally.tally import Tally
 from astrometer.measure.tally.windows import Window
 
@@ -47,6 +47,13 @@ def test_of_forty_steady_runs_one_percent_is_cut_at_most():
     cuts = [found_in(tally_of(lambda _: 0.5, seed=seed)) for seed in range(40)]
     assert all(found.problem is None for found in cuts)
     assert sum(found.until_s for found in cuts) <= 0.01 * 40 * MINUTES * 60
+
+
+@pytest.mark.parametrize("ramp_s", [0.0, 1.0, 5.0, 11.5])
+def test_the_shortest_run_has_just_enough_parts(ramp_s):
+    tally, run_s = tally_of(lambda _: 0.5, ramp_s=ramp_s), shortest_run_s(ramp_s)
+    assert find_warm_up(tally.timeline, LoadWindow(ramp_s, run_s - SLACK_S)).problem is None
+    assert find_warm_up(tally.timeline, LoadWindow(ramp_s, run_s - SLACK_S - 0.1)).problem is not None
 
 
 def test_failures_at_first_are_not_left_out():

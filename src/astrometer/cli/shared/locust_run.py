@@ -24,7 +24,7 @@ from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, Settings
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
-from astrometer.measure.slo.found_warm_up import SHORTEST_S
+from astrometer.measure.slo.found_warm_up import shortest_run_s
 from astrometer.output_files import NoPlaceError, try_place
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.sandbox_state import server_pid_of
@@ -93,10 +93,9 @@ class Asked:
         except OptionError as exc:
             raise click.UsageError(str(exc)) from exc
         excluded_s = measured_from(self.settings.warmup_s, ramp_s, duration_s)
-        if self.settings.warmup.is_found and duration_s and duration_s - excluded_s < SHORTEST_S:
-            raise click.UsageError(
-                f"--warmup auto needs a run of {SHORTEST_S + excluded_s:g} s or more, ramp-up included"
-            )
+        shortest_s = shortest_run_s(excluded_s)
+        if self.settings.warmup.is_found and duration_s and duration_s < shortest_s:
+            raise click.UsageError(f"--warmup auto needs a run of {shortest_s:g} s or more, ramp-up included")
         if excluded_s:
             auto = "auto:" if self.settings.warmup.is_found else ""
             given["warmup"] = f"{auto}{plain_number(excluded_s)}s"

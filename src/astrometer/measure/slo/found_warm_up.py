@@ -1,9 +1,10 @@
 """The timeline of a run -> when its warm-up was over. Pure.
 
 It is found by precision alone (`steadiness.warm_up`), so that it cannot favour a value. Failures have no say:
-a server that fails at first would have its failures left out.
+a server that only fails at first would have its failures left out.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from astrometer.measure.steadiness import warm_up
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.timeline import STEP_S, Steps
 
-SHORTEST_S = LEAST_PARTS * STEP_S  # of a window in which it can be found
+SLACK_S = 1.0  # a run may end some milliseconds before its time, and its last part is not whole then
 TOO_LITTLE = (
     f"it needs {LEAST_PARTS} whole parts of {STEP_S} s or more, half of them with {LEAST_SAMPLES} samples"
 )
@@ -47,6 +48,11 @@ class FoundWarmUp:
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "metrics": list(self.metrics)}
+
+
+def shortest_run_s(excluded_s: float) -> float:
+    """Of a run in which it can be found. Parts begin at whole steps since the run's start."""
+    return (math.ceil(excluded_s / STEP_S) + LEAST_PARTS) * STEP_S + SLACK_S
 
 
 def find_warm_up(timeline: Steps[Stats], window: LoadWindow) -> FoundWarmUp:
