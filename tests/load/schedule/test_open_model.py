@@ -75,7 +75,7 @@ def test_arrivals_of_three_workers_are_one_even_schedule(sim, tmp_path):
 
 
 CHOICES = """
-from locust import task
+from locust import TaskSet, task
 
 from astrometer.load import ChatUser
 
@@ -83,31 +83,46 @@ from astrometer.load import ChatUser
 class Choosing(ChatUser):
     scenario = "chat"
 
+    def on_start(self):
+        self.random.random()
+
     @task(2)
     def once(self):
         self.choose("once")
 
     @task
-    def again(self):
-        self.choose("again")
+    class Again(TaskSet):
+        @task
+        def first(self):
+            self.user.choose("first")
+            self.interrupt()
+
+        @task
+        def other(self):
+            self.user.choose("other")
+            self.interrupt()
 
     def choose(self, what):
-        print(what, self.random.randint(3, 5), file=open({path!r}, "a", buffering=1))
+        print(self.t_intended, what, self.random.randint(3, 5), file=open({path!r}, "a", buffering=1))
         self.ask(self.prompt())
 """
 
 
 def test_with_the_same_seed_each_arrival_chooses_the_same(sim, tmp_path):
-    """Or a server would seem slower because it was asked more."""
+    """Or a server would seem slower because it was asked more. However many processes share the arrivals."""
     chosen = []
-    for name, seed in (("first", "7"), ("second", "7"), ("other", "8")):
+    for name, seed, *more in (
+        ("first", "7"), ("second", "7"), ("shared", "7", "--processes", "2"), ("other", "8"),
+    ):  # fmt: skip
         noted, file = tmp_path / f"{name}.txt", tmp_path / f"{name}.py"
         file.write_text(CHOICES.format(path=str(noted)))
-        sim.locust(str(file), *OPEN, "--arrival-seed", seed, out=tmp_path / name, seconds=2, users=20)
-        chosen.append(noted.read_text().splitlines()[:30])
-    assert chosen[0] == chosen[1]
-    assert chosen[2] != chosen[0]
-    assert {"once 3", "once 4", "again 5"} < {*chosen[0], *chosen[2]}
+        sim.locust(str(file), *OPEN, "--arrival-seed", seed, *more, out=tmp_path / name, seconds=2, users=20)
+        lines = sorted(noted.read_text().splitlines())
+        chosen.append([line.split(" ", 1)[1] for line in lines][:30])
+    assert chosen[0] == chosen[1] == chosen[2]
+    assert chosen[3] != chosen[0]
+    assert {"once 3", "once 4"} < {*chosen[0], *chosen[3]}
+    assert {"first", "other"} < {line.split()[0] for line in chosen[0]}
 
 
 @pytest.mark.alone

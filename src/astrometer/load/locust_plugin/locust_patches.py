@@ -15,7 +15,7 @@ import gevent
 from gevent.event import Event
 from locust import argument_parser, runners, stats
 from locust.runners import WorkerRunner
-from locust.user.task import LOCUST_STATE_STOPPING, TaskSet
+from locust.user.task import LOCUST_STATE_STOPPING, DefaultTaskSet, TaskSet
 from locust.user.users import User
 
 from astrometer.load.locust_plugin.web_form import USER_FIELDS
@@ -144,6 +144,26 @@ def time_pauses() -> None:
             run.paused(seconds, time.perf_counter() - due)
 
     TaskSet._sleep = timed  # type: ignore[method-assign]  # noqa: SLF001
+
+
+def let_users_choose() -> None:
+    """Their next task, by their own generator, which `--arrival-seed` seeds: Locust's is never the same.
+
+    A SequentialTaskSet has no choice, and what somebody has written for a class of their own stays.
+    """
+    for kind in (TaskSet, DefaultTaskSet):
+        kind.get_next_task = _chosen_by_user(kind.get_next_task)  # type: ignore[method-assign]
+
+
+def _chosen_by_user(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def chosen(tasks: Any) -> Any:
+        user = tasks.user
+        choices = (user if isinstance(tasks, DefaultTaskSet) else tasks).tasks
+        if not choices or getattr(user, "run_info", None) is None:  # Locust says what is wrong
+            return choose(tasks)
+        return user.random.choice(choices)
+
+    return chosen
 
 
 def stop_users_once() -> None:

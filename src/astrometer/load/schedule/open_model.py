@@ -26,7 +26,7 @@ from gevent.pool import Group
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet
 
-from astrometer.load.schedule.arrivals import WHOLE, Arrivals, Process, Share
+from astrometer.load.schedule.arrivals import WHOLE, Arrival, Arrivals, Process, Share
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +67,7 @@ class OpenModel:
         self._max_in_flight = max_in_flight
         self._paused_s = paused_s  # by a conversation of the workload, in all
         self._rates: dict[type, float] = defaultdict(float)  # of this process
-        self._rank = 0  # of this process
-        self._arrivals: dict[type, int] = defaultdict(int)  # in this process, so far
+        self._joined = 0  # conversations that were under way when they began, in this process
         self._random = random.Random(seed)  # noqa: S311 (reproducible, no secret)
         self._changes: deque[Change] = deque()  # of the rate, still to come
         self._schedules: dict[type, Arrivals] = {}
@@ -134,22 +133,22 @@ class OpenModel:
             kind = kinds[name]
             if kind not in self._schedules:
                 self._schedules[kind] = Arrivals(self._process, seed=self._seed, stream=stream)
-            self._rank = change.share.rank
             rate = change.users[name] * self._unit
             so_far = None if change.user_seconds is None else change.user_seconds[name] * self._unit
-            for t_intended in self._schedules[kind].change(change.t, rate, change.share, so_far):
-                self._arrive(kind, t_intended)
+            for arrival in self._schedules[kind].change(change.t, rate, change.share, so_far):
+                self._arrive(kind, arrival)
             if self._paused_s and kind.follows_workload:
-                self._fill_up(kind, rate / change.share.of)
+                self._fill_up(kind, rate / change.share.of, change.share.rank)
 
-    def _fill_up(self, kind: Any, rate: float) -> None:
+    def _fill_up(self, kind: Any, rate: float, rank: int) -> None:
         """From now on `rate` conversations begin per second in this process."""
         before, self._rates[kind] = self._rates[kind], rate
         more = (rate - before) * self._paused_s
         for _ in range(int(more + self._random.random())):
             performer = self._performer(kind)
             performer.joins = True
-            self._start(kind, performer, None)
+            self._joined += 1
+            self._start(kind, performer, None, f"joined/{rank}/{self._joined}")
         if rate < before:
             for performer in self._busy:
                 if type(performer) is kind and self._random.random() < 1 - rate / before:
@@ -170,28 +169,25 @@ class OpenModel:
         while self._changes and self._changes[0].t <= now:
             self._follow(self._changes.popleft())
         for kind, schedule in list(self._schedules.items()):
-            for t_intended in schedule.take_until(now):
-                self._arrive(kind, t_intended)
+            for arrival in schedule.take_until(now):
+                self._arrive(kind, arrival)
 
-    def _arrive(self, kind: type, t_intended: float) -> None:
+    def _arrive(self, kind: type, arrival: Arrival) -> None:
         self._intended += 1
-        self._arrivals[kind] += 1
         performer = self._performer(kind)
-        # What it chooses depends on which arrival it is: with the same seed, two servers are asked the same.
-        performer.random.seed(f"{self._seed}/{kind.__name__}/{self._rank}/{self._arrivals[kind]}")
         if len(self._running) >= self._max_in_flight and self.in_flight >= self._max_in_flight:
-            performer.drop_arrival(t_intended)
+            performer.drop_arrival(arrival.t)
             self._idle[kind].append(performer)
             return
-        self._start(kind, performer, t_intended)
+        self._start(kind, performer, arrival.t, str(arrival.number))
 
     def _performer(self, kind: type) -> Any:
         idle = self._idle[kind]
         return idle.pop() if idle else self._new_performer(kind)
 
-    def _start(self, kind: type, performer: Any, t_intended: float | None) -> None:
+    def _start(self, kind: type, performer: Any, t_intended: float | None, which: str) -> None:
         self._busy.add(performer)
-        performer._greenlet = self._running.spawn(self._perform, kind, performer, t_intended)
+        performer._greenlet = self._running.spawn(self._perform, kind, performer, t_intended, which)
 
     def _new_performer(self, kind: type) -> Any:
         performer = kind(self._environment)
@@ -199,8 +195,11 @@ class OpenModel:
         performer._state = None
         return performer
 
-    def _perform(self, kind: type, performer: Any, t_intended: float | None) -> None:
-        """One arrival: a task of the user, that was due at `t_intended`; None: it is under way already."""
+    def _perform(self, kind: type, performer: Any, t_intended: float | None, which: str) -> None:
+        """One arrival: a task of the user, that was due at `t_intended`; None: it is under way already.
+
+        What it chooses depends on `which` it is: with the same seed, two servers are asked the same.
+        """
         late_s = 0.0 if t_intended is None else max(0.0, time.perf_counter() - t_intended)
         tasks = performer._taskset_instance
         is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
@@ -210,9 +209,9 @@ class OpenModel:
                 performer.greet()
             ready = True
             performer.t_intended, performer.late_s = t_intended, late_s
-            # Locust's own choice is another one in each run; it says what is wrong where there is none.
-            choices = performer.tasks
-            tasks.execute_task(performer.random.choice(choices) if choices else tasks.get_next_task())
+            # Not before: not everyone that arrives is new, and has an `on_start` that may choose something.
+            performer.random.seed(f"{self._seed}/{kind.__name__}/{which}")
+            tasks.execute_task(tasks.get_next_task())
         except _TASK_ENDS:
             pass  # the ways in which a task says that it is done
         except Exception as exc:  # noqa: BLE001 (a user's own code; Locust does the same)
