@@ -156,6 +156,14 @@ def test_a_probe_without_its_key_is_skipped_and_asked_for_by_name_a_usage_error(
     assert "chat: no key of target a has the scope chat" in result.stderr
 
 
+def test_a_gate_that_has_lost_its_key_does_not_pass(astrometer):
+    result = astrometer("probe", "--once", ASTRBOT_API_KEY="")
+    assert result.exit_code == 2
+    assert "no API key: set ASTRBOT_API_KEY" in result.stderr
+    result = astrometer("probe", "--once", "--probe", "server", ASTRBOT_API_KEY="")
+    assert result.exit_code == 0
+
+
 def test_a_folder_of_ones_own_probes(astrometer, tmp_path):
     folder = tmp_path / "mine"
     folder.mkdir()

@@ -169,6 +169,11 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool, no
     for broken in found.broken:
         click.echo(f"not a probe, left out: {broken.problem}", err=True)
     plans = sources.plans(config, found)
+    if not sources.names and not any(plan.target.keys or plan.target.messenger for plan in plans):
+        raise click.UsageError(
+            "no API key: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, or name keys in the configuration "
+            "(--probe server needs none)"
+        )
     if deletable:
         deletable_sessions.must_be_deletable(config.targets.values())
     for sentence in once_sentences(plans, Ledger(config.state_dir)):
