@@ -120,6 +120,14 @@ def test_the_id_of_the_key_from_outside_is_enough_for_4_28(place):
         assert "Deleted 1" in clean(url, key, place, "--yes").output
 
 
+def test_a_key_that_is_refused_is_a_usage_error(place):
+    with serve(server()) as url:
+        place.setenv("ASTRBOT_API_KEY", "abk_wrong")
+        done = CliRunner().invoke(main, ["clean", "--host", url])
+    assert done.exit_code == 2
+    assert f"{url} refuses the key (HTTP 401): it is bad, revoked or expired" in done.output
+
+
 def test_nobody_there_is_exit_code_4(place):
     app = server()
     with serve(app) as url:

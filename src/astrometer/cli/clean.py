@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from astrometer import exit_codes
+from astrometer.api.outcome import Outcome
 from astrometer.cli.shared.option_types import (
     Server,
     duration_option,
@@ -109,6 +110,8 @@ async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s:
 
     run = await run_once_off(target, "clean", probe, timeout_s)
     if not run.ok:
+        if run.reason == Outcome.UNAUTHORIZED.value:
+            raise click.UsageError(f"{target.url} refuses the key (HTTP 401): it is bad, revoked or expired")
         click.echo(f"Error: {target.url}: {run.reason}: {shown(run.detail, 500)}", err=True)
         return exit_codes.UNREACHABLE if run.unreachable else exit_codes.FAILED
     found, deletion = state["found"], state.get("deletion")
