@@ -52,6 +52,7 @@ def gone(facts, timeout_s=10.0):
         (["--rate-limit", "30"], "MESSAGES/SECONDS"),
         (["--rate-limit", "0/60"], "MESSAGES/SECONDS"),
         (["--model-timeout", "0"], "model-timeout"),
+        (["--ttft", "200 ms"], "write 30s, 1m30s or 250ms"),
         (["down", "nobody"], "no sandbox 'nobody'"),
         (["sideways"], "No such command"),
     ],

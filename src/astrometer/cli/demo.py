@@ -46,7 +46,7 @@ class Simulated:
     key_ids: Mapping[str, str]
 
 
-@click.command("demo")
+@click.command("demo", short_help="Show everything in under a minute, without an AstrBot.")
 @duration_option("--duration", default="30s", help="How long to load.")
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=Path("demo-report"), show_default=True,

@@ -14,6 +14,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.cli.shared.messenger_options import messenger_exports, messenger_options
+from astrometer.cli.shared.option_types import Duration
 from astrometer.cli.shared.terminal import say
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import STARTING_FAILED, SandboxOptions, sandbox
@@ -49,7 +50,7 @@ class DefaultGroup(click.Group):
         return super().parse_args(ctx, args)
 
 
-@click.group(cls=DefaultGroup)
+@click.group(cls=DefaultGroup, short_help="Start a disposable REAL AstrBot with a stub model behind it.")
 def command() -> None:
     """Start a disposable REAL AstrBot with a stub model behind it.
 
@@ -78,11 +79,9 @@ def command() -> None:
 @messenger_options
 @click.option("--no-model", is_flag=True, help="Switch the model off in AstrBot's settings.")
 @click.option(
-    "--ttft", type=click.FloatRange(0), default=0.2, show_default=True, help="Model's first token, seconds."
+    "--ttft", type=Duration(), default="200ms", show_default=True, help="Model's first token after."
 )
-@click.option(
-    "--gap", type=click.FloatRange(0), default=0.02, show_default=True, help="Between tokens, seconds."
-)
+@click.option("--gap", type=Duration(), default="20ms", show_default=True, help="Time between tokens.")
 @click.option("--tokens", type=click.IntRange(0), default=40, show_default=True, help="Length of an answer.")
 def up(
     *,

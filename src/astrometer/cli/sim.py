@@ -60,7 +60,7 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
     return tuple(plan.planned)
 
 
-@click.command("sim")
+@click.command("sim", short_help="Run a simulated AstrBot on loopback until Ctrl-C.")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1; 0: a free one.")
 @click.option(
     "--version", "astrbot", default=NEWEST_VERSION, show_default=True,

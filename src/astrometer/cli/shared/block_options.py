@@ -76,12 +76,12 @@ def block_options(budget: str, budget_help: str, fail_if_help: str) -> Callable[
                 MARGIN_OPTION,
                 SHARE_MARGIN_OPTION,
                 click.option(
-                    "--ttft", type=click.FloatRange(0), default=0.2, show_default=True,
-                    help="Stub model: time to first token, in seconds.",
+                    "--ttft", type=Duration(), default="200ms", show_default=True,
+                    help="Stub model: time to first token.",
                 ),
                 click.option(
-                    "--gap", type=click.FloatRange(0), default=0.02, show_default=True,
-                    help="Stub model: time between tokens, in seconds.",
+                    "--gap", type=Duration(), default="20ms", show_default=True,
+                    help="Stub model: time between tokens.",
                 ),
                 click.option(
                     "--tokens", type=click.IntRange(1), default=40, show_default=True,

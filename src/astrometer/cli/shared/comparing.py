@@ -31,15 +31,13 @@ MARGIN_OPTION = click.option(
     "--margin",
     type=Percentage("%"),
     default=MARGIN,
-    show_default="5%",
-    help="The smallest change of a duration that matters.",
+    help=f"The smallest change of a duration that matters. [{MARGIN:.0%}]",
 )
 SHARE_MARGIN_OPTION = click.option(
     "--share-margin",
     type=Percentage("pp"),
     default=SHARE_MARGIN,
-    show_default="2pp",
-    help="The same for errors and goodput, in percentage points.",
+    help=f"The same for errors and goodput, in percentage points. [{SHARE_MARGIN * 100:.0f}pp]",
 )
 ACCEPT_OPTION = click.option(
     "--accept-undecided",
