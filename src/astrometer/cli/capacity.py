@@ -12,9 +12,11 @@ from astrometer.cli.shared.run_options import (
     InSection,
     RunCommand,
     locust_options,
+    refused_option,
     run_options,
 )
 from astrometer.load.launch import UserLevel
+from astrometer.load.options import SEARCH_CHOOSES
 
 
 @click.command(cls=RunCommand, short_help="Find the highest load at which every objective holds.")
@@ -23,6 +25,9 @@ from astrometer.load.launch import UserLevel
 @target_options
 @locust_options
 @run_options("capacity")
+@refused_option("--users", "-u", why=SEARCH_CHOOSES)
+@refused_option("--rate", why=SEARCH_CHOOSES)
+@refused_option("--duration", "-t", why="a search ends when it has its answer: use --step-time")
 @click.option(
     "--ways", metavar="WAY,WAY,...", cls=InSection, section=SEARCH_SECTION,
     help="Search each way to chat, one after the other, and compare them with the first: sse, ws, messenger.",

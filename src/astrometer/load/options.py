@@ -77,7 +77,7 @@ LEAST_RATE = 0.2  # of a search with `--workload`: with less a window has too fe
 
 _CAPACITY = ("capacity",)
 _OWN = ()  # set by the commands themselves
-_SEARCH_SHAPES = "a search for the capacity chooses the load itself: use --start and --max"
+SEARCH_CHOOSES = "a search for the capacity chooses the load itself: use --start and --max"
 
 
 class ChatTransport(StrEnum):
@@ -177,7 +177,7 @@ class Settings:
     # How much load.
     shape: Profile | None = option(
         "--shape, --stages", or_none(Profile.parse), "", metavar="SHAPE",
-        refused={"capacity": _SEARCH_SHAPES}, of_plan=True,
+        refused={"capacity": SEARCH_CHOOSES}, of_plan=True,
         help="Users over time, instead of users, spawn rate and run time: "
         f"{', '.join(repr(example) for example in EXAMPLES.values())}. 5/s instead of 5 users is a rate of "
         "arrivals (open model). Each stage has its own numbers in the report.",

@@ -111,6 +111,9 @@ def test_a_switch_that_is_called_like_an_option_of_a_run_is_not_given_to_it(name
         (["--stages", "1:5s"], "--shape cannot be used here"),
         (["--", "--shape", "1:5s"], "--shape cannot be used here"),
         (["--warmup", "5s"], "use --settle"),
+        (["--users", "5"], "--users cannot be used here: a search for the capacity chooses the load itself"),
+        (["--rate", "5/s"], "use --start and --max"),
+        (["-t", "1m"], "--duration cannot be used here: a search ends when it has its answer"),
     ],
 )
 def test_an_option_that_a_search_cannot_obey_says_what_to_do(words, complaint):

@@ -26,7 +26,7 @@ def run_options(command_name: str, defaults: Mapping[str, str] | None = None) ->
     def decorate(command: F) -> F:
         for name, entry in reversed([*OPTIONS.items()]):
             if why := entry.refused.get(command_name):
-                command = _refused(name, entry, why)(command)
+                command = refused_option(*entry.flags, why=why)(command)
             elif command_name in entry.commands:
                 command = _accepted(name, entry, (defaults or {}).get(name))(command)
         return command
@@ -90,12 +90,14 @@ def _accepted(name: str, entry: Option, default: str | None) -> Callable[[F], F]
     )
 
 
-def _refused(name: str, entry: Option, why: str) -> Callable[[F], F]:
+def refused_option(*flags: str, why: str) -> Callable[[F], F]:
+    """What another command takes: people who try it here are told why not."""
+
     def refuse(_ctx: click.Context, _param: click.Parameter, value: Any) -> None:
         if value is not None:
-            raise click.UsageError(f"{entry.flag} cannot be used here: {why}")
+            raise click.UsageError(f"{flags[0]} cannot be used here: {why}")
 
-    return click.option(*entry.flags, name, hidden=True, expose_value=False, callback=refuse)
+    return click.option(*flags, hidden=True, expose_value=False, callback=refuse)
 
 
 def given_of_run(

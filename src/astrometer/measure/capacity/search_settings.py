@@ -137,8 +137,8 @@ def search_between(
     kinds = {level.is_rate for level in (start, maximum) if level is not None}
     if len(kinds) > 1 or (model is not None and kinds and kinds != {model is Model.OPEN}):
         raise SearchError(
-            "users (10) belong to the closed model, rates (5/s) to the open one: --model, --start and --max "
-            "must agree"
+            "--model, --start and --max must agree: rates such as 5/s (open model), or numbers of users "
+            "such as 5 (closed model)"
         )
     is_rate = model is Model.OPEN or kinds == {True}
     first = start.value if start is not None else 1.0
