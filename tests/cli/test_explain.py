@@ -71,7 +71,8 @@ def test_where_nothing_is_in_common_that_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--by", "speed"], "'speed' is not a metric of an exchange"),
+        (["--by", "speed"], "'speed' is not a metric of an exchange (there are: "),
+        (["--by", "ttft_p95"], "'ttft_p95' is not a metric of an exchange (did you mean \"ttft"),
         (["--operation", "upload"], "no measured exchange of 'upload' has such a time; operations: chat"),
     ],
 )

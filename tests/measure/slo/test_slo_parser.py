@@ -42,6 +42,7 @@ def test_an_expression_is_read(text, metric, percent, limit):
         ("", "a metric is missing"),
         ("throughput > 5%", "throughput is a rate; its unit is /s or /m or /h"),
         ("tftt_p95 < 2s", "unknown metric 'tftt' \\(did you mean 'ttft'\\?\\)"),
+        ("ttft_95 < 2s", "unknown metric 'ttft_95' \\(did you mean 'ttft_p95'\\?\\)"),
         ("ttft < 2s", "which percentile\\? write ttft_p95 or ttft_max"),
         ("ttft_p97 < 2s", "p97 is not measured; there are p50, p90, p95, p99 and max"),
         ("ttft_p95 < 2%", "ttft is a duration"),

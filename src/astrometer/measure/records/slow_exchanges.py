@@ -16,6 +16,7 @@ from astrometer.measure.records.exchange_row import Row
 from astrometer.measure.records.in_common import Common, Trait, in_common
 from astrometer.measure.records.phases import parts_of
 from astrometer.measure.records.traits import Crowd
+from astrometer.suggestion import did_you_mean
 
 SLOWEST = 10
 SLOW_SHARE = 0.01
@@ -129,8 +130,9 @@ def took(row: Row, metric: str | None) -> float | None:
 
 def check_metric(name: str) -> None:
     """Raises UnknownMetric."""
-    if name not in METRICS or name == "chunk_gap":
-        raise UnknownMetric(f"{name!r} is not a metric of an exchange")
+    known = [metric for metric in METRICS if metric != "chunk_gap"]
+    if name not in known:
+        raise UnknownMetric(f"{name!r} is not a metric of an exchange{did_you_mean(name, known)}")
 
 
 def _gathered(rows: Iterable[Row], metric: str | None) -> tuple[dict[str, _Operation], Counter[str]]:

@@ -27,6 +27,7 @@ OF_SERVER = (SERVER_CPU, SERVER_RSS)  # of its process, where that is known
 HIGHER_IS_BETTER = ("goodput", Outcome.OK.value, *RATES)  # of everything else less is better
 _UNIT_S = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0}
 _PER_S = {"/s": 1.0, "/m": 1 / 60, "/h": 1 / 3600}
+_STATISTICS = (*(f"p{percent}" for percent in PERCENTS), "max")
 _STATISTIC = re.compile(r"(?P<metric>[a-z0-9_]+?)_(?:p(?P<percent>\d+)|max)")
 _WORD = re.compile(r"[\w.-]+")
 _OPERATOR = re.compile(r"<=|>=|<|>")
@@ -193,6 +194,8 @@ def _metric(reader: _Reader, name: str, at: int) -> tuple[str, int | None]:
         if metric in (*SHARES, *RATES, *OF_SERVER):
             raise reader.error(f"{metric} has no percentiles; write {metric} alone", at, len(name))
         known = [*METRICS, *SHARES, *RATES, *OF_SERVER]
+        if match is None:
+            known += [f"{metric}_{statistic}" for metric in METRICS for statistic in _STATISTICS]
         close = difflib.get_close_matches(metric, known, n=1, cutoff=0.6)
         meant = f" (did you mean {close[0]!r}?)" if close else ""
         raise reader.error(f"unknown metric {metric!r}{meant}", at, len(metric), f"there are\n{_WHAT_EXISTS}")
