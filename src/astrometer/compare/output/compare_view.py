@@ -21,7 +21,7 @@ SENTENCES = {
     "FAIL": "At least one condition failed.",
     "CANNOT TELL": "Not every condition can be decided from these runs. More or longer runs may help.",
     "NONE": "No condition was set, so nothing was judged.",
-    "NOT COMPARABLE": "These runs differ in more than the server.",
+    "NOT COMPARABLE": "These runs must not be compared.",
 }
 FORCED = "Shown because of --force; no verdict below counts."
 SINGLE_RUNS = (

@@ -137,7 +137,7 @@ def over_time(
         plot.level(plot.x.low, plot.x.high, limit_s, "limit", tip=text, label=text)
     return Chart(
         title=f"{word.title} over time",
-        caption="Darker: more samples. Lines: p50 and p95 (dashed), where there are enough samples."
+        caption="Stronger color: more samples. Lines: p50 and p95 (dashed), where there are enough samples."
         f"{_LIMIT_NOTE if limits else ''}",
         drawing=plot.render(_time_ticks(columns), log_ticks(scale.low, scale.high, tick_label)),
     )
