@@ -86,8 +86,9 @@ def test_im_pushes_only_where_it_is_told_to(bench):
 def test_auth_makes_six_checks_and_every_header_lets_a_good_key_in(which, request):
     one = request.getfixturevalue(which)
     passed = run("auth", one.target("all", "revoked"), revoked=["revoked"])
-    assert (passed.reason, passed.detail, len(passed.calls)) == ("ok", "6 credential checks", 6)
-    assert [call.status for call in passed.calls] == [401, 401, 401, 200, 200, 200]
+    assert (passed.reason, passed.detail) == ("ok", "6 credential checks")
+    # What follows asks for the version.
+    assert [call.status for call in passed.calls][:6] == [401, 401, 401, 200, 200, 200]
     assert one.store.counters["model_asked"] == 0
 
 
