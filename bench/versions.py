@@ -41,7 +41,7 @@ LOADS = {  # RSS growth needs 100 turns
 }
 COLUMNS = {
     "chat": ("overhead_p50", "chunk_gap_p50", "e2e_p50", "server_cpu_per_turn", "server_rss_growth"),
-    "crowd": ("reply_last_p50", "errors"),
+    CROWD.stem: ("reply_last_p50", "errors"),
 }
 BUSY = "others.txt"
 
@@ -106,7 +106,7 @@ def share_of(taken: Disturbance) -> float:
 
 def markdown(history: RunHistory, out: Path) -> str:
     """A row for each version, of the groups of both scenarios."""
-    groups = {group.group.runs[0].results["scenario"]: group for group in history.groups}
+    groups = {group.group.runs[0].results["scenario"]: group for group in history.groups}  # by locustfile
     columns = [(groups[name], metric) for name, of in COLUMNS.items() if name in groups for metric in of]
     versions = list(dict.fromkeys(point.version for group in groups.values() for point in group.group.points))
     titles = [title(group, metric) for group, metric in columns]
