@@ -3,9 +3,8 @@
 HTTP 200 does not mean success on AstrBot. A chat succeeded when its stream reached `end`, and its answer text
 is not an error sentence (`sentences.py`).
 
-To add one: its name and layer in `Outcome`, and the rule that gives it, here (what only a connection can see
-is given by `load.transport` and `probing.transport`). Metrics, alerts, reports and tests of the docs take the
-list from here.
+To add one: CONTRIBUTING.md, "An outcome". Metrics, alerts, reports, the state of a target and tests of the
+docs take names and layers from here.
 """
 
 import json

@@ -7,15 +7,14 @@ They classify a failure and never make a success. Recorded on 4.18.0, 4.20.1, 4.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """`text` anywhere in an answer means `outcome`."""
+    """`text` anywhere in an answer means `outcome`, the name of an `Outcome`."""
 
     text: str
-    outcome: Literal["agent_error", "llm_error", "blocked", "not_asked"]
+    outcome: str
 
 
 SENTENCES = (

@@ -1,17 +1,18 @@
 """Runs over time -> states: what is well, since when not, and why. Times are made up."""
 
+from dataclasses import replace
 from types import MappingProxyType
 
 import pytest
 
 from astrometer.api.chat.chat_turn import ChatTurn
-from astrometer.api.outcome import Outcome
+from astrometer.api.outcome import Layer, Outcome
 from astrometer.api.timings import Timings
 from astrometer.config.settings import Key, Secret, Target
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.run_record import Limits
-from astrometer.probing.status.layer_evidence import StateLayer
+from astrometer.probing.status.layer_evidence import Sign, StateLayer, evidence_of
 from astrometer.probing.status.state_by_layer import StateBook, TargetState, states_of_once
 from astrometer.probing.verdict import ProbeReason, ProbeRun, Verdict
 
@@ -184,6 +185,39 @@ def test_each_reason_names_its_layer_and_clears_those_before_it(reason, title, l
     layers = watch.layers(3601)
     assert {layers[name][0] for name in path[: path.index(layer)]} <= {"ok"}
     assert {layers[name][0] for name in path[path.index(layer) + 1 :]} <= {"unknown"}
+
+
+OF_LAYER = {
+    Layer.NETWORK: "network",
+    Layer.AUTH: "key",
+    Layer.SERVER: "astrbot",
+    Layer.UPSTREAM: "model",
+    Layer.MESSENGER: "messenger",
+    Layer.CONTENT: "content",
+}
+DEADLINES = {Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL}
+SAID_IN_A_REPLY = {Outcome.AGENT_ERROR, Outcome.NOT_ASKED}  # and the server's other failures are not
+
+
+def blamed(plan: Plan, outcome: Outcome) -> str | None:
+    found = evidence_of(run_of(plan, 0, outcome.value), plan)
+    return next((layer.value for layer, told in found.items() if told.sign is not Sign.GOOD), None)
+
+
+@pytest.mark.parametrize("outcome", Outcome, ids=lambda outcome: outcome.value)
+def test_every_outcome_blames_its_own_layer(outcome):
+    expected = "astrbot" if outcome is Outcome.CLIENT_ERROR else OF_LAYER.get(outcome.layer)
+    assert blamed(CHAT, outcome) == (None if outcome in DEADLINES else expected)
+
+
+@pytest.mark.parametrize("outcome", Outcome, ids=lambda outcome: outcome.value)
+def test_in_a_messenger_every_outcome_blames_the_messenger_but_for_what_a_reply_says(outcome):
+    plan = replace(CHAT, probe=replace(CHAT.probe, needs_messenger=True))
+    expected = OF_LAYER.get(outcome.layer)
+    is_of_model = outcome.layer in (Layer.UPSTREAM, Layer.CONTENT) and outcome not in DEADLINES
+    if (expected or outcome is Outcome.CLIENT_ERROR) and not is_of_model and outcome not in SAID_IN_A_REPLY:
+        expected = "messenger"
+    assert blamed(plan, outcome) == expected
 
 
 def test_one_leak_is_enough_and_names_the_target():

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
 from astrometer.api.outcome import Layer, Outcome
+from astrometer.im.im_sentences import IM_SENTENCES
 from astrometer.probing.plan import Plan
+from astrometer.probing.status.failure_sides import side_of
 from astrometer.probing.verdict import ProbeReason, ProbeRun, Reason
 
 
@@ -47,12 +49,19 @@ _OVER_HTTP = (StateLayer.NETWORK, StateLayer.ASTRBOT, StateLayer.KEY, StateLayer
 _IN_MESSENGER = (StateLayer.MESSENGER, StateLayer.ASTRBOT, StateLayer.MODEL, StateLayer.CONTENT)
 _OF_MODEL = frozenset({StateLayer.MODEL, StateLayer.CONTENT})
 # On our side: such a run says nothing of anybody else.
-_OURS = frozenset(
-    {Outcome.DROPPED, Outcome.CLIENT_CANCEL, Outcome.CUTOFF, Outcome.FOLLOW_UP_CAPTURED, ProbeReason.INTERNAL}
+_OURS: frozenset[Reason] = frozenset(
+    {ProbeReason.INTERNAL, *(one for one in Outcome if one.layer is Layer.CLIENT and side_of(one) is None)}
 )
 _DEADLINES = frozenset({Outcome.TIMEOUT_FIRST_TOKEN, Outcome.TIMEOUT_TOTAL, Outcome.STALLED})
-_MODEL = frozenset({Outcome.LLM_ERROR, Outcome.EMPTY_ANSWER})
-_ASTRBOTS_OWN = frozenset({Outcome.AGENT_ERROR, Outcome.NOT_ASKED})  # also when the messenger tells of it
+# Whom any other outcome blames; of a layer that is not here, AstrBot.
+_BLAMED = {
+    Layer.NETWORK: StateLayer.NETWORK,
+    Layer.AUTH: StateLayer.KEY,
+    Layer.UPSTREAM: StateLayer.MODEL,
+    Layer.MESSENGER: StateLayer.MESSENGER,
+    Layer.CONTENT: StateLayer.CONTENT,
+}
+_TOLD_BY_REPLY = frozenset(Outcome(sentence.outcome) for sentence in IM_SENTENCES)
 _UNREAD = frozenset({Outcome.ENCODED, Outcome.KEEPALIVE_RACE})  # no answer, and the server is not to blame
 RETRANSMITS = "retransmits"
 
@@ -134,18 +143,14 @@ def _at_fault(run: ProbeRun, plan: Plan, reason: Reason) -> tuple[StateLayer | N
         return StateLayer.NETWORK, Sign.DEGRADED
     if reason is Outcome.RESET:
         return (StateLayer.ASTRBOT if _got_a_byte(run) else StateLayer.NETWORK), Sign.BAD
-    if reason in _DEADLINES and run.turns:
+    if reason in _DEADLINES:
         return _deadline(run)
-    if reason in _MODEL:
-        return StateLayer.MODEL, Sign.BAD
-    by_layer = {
-        Layer.NETWORK: StateLayer.NETWORK,
-        Layer.AUTH: StateLayer.KEY,
-        Layer.MESSENGER: StateLayer.MESSENGER,
-        Layer.CONTENT: StateLayer.CONTENT,
-    }
+    return _blamed(reason), Sign.BAD
+
+
+def _blamed(reason: Reason) -> StateLayer:
     layer = reason.layer if isinstance(reason, Outcome) else Layer.SERVER
-    return by_layer.get(layer, StateLayer.ASTRBOT), Sign.BAD
+    return _BLAMED.get(layer, StateLayer.ASTRBOT)
 
 
 def _at_fault_in_messenger(reason: Reason) -> tuple[StateLayer | None, Sign]:
@@ -154,12 +159,9 @@ def _at_fault_in_messenger(reason: Reason) -> tuple[StateLayer | None, Sign]:
         return None, Sign.GOOD
     if reason is ProbeReason.SLOW:
         return StateLayer.MESSENGER, Sign.DEGRADED
-    if reason in _MODEL:
-        return StateLayer.MODEL, Sign.BAD
-    if reason in _ASTRBOTS_OWN:
-        return StateLayer.ASTRBOT, Sign.BAD
-    if isinstance(reason, Outcome) and reason.layer is Layer.CONTENT:
-        return StateLayer.CONTENT, Sign.BAD
+    is_of_reply = reason in _TOLD_BY_REPLY or _blamed(reason) in _OF_MODEL
+    if is_of_reply and reason not in _DEADLINES:
+        return _blamed(reason), Sign.BAD
     return StateLayer.MESSENGER, Sign.BAD
 
 
@@ -174,8 +176,8 @@ def _slow(run: ProbeRun) -> tuple[StateLayer, Sign]:
 
 def _deadline(run: ProbeRun) -> tuple[StateLayer | None, Sign]:
     """AstrBot's heartbeats show that it lives and waits for the model."""
-    turn = run.turns[-1]
-    if turn.timings.t_headers is None:
+    turn = run.turns[-1] if run.turns else None
+    if turn is None or turn.timings.t_headers is None:
         return StateLayer.ASTRBOT, Sign.BAD
     return (StateLayer.MODEL, Sign.BAD) if turn.heartbeats else (None, Sign.GOOD)
 
