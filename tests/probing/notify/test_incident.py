@@ -7,10 +7,13 @@ from random import Random
 import pytest
 from layer_states import DOWN, WELL, receiver, state_of
 
+from astrometer.api.outcome import Layer, Outcome
 from astrometer.config.notify_settings import Severity
 from astrometer.probing.notify.incident import MOST_PER_HOUR, Incidents
+from astrometer.probing.notify.incident_words import seen
 from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.state_by_layer import TargetState
+from astrometer.probing.verdict import ProbeReason
 
 MINUTE, HOUR = 60.0, 3600.0
 PARTLY = state_of("partly_down", network="failing connect")
@@ -71,6 +74,16 @@ def test_an_incident_is_one_message_and_its_end_is_another(state, title, whose, 
     assert (at, begun.status) == (MINUTE + 30, "problem")  # it holds for half a minute
     assert (ended_at, ended.status) == (11 * MINUTE, "resolved")
     assert "It lasted 11 min, from 1970-01-01 00:00:00 UTC" in ended.text
+
+
+OURS = {outcome for outcome in Outcome if outcome.layer in (Layer.NONE, Layer.CLIENT)} - {
+    Outcome.CLIENT_ERROR
+}
+
+
+@pytest.mark.parametrize("reason", [*sorted(set(Outcome) - OURS), ProbeReason.SLOW, ProbeReason.LEAK])
+def test_every_reason_of_a_state_has_words_that_a_phone_can_show(reason):
+    assert seen(reason.value) != reason.value.replace("_", " ")
 
 
 def test_an_update_without_a_restart_is_told_after_an_hour():
