@@ -1,5 +1,6 @@
 """Locust as astrometer starts it: strangers' files, settings that lie around, parents that are killed."""
 
+import json
 import os
 import signal
 import subprocess
@@ -141,6 +142,17 @@ def test_what_a_conf_file_decides_is_left_out_and_named_and_the_rest_works(
     assert done.returncode in (0, 3), done.stderr
     assert (tmp_path / "out" / "results.json").exists()
     assert (tmp_path / "kept_stats.csv").exists()
+
+
+def test_a_variable_of_an_option_that_the_command_does_not_take_changes_no_run(sim, astrometer, tmp_path):
+    done = astrometer(
+        "load", "reads", "--host", sim.url, "-u", "2", "-t", "3s", "--out", "out",
+        ASTROMETER_RATE_UNIT="0.5", ASTROMETER_CAPACITY="true", ASTROMETER_WARMUP="1s",
+    )  # fmt: skip
+    assert "ASTROMETER_CAPACITY (environment), ASTROMETER_RATE_UNIT (environment)\n" in done.stderr
+    results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert (results["users"], results["arrivals"], results["capacity"]) == (2, None, None)
+    assert results["window"]["excluded_s"] >= 1  # `load` takes this one
 
 
 @pytest.mark.parametrize("kind", ["conf", "environment", "plain"])

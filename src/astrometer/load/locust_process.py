@@ -4,7 +4,8 @@ The arguments are Locust's, and so is nearly everything that happens. What diffe
 
 * The working directory does not come first on the module path, and all that we need is imported before the
   locustfile: a `httpx.py` beside it is the locustfile's business alone.
-* What a `locust.conf` or a LOCUST_ variable says of things that astrometer decides is left out, and named.
+* What a `locust.conf`, a LOCUST_ or an ASTROMETER_ variable says of things that astrometer decides is left
+  out, and named. What the command itself took from a variable is among the arguments.
 * A locustfile that nobody could measure is refused in one sentence.
 """
 
@@ -119,11 +120,12 @@ def _leave_out_of_environment() -> None:
     for action in parser._actions:  # noqa: SLF001 (argparse has no public list)
         names = {flag.lstrip("-") for flag in action.option_strings if flag.startswith("--")}
         variable = getattr(action, "env_var", None) or ""
-        if variable.startswith("LOCUST_") and variable in os.environ:
+        if variable.startswith(("LOCUST_", "ASTROMETER_")) and variable in os.environ:
             if names & DECIDED:
                 del os.environ[variable]
-                brought_along.left_out.add((variable, "environment"))
-            else:
+                if variable.startswith("LOCUST_") or not set(action.option_strings) & set(sys.argv):
+                    brought_along.left_out.add((variable, "environment"))
+            elif variable.startswith("LOCUST_"):
                 for name in names:
                     brought_along.kept[name] = variable
     parser.parse_known_args([])  # reads the files, and so tells what is in them
