@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from astrometer.api.outcome import Outcome
+from astrometer.load.options import OPTIONS
+from astrometer.wire.tls import VARIABLES as TLS
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
@@ -85,6 +87,12 @@ def test_every_outcome_is_given_by_some_rule_and_expected_by_some_test(outcome):
     expected = rf'Outcome\.{outcome.name}\b|"{outcome.value}"'
     tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
     assert any(re.search(expected, text) for text in tests), "no test expects it"
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_every_option_of_a_run_is_used(name):
+    used = any(re.search(rf"\.({name}|{OPTIONS[name].dest})\b", text) for text in SOURCES.values())
+    assert used or name in TLS, f"nothing in src reads settings.{name}"
 
 
 @pytest.mark.parametrize("probe", sorted(file.stem for file in ROOT.glob("probes/[!_]*.py")))

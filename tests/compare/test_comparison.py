@@ -197,9 +197,9 @@ def test_runs_whose_warm_up_was_found_may_differ_in_it():
     assert check([one], [two]).reasons == ()
 
 
-def test_only_the_arguments_that_differ_are_told_and_never_the_journal():
+def test_only_the_arguments_that_differ_are_told_and_never_where_a_run_was_written():
     base = ["locust", "-f", "/a/chat.py", "--host", "http://a", "--users", "3", "--seed=-1", "--headless"]
-    cand = ["locust", "-f", "/b/chat.py", "--astrometer-journal", "/home/j", "--users", "20", "--seed=-1"]
+    cand = ["locust", "-f", "/b/chat.py", "--records", "j.jsonl", "--users", "20", "--seed=-1"]
     told = check([make_run("a", command=base)], [make_run("b", seed=2, command=[*cand, "--tags", "x", "y"])])
     assert told.notes == (
         "different arguments in a / b: --users 3 / 20, --headless given / –, --tags – / x y",

@@ -10,16 +10,15 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
+from astrometer.load.options import OPTIONS
 from astrometer.measure.slo.validity import CauseKind
 
 _OPTION = re.compile(r"-(?!\d)")
 WINDOW_TOLERANCE = 0.10  # of the longer window
-# These say where a run happened or was written, and what chance it drew, not what it did.
-_OWN_FLAGS = {
-    *("--host", "-H", "--astrometer-out", "--logfile", "--target-version", "--target-kind", "--im-sink"),
-    *("--master-port", "--master-bind-port", "--slo", "--run-user-prefix", "--web-port"),
-    *("--astrometer-journal", "--server-pid", "--arrival-seed"),
-}
+# Locust's options that say where a run happened or was written, and ours.
+_OWN_FLAGS = frozenset(
+    {"--host", "-H", "--logfile", "--master-port", "--master-bind-host", "--master-bind-port", "--web-port"}
+) | {flag for entry in OPTIONS.values() if entry.of_one_run for flag in entry.flags}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,7 +38,8 @@ class Option:
     of_one_process: bool  # a worker keeps its own, whatever its master's is: files, keys and ports
     commands: tuple[str, ...]  # of ours, which take it
     refused: Mapping[str, str]  # by a command: why
-    of_plan: bool  # `load` and `capacity` decide it, by saying it or by leaving it out
+    of_plan: bool  # our commands pass it on or leave it out; a Locust config file or variable cannot add it
+    of_one_run: bool  # where a run happened or was written, and what chance it drew: `compare` does not mind
 
     @property
     def flag(self) -> str:
@@ -85,11 +86,12 @@ def option(
     commands: tuple[str, ...] = COMMANDS,
     refused: Mapping[str, str] | None = None,
     of_plan: bool = False,
+    of_one_run: bool = False,
 ) -> Any:
     """A field of `Settings`. `flags`: `--one-way, --another`; `variable` [ASTROMETER_ONE_WAY].
 
     `in_web_form`: unless it is said, of what `load` takes, but nothing of one process.
-    `of_plan` need not be said of an option that none of our commands takes: they decide it themselves.
+    `of_plan`: any that none of our commands takes is. `of_one_run`: any of one process is.
     """
     names = tuple(name.strip() for name in flags.split(","))
     word = names[0].removeprefix("--").removeprefix("astrometer-").replace("-", "_").upper()
@@ -106,6 +108,7 @@ def option(
         commands=commands,
         refused=refused or {},
         of_plan=of_plan or not commands,
+        of_one_run=of_one_run or of_one_process,
     )
     return field(default=read(default), metadata={"option": entry})
 

@@ -2,8 +2,7 @@
 
 From these fields are made: Locust's arguments and their environment variables (`add_arguments`), the options
 of `astrometer load`, `capacity` and `release` (`cli.run_options`), the settings of a run (`Settings.of`), and
-the docs. To add an option, add a field here and use it;
-`tests/cli/shared/test_run_options.py` wants a value for it, and `make generated` writes its reference.
+the docs. To add one: CONTRIBUTING.md, "An option of a load run".
 
 The key is not an option: arguments show in process lists and in the web UI. It comes from ASTRBOT_API_KEY, or
 from the file that --astrbot-key-file (ASTRBOT_API_KEY_FILE) names.
@@ -139,7 +138,7 @@ class Settings:
     # fmt: off
     # What is measured and judged.
     slo: Slo = option(
-        "--slo", _slo, [], metavar="EXPR",
+        "--slo", _slo, [], metavar="EXPR", of_one_run=True,
         help="Objective that must hold: 'ttft_p95 < 2s', or of one scenario 'chat: e2e_p99 < 30s'. "
         "Repeatable (web UI: separated by commas). Without one, a run fails only when nothing succeeded; "
         "'none': not even then.",
@@ -192,7 +191,7 @@ class Settings:
         choices=tuple(process.value for process in Process), help="Open model: how arrivals are spaced.",
     )
     arrival_seed: int = option(
-        "--arrival-seed", whole(0), 1, metavar="N",
+        "--arrival-seed", whole(0), 1, metavar="N", of_one_run=True,
         help="Open model: with the same seed arrivals come at the same times and choose the same tasks.",
     )
     max_in_flight: int = option(
@@ -310,6 +309,7 @@ class Settings:
 
     model_status: str = option(
         "--model-status", text, "", metavar="URL", commands=("load", "capacity"), in_web_form=False,
+        of_one_run=True,
         help="Where the model says how many requests it works on: /metrics of vLLM or SGLang, /stub/stats of "
         "the sandbox. The results say when it had as many as AstrBot ever sends at once (100). In a capacity "
         "search no window begins before the model is idle, too.",
@@ -323,7 +323,7 @@ class Settings:
     )
     messenger: tuple[str, ...] = option(
         "--messenger", listed, "", metavar="URL,URL", variable="ASTRBOT_MESSENGER_URL",
-        commands=("load", "capacity"), in_web_form=False,
+        commands=("load", "capacity"), in_web_form=False, of_one_run=True,
         help="Where people in a messenger reach the bot: ws://HOST:PORT/ws of an aiocqhttp adapter that "
         "nobody else uses (`sandbox` and `sim` offer one with --messenger). With --processes, one for each: "
         "up to AstrBot 4.25 two processes cannot share an adapter. The token of all is in "
@@ -336,6 +336,7 @@ class Settings:
     )
     im_sink: str = option(
         "--im-sink", text, "", metavar="URL", commands=("load", "capacity"), in_web_form=False,
+        of_one_run=True,
         help="Where to read what IM pushes delivered: the sink_url of `astrometer sandbox --im-sink` or "
         "`astrometer sim --im-sink`. Messages go to friends and groups there unless --umos says otherwise. "
         "Must be on the machine of the load generators: latency is measured with one clock.",
@@ -350,7 +351,7 @@ class Settings:
     )
     user_prefix: str = option(
         "--run-user-prefix", text, "astrometer", metavar="NAME", variable="ASTROMETER_USER_PREFIX",
-        in_web_form=False,
+        in_web_form=False, of_one_run=True,
         help="AstrBot usernames are NAME-<run>-<number>. Must not make an administrator's name.",
     )
     username: str | None = option(
@@ -400,12 +401,12 @@ class Settings:
     )
     records: Path | None = option(
         "--records", or_none(record_files.named), "", metavar="FILE", commands=("load", "capacity"),
-        in_web_form=False,
+        in_web_form=False, of_one_run=True,
         help="File with one line for each exchange: its times, outcome, user, session, sizes and tokens; no "
         "texts. Ends in .jsonl, .jsonl.gz or .parquet (extra parquet). The next test overwrites it.",
     )
     records_text: bool = option(
-        "--records-text", switch, False, commands=("load", "capacity"), in_web_form=False,
+        "--records-text", switch, False, commands=("load", "capacity"), in_web_form=False, of_one_run=True,
         help="--records keeps texts, too: answers, reasoning, and what was wrong in the server's words.",
     )
     metrics_port: int = option(
@@ -425,12 +426,13 @@ class Settings:
     )
     version: str | None = option(
         "--target-version", or_none(text), "", metavar="VERSION", in_web_form=False,
-        commands=("load", "capacity"), of_plan=True,
+        commands=("load", "capacity"), of_plan=True, of_one_run=True,
         help="AstrBot's version, noted in results.json. [asked before the run]",
     )
     kind: str | None = option(
         "--target-kind", or_none(text), "", metavar="KIND", in_web_form=False, commands=("load", "capacity"),
-        of_plan=True, help="astrbot or simulator, noted in results.json. [asked before the run]",
+        of_plan=True, of_one_run=True,
+        help="astrbot or simulator, noted in results.json. [asked before the run]",
     )
     # fmt: on
 
