@@ -77,6 +77,13 @@ def test_every_chunk_is_stamped_when_it_arrives_and_not_when_a_buffer_is_full():
     assert 0.045 < gaps[4] < 0.07
 
 
+def test_what_comes_after_an_answer_does_not_wake_its_user_who_waits_for_something_else():
+    with play([JSON_OK, 0.05, b"late"]) as wire, client_of(wire.url) as client:
+        assert call(client).outcome is Outcome.OK
+        gevent.sleep(0.15)  # raises InvalidSwitchError where it is woken
+        assert len(wire.sent_at) == 2
+
+
 @pytest.mark.parametrize(
     ("script", "outcome"),
     [

@@ -1,7 +1,8 @@
 """One connection of a load user, plain or TLS: wait, receive with the time of arrival, send. gevent only."""
 
 import socket
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from time import perf_counter
 from typing import Any
 
@@ -27,6 +28,7 @@ class Link:
         self._hub = gevent.get_hub()
         # A watcher of its own: `recv` would first try in vain, which is an exception per event.
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
+        self._is_attended = False
         inner = sock._sock  # noqa: SLF001 (gevent's own methods would wait)
         self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
         self._send_now = inner.send
@@ -50,9 +52,23 @@ class Link:
     def fileno(self) -> int:
         return int(self._socket.fileno())
 
+    @contextmanager
+    def attended(self) -> Iterator[None]:
+        """Meanwhile this greenlet waits for nothing else: the watcher need not start for each wait."""
+        self._readable.start(gevent.getcurrent().switch)
+        self._is_attended = True
+        try:
+            yield
+        finally:
+            self._is_attended = False
+            self._readable.stop()
+
     def wait(self) -> None:
-        """Until there is something to receive."""
-        self._hub.wait(self._readable)
+        """Until there is something to receive; `attended`, now and then sooner."""
+        if self._is_attended:
+            self._hub.switch()
+        else:
+            self._hub.wait(self._readable)
 
     def receive(self) -> bytes:
         """What is there; empty at the end. Raises BlockingIOError when there is nothing yet."""

@@ -299,7 +299,7 @@ class Client:
         announced = answered = False
         silent_bytes = 0
         came = link.came
-        with Alarm() as alarm:
+        with Alarm() as alarm, link.attended():
             t = self._now()
             while True:
                 alarm.set(exchange.deadline()[0], t)
