@@ -134,6 +134,35 @@ def test_any_bytes_in_any_chunking_give_the_same_items(raw, cuts):
     assert decode(raw, cuts) == decode(raw)
 
 
+def decode_lone_ones_apart(raw: bytes, cuts: list[int]) -> list[sse.Item]:
+    decoder, items = SSEDecoder(), []
+    places = sorted({0, len(raw), *(cut % (len(raw) + 1) for cut in cuts)})
+    for start, end in itertools.pairwise(places):
+        data = decoder.lone(raw[start:end])
+        items += decoder.feed(raw[start:end]) if data is None else [ServerEvent(data)]
+    return items
+
+
+def without_ids(items: list[sse.Item]) -> list[sse.Item]:
+    return [item._replace(id="") if isinstance(item, ServerEvent) else item for item in items]
+
+
+@given(STREAMS, st.lists(st.integers(0, 500), max_size=12))
+def test_events_that_come_alone_are_the_same_without_a_server_event(raw, cuts):
+    assert without_ids(decode_lone_ones_apart(raw, cuts)) == without_ids(decode(raw))
+
+
+def test_only_one_data_line_of_a_chunk_of_its_own_is_alone():
+    assert SSEDecoder().lone(b'data: {"type":"end"}\n\n') == '{"type":"end"}'
+    others = [b"", b"\n", b"data: a", b"data: a\n", b"data: a\n\ndata: b\n\n", b"data: a\ndata: b\n\n"]
+    others += [b": a\n\n", b"data: a\r\n\r\n", b"data: a\rdata: b\n\n", b"data:a\n\n", b"data: a\n\n\n"]
+    assert [SSEDecoder().lone(chunk) for chunk in others] == [None] * len(others)
+    for before in (b"event: ping\n", b"data: a", b"x\r"):
+        decoder = SSEDecoder()
+        decoder.feed(before)
+        assert decoder.lone(b"data: b\n\n") is None
+
+
 @given(st.lists(LINES, max_size=20))
 def test_events_are_those_of_httpx_sse(lines):
     # A retry field alone is an event to httpx-sse (it reports the delay) and none by WHATWG.

@@ -7,12 +7,11 @@ at any time after the exchange is done: a load run counts the turn in `load.run.
 its `ProbeRun`. `api.timings` says what its metrics are, and the whole way of a TTFT.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from astrometer.api.chat.chat_turn import ChatTurn
-from astrometer.api.chat.events import ChatEvent, EventKind, message_id_of, parse_event
+from astrometer.api.chat.events import ChatEvent, EventKind, message_id_of, parse_data, parse_event
 from astrometer.api.chat.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
 from astrometer.api.chat.turn_timeline import MAX_CHARS, Timeline
 from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
@@ -78,7 +77,7 @@ class ChatExchange:
         self._network = NOT_SEEN
         self._stream = False
         self._body = bytearray()
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._notices: list[str] = []
         self._notice_chars = 0
         self._thoughts: list[str] = []  # reasoning in front of a whole answer
@@ -163,6 +162,10 @@ class ChatExchange:
         if self._bytes > MAX_STREAM_BYTES:
             self._finish(t, Outcome.MALFORMED, f"a stream of more than {MAX_STREAM_BYTES} bytes")
             return []
+        if (data := self._decoder.lone(chunk)) is not None:
+            event = parse_data(data)
+            self._note(t, event, None if is_last or since is None or since >= t else since)
+            return [event]
         try:
             items = self._decoder.feed(chunk)
         except LineTooLong as exc:
@@ -192,17 +195,17 @@ class ChatExchange:
         return [*self._note_all(t, items[:sooner], since), *self._note_all(t, items[sooner:], None)]
 
     def _note_all(self, t: float, items: Iterable[Item], since: float | None) -> list[ChatEvent]:
-        points, counts, events = self._points, self._counts, []
-        for item in items:
-            event = parse_event(item)
-            points.event(t, event, since)
-            counts[event.type] += 1
-            if event.kind is not _TEXT:  # most events are, and the timeline keeps what they say
-                self._note(event)
-            events.append(event)
-        if events:
+        events = [parse_event(item) for item in items]
+        for event in events:
+            self._note(t, event, since)
             self._undecoded = 0
         return events
+
+    def _note(self, t: float, event: ChatEvent, since: float | None) -> None:
+        self._points.event(t, event, since)
+        self._counts[event.type] = self._counts.get(event.type, 0) + 1
+        if event.kind is not _TEXT:  # most events are, and the timeline keeps what they say
+            self._look_at(event)
 
     def eof(self, t: float) -> None:
         """The response body is complete."""
@@ -298,7 +301,7 @@ class ChatExchange:
             raise RuntimeError("`sent` comes first")
         return self._timeline
 
-    def _note(self, event: ChatEvent) -> None:
+    def _look_at(self, event: ChatEvent) -> None:
         if self._ended:
             return  # the answer is whole: what follows is none of it, and breaks none
         self._seen.add(event.kind)

@@ -99,16 +99,21 @@ def parse_event(item: Item) -> ChatEvent:
     """Return the chat event in `item`; anything but a JSON object with a `type` is MALFORMED."""
     if isinstance(item, Comment):
         return _HEARTBEAT
+    return parse_data(item.data, item.event)
+
+
+def parse_data(data: str, name: str = "message") -> ChatEvent:
+    """`parse_event` of a server event that is called `name`."""
     try:
-        payload = read_json(item.data)
+        payload = read_json(data)
     except ValueError:
-        if item.event in _KEEP_ALIVE_EVENTS or item.data.strip() in _KEEP_ALIVE_DATA:
+        if name in _KEEP_ALIVE_EVENTS or data.strip() in _KEEP_ALIVE_DATA:
             return _HEARTBEAT
-        return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=item.data[:200])
+        return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=data[:200])
     if not isinstance(payload, dict) or not isinstance(payload.get("type"), str):
-        if item.event in _KEEP_ALIVE_EVENTS:
+        if name in _KEEP_ALIVE_EVENTS:
             return _HEARTBEAT
-        return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=item.data[:200])
+        return ChatEvent(kind=EventKind.MALFORMED, type="malformed", text=data[:200])
     return _chat_event(payload)
 
 

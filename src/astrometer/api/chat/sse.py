@@ -24,11 +24,11 @@ class Comment:
 
 
 Item: TypeAlias = ServerEvent | Comment
-_new = tuple.__new__  # a named tuple's own __new__ takes three times as long
 
 # A line, or an event of many lines, longer than this is a fault; without a bound it would fill the memory.
 MAX_LINE_BYTES = 16 * 1024 * 1024
 BOM = b"\xef\xbb\xbf"
+_CR = 13  # as a number it is found in half the time
 
 
 class LineTooLong(ValueError):
@@ -53,17 +53,28 @@ class SSEDecoder:
         """Whether the stream stopped inside an event, which WHATWG says to discard."""
         return bool(self._tail) or self._fields_seen
 
+    def lone(self, chunk: bytes) -> str | None:
+        """The data of the only event in `chunk`, as in nearly each of AstrBot's; its type is "message".
+
+        None: it is anything else, and to be fed.
+        """
+        if (
+            chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and not (self._tail or self._fields_seen or self._after_cr or _CR in chunk)
+        ):
+            self._at_start = False
+            return chunk[6:-2].decode("utf-8", "replace")
+        return None
+
     def feed(self, chunk: bytes) -> list[Item]:
         """Return the items that `chunk` completed, in order. Raises LineTooLong."""
         if (
             chunk.startswith(b"data: ")
             and chunk.endswith(b"\n\n")
-            and not (self._tail or self._fields_seen or self._after_cr or b"\r" in chunk)
+            and not (self._tail or self._fields_seen or self._after_cr or _CR in chunk)
         ):
-            # What nearly every chunk of AstrBot is: whole events of one `data` line, mostly a single one.
-            if chunk.find(b"\n") == len(chunk) - 2:
-                self._at_start = False
-                return [_new(ServerEvent, (chunk[6:-2].decode("utf-8", "replace"), "message", self._id))]
             blocks = chunk[6:-2].split(b"\n\ndata: ")
             if chunk.count(b"\n") == 2 * len(blocks):
                 self._at_start = False

@@ -6,7 +6,7 @@ had never come. The time of `AnswerPieces.first` becomes `t_token1` of `api.timi
 """
 
 from array import array
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 from operator import sub
@@ -27,7 +27,6 @@ class AnswerPieces:
     """
 
     __slots__ = (
-        "_is_certain",
         "_is_text",
         "_room",
         "_since",
@@ -44,8 +43,7 @@ class AnswerPieces:
         self._times = array("d")
         self._texts: list[str] = []
         self._is_text = bytearray()
-        self._since = array("d")  # the earliest that each may have come: its time, where that is certain
-        self._is_certain = True  # all of them are
+        self._since: dict[int, float] = {}  # the earliest that those may have come that are not certain
         self._split: set[int] = set()  # those that have no gap before them
         self._room = MAX_CHARS
 
@@ -58,11 +56,8 @@ class AnswerPieces:
         self._is_text.append(is_text)
         self._room -= len(text)
         self._texts.append(text if self._room >= 0 else "")
-        if since is None:
-            self._since.append(t)
-        else:
-            self._since.append(since)
-            self._is_certain = False
+        if since is not None:
+            self._since[number] = since
         if self.first_text is None:
             self._look(number, text)
 
@@ -103,8 +98,8 @@ class AnswerPieces:
         return None if number is None else self._point(number)
 
     def _point(self, number: int) -> tuple[float, float | None]:
-        t, since = self._times[number], self._since[number]
-        return t, since if since < t else None
+        t, since = self._times[number], self._since.get(number)
+        return t, since if since is not None and since < t else None
 
     @property
     def last(self) -> tuple[float, float | None] | None:
@@ -114,16 +109,15 @@ class AnswerPieces:
     def gaps(self) -> tuple[tuple[float, ...], Mapping[int, tuple[float, float]]]:
         """The gaps from the first token on; by their place the lowest and highest of those not certain."""
         first = len(self) if self.first is None else self.first
-        times, since = self._times[first:], self._since[first:]
-        told: Iterable[float] = map(sub, times[1:], times)
-        low: Iterable[float] = map(sub, since[1:], times)
-        high: Iterable[float] = map(sub, times[1:], since)
-        if self._split:
-            joined = [number not in self._split for number in range(first + 1, len(self))]
-            told, low, high = (compress(lengths, joined) for lengths in (told, low, high))
-        gaps = tuple(told)
-        if self._is_certain:
+        times = self._times[first:]
+        joined = (
+            [number not in self._split for number in range(first + 1, len(self))] if self._split else None
+        )
+        gaps = _lengths(times, times, joined)
+        if not self._since:
             return gaps, {}
+        since = array("d", [self._since.get(first + at, t) for at, t in enumerate(times)])
+        low, high = _lengths(since, times, joined), _lengths(times, since, joined)
         ends = zip(gaps, low, high, strict=True)
         return gaps, {
             at: (least if least > 0 else 0.0, most)
@@ -173,6 +167,12 @@ class AnswerPieces:
             kept.split()
         for name in self.__slots__:
             setattr(self, name, getattr(kept, name))
+
+
+def _lengths(to: Sequence[float], since: Sequence[float], wanted: list[bool] | None) -> tuple[float, ...]:
+    """From each of `since` to the one after it in `to`; None: all are wanted."""
+    lengths = map(sub, to[1:], since)
+    return tuple(lengths if wanted is None else compress(lengths, wanted))
 
 
 @dataclass(slots=True, kw_only=True)
