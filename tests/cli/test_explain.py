@@ -41,6 +41,8 @@ def test_timelines_and_what_is_in_common_fit_the_width(folder, width):
 
 def test_a_file_alone_does(folder):
     assert explain(folder / "kept" / "r.jsonl", "--slowest", "2")[1].count("session s-") == 2
+    shown = explain(folder / "kept" / "r.jsonl", "--slowest", "20")[1]
+    assert (shown.count("session s-"), "of the 10 slowest" in shown or "10 of 10" in shown) == (20, True)
 
 
 def test_every_report_says_where_the_records_are_and_what_is_missing(folder):
@@ -51,6 +53,8 @@ def test_every_report_says_where_the_records_are_and_what_is_missing(folder):
         "written (No space left) (astrometer explain shows the slowest)"
     )
     assert notes(results)[-1] == line
+    outside = {**results["records"], "file": "../r.jsonl"}
+    assert "in ../r.jsonl, seen from results.json, 3 more" in notes({**results, "records": outside})[-1]
     assert not [said for said in notes({**results, "records": None}) if "Records" in said]
 
 

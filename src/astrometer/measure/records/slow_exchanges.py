@@ -94,13 +94,12 @@ def explain(
             continue
         traits = chosen.crowd.traits_of(row, parts_of(row))
         everywhere.update(traits)
-        if took_s < slow_from_s:
-            continue
-        slow_n += 1
-        slow.update(traits)
         heapq.heappush(heap, (took_s, next(number), row))
         if len(heap) > slowest:
             heapq.heappop(heap)
+        if took_s >= slow_from_s:
+            slow_n += 1
+            slow.update(traits)
     return Explanation(
         operation=name,
         metric=metric,

@@ -138,12 +138,20 @@ def _sentence(results: Mapping[str, Any]) -> str:
     return SENTENCES.get(results["verdict"], "")
 
 
+def _spent(results: Mapping[str, Any]) -> bool:
+    return bool(results["stopped"]) and results["stopped"]["by"] == "budget"
+
+
 def _cure(results: Mapping[str, Any]) -> str:
     if results["verdict"] == "DRIFTING":
         from_s = results["steadiness"].get("steady_from_s")
         if from_s is None:
             return "No part of it is steady after a warm-up that could be left out"
         return f"It is steady from {from_s:.0f} s on: leave that out with --warmup {from_s:.0f}s"
+    if any(cause["kind"] == CauseKind.SEARCH_UNFINISHED for cause in results["causes"]) and _spent(results):
+        return (
+            "What helps: a higher --budget-tokens, a --start near what passed, or --step-time 10s --repeats 1"
+        )
     strained = any(cause["kind"] in _GENERATOR for cause in results["causes"])
     if results["verdict"] != "INVALID" or not strained:
         return ""
@@ -169,6 +177,8 @@ def record_lines(results: Mapping[str, Any]) -> list[str]:
     lost = f", {formatting.count(kept['lost'])} more are lost" if kept["lost"] else ""
     why = f": {formatting.plain(kept['problem'])}" if kept["problem"] else ""
     file, lines = formatting.plain(kept["file"]), formatting.plural(kept["lines"], "exchange")
+    if file.startswith(".."):
+        file += ", seen from results.json"
     return [f"Records of {lines} are in {file}{lost}{why} (astrometer explain shows the slowest)"]
 
 
