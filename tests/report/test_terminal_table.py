@@ -56,6 +56,13 @@ def test_an_invalid_run_says_why_and_what_helps(invalid, passed):
     assert "1 worker(s) lost" in text
 
 
+def test_a_search_that_the_budget_ended_says_how_to_come_further(make):
+    cause = {"kind": "search_unfinished", "detail": "(not confirmed)", "sentence": "no answer"}
+    stopped = {"by": "budget", "sentence": "the token budget was spent", "at_s": 30.0}
+    results = {**make(), "verdict": "INVALID", "causes": [cause], "stopped": stopped}
+    assert "What helps: a higher --budget-tokens, a --start near what passed" in shown(results)
+
+
 def test_where_a_percentile_is_withheld_the_worst_sample_is_shown_with_the_reason(tiny):
     text = shown(tiny)
     worst = tiny["metrics"]["ttft"]

@@ -172,6 +172,6 @@ def _conclude(out: Path) -> None:
         "  astrometer load chat --host URL --users 5   # how fast does it answer?\n"
         "  astrometer capacity chat --host URL --slo 'ttft_p50 < 2s'   # how many people at once?\n"
         "  astrometer probe --once --host URL          # is it well?\n"
-        "A real model costs tokens: add --budget-tokens 100000. `astrometer sandbox` starts a real AstrBot "
-        "with a model that costs nothing."
+        "A real model costs tokens: --budget-tokens N ends a run in time. `astrometer sandbox` starts a real "
+        "AstrBot with a model that costs nothing."
     )
