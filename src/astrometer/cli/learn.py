@@ -95,6 +95,10 @@ def _figure(value: float) -> str:
     return f"{value:,.3g}" if value < 100 else f"{value:,.0f}"
 
 
+def _people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number:,} people"
+
+
 def _lines(learnt: "Learnt") -> list[str]:
     workload = learnt.workload
     busiest = workload.busiest_hour
@@ -102,13 +106,13 @@ def _lines(learnt: "Learnt") -> list[str]:
     days = workload.days
     span = f"{days:,.1f} days" if days >= 1 else format_duration(days * 86400)
     seen = (
-        f"{learnt.turns:,} questions in {learnt.conversations:,} conversations of {workload.people:,} people"
+        f"{learnt.turns:,} questions in {learnt.conversations:,} conversations of {_people(workload.people)}"
     )
-    most = f"{busiest.turns_per_s * 3600:,.0f} questions an hour by {busiest.people:,} people"
+    most = f"{busiest.turns_per_s * 3600:,.0f} questions an hour by {_people(busiest.people)}"
     rate = plain_number(float(f"{workload.conversations_per_s:.3g}"))
     users = f"{max(1, round(workload.users)):,}"
     lines = [
-        f"{seen} in {span}; {workload.web_share:.0%} by API and WebUI, the others in messengers",
+        f"{seen} in {span}; {workload.web_share * 100:.0f} % by API and WebUI, the others in messengers",
         f"Busiest hour: from {began}, {most}",
         f"As a load: {rate} conversations per second, or {users} users who wait for their answers",
     ]
