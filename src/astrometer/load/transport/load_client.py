@@ -28,7 +28,7 @@ from astrometer.load.transport.deadline import Alarm, Expired, Ring
 from astrometer.load.transport.link import Link
 from astrometer.load.transport.load_connection import Broken, Origin, Resolve, dial, is_stale
 from astrometer.load.turnstile import breathe
-from astrometer.wire.chunked_body import ends_with
+from astrometer.wire.chunked_body import WholeChunks, ends_with
 from astrometer.wire.tls import DEFAULT, TlsSettings, reason_of
 
 # Heads, interim answers, chunk extensions, trailers: more in a row without a byte of an answer is a fault.
@@ -87,8 +87,23 @@ class AnswerParser(HTTPResponse):
     # HTTPResponse's own is a detour for answers to HEAD.
     feed = HTTPResponseParser.feed  # type: ignore[assignment]
 
+    def __init__(self, method: str) -> None:
+        super().__init__(method)
+        self.answered = False  # anything came
+        self.announced = False  # the exchange knows the head
+        self.silent_bytes = 0  # since the last one of the body
+        self.chunks: WholeChunks | None = None  # of a body whose place in what comes is known
+
     def problem_with(self, data: bytes) -> Broken | None:
         """Parse what came; empty `data` is the end of the connection."""
+        is_first, self.answered = not self.answered, True
+        self.silent_bytes += len(data)
+        problem = self._problem_with(data)
+        if is_first and self.head_is_complete and self.get("transfer-encoding") == "chunked":
+            self.chunks = WholeChunks(data)
+        return problem
+
+    def _problem_with(self, data: bytes) -> Broken | None:
         try:
             self.feed(data)
         except HTTPParseError:
@@ -101,6 +116,8 @@ class AnswerParser(HTTPResponse):
     def take(self) -> bytes:
         body = bytes(self._body_buffer)
         self._body_buffer.clear()
+        if body:
+            self.silent_bytes = 0
         return body
 
     def field(self, name: str) -> str:
@@ -296,8 +313,6 @@ class Client:
         hands its events on to `api.chat.turn_timeline`.
         """
         parser = AnswerParser(request.method)
-        announced = answered = False
-        silent_bytes = 0
         came = link.came
         with Alarm() as alarm, link.attended():
             t = self._now()
@@ -308,39 +323,55 @@ class Client:
                 except OSError as exc:
                     raise (
                         broken(exc)
-                        if answered or isinstance(exc, ssl.SSLError)
+                        if parser.answered or isinstance(exc, ssl.SSLError)
                         else Unanswered(unsent=unsent)
                     ) from exc
                 if data is None:
                     t = self._now()
                     continue
                 t = came.t
-                if not (data or answered):
+                if not (data or parser.answered):
                     raise Unanswered(unsent=unsent)
-                answered = True
-                problem = parser.problem_with(data)
-                silent_bytes += len(data)
-                if not announced and parser.head_is_complete:
-                    announced = True
-                    kind, to, encoding = map(parser.field, ("content-type", "location", "content-encoding"))
-                    exchange.headers(t, parser.get_code(), kind, to, encoding)
-                if announced and (chunk := parser.take()):
-                    silent_bytes = 0
-                    is_last = link.is_whole and ends_with(data, chunk)
-                    # What ends more than one event has more than two lines.
-                    matters = not is_last or chunk.count(b"\n") > 2
-                    exchange.feed(t, chunk, came.since if matters else None, is_last=is_last)
-                if problem is not None:
-                    raise problem
+                chunk = parser.chunks.only(data) if parser.chunks is not None else None
+                if chunk is not None:
+                    parser.silent_bytes = 0
+                    hand_on(chunk, exchange, link, is_last=link.is_whole)
+                elif is_complete(parser, data, exchange, link):
+                    return parser
                 if exchange.done:  # it saw enough
                     return None
-                if parser.message_complete and parser.is_complete:
-                    exchange.eof(t)
-                    return parser
-                if silent_bytes > MAX_SILENT_BYTES:
-                    raise Broken(Outcome.MALFORMED, f"more than {MAX_SILENT_BYTES} bytes without an answer")
-                if not data:
-                    raise Broken(Outcome.RESET, "closed before an answer")
+
+
+def is_complete(parser: AnswerParser, data: bytes, exchange: Exchange, link: Link) -> bool:
+    """Parse what came and hand it on -> whether the answer is whole, and the exchange over. Raises Broken."""
+    t = link.came.t
+    problem = parser.problem_with(data)
+    if not parser.announced and parser.head_is_complete:
+        parser.announced = True
+        kind, to, encoding = map(parser.field, ("content-type", "location", "content-encoding"))
+        exchange.headers(t, parser.get_code(), kind, to, encoding)
+    if parser.announced and (chunk := parser.take()):
+        hand_on(chunk, exchange, link, is_last=link.is_whole and ends_with(data, chunk))
+    if problem is not None:
+        raise problem
+    if exchange.done:
+        return False
+    if parser.message_complete and parser.is_complete:
+        exchange.eof(t)
+        return True
+    if parser.silent_bytes > MAX_SILENT_BYTES:
+        raise Broken(Outcome.MALFORMED, f"more than {MAX_SILENT_BYTES} bytes without an answer")
+    if not data:
+        raise Broken(Outcome.RESET, "closed before an answer")
+    return False
+
+
+def hand_on(chunk: bytes, exchange: Exchange, link: Link, *, is_last: bool) -> None:
+    """A piece of the body; `is_last`: the last byte that came is that of its last."""
+    came = link.came
+    # What ends more than one event has more than two lines.
+    matters = not is_last or chunk.count(b"\n") > 2
+    exchange.feed(came.t, chunk, came.since if matters else None, is_last=is_last)
 
 
 def arrival(link: Link, alarm: Alarm) -> bytes | None:
