@@ -8,7 +8,7 @@ import gevent.socket
 
 import pytest
 
-from astrometer.load.turnstile import SLICE_S, breathe
+from astrometer.load.turnstile import SLICE_S, Turnstile, breathe
 
 
 def busy(seconds):
@@ -73,3 +73,26 @@ def test_what_one_raises_is_its_own():
     assert through == [True]
     with pytest.raises(ValueError, match="of this user"):
         users[0].get()
+
+
+def test_ctrl_c_while_they_go_through_holds_up_nobody():
+    """Python raises it wherever it is, here as well."""
+    pressed, through = [True], []
+
+    def now():
+        if through and pressed:
+            pressed.pop()
+            raise KeyboardInterrupt
+        return time.perf_counter()
+
+    turnstile = Turnstile(now)
+
+    def end(number):
+        turnstile.wait()
+        through.append(number)
+
+    users = [gevent.spawn(end, number) for number in range(5)]
+    with pytest.raises(KeyboardInterrupt):
+        gevent.joinall(users, timeout=5)
+    gevent.joinall(users, timeout=5)
+    assert through == [0, 1, 2, 3, 4]

@@ -8,6 +8,7 @@ sockets, only after fifty greenlets that are ready.
 
 import time
 from collections import deque
+from collections.abc import Callable
 
 import gevent
 from gevent.hub import Waiter
@@ -18,7 +19,8 @@ SLICE_S = 0.001
 class Turnstile:
     """Of one event loop. Who waits is let through in order, and nobody waits for ever."""
 
-    def __init__(self) -> None:
+    def __init__(self, now: Callable[[], float] = time.perf_counter) -> None:
+        self._now = now
         self._waiting: deque[Waiter] = deque()
         # Its callback comes in the next round of the loop after `send`, beside what the sockets have.
         self._next_round = gevent.get_hub().loop.async_()
@@ -32,13 +34,18 @@ class Turnstile:
         waiter.get()
 
     def _let_through(self) -> None:
-        until = time.perf_counter() + SLICE_S
-        while self._waiting:
-            self._waiting.popleft().switch(None)
-            if self._waiting and time.perf_counter() >= until:
+        try:
+            until = self._now() + SLICE_S
+            while self._waiting:
+                self._waiting[0].switch(None)
+                self._waiting.popleft()
+                if self._now() >= until:
+                    break
+        finally:  # Ctrl-C may come anywhere in here, and the others still wait
+            if self._waiting:
                 self._next_round.send()
-                return
-        self._next_round.stop()
+            else:
+                self._next_round.stop()
 
 
 def breathe() -> None:
