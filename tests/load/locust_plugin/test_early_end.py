@@ -172,3 +172,31 @@ def test_ctrl_c_before_anything_runs_is_not_a_failed_objective(tmp_path):
         check=False,
     )
     assert done.returncode == 130
+
+
+COUNTS = """
+import os, signal
+import gevent
+from astrometer.load.locust_plugin.early_end import hear_signals
+
+def user():
+    os.kill(os.getpid(), signal.SIGINT)
+    print("counted", flush=True)
+
+hear_signals(lambda: print("heard", flush=True))
+running = gevent.spawn(user)
+try:
+    gevent.sleep(20)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.process
+def test_ctrl_c_is_raised_where_locust_waits_and_not_in_a_user_that_counts():
+    done = subprocess.run(
+        [sys.executable, "-c", COUNTS], check=False, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.split() == ["heard", "counted", "interrupted", "heard"]
+    assert "KeyboardInterrupt" in done.stderr

@@ -22,7 +22,7 @@ _SAID = {
 
 
 class EarlyEnd:
-    """Of one process; not for workers."""
+    """Of one process; a worker is told by its master."""
 
     def __init__(self) -> None:
         self._by: StopReason | None = None
@@ -51,11 +51,20 @@ class EarlyEnd:
 
 
 def hear_signals(heard: Callable[[], None]) -> None:
-    """Call `heard` at SIGINT and SIGTERM, before Locust does what it does then."""
+    """Call `heard` at SIGINT and SIGTERM, before Locust does what it does then.
+
+    Python raises KeyboardInterrupt wherever it is, which may be a user that is about to count its exchange.
+    The first one is raised where Locust waits for it; those that follow end a process that hangs.
+    """
+    pressed: list[int] = []
 
     def interrupt(number: int, frame: Any) -> None:
         heard()
-        signal.default_int_handler(number, frame)
+        hub = gevent.get_hub()
+        if pressed or gevent.getcurrent() is hub.parent:
+            signal.default_int_handler(number, frame)
+        pressed.append(number)
+        hub.loop.run_callback_threadsafe(hub.parent.throw, KeyboardInterrupt)
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, interrupt)

@@ -69,8 +69,7 @@ class Lifecycle:
         self._progress: ProgressLine | None = None
         self._early_stop: EarlyStop | None = None
         self.early_end = EarlyEnd()
-        if self._role.leads:
-            hear_signals(self.early_end.interrupted)
+        hear_signals(self.early_end.interrupted)
         self._drain = self._conclude = Once(lambda: None)
         self._master = MasterSide(self._runner, self.current) if self._role is ProcessRole.MASTER else None
         self._worker = WorkerSide(self._runner, self.current) if self._role is ProcessRole.WORKER else None
