@@ -136,6 +136,55 @@ def test_a_damaged_file_is_put_aside(tmp_path):
     told.history.close()
 
 
+def test_damage_inside_of_a_file_is_found_when_it_is_opened(told):
+    for number in range(200):
+        told.see(WELL, 20).see(down(number), 20)
+    told.history.close()
+    path = told.folder / FILE
+    data = bytearray(path.read_bytes())
+    data[8192 : len(data) - 4096] = bytes(len(data) - 3 * 4096)
+    path.write_bytes(data)
+    again = StateHistory(told.folder, say=told.said.append, clock=told.clock)
+    assert again.problem == ""
+    again.close()
+    assert "is damaged" in told.said[0]
+    assert [*told.folder.glob("*.damaged-*")]
+
+
+def test_a_file_that_cannot_be_used_now_is_left_as_it_is(told):
+    told.see(WELL, 60)
+    told.history.close()
+    before = (told.folder / FILE).read_bytes()
+    in_the_way = told.folder / f"{FILE}-wal"
+    in_the_way.mkdir()
+    again = StateHistory(told.folder, say=told.said.append, clock=told.clock)
+    assert "cannot be used (unable to open database file)" in again.problem
+    assert (told.folder / FILE).read_bytes() == before
+    in_the_way.rmdir()
+    after = StateHistory(told.folder, say=told.said.append, clock=told.clock)  # the lock is free
+    assert after.problem == ""
+    after.close()
+
+
+def test_states_and_layers_of_a_newer_version_are_left_out(told):
+    told.see(WELL, 60)
+    told.history.close()
+    with closing(sqlite3.connect(told.folder / FILE)) as database, database:
+        database.execute(
+            "INSERT INTO spells SELECT 900, target, 'weather', state, '', began, ended FROM spells LIMIT 1"
+        )
+        database.execute(
+            "INSERT INTO spells SELECT 901, target, layer, 'sleepy', '', began, ended FROM spells LIMIT 1"
+        )
+        database.execute(f"INSERT INTO layer_hours VALUES ('prod', 'weather', {int(BEGAN)}, 1, 0)")
+    again = StateHistory(told.folder, say=told.said.append, clock=told.clock)
+    assert again.problem == ""
+    again.close()
+    with closing(read_only(told.folder)) as database:
+        assert {one.state.value for one in Reader(database).spells(0, told.clock.now)} == {"ok"}
+        assert Reader(database).runs_by_layer(0, told.clock.now) == {}
+
+
 def test_of_two_exporters_one_writes(told):
     other = Told(told.folder).see(WELL, 60)
     assert "another exporter writes history.sqlite" in other.said[0]

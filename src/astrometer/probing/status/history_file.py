@@ -104,6 +104,7 @@ class Reader:
                 ended=ended,
             )
             for row, target, layer, state, reason, began, ended in rows
+            if layer in _LAYERS and state in _STATES  # a newer version may know others
         ]
 
     def run_hours(self, since: float, until: float) -> list[tuple[str, int, RunCounts]]:
@@ -132,7 +133,7 @@ class Reader:
             "GROUP BY target, layer",
             (since, until),
         )
-        return {(target, StateLayer(layer)): count for target, layer, count in rows}
+        return {(target, _LAYERS[layer]): count for target, layer, count in rows if layer in _LAYERS}
 
     def starts(self) -> list[tuple[str, float]]:
         """Target, and when its AstrBot was started, by its own clock."""
@@ -234,8 +235,12 @@ class InUse(OSError):
     """Another exporter writes it."""
 
 
+class Damaged(sqlite3.DatabaseError):
+    """What is in the file is no database any more; the disk and others that use it are not to blame."""
+
+
 def open_history(folder: Path, say: Say, clock: Callable[[], float]) -> tuple[sqlite3.Connection, IO[str]]:
-    """The database and the lock of its only writer. One that is damaged is put aside.
+    """The database and the lock of its only writer. One that is damaged is put aside, and no other.
 
     Raises InUse, OSError and sqlite3.Error.
     """
@@ -246,15 +251,23 @@ def open_history(folder: Path, say: Say, clock: Callable[[], float]) -> tuple[sq
         lock.close()
         raise InUse(f"another exporter writes {FILE}")
     try:
-        return _connected(path), lock
-    except sqlite3.DatabaseError as exc:
+        return _connected_anew(path, say, clock), lock
+    except (OSError, sqlite3.Error):
+        lock.close()
+        raise
+
+
+def _connected_anew(path: Path, say: Say, clock: Callable[[], float]) -> sqlite3.Connection:
+    try:
+        return _connected(path)
+    except Damaged as exc:
         aside = path.with_suffix(f".damaged-{int(clock())}")
         path.replace(aside)
         say(f"{path}: is damaged ({exc}); put aside as {aside.name}, starting from nothing")
         for rest in ("-wal", "-shm"):
             with suppress(OSError):
                 path.with_name(path.name + rest).unlink()
-        return _connected(path), lock
+        return _connected(path)
 
 
 def read_only(folder: Path) -> sqlite3.Connection:
@@ -263,13 +276,27 @@ def read_only(folder: Path) -> sqlite3.Connection:
 
 
 def _connected(path: Path) -> sqlite3.Connection:
+    """Raises Damaged, OSError and sqlite3.Error."""
     open_private(path).close()
     database = sqlite3.connect(path, check_same_thread=False)
+    try:
+        _prepare(database)
+    except sqlite3.Error as exc:
+        database.close()
+        if getattr(exc, "sqlite_errorcode", None) in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise Damaged(str(exc)) from exc
+        raise
+    return database
+
+
+def _prepare(database: sqlite3.Connection) -> None:
     # Nothing waits for the disk but a checkpoint; a crash loses seconds, never the whole.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
+    (found,) = database.execute("PRAGMA quick_check(1)").fetchone()  # 0.1 s for the largest
+    if found != "ok":
+        raise Damaged(" ".join(found.split()))
     database.executescript(_SCHEMA)
-    return database
 
 
 def counts_row(place: tuple[str, int], counts: RunCounts) -> tuple[object, ...]:
