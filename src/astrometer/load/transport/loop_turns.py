@@ -6,6 +6,7 @@ long, the polls before this one did not tell of it. A poll tells of as many sock
 doubles its room when that is full: so the last poll proves nothing, and some polls together do.
 """
 
+import math
 from collections import deque
 from time import perf_counter
 from typing import Any
@@ -30,6 +31,7 @@ class LoopTurns:
         self._waited_s = self._processor.seconds()
         # Of the last long one: when it began and ended, and how long this thread had waited until then.
         self._long = (self._sampled_at, self._sampled_at, self._waited_s)
+        self._woken_by: float | None = None  # what follows from that, once somebody asked
         # Last before the loop waits for what is to come, and first after that.
         self._watchers = (
             loop.prepare(ref=False, priority=loop.MINPRI),
@@ -40,12 +42,18 @@ class LoopTurns:
 
     def unread_since(self, t: float) -> float:  # noqa: ARG002 (when the last of it came)
         """For a reader that this turn woke."""
+        if self._woken_by is None:
+            self._woken_by = self._first_after_sleep()
+        return max(self._polls[0], self._woken_by)
+
+    def _first_after_sleep(self) -> float:
+        """When the last long poll ended its sleep, at the earliest; -inf: it did not sleep for long."""
         (began, ended, before_s), now_s = self._long, self._processor.seconds()
         if before_s is not None and now_s is not None:
             waited_s = now_s - before_s  # since that poll began, or longer: never too short
             if ended - began - waited_s > _SLEPT_S:
-                return max(self._polls[0], ended - waited_s - _WAKING_S)
-        return self._polls[0]
+                return ended - waited_s - _WAKING_S
+        return -math.inf
 
     def _sleeps(self) -> None:
         now = perf_counter()
@@ -56,7 +64,7 @@ class LoopTurns:
     def _wakes(self) -> None:
         now, began = perf_counter(), self._polls[-1]
         if now - began > _SLEPT_S:
-            self._long = (began, now, self._waited_s)
+            self._long, self._woken_by = (began, now, self._waited_s), None
 
 
 def turns_of_loop() -> LoopTurns:
