@@ -7,7 +7,7 @@ at any time after the exchange is done: a load run counts the turn in `load.run.
 its `ProbeRun`. `api.timings` says what its metrics are, and the whole way of a TTFT.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astrometer.api.chat.chat_turn import ChatTurn
@@ -189,15 +189,11 @@ class ChatExchange:
 
         `is_last`: the last of them ended with the last byte that came, which is certain to have come at `t`.
         """
-        if since is None or since >= t:
-            return self._note_all(t, items, None)
-        sooner = len(items) - is_last
-        return [*self._note_all(t, items[:sooner], since), *self._note_all(t, items[sooner:], None)]
-
-    def _note_all(self, t: float, items: Iterable[Item], since: float | None) -> list[ChatEvent]:
+        uncertain = 0 if since is None or since >= t else len(items) - is_last
         events = [parse_event(item) for item in items]
-        for event in events:
-            self._note(t, event, since)
+        for number, event in enumerate(events):
+            self._note(t, event, since if number < uncertain else None)
+        if events:
             self._undecoded = 0
         return events
 
