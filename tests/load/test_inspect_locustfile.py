@@ -2,6 +2,7 @@
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -73,3 +74,24 @@ def test_a_mix_with_too_few_users_names_the_parts_that_nobody_runs():
     enough = int(note.split("--users ")[1].split()[0])
     assert foresee(plan(users=enough), os.environ).notes == ()
     assert len(foresee(plan(users=enough - 1), os.environ).notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("from locust import\n", r"line 1\n.*SyntaxError: invalid syntax$"),
+        ("import nothere\n", r"line 1, in <module>\n.*ModuleNotFoundError: No module named 'nothere'$"),
+    ],
+)
+def test_a_locustfile_that_cannot_be_imported_is_named_without_the_frames_of_locust(
+    tmp_path, monkeypatch, text, says
+):
+    monkeypatch.chdir(tmp_path)
+    file = Path("mine.py")
+    file.write_text(text)
+    with pytest.raises(Refused) as refused:
+        foresee(replace(plan(), locustfile=file), os.environ)
+    told = str(refused.value)
+    assert told.startswith(f'mine.py: cannot be imported\n  File "{file.absolute()}", ')
+    assert re.search(says, told, re.DOTALL)
+    assert told.count("File ") == 1

@@ -60,7 +60,15 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
         said = err.strip()[-2000:] or "it begins no run with them"
         if said.startswith(OURS):
             raise Refused(said.removeprefix(OURS)) from exc
+        if (frames := _frames_of(plan.locustfile, err)) is not None:
+            raise Refused(f"{plan.locustfile}: cannot be imported\n{frames}") from exc
         raise Refused(f"Locust refuses these arguments: {said}") from exc
+
+
+def _frames_of(locustfile: Path, err: str) -> str | None:
+    """The end of a traceback, from the first line in the locustfile on. None: it is not in it."""
+    _, at, frames = err.partition(f'  File "{locustfile.absolute()}"')
+    return f"{at}{frames.rstrip()[-2000:]}" if at else None
 
 
 def _said(plan: LoadPlan, environ: Mapping[str, str]) -> tuple[str, str]:
