@@ -93,6 +93,22 @@ def test_nothing_is_wider_than_a_phone(passed, tmp_path):
     assert "wants 375 of 375" in done.stdout
 
 
+def test_an_objective_with_an_error_fits_a_phone(passed, tmp_path):
+    """Its table could be scrolled sideways; nobody would see that there is more."""
+    first, *rest = passed["objectives"]
+    results = {**passed, "objectives": [{**first, "verdict": "INVALID", "error_s": 0.0809}, *rest]}
+    page, outer = tmp_path / "report.html", tmp_path / "phone.html"
+    page.write_text(render_html(results), "utf-8")
+    outer.write_text(
+        '<body><iframe id="f" src="report.html" style="width:400px;height:700px;border:0"></iframe>'
+        "<p id=out></p><script>onload=()=>{const t=f.contentDocument.querySelector('.objectives');"
+        "const cut=t.offsetWidth > t.parentElement.clientWidth, error=t.innerText.includes('±');"
+        "out.textContent=`cut off: ${cut}, ${error}`}</script>"
+    )
+    done = chromium(outer, tmp_path / "profile", "--allow-file-access-from-files", "--dump-dom")
+    assert "cut off: false, true" in done.stdout
+
+
 def test_it_prints(passed, tmp_path):
     page, paper = tmp_path / "report.html", tmp_path / "report.pdf"
     page.write_text(render_html(passed), "utf-8")
