@@ -49,6 +49,8 @@ def call(*command):
         (["--fail-if", "goodput worse by 2pp"], "add --slo"),
         (["--block", "2m"], "at most 50s"),
         (["--budget", "1m"], "no room for 3 pairs of blocks of 20 s"),
+        (["--users", "5", "--arrivals", "poisson"], "--arrivals needs a rate"),
+        (["--shape", "3:20s", "--arrivals", "poisson"], "--arrivals needs a rate"),
         (["--more"], "name the directory of the test to continue with --out"),
         (["--more", "--out", "nowhere"], "--more: nowhere: no compare.json of a release test"),
     ],

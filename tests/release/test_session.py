@@ -394,5 +394,14 @@ def test_a_test_that_is_continued_keeps_its_rate(tmp_path):
     assert rates_of(first) == rates_of(second) == {2.7}
 
 
+def test_other_arrivals_are_no_continuation(tmp_path):
+    machine = Machine(ttft_s=0.31)
+    machine.busy = (0.15, 0.15)
+    test = undecided(tmp_path, machine, fits=True)
+    load = test.plan.load.with_given(arrivals="constant")
+    with pytest.raises(EarlierError, match=r"has arrivals: poisson, not constant; use the options of before"):
+        earlier_blocks(replace(test.plan, load=load))
+
+
 def rates_of(machine):
     return {round(plan.users * float(plan.given["rate_unit"]), 6) for plan in machine.loaded}

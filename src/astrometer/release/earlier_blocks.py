@@ -73,6 +73,8 @@ def _check_load(plan: ReleasePlan, run: ComparedRun) -> None:
         "scenario": (results["scenario"], plan.load.locustfile.stem),
         "users": (results["users"], plan.load.users if is_closed else results["users"]),
     }
+    if results["arrivals"] is not None:
+        facts["arrivals"] = (results["arrivals"]["process"], plan.load.settings.arrivals.value)
     if not plan.fits_block:
         facts["seconds a block"] = (round(_block_s(results), -1), round(plan.block_s, -1))
     for what, (earlier, wanted) in facts.items():

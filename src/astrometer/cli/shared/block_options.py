@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from astrometer import bundled
 from astrometer.cli.shared import locust_run
@@ -166,6 +167,9 @@ def plan_of(
     shape = settings.shape
     if shape is not None:
         locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
+    is_closed = users is not None or (shape is not None and not shape.is_rate)
+    if is_closed and ctx.get_parameter_source("arrivals") is not ParameterSource.DEFAULT:
+        raise click.UsageError("--arrivals needs a rate: --rate 5/s, or one in --shape")
     fits_rate = users is None and rate is None and shape is None
     level = launch.UserLevel.of(users, WARM_UP_PER_S if fits_rate else rate)
     fits_block = fits_rate and block is None
