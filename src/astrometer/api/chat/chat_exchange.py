@@ -151,7 +151,7 @@ class ChatExchange:
         `is_last` False: at `t` came something else, after them. Returns the events that they completed.
         """
         self._bytes += len(chunk)
-        if self.done:
+        if self._outcome is not None:
             return []
         if not self._stream:
             room = MAX_ERROR_BODY_BYTES - len(self._body)
@@ -198,7 +198,7 @@ class ChatExchange:
         return events
 
     def _note(self, t: float, event: ChatEvent, since: float | None) -> None:
-        self._points.event(t, event, since)
+        (self._timeline or self._points).event(t, event, since)  # a property costs a call
         self._counts[event.type] = self._counts.get(event.type, 0) + 1
         if event.kind is not _TEXT:  # most events are, and the timeline keeps what they say
             self._look_at(event)
@@ -233,7 +233,7 @@ class ChatExchange:
 
     def deadline(self) -> tuple[float, Outcome]:
         """The next deadline (absolute) and the outcome that it would be."""
-        points, limits = self._points, self._deadlines
+        points, limits = self._timeline or self._points, self._deadlines  # asked for each event
         total_at = points.t_send + limits.total_s
         if points.t_terminal is not None:
             # The answer is whole; a server that keeps the body open holds nobody for long.

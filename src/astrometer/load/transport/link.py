@@ -29,16 +29,12 @@ class Link:
         # A watcher of its own: `recv` would first try in vain, which is an exception per event.
         self._readable = self._hub.loop.io(sock.fileno(), _READ)
         self._is_attended = False
+        self.is_whole = True  # the last byte that came belongs to what `receive` returned last
         inner = sock._sock  # noqa: SLF001 (gevent's own methods would wait)
         self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
         self._send_now = inner.send
         self._outbox = Outbox()  # of what `push` was given
         self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the last byte that came belongs to what `receive` returned last."""
-        return True
 
     @property
     def is_over(self) -> bool:
@@ -133,10 +129,6 @@ class TlsLink(Link):
         self._tls = TlsPump(context, server_hostname)
 
     @property
-    def is_whole(self) -> bool:
-        return self._tls.is_whole
-
-    @property
     def is_over(self) -> bool:
         return self._tls.is_over
 
@@ -162,6 +154,7 @@ class TlsLink(Link):
         if self._tls.is_over:
             return self._tls.end()
         plain = self._tls.receive(self.came.receive(), self._send_now)
+        self.is_whole = self._tls.is_whole
         if not (plain or self._tls.is_over):
             raise BlockingIOError  # the rest of a record is still to come
         return plain
