@@ -1,4 +1,5 @@
-"""The commands' own help -> docs/reference/cli.md; the probe files -> the tables of docs/reference/probes.md.
+"""The commands' own help -> docs/reference/cli.md; the probe files -> docs/reference/probes.md, and what a
+day of them costs, wherever the docs show it.
 
 `--check` says whether they are up to date.
 
@@ -12,12 +13,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import probe_day
 import probe_tables
 
 from astrometer import exit_codes
 from astrometer.cli import main as astrometer
 
-PAGE = Path(__file__).parent / "reference" / "cli.md"
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs/reference/cli.md"
 PROBES = PAGE.with_name("probes.md")
 WIDTH = 100
 HEAD = """# Commands
@@ -77,11 +80,12 @@ def _of(command: click.Command, name: str, parent: click.Context) -> Iterator[tu
 
 
 def main() -> None:
-    for file, made in ((PAGE, page()), (PROBES, probe_tables.filled(PROBES.read_text("utf-8")))):
+    probes = probe_day.with_sum(probe_tables.filled(PROBES.read_text("utf-8")))
+    for file, made in {PAGE: page(), PROBES: probes, **probe_day.pages()}.items():
         if "--check" not in sys.argv[1:]:
             file.write_text(made, "utf-8")
         elif not file.exists() or file.read_text("utf-8") != made:
-            sys.exit(f"docs/reference/{file.name} is out of date: python docs/make_reference.py")
+            sys.exit(f"{file.relative_to(ROOT)} is out of date: python docs/make_reference.py")
 
 
 if __name__ == "__main__":

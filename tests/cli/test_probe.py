@@ -214,12 +214,16 @@ def test_check_says_that_the_settings_are_fine(astrometer, tmp_path):
     assert result.exit_code == 0
     missing, cost, summary = result.stdout.splitlines()
     assert missing == "default: im_chat needs a messenger"
+    paid = [PROBES[name] for name in OURS if PROBES[name].costs_tokens]
+    turns = sum(probe.turns * 86_400 / probe.interval_s for probe in paid)
     assert cost == (
-        "default: about 98,000 tokens a day (56 turns of 1,750 tokens, assumed); "
+        f"default: about {turns * 1750:,.0f} tokens a day ({turns:.0f} turns of 1,750 tokens, assumed); "
         "no budget limits it (targets.default.budget.tokens_per_day)"
     )
     runs = f"environment: 1 target, {len(OURS)} probe runs each round"
-    assert re.fullmatch(runs + r", at most [\d,]+ series, about 98,000 tokens a day: fine", summary)
+    assert re.fullmatch(
+        runs + rf", at most [\d,]+ series, about {turns * 1750:,.0f} tokens a day: fine", summary
+    )
     (tmp_path / "astrometer.toml").write_text(
         '[targets.a]\nurl = "http://x"\n[probes.chta]\ninterval = "5s"\n'
     )
