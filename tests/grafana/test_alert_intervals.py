@@ -55,6 +55,16 @@ def test_the_docs_say_how_often_a_probe_must_run():
     } == slowest()
 
 
+def test_the_docs_say_how_long_a_page_stays():
+    text = (
+        (ROOT / "docs/reference/alerting.md").read_text("utf-8").partition("### Why a page stays a while")[2]
+    )
+    burns = [burn["keep_firing_for"] for burn in THRESHOLDS["burn"] if burn["severity"] == "page"]
+    others = {one["keep_firing_for"] for one in THRESHOLDS.values() if "keep_firing_for" in one}
+    stated = re.findall(r"stays? for (\d+ \w+)", text.partition("\n### ")[0])
+    assert stated == [f"{parse_duration(kept) / 60:.0f} minutes" for kept in (*burns, *others)]
+
+
 def configurations() -> dict[str, str]:
     manifests = yaml.safe_load_all((ROOT / "deploy/kubernetes/exporter.yaml").read_text("utf-8"))
     (made,) = [item["data"]["astrometer.toml"] for item in manifests if item["kind"] == "ConfigMap"]

@@ -1,4 +1,7 @@
-"""What is known of each target -> the landing page, and a public one without hosts, reasons and details."""
+"""What is known of each target -> the landing page, and a public one without hosts, reasons and details.
+
+The bars are made in `status_view`.
+"""
 
 from collections.abc import Iterable, Mapping
 
