@@ -35,19 +35,18 @@ pytestmark = [
 VERSION = os.environ.get("ASTROMETER_INCIDENTS_ASTRBOT", "latest")
 # Three runs of the slowest probe that tells of it, each up to its deadline, and what the rules add.
 LIMIT_S = 60.0
-QUICK = (
-    *watch_stack.QUICK,
+QUICK = {
+    **watch_stack.QUICK,
     # A burn must not outlast the memory of Down, which is as long as its short window: recording takes 3 s.
-    ('short = "5s"\nfor = "1s"', 'short = "5s"\nfor = "10s"'),
-    ('for = "1h" # an update may take its time', 'for = "1s"'),
-    ("ttft_seconds = 3 ", "ttft_seconds = 1.5 "),
-    ('window = "1h" # how long the alert stays', 'window = "8s" # how long the alert stays'),
-    ('window = "1h" # a run skipped', 'window = "8s" # a run skipped'),
-    ('for = "5m"\n\n[stale]', 'for = "1s"\n\n[stale]'),
-    ('window = "3h"', 'window = "8s"'),
-    ('for = "6m"', 'for = "1s"'),
-    ('for = "3m"', 'for = "2s"'),
-)
+    ("burn", "for"): "10s",
+    ("slo", "ttft_seconds"): 1.5,
+    **{(table, "window"): "8s" for table in ("scope_leak", "canary_mismatch", "truncated", "stalled")},
+    **{(table, "window"): "8s" for table in ("messenger_silent", "messenger_link_down")},
+    **{(table, "window"): "8s" for table in ("cleanup_failing", "budget_exhausted")},
+    **{(table, "for"): "1s" for table in ("messenger_silent", "messenger_link_down")},
+    **{(table, "for"): "1s" for table in ("not_restarted", "budget_exhausted")},
+    ("absent", "for"): "2s",
+}
 MODEL = ModelScript(ttft_s=0.05, gap_s=0.0, tokens=5)
 PROBES = ("reads", "chat", "im", "scopes", "server")
 CONFIG = """
