@@ -84,7 +84,7 @@ def test_every_outcome_is_given_by_some_rule_and_expected_by_some_test(outcome):
     assert any(re.search(given, text) for text in SOURCES.values()), "no rule gives it"
     expected = rf'Outcome\.{outcome.name}\b|"{outcome.value}"'
     tests = [path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py")]
-    assert any(re.search(expected, text) for text in tests), "no test expects it"
+    assert any(re.search(expected, text) for text in tests), "no test expects it: tests/api/test_outcome.py"
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -96,10 +96,10 @@ def test_every_option_of_a_run_is_used(name):
 @pytest.mark.parametrize("probe", sorted(file.stem for file in ROOT.glob("probes/[!_]*.py")))
 def test_every_probe_has_a_test_in_which_it_fails(probe):
     texts = [path.read_text("utf-8") for path in (ROOT / "tests/probes").glob("test_*fail*.py")]
-    assert any(f'"{probe}"' in text for text in texts)
+    assert any(f'"{probe}"' in text for text in texts), "tests/probes/test_our_probes_fail.py"
 
 
 @pytest.mark.parametrize("scenario", sorted(file.stem for file in ROOT.glob("locustfiles/[!_]*.py")))
 def test_every_scenario_is_run_by_a_test(scenario):
     texts = [path.read_text("utf-8") for path in (ROOT / "tests/locustfiles").glob("test_*.py")]
-    assert any(f'"{scenario}"' in text for text in texts)
+    assert any(f'"{scenario}"' in text for text in texts), "tests/locustfiles/test_locustfiles.py"

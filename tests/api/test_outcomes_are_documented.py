@@ -15,7 +15,8 @@ DEADLINES = {Outcome.TIMEOUT_FIRST_TOKEN, Outcome.STALLED, Outcome.TIMEOUT_TOTAL
 
 def test_the_table_is_the_list():
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", DOC, flags=re.MULTILINE)
-    assert rows == [(outcome.value, outcome.layer.value) for outcome in Outcome]
+    meant = [(outcome.value, outcome.layer.value) for outcome in Outcome]
+    assert rows == meant, f"docs/reference/outcomes.md: {sorted({*rows} ^ {*meant})}"
 
 
 def test_the_row_of_its_layer_in_the_state_names_every_outcome():
@@ -29,4 +30,5 @@ def test_the_row_of_its_layer_in_the_state_names_every_outcome():
         if outcome is Outcome.CLIENT_ERROR or outcome.layer not in (Layer.NONE, Layer.CLIENT)
     ]
     found = {outcome: rows[row_of.get(outcome.layer, outcome.layer.value)] for outcome in named}
-    assert [outcome.value for outcome, row in found.items() if f"`{outcome.value}`" not in row] == []
+    missing = [outcome.value for outcome, row in found.items() if f"`{outcome.value}`" not in row]
+    assert missing == [], 'docs/reference/alerting.md, "State by layer"'

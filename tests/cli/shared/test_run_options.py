@@ -45,7 +45,7 @@ def invoke(*words, **environment):
 
 
 def test_the_table_here_is_complete():
-    assert VALUES.keys() == OPTIONS.keys()
+    assert VALUES.keys() == OPTIONS.keys(), f"VALUES above: {sorted(VALUES.keys() ^ OPTIONS.keys())}"
 
 
 @pytest.mark.parametrize("name", OPTIONS)

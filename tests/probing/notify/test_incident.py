@@ -83,7 +83,7 @@ OURS = {outcome for outcome in Outcome if outcome.layer in (Layer.NONE, Layer.CL
 
 @pytest.mark.parametrize("reason", [*sorted(set(Outcome) - OURS), ProbeReason.SLOW, ProbeReason.LEAK])
 def test_every_reason_of_a_state_has_words_that_a_phone_can_show(reason):
-    assert seen(reason.value) != reason.value.replace("_", " ")
+    assert seen(reason.value) != reason.value.replace("_", " "), "no words in notify/incident_words.py"
 
 
 def test_an_update_without_a_restart_is_told_after_an_hour():
