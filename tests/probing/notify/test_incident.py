@@ -217,6 +217,16 @@ def test_a_round_that_asks_some_of_the_probes_ends_nothing_that_it_did_not_ask_f
     ]
 
 
+def test_a_target_that_the_receiver_is_told_no_more_of_is_open_no_more():
+    before = Told().see(DOWN, MINUTE, target="prod").see(DOWN, MINUTE, target="test")
+    after = Told(targets=("test",))
+    after.incidents.take_json(before.incidents.as_json())
+    after.now = before.now
+    after.see(WELL, MINUTE, target="prod").see(WELL, MINUTE, target="test")
+    assert after.titles == ["test is well again: it was DOWN"]
+    assert after.notes[0][1].still == ""
+
+
 def test_a_restart_tells_nothing_twice_and_still_tells_the_end():
     told = Told().see(DOWN, HOUR)
     again = Told()

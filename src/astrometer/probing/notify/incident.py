@@ -150,12 +150,14 @@ class Incidents:
         """
         self.sent = [at for at in self.sent if now - HOUR_S < at <= now]
         limited = len(self.sent) >= MOST_PER_HOUR
+        # The config may have changed: this receiver is told no more of some targets, not even their end.
+        self.open = {target: one for target, one in self.open.items() if self._hears_of(target)}
         notes = [] if limited or blamers is None else [*self._dropped(states, now, blamers)]
         told = {note.target for note in notes}
         notes += [
             note
             for target, state in states.items()
-            if self.receiver.targets is None or target in self.receiver.targets
+            if self._hears_of(target)
             if target not in told
             if (note := self._of(target, state, now, detail, limited=limited)) is not None
         ]
@@ -165,6 +167,9 @@ class Incidents:
         told = {note.target for note in notes}
         still = [f"{name} {one.problem.title}" for name, one in self.open.items() if name not in told]
         return replace(_joined(notes, last=len(self.sent) == MOST_PER_HOUR), still=", ".join(still))
+
+    def _hears_of(self, target: str) -> bool:
+        return self.receiver.targets is None or target in self.receiver.targets
 
     def _dropped(self, states: Mapping[str, TargetState], now: float, blamers: Blamers) -> Iterator[Note]:
         """Incidents whose end nobody would ever see."""
