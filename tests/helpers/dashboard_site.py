@@ -17,8 +17,10 @@ from own_master import free_port, own_master
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from watch_stack import thresholds
 
 from astrometer import bundled
+from astrometer.probing.probe_files import load_folder
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulated_faults import Planned, fault_kind
@@ -32,6 +34,7 @@ from astrometer.targets.simulator.simulator_config import (
 SCRAPE_S = 1
 QUICK = {"ttft_s": 0.02, "gap_s": 0.002, "tokens": 30}
 ALL = ("chat", "config", "file", "im")
+ALL_PROBES = tuple(sorted(load_folder(bundled.folder("probes")).probes))
 MORE = {
     "im_chat": 'timeout = "2s"\n'
     'options = { question = "[[ttft=0.02 gap=0 tokens=1]] {nonce}", quiet_s = 0.05, reset = false }'
@@ -63,15 +66,20 @@ class World(ExitStack):
         self.messengers[url] = app.messenger
         return url, {name: key.secret for name, key in app.config.keys.items()}
 
-    def exporter(self, job, probes, *tables, environment=None):
-        """`astrometer probe` with these probes, name -> interval, and these tables of its config."""
+    def exporter(self, job, probes, *tables, rest=None, environment=None):
+        """`astrometer probe` with these probes, name -> interval, and these tables of its config.
+
+        `rest`: the interval of all other probes; None: these probes alone.
+        """
         config = self.folder / f"{job}.toml"
+        only = [part for name in probes for part in ("--probe", name)] if rest is None else []
+        if rest is not None:
+            probes = {**dict.fromkeys(ALL_PROBES, rest), **probes}
         intervals = [
             f'[probes.{name}]\ninterval = "{interval}"\n{MORE.get(name, "")}'
             for name, interval in probes.items()
         ]
         config.write_text("\n".join(["[exporter]\nmax_series = 20000", *tables, *intervals]))
-        only = [part for name in probes for part in ("--probe", name)]
         process = self.program(
             ["-m", "astrometer", "probe", "--config", config, "--listen", "127.0.0.1:0", *only],
             {**self.keys, **(environment or {})},
@@ -130,10 +138,8 @@ class World(ExitStack):
     def prometheus(self):
         """Its URL. Our rules, evaluated each second; and a past."""
         built = self.folder / "rules"
-        slow = (GRAFANA / "rules" / "thresholds.toml").read_text("utf-8")
-        quick = re.sub(r'^(short|long) = "(30s|2m)" ', r'\1 = "1s" ', slow, flags=re.MULTILINE)
-        assert quick != slow
-        (self.folder / "thresholds.toml").write_text(quick)
+        quick = {("evaluation", "short"): "1s", ("evaluation", "long"): "1s"}
+        (self.folder / "thresholds.toml").write_text(thresholds(quick))
         build = [sys.executable, GRAFANA / "build" / "rules.py", "--out", built]
         subprocess.run(
             [*build, "--thresholds", self.folder / "thresholds.toml"],
