@@ -12,7 +12,7 @@ from astrbot_plugins import write_plugin
 
 from astrometer.targets.sandbox.index_versions import latest_version
 
-pytestmark = pytest.mark.process
+pytestmark = [pytest.mark.process, pytest.mark.alone]  # a server is to start within 55 seconds
 
 
 def wheel_of(version, folder):

@@ -36,7 +36,7 @@ class Share(NamedTuple):
 WHOLE = Share()
 
 
-class Arrival(NamedTuple):
+class IntendedArrival(NamedTuple):
     """When it is intended, and which of all it is: the same number in whichever process it falls to."""
 
     t: float
@@ -61,18 +61,18 @@ class Arrivals:
         """When the next arrival of this share is intended; infinite while the rate is 0."""
         return self._time(self._share.skipped(self._number))
 
-    def take_until(self, t: float) -> list[Arrival]:
+    def take_until(self, t: float) -> list[IntendedArrival]:
         """Those of this share up to `t` that were not taken yet, in order."""
         taken = []
         while (due := self._time(0)) <= t:
             if self._share.skipped(self._number) == 0:
-                taken.append(Arrival(due, self._number))
+                taken.append(IntendedArrival(due, self._number))
             self._drop()
         return taken
 
     def change(
         self, t: float, rate: float, share: Share = WHOLE, operational: float | None = None
-    ) -> list[Arrival]:
+    ) -> list[IntendedArrival]:
         """From `t` on the rate of all is `rate`. Returns what was due before in the old share.
 
         `operational`: how many arrivals the rates until then come to, when somebody else has added them up.

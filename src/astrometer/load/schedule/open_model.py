@@ -26,7 +26,7 @@ from gevent.pool import Group
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet
 
-from astrometer.load.schedule.arrivals import WHOLE, Arrival, Arrivals, Process, Share
+from astrometer.load.schedule.arrivals import WHOLE, Arrivals, IntendedArrival, Process, Share
 
 log = logging.getLogger(__name__)
 
@@ -172,7 +172,7 @@ class OpenModel:
             for arrival in schedule.take_until(now):
                 self._arrive(kind, arrival)
 
-    def _arrive(self, kind: type, arrival: Arrival) -> None:
+    def _arrive(self, kind: type, arrival: IntendedArrival) -> None:
         self._intended += 1
         performer = self._performer(kind)
         if len(self._running) >= self._max_in_flight and self.in_flight >= self._max_in_flight:
