@@ -266,7 +266,14 @@ def test_a_row_with_a_condition_has_its_limit_as_margin_where_that_is_narrower(b
 
 @pytest.mark.parametrize(
     ("name", "percent", "times"),
-    [("ttft", 50, 1), ("ttft", 95, 3), ("overhead", 50, 2), ("overhead", 95, 6), ("gate_wait", 50, 2)],
+    [
+        ("ttft", 50, 1),
+        ("ttft", 95, 3),
+        ("overhead", 50, 2),
+        ("overhead", 95, 6),
+        ("gate_wait", 50, 2),
+        ("server_cpu_per_turn", None, 2),
+    ],
 )
 def test_short_blocks_have_wider_margins_for_tails_and_for_what_the_server_adds(name, percent, times):
     blocks = Look(pairs=3, planned=3)

@@ -9,12 +9,10 @@ import time
 import httpx
 import pytest
 from late_acks import late_acks
-from messenger_server import MessengerServer
 from onebot_client import OneBotTestClient
 
 from astrometer.api.endpoints import parse_version
 from astrometer.report.summary import render_summary
-from astrometer.targets.messenger.messenger_profile import MessengerProfile
 
 pytestmark = [pytest.mark.process, pytest.mark.astrbot, pytest.mark.timeout(240)]
 VERSIONS = os.environ.get("ASTROMETER_IM_VERSIONS", "").split() or ("4.29.3", "4.26.8")
@@ -46,14 +44,6 @@ class Writer(MessengerUser):
     def ask(self):
         self.write(self.prompt())
 """
-
-
-@pytest.fixture
-def server(request, real_astrbot):
-    box = real_astrbot(request.param)
-    box.open_messenger(MessengerProfile())
-    yield MessengerServer(url=box.url, app=None, box=box)
-    box.close_messenger()
 
 
 @pytest.fixture

@@ -6,11 +6,9 @@
 import os
 
 import pytest
-from messenger_server import MessengerServer
 
 from astrometer.api.endpoints import parse_version
 from astrometer.report.summary import render_summary
-from astrometer.targets.messenger.messenger_profile import MessengerProfile
 
 pytestmark = [pytest.mark.process, pytest.mark.astrbot]
 NAMED = os.environ.get("ASTROMETER_IM_VERSIONS", "").split()
@@ -27,14 +25,6 @@ class Writer(MessengerUser):
     def ask(self):
         self.write(self.prompt())
 """
-
-
-@pytest.fixture
-def server(request, real_astrbot):
-    box = real_astrbot(request.param)
-    box.open_messenger(MessengerProfile())
-    yield MessengerServer(url=box.url, app=None, box=box)
-    box.close_messenger()
 
 
 def versions(*usual):

@@ -17,13 +17,14 @@ from astrometer.compare.rows import (
 )
 from astrometer.compare.samples import ALL, Effects, ScopeStats
 from astrometer.compare.server_rows import server_rows
+from astrometer.measure.slo.slo_parser import OF_SERVER, SERVER_CPU
 
 MARGIN = 0.05  # of the baseline's value
 # In short blocks a wider margin, or ten minutes could never tell: few samples make a block's p90 and above,
 # and what the server itself adds is a small part of a turn, which varies more.
 TAIL_FACTOR = 3
 OWN_FACTOR = 2
-OF_SERVER_ITSELF = frozenset({"overhead", "accept_time", "gate_wait"})
+OF_SERVER_ITSELF = frozenset({"overhead", "accept_time", "gate_wait", *OF_SERVER})
 SHARE_MARGIN = 0.02  # two percentage points
 COMPARED = {
     "ttft": (50, 95, 99),
@@ -123,7 +124,7 @@ def compare(
                 )
             )
         if scope == ALL:
-            made += server_rows(scoped, margin if look is None else margin * OWN_FACTOR, look)
+            made += server_rows(scoped, margin_of(SERVER_CPU, None, margin, look), look)
         made.append(errors_row(scoped, share_margin, look))
         if all("goodput" not in note for note in comparability.notes) and sides[0][0]["objectives"]:
             made.append(goodput_row(scoped, share_margin, look))
@@ -148,11 +149,11 @@ def compare(
     )
 
 
-def margin_of(name: str, percent: int, margin: float, look: Look | None) -> float:
-    """Of a percentile of a duration."""
+def margin_of(name: str, percent: int | None, margin: float, look: Look | None) -> float:
+    """Of a percentile of a duration, or of what the server's process used."""
     if look is None:
         return margin
-    tail = TAIL_FACTOR if percent >= 90 else 1
+    tail = TAIL_FACTOR if percent is not None and percent >= 90 else 1
     return margin * tail * (OWN_FACTOR if name in OF_SERVER_ITSELF else 1)
 
 
