@@ -203,7 +203,8 @@ class ReleaseSession:
         if signals:
             raise Interrupted
         if fault := box.fault():
-            raise ServerGone(f"{f'in block {number}' if number else 'while it warmed up'}: {fault}")
+            when = f"in block {number}" if number else "while it warmed up"
+            raise ServerGone(f"{when}: {fault}")
         try:
             return write_reports.read_and_keep(directory, b"".join(told), self.say)
         except document.ResultsError as exc:
