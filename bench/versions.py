@@ -4,9 +4,9 @@
 
 Each version is a sandbox with the same stub model. Two loads for each: `chat` at a rate (what AstrBot adds
 to the first token, CPU per turn, growth of memory), and 24 people in a messenger who ask in the same
-instant, every six seconds (errors). About two minutes for each version and round. The versions take turns,
-and every second round goes backwards, so that what drifts meets all alike. What is in `--out` already is
-not measured again; add `--rounds` or versions.
+instant, every six seconds (errors). Then a search: how many chats a second it holds. About five minutes for
+each version and round. The versions take turns, and every second round goes backwards, so that what drifts
+meets all alike. What is in `--out` already is not measured again; add `--rounds` or versions.
 
 Wants a quiet machine: the last column says how much of it others took, at most. `--rounds 0` only makes the
 table and the page again.
@@ -35,9 +35,12 @@ from astrometer.targets.script import ModelScript
 MODEL = ModelScript(ttft_s=0.2, gap_s=0.02, tokens=40)
 AT_ONCE = 24
 CROWD = Path(__file__).with_name("crowd_locustfile.py")
+SEARCH = "capacity"
 LOADS = {  # RSS growth needs 100 turns
-    "chat": "chat --rate 2/s --duration 70s --warmup 10s --whole-answer-percent 0 --arrivals constant",
-    "crowd": f"{CROWD} --users {AT_ONCE} --duration 40s --first-token-timeout 10s",
+    "chat": "load chat --rate 2/s --duration 70s --warmup 10s --whole-answer-percent 0 --arrivals constant",
+    "crowd": f"load {CROWD} --users {AT_ONCE} --duration 40s --first-token-timeout 10s",
+    SEARCH: "capacity chat --start 4/s --max 16/s --step-time 20s --settle 5s --repeats 1 --precision 10% "
+    "--whole-answer-percent 0 --session-turns 1 --arrivals constant --slo 'e2e_p95 < 5s' --slo 'errors < 1%'",
 }
 COLUMNS = {
     "chat": ("overhead_p50", "chunk_gap_p50", "e2e_p50", "server_cpu_per_turn", "server_rss_growth"),
@@ -66,7 +69,7 @@ def main() -> int:
 
 
 def measure(version: str, folder: Path) -> None:
-    """Both loads of a round; each is tried again when it was INVALID."""
+    """The loads of a round; each is tried again when it was INVALID."""
     missing = [name for name in LOADS if verdict_of(folder / name) in {None, "INVALID"}]
     if not missing:
         return
@@ -87,12 +90,12 @@ def load(box: Box, line: str, out: Path) -> None:
         "ASTRBOT_MESSENGER_URL": box.messenger.url,
         "ASTRBOT_MESSENGER_TOKEN": box.messenger.token,
     }
-    command = [sys.executable, "-m", "astrometer", "load", *shlex.split(line), "--host", box.url, "--yes"]
+    command = [sys.executable, "-m", "astrometer", *shlex.split(line), "--host", box.url, "--yes"]
+    if "--slo" not in command:
+        command += ["--slo", "none"]
     out.parent.mkdir(parents=True, exist_ok=True)
     with (out.parent / f"{out.name}.log").open("wb") as log:
-        subprocess.run(
-            [*command, "--slo", "none", "--out", str(out)], env=environ, stdout=log, stderr=log, check=False
-        )
+        subprocess.run([*command, "--out", str(out)], env=environ, stdout=log, stderr=log, check=False)
     print(f"  {verdict_of(out) or 'no results: see ' + log.name}", file=sys.stderr, flush=True)
 
 
@@ -111,19 +114,19 @@ def markdown(history: RunHistory, out: Path) -> str:
     versions = list(dict.fromkeys(point.version for group in groups.values() for point in group.group.points))
     titles = [title(group, metric) for group, metric in columns]
     lines = [
-        f"| AstrBot | {' | '.join(titles)} | others took at most |",
-        f"|---|{'--:|' * (len(titles) + 1)}",
+        f"| AstrBot | {' | '.join(titles)} | chats it holds | others took at most |",
+        f"|---|{'--:|' * (len(titles) + 2)}",
     ]
     for version in sorted(versions, key=lambda text: [int(part) for part in text.split(".")[:3]]):
         cells = " | ".join(cell(group, metric, version) for group, metric in columns)
-        lines.append(f"| {version} | {cells} | {busiest(out / version)} |")
+        lines.append(f"| {version} | {cells} | {held(out / version)} | {busiest(out / version)} |")
     lines += ["", "Change points:", ""]
     for name, group in groups.items():
         for line in history_view.change_lines(group):
             lines.append(
                 f"- {name}, {line.title}: {line.change} ({line.interval}), {line.verdict}: {line.differs[0]}"
             )
-    lines += [f"\nLeft out: {item.reason}" for item in history.left_out]
+    lines += [f"\nLeft out: {item.reason}" for item in history.left_out if Path(item.name).name != SEARCH]
     return "\n".join(lines)
 
 
@@ -141,6 +144,17 @@ def cell(group: GroupHistory, metric: str, version: str) -> str:
         return "–"
     low, high = (value_text(end, series.unit) for end in value.interval)
     return f"{value_text(value.value, series.unit)} ({low} to {high})"
+
+
+def held(folder: Path) -> str:
+    """The searches of a version: from the lowest to the highest, each with its interval."""
+    told = []
+    for file in sorted(folder.glob(f"*/{SEARCH}/{document.FILE_NAME}")):
+        found = document.read(file)["capacity"]
+        if found["estimate"] is not None:
+            low, high = (found["interval"][end] for end in ("low", "high"))
+            told.append(f"{found['estimate']:.1f}/s ({low:.1f} to {high:.1f})")
+    return ", ".join(told) or "–"
 
 
 def busiest(folder: Path) -> str:
