@@ -15,7 +15,7 @@ from hostile import STREAM, Hostile, hostile
 
 from astrometer.cli import main
 from astrometer.cli.parts.probe_sources import Sources
-from astrometer.cli.shared.option_types import Server
+from astrometer.cli.shared.server_options import Server
 from astrometer.config.loader import load
 from astrometer.config.settings import ConfigError
 from astrometer.probing.exporter.exporter_app import Exporter

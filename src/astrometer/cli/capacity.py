@@ -6,7 +6,6 @@ import click
 
 from astrometer.cli.parts import capacity_ways
 from astrometer.cli.shared import locust_run
-from astrometer.cli.shared.option_types import target_options
 from astrometer.cli.shared.run_options import (
     SEARCH_SECTION,
     InSection,
@@ -15,6 +14,7 @@ from astrometer.cli.shared.run_options import (
     refused_option,
     run_options,
 )
+from astrometer.cli.shared.server_options import target_options
 from astrometer.load.launch import UserLevel
 from astrometer.load.options import SEARCH_CHOOSES
 

@@ -9,13 +9,8 @@ import click
 
 from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
-from astrometer.cli.shared.option_types import (
-    Server,
-    duration_option,
-    target_options,
-    warn_of_unverified,
-    yes_option,
-)
+from astrometer.cli.shared.option_types import duration_option, yes_option
+from astrometer.cli.shared.server_options import Server, target_options, warn_of_unverified
 from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 

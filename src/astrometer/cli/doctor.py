@@ -9,7 +9,8 @@ import click
 from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
 from astrometer.cli.shared import deletable_sessions
-from astrometer.cli.shared.option_types import Server, duration_option, target_options, warn_of_unverified
+from astrometer.cli.shared.option_types import duration_option
+from astrometer.cli.shared.server_options import Server, target_options, warn_of_unverified
 from astrometer.cli.shared.terminal import print_rich
 from astrometer.config.settings import ConfigError, Target
 from astrometer.outside_text import shown

@@ -6,8 +6,9 @@ import click
 
 from astrometer.cli.parts import workload_level
 from astrometer.cli.shared import locust_run
-from astrometer.cli.shared.option_types import Duration, Rate, target_options
+from astrometer.cli.shared.option_types import Duration, Rate
 from astrometer.cli.shared.run_options import RunCommand, locust_options, run_options
+from astrometer.cli.shared.server_options import target_options
 from astrometer.load.launch import UserLevel
 
 

@@ -10,7 +10,8 @@ import click
 
 from astrometer.cli.parts.messenger_plan import PlannedToken, PlanOptions
 from astrometer.cli.parts.messenger_server import MessengerServer
-from astrometer.cli.shared.option_types import Server, duration_option, target_options, yes_option
+from astrometer.cli.shared.option_types import duration_option, yes_option
+from astrometer.cli.shared.server_options import Server, target_options
 from astrometer.config.settings import TargetMessenger
 from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID, DEFAULT_LISTEN, DEFAULT_PORT
 from astrometer.probing.messenger_setup.adapter_removal import AdapterRemoval, leftovers_of

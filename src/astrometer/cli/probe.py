@@ -13,7 +13,8 @@ from astrometer.cli.parts import probe_notify
 from astrometer.cli.parts.probe_output import exit_code, print_json, print_table, unreachable_targets
 from astrometer.cli.parts.probe_sources import Sources
 from astrometer.cli.shared import deletable_sessions
-from astrometer.cli.shared.option_types import Duration, Server, target_options
+from astrometer.cli.shared.option_types import Duration
+from astrometer.cli.shared.server_options import Server, target_options
 from astrometer.cli.shared.terminal import say
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger

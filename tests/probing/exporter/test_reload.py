@@ -10,7 +10,7 @@ import pytest
 
 from astrometer.api.server_versions import ServerVersions
 from astrometer.cli.parts.probe_sources import Sources
-from astrometer.cli.shared.option_types import Server
+from astrometer.cli.shared.server_options import Server
 from astrometer.config.settings import Config, Target
 from astrometer.probing.cleanup.identity import server_of
 from astrometer.probing.context import Context

@@ -11,7 +11,7 @@ import click
 
 from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
-from astrometer.cli.shared.option_types import Server, warn_of_unverified
+from astrometer.cli.shared.server_options import Server, warn_of_unverified
 from astrometer.config.settings import ConfigError, Key, Target
 from astrometer.outside_text import shown
 from astrometer.probing.context import Context

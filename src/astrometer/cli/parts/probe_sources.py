@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from astrometer import bundled
-from astrometer.cli.shared.option_types import Server, warn_of_unverified
+from astrometer.cli.shared.server_options import Server, warn_of_unverified
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.plan import Plan, make_plans

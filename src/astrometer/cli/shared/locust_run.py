@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import click
 
 from astrometer import bundled, exit_codes
-from astrometer.cli.shared.option_types import warn_of_unverified
 from astrometer.cli.shared.run_options import given_of_run
+from astrometer.cli.shared.server_options import warn_of_unverified
 from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.config.settings import ENVIRONMENT, ConfigError, Target
 from astrometer.config.target_access import messenger_token
