@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -126,6 +127,47 @@ def test_the_password_of_an_index_does_not_reach_an_error(tmp_path, monkeypatch)
     assert "pw" not in str(caught.value)
 
 
+# Makes an environment as uv does, and fails to install into it.
+FAILING_UV = """
+case "$4" in
+    venv) for last; do :; done; mkdir -p "$last/bin" && ln -s /bin/sh "$last/bin/python" ;;
+    *) [ -e "{there}/bin/python" ] && echo "no version of astrbot==4.29.33" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_a_failed_install_leaves_nothing_in_the_cache(tmp_path, monkeypatch):
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("ASTROMETER_CACHE", str(cache))
+    monkeypatch.setenv("ASTROMETER_ASTRBOT_PYTHON", str(script(tmp_path / "python", "echo 3 12")))
+    uv = script(tmp_path / "uv", FAILING_UV.format(there=cache / "astrbot" / "4.29.33"))
+    monkeypatch.setattr("uv.find_uv_bin", lambda: str(uv))
+    with pytest.raises(InstallError, match=r"no version of astrbot==4\.29\.33"):
+        install("4.29.33")
+    assert list((cache / "astrbot").iterdir()) == []
+
+
+def wheel(folder: Path, version: str, module: str) -> Path:
+    path = folder / f"astrbot-{version}-py3-none-any.whl"
+    about = f"astrbot-{version}.dist-info"
+    with ZipFile(path, "w") as file:
+        file.writestr("astrbot.py", module)
+        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: astrbot\nVersion: {version}\n")
+        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{about}/RECORD", "astrbot.py,,\n")
+    return path
+
+
+@pytest.mark.astrbot
+def test_what_is_installed_is_compiled_so_that_the_first_start_need_not(
+    tmp_path, monkeypatch, python_for_astrbot
+):
+    monkeypatch.setenv("ASTROMETER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("UV_COMPILE_BYTECODE", "0")
+    made = install(str(wheel(tmp_path, "4.29.3", "pass\n")))
+    assert len(list(made.directory.glob("lib/python3*/site-packages/__pycache__/astrbot.*.pyc"))) == 1
+
+
 INSTALLER = """
 import sys
 from astrometer.targets.sandbox.install import install
@@ -149,6 +191,7 @@ def test_a_killed_install_leaves_nothing_that_counts_and_two_at_once_make_one(tm
 
     both = [subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = "".join(process.communicate()[0] for process in both)
+    assert [file.name for file in (tmp_path / "astrbot").iterdir()] == ["4.18.0"]
     assert [process.returncode for process in both] == [0, 0]
     assert len(re.findall("^installing", said, re.MULTILINE)) == 1
     facts = json.loads((tmp_path / "astrbot" / "4.18.0" / MARKER).read_text())

@@ -1,7 +1,7 @@
 """An AstrBot version -> a cached virtual environment that holds it, with the libraries of its day.
 
 Made with uv from the package index that the user configured for uv, or else for pip. A lock and a marker file
-guard the cache: two processes make one environment, and a crash in the middle leaves none that counts.
+guard the cache: two processes make one environment, what fails leaves nothing, a crash nothing that counts.
 """
 
 import fcntl
@@ -118,10 +118,14 @@ def made_once(
         if _complete(ready):
             return ready
         shutil.rmtree(directory, ignore_errors=True)
-        facts = make(lock)
-        unfinished = directory / f"{MARKER}.part"
-        unfinished.write_text(json.dumps(facts), encoding="utf-8")
-        unfinished.replace(directory / MARKER)
+        try:
+            facts = make(lock)
+            unfinished = directory / f"{MARKER}.part"
+            unfinished.write_text(json.dumps(facts), encoding="utf-8")
+            unfinished.replace(directory / MARKER)
+        except BaseException:  # Ctrl-C, too
+            shutil.rmtree(directory, ignore_errors=True)
+            raise
     return ready
 
 
@@ -171,9 +175,23 @@ def _locked(path: Path, say: Callable[[str], None]) -> Iterator[int]:
         except BlockingIOError:
             say("another process is installing this version; waiting for it")
             fcntl.flock(file, fcntl.LOCK_EX)
+        if not _is_at(path, file.fileno()):  # who had the lock has removed it, and another may have the next
+            with _locked(path, say) as lock:
+                yield lock
+            return
         # The lock ends when this file is closed in all processes that hold it: uv gets it too, so that nobody
         # begins anew beside a uv whose caller was killed.
-        yield file.fileno()
+        try:
+            yield file.fileno()
+        finally:
+            path.unlink()
+
+
+def _is_at(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def run_uv(
@@ -184,7 +202,8 @@ def run_uv(
     lock: int | None = None,
 ) -> str:
     """Its output. Raises InstallError."""
-    environment = {**os.environ, **index_environment(os.environ)}
+    # Compiled here, in all cores: a server that compiles itself may take longer to start than it is given.
+    environment = {**os.environ, **index_environment(os.environ), "UV_COMPILE_BYTECODE": "1"}
     command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments]
     try:
         # At the root, so that no pyproject.toml steers uv: the cache may be inside a checkout.
