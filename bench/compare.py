@@ -203,7 +203,7 @@ def sessions(repeats, out, change):
         boxes = [
             SimpleNamespace(
                 url=servers.enter_context(serve(app)), keys={"all": app.config.keys["all"].secret},
-                sink_url=None, messenger=None, fault=lambda: None,
+                pid=os.getpid(), sink_url=None, messenger=None, fault=lambda: None,
             )
             for app in apps
         ]  # fmt: skip
