@@ -8,6 +8,6 @@ def short_run(locustfile, url, out, *, key=None, users=20, seconds=7.0):
     return LoadPlan(
         locustfile=locustfile,
         target=target_from_options(url, {} if key is None else {"ASTRBOT_API_KEY": key}),
-        users=users, spawn_rate=users, given={"warmup_s": "1s"}, duration_s=seconds, stop_timeout_s=5,
+        users=users, spawn_rate=users, given={"warmup": "1s"}, duration_s=seconds, stop_timeout_s=5,
         out=out,
     )  # fmt: skip
