@@ -183,9 +183,9 @@ def _block(rng, factor, noise):
 
 
 SESSION_USERS = 40
-SESSION_BLOCK_S = 3.0
-SESSION_BUDGET_S = 24.0
-SESSION_JITTER = "0.03"  # three pairs of two seconds have some 300 samples a side: little for a p95
+SESSION_BLOCK_S = 8.0
+SESSION_BUDGET_S = 120.0
+SESSION_JITTER = "0.03"  # six pairs have some 2,000 samples a side
 
 
 def sessions(repeats, out, change):
