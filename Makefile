@@ -45,7 +45,7 @@ test-whole: $(READY) ## also the dashboards against a real AstrBot, a bisection,
 test-faults: $(READY) ## every fault against real AstrBots of four versions (an hour)
 	ASTROMETER_FAULTS="$(FAULTS)" $(BIN)/pytest tests/probing/test_fault_table.py -m astrbot $(ARGS)
 
-generated: $(READY) ## make dashboards, rules and the reference of commands and probes again from their sources
+generated: $(READY) ## make dashboards, rules and the reference of commands, probes and metrics again from their sources
 	$(BIN)/python grafana/build/rules.py
 	$(BIN)/python grafana/build/dashboards.py
 	$(BIN)/python docs/make_reference.py

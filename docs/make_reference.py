@@ -1,5 +1,5 @@
 """The commands' own help -> docs/reference/cli.md; the probe files -> docs/reference/probes.md, and what a
-day of them costs, wherever the docs show it.
+day of them costs, wherever the docs show it; the exporter's metrics -> docs/reference/metrics.md.
 
 `--check` says whether they are up to date.
 
@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import metric_tables
 import probe_day
 import probe_tables
 
@@ -22,6 +23,7 @@ from astrometer.cli import main as astrometer
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs/reference/cli.md"
 PROBES = PAGE.with_name("probes.md")
+METRICS = PAGE.with_name("metrics.md")
 WIDTH = 100
 HEAD = """# Commands
 
@@ -81,7 +83,8 @@ def _of(command: click.Command, name: str, parent: click.Context) -> Iterator[tu
 
 def main() -> None:
     probes = probe_day.with_sum(probe_tables.filled(PROBES.read_text("utf-8")))
-    for file, made in {PAGE: page(), PROBES: probes, **probe_day.pages()}.items():
+    metrics = metric_tables.filled(METRICS.read_text("utf-8"))
+    for file, made in {PAGE: page(), PROBES: probes, METRICS: metrics, **probe_day.pages()}.items():
         if "--check" not in sys.argv[1:]:
             file.write_text(made, "utf-8")
         elif not file.exists() or file.read_text("utf-8") != made:

@@ -8,7 +8,7 @@ import io
 import re
 import textwrap
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,22 @@ LONGEST_DEFAULT = 40
 
 
 def filled(text: str) -> str:
-    """The page with its tables made anew."""
+    """docs/reference/probes.md with its tables made anew."""
     probes = load_folder(FOLDER).probes
-    for name, rows in (("probes", map(probe_row, probes.values())), ("options", option_rows(probes))):
+    return with_tables(text, {"probes": map(probe_row, probes.values()), "options": option_rows(probes)})
+
+
+def with_tables(text: str, tables: Mapping[str, Iterable[tuple[str, ...]]]) -> str:
+    """A page, with new rows in the table behind each `<!-- NAME: made by ... -->`."""
+    for name, rows in tables.items():
+        made = "".join(f"| {' | '.join(row)} |\n".replace("|  |", "| |") for row in rows)
         text, found = re.subn(
             rf"(<!-- {name}: made by docs/make_reference.py -->\n(?:\|.*\n){{2}})(?:\|.*\n)*",
-            lambda head, rows=rows: head[1] + "".join(f"| {' | '.join(row)} |\n" for row in rows),
+            lambda head, made=made: head[1] + made,
             text,
         )
         if found != 1:
-            raise SystemExit(f"docs/reference/probes.md: no place for the table of {name}")
+            raise SystemExit(f"no place for the table of {name}")
     return text
 
 

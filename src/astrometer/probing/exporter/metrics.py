@@ -19,22 +19,30 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 from astrometer import __version__
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.events import KNOWN_TYPES
+from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
+from astrometer.probing.exporter.families import (
+    BY_TARGET,
+    Families,
+    chats,
+    connects_with_tls,
+    every,
+    every_target,
+    has_budget,
+    has_tls,
+    in_messenger,
+    leaves_things,
+)
 from astrometer.probing.notify.notifier import DeliveryCount
 from astrometer.probing.plan import Plan
 from astrometer.probing.status.state_by_layer import State, TargetState, TargetStatus
-from astrometer.probing.verdict import ProbeRun
+from astrometer.probing.verdict import REASONS, ProbeRun
 
 NAMESPACE = "astrbot_probe"
 CONNECTING = ("resolve", "connect", "tls")
 PHASES = (*CONNECTING, "headers", "first_event", "first_token", "generation", "tail")
-DIRECTIONS = ("sent", "received")  # of segments
 SKIP_CAUSES = ("budget", "pace", "overlap", "schedule")
-RESOURCES = ("session", "upload")
-IM_RESOURCES = ("conversation",)  # of a probe that asks in a messenger
-EVENT_TYPES = (*sorted(KNOWN_TYPES), "other")
-BY_PROBE = ("target", "probe")
 BY_LAYER = ("target", "layer", "state")
 BY_CELL = ("target", "key", "endpoint", "expected")
 UNKNOWN_VERSION = "unknown"
@@ -44,111 +52,153 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 class ProbeMetrics:
-    """The metrics of probing; `record` adds a run. `Series` makes them exist at 0 and takes them away."""
+    """The metrics of probing; `record` adds a run. `families` makes them exist at 0 and takes them away."""
 
     def __init__(self, registry: CollectorRegistry, buckets: Buckets | None = None) -> None:
         buckets = buckets or Buckets()
         disable_created_metrics()  # type: ignore[no-untyped-call]
+        families = self.families = Families()
         counter = partial(Counter, namespace=NAMESPACE, registry=registry)
         gauge = partial(Gauge, namespace=NAMESPACE, registry=registry)
         histogram = partial(Histogram, namespace=NAMESPACE, registry=registry)
         ttft = partial(histogram, buckets=buckets.ttft_s)
-        self.runs = counter("runs_total", "Runs finished.", BY_PROBE)
-        self.failures = counter("failures_total", "Failed runs by first cause.", (*BY_PROBE, "reason"))
-        self.success = gauge("success", "1 if the last run passed; absent before the first.", BY_PROBE)
-        self.duration = histogram(
+        declare, of_target = families.add, partial(families.add, by=BY_TARGET)
+        self.runs = declare(counter, "runs_total", "Runs finished.", every)
+        self.failures = declare(
+            counter, "failures_total", "Failed runs by first cause.", every, reason=REASONS
+        )
+        self.success = declare(gauge, "success", "1 if the last run passed; absent before the first.", every)
+        self.duration = declare(
+            partial(histogram, buckets=buckets.duration_s),
             "duration_seconds",
             "Request start to stream end, without preparation and cleanup.",
-            BY_PROBE,
-            buckets=buckets.duration_s,
+            every,
         )
-        self.phase = gauge(
+        self.phase = declare(
+            gauge,
             "phase_duration_seconds",
             "Phases of the last run's question; absent if not reached.",
-            (*BY_PROBE, "phase"),
+            every,
+            phase=_phases,
         )
-        self.first_event = ttft("time_to_first_event_seconds", "Send to the first SSE data event.", BY_PROBE)
-        self.first_token = ttft(
-            "time_to_first_token_seconds", "Send to the first model output of successful chats.", BY_PROBE
+        self.first_event = declare(
+            ttft, "time_to_first_event_seconds", "Send to the first SSE data event.", chats
         )
-        self.first_reasoning = ttft(
-            "time_to_first_reasoning_seconds", "Send to the first reasoning text.", BY_PROBE
+        self.first_token = declare(
+            ttft,
+            "time_to_first_token_seconds",
+            "Send to the first model output of successful chats.",
+            chats,
         )
-        self.first_reply = ttft(
+        self.first_reasoning = declare(
+            ttft, "time_to_first_reasoning_seconds", "Send to the first reasoning text.", chats
+        )
+        self.first_reply = declare(
+            ttft,
             "time_to_first_reply_seconds",
             "Send to the first message of the answer, of successful questions in a messenger.",
-            BY_PROBE,
+            in_messenger,
         )
-        self.gap = histogram(
+        self.gap = declare(
+            partial(histogram, buckets=buckets.gap_s),
             "inter_chunk_gap_seconds",
             "Gaps between the answer chunks of successful chats.",
-            BY_PROBE,
-            buckets=buckets.gap_s,
+            chats,
         )
-        self.max_stall = gauge(
+        self.max_stall = declare(
+            gauge,
             "max_stall_seconds",
             "Longest silence within an answer of the last run, up to its end if it never ended.",
-            BY_PROBE,
+            chats,
         )
-        self.server_ttft = gauge(
+        self.server_ttft = declare(
+            gauge,
             "server_time_to_first_token_seconds",
             "Time to first token of the last run as the server reports it.",
-            BY_PROBE,
+            chats,
         )
-        self.network_rtt = gauge(
+        self.network_rtt = declare(
+            gauge,
             "network_rtt_seconds",
             "Shortest TCP round trip of the last run's connections; absent where the kernel does not tell.",
-            BY_PROBE,
+            every,
         )
-        self.retransmits = counter(
+        self.retransmits = declare(
+            counter,
             "tcp_retransmits_total",
             "TCP segments that the exporter sent again (sent), or that arrived after a gap (received).",
-            (*BY_PROBE, "direction"),
+            every,
+            direction=("sent", "received"),
         )
-        self.events = counter("stream_events_total", "Stream events by known type.", (*BY_PROBE, "event"))
-        self.tokens = counter("tokens_total", "Tokens the server reported.", (*BY_PROBE, "direction"))
-        self.skipped = counter("skipped_total", "Runs that did not start, by cause.", (*BY_PROBE, "cause"))
+        self.events = declare(
+            counter,
+            "stream_events_total",
+            "Stream events by known type.",
+            chats,
+            event=(*sorted(KNOWN_TYPES), "other"),
+        )
+        self.tokens = declare(
+            counter, "tokens_total", "Tokens the server reported.", chats, direction=("input", "output")
+        )
+        self.skipped = declare(
+            counter, "skipped_total", "Runs that did not start, by cause.", every, cause=SKIP_CAUSES
+        )
         self.scope_checks = counter("scope_checks_total", "Scope checks made.", BY_CELL)
         self.scope_violations = counter(
             "scope_violations_total",
             "Keys that reach what they must not (leak) or are refused what they may (rejected).",
             (*BY_CELL, "kind"),
         )
-        self.cleanup_failures = counter(
-            "cleanup_failures_total", "Deletions that failed.", (*BY_PROBE, "resource")
+        self.cleanup_failures = declare(
+            counter, "cleanup_failures_total", "Deletions that failed.", leaves_things, resource=_resources
         )
-        self.leaked = gauge(
-            "leaked_resources", "Created since the start and still on the server.", (*BY_PROBE, "resource")
+        self.leaked = declare(
+            gauge,
+            "leaked_resources",
+            "Created since the start and still on the server.",
+            leaves_things,
+            from_zero=True,
+            resource=_resources,
         )
-        self.last_run = gauge("last_run_timestamp_seconds", "When the last run ended.", BY_PROBE)
-        self.last_run_info = gauge(
+        self.last_run = declare(gauge, "last_run_timestamp_seconds", "When the last run ended.", every)
+        self.last_run_info = declare(
+            gauge,
             "last_run_info",
             "Always 1; how the last run ended: ok, or the reason of its failure.",
-            (*BY_PROBE, "reason"),
+            every,
+            reason=(Outcome.OK,),  # one at a time
         )
-        self.interval = gauge("interval_seconds", "Seconds between runs.", BY_PROBE)
-        self.budget = gauge(
+        self.interval = declare(gauge, "interval_seconds", "Seconds between runs.", every)
+        self.budget = of_target(
+            gauge,
             "budget_tokens_remaining",
             "Tokens that probes may still spend today (UTC); absent without a budget.",
-            ("target",),
+            has_budget,
         )
-        self.cert_expiry = gauge(
+        self.cert_expiry = of_target(
+            gauge,
             "cert_expiry_timestamp_seconds",
             "When the first certificate of the target's chain expires; absent without TLS.",
-            ("target",),
+            has_tls,
         )
-        self.target_info = gauge(
-            "target_info", "Always 1; the AstrBot version if known.", ("target", "version")
+        self.target_info = of_target(
+            gauge,
+            "target_info",
+            "Always 1; the AstrBot version if known.",
+            every_target,
+            version=(UNKNOWN_VERSION,),
         )
-        self.started = gauge(
+        self.started = of_target(
+            gauge,
             "target_start_timestamp_seconds",
             "When AstrBot was started, by its own clock; absent if the probe server did not ask.",
-            ("target",),
+            every_target,
         )
-        self.outdated = gauge(
+        self.outdated = of_target(
+            gauge,
             "target_outdated",
             "1 if the AstrBot that runs is another version than the code on its disk; absent if unknown.",
-            ("target",),
+            every_target,
         )
         self.state = gauge(
             "state", "1 for the state that the layer is in: ok, degraded, failing or unknown.", BY_LAYER
@@ -167,13 +217,6 @@ class ProbeMetrics:
             "target_state_since_timestamp_seconds",
             "Since when the layer that decides the target's state is as it is, and why.",
             ("target", "layer", "reason"),
-        )
-        # What a plan's end takes away.
-        self.by_probe = (
-            *(self.runs, self.failures, self.success, self.duration, self.phase, self.first_event),
-            *(self.first_token, self.first_reasoning, self.first_reply, self.gap, self.max_stall),
-            *(self.server_ttft, self.network_rtt, self.retransmits, self.events, self.tokens, self.skipped),
-            *(self.cleanup_failures, self.leaked, self.last_run, self.last_run_info, self.interval),
         )
         self.leaks: dict[tuple[str, str, str], int] = defaultdict(int)
         self._versions: dict[str, str] = {}
@@ -265,8 +308,7 @@ class ProbeMetrics:
 
     def forget_target(self, target: str) -> None:
         """A target that the config has no more, or whose URL is another server's now."""
-        for gauge in (self.budget, self.cert_expiry, self.target_info, self.started, self.outdated):
-            gauge.remove_by_labels({"target": target})
+        self.families.forget(target)
         self._versions.pop(target, None)
 
     def skip(self, plan: Plan, cause: str) -> None:
@@ -365,6 +407,15 @@ class SelfMetrics:
         self._reload_ok.set(1 if ok else 0)
         if ok:
             self._reload_at.set(time.time())
+
+
+def _phases(plan: Plan) -> list[str]:
+    asked = PHASES if chats(plan) else CONNECTING
+    return [phase for phase in asked if phase != "tls" or connects_with_tls(plan)]
+
+
+def _resources(plan: Plan) -> tuple[str, ...]:
+    return ("conversation",) if plan.probe.needs_messenger else ("session", "upload")
 
 
 def _silences_s(times: Timings) -> Iterator[float]:

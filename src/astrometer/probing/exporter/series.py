@@ -5,24 +5,13 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry
 
 from astrometer.config.exporter_settings import Buckets
-from astrometer.config.settings import Config, ConfigError, Target
-from astrometer.probing.exporter.metrics import (
-    CONNECTING,
-    DIRECTIONS,
-    EVENT_TYPES,
-    IM_RESOURCES,
-    PHASES,
-    RESOURCES,
-    SKIP_CAUSES,
-    ProbeMetrics,
-    SelfMetrics,
-)
+from astrometer.config.settings import Config, ConfigError
+from astrometer.probing.exporter.families import Labels
+from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.plan import Plan
 from astrometer.probing.status.state_by_layer import StateBook
 from astrometer.probing.target_checks.scopes import MATRIX, allows
-from astrometer.probing.verdict import REASONS
 
-Labels = tuple[str, ...]
 PROCESS_SERIES = 9  # of prometheus_client's ProcessCollector, with those that not every system has
 
 
@@ -61,56 +50,19 @@ class Series:
             self._declare(plan)
 
     def _declare(self, plan: Plan) -> None:
-        metrics, place = self._metrics, plan.place
-        if plan.probe.costs_tokens:
-            self._declare_leaks(place, RESOURCES if _chats(plan) else IM_RESOURCES)
-        if not plan.schedule:
-            return  # its samples are those of whoever asks `/probe`
-        metrics.runs.labels(*place)
-        metrics.duration.labels(*place)
-        metrics.interval.labels(*place).set(plan.interval_s)
-        for reason in REASONS:
-            metrics.failures.labels(*place, reason.value)
-        for cause in SKIP_CAUSES:
-            metrics.skipped.labels(*place, cause)
-        for direction in DIRECTIONS:
-            metrics.retransmits.labels(*place, direction)
-        if _chats(plan):
-            self._declare_chat(place)
-        if plan.probe.needs_messenger:
-            metrics.first_reply.labels(*place)
-        if _has_cells(plan):
-            for cell in _cells(plan):
-                metrics.scope_checks.labels(*cell)
-                for kind in ("leak", "rejected"):
-                    metrics.scope_violations.labels(*cell, kind)
-
-    def _declare_chat(self, place: Labels) -> None:
         metrics = self._metrics
-        for histogram in (metrics.first_event, metrics.first_token, metrics.first_reasoning, metrics.gap):
-            histogram.labels(*place)
-        for event in EVENT_TYPES:
-            metrics.events.labels(*place, event)
-        for direction in ("input", "output"):
-            metrics.tokens.labels(*place, direction)
+        metrics.families.declare(plan)
+        if plan.schedule:
+            metrics.interval.labels(*plan.place).set(plan.interval_s)
+        for cell in _cells(plan) if _has_cells(plan) else ():
+            metrics.scope_checks.labels(*cell)
+            for kind in ("leak", "rejected"):
+                metrics.scope_violations.labels(*cell, kind)
 
-    def _declare_leaks(self, place: Labels, resources: Iterable[str]) -> None:
-        metrics = self._metrics
-        for resource in resources:
-            metrics.cleanup_failures.labels(*place, resource)
-            metrics.leaked.labels(*place, resource)
-
-    def _forget(self, place: Labels) -> None:
-        labels = dict(zip(("target", "probe"), place, strict=True))
-        for metric in self._metrics.by_probe:
-            metric.remove_by_labels(labels)
+    def _forget(self, place: tuple[str, str]) -> None:
+        self._metrics.families.forget(*place)
         for leak in [leak for leak in self._metrics.leaks if leak[:2] == place]:
             del self._metrics.leaks[leak]
-
-
-def _chats(plan: Plan) -> bool:
-    """Whether it asks over HTTP; a question in the messenger has neither a stream nor a session to remove."""
-    return plan.probe.costs_tokens and not plan.probe.needs_messenger
 
 
 def _has_cells(plan: Plan) -> bool:
@@ -126,18 +78,6 @@ def _cells(plan: Plan) -> Iterable[Labels]:
                 yield plan.target.name, key.name, row.endpoint.name, expected
 
 
-def _has_tls(target: Target) -> bool:
-    return target.url.lower().startswith("https:")
-
-
-def _connects_with_tls(plan: Plan) -> bool:
-    """A messenger's adapter has an address of its own."""
-    messenger = plan.target.messenger
-    if plan.probe.needs_messenger and messenger is not None:
-        return messenger.url.lower().startswith("wss:")
-    return _has_tls(plan.target)
-
-
 def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     """How many series these plans can have at most, with the exporter's own."""
     plans = list(plans)
@@ -149,24 +89,8 @@ def count(plans: Iterable[Plan], buckets: Buckets) -> int:
     states.keep(plans, 0.0)
     metrics.set_states(states.states(0.0))
     for plan in plans:
-        if not plan.is_scheduled:
-            continue
-        place, asks = plan.place, _chats(plan)
-        for gauge in (metrics.success, metrics.last_run, metrics.network_rtt):
-            gauge.labels(*place)
-        metrics.last_run_info.labels(*place, "ok")
-        for gauge in (metrics.max_stall, metrics.server_ttft) if asks else ():
-            gauge.labels(*place)
-        for phase in PHASES if asks else CONNECTING:
-            if phase != "tls" or _connects_with_tls(plan):
-                metrics.phase.labels(*place, phase)
-    for target in {plan.target.name: plan.target for plan in plans if plan.missing is None}.values():
-        if target.budget.tokens_per_day is not None:
-            metrics.budget.labels(target.name)
-        metrics.outdated.labels(target.name)
-        metrics.started.labels(target.name)
-        if _has_tls(target):
-            metrics.cert_expiry.labels(target.name)
+        if plan.missing is None:
+            metrics.families.declare(plan, whole=True)
     return PROCESS_SERIES + sum(len(family.samples) for family in registry.collect())
 
 
