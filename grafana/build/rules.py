@@ -26,8 +26,9 @@ _Dumper.add_representer(str, _text)
 
 
 def build(thresholds: Thresholds) -> dict[str, str]:
-    """File name -> its text."""
+    """File name -> its text. Raises ThresholdsError."""
     files = {"recording.yaml": recording.groups(thresholds), "alerts.yaml": alerts.groups(thresholds)}
+    thresholds.refuse_unread()
     return {
         name: HEADER + yaml.dump({"groups": groups}, Dumper=_Dumper, sort_keys=False, width=1000)
         for name, groups in files.items()

@@ -20,9 +20,6 @@ from astrometer.units import parse_duration
 
 ROOT = GRAFANA.parent
 THRESHOLDS = tomllib.loads((GRAFANA / "rules/thresholds.toml").read_text("utf-8"))
-COUNTED = {"CanaryMismatch": "canary_mismatch", "Truncated": "truncated", "Stalled": "stalled"}
-COUNTED |= {"CleanupFailing": "cleanup_failing"}
-COUNTED |= {"MessengerSilent": "messenger_silent", "MessengerLinkDown": "messenger_link_down"}
 
 
 def slowest() -> dict[str, list[float]]:
@@ -37,7 +34,11 @@ def slowest() -> dict[str, list[float]]:
         "BudgetExhausted": [parse_duration(t["budget_exhausted"]["window"])],
         "ProbeStale": [parse_duration(t["stale"]["skipped_within"])],
         "TTFTDegraded": [parse_duration(t["degraded"]["window"]) / MIN_SAMPLES[50]],
-        **{alert: [parse_duration(t[key]["window"]) / t[key]["count"]] for alert, key in COUNTED.items()},
+        **{
+            key.title().replace("_", ""): [parse_duration(table["window"]) / table["count"]]
+            for key, table in t.items()
+            if "count" in table
+        },
     }
     return {f"AstrBot{alert}": limits for alert, limits in found.items()}
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from rulebook import reasons
 from rulebook.alert import COUNT, PROBE, TARGET, Rule, alert, at_least
 from rulebook.recording import ASKS_IN_MESSENGER, ASKS_THE_MODEL, TELLING, P, ended
-from rulebook.thresholds import CountedKept, Thresholds
+from rulebook.thresholds import AlertTable, Thresholds
 
 REPLIES = reasons.one_of(reasons.replies())
 LINK = reasons.one_of(reasons.link())
 LOST_LINK = reasons.one_of(["lost_link"])
 
 
-def _failing(t: Thresholds, s: CountedKept, matcher: str, whose: str) -> str:
+def _failing(t: Thresholds, s: AlertTable, matcher: str, whose: str) -> str:
     """Probes that failed so `s.count` times, the last time among them. `whose`: `and` or `unless`."""
     place, each = t.by("target", "probe"), t.by("instance", "target", "probe")
     on = f"on ({each})"

@@ -1,11 +1,20 @@
-"""thresholds.toml -> frozen settings. Refused: an unknown key, a bad duration, an alert that cannot fire."""
+"""thresholds.toml -> frozen settings. Refused: a key that nothing reads, a bad duration, what cannot fire."""
 
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    model_validator,
+)
 
 from astrometer.measure.tally.histogram import TTFT_BUCKETS_S
 from astrometer.units import parse_duration
@@ -36,6 +45,14 @@ def _duration(text: str) -> str:
     return text
 
 
+def _limit(value: str | float) -> str | float:
+    if isinstance(value, str):
+        return _duration(value)
+    if value <= 0:
+        raise ValueError(f"{value:g} is not positive")
+    return value
+
+
 def _boundary(limit_s: float) -> float:
     if limit_s not in TTFT_BUCKETS_S:
         known = ", ".join(f"{bound:g}" for bound in TTFT_BUCKETS_S)
@@ -51,14 +68,6 @@ Count = Annotated[int, Field(ge=1)]
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
-
-
-class _Lasting(_Table):
-    for_: Duration = Field(alias="for")
-
-
-class _Kept(_Lasting):
-    keep_firing_for: Duration
 
 
 class Labels(_Table):
@@ -82,7 +91,8 @@ class Slo(_Table):
     ttft_seconds: Annotated[float, AfterValidator(_boundary)]
 
 
-class Burn(_Lasting):
+class Burn(_Table):
+    for_: Duration = Field(alias="for")
     keep_firing_for: Duration | None = None
     severity: Literal["page", "ticket"]
     factor: Positive
@@ -99,53 +109,35 @@ class Quantiles(_Table):
     p95: tuple[Duration, ...]
 
 
-class Window(_Table):
+class Degraded(_Table):
     window: Duration
-
-
-class Counted(Window):
-    count: Count
-
-
-class WindowFor(Window, _Lasting):
-    pass
-
-
-class WindowKept(Window, _Kept):
-    pass
-
-
-class CountedKept(Counted, _Kept):
-    pass
-
-
-class Degraded(WindowFor):
     before: Duration
     factor: Annotated[float, Field(gt=1)]
     min_seconds: Positive
+    for_: Duration = Field(alias="for")
 
 
-class Stale(_Lasting):
-    intervals: Annotated[float, Field(ge=1)]
-    grace: Duration
-    skipped_within: Duration
+class AlertTable:
+    """The table of one alert: the keys that the alert reads (`for_` is `for`), and no others."""
 
+    def __init__(self, place: str, values: Mapping[str, str | float]) -> None:
+        self._place, self._values = place, values
+        self._read: set[str] = set()
 
-class Absent(_Lasting):
-    lookback: Duration
-    exporter_lookback: Duration
+    def __getattr__(self, name: str) -> Any:
+        key = name.removesuffix("_")
+        if key not in self._values:
+            raise ThresholdsError(f"{self._place}.{key}: missing")
+        self._read.add(key)
+        return self._values[key]
 
-
-class CertExpiry(_Lasting):
-    page_days: Positive
-    ticket_days: Positive
-
-
-class LoopLag(_Lasting):
-    seconds: Positive
+    def unread(self) -> list[str]:
+        return [f"{self._place}.{key}: unknown key" for key in self._values if key not in self._read]
 
 
 class Thresholds(_Table):
+    """What several rules share, and by the name of its table what one alert reads: `t.down.for_`."""
+
     labels: Labels
     runbooks: Runbooks
     evaluation: Evaluation
@@ -153,24 +145,24 @@ class Thresholds(_Table):
     burn: tuple[Burn, ...]
     guard: Guard
     quantiles: Quantiles
-    down: _Kept
-    partly_down: _Kept
-    not_restarted: _Lasting
     degraded: Degraded
-    scope_leak: Window
-    key_rejected: WindowKept
-    canary_mismatch: Counted
-    truncated: Counted
-    stalled: Counted
-    messenger_silent: CountedKept
-    messenger_link_down: CountedKept
-    cleanup_failing: Counted
-    budget_exhausted: WindowFor
-    stale: Stale
-    absent: Absent
-    reload_failed: _Lasting
-    cert_expiry: CertExpiry
-    loop_lag: LoopLag
+    alerts: dict[str, dict[str, Annotated[str | float, AfterValidator(_limit)]]]
+    source: str
+    _tables: dict[str, AlertTable] = PrivateAttr(default_factory=dict)
+
+    def __getattr__(self, name: str) -> AlertTable:
+        """An alert's table. Raises ThresholdsError."""
+        if name.startswith("_"):  # pydantic's own
+            return super().__getattr__(name)
+        if name not in self.alerts:
+            raise ThresholdsError(f"{self.source}: {name}: missing")
+        return self._tables.setdefault(name, AlertTable(f"{self.source}: {name}", self.alerts[name]))
+
+    def refuse_unread(self) -> None:
+        """Raises ThresholdsError for what no rule has read."""
+        unread = [line for name in self.alerts for line in getattr(self, name).unread()]
+        if unread:
+            raise ThresholdsError("\n".join(unread))
 
     @model_validator(mode="after")
     def _every_burn_can_happen(self) -> "Thresholds":
@@ -207,7 +199,9 @@ class Thresholds(_Table):
 def load(path: Path) -> Thresholds:
     """Raises ThresholdsError, which names the file, the place and the cure."""
     try:
-        return Thresholds.model_validate(tomllib.loads(path.read_text("utf-8")))
+        tables = tomllib.loads(path.read_text("utf-8"))
+        shared = {name: tables.pop(name) for name in Thresholds.model_fields if name in tables}
+        return Thresholds.model_validate({**shared, "alerts": tables, "source": str(path)})
     except OSError as exc:
         raise ThresholdsError(f"{path}: cannot be read ({exc.strerror})") from exc
     except tomllib.TOMLDecodeError as exc:
@@ -215,7 +209,7 @@ def load(path: Path) -> Thresholds:
     except ValidationError as exc:
         lines = []
         for item in exc.errors():
-            place = ".".join(str(part) for part in item["loc"])
+            place = ".".join(str(part) for part in item["loc"] if part != "alerts")
             text = "unknown key" if item["type"] == "extra_forbidden" else item["msg"]
             lines.append(": ".join(filter(None, (str(path), place, text.removeprefix("Value error, ")))))
         raise ThresholdsError("\n".join(lines)) from None
