@@ -1,10 +1,13 @@
 """What a probe file may use, and the face it imports it from."""
 
+import asyncio
+
 import pytest
 
 import astrometer.probing as face
 from astrometer.api.outcome import Outcome
 from astrometer.probing import Context, Upload, Verdict
+from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import ProbeFailed
 
 
@@ -46,3 +49,15 @@ def test_slow_is_a_verdict_of_its_own_and_only_of_good_turns(bench):
         return ctx.not_slow(turn, 0.001)
 
     assert bench.run(bench.target("all"), probe).reason == "slow"
+
+
+def test_a_value_of_the_probes_own_is_the_runs_and_must_be_named_beforehand(bench):
+    async def probe(ctx):
+        ctx.measure("login_seconds", 0.3)
+        ctx.measure("other", 1)
+
+    plan = bench.plan(bench.target("all"), probe, measures=("login_seconds",))
+    run = asyncio.run(Runner().run(plan))
+    assert run.measured == {"login_seconds": 0.3}
+    assert run.reason == "internal"
+    assert "MEASURES has no 'other'" in " ".join(line.text for line in run.log)

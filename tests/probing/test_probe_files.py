@@ -141,6 +141,16 @@ def test_a_probe_that_does_not_say_how_often_is_affordable(tmp_path, costs, inte
     assert load_probe(tmp_path / "mine.py").interval_s == interval_s
 
 
+def test_a_probe_names_what_it_measures(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "MEASURES = ('login_seconds',)\nasync def probe(ctx):\n    return None\n"
+    )
+    assert load_probe(tmp_path / "mine.py").measures == ("login_seconds",)
+    (tmp_path / "mine.py").write_text("MEASURES = 'login_seconds'\nasync def probe(ctx):\n    return None\n")
+    with pytest.raises(InvalidProbe, match="MEASURES must be a tuple of names"):
+        load_probe(tmp_path / "mine.py")
+
+
 @pytest.mark.parametrize("turns", ["0", "-1", "1.5", "True", "'2'"])
 def test_turns_that_are_no_number_are_refused(tmp_path, turns):
     (tmp_path / "mine.py").write_text(f"TURNS = {turns}\nasync def probe(ctx):\n    return None\n")

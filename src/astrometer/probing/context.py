@@ -4,13 +4,13 @@ A probe asks through `ctx`, which records every exchange, masks keys, keeps to t
 removes afterwards what was made. Module attributes, all optional: `INTERVAL` (seconds between runs),
 `SCOPES` (the target must have a key for each), `NEEDS_MESSENGER` (the target must have one), `COSTS_TOKENS`
 (it asks the model), `TURNS` (how often, in one run), `OPTIONS` (names and defaults of its settings),
-`PRICED_BY` (those of them that make a run cost something else, such as a message), and `def check(options)`,
-which raises ValueError for settings that cannot work.
+`PRICED_BY` (those of them that make a run cost something else, such as a message), `MEASURES` (names of what
+it hands to `ctx.measure`), and `def check(options)`, which raises ValueError for settings that cannot work.
 Dashboards and alerts show a new probe by its name; a panel of its own is a function in `grafana/build/`.
 """
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, TypeAlias
 
 import httpx
@@ -52,6 +52,7 @@ class Context:
         probe: str,
         limits: Limits,
         options: Mapping[str, Any] | None = None,
+        measures: Collection[str] = (),
         memory: Memory | None = None,
         journal: LeakJournal | None = None,
         ledger: Ledger | None = None,
@@ -61,6 +62,7 @@ class Context:
         self.probe = probe
         self.limits = limits
         self.options = options or {}
+        self._measures = measures
         self.nonce = f"am-{secrets.token_hex(8)}"
         memory = memory or Memory()
         settle = memory.usage[server_of(target)].settle
@@ -90,6 +92,13 @@ class Context:
     def note(self, text: str) -> None:
         """What an operator should know of this run, such as what stays on the server. Keys are masked."""
         self.record.note(text)
+
+    def measure(self, name: str, value: float) -> None:
+        """A value of the probe's own, for `astrbot_probe_measured`. ValueError: not a name in `MEASURES`."""
+        if name not in self._measures:
+            raise ValueError(f"MEASURES has no {name!r}")
+        self.record.measured[name] = float(value)
+        self.log(f"measured {name}: {value:g}")
 
     def has_key(self, scope: str) -> bool:
         return self.target.key_for(scope) is not None

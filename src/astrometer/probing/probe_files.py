@@ -39,6 +39,7 @@ class Probe:
     turns: int = 1  # how often a run asks the model, if it costs tokens
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     priced_by: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()  # names of what it hands to `ctx.measure`
     check: Check = no_check
 
 
@@ -108,6 +109,9 @@ def load_probe(path: Path) -> Probe:
     priced_by = getattr(module, "PRICED_BY", ())
     if not isinstance(priced_by, tuple | list) or not all(name in options for name in priced_by):
         raise InvalidProbe(f'{path}: PRICED_BY must be a tuple of names out of OPTIONS, like ("umo",)')
+    measures = getattr(module, "MEASURES", ())
+    if not isinstance(measures, tuple | list) or not all(isinstance(name, str) for name in measures):
+        raise InvalidProbe(f'{path}: MEASURES must be a tuple of names with units, like ("login_seconds",)')
     turns = getattr(module, "TURNS", 1)
     if isinstance(turns, bool) or not isinstance(turns, int) or turns < 1:
         raise InvalidProbe(f"{path}: TURNS must be a whole number from 1, not {turns!r}")
@@ -125,6 +129,7 @@ def load_probe(path: Path) -> Probe:
         turns=turns,
         options=MappingProxyType(dict(options)),
         priced_by=tuple(priced_by),
+        measures=tuple(measures),
         check=check,
     )
 

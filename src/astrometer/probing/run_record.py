@@ -43,6 +43,7 @@ class Record:
         self.calls: list[CallResult] = []
         self.command_tokens: Counter[str] = Counter()  # by direction
         self.phases: dict[str, float] = {}
+        self.measured: dict[str, float] = {}  # by the probe itself
         self.scope_checks: list[ScopeCheck] = []
         self.stays: list[str] = []
         self.notes: list[str] = []

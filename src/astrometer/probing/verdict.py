@@ -102,6 +102,7 @@ class ProbeRun:
     calls: tuple[CallResult, ...] = ()
     command_tokens: Mapping[str, int] = field(default_factory=dict)  # spent beside the turns, by direction
     phases: Mapping[str, float] = field(default_factory=dict)
+    measured: Mapping[str, float] = field(default_factory=dict)  # by the probe itself
     scope_checks: tuple[ScopeCheck, ...] = ()
     cleanup_failures: tuple[str, ...] = ()  # kinds of resource
     stays: tuple[str, ...] = ()  # kinds of resource that this version cannot delete

@@ -189,7 +189,12 @@ def everything_happens(bench, plan: Plan) -> list[ProbeRun]:
     run = bench.run(plan.target, probe)
     (turn,) = run.turns
     later = replace(turn.timings, t_text1=turn.timings.t_text1 + 0.001)  # than the reasoning, surely
-    run = replace(run, probe=plan.probe.name, turns=(replace(turn, timings=later),))
+    run = replace(
+        run,
+        probe=plan.probe.name,
+        turns=(replace(turn, timings=later),),
+        measured={"login_seconds": 0.3},
+    )
     replied = ImTurn(
         outcome=Outcome.OK, place=ChatPlace(user_id=1), user_id=1, message_id=1, t_send=10.0, t_intended=10.0,
         t_close=11.0, closed_by=ClosedBy.QUIET, t_first=10.5, t_last=10.5,

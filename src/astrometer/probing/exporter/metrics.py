@@ -23,6 +23,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.config.exporter_settings import Buckets
 from astrometer.probing.exporter.families import (
+    BY_PROBE,
     BY_TARGET,
     Families,
     chats,
@@ -143,6 +144,13 @@ class ProbeMetrics:
         self.skipped = declare(
             counter, "skipped_total", "Runs that did not start, by cause.", every, cause=SKIP_CAUSES
         )
+        self.measured = declare(
+            gauge,
+            "measured",
+            "What the probe itself measured in the last run; the name of the measure has its unit.",
+            every,
+            measure=lambda plan: plan.probe.measures,
+        )
         self.scope_checks = counter("scope_checks_total", "Scope checks made.", BY_CELL)
         self.scope_violations = counter(
             "scope_violations_total",
@@ -239,6 +247,9 @@ class ProbeMetrics:
         self._record_reason(place, run.reason)
         for phase in PHASES:
             _set(self.phase, (*place, phase), run.phases.get(phase))
+        self.measured.remove_by_labels(dict(zip(BY_PROBE, place, strict=True)))
+        for name, value in run.measured.items():
+            self.measured.labels(*place, name).set(value)
         _set(self.network_rtt, place, run.network_rtt_s)
         for direction, count in run.tcp_retransmits.items():
             self.retransmits.labels(*place, direction).inc(count)
