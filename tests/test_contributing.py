@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from astrometer.api.outcome import Outcome
+from astrometer.config import tables
 from astrometer.load.options import OPTIONS
 from astrometer.wire.tls import VARIABLES as TLS
 
@@ -33,7 +34,7 @@ def title(guide: str) -> str:
 
 
 def test_what_is_added_most_often_has_a_guide():
-    asked = ["outcome", "option", "probe", "scenario", "metric", "panel", "alert"]
+    asked = ["outcome", "option", "probe", "scenario", "metric", "panel", "alert", "config"]
     assert [word for word in asked if word not in " ".join(map(title, GUIDES))] == []
 
 
@@ -91,6 +92,19 @@ def test_every_outcome_is_given_by_some_rule_and_expected_by_some_test(outcome):
 def test_every_option_of_a_run_is_used(name):
     used = any(re.search(rf"\.({name}|{OPTIONS[name].dest})\b", text) for text in SOURCES.values())
     assert used or name in TLS, f"nothing in src reads settings.{name}"
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        *(tables.KeyTable, tables.TargetTable, tables.MessengerTable, tables.BudgetTable, tables.ProbeTable),
+        *(tables.SloTable, tables.ExporterTable, tables.BucketsTable, tables.NotifyTable, tables.FileTable),
+    ],
+)
+def test_every_key_of_the_config_becomes_a_setting(table):
+    texts = [text for path, text in SOURCES.items() if path.parent.name == "config" and path.stem != "tables"]
+    lost = [key for key in table.model_fields if not re.search(rf"\b{key}(_s)?\b", "\n".join(texts))]
+    assert lost == [], "src/astrometer/config/settings.py and loader.py"
 
 
 @pytest.mark.parametrize("probe", sorted(file.stem for file in ROOT.glob("probes/[!_]*.py")))

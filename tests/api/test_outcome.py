@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -49,6 +50,13 @@ def facts(**seen):
 
 def test_an_answer_that_reached_its_end_is_ok():
     assert classify_stream(facts()) is Outcome.OK
+
+
+def test_an_answer_with_several_sentences_is_what_the_first_of_the_table_says():
+    said = {outcome: text for text, outcome in SENTENCES}
+    order = (Outcome.AGENT_ERROR, Outcome.LLM_ERROR, Outcome.BLOCKED, Outcome.NOT_ASKED)
+    for first, second in pairwise(order):
+        assert classify_stream(facts(text=said[second] + said[first])) is first
 
 
 @pytest.mark.parametrize(("text", "outcome"), SENTENCES)

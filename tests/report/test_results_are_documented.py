@@ -8,6 +8,7 @@ from server_usages import usage
 from workloads import BUSIEST
 
 from astrometer.api.metric_table import METRICS
+from astrometer.measure.capacity.search import SearchEnd
 from astrometer.measure.results import document as results_file
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind
@@ -144,3 +145,11 @@ def test_the_reading_example_runs(real, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     exec(re.search(r"```python\n(.*?)```", DOC, flags=re.DOTALL)[1], {})
     assert capsys.readouterr().out.startswith("INVALID ['loop_lag']\nchat ")
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds", "also"), [("stopped.by", StopReason, {"stopped"}), ("end", SearchEnd, set())]
+)
+def test_every_reason_to_end_is_documented(row, kinds, also):
+    text = re.search(rf"^\| `{re.escape(row)}` \| (.*) \|$", DOC, flags=re.MULTILINE)[1]
+    assert set(re.findall(r"`(\w+)`", text)) - also == {kind.value for kind in kinds}

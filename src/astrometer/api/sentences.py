@@ -17,6 +17,8 @@ class Sentence:
     outcome: str
 
 
+# The order decides: an answer that has several is what the first of them says. An agent's error may quote
+# the model's, and a model's what its provider answered.
 SENTENCES = (
     Sentence("Error occurred while processing agent request", "agent_error"),
     Sentence("LLM 响应错误:", "llm_error"),

@@ -1,8 +1,8 @@
 """The options of a run, each declared once: a field of `Settings`.
 
 From these fields are made: Locust's arguments and their environment variables (`add_arguments`), the options
-of `astrometer load`, `capacity` and `release` (`cli.run_options`), the settings of a run (`Settings.of`), and
-the docs. To add one: CONTRIBUTING.md, "An option of a load run".
+of `astrometer load`, `capacity` and `release` (`cli.shared.run_options`), the settings of a run
+(`Settings.of`), and the docs. To add one: CONTRIBUTING.md, "An option of a load run".
 
 The key is not an option: arguments show in process lists and in the web UI. It comes from ASTRBOT_API_KEY, or
 from the file that --astrbot-key-file (ASTRBOT_API_KEY_FILE) names.

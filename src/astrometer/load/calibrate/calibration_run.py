@@ -1,6 +1,7 @@
-"""Number of streams + a golden server's URL -> one measured `Step`. Imports neither locust nor gevent.
+"""Number of streams + a golden server's URL -> one measured `CalibrationStep`.
 
-The load is a `locust` process with `calibration_locustfile.py` as its locustfile.
+The load is a `locust` process with `calibration_locustfile.py` as its locustfile. Nothing here imports locust
+or gevent.
 """
 
 import json

@@ -1,8 +1,9 @@
 """What was measured at which load -> the load to measure next, or the answer. Pure; levels are whole numbers.
 
-Doubling finds a level that fails, bisection narrows the gap between the highest that passes and the lowest
-that fails, repeats confirm both. A level is what most of its windows say. `decide` keeps nothing: the same
-trials give the same next step, so a search can be followed again from a results file.
+Doubling finds a level that fails. Between it and the highest that passes, the next is where the margins say
+that the limit is crossed, until the gap is small; repeats confirm both. A level is what most of its windows
+say. `decide` keeps nothing: the same trials give the same next step, so a search can be followed again from a
+results file.
 
 `load.capacity.capacity_search` measures what is asked for here, `search_window` says what one window was
 (`judge_window`), and `capacity_result` makes the capacity and its interval of all windows (`believed`).

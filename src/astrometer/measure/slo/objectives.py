@@ -1,4 +1,4 @@
-"""Limits such as `ttft_p95 < 2s` -> verdicts on what was measured. Reading their text is `slo_text`'s.
+"""Limits such as `ttft_p95 < 2s` -> verdicts on what was measured. Reading their text is `slo_parser`'s.
 
 A missing value is never good: an objective without (enough) samples is NO_DATA, which is no pass.
 """
