@@ -182,9 +182,9 @@ def _block(rng, factor, noise):
     return [samples[math.ceil(BLOCK_SAMPLES * percent / 100) - 1] for percent in (50, 95)]
 
 
-SESSION_USERS = 40
-SESSION_BLOCK_S = 8.0
-SESSION_BUDGET_S = 120.0
+SESSION_USERS = 60
+SESSION_BLOCK_S = 5.0
+SESSION_BUDGET_S = 100.0
 SESSION_JITTER = "0.03"  # six pairs have some 2,000 samples a side
 
 

@@ -4,7 +4,7 @@
 
 Each version is a sandbox with the same stub model. Two loads for each: `chat` at a rate (what AstrBot adds
 to the first token, CPU per turn, growth of memory), and 24 people in a messenger who ask in the same
-instant, every six seconds (errors). Then a search: how many chats a second it holds. About five minutes for
+instant, every six seconds (errors). Then a search: how many chats a second it holds. About four minutes for
 each version and round. The versions take turns, and every second round goes backwards, so that what drifts
 meets all alike. What is in `--out` already is not measured again; add `--rounds` or versions.
 
@@ -39,8 +39,9 @@ SEARCH = "capacity"
 LOADS = {  # RSS growth needs 100 turns
     "chat": "load chat --rate 2/s --duration 70s --warmup 10s --whole-answer-percent 0 --arrivals constant",
     "crowd": f"load {CROWD} --users {AT_ONCE} --duration 40s --first-token-timeout 10s",
-    SEARCH: "capacity chat --start 4/s --max 16/s --step-time 20s --settle 5s --repeats 1 --precision 10% "
-    "--whole-answer-percent 0 --session-turns 1 --arrivals constant --slo 'e2e_p95 < 5s' --slo 'errors < 1%'",
+    SEARCH: "capacity chat --start 4/s --max 16/s --step-time 10s --settle 4s --repeats 1 --precision 10% "
+    "--whole-answer-percent 0 --session-turns 1 --arrivals constant --first-token-timeout 10s "
+    "--slo 'e2e_p90 < 5s' --slo 'errors < 5%'",
 }
 COLUMNS = {
     "chat": ("overhead_p50", "chunk_gap_p50", "e2e_p50", "server_cpu_per_turn", "server_rss_growth"),
@@ -56,21 +57,23 @@ def main() -> int:
     parser.add_argument("versions", nargs="*", metavar="VERSION")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--loads", nargs="+", choices=[*LOADS], default=[*LOADS], help="only these")
     asked = parser.parse_args()
     for number in range(1, asked.rounds + 1):
         for version in asked.versions if number % 2 else asked.versions[::-1]:
-            measure(version, asked.out / version / str(number))
+            measure(version, asked.loads, asked.out / version / str(number))
     found = found_below(asked.out)
     history = history_of(found, Order.VERSION)
-    write_whole(asked.out / history_html.FILE_NAME, history_html.render_html(history))
-    write_whole(asked.out / history_json.FILE_NAME, json_text(history_json.to_json(history)))
+    if history.groups:
+        write_whole(asked.out / history_html.FILE_NAME, history_html.render_html(history))
+        write_whole(asked.out / history_json.FILE_NAME, json_text(history_json.to_json(history)))
     print(markdown(history, asked.out))
     return 0
 
 
-def measure(version: str, folder: Path) -> None:
+def measure(version: str, loads: list[str], folder: Path) -> None:
     """The loads of a round; each is tried again when it was INVALID."""
-    missing = [name for name in LOADS if verdict_of(folder / name) in {None, "INVALID"}]
+    missing = [name for name in loads if verdict_of(folder / name) in {None, "INVALID"}]
     if not missing:
         return
     watch = Watch.begin()
@@ -111,7 +114,7 @@ def markdown(history: RunHistory, out: Path) -> str:
     """A row for each version, of the groups of both scenarios."""
     groups = {group.group.runs[0].results["scenario"]: group for group in history.groups}  # by locustfile
     columns = [(groups[name], metric) for name, of in COLUMNS.items() if name in groups for metric in of]
-    versions = list(dict.fromkeys(point.version for group in groups.values() for point in group.group.points))
+    versions = {file.relative_to(out).parts[0] for file in out.rglob(document.FILE_NAME)}
     titles = [title(group, metric) for group, metric in columns]
     lines = [
         f"| AstrBot | {' | '.join(titles)} | chats it holds | others took at most |",
