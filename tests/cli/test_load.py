@@ -178,8 +178,8 @@ def test_the_arguments_of_a_run_can_be_listed():
     ("options", "told"),
     [
         (("--stages", "10:1m,20:2q"), "step 2 '20:2q': '2q' is not a duration"),
-        (("--shape", "10:1m", "-t", "60s"), "--shape cannot be combined with --duration"),
-        (("--shape", "10:1m", "-u", "3"), "--shape cannot be combined with --users"),
+        (("--shape", "10:1m", "-t", "60s"), "--duration cannot be combined with --shape"),
+        (("--shape", "10:1m", "-u", "3"), "--users cannot be combined with --shape"),
         (("--stages", "10:5s", "--warmup", "1m"), "ramp-up and warm-up take 60 s of a run of 5 s"),
         (("--stages", "10:5s", "--arrivals", "constant"), "--arrivals needs a rate"),
         (("--users", "10", "--arrivals", "poisson"), "--arrivals needs a rate"),

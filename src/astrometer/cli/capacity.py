@@ -15,6 +15,7 @@ from astrometer.cli.shared.run_options import (
     run_options,
 )
 from astrometer.cli.shared.server_options import target_options
+from astrometer.cli.shared.without_effect import refuse
 from astrometer.load.launch import UserLevel
 from astrometer.load.options import SEARCH_CHOOSES
 
@@ -70,6 +71,8 @@ def command(
         raise click.UsageError("nothing to search for")
     run.must_be_open(is_open=search.is_rate)
     level = UserLevel(users=round(search.maximum), spawn_rate=1.0)
+    if ways is None:
+        refuse(run.typed, ["rounds"], "needs --ways")
     name = "capacity" if ways is None else "ways"
     plan = run.plan(level, duration_s=None, ramp_s=0.0, directory=f"{{stem}}-{name}-{{time}}")
     if ways is not None:

@@ -15,6 +15,7 @@ from astrometer.cli.shared.comparing import (
     gates_of,
     print_and_write,
 )
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.gates import Gate, GateError
 from astrometer.measure.results import document
@@ -44,7 +45,10 @@ from astrometer.output_files import NoPlaceError, json_text, try_place
     type=click.Path(path_type=Path, file_okay=False),
     help="Write compare.html, compare.json and summary.md into this directory.",
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     *,
     base: str,
     cand: str,
@@ -64,6 +68,8 @@ def command(
     Exit codes: 0 no condition of --fail-if came true (or there is none), 1 one did, 2 usage or an unreadable
     file, 3 the runs must not be compared, or a condition cannot be decided.
     """
+    if not gates:
+        refuse(typed(ctx), ["accept_undecided"], "needs --fail-if")
     from astrometer.compare.gates import check_scopes, compare_for, evaluate_gates
     from astrometer.compare.output import compare_html, compare_json, compare_table
     from astrometer.compare.output.compare_view import page

@@ -9,6 +9,7 @@ from astrometer.cli.shared import locust_run
 from astrometer.cli.shared.option_types import Duration, Rate
 from astrometer.cli.shared.run_options import RunCommand, locust_options, run_options
 from astrometer.cli.shared.server_options import target_options
+from astrometer.cli.shared.without_effect import refuse
 from astrometer.load.launch import UserLevel
 
 
@@ -82,9 +83,7 @@ def command(
         raise click.UsageError("--users (closed model) cannot be combined with --rate (open model)")
     shape = run.settings.shape
     if shape is not None:
-        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "duration", "spawn_rate"))
-    if run.settings.abort_after_s is not None and not run.settings.objectives:
-        raise click.UsageError("--abort-on-fail needs an objective: add --slo 'ttft_p95 < 2s'")
+        refuse(run.typed, ("users", "rate", "duration", "spawn_rate"), "cannot be combined with --shape")
     level = workload_level.level(run, ctx, scale, closed=closed) or UserLevel.of(users, rate, spawn_rate)
     is_open = (
         level.rate_unit is not None or (shape is not None and shape.is_rate) or run.settings.rate_unit > 0

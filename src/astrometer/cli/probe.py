@@ -16,6 +16,7 @@ from astrometer.cli.shared import deletable_sessions
 from astrometer.cli.shared.option_types import Duration
 from astrometer.cli.shared.server_options import Server, target_options
 from astrometer.cli.shared.terminal import say
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.config.settings import Config, ConfigError
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal
@@ -28,6 +29,13 @@ from astrometer.probing.verdict import ProbeRun
 
 OURS = "ours"
 RETRY_S = 1.0
+OF_ONCE = ("as_json", "wait", "notify")
+OF_EXPORTER = ("listen", "allowed_hosts", "web_file")
+WITHOUT_EFFECT = {
+    "once": OF_EXPORTER,
+    "check": ("once", "test_notify", "deletable"),  # of an exporter's options it checks the values
+    "test_notify": ("once", "names", "folders", "state_dir", "deletable", *OF_EXPORTER),
+}
 
 
 @click.command("probe", short_help="Probe AstrBot: once, or all the time as a Prometheus exporter.")
@@ -73,7 +81,10 @@ RETRY_S = 1.0
     help="Send a test message to every receiver of [[notify]], and exit.",
 )  # fmt: skip
 @click.option("--check", is_flag=True, help="Check the settings and the probe files, and exit.")
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     *,
     once: bool,
     server: Server,
@@ -96,9 +107,12 @@ def command(
     asked because a budget is spent, 4 a target that no probe reached. With --check: 0 fine, 2 not. With
     --test-notify: 0 every receiver took the message, 1 not.
     """
-    for option, given in (("--json", as_json), ("--wait", wait is not None), ("--notify", notify)):
-        if given and not once:
-            raise click.UsageError(f"{option} needs --once")
+    given = typed(ctx)
+    if not once:
+        refuse(given, OF_ONCE, "needs --once")
+    for mode, without_effect in WITHOUT_EFFECT.items():
+        if mode in given:
+            refuse(given, without_effect, f"cannot be combined with {given[mode]}")
     address, port = _listen(listen)
     try:
         sources = Sources(

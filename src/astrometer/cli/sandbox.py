@@ -16,6 +16,7 @@ from astrometer import exit_codes
 from astrometer.cli.shared.messenger_options import messenger_exports, messenger_options
 from astrometer.cli.shared.option_types import Duration
 from astrometer.cli.shared.terminal import say
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import STARTING_FAILED, SandboxOptions, sandbox
 from astrometer.targets.sandbox.provision import ProvisionSettings, RateLimit, Strategy
@@ -83,7 +84,10 @@ def command() -> None:
 )
 @click.option("--gap", type=Duration(), default="20ms", show_default=True, help="Time between tokens.")
 @click.option("--tokens", type=click.IntRange(0), default=40, show_default=True, help="Length of an answer.")
+@click.pass_context
 def up(
+    ctx: click.Context,
+    /,
     *,
     version: str,
     port: int,
@@ -104,6 +108,8 @@ def up(
     The first start of a version installs it into a cache. A prompt can steer the stub model:
     "[[ttft=0.5 gap=0.01 tokens=100]]", "[[fail=500]]", "[[stall=3]]", "[[drop=3]]".
     """
+    if no_model:
+        refuse(typed(ctx), ("model_timeout", "ttft", "gap", "tokens"), "cannot be combined with --no-model")
     if detach:
         _detached(as_json)
     options = SandboxOptions(
@@ -139,6 +145,8 @@ def down(identity: str | None, every: bool) -> None:
     """End a running sandbox, or what a killed one left behind."""
     found = states()
     if identity:
+        if every:
+            raise click.UsageError("--all cannot be combined with an ID")
         found = [state for state in found if state.id == identity]
         if not found:
             raise click.UsageError(f"no sandbox {identity!r}; `astrometer sandbox list` shows them")

@@ -9,6 +9,7 @@ import click
 
 from astrometer.cli.shared.messenger_options import messenger_exports, messenger_options
 from astrometer.cli.shared.option_types import Duration, Parsed
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.script import ModelScript
 from astrometer.targets.serving import ServerDidNotStart, serve
@@ -114,7 +115,10 @@ def _faults(_ctx: click.Context, _param: click.Parameter, values: tuple[str, ...
 @click.option(
     "--json", "as_json", is_flag=True, help="Print one JSON object: url, version, keys, key_ids, stop."
 )
+@click.pass_context
 def command(
+    ctx: click.Context,
+    /,
     *,
     port: int,
     astrbot: str,
@@ -141,6 +145,10 @@ def command(
     directives, [[ttft=0.5 tokens=10 fail=500]] for the model and [sim:cut:3] for the server. Each event
     says in `_sent_ns` when it was sent.
     """
+    if not im_sink:
+        refuse(typed(ctx), ["im_delay"], "needs --im-sink")
+    if not messenger and not messenger_settings:
+        refuse(typed(ctx), ("messenger_port", "ack_timeout"), "needs --messenger")
     config = SimulatorConfig(
         version=astrbot,
         keys=keys,

@@ -6,6 +6,7 @@ from time import time
 
 import click
 
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.config.loader import load
 from astrometer.config.settings import ConfigError
 from astrometer.output_files import reason, write_whole
@@ -26,12 +27,23 @@ from astrometer.probing.status.sla_report import MonthReport
     "--out", type=click.Path(path_type=Path, file_okay=False),
     help="Write sla-YYYY-MM.md and sla-YYYY-MM.html there (default: print the Markdown).",
 )  # fmt: skip
-def command(*, month: str, state_dir: Path | None, config_file: Path | None, out: Path | None) -> None:
+@click.pass_context
+def command(
+    ctx: click.Context,
+    /,
+    *,
+    month: str,
+    state_dir: Path | None,
+    config_file: Path | None,
+    out: Path | None,
+) -> None:
     """Report how available each target was in a month: by layer, with the cause and length of every outage.
 
     Reads the history that the exporter keeps in its state folder; the exporter may be running. Exit codes:
     0 reported; 2 usage, or there is no data of that month.
     """
+    if state_dir is not None:
+        refuse(typed(ctx), ["config_file"], "cannot be combined with --state-dir")
     try:
         report = MonthReport.read(state_dir or _state_dir(config_file), month, time())
     except ValueError as exc:  # a ConfigError and NoHistory are
@@ -50,9 +62,10 @@ def command(*, month: str, state_dir: Path | None, config_file: Path | None, out
 
 def _state_dir(config_file: Path | None) -> Path:
     # systemd sets STATE_DIRECTORY for a service with StateDirectory=.
-    if given := os.environ.get("STATE_DIRECTORY", "").split(":")[0]:
+    given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
+    if given and config_file is None:
         return Path(given)
-    folder = load(config_file).state_dir
+    folder = load(config_file).state_dir or (Path(given) if given else None)
     if folder is None:
         raise ConfigError("say where the exporter keeps its state: --state-dir DIR")
     return folder

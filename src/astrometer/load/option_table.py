@@ -39,6 +39,7 @@ class Option:
     commands: tuple[str, ...]  # of ours, which take it
     refused: Mapping[str, str]  # by a command: why
     of_plan: bool  # our commands pass it on or leave it out; a Locust config file or variable cannot add it
+    needs: str | None  # the field without which it does nothing
     of_one_run: bool  # where a run happened or was written, and what chance it drew: `compare` does not mind
 
     @property
@@ -87,6 +88,7 @@ def option(
     refused: Mapping[str, str] | None = None,
     of_plan: bool = False,
     of_one_run: bool = False,
+    needs: str | None = None,
 ) -> Any:
     """A field of `Settings`. `flags`: `--one-way, --another`; `variable` [ASTROMETER_ONE_WAY].
 
@@ -109,6 +111,7 @@ def option(
         refused=refused or {},
         of_plan=of_plan or not commands,
         of_one_run=of_one_run or of_one_process,
+        needs=needs,
     )
     return field(default=read(default), metadata={"option": entry})
 

@@ -144,7 +144,7 @@ class Settings:
         "'none': not even then.",
     )
     abort_after_s: float | None = option(
-        "--abort-on-fail", or_none(duration), "", metavar="TIME",
+        "--abort-on-fail", or_none(duration), "", metavar="TIME", needs="slo",
         refused={"capacity": "a search exceeds its objectives on purpose"},
         help="End the run as soon as an objective is missed, this long after the warm-up at the earliest "
         "(0s: at once). Without this a run continues to its end.",
@@ -407,6 +407,7 @@ class Settings:
     )
     records_text: bool = option(
         "--records-text", switch, False, commands=("load", "capacity"), in_web_form=False, of_one_run=True,
+        needs="records",
         help="--records keeps texts, too: answers, reasoning, and what was wrong in the server's words.",
     )
     metrics_port: int = option(
@@ -416,10 +417,12 @@ class Settings:
     )
     metrics_host: str = option(
         "--astrometer-metrics-host", text, "127.0.0.1", metavar="HOST", of_one_process=True,
+        needs="metrics_port",
         help="Address for --astrometer-metrics-port to listen on.",
     )
     allowed_hosts: tuple[str, ...] = option(
         "--astrometer-allowed-host", listed, "", metavar="NAME,NAME", of_one_process=True,
+        refused={"release": "its runs have no web UI"},
         help="Names under which browsers may use the web UI, besides the address that it listens on, such as "
         "that of a reverse proxy. Any other name is refused, since a web page can make its own name lead "
         "here.",
@@ -454,11 +457,21 @@ class Settings:
     @classmethod
     def _checked(cls, values: Mapping[str, Any]) -> "Settings":
         settings = cls(**values)
+        settings._check_needs()
         settings._check_workload()
         settings._check_warm_up()
         if settings.searches:
             settings._check_search()
         return settings
+
+    def _check_needs(self) -> None:
+        for item in fields(self):
+            entry = OPTIONS[item.name]
+            if entry.needs is None or getattr(self, item.name) == item.default:
+                continue
+            needed = OPTIONS[entry.needs]
+            if getattr(self, entry.needs) == needed.read(needed.default):
+                raise OptionError(f"{entry.flag} needs {needed.flag}")
 
     def _check_workload(self) -> None:
         if self.workload_file and self.session_turns != OPTIONS["session_turns"].default:

@@ -10,6 +10,7 @@ import click
 from astrometer import exit_codes
 from astrometer.cli.shared import confirm, locust_run
 from astrometer.cli.shared.terminal import print_problem, print_rich, say
+from astrometer.cli.shared.without_effect import refuse
 from astrometer.load.launch import LoadPlan
 from astrometer.load.options import ChatTransport
 from astrometer.load.run import run_journal
@@ -39,10 +40,9 @@ def _plan(run: locust_run.Asked, load: LoadPlan, ways: str, rounds: int) -> "Way
     """Raises WaysError, click.UsageError."""
     from astrometer.ways.ways_plan import WaysPlan, objectives_of, parse_ways
 
-    if "transport" in run.given:
-        raise click.UsageError("--ways cannot be combined with --transport")
-    if load.web_port is not None:
-        raise click.UsageError("--ways cannot be combined with --web: each search is a run of its own")
+    refuse(run.typed, ["transport"], "cannot be combined with --ways")
+    refuse(run.typed, ["records"], "cannot be combined with --ways: each search would overwrite it")
+    refuse(run.typed, ["web"], "cannot be combined with --ways: each search is a run of its own")
     chosen = parse_ways(ways)
     slos = objectives_of(chosen, run.settings.objectives)
     return WaysPlan(

@@ -38,5 +38,6 @@ def level(run: Asked, ctx: click.Context, scale: float | None, *, closed: bool) 
         return UserLevel.of(max(1, round(workload.users * times)), None, ctx.params["spawn_rate"])
     rate = float(f"{workload.conversations_per_s * times:.6g}")
     if share < 1:
-        return UserLevel(users=MIX_USERS, spawn_rate=float(MIX_USERS), rate_unit=rate / MIX_USERS)
+        spawn_rate = ctx.params["spawn_rate"] or float(MIX_USERS)
+        return UserLevel(users=MIX_USERS, spawn_rate=spawn_rate, rate_unit=rate / MIX_USERS)
     return UserLevel.of(None, rate, ctx.params["spawn_rate"])

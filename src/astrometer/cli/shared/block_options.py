@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from astrometer import bundled
 from astrometer.cli.shared import locust_run
 from astrometer.cli.shared.comparing import MARGIN_OPTION, SHARE_MARGIN_OPTION, gates_of
 from astrometer.cli.shared.option_types import Duration, Rate
 from astrometer.cli.shared.run_options import given_of_run, run_options
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.compare.gates import ANY, Gate, parse_gate
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
@@ -164,12 +164,13 @@ def plan_of(
         raise click.UsageError(str(exc)) from exc
     if settings.warmup.is_found:
         raise click.UsageError("--warmup auto: a block is too short to find it in; say how long it is")
-    shape = settings.shape
+    said, shape = typed(ctx), settings.shape
     if shape is not None:
-        locust_run.refuse_beside(ctx, "--shape", ("users", "rate", "block"))
+        refuse(said, ("users", "rate", "block"), "cannot be combined with --shape")
     is_closed = users is not None or (shape is not None and not shape.is_rate)
-    if is_closed and ctx.get_parameter_source("arrivals") is not ParameterSource.DEFAULT:
-        raise click.UsageError("--arrivals needs a rate: --rate 5/s, or one in --shape")
+    locust_run.must_be_open(said, "--rate 5/s, or one in --shape", is_open=not is_closed)
+    if not messenger:
+        refuse(said, ["reply_quiet_s"], "needs --messenger")
     fits_rate = users is None and rate is None and shape is None
     level = launch.UserLevel.of(users, WARM_UP_PER_S if fits_rate else rate)
     fits_block = fits_rate and block is None

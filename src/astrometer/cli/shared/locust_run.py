@@ -15,13 +15,14 @@ from astrometer import bundled, exit_codes
 from astrometer.cli.shared.run_options import given_of_run
 from astrometer.cli.shared.server_options import warn_of_unverified
 from astrometer.cli.shared.terminal import print_problem, print_rich
+from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.config.settings import ENVIRONMENT, ConfigError, Target
 from astrometer.config.target_access import messenger_token
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.load.estimate import is_loopback
 from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, UserLevel
 from astrometer.load.option_table import OptionError
-from astrometer.load.options import OF_TARGET, OPTIONS, Settings
+from astrometer.load.options import OF_TARGET, OPTIONS, ChatTransport, Settings
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 from astrometer.measure.slo.found_warm_up import shortest_run_s
@@ -33,6 +34,8 @@ from astrometer.units import plain_number
 if TYPE_CHECKING:
     from astrometer.load.inspect_locustfile import Foreseen
 
+OF_OPEN_MODEL = ("arrivals", "arrival_seed", "max_in_flight")
+OF_STREAMS = ("whole_answer_percent", "idle_timeout_s", "stop_abandoned")
 _BY_URL = ("--host", ENVIRONMENT)  # sources of a configuration without a file
 
 
@@ -46,6 +49,7 @@ class Asked:
     settings: Settings
     extra: Sequence[str]  # for Locust
     flags: Mapping[str, Any]
+    typed: Mapping[str, str]  # flags, by their names
 
     @classmethod
     def of(
@@ -67,21 +71,37 @@ class Asked:
             target = config.target()
             if config.source not in _BY_URL:
                 _forget_exported(ctx, given, "messenger")  # another server's: this one's is in the config
-            return cls(
+            asked = cls(
                 locustfile=locustfile,
                 target=target,
                 given=given,
                 settings=Settings.given(given),
                 extra=extra,
                 flags=flags,
+                typed=typed(ctx),
             )
         except (ConfigError, OptionError) as exc:
             raise click.UsageError(str(exc)) from exc
+        asked._refuse_what_does_nothing()
+        return asked
+
+    def _refuse_what_does_nothing(self) -> None:
+        """Raises click.UsageError."""
+        if not self.flags["web"]:
+            refuse(self.typed, ("web_port", "allowed_hosts"), "needs --web")
+        if self.flags["dry_run"]:
+            refuse(self.typed, ["deletable"], "cannot be combined with --dry-run: it asks the server")
+        if self.flags["deletable"]:
+            refuse(self.typed, ["username"], "cannot be combined with --deletable")
+        if self.settings.transport is ChatTransport.MESSENGER:
+            why = "cannot be combined with --transport messenger: nothing is streamed there"
+            refuse(self.typed, OF_STREAMS, why)
+        if not self.settings.messenger and self.target.messenger is None:
+            refuse(self.typed, ["reply_quiet_s"], "needs --messenger")
 
     def must_be_open(self, *, is_open: bool) -> None:
         """Raises click.UsageError."""
-        if "arrivals" in self.given and not is_open:
-            raise click.UsageError("--arrivals needs a rate: --rate 5/s, or one in --shape, --start or --max")
+        must_be_open(self.typed, "--rate 5/s, or one in --shape, --start or --max", is_open=is_open)
 
     def plan(self, level: UserLevel, *, duration_s: float | None, ramp_s: float, directory: str) -> LoadPlan:
         """`ramp_s`: not measured, besides the warm-up. Raises click.UsageError."""
@@ -129,11 +149,10 @@ def _sandboxed(url: str) -> int | None:
     return server_pid_of(urlsplit(url).port) if is_loopback(url) else None
 
 
-def refuse_beside(ctx: click.Context, flag: str, others: Sequence[str]) -> None:
-    """`flag` says what the others would. Raises click.UsageError."""
-    for name in others:
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            raise click.UsageError(f"{flag} cannot be combined with --{name.replace('_', '-')}")
+def must_be_open(given: Mapping[str, str], rates: str, *, is_open: bool) -> None:
+    """`given`: what was typed. Raises click.UsageError."""
+    if not is_open:
+        refuse(given, OF_OPEN_MODEL, f"needs a rate: {rates}")
 
 
 def measured_from(warmup_s: float, ramp_s: float, duration_s: float | None) -> float:

@@ -1,6 +1,7 @@
 """The table of a run's options -> click's, for `load`, `capacity` and `release`; and what was given."""
 
-from collections.abc import Callable, Mapping
+import argparse
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -100,6 +101,41 @@ def refused_option(*flags: str, why: str) -> Callable[[F], F]:
     return click.option(*flags, hidden=True, expose_value=False, callback=refuse)
 
 
+# What the command itself tells Locust, with options of ours that say it: a second word behind -- would
+# contradict the plan and the reports.
+_LOCUSTS = {
+    ("-f", "--locustfile"): ("--scenario",),
+    ("-H", "--host"): ("--host",),
+    ("-u", "--users"): ("--users", "--start"),
+    ("-r", "--spawn-rate"): ("--spawn-rate",),
+    ("-t", "--run-time"): ("--duration", "--block", "--step-time"),
+    ("-s", "--stop-timeout"): ("--stop-timeout",),
+    ("--processes",): ("--processes",),
+    ("--headless",): ("--web",),
+    ("--autostart",): ("--web",),
+    ("-P", "--web-port"): ("--web-port",),
+    ("--web-host",): (),
+    ("--logfile",): ("--out",),
+    ("--master",): (),
+    ("--worker",): (),
+}
+
+
+def _refuse_locusts(ctx: click.Context, words: Sequence[str]) -> None:
+    """Raises click.UsageError."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for flags in _LOCUSTS:
+        parser.add_argument(*flags, dest=flags[-1], nargs="?", default=argparse.SUPPRESS)
+    found = vars(parser.parse_known_args(words)[0])
+    ours = {flag for param in ctx.command.params for flag in param.opts}
+    for flags, says in _LOCUSTS.items():
+        if flags[-1] in found:
+            instead = next((f" (use {flag} before --)" for flag in says if flag in ours), "")
+            raise click.UsageError(
+                f"{flags[-1]} cannot be used behind --: {ctx.info_name} tells Locust itself{instead}"
+            )
+
+
 def given_of_run(
     ctx: click.Context, locust_args: tuple[str, ...], defaults: Mapping[str, str] | None = None
 ) -> tuple[dict[str, Any], list[str]]:
@@ -131,6 +167,7 @@ def given_of_run(
             OPTIONS[name].value_of(value)
     except OptionError as exc:
         raise click.UsageError(str(exc)) from exc
+    _refuse_locusts(ctx, rest)
     return given, rest
 
 

@@ -72,10 +72,10 @@ class Server:
 
     def _refuse_beside(self, source: str) -> None:
         for name in self.own:
-            if name != "key_file":
-                raise ConfigError(
-                    f"{OPTIONS[name].flag} needs --host: for a target of {source}, set {name} there"
-                )
+            there = "keys.NAME.file" if name == "key_file" else name
+            raise ConfigError(
+                f"{OPTIONS[name].flag} needs --host: for a target of {source}, set {there} there"
+            )
 
     def _check_scheme(self, url: str) -> None:
         for name in self.own:
