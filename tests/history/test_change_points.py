@@ -3,14 +3,13 @@
 import random
 import re
 import sys
-from importlib.util import find_spec
 
 import pytest
+from required import needs_extra
 
 from astrometer.history.change_points import MissingRupturesError, change_points, need_ruptures
 
-# Not imported for that: it brings scipy, and every worker of pytest collects every file.
-pytestmark = pytest.mark.skipif(find_spec("ruptures") is None, reason="ruptures is an extra")
+needs_extra("history", "ruptures")
 
 
 def noise(runs, seed):

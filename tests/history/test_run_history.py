@@ -2,9 +2,9 @@
 
 import math
 import random
-from importlib.util import find_spec
 
 import pytest
+from required import needs_extra
 from server_usages import usage
 from synthetic_runs import make_run
 
@@ -16,8 +16,7 @@ from astrometer.history.run_groups import Order, Point
 from astrometer.history.run_history import history_of
 from astrometer.measure.tally.histogram import Histogram
 
-# Not imported for that: it brings scipy, and every worker of pytest collects every file.
-pytestmark = pytest.mark.skipif(find_spec("ruptures") is None, reason="ruptures is an extra")
+needs_extra("history", "ruptures")
 
 
 def told(runs, order=Order.TIME, **margins):

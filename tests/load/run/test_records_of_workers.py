@@ -7,6 +7,7 @@ import time
 
 import pytest
 from own_master import free_port
+from required import needs_extra
 
 from astrometer.measure.records.record_files import read_rows
 
@@ -91,6 +92,7 @@ def test_what_a_killed_worker_had_recorded_is_in_the_masters_file_to_its_last_se
 
 
 def test_a_mixed_run_of_one_process_keeps_each_exchange_once(sim, tmp_path):
+    needs_extra("parquet", "pyarrow")
     records = tmp_path / "r.parquet"
     options = ("--records", str(records), "--warmup", "1s", "--prompt-suffix", "[[ttft=0.02 gap=0 tokens=1]]")
     results, _ = sim.locust("mixed", *options, out=tmp_path, seconds=4, users=12)

@@ -3,10 +3,13 @@
 import gzip
 import json
 import sys
+from datetime import UTC, datetime
 
 import pytest
 from record_rows import chat_row, chats
+from required import needs_extra
 
+from astrometer.measure.records import record_files
 from astrometer.measure.records.record_files import (
     RecordsError,
     lacks,
@@ -41,14 +44,52 @@ def test_of_compressed_rows_all_whole_members_are_read(tmp_path, cut):
     assert gzip.decompress(whole).count(b"\n") == 3  # any tool reads it
 
 
-def test_columns_hold_what_the_rows_did(tmp_path):
+@pytest.fixture
+def columns(tmp_path, monkeypatch):
+    """Rows, and the file of columns that was made of them, in several groups."""
+    needs_extra("parquet", "pyarrow")
+    monkeypatch.setattr(record_files, "_BATCH_ROWS", 7)
+    monkeypatch.setattr(record_files, "_GROUP_ROWS", 21)
     rows, file = tmp_path / "r.rows.jsonl.gz", tmp_path / "r.parquet"
     written = list(chats(300))
     rows.write_bytes(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in written)))
     to_columns(rows, file)
+    return written, file
+
+
+def test_columns_hold_what_the_rows_did(columns):
+    written, file = columns
     assert list(read_rows(file)) == written
     assert rows_of_columns(file).name == "r.parquet.rows.jsonl.gz"
-    assert [path.name for path in tmp_path.iterdir()] == ["r.parquet", "r.rows.jsonl.gz"]
+    assert [path.name for path in file.parent.iterdir()] == ["r.parquet", "r.rows.jsonl.gz"]
+
+
+def test_columns_have_the_types_that_tools_expect(columns):
+    from pyarrow import parquet  # an extra
+
+    _, file = columns
+    table = parquet.read_table(file)
+    kinds = {
+        "at": "timestamp[us, tz=UTC]", "turn": "int64", "ttft_s": "double", "measured": "bool",
+        "run": "string",
+    }  # fmt: skip
+    assert {name: str(table.schema.field(name).type) for name in kinds} == kinds
+    assert table["at"][3].as_py() == datetime(2001, 9, 9, 1, 46, 40, 300_000, tzinfo=UTC)
+    assert table["bytes_sent"].null_count == 300  # unknown is null, and 0 is a number
+
+
+def test_columns_of_something_else_are_refused(tmp_path):
+    needs_extra("parquet", "pyarrow")
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    file = tmp_path / "r.parquet"
+    parquet.write_table(pa.table({"at": [1.5], "city": ["Rome"]}), file)
+    with pytest.raises(RecordsError, match=r"r.parquet: not records of exchanges"):
+        list(read_rows(file))
+    file.write_bytes(b"PAR1 never")
+    with pytest.raises(RecordsError, match=r"r.parquet: not a Parquet file"):
+        list(read_rows(file))
 
 
 def test_without_the_extra_the_cure_is_said(monkeypatch, tmp_path):

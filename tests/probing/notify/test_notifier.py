@@ -7,6 +7,7 @@ import time
 import pytest
 from layer_states import DOWN, WELL, receiver
 from receivers import TOKEN, receivers
+from required import needs_extra
 
 from astrometer.config.notify_settings import DEFAULT_TEMPLATE, Receiver, ReceiverKind
 from astrometer.config.settings import Secret
@@ -98,7 +99,7 @@ def test_a_kuma_monitor_is_down_while_something_is_wrong_and_is_pushed_again_and
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # in apprise
 def test_apprise_delivers_and_its_failure_shows_no_part_of_the_url(there):
-    pytest.importorskip("apprise")
+    needs_extra("notify", "apprise")
     url = there.hook.replace("http:", "json:")
     asyncio.run(channel_of(to("apprise", url)).send(NOTE))
     assert there.messages[0]["title"] == NOTE.title

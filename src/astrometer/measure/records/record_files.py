@@ -6,11 +6,11 @@
 """
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from astrometer.measure.records.exchange_row import COLUMNS, Row
 from astrometer.outside_text import read_json
@@ -19,9 +19,11 @@ ENDS = (".jsonl", ".jsonl.gz", ".parquet")
 COLUMNS_END = ".parquet"
 EXTRA = "needs the extra parquet: pip install pyarrow"
 MOST_LINE_BYTES = 1_000_000
+T = TypeVar("T")
 _NEEDED = frozenset({"run", "operation", "outcome", "measured", "t_send_s"})
 _PART_BYTES = 1 << 20
-_GROUP_ROWS = 50_000
+_GROUP_ROWS = 20_000  # of columns
+_BATCH_ROWS = 1_000  # that are dicts at a time: a row takes some kilobytes as one
 
 
 class RecordsError(ValueError):
@@ -69,31 +71,51 @@ def read_rows(path: Path) -> Iterator[Row]:
 def to_columns(rows: Path, path: Path) -> None:
     """Make a file of columns, whole or not at all. Raises OSError, RecordsError."""
     import pyarrow as pa  # noqa: PLC0415 (an extra)
+    import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     kinds = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
     schema = pa.schema([(name, kinds[kind]) for name, kind in COLUMNS.items()])
+    place, moments = schema.get_field_index("at"), pa.timestamp("us", "UTC")
     partial = path.with_name(path.name + ".part")
     try:
-        with pq.ParquetWriter(partial, schema, compression="zstd") as writer:
+        of_file = schema.set(place, pa.field("at", moments))
+        with pq.ParquetWriter(partial, of_file, compression="zstd") as writer:
             found = read_rows(rows)
-            while group := list(islice(found, _GROUP_ROWS)):
-                writer.write_table(pa.Table.from_pylist(group, schema=schema))
+            batches = (pa.RecordBatch.from_pylist(batch, schema) for batch in _batches(found, _BATCH_ROWS))
+            for group in _batches(batches, _GROUP_ROWS // _BATCH_ROWS):
+                table = pa.Table.from_batches(group)
+                at = pc.round(pc.multiply(table["at"], 1e6)).cast(pa.int64()).cast(moments)
+                writer.write_table(table.set_column(place, "at", at))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, size)):
+        yield batch
 
 
 def _read_columns(path: Path) -> Iterator[Row]:
     if (missing := lacks(path)) is not None:
         raise RecordsError(f"{path}: {missing}")
     import pyarrow as pa  # noqa: PLC0415 (an extra)
+    import pyarrow.compute as pc  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
         with pq.ParquetFile(path) as file:
-            for group in file.iter_batches(batch_size=_GROUP_ROWS):
-                for row in group.to_pylist():
+            if not {*file.schema_arrow.names} >= _NEEDED | {"at"}:
+                raise RecordsError(f"{path}: not records of exchanges")
+            place = file.schema_arrow.get_field_index("at")
+            for found in file.iter_batches(batch_size=_BATCH_ROWS):
+                at = pc.divide(found["at"].cast(pa.int64()).cast(pa.float64()), 1e6)
+                batch = found.set_column(place, "at", at)
+                # Most columns are of other kinds of exchanges.
+                known = [name for name in batch.schema.names if batch[name].null_count < len(batch)]
+                for row in batch.select(known).to_pylist():
                     yield {name: value for name, value in row.items() if value is not None}
     except pa.ArrowException as exc:
         raise RecordsError(f"{path}: not a Parquet file ({exc})") from exc
