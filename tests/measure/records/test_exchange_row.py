@@ -1,5 +1,7 @@
 """What a record says of an exchange, and what it never says."""
 
+import json
+
 import pytest
 from ended_exchanges import call, turn
 
@@ -10,12 +12,16 @@ from astrometer.api.timings import Timings
 from astrometer.im.im_exchange import ImExchange, ImQuestion
 from astrometer.im.im_turn import MatchedBy
 from astrometer.im.reply_content import ReplyContent
-from astrometer.measure.records.exchange_row import COLUMNS, row_of, texts_of
+from astrometer.measure.records.exchange_row import COLUMNS, facts_of, texts_of
+from astrometer.measure.records.row_text import RowText
 from astrometer.measure.tally.exchange_stats import ExchangeSamples
 
 
 def row(done):
-    return row_of(done, ExchangeSamples.of(done))
+    t_send, scheduled, streamed, names, own = facts_of(done)
+    values = ["u", 1, t_send, t_send, t_send if scheduled else None, *own]
+    kind = ("mixed", "chat", "SSE", True, done.outcome, streamed)
+    return json.loads(RowText({}).line(kind, names, values, ExchangeSamples.of(done)))
 
 
 def reply():
@@ -66,7 +72,7 @@ def test_a_reply_in_a_messenger_is_a_record_too():
 def test_an_arrival_that_never_started_has_an_outcome_and_no_time():
     found = row(turn(outcome=Outcome.DROPPED))
     assert found["outcome"] == "dropped"
-    assert not [name for name in found if name.endswith("_s")]
+    assert [name for name in found if name.endswith("_s")] == ["t_send_s"]
 
 
 @pytest.mark.parametrize("done", [CHAT, UPLOAD, reply()], ids=["chat", "upload", "reply"])

@@ -19,14 +19,7 @@ from gevent import GreenletExit
 from astrometer.load.run.run_clock import RunClock
 from astrometer.load.turnstile import breathe
 from astrometer.masking import mask
-from astrometer.measure.records.exchange_row import (
-    Ended,
-    Row,
-    add_exchange,
-    is_scheduled,
-    sent_at,
-    texts_of,
-)
+from astrometer.measure.records.exchange_row import TEXTS, Ended, facts_of, texts_of
 from astrometer.measure.records.row_text import RowText
 from astrometer.measure.tally.exchange_stats import ExchangeSamples
 from astrometer.measure.tally.windows import Window
@@ -70,13 +63,12 @@ class RecordLog:
         most_bytes: int = MOST_BYTES,
     ) -> None:
         self._clock = clock
-        self._always = always
         self._window = window
         self._secrets = tuple(secret for secret in secrets if secret)
         self._with_text = with_text
         self._compressed = compressed
         self._most_bytes = most_bytes
-        self._text = RowText()
+        self._text = RowText(always)
         self._aside: list[_Aside] = []
         self._parts: list[bytes] = []  # of the next chunk, whole lines each
         self._bytes = 0
@@ -139,7 +131,7 @@ class RecordLog:
         """Of some exchanges, the first ones. Nothing else runs meanwhile."""
         some, self._aside = self._aside[:AT_ONCE], self._aside[AT_ONCE:]
         # The newline of the last line ends the part: a part is whole lines.
-        text = mask("\n".join([*(self._text.line(self._row(one)) for one in some), ""]), self._secrets)
+        text = mask("\n".join([*map(self._line, some), ""]), self._secrets)
         data = text.encode()
         if self._compressed and some:
             # Each part is a member of its own: the file can be read up to its last one, whatever comes.
@@ -151,28 +143,19 @@ class RecordLog:
         self._bytes += len(data)
         self._lines += len(some)
 
-    def _row(self, aside: _Aside) -> Row:
+    def _line(self, aside: _Aside) -> str:
         scenario, operation, t_s, way, done, samples, user, turn = aside
-        t_send_s = self._clock.since_start(sent_at(done))
-        row = {
-            **self._always,
-            "scenario": scenario,
-            "operation": operation,
-            "way": way,
-            "user": user,
-            "measured": self._window.holds(t_s),
-            "at": self._clock.started_at + t_send_s,
-            "t_send_s": t_send_s,
-        }
-        if is_scheduled(done):
-            row["t_intended_s"] = t_s
-        if turn is not None:
-            row["turn"] = turn
-        add_exchange(row, done, samples)
+        t_send, scheduled, streamed, names, own = facts_of(done)
+        t_send_s = self._clock.since_start(t_send)
+        # The outcome itself, for its name takes longer than the rest of this tuple.
+        kind = (scenario, operation, way, self._window.holds(t_s), done.outcome, streamed)
+        at, t_intended_s = self._clock.started_at + t_send_s, t_s if scheduled else None
+        values = [user, turn, at, t_send_s, t_intended_s, *own]
         if self._with_text:
+            names += TEXTS
             # Some are cut, and may end in the middle of a key.
-            row |= {name: mask(text, self._secrets) for name, text in texts_of(done).items()}
-        return row
+            values += [mask(text, self._secrets) if text else None for text in texts_of(done)]
+        return self._text.line(kind, names, values, samples)
 
     def _run(self) -> None:
         while True:

@@ -1,29 +1,33 @@
-"""A finished exchange -> its row in a records file: flat, with times in seconds. Pure.
+"""A finished exchange -> what its row in a records file says: flat, with times in seconds. Pure.
 
 A duration has the name that it has in `results.json`, with `_s`. Where it may have been shorter, `_low_s`
 says how short; where longer, `_high_s`. What is not known of an exchange is left out of its row.
+
+Names and values are apart, since most exchanges of a run have the same names: see `row_text`.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.metric_table import METRICS
-from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
+from astrometer.api.network_seen import LOSSY_TTFT
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
 from astrometer.im.im_turn import ImTurn
-from astrometer.measure.tally.exchange_stats import ExchangeSamples
 
 Ended: TypeAlias = ChatTurn | CallResult | ImTurn
 Row: TypeAlias = dict[str, Any]
 
+_new = tuple.__new__  # a named tuple's own __new__ takes three times as long
 _MANY = frozenset({"chunk_gap", LOSSY_TTFT})  # one value for each piece; said already
 # From the intended time, which is the send where nothing was scheduled.
-_EFFECTIVE = frozenset({"ttft_effective", "e2e_effective", "reply_first_effective", "reply_last_effective"})
-_NAMES = {name: (f"{name}_s", f"{name}_low_s", f"{name}_high_s") for name in METRICS if name not in _MANY}
-_NAMES_UNSCHEDULED = {name: names for name, names in _NAMES.items() if name not in _EFFECTIVE}
+EFFECTIVE = frozenset(
+    f"{name}_effective{end}_s"
+    for name in ("ttft", "e2e", "reply_first", "reply_last")
+    for end in ("", "_low", "_high")
+)
 # Every name that a row may have -> what it holds: for files of columns, and for the docs.
 COLUMNS: Mapping[str, type] = {
     "run": str, "version": str, "process": int, "scenario": str, "operation": str, "way": str,
@@ -36,136 +40,103 @@ COLUMNS: Mapping[str, type] = {
     "out_of_order": int, "resent": int, "user_id": int, "group_id": int, "matched_by": str,
     "closed_by": str, "messages": int,
     **{
-        name: float for names in _NAMES.values() for name in names
+        f"{name}{end}_s": float for name in METRICS if name not in _MANY for end in ("", "_low", "_high")
     },
 }  # fmt: skip
+# Of few different values each.
+KIND = ("scenario", "operation", "way", "measured", "outcome", "streamed")
+COMMON = ("user", "turn", "at", "t_send_s", "t_intended_s")
+TEXTS = ("detail", "answer", "reasoning")
+_CHAT = (
+    *COMMON, "headers_s", "close_s", "send_s", "server_time_s", "connect_s", "session_id", "message_id",
+    "astrbot_run_id", "status", "bug", "input_tokens", "output_tokens", "bytes_received", "answer_chars",
+    "events", "retransmits", "out_of_order", "resent",
+)  # fmt: skip
+_CALL = (
+    *COMMON, "status", "file_bytes", "bytes_sent", "bytes_received", "retransmits", "out_of_order", "resent",
+)  # fmt: skip
+_QUESTION = (
+    *COMMON, "close_s", "message_id", "user_id", "group_id", "matched_by", "closed_by", "bug", "messages",
+    "answer_chars",
+)  # fmt: skip
 
 
-def row_of(done: Ended, samples: ExchangeSamples) -> Row:
-    """What is known of the exchange itself."""
-    row: Row = {}
-    add_exchange(row, done, samples)
-    return row
+class RowFacts(NamedTuple):
+    """Of an exchange, besides its durations. `t_send` is on the clock of its process.
+
+    `scheduled`: it had a time at which it was due (open model). `names`: `COMMON`, and those of `values`.
+    """
+
+    t_send: float
+    scheduled: bool
+    streamed: bool | None
+    names: tuple[str, ...]
+    values: tuple[Any, ...]  # None: not known
 
 
-def add_exchange(row: Row, done: Ended, samples: ExchangeSamples) -> None:
-    """`row_of`, behind what a row has already."""
-    row["outcome"] = done.outcome.value
-    if done.outcome is not Outcome.DROPPED:
-        _add_times(row, samples, _NAMES if is_scheduled(done) else _NAMES_UNSCHEDULED)
+def facts_of(done: Ended) -> RowFacts:
     if isinstance(done, ChatTurn):
-        _add_chat(row, done)
-    elif isinstance(done, CallResult):
-        _add_call(row, done)
-    else:
-        _add_question(row, done)
-
-
-def is_scheduled(done: Ended) -> bool:
-    """Whether it had a time at which it was due (open model)."""
+        timings = done.timings
+        return _new(RowFacts, (timings.t_send, timings.scheduled, timings.streamed, _CHAT, _of_chat(done)))
     if isinstance(done, CallResult):
-        return done.t_intended is not None
-    return done.timings.scheduled if isinstance(done, ChatTurn) else done.scheduled
+        return RowFacts(done.t_send, done.t_intended is not None, None, _CALL, _of_call(done))
+    return RowFacts(done.t_send, done.scheduled, None, _QUESTION, _of_question(done))
 
 
-def sent_at(done: Ended) -> float:
-    """When it was sent, on the clock of its process."""
-    return done.timings.t_send if isinstance(done, ChatTurn) else done.t_send
+def texts_of(done: Ended) -> tuple[str, str, str]:
+    """What was wrong in words, and what was said, as in `TEXTS`. All come from the server."""
+    answer = "" if isinstance(done, CallResult) else done.text
+    return done.detail, answer, done.reasoning if isinstance(done, ChatTurn) else ""
 
 
-def texts_of(done: Ended) -> dict[str, str]:
-    """What was said, and what was wrong in words; both come from the server."""
-    found = {"detail": done.detail}
-    if not isinstance(done, CallResult):
-        found["answer"] = done.text
-    if isinstance(done, ChatTurn):
-        found["reasoning"] = done.reasoning
-    return {name: text for name, text in found.items() if text}
-
-
-def _add_times(row: Row, samples: ExchangeSamples, names: Mapping[str, tuple[str, str, str]]) -> None:
-    named = names.get
-    for name, values in samples.metrics.items():
-        if found := named(name):
-            row[found[0]] = values[0]
-    for name, bounds in samples.bounds.items():
-        if found := named(name):
-            told, low, high = bounds[0]
-            if low != told:
-                row[found[1]] = low
-            if high != told:
-                row[found[2]] = high
-
-
-def _add_chat(row: Row, turn: ChatTurn) -> None:
-    timings, t_send = turn.timings, turn.timings.t_send
-    row["streamed"] = timings.streamed
-    if timings.t_headers is not None:
-        row["headers_s"] = timings.t_headers - t_send
-    if timings.t_close is not None and turn.outcome is not Outcome.DROPPED:
-        row["close_s"] = timings.t_close - t_send
-    if timings.send_s > CERTAIN_S:
-        row["send_s"] = timings.send_s
-    if timings.server_time_s is not None:
-        row["server_time_s"] = timings.server_time_s
-    if turn.connect_s is not None:
-        row["connect_s"] = turn.connect_s
-    # One by one: `_add_known` takes twice as long, and most rows are those of chats.
-    if turn.session_id is not None:
-        row["session_id"] = turn.session_id
-    if turn.message_id is not None:
-        row["message_id"] = turn.message_id
-    if turn.run_id is not None:
-        row["astrbot_run_id"] = turn.run_id
-    if turn.status is not None:
-        row["status"] = turn.status
-    if turn.bug is not None:
-        row["bug"] = turn.bug.value
-    if turn.stats is not None:
-        row["input_tokens"], row["output_tokens"] = turn.input_tokens, turn.output_tokens
-    row["bytes_received"] = turn.bytes_received
-    row["answer_chars"] = len(turn.text)
-    row["events"] = sum(turn.events.values())
-    _add_network(row, turn.network, turn.resent)
-
-
-def _add_call(row: Row, call: CallResult) -> None:
-    _add_known(
-        row,
-        status=call.status,
-        file_bytes=None if call.upload is None else call.upload.file_bytes,
+def _of_chat(turn: ChatTurn) -> tuple[Any, ...]:
+    timings, stats, seen = turn.timings, turn.stats, turn.network
+    t_send, t_headers, t_close = timings.t_send, timings.t_headers, timings.t_close
+    bug = turn.bug
+    return (
+        None if t_headers is None else t_headers - t_send,
+        None if t_close is None or turn.outcome is Outcome.DROPPED else t_close - t_send,
+        timings.send_s if timings.send_s > CERTAIN_S else None,
+        timings.server_time_s,
+        turn.connect_s,
+        turn.session_id,
+        turn.message_id,
+        turn.run_id,
+        turn.status,
+        None if bug is None else bug.value,
+        None if stats is None else stats.input_tokens,
+        None if stats is None else stats.output_tokens,
+        turn.bytes_received,
+        len(turn.text),
+        sum(turn.events.values()),
+        seen.retransmits,
+        seen.out_of_order,
+        turn.resent or None,
     )
-    row["bytes_sent"], row["bytes_received"] = call.bytes_sent, call.bytes_received
-    _add_network(row, call.network, call.resent)
 
 
-def _add_question(row: Row, turn: ImTurn) -> None:
-    if turn.outcome is not Outcome.DROPPED:
-        row["close_s"] = turn.t_close - turn.t_send
-        row["message_id"] = str(turn.message_id)
-    _add_known(
-        row,
-        user_id=turn.user_id,
-        group_id=turn.place.group_id,
-        matched_by=None if turn.matched_by is None else turn.matched_by.value,
-        bug=None if turn.bug is None else turn.bug.value,
+def _of_call(call: CallResult) -> tuple[Any, ...]:
+    return (
+        call.status,
+        None if call.upload is None else call.upload.file_bytes,
+        call.bytes_sent,
+        call.bytes_received,
+        call.network.retransmits,
+        call.network.out_of_order,
+        call.resent or None,
     )
-    row["closed_by"] = turn.closed_by.value
-    row["messages"] = turn.messages
-    row["answer_chars"] = len(turn.text)
 
 
-def _add_network(row: Row, seen: NetworkSeen, resent: int) -> None:
-    if seen is not NOT_SEEN:
-        if seen.retransmits is not None:
-            row["retransmits"] = seen.retransmits
-        if seen.out_of_order is not None:
-            row["out_of_order"] = seen.out_of_order
-    if resent:
-        row["resent"] = resent
-
-
-def _add_known(row: Row, **values: Any) -> None:
-    for name, value in values.items():
-        if value is not None:
-            row[name] = value
+def _of_question(turn: ImTurn) -> tuple[Any, ...]:
+    began = turn.outcome is not Outcome.DROPPED
+    return (
+        turn.t_close - turn.t_send if began else None,
+        str(turn.message_id) if began else None,
+        turn.user_id,
+        turn.place.group_id,
+        None if turn.matched_by is None else turn.matched_by.value,
+        turn.closed_by.value,
+        None if turn.bug is None else turn.bug.value,
+        turn.messages,
+        len(turn.text),
+    )
