@@ -61,6 +61,16 @@ class Reader(ReadsUser):
     def read(self):
         self.configs()
 """
+IDLE = """
+from locust import TaskSet
+from astrometer.load import ReadsUser
+
+class Nothing(TaskSet):
+    pass
+
+class Idle(ReadsUser):
+    {body}
+"""
 NOT_OURS = "from locust import User\nclass Plain(User):\n    pass\n"
 
 
@@ -73,6 +83,8 @@ NOT_OURS = "from locust import User\nclass Plain(User):\n    pass\n"
     [
         (None, ["--tags", "none"], "without a task"),
         (NOT_OURS, [], "has no user of astrometer"),
+        (IDLE.format(body="pass"), [], "own.py: class Idle has no tasks: mark what it does with @task"),
+        (IDLE.format(body="tasks = [Nothing]"), [], "own.py: class Nothing has no tasks"),
         (CONFLICTING, [], "the locustfile adds --users"),
         (None, ["--no-such-argument"], "--no-such-argument"),
     ],

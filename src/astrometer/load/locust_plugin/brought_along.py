@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, NoReturn
 
-from locust import User
+from locust import MarkovTaskSet, User
 
 from astrometer.load.locust_plugin import locust_patches
 from astrometer.load.option_table import OptionError
@@ -40,6 +40,31 @@ def check_users(classes: list[type[User]], file: str) -> None:
             f"{file} has no user of astrometer (ChatUser, UploadUser, ImUser, ReadsUser of astrometer.load), "
             "so there is nothing that astrometer could measure; plain `locust` runs it"
         )
+
+
+def check_tasks(classes: Iterable[type[User]], file: str, *, workload: bool) -> None:
+    """Somebody with nothing to do would end a run without an answer. Raises OptionError.
+
+    `workload`: whoever follows it does that.
+    """
+    for user in classes:
+        if workload and getattr(user, "follows_workload", False):
+            continue
+        if (idle := _without_tasks(user)) is not None:
+            raise OptionError(
+                f"{file}: class {idle} has no tasks: mark what it does with @task, or if it is for others "
+                "to derive from, set abstract = True"
+            )
+
+
+def _without_tasks(kind: Any) -> str | None:
+    """The first class without a task: `kind`, or one of the TaskSets that are its tasks."""
+    if issubclass(kind, MarkovTaskSet) or not kind.run.__module__.startswith(("locust.", "astrometer.")):
+        return None  # Locust checks the one, and the other chooses by itself
+    if not kind.tasks:
+        return str(kind.__qualname__)
+    inner = (each for each in dict.fromkeys(kind.tasks) if isinstance(each, type))
+    return next((idle for each in inner if (idle := _without_tasks(each)) is not None), None)
 
 
 def check_tags(environment: Any) -> None:

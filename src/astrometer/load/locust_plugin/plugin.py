@@ -105,6 +105,11 @@ class Plugin:
         if is_tethered():
             brought_along.check_users(self._environment.user_classes, str(parsed.locustfile))
         if self._role.leads:
+            brought_along.check_tasks(
+                self._environment.user_classes,
+                str(parsed.locustfile),
+                workload=bool(settings.workload_file),
+            )
             brought_along.check_tags(self._environment)
             self._check_machine()
             if settings.out is not None and not parsed.astrometer_check:
