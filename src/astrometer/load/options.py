@@ -192,7 +192,8 @@ class Settings:
     )
     arrival_seed: int = option(
         "--arrival-seed", whole(0), 1, metavar="N", of_one_run=True,
-        help="Open model: with the same seed arrivals come at the same times and choose the same tasks.",
+        help="Open model: with the same seed arrivals come at the same times and choose the same tasks, "
+        "transitions and pauses.",
     )
     max_in_flight: int = option(
         "--max-in-flight", whole(1), 1000, metavar="N",

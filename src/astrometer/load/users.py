@@ -30,6 +30,7 @@ from astrometer.api.chat.socket_turn import question
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_turn import ImTurn
+from astrometer.load import own_random
 from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
 from astrometer.load.messenger.messenger_questions import ask_in_messenger, drop_question, text_of
 from astrometer.load.options import ChatTransport
@@ -106,7 +107,9 @@ class AstrBotUser(User):
             self.on_start = self.on_stop = _nothing  # type: ignore[method-assign]
         else:
             self.joins = True
-        return super().start(group)
+        greenlet = super().start(group)
+        own_random.acts_in(greenlet, self.random)  # it begins when this one waits
+        return greenlet
 
     @property
     def username(self) -> str:

@@ -75,7 +75,7 @@ def test_arrivals_of_three_workers_are_one_even_schedule(sim, tmp_path):
 
 
 CHOICES = """
-from locust import TaskSet, task
+from locust import MarkovTaskSet, TaskSet, between, task, transitions
 
 from astrometer.load import ChatUser
 
@@ -102,6 +102,26 @@ class Choosing(ChatUser):
             self.user.choose("other")
             self.interrupt()
 
+    @task
+    class Wandering(MarkovTaskSet):
+        wait_time = between(0.001, 0.002)
+
+        def on_start(self):
+            self.steps = ""
+
+        @transitions(["left", "right", "out"])
+        def left(self):
+            self.steps += f"left/{{self.wait_time():.9f}}/"
+
+        @transitions(["left", "right", "out"])
+        def right(self):
+            self.steps += f"right/{{self.wait_time():.9f}}/"
+
+        @transitions(["left"])
+        def out(self):
+            self.user.choose(self.steps)
+            self.interrupt()
+
     def choose(self, what):
         print(self.t_intended, what, self.random.randint(3, 5), file=open({path!r}, "a", buffering=1))
         self.ask(self.prompt())
@@ -123,6 +143,7 @@ def test_with_the_same_seed_each_arrival_chooses_the_same(sim, tmp_path):
     assert chosen[3] != chosen[0]
     assert {"once 3", "once 4"} < {*chosen[0], *chosen[3]}
     assert {"first", "other"} < {line.split()[0] for line in chosen[0]}
+    assert any("right/" in line for line in chosen[0])  # transitions, with the pauses that were drawn
 
 
 @pytest.mark.alone

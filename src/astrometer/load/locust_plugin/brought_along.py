@@ -59,7 +59,7 @@ def check_tasks(classes: Iterable[type[User]], file: str, *, workload: bool) -> 
 
 def _without_tasks(kind: Any) -> str | None:
     """The first class without a task: `kind`, or one of the TaskSets that are its tasks."""
-    if issubclass(kind, MarkovTaskSet) or not kind.run.__module__.startswith(("locust.", "astrometer.")):
+    if issubclass(kind, MarkovTaskSet) or not kind.run.__module__.startswith("locust."):
         return None  # Locust checks the one, and the other chooses by itself
     if not kind.tasks:
         return str(kind.__qualname__)

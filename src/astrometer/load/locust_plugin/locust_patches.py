@@ -15,9 +15,10 @@ import gevent
 from gevent.event import Event
 from locust import argument_parser, runners, stats
 from locust.runners import WorkerRunner
-from locust.user.task import LOCUST_STATE_STOPPING, DefaultTaskSet, TaskSet
+from locust.user.task import LOCUST_STATE_STOPPING, TaskSet
 from locust.user.users import User
 
+from astrometer.load import own_random
 from astrometer.load.locust_plugin.web_form import USER_FIELDS
 from astrometer.load.options import OF_ONE_PROCESS
 
@@ -147,23 +148,11 @@ def time_pauses() -> None:
 
 
 def let_users_choose() -> None:
-    """Their next task, by their own generator, which `--arrival-seed` seeds: Locust's is never the same.
+    """Their next task, transition and pause, by their own generator, which `--arrival-seed` seeds.
 
-    A SequentialTaskSet has no choice, and what somebody has written for a class of their own stays.
+    What somebody has written for a class of their own stays.
     """
-    for kind in (TaskSet, DefaultTaskSet):
-        kind.get_next_task = _chosen_by_user(kind.get_next_task)  # type: ignore[method-assign]
-
-
-def _chosen_by_user(choose: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    def chosen(tasks: Any) -> Any:
-        user = tasks.user
-        choices = (user if isinstance(tasks, DefaultTaskSet) else tasks).tasks
-        if not choices or getattr(user, "run_info", None) is None:  # Locust says what is wrong
-            return choose(tasks)
-        return user.random.choice(choices)
-
-    return chosen
+    own_random.install("locust.user.task", "locust.user.markov_taskset", "locust.user.wait_time")
 
 
 def stop_users_once() -> None:

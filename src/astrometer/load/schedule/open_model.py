@@ -26,6 +26,7 @@ from gevent.pool import Group
 from locust.exception import InterruptTaskSet, RescheduleTask, RescheduleTaskImmediately, StopTest, StopUser
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING, LOCUST_STATE_WAITING, DefaultTaskSet
 
+from astrometer.load import own_random
 from astrometer.load.schedule.arrivals import WHOLE, Arrivals, IntendedArrival, Process, Share
 
 log = logging.getLogger(__name__)
@@ -202,6 +203,7 @@ class OpenModel:
         """
         late_s = 0.0 if t_intended is None else max(0.0, time.perf_counter() - t_intended)
         tasks = performer._taskset_instance
+        own_random.acts_in(gevent.getcurrent(), performer.random)
         is_new, performer._state = performer._state is None, LOCUST_STATE_RUNNING
         ready = False
         try:
