@@ -6,8 +6,11 @@ from page import At, line_up
 from panels import graph, line, now, state
 from queries import last, load_run
 
-from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S
+from astrometer.measure.slo.validity import GENERATOR_LIMITS, CauseKind
 
+MAX_LOOP_LAG_S, MAX_SCHEDULE_LAG_S, MAX_CPU = (
+    GENERATOR_LIMITS[kind].limit for kind in (CauseKind.LOOP_LAG, CauseKind.SCHEDULE_LAG, CauseKind.CPU)
+)
 TRUST: States = {0: ("SOUND", GOOD), 1: ("INVALID", BAD)}
 
 

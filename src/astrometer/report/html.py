@@ -3,7 +3,6 @@
 Autoescape is on and the page forbids itself to load anything (Content-Security-Policy).
 """
 
-import math
 import shlex
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,12 +18,7 @@ from astrometer import __version__
 from astrometer.api.metric_table import EXCHANGE_TIMES
 from astrometer.api.outcome import Outcome
 from astrometer.measure.results.result_parts import window_outcomes, window_started
-from astrometer.measure.slo.validity import (
-    MAX_CPU,
-    MAX_LOOP_LAG_S,
-    MAX_SCHEDULE_LAG_S,
-    MAX_THINK_TIME_LOST,
-)
+from astrometer.measure.slo.validity import GENERATOR_LIMITS, GeneratorLimit
 from astrometer.report import formatting, glossary
 from astrometer.report.charts import capacity_charts, load_strip, run_charts, server_charts, stage_charts
 from astrometer.report.charts.columns import columns
@@ -232,37 +226,24 @@ def _line(summary: Mapping[str, Any]) -> dict[str, Any]:
 def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Name, value, limit and whether it is over it; None for what was not measured."""
 
-    def line(name: str, value: float | None, text: str, limit: float, limit_text: str) -> dict[str, Any]:
-        over = value is not None and value > limit
+    def line(
+        name: str, value: float | None, text: str, limit: float | None, limit_text: str
+    ) -> dict[str, Any]:
+        over = value is not None and limit is not None and value > limit
         return {"name": name, "text": text if value is not None else "–", "limit": limit_text, "over": over}
 
-    lag, late, cpu = health["loop_lag_p99_s"], health["schedule_lag_p99_s"], health["cpu_max"]
-    stamped, lost = health.get("clock") == "kernel", health.get("think_time_lost")
-    late_limit_s = health.get("schedule_lag_limit_s", MAX_SCHEDULE_LAG_S)  # not in older files
+    def limited(row: GeneratorLimit) -> dict[str, Any]:
+        value, shown = health.get(row.field), formatting.share if row.is_share else formatting.duration
+        limit = row.here(health.get("clock", "user"), health.get("schedule_lag_limit_s", row.limit))
+        if limit is None:
+            text = "harms no time: the kernel stamps"
+        else:
+            text = f"≤ {limit:.0%}" if row.is_share else f"≤ {limit * 1e3:.0f} ms"
+        return line(row.title, value, shown(value), limit, text)
+
     errors = health.get("user_errors")
     return [
-        line(
-            "event-loop lag p99",
-            lag,
-            formatting.duration(lag),
-            math.inf if stamped else MAX_LOOP_LAG_S,
-            "harms no time: the kernel stamps" if stamped else f"≤ {MAX_LOOP_LAG_S * 1e3:.0f} ms",
-        ),
-        line(
-            "think time lost",
-            lost,
-            formatting.share(lost),
-            MAX_THINK_TIME_LOST,
-            f"≤ {MAX_THINK_TIME_LOST:.0%}",
-        ),
-        line(
-            "schedule lag p99",
-            late,
-            formatting.duration(late),
-            late_limit_s,
-            f"≤ {late_limit_s * 1e3:.0f} ms",
-        ),
-        line("CPU of the busiest process", cpu, formatting.share(cpu), MAX_CPU, f"≤ {MAX_CPU:.0%}"),
+        *map(limited, GENERATOR_LIMITS.values()),
         line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
         line("exceptions in the locustfile", errors, formatting.count(errors or 0), 0, "0"),
         {

@@ -28,7 +28,7 @@ def test_the_rows_tell_what_came_of_each_scenario(sim):
     assert len(enough["begun"]) == 5  # four scenarios and all of them
     assert set(enough) >= {
         "in flight", "ok", "dropped", "TTFT p50 / p95 / p99 (n)", "chunk gap p50 / p99 (n)", "longest gap",
-        "generator: loop lag p99 (max)", "generator: CPU", "generator: processes",
+        "generator: event-loop lag p99", "generator: CPU of the busiest process", "generator: processes",
     }  # fmt: skip
     assert re.fullmatch(r".+ / .+ \([\d,]+\)", enough["chunk gap p50 / p99 (n)"][0])
     assert enough["longest gap"][2] == "–"  # reads have no stream

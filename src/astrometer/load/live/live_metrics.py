@@ -20,7 +20,7 @@ from astrometer.load.live.live_state import LiveState
 from astrometer.load.live.verdict_metrics import PREFIX, gauge
 from astrometer.load.turnstile import breathe
 from astrometer.measure.server_usage import ServerUsage
-from astrometer.measure.slo.validity import GENERATOR_CAUSES, generator_causes
+from astrometer.measure.slo.validity import GENERATOR_CAUSES, GENERATOR_LIMITS, CauseKind, generator_causes
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S, TTFT_BUCKETS_S, Histogram
 
@@ -134,11 +134,12 @@ class LoadCollector:
         health = self._state.generator()
         if health is None:
             return
-        p = "generator_"
+        p, limits = "generator_", {kind: f"{row.limit:g}" for kind, row in GENERATOR_LIMITS.items()}
         yield gauge(f"{p}processes", "Load processes that have reported.", health.processes)
         yield gauge(
             f"{p}loop_lag_p99_seconds",
-            "Event-loop lag of the worst process, p99; without kernel stamps, INVALID above 0.02.",
+            "Event-loop lag of the worst process, p99; without kernel stamps, INVALID above "
+            f"{limits[CauseKind.LOOP_LAG]}.",
             health.loop_lag_p99_s,
         )
         yield gauge(
@@ -146,17 +147,20 @@ class LoadCollector:
         )
         yield gauge(
             f"{p}cpu_ratio",
-            "CPU of the busiest process in its busiest five seconds; above 0.9 of a core the run is INVALID.",
+            f"CPU of the busiest process in its busiest five seconds; above {limits[CauseKind.CPU]} of a "
+            "core the run is INVALID.",
             health.cpu_max,
         )
         yield gauge(
             f"{p}schedule_lag_p99_seconds",
-            "How late exchanges were started, p99 of the test; above 0.05 the run is INVALID.",
+            f"How late exchanges were started, p99 of the test; above {limits[CauseKind.SCHEDULE_LAG]} the "
+            "run is INVALID.",
             health.schedule_lag_p99_s,
         )
         yield gauge(
             f"{p}think_time_lost_ratio",
-            "By how much users paused too long between their tasks; above 0.05 the run is INVALID.",
+            f"By how much users paused too long between their tasks; above {limits[CauseKind.THINK_TIME]} "
+            "the run is INVALID.",
             health.think_time_lost,
         )
         yield gauge(f"{p}lost_workers", "Workers that vanished, known at the end.", health.lost_workers)

@@ -5,7 +5,6 @@ the load generator below.
 """
 
 import json
-import math
 import time
 from collections.abc import Callable
 from functools import partial
@@ -13,7 +12,7 @@ from typing import Any
 
 from astrometer.load.live.live_state import LiveState
 from astrometer.load.turnstile import breathe
-from astrometer.measure.slo.validity import MAX_CPU, MAX_LOOP_LAG_S, MAX_THINK_TIME_LOST
+from astrometer.measure.slo.validity import GENERATOR_LIMITS
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import MIN_SAMPLES, Histogram
 from astrometer.units import format_duration
@@ -145,28 +144,17 @@ def _generator(state: LiveState) -> list[tuple[str, str]]:
         lines.append(("arrivals asked for", f"{state.arrivals_per_s:.3g}/s"))
     if health is None:
         return lines
-    # Where the kernel stamps, a late loop changes no time.
-    longest_s = math.inf if health.clock == "kernel" else MAX_LOOP_LAG_S
-    lag = _limited(health.loop_lag_p99_s, longest_s, health.loop_lag_max_s)
-    lost = health.think_time_lost
+    for row in GENERATOR_LIMITS.values():
+        value, limit = getattr(health, row.field), row.here(health.clock, health.schedule_lag_limit_s)
+        shown = _share if row.is_share else format_duration
+        above = "" if value is None or limit is None or value <= limit else f" ABOVE {shown(limit)}: INVALID"
+        lines.append((f"generator: {row.title}", shown(value) + above))
     return [
         *lines,
-        ("generator: loop lag p99 (max)", lag),
-        ("generator: schedule lag p99", _limited(health.schedule_lag_p99_s, health.schedule_lag_limit_s)),
-        ("generator: think time lost", _share(lost, MAX_THINK_TIME_LOST)),
-        ("generator: CPU", _share(health.cpu_max, MAX_CPU)),
+        ("generator: event-loop lag, longest", format_duration(health.loop_lag_max_s)),
         ("generator: processes", f"{health.processes}, {health.lost_workers} lost"),
-    ]  # fmt: skip
+    ]
 
 
-def _share(value: float | None, limit: float) -> str:
-    return (NOTHING if value is None else f"{value:.0%}") + _over(value, limit, f"{limit:.0%}")
-
-
-def _limited(value: float | None, limit: float, longest: float | None = None) -> str:
-    beside = "" if longest is None else f" ({format_duration(longest)})"
-    return format_duration(value) + beside + _over(value, limit, format_duration(limit))
-
-
-def _over(value: float | None, limit: float, text: str) -> str:
-    return f" ABOVE {text}: INVALID" if value is not None and value > limit else ""
+def _share(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.0%}"

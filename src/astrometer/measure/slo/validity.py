@@ -21,9 +21,6 @@ from astrometer.measure.tally.tally import Tally
 
 MAX_SCHEDULE_LAG_S = 0.050  # p99: what began later is no longer the load that was asked for
 OBJECTIVE_SHARE = 0.1
-MAX_LOOP_LAG_S = 0.020  # p99
-MAX_CPU = 0.90
-MAX_THINK_TIME_LOST = 0.05
 LATE_S = 0.001  # on average: no pause is shorter than it was meant, and an idle machine adds a little
 ENOUGH = 0.95  # of the arrivals that were asked for
 
@@ -60,14 +57,38 @@ class CauseKind(StrEnum):
         return self in _GENERATOR
 
 
-_GENERATOR = {
-    CauseKind.MEASUREMENT_ERROR,
-    CauseKind.LOOP_LAG,
-    CauseKind.SCHEDULE_LAG,
-    CauseKind.THINK_TIME,
-    CauseKind.CPU,
-    CauseKind.EXHAUSTED,
+@dataclass(frozen=True, slots=True)
+class GeneratorLimit:
+    """What the load generator may be at most. `field`: of `GeneratorHealth` and of results."""
+
+    kind: CauseKind
+    field: str
+    limit: float  # in seconds, or a share of 1
+    title: str
+
+    @property
+    def is_share(self) -> bool:
+        return not self.field.endswith("_s")
+
+    def here(self, clock: str, schedule_lag_limit_s: float) -> float | None:
+        """The limit in a run; None: it has none. Objectives may ask for less schedule lag."""
+        if self.kind is CauseKind.LOOP_LAG and clock == "kernel":
+            return None  # a late loop changes no time: what it merged has bounds
+        return schedule_lag_limit_s if self.kind is CauseKind.SCHEDULE_LAG else self.limit
+
+
+# A run beyond one of them is INVALID. Reports, metrics and dashboards read them here.
+GENERATOR_LIMITS = {
+    limit.kind: limit
+    for limit in (
+        GeneratorLimit(CauseKind.LOOP_LAG, "loop_lag_p99_s", 0.020, "event-loop lag p99"),
+        GeneratorLimit(CauseKind.SCHEDULE_LAG, "schedule_lag_p99_s", MAX_SCHEDULE_LAG_S, "schedule lag p99"),
+        GeneratorLimit(CauseKind.THINK_TIME, "think_time_lost", 0.05, "think time lost"),
+        GeneratorLimit(CauseKind.CPU, "cpu_max", 0.90, "CPU of the busiest process"),
+    )
 }
+GENERATOR_CAUSES = (*GENERATOR_LIMITS, CauseKind.EXHAUSTED)
+_GENERATOR = {CauseKind.MEASUREMENT_ERROR, *GENERATOR_CAUSES}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +173,7 @@ def schedule_lag_limit_s(objectives: Iterable[Objective] = ()) -> float:
         and objective.unit is Unit.SECONDS
         and objective.operator.startswith("<")
     )
-    return min(MAX_SCHEDULE_LAG_S, *limits, MAX_SCHEDULE_LAG_S)
+    return min((MAX_SCHEDULE_LAG_S, *limits))
 
 
 def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int = 1) -> bool:
@@ -165,32 +186,14 @@ def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int 
     return arrivals < ENOUGH * expected - slack
 
 
-GENERATOR_CAUSES = (
-    CauseKind.LOOP_LAG,
-    CauseKind.SCHEDULE_LAG,
-    CauseKind.THINK_TIME,
-    CauseKind.CPU,
-    CauseKind.EXHAUSTED,
-)
-
-
 def generator_causes(health: GeneratorHealth) -> list[Cause]:
     """Limits that the load generator was beyond, of `GENERATOR_CAUSES`."""
-    found = (
-        # Where the kernel stamps, a late loop changes no time: what it merged has bounds.
-        (CauseKind.LOOP_LAG, None if health.clock == "kernel" else health.loop_lag_p99_s, MAX_LOOP_LAG_S),
-        (CauseKind.SCHEDULE_LAG, health.schedule_lag_p99_s, health.schedule_lag_limit_s),
-        (CauseKind.THINK_TIME, health.think_time_lost, MAX_THINK_TIME_LOST),
-        (CauseKind.CPU, health.cpu_max, MAX_CPU),
-    )
-    return [
-        *(Cause(kind=CauseKind.EXHAUSTED, detail=name) for name in health.exhausted),
-        *(
-            Cause(kind=kind, value=value, limit=limit)
-            for kind, value, limit in found
-            if value is not None and value > limit
-        ),
-    ]
+    causes = [Cause(kind=CauseKind.EXHAUSTED, detail=name) for name in health.exhausted]
+    for kind, row in GENERATOR_LIMITS.items():
+        value, limit = getattr(health, row.field), row.here(health.clock, health.schedule_lag_limit_s)
+        if value is not None and limit is not None and value > limit:
+            causes.append(Cause(kind=kind, value=value, limit=limit))
+    return causes
 
 
 def run_causes(
