@@ -7,7 +7,8 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from astrometer.cli import main
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.target_checks.preflight import NotAstrBot, check_credentials
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator

@@ -13,7 +13,8 @@ from nginx_proxy import nginx
 from probe_bench import Bench
 
 from astrometer.cli.doctor import examine
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.verdict import Verdict
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator

@@ -11,7 +11,8 @@ from astrometer.api.call_exchange import CallExchange, CallResult
 from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.endpoints import CHAT, CONFIGS
-from astrometer.config.settings import Key, Secret
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.wire.receive_stamps import VARIABLE, stamp_clock

@@ -13,7 +13,8 @@ import server_faults
 from fault_table import Fault
 
 from astrometer.api.endpoints import parse_version
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.context import Context
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe

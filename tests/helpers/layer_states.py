@@ -1,7 +1,7 @@
 """States of a target, as they may be."""
 
 from astrometer.config.notify_settings import Receiver, ReceiverKind
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.state_by_layer import LayerState, State, TargetState, TargetStatus
 

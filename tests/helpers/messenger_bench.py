@@ -7,7 +7,8 @@ from contextlib import contextmanager
 import httpx
 
 from astrometer import bundled
-from astrometer.config.settings import Key, Secret, Target, TargetMessenger
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target, TargetMessenger
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.run_record import Limits

@@ -6,7 +6,8 @@ from types import MappingProxyType
 
 import pytest
 
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.context import Context
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe

@@ -11,7 +11,8 @@ from messenger_contract import until
 from onebot_client import OneBotTestClient
 
 from astrometer import bundled
-from astrometer.config.settings import Key, Secret, Target, TargetMessenger
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target, TargetMessenger
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.run_record import Limits

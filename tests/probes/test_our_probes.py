@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from astrometer import bundled
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.runner import Runner, run_once

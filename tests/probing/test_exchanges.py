@@ -8,7 +8,8 @@ import pytest
 from astrometer.api import endpoints as ep
 from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat.sse import ServerEvent
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.exchanges import Exchanges
 from astrometer.probing.run_record import Limits

@@ -3,7 +3,8 @@
 import pytest
 
 from astrometer.api.timings import Timings
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.run_record import MAX_LOG_LINES, Record, question_phases
 
 TARGET = Target(name="t", url="http://t", keys={"k": Key(name="k", secret=Secret("abk_secret"))})

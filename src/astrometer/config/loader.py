@@ -13,9 +13,10 @@ from types import MappingProxyType
 from pydantic import ValidationError
 
 from astrometer.api.endpoints import SCOPES, SUB_SCOPES
-from astrometer.config.exporter_settings import build as build_exporter
+from astrometer.config.exporter_table import build as build_exporter
 from astrometer.config.notify_settings import ReceiverKind
-from astrometer.config.notify_settings import build as build_notify
+from astrometer.config.notify_tables import build as build_notify
+from astrometer.config.secret import Secret
 from astrometer.config.settings import (
     ALL_SCOPES,
     DEFAULT_FILE,
@@ -25,7 +26,6 @@ from astrometer.config.settings import (
     ConfigError,
     Key,
     ProbeSettings,
-    Secret,
     Target,
     TargetMessenger,
 )

@@ -4,16 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from astrometer.api.chat.chat_exchange import DEADLINES
 from astrometer.config.exporter_settings import ExporterSettings
+from astrometer.config.notify_settings import Receiver
+from astrometer.config.secret import Secret
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.suggestion import did_you_mean
 from astrometer.wire.tls import DEFAULT, TlsSettings
-
-if TYPE_CHECKING:
-    from astrometer.config.notify_settings import Receiver
 
 ALL_SCOPES = "*"
 DEFAULT_FILE = "astrometer.toml"
@@ -22,29 +21,6 @@ ENVIRONMENT = "environment"  # the source of a configuration without a file
 
 class ConfigError(ValueError):
     """A setting that cannot be used: place and cure."""
-
-
-class Secret:
-    """A key's text; shows itself to nobody by accident."""
-
-    __slots__ = ("_text",)
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    def reveal(self) -> str:
-        return self._text
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and self._text == other._text
-
-    def __hash__(self) -> int:
-        return hash(self._text)
-
-    def __repr__(self) -> str:
-        return "Secret(***)"
-
-    __str__ = __repr__
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +117,7 @@ class Config:
     )
     state_dir: Path | None = None
     exporter: ExporterSettings = field(default_factory=ExporterSettings)
-    notify: "tuple[Receiver, ...]" = ()
+    notify: tuple[Receiver, ...] = ()
 
     def probe(self, name: str, target: str | None = None) -> ProbeSettings:
         """The settings of the probe called `name` (on `target`); the defaults when nothing is said."""

@@ -10,7 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, urlsplit
 
-from astrometer.config.settings import ConfigError, Key, Secret, Target, TargetMessenger
+from astrometer.config.secret import Secret
+from astrometer.config.settings import ConfigError, Key, Target, TargetMessenger
 from astrometer.im.link.link_address import LinkAddress, LinkAddressError
 from astrometer.input_files import read_text
 from astrometer.outside_text import shown

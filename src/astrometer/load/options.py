@@ -18,7 +18,8 @@ from typing import Any, get_args
 
 from astrometer.api.chat.chat_exchange import DEADLINES, Deadlines
 from astrometer.api.endpoints import Scope
-from astrometer.config.settings import ConfigError, Secret
+from astrometer.config.secret import Secret
+from astrometer.config.settings import ConfigError
 from astrometer.config.target_access import target_from_options
 from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines
 from astrometer.load.corpus import Corpus, CorpusError

@@ -16,7 +16,7 @@ from wsproto.events import Request as Upgrade
 from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat.socket_turn import question
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.load.transport.chat_socket_client import ChatSocket
 
 SESSION = {"type": "session_id", "data": None, "session_id": "s-1"}

@@ -25,7 +25,7 @@ from scripted_wire import (
 from astrometer.api.call_exchange import CallExchange
 from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.load.transport.multipart import Multipart, SampleFile
 

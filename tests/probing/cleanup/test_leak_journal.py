@@ -64,7 +64,8 @@ def test_a_session_is_in_the_journal_before_it_is_made_and_out_of_it_when_it_is_
 
 CRASHER = """
 import asyncio, sys
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.plan import Plan

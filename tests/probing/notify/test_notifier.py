@@ -10,7 +10,7 @@ from receivers import TOKEN, receivers
 from required import needs_extra
 
 from astrometer.config.notify_settings import DEFAULT_TEMPLATE, Receiver, ReceiverKind
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.probing.notify import channels
 from astrometer.probing.notify.channels import NotDelivered, channel_of
 from astrometer.probing.notify.incident import Note

@@ -10,7 +10,8 @@ from receivers import TOKEN, receivers
 
 from astrometer.api.outcome import Outcome
 from astrometer.config.notify_settings import Receiver, ReceiverKind
-from astrometer.config.settings import Config, Secret
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Config
 from astrometer.probing import check_credentials
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.notify import channels

@@ -10,7 +10,8 @@ import pytest
 from layer_states import DOWN, WELL, state_of
 
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Config, Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Config, Key, Target
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe

@@ -8,7 +8,8 @@ import pytest
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Layer, Outcome
 from astrometer.api.timings import Timings
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
 from astrometer.probing.run_record import Limits

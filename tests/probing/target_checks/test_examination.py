@@ -3,7 +3,8 @@
 import pytest
 
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Key, Secret
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key
 from astrometer.probing.target_checks.doctor import check_of_key
 from astrometer.probing.target_checks.doctor_check import CheckState
 from astrometer.probing.target_checks.scopes import Admission, ScopeCell

@@ -7,7 +7,8 @@ import pytest
 from onebot_client import OneBotTestClient
 
 from astrometer.api.management_endpoints import adapter_settings
-from astrometer.config.settings import Key, Secret, Target, TargetMessenger
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target, TargetMessenger
 from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID
 from astrometer.probing.messenger_setup.probe_profile import profile_from
 from astrometer.probing.one_off import run_once_off

@@ -12,7 +12,8 @@ from click.testing import CliRunner
 from hostile import JSON, Hostile
 
 from astrometer.cli import main
-from astrometer.config.settings import Key, Secret, Target
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key, Target
 from astrometer.probing.target_checks.preflight import (
     NotAstrBot,
     Unreachable,

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 
 from astrometer.cli.parts.messenger_server import MessengerServer
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.im.link.link_address import LinkAddressError
 from astrometer.probing.messenger_setup.adapter_plan import (
     DEFAULT_LISTEN,

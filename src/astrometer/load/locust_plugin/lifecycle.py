@@ -19,7 +19,7 @@ import gevent
 from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
 from astrometer.clock import told
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.load.capacity import capacity_shape
 from astrometer.load.live.progress import ProgressLine
 from astrometer.load.locust_plugin import locust_patches, rate_sync

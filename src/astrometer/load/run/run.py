@@ -13,7 +13,7 @@ from typing import Any
 
 from astrometer.api.endpoints import Scope
 from astrometer.clock import reading_of
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.load.capacity.capacity_progress import SearchStatus
 from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.messenger.messenger_run import MessengerOfRun

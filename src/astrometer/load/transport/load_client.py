@@ -22,7 +22,7 @@ from astrometer.api.endpoints import Scope
 from astrometer.api.keep_alive import MAX_IDLE_S, idle_limit_s, may_repeat, outcome_of_closing
 from astrometer.api.network_seen import NetworkSeen
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.load.generator_limits import reached
 from astrometer.load.transport.deadline import Alarm, Expired, Ring
 from astrometer.load.transport.link import Link

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from typing import Any
 
-from astrometer.config.settings import Config, Key, Secret
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Config, Key
 from astrometer.masking import MASK, mask
 from astrometer.probing.plan import Plan
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astrometer.api.management_endpoints import ADAPTER_TYPE, adapter_settings
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.im.link.link_address import LinkAddress
 
 DEFAULT_ID = "astrometer-probe"

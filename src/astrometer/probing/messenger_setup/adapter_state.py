@@ -7,7 +7,7 @@ from typing import Any
 
 from astrometer.api import management_endpoints as manage
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.probing.messenger_setup.adapter_plan import MARK, is_ours, profile_name_of, route_of
 from astrometer.probing.messenger_setup.management import Management
 from astrometer.probing.verdict import ProbeFailed

@@ -5,7 +5,7 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
-from astrometer.config.settings import Secret
+from astrometer.config.secret import Secret
 from astrometer.input_files import read_text
 
 DEFAULT_NAME = "astrbot_messenger_token"

@@ -5,7 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from astrometer.api.outcome import Outcome
-from astrometer.config.settings import Key, Secret
+from astrometer.config.secret import Secret
+from astrometer.config.settings import Key
 from astrometer.probing.context import Context
 from astrometer.probing.target_checks.scopes import MATRIX, Admission, ScopeRow, allows, read
 from astrometer.probing.transport.probe_client import HeaderStyle
