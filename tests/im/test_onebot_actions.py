@@ -12,6 +12,7 @@ from astrometer.im.onebot_actions import (
     RefusedFor,
     SendAction,
     answer,
+    message_sent,
     oversized_action,
     parse_action,
     refusal,
@@ -186,3 +187,8 @@ def test_a_frame_too_long_to_be_kept_can_still_be_answered():
     assert oversized_action(forward[:100], forward[-100:], 1).place == ChatPlace(group_id=7001)
     blind = oversized_action("A" * 100, "A" * 100, 1)
     assert (blind.place, refusal(blind)) == (None, None)
+
+
+@pytest.mark.parametrize("echo", [{"seq": 7}, {"seq": '"}'}, "字", None])
+def test_a_message_is_acknowledged_as_any_other_action_whatever_its_echo(echo):
+    assert json.loads(message_sent(echo, -3)) == answer(echo, {"message_id": -3})

@@ -6,6 +6,7 @@ its question may end it sooner (`quoted_quiet_s`), on a server that does not spl
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_outcome import ReplyFacts, classify_replies, count_duplicates, explain_replies
@@ -33,8 +34,7 @@ class ImDeadlines:
 IM_DEADLINES = ImDeadlines()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImQuestion:
+class ImQuestion(NamedTuple):
     """What somebody asks, and where. `canary` must come back in the answer."""
 
     user_id: int

@@ -8,7 +8,6 @@ event is ever sent twice: AstrBot would ask the model twice.
 import heapq
 import math
 from collections import Counter, deque
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +26,7 @@ from astrometer.im.onebot_actions import (
     RefusedFor,
     SendAction,
     answer,
+    message_sent,
     oversized_action,
     parse_action,
     refusal,
@@ -308,7 +308,7 @@ class MessengerSession:
                 self._said(received, action)
             case LookUpAction():
                 self.actions[action.action] += 1
-                self._answer(action.echo, self._card(action))
+                self._send(frame(answer(action.echo, self._card(action))))
             case RefusedAction():
                 self._refuse(action)
                 if action.reason is RefusedFor.OVERSIZED and action.place is not None:
@@ -321,7 +321,7 @@ class MessengerSession:
             return
         self._sent_id += 1
         # The bot's own messages must not have ids of questions: a quotation of one would be taken for it.
-        self._answer(action.echo, {"message_id": -self._sent_id})
+        self._send(message_sent(action.echo, -self._sent_id))
         self._reply(received, action.place, action.content)
 
     def _reply(self, received: InFrame, place: ChatPlace, content: ReplyContent) -> None:
@@ -373,12 +373,12 @@ class MessengerSession:
         self.refused[action.reason] += 1
         self._last_refused.append(action)
         body = refusal(action)
-        if body is not None and self.link is not None:
-            self.link.send(frame(body))
+        if body is not None:
+            self._send(frame(body))
 
-    def _answer(self, echo: Any, data: Mapping[str, Any]) -> None:
+    def _send(self, text: str) -> None:
         if self.link is not None:
-            self.link.send(frame(answer(echo, data)))
+            self.link.send(text)
 
     def _card(self, action: LookUpAction) -> dict[str, Any]:
         """Enough that AstrBot asks no second time: without a card it would."""

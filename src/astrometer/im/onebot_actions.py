@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeAlias
 
-from astrometer.im.onebot_events import MAX_ID
+from astrometer.im.onebot_events import MAX_ID, frame
 from astrometer.im.reply_content import ReplyContent, ReplyShapeError, read_forward, read_message
 from astrometer.outside_text import read_json, shown
 
@@ -121,6 +121,12 @@ def oversized_action(head: str, tail: str, length: int) -> RefusedAction:
 def answer(echo: Any, data: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The action was done."""
     return {"status": "ok", "retcode": 0, "data": data, "echo": echo}
+
+
+def message_sent(echo: Any, message_id: int) -> str:
+    """The frame that says so of a message. Put together by hand: each message of the bot has one."""
+    data = f'{{"message_id":{message_id}}}'
+    return f'{{"status":"ok","retcode":0,"data":{data},"echo":{frame(echo)}}}'
 
 
 def refusal(refused: RefusedAction) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ The adapter's rules are checked before sending: it answers a bad event with sile
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -109,7 +109,7 @@ def lifecycle_event(self_id: int, wall_s: float = 0.0) -> dict[str, Any]:
     return {"time": int(wall_s), "self_id": self_id, **kind}
 
 
-def frame(body: Mapping[str, Any]) -> str:
+def frame(body: Any) -> str:
     """The text of one WebSocket message."""
     return _ENCODE(body)
 

@@ -8,7 +8,7 @@ question that got no reply leaves its chat owing one: a message without evidence
 import math
 import re
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -85,8 +85,8 @@ class OpenQuestions:
         """The question of that id, if it still waits."""
         return self._by_id.get(str(message_id))
 
-    def waiting_in(self, place: ChatPlace) -> list[ImExchange]:
-        return list(self._by_place.get(place, ()))
+    def waiting_in(self, place: ChatPlace) -> Sequence[ImExchange]:
+        return self._by_place.get(place, ())
 
     def add(self, exchange: ImExchange) -> None:
         self._by_place.setdefault(exchange.place, []).append(exchange)
@@ -109,12 +109,13 @@ class OpenQuestions:
 
     def owes(self, place: ChatPlace, t: float) -> bool:
         """Whether a reply to an ended question may still come there. It is not expected for ever."""
-        owed = self._owed.get(place)
+        if (owed := self._owed.get(place)) is None:
+            return False
         while owed and owed[0].t < t - OWED_S:
             owed.popleft()
         if owed:
             return True
-        self._owed.pop(place, None)
+        del self._owed[place]
         return False
 
     def find(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion:

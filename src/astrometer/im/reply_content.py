@@ -1,7 +1,6 @@
 """The message of a OneBot action -> what a person sees of it: text, pictures, quotation, mentions."""
 
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 _MEDIA = frozenset({"image", "record", "video", "file"})
 
@@ -10,8 +9,7 @@ class ReplyShapeError(ValueError):
     """A message that is not made as OneBot says; the text names the place."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReplyContent:
+class ReplyContent(NamedTuple):
     """One message of the bot."""
 
     text: str = ""

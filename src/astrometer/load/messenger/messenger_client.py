@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 from gevent.event import Event
+from gevent.hub import Waiter
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImExchange, ImQuestion
@@ -40,7 +41,7 @@ class MessengerClient:
         self._send_limit_s = send_limit_s
         self._now = now
         self._link: Link | None = None
-        self._waiting: dict[int, Event] = {}  # by the id of the question
+        self._waiting: dict[int, Waiter] = {}  # by the id of the question
         self._unwritten = Event()  # the link did not take all of it
         self._settled = Event()  # the link is open, or it is known that there is none
         self._moved = Event()  # something may be due sooner
@@ -57,7 +58,7 @@ class MessengerClient:
         """Write it. Raises ImAskError and EventError."""
         exchange = self.session.ask(self._now(), question, t_intended)
         if not exchange.done:
-            self._waiting[exchange.message_id] = Event()
+            self._waiting[exchange.message_id] = Waiter()  # one greenlet waits, once
             self._look_at_clock()
         return exchange
 
@@ -72,12 +73,11 @@ class MessengerClient:
             return
         self._flush()
         try:
-            over.wait()
+            over.get()
         except GreenletExit:
             self.session.give_up(exchange, self._now(), Outcome.CUTOFF)
-            raise
-        finally:
             self._tell()
+            raise
 
     def close(self) -> None:
         """Leave in order: AstrBot hears of it, so that the next one may come."""
@@ -115,11 +115,12 @@ class MessengerClient:
         writer = gevent.spawn(self._write_rest, link)
         try:
             self._flush()
-            while session.end is None:
-                link.wait()
-                self._read(link)
-                if session.is_open:
-                    self._settled.set()
+            with link.attended():
+                while session.end is None:
+                    link.wait()
+                    self._read(link)
+                    if session.is_open:
+                        self._settled.set()
         except OSError:
             session.lost(self._now(), Outcome.RESET, "connection reset")
             self._tell()
@@ -177,8 +178,8 @@ class MessengerClient:
     def _tell(self) -> None:
         """Whoever waited for what has ended."""
         for turn in self.session.finished():
-            if (waiting := self._waiting.pop(turn.message_id, None)) is not None:
-                waiting.set()
+            if (waiter := self._waiting.pop(turn.message_id, None)) is not None:
+                gevent.get_hub().loop.run_callback(waiter.switch, None)
 
     def _flush(self) -> None:
         """At once, as far as the system takes it."""

@@ -106,12 +106,12 @@ class HealthMonitor:
 
     def _note_cpu(self, *, is_last: bool = False) -> None:
         """Over the last five seconds, every second and at the end."""
-        wall, cpu = time.perf_counter(), time.process_time()
-        marks = self._marks
+        wall, marks = time.perf_counter(), self._marks
+        if wall >= self._judged_from and wall - marks[-1][0] < CPU_WINDOW_S / 5 and not is_last:
+            return
+        cpu = time.process_time()  # a system call: only once a second
         if wall < self._judged_from:
             marks.clear()
-        elif wall - marks[-1][0] < CPU_WINDOW_S / 5 and not is_last:
-            return
         else:
             while len(marks) > 1 and wall - marks[1][0] >= CPU_WINDOW_S:
                 marks.popleft()

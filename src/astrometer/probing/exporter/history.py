@@ -95,7 +95,7 @@ def without_bodies(run: ProbeRun, *, gaps: bool = True) -> ProbeRun:
         )
         for turn in run.turns
     )
-    im_turns = tuple(replace(turn, text="") for turn in run.im_turns)
+    im_turns = tuple(turn._replace(text="") for turn in run.im_turns)
     return replace(run, turns=turns, im_turns=im_turns, calls=())
 
 
