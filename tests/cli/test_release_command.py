@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -166,6 +167,7 @@ def test_every_report_says_how_the_session_ended_and_since_when_a_row_is_decided
     code, said = invoke("--fail-if", "ttft_p50 worse by 10%", "--out", "out")
     ended = "Ended after 5 pairs of blocks of 20.00 s each (of at most 10), 3 looks, 5m 00s"
     assert (code, ended in said) == (1, True), said
+    assert re.search(r"Failed: fail if ttft_p50 worse by 10%, .*\d %", said), said
     assert "decided after 4 pairs" in said
     for name in ("compare.html", "summary.md"):
         text = (tmp_path / "out" / name).read_text()
@@ -174,6 +176,16 @@ def test_every_report_says_how_the_session_ended_and_since_when_a_row_is_decided
     told = json.loads((tmp_path / "out" / "compare.json").read_text())["sequence"]
     assert (told["pairs"], told["planned_pairs"], told["looks"]) == (5, 10, 3)
     assert told["decided_after_pairs"] == {"ttft_p50": 4}
+
+
+def test_a_missed_objective_is_named_with_its_value(monkeypatch):
+    measured(monkeypatch, slos=("ttft_p50 < 100ms",))
+    code, said = invoke("--slo", "ttft_p50 < 100ms", "--fail-if", "errors worse by 9pp", "--out", "out")
+    told = " ".join(said.split())
+    assert code == 1
+    assert re.search(
+        r"FAIL Failed: candidate: ttft_p50 < 100ms, [23]\d\d ms \(n [\d,]+\) in 5 blocks\.", told
+    ), said
 
 
 @pytest.mark.parametrize(

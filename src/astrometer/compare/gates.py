@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from astrometer.api.metric_table import EXCHANGE_TIMES, METRICS
+from astrometer.compare import change_text
 from astrometer.compare.change_verdict import GROWTHS, SHARES, ChangeRow, ChangeVerdict
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, SHARE_MARGIN, Comparison, compare
@@ -193,7 +194,10 @@ def _any(gate: Gate, comparison: Comparison) -> GateResult:
     unknown = [row for row in rows if row.verdict is ChangeVerdict.CANNOT_TELL]
     told = f"{len(unknown)} of {len(rows)} rows cannot be told"
     if worse := [row for row in rows if row.verdict is ChangeVerdict.WORSE]:
-        return result(GateVerdict.FAIL, f"worse: {_names(worse)}")
+        named = (
+            f"{full_name(row.scope, row.name)} {change_text.change(row.change, row.unit)}" for row in worse
+        )
+        return result(GateVerdict.FAIL, f"worse: {', '.join(named)}")
     if lost := [row for row in rows if row.lost]:
         metrics = dict.fromkeys(full_name(row.scope, row.metric) for row in lost)
         return result(GateVerdict.UNDECIDED, f"no longer measured: {', '.join(metrics)}")
@@ -226,7 +230,8 @@ def _one(gate: Gate, comparison: Comparison) -> GateResult:
     if high < limit:
         return result(GateVerdict.PASS, "surely not that much worse")
     if low >= limit and row.verdict is ChangeVerdict.WORSE:
-        return result(GateVerdict.FAIL, "that much worse, and not by chance")
+        shown = change_text.change(row.change, row.unit), change_text.interval(row.interval, row.unit)
+        return result(GateVerdict.FAIL, f"{shown[0]} ({shown[1]}), and not by chance")
     return result(GateVerdict.UNDECIDED, "the interval reaches the limit" if low < limit else row.why)
 
 

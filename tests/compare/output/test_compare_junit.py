@@ -50,7 +50,7 @@ def test_what_is_undecided_is_skipped_where_that_is_accepted(base):
 def test_a_condition_that_came_true_is_a_failure_with_its_reason(base):
     root = suite(base, make_run("cand", seed=2, ttft_s=0.4, version="4.30.0"))
     failure = next(root.iter("failure"))
-    assert failure.get("message") == "FAIL: that much worse, and not by chance"
+    assert failure.get("message") == "FAIL: +31.4 % (+28.4 % … +34.9 %), and not by chance"
     facts = {item.get("name"): item.get("value") for item in root.iter("property")}
     assert facts == {"verdict": "FAIL", "candidate": "AstrBot 4.30.0", "baseline": "AstrBot 4.29.3"}
 

@@ -18,8 +18,8 @@ from astrometer.report import formatting, glossary
 
 SENTENCES = {
     "PASS": "No condition came true.",
-    "FAIL": "At least one condition failed.",
-    "CANNOT TELL": "Not every condition can be decided from these runs. More or longer runs may help.",
+    "FAIL": "Failed: {which}.",
+    "CANNOT TELL": "Cannot be decided from these runs: {which}. More or longer runs may help.",
     "NONE": "No condition was set, so nothing was judged.",
     "NOT COMPARABLE": "These runs must not be compared.",
 }
@@ -155,7 +155,7 @@ def page(
         told.insert(0, SINGLE_RUNS)
     return Page(
         verdict=verdict,
-        sentence=SENTENCES[verdict],
+        sentence=SENTENCES[verdict].format(which=_which(verdict, all_checks)),
         reasons=tuple(formatting.plain(reason) for reason in comparison.comparability.reasons),
         notes=tuple(formatting.plain(note) for note in told),
         checks=tuple(all_checks),
@@ -181,6 +181,12 @@ def _with(verdict: str, checks: Sequence[ConditionView]) -> str:
     if "UNDECIDED" in found and verdict != "FAIL":
         return "CANNOT TELL"
     return "PASS" if found and verdict == "NONE" else verdict
+
+
+def _which(verdict: str, checks: Sequence[ConditionView]) -> str:
+    """The conditions that make the verdict, each with what was found."""
+    decisive = {"FAIL": "FAIL", "CANNOT TELL": "UNDECIDED"}.get(verdict)
+    return "; ".join(f"{check.text}, {check.why}" for check in checks if check.verdict == decisive)
 
 
 def words(metric: str) -> tuple[str, str]:
