@@ -79,9 +79,13 @@ def _counted(searches: Sequence[SearchedWay]) -> list[SearchedWay]:
 
 
 def _windows(item: SearchedWay) -> list[tuple[float, bool]]:
-    passed = {StepVerdict.PASS.value: True, StepVerdict.FAIL.value: False}
     steps = item.results["capacity"]["steps"] if item.results is not None else ()
-    return [(float(step["load"]), passed[step["verdict"]]) for step in steps if step["verdict"] in passed]
+    verdicts = [StepVerdict(step["verdict"]) for step in steps]
+    return [
+        (float(step["load"]), verdict is StepVerdict.PASS)
+        for step, verdict in zip(steps, verdicts, strict=True)
+        if verdict.confirms
+    ]
 
 
 def _verdict(searches: Sequence[SearchedWay]) -> str:

@@ -25,8 +25,6 @@ _NEAR_PEAK = 0.95
 # The answer is of the server only when the search ended in one of these ways.
 ANSWERED = frozenset({SearchEnd.CONVERGED, SearchEnd.MAXIMUM, SearchEnd.SATURATED, SearchEnd.MINIMUM})
 
-_DECIDED = frozenset({StepVerdict.PASS, StepVerdict.FAIL})
-
 StatsWriter = Callable[[Stats, Stats, float], dict[str, Any]]
 
 
@@ -76,10 +74,10 @@ class CapacityRun:
         Of the windows there those that were outvoted are left out: the rest says what the answer says.
         """
         passed = self.answer.passing is not None
-        agreeing = (StepVerdict.PASS, StepVerdict.THIN) if passed else (StepVerdict.FAIL,)
+        said = StepVerdict.PASS if passed else StepVerdict.FAIL
         level = self.answer.passing if passed else self.answer.failing
-        there = pooled([step for step in self.steps if step.verdict in agreeing], level)
-        return [item for item, _ in results(self.objectives, _picker(there), agreeing[0])]
+        there = pooled([step for step in self.steps if step.verdict.supports is passed], level)
+        return [item for item, _ in results(self.objectives, _picker(there), said)]
 
 
 _REASONS = {
@@ -105,7 +103,7 @@ def pooled(steps: Iterable[SearchStep], level: int | None) -> dict[str | None, S
     """All windows at a level together, those that cannot be trusted left out."""
     by_scenario: dict[str | None, Stats] = defaultdict(Stats)
     for step in steps:
-        if step.level == level and step.verdict is not StepVerdict.INVALID:
+        if step.level == level and step.verdict.is_evidence:
             for name, stats in step.stats.items():
                 by_scenario[name].merge(stats)
     return by_scenario
@@ -114,9 +112,7 @@ def pooled(steps: Iterable[SearchStep], level: int | None) -> dict[str | None, S
 def believed(run: CapacityRun) -> CapacityEstimate:
     """The capacity in levels, as far as the windows tell; nothing where the search has no answer."""
     told = [
-        (float(step.level), step.verdict is StepVerdict.PASS)
-        for step in run.steps
-        if step.verdict in _DECIDED
+        (float(step.level), step.verdict is StepVerdict.PASS) for step in run.steps if step.verdict.confirms
     ]
     found = estimate(told) if run.answer.end in ANSWERED else None
     return found or CapacityEstimate(low=None, middle=None, high=None)

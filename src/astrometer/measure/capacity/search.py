@@ -23,12 +23,35 @@ _EDGE = 0.15  # of a bracket: no nearer to its ends
 
 
 class StepVerdict(StrEnum):
-    """What one window said. THIN: nothing against the level, but too few samples to say PASS."""
+    """What one window said. THIN: nothing against the level, but too few samples to say PASS.
+
+    | verdict | supports | confirms | is_evidence |
+    |---|---|---|---|
+    | PASS | yes | yes | yes |
+    | FAIL | no | yes | yes |
+    | THIN | yes | no | yes |
+    | INVALID | no | no | no |
+    """
 
     PASS = "PASS"  # noqa: S105 (a verdict, no password)
     FAIL = "FAIL"
     THIN = "THIN"
     INVALID = "INVALID"
+
+    @property
+    def supports(self) -> bool:
+        """Whether it speaks for its level: the search goes up from there."""
+        return self in {StepVerdict.PASS, StepVerdict.THIN}
+
+    @property
+    def confirms(self) -> bool:
+        """Whether it counts for the answer and its interval: a majority of equal ones confirms a level."""
+        return self in {StepVerdict.PASS, StepVerdict.FAIL}
+
+    @property
+    def is_evidence(self) -> bool:
+        """Whether it says anything about the server."""
+        return self is not StepVerdict.INVALID
 
 
 class SearchEnd(StrEnum):
@@ -138,7 +161,7 @@ def is_saturated(trials: Sequence[Trial]) -> bool:
     """Whether the last two times that the load doubled brought hardly more answers."""
     rates: dict[int, list[float]] = {}
     for trial in trials:
-        if trial.verdict in {StepVerdict.PASS, StepVerdict.THIN} and trial.completed_per_s is not None:
+        if trial.verdict.supports and trial.completed_per_s is not None:
             rates.setdefault(trial.level, []).append(trial.completed_per_s)
     if not rates:
         return False
@@ -185,8 +208,7 @@ def _confirm(plan: SearchPlan, trials: Sequence[Trial], levels: Sequence[int]) -
     for level in levels:
         verdicts = [trial.verdict for trial in trials if trial.level == level]
         if max(verdicts.count(StepVerdict.PASS), verdicts.count(StepVerdict.FAIL)) < plan.majority:
-            unsaid = verdicts.count(StepVerdict.INVALID) + verdicts.count(StepVerdict.THIN)
-            missing.append((len(verdicts) - unsaid, level))
+            missing.append((sum(verdict.confirms for verdict in verdicts), level))
     return Ask(level=min(missing)[1], thorough=True) if missing else None
 
 
@@ -214,11 +236,9 @@ def _margin(trials: Sequence[Trial], level: int) -> float | None:
 
 def _balance(trials: Sequence[Trial], level: int) -> int:
     verdicts = [trial.verdict for trial in trials if trial.level == level]
-    return (
-        verdicts.count(StepVerdict.PASS) + verdicts.count(StepVerdict.THIN) - verdicts.count(StepVerdict.FAIL)
-    )
+    return sum(verdict.supports for verdict in verdicts) - verdicts.count(StepVerdict.FAIL)
 
 
 def _is_tied(trials: Sequence[Trial], level: int) -> bool:
-    judged = any(trial.level == level and trial.verdict is not StepVerdict.INVALID for trial in trials)
+    judged = any(trial.level == level and trial.verdict.is_evidence for trial in trials)
     return judged and _balance(trials, level) == 0
