@@ -114,8 +114,9 @@ def test_a_file_that_no_run_has_written_is_refused_before_it_fills_the_memory(fo
         ("{", "not valid JSON"),
         ("[]", "no schema_version"),
         ('{"schema_version": 999}', "newer than this astrometer"),
-        ('{"schema_version": 1}', "does not follow the schema"),
-        ('{"schema_version": 1, "target": 5, "window": []}', "does not follow the schema"),
+        ('{"schema_version": 1}', "older than this astrometer"),
+        ('{"schema_version": 2}', "does not follow the schema"),
+        ('{"schema_version": 2, "target": 5, "window": []}', "does not follow the schema"),
     ],
 )
 def test_a_file_that_is_no_results_file_is_a_usage_error(tmp_path, content, reason):

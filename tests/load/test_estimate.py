@@ -47,6 +47,7 @@ def known(**changes):
         "window": {"duration_s": 30}, "target": {"url": "https://bot.example"},
         "turns": {"started": 190, "excluded": 40},  # the warm-up is in neither users nor tokens
         "tokens": {"input_tokens": 14_000, "output_tokens": 1_000}, "scenarios": {},
+        "capacity": None, "arrivals": None, "profile": None,
         **changes,
     }  # fmt: skip
 
@@ -87,7 +88,7 @@ def test_an_earlier_run_of_the_same_scenario_tells_turns_and_tokens(tmp_path):
 def test_what_a_turn_costs_is_told_by_the_same_target_only(tmp_path):
     document.write(tmp_path / "chat-1", known(target={"url": "https://other.example"}))
     assert forecast(PLAN, tmp_path).tokens == 600 * 1750
-    chats = {"turns": {"started": 100}, "tokens": {"input_tokens": 20_000}}
+    chats = {"turns": {"started": 100, "excluded": 0}, "tokens": {"input_tokens": 20_000}}
     document.write(tmp_path / "mixed-1", known(scenario="mixed", scenarios={"chat": chats}))
     assert forecast(PLAN, tmp_path).tokens == 600 * 200
 

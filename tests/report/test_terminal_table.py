@@ -119,9 +119,6 @@ def test_what_the_ramp_left_out_is_said_and_the_load_of_an_open_model_is_a_rate(
     results["window"]["excluded_s"] = 2.0
     text = shown(results, width=140)
     assert "First 2.00 s (ramp-up, warm-up) excluded: 61 turns (ok 58, http_5xx 2)" in text
-    del results["turns"]["excluded_outcomes"]
-    old = shown(results, width=140)
-    assert "First 2.00 s (ramp-up, warm-up) excluded from percentiles: 61 turns" in old
     assert "2.5/s, poisson arrivals" in text
 
 

@@ -51,7 +51,7 @@ def check(
     reasons += unlike(first, others)
     notes = beside(first, others)
     for side, name in ((base, "baseline"), (cand, "candidate")):
-        versions = {str(run.results["target"].get("version")) for run in side}
+        versions = {str(run.results["target"]["version"]) for run in side}
         if len(versions) > 1:
             notes.append(f"the {name} pools several versions: {', '.join(sorted(versions))}")
     notes += _unsteady(base, cand)
@@ -75,8 +75,8 @@ def beside(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
 
 
 def drifts(results: Mapping[str, Any]) -> list[str]:
-    """Sentences on what was not steady in a run, whatever its verdict; nobody looked in older files."""
-    return [drift["sentence"] for drift in (results.get("steadiness") or {}).get("drifts", [])]
+    """Sentences on what was not steady in a run, whatever its verdict."""
+    return [drift["sentence"] for drift in results["steadiness"]["drifts"]]
 
 
 def _unsteady(base: Sequence[ComparedRun], cand: Sequence[ComparedRun]) -> list[str]:
@@ -99,7 +99,7 @@ def is_thin(results: Mapping[str, Any]) -> bool:
 
 def unfit(run: ComparedRun, *, are_blocks: bool = False) -> str:
     """Why the numbers of a run cannot be used; empty when they can."""
-    if run.results.get("capacity"):  # not in older files
+    if run.results["capacity"] is not None:
         return f"{run.name} is a capacity search: its numbers mix many loads"
     if run.results["verdict"] != "INVALID" or (are_blocks and is_thin(run.results)):
         return ""
@@ -135,7 +135,7 @@ def _disagreement(
 def _windows(first: ComparedRun, others: Sequence[ComparedRun]) -> list[str]:
     for run in others:
         one, two = first.results["window"], run.results["window"]
-        if one.get("warm_up") and two.get("warm_up"):  # found in each: what is left differs, too
+        if one["warm_up"] and two["warm_up"]:  # found in each: what is left differs, too
             one, two = map(_whole, (one, two))
         for key, what, slack_s in (
             ("duration_s", "different windows", 1.0),
@@ -154,12 +154,12 @@ def _whole(window: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _load(results: Mapping[str, Any]) -> str | None:
-    arrivals = results.get("arrivals")
-    if results.get("profile"):
+    arrivals = results["arrivals"]
+    if results["profile"]:
         return f"shape {results['profile']}"
     if arrivals:
         return f"open model, {arrivals['rate_per_s']:g}/s ({arrivals['process']})"
-    users = results.get("users")
+    users = results["users"]
     return None if users is None else f"closed model, {users} users"
 
 
@@ -206,14 +206,14 @@ _MUST_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "different scenarios": lambda results: str(results["scenario"]),
     "different loads": _load,
     "different numbers of load processes": lambda results: str(results["generator"]["processes"]),
-    "different kinds of target": lambda results: results["target"].get("kind"),
+    "different kinds of target": lambda results: results["target"]["kind"],
 }
 _SHOULD_AGREE: dict[str, Callable[[Mapping[str, Any]], str | None]] = {
     "different scenarios ran": lambda results: _set_of(results["scenarios"]),
     "different machines or platforms": lambda results: results["environment"].get("platform"),
-    "different clocks, and a process that stamps by itself adds its own lateness": lambda results: results[
-        "generator"
-    ].get("clock", "user"),  # in older files it was always that
+    "different clocks, and a process that stamps by itself adds its own lateness": lambda results: str(
+        results["generator"]["clock"]
+    ),
     "different versions of astrometer": lambda results: results["environment"].get("astrometer"),
     "different versions of Locust": lambda results: results["environment"].get("locust"),
     "different versions of Python": lambda results: results["environment"].get("python"),

@@ -112,7 +112,7 @@ def compare(
         }
         extra = [(name, percent) for name, percent in asked if percent is not None]
         made = []
-        for name, percent in _wanted(scope, extra, is_open=sides[0][0].get("arrivals") is not None):
+        for name, percent in _wanted(scope, extra, is_open=sides[0][0]["arrivals"] is not None):
             lacking = scoped.lacking(name)
             if lacking is None:
                 continue  # nobody ever measured it

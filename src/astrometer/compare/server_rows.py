@@ -35,7 +35,7 @@ def server_rows(scoped: ScopeStats, margin: float, look: Look | None) -> list[Ch
 
 
 def _row(scoped: ScopeStats, name: str, margin: float, look: Look | None) -> ChangeRow | None:
-    servers = [[results.get("server") or {} for results in side] for side in scoped.runs]
+    servers = [[results["server"] or {} for results in side] for side in scoped.runs]
     found = [[server_value(name, server, look) for server in side] for side in servers]
     if all(value is None for side in found for value in side):
         return None
@@ -106,12 +106,10 @@ def _over_runs(change: float, values: Numbers, within: Numbers, least_scale: flo
 
 def variance_within(results: Mapping[str, Any], column: str) -> float:
     """The variance of what a turn adds to `column`, from parts of the run; infinite in a short one."""
-    series, window = results["server"].get("series") or {"t_s": []}, results["window"]
+    series, window = results["server"]["series"], results["window"]
     kept = [
         (turns, used)
-        for t_s, turns, used in zip(
-            series["t_s"], series.get("turns", ()), series.get(column, ()), strict=True
-        )
+        for t_s, turns, used in zip(series["t_s"], series["turns"], series[column], strict=True)
         if window["excluded_s"] <= t_s <= window["duration_s"]
     ]
     if len(kept) <= PARTS:

@@ -100,7 +100,7 @@ def server_point(point: Point, metric: str) -> PointValue | None:
     is_cpu = metric == SERVER_CPU
     runs = []
     for run in point.runs:
-        server = run.results.get("server") or {}
+        server = run.results["server"] or {}
         value = server_value(metric, server)
         if value is None:
             continue

@@ -49,7 +49,7 @@ class RunGroup:
 
 
 def version_of(run: ComparedRun) -> str:
-    return str(run.results["target"].get("version") or "unknown")
+    return str(run.results["target"]["version"] or "unknown")
 
 
 def grouped(runs: Sequence[ComparedRun], order: Order) -> tuple[list[RunGroup], list[LeftOut]]:

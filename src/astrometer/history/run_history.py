@@ -125,7 +125,7 @@ class _Search:
 
     def _measured(self, group: RunGroup) -> Iterator[MetricSeries]:
         """Those that at least one point has."""
-        is_open = group.runs[0].results.get("arrivals") is not None
+        is_open = group.runs[0].results["arrivals"] is not None
         for metric in TIMES:
             if metric in ONLY_OPEN and not is_open:
                 continue

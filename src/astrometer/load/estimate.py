@@ -250,13 +250,13 @@ class EarlierRun:
         """Raises what a file that is JSON, but no results of ours, breaks."""
         chat = known["scenarios"].get("chat")
         user_seconds = (known["users"] or 0) * known["window"]["duration_s"]
-        is_steady = not any(known.get(name) for name in ("capacity", "arrivals", "profile"))
+        is_steady = not any(known[name] for name in ("capacity", "arrivals", "profile"))
         made = _made(known)
         return cls(
             folder=folder,
             scenario=known["scenario"],
             url=known["target"]["url"].rstrip("/"),
-            is_search=bool(known.get("capacity")),
+            is_search=known["capacity"] is not None,
             made=made,
             tokens=sum(known["tokens"].values()),
             chats=_made(chat) if chat else 0,
@@ -281,7 +281,7 @@ def _newest_first(folder: Path) -> list[EarlierRun]:
 
 
 def _made(known: Mapping[str, Any]) -> int:
-    return int(known["turns"]["started"] - known["turns"].get("excluded", 0))
+    return int(known["turns"]["started"] - known["turns"]["excluded"])
 
 
 def _tokens_per_turn(plan: LoadPlan, runs: list[EarlierRun], asks_model: float) -> tuple[float, Path | None]:

@@ -38,8 +38,10 @@ def _pooled(
         tried = stats.get("metrics_all_attempts", {}).get(objective.metric) or ok
         if tried is not None:
             histogram.merge(Histogram.decode(tried["histogram"]))
-        name = "max" if objective.percent is None else f"p{objective.percent}"
-        error_s = max(error_s, ((ok or {}).get("error_s") or {}).get(name) or 0.0)
+        if ok is not None and ok["error_s"] is not None:
+            error_s = max(
+                error_s, ok["error_s"]["max" if objective.percent is None else f"p{objective.percent}"] or 0.0
+            )
     value = histogram.max if objective.percent is None else histogram.quantile_or_none(objective.percent)
     return result_of(objective, value, histogram.n, error_s)
 

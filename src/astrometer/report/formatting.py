@@ -88,7 +88,7 @@ def plain(text: Any, limit: int = 1000) -> str:
 
 def load(results: Mapping[str, Any]) -> str:
     """`20 users` (closed model), or `5/s, poisson arrivals` (open model)."""
-    arrivals, users, workload = (results.get(name) for name in ("arrivals", "users", "workload"))
+    arrivals, users, workload = (results[name] for name in ("arrivals", "users", "workload"))
     text = "load unknown" if users is None else plural(users, "user")
     if arrivals:
         text = f"{arrivals['rate_per_s']:g}/s, {arrivals['process']} arrivals"

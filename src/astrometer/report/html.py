@@ -79,7 +79,7 @@ def render_html(results: Mapping[str, Any]) -> str:
             else [],
             search_note=capacity_steps.NOTE,
             by_load=capacity_charts.charts(results),
-            profile=formatting.plain(results.get("profile") or ""),
+            profile=formatting.plain(results["profile"] or ""),
             uploads=(by_size := uploads_view.rows(results)),
             upload_lines=uploads_view.lines(results),
             upload_note=uploads_view.NOTE,
@@ -233,19 +233,19 @@ def _generator(health: Mapping[str, Any]) -> list[dict[str, Any]]:
         return {"name": name, "text": text if value is not None else "–", "limit": limit_text, "over": over}
 
     def limited(row: GeneratorLimit) -> dict[str, Any]:
-        value, shown = health.get(row.field), formatting.share if row.is_share else formatting.duration
-        limit = row.here(health.get("clock", "user"), health.get("schedule_lag_limit_s", row.limit))
+        value, shown = health[row.field], formatting.share if row.is_share else formatting.duration
+        limit = row.here(health["clock"], health["schedule_lag_limit_s"])
         if limit is None:
             text = "harms no time: the kernel stamps"
         else:
             text = f"≤ {limit:.0%}" if row.is_share else f"≤ {limit * 1e3:.0f} ms"
         return line(row.title, value, shown(value), limit, text)
 
-    errors = health.get("user_errors")
+    errors = health["user_errors"]
     return [
         *map(limited, GENERATOR_LIMITS.values()),
         line("workers lost", health["lost_workers"], str(health["lost_workers"]), 0, "0"),
-        line("exceptions in the locustfile", errors, formatting.count(errors or 0), 0, "0"),
+        line("exceptions in the locustfile", errors, formatting.count(errors), 0, "0"),
         {
             "name": "event-loop lag, longest",
             "text": formatting.duration(health["loop_lag_max_s"]),
@@ -260,7 +260,7 @@ def _target(results: Mapping[str, Any]) -> list[tuple[str, str]]:
     tokens, bytes_ = results["tokens"], results["bytes"]
     lines = [
         ("url", formatting.plain(results["target"]["url"])),
-        ("AstrBot", formatting.plain(results["target"].get("version") or "unknown")),
+        ("AstrBot", formatting.plain(results["target"]["version"] or "unknown")),
         ("window", formatting.duration(results["window"]["duration_s"])),
         ("load", formatting.load(results)),
     ]

@@ -38,7 +38,7 @@ def render_junit(results: Mapping[str, Any]) -> str:
         properties=(
             ("verdict", head.verdict),
             ("target", target["url"]),
-            ("astrbot", target.get("version") or "unknown"),
+            ("astrbot", target["version"] or "unknown"),
             ("load", formatting.load(results)),
             *(results["environment"].items()),
         ),
@@ -112,7 +112,7 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
         found.append(Case(name=name, classname=valid.classname, message=said, problem="failure", detail=said))
     for item in results["objectives"]:
         judged = run_view.judged(item)
-        of = f".{formatting.plain(item['scenario'])}" if item.get("scenario") else ""
+        of = f".{formatting.plain(item['scenario'])}" if item["scenario"] else ""
         said = f"{judged.verdict}: was {judged.value}, limit {judged.limit}, n {judged.n}"
         found.append(
             Case(
@@ -128,8 +128,8 @@ def cases_of(results: Mapping[str, Any]) -> list[Case]:
 
 def _by_stage(results: Mapping[str, Any], item: Mapping[str, Any]) -> list[tuple[str, str]]:
     lines = []
-    for stage in results.get("stages", ()):
-        for one in stage.get("objectives", ()):
+    for stage in results["stages"]:
+        for one in stage["objectives"]:
             if one["text"] == item["text"]:
                 judged = run_view.judged(one)
                 line = f"{judged.verdict}, was {judged.value}, n {judged.n}"

@@ -115,7 +115,7 @@ def _figures(counted: Sequence[SearchedWay]) -> dict[str, float | None]:
         for stats in there
         if stats is not None
         for name in _TIMES
-        if (stats["metrics"].get(name) or {}).get("p50") is not None
+        if name in stats["metrics"] and stats["metrics"][name]["p50"] is not None
     ]
     # A server that ended, or was seen too briefly, says nothing of a turn.
     costs = [item.server for item in counted if item.server and item.server["cpu_per_turn_s"] is not None]

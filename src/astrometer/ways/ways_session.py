@@ -28,7 +28,7 @@ class SearchedWay:
     @property
     def server(self) -> Mapping[str, Any] | None:
         """What its process used meanwhile; None: nobody knew it."""
-        return None if self.results is None else self.results.get("server")
+        return None if self.results is None else self.results["server"]
 
 
 @dataclass(slots=True, kw_only=True)

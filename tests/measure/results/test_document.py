@@ -89,6 +89,7 @@ def test_the_file_is_json_that_comes_back_as_it_was(tmp_path):
         ("{", "not valid JSON"),
         ("[]", "has no schema_version"),
         ('{"schema_version": 99}', "schema_version 99 is newer"),
+        ('{"schema_version": 1}', "schema_version 1 is older"),
     ],
 )
 def test_a_file_that_is_no_results_file_is_named_with_the_reason(tmp_path, text, reason):

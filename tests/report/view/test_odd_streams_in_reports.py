@@ -19,12 +19,10 @@ def test_every_sign_is_told_with_its_share(passed, everywhere, sign):
         assert sum(sentence in text for sentence in SENTENCES.values()) == 1
 
 
-def test_without_a_sign_and_in_older_files_nothing_is_said(passed, everywhere):
-    older = {key: value for key, value in passed.items() if key != "streams"}
-    for results in (passed, older):
-        assert results.get("streams", {}) == {}
-        for text in everywhere(results):
-            assert not any(sentence in text for sentence in SENTENCES.values())
+def test_without_a_sign_nothing_is_said(passed, everywhere):
+    assert passed["streams"] == {}
+    for text in everywhere(passed):
+        assert not any(sentence in text for sentence in SENTENCES.values())
 
 
 def test_a_single_stream_that_was_held_back_is_no_finding(passed, everywhere):

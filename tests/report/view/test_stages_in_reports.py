@@ -56,12 +56,10 @@ def test_a_rate_is_shown_as_one(make):
     assert "5.00/s" in printed(found) or "5/s" in printed(found)
 
 
-def test_without_a_profile_and_in_older_files_there_are_no_stages(passed):
-    older = {key: value for key, value in passed.items() if key not in {"stages", "profile"}}
-    for results in (passed, older):
-        assert "stage" not in printed(results)
-        assert "Stages" not in render_html(results)
-        assert "| stage |" not in render_summary(results)
+def test_without_a_profile_there_are_no_stages(passed):
+    assert "stage" not in printed(passed)
+    assert "Stages" not in render_html(passed)
+    assert "| stage |" not in render_summary(passed)
 
 
 def test_it_fits_eighty_columns(staged):

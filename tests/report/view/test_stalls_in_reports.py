@@ -9,8 +9,6 @@ def test_stalls_are_told_with_the_threshold(passed, everywhere):
         ) in text
 
 
-def test_without_stalls_and_in_older_files_nothing_is_said(passed, everywhere):
-    older = {key: value for key, value in passed.items() if key not in {"stalls", "stall_threshold_s"}}
+def test_without_stalls_nothing_is_said(passed, everywhere):
     none = {**passed, "stalls": {"streams": 9, "turns": 0, "share": 0.0, "n": 0, "total_s": 0.0}}
-    for results in (older, none):
-        assert all("Stalls" not in text for text in everywhere(results))
+    assert all("Stalls" not in text for text in everywhere(none))

@@ -1,7 +1,6 @@
 """Uploads by size in the terminal, the HTML page and the summary."""
 
 import io
-import json
 
 import pytest
 from rich.console import Console
@@ -36,12 +35,9 @@ def test_it_is_said_whether_what_came_back_is_what_was_sent(passed, visible, com
         assert said in " ".join(shown.split())
 
 
-def test_a_file_without_uploads_and_an_older_one_have_no_table(empty, visible):
-    older = json.loads(json.dumps(empty))
-    del older["uploads"]
-    for results in (empty, older):
-        assert uploads_view.rows(results) == []
-        assert "Throughput" not in visible(render_html(results))
+def test_a_file_without_uploads_has_no_table(empty, visible):
+    assert uploads_view.rows(empty) == []
+    assert "Throughput" not in visible(render_html(empty))
 
 
 def test_the_slowest_of_the_uploads_is_no_faster_than_the_rest(passed):

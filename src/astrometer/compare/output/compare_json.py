@@ -54,7 +54,7 @@ def run_json(run: ComparedRun) -> dict[str, Any]:
     return {
         "name": run.name,
         "verdict": results["verdict"],
-        "version": results["target"].get("version"),
+        "version": results["target"]["version"],
         "url": results["target"]["url"],
         "start": results["window"]["start"],
     }

@@ -225,7 +225,7 @@ def _line(row: ChangeRow, sequence: SequenceState | None) -> Line:
 
 def _side(role: str, runs: Sequence[ComparedRun]) -> SideView:
     results = [run.results for run in runs]
-    versions = dict.fromkeys(formatting.plain(item["target"].get("version") or "unknown") for item in results)
+    versions = dict.fromkeys(formatting.plain(item["target"]["version"] or "unknown") for item in results)
     ended = [window_outcomes(item) for item in results]
     total, ok = sum(sum(item.values()) for item in ended), sum(item.get("ok", 0) for item in ended)
     rate = [item["throughput_per_s"] for item in results if item["throughput_per_s"] is not None]
@@ -246,7 +246,7 @@ def _side(role: str, runs: Sequence[ComparedRun]) -> SideView:
 
 def _server_facts(results: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
     """Its memory from first to last, and what all runs logged; nothing where nobody knew it."""
-    known = [item["server"] for item in results if (item.get("server") or {}).get("rss_bytes")]
+    known = [item["server"] for item in results if item["server"] and item["server"]["rss_bytes"]]
     if not known:
         return []
     begin, end = known[0]["rss_bytes"]["begin"], known[-1]["rss_bytes"]["end"]

@@ -212,7 +212,7 @@ def read_of_run(directory: Path, told: bytes) -> dict[str, Any]:
 
 
 def read(path: Path) -> dict[str, Any]:
-    """Read a results file, or that of a directory, of no newer schema. Raises ResultsError."""
+    """Read a results file, or that of a directory, of the current schema. Raises ResultsError."""
     file = path / FILE_NAME if path.is_dir() else path
     try:
         results: dict[str, Any] = read_json(read_bounded(file, MOST_BYTES))
@@ -223,9 +223,10 @@ def read(path: Path) -> dict[str, Any]:
     version = results.get("schema_version") if isinstance(results, dict) else None
     if not isinstance(version, int):
         raise ResultsError(f"{file}: has no schema_version; is it a results file of astrometer?")
-    if version > SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
+        age = "newer" if version > SCHEMA_VERSION else "older"
         raise ResultsError(
-            f"{file}: schema_version {version} is newer than this astrometer ({SCHEMA_VERSION})"
+            f"{file}: schema_version {version} is {age} than this astrometer ({SCHEMA_VERSION})"
         )
     return results
 

@@ -17,19 +17,15 @@ from astrometer.measure.turns_at_once import PROVIDER_LIMIT, TurnsAtOnce
 
 
 def window_outcomes(stats: Mapping[str, Any]) -> dict[str, int]:
-    """How what began in the window ended, as objectives count it: without the ramp and the warm-up.
-
-    A file from before `excluded_outcomes` has only all of them.
-    """
-    excluded = stats["turns"].get("excluded_outcomes", {})
+    """How what began in the window ended, as objectives count it: without the ramp and the warm-up."""
+    excluded = stats["turns"]["excluded_outcomes"]
     counted = {name: n - excluded.get(name, 0) for name, n in stats["turns"]["outcomes"].items()}
     return {name: n for name, n in counted.items() if n}
 
 
 def window_started(cell: Mapping[str, Any]) -> int:
     """How many turns began in the window: those whose outcomes `window_outcomes` gives."""
-    turns = cell["turns"]
-    return int(turns["started"] - (turns["excluded"] if "excluded_outcomes" in turns else 0))
+    return int(cell["turns"]["started"] - cell["turns"]["excluded"])
 
 
 def uploads_json(tally: Tally, window_s: float) -> dict[str, Any] | None:

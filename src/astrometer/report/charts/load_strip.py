@@ -6,7 +6,6 @@ from typing import Any
 from markupsafe import Markup
 
 from astrometer.load.schedule.profile import Profile
-from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.report.charts.columns import Column
 from astrometer.report.charts.svg import Plot, Scale, Tick
 from astrometer.report.view.capacity_view import found, number
@@ -39,18 +38,15 @@ def _spans(results: Mapping[str, Any], columns: Sequence[Column]) -> tuple[list[
     """A search had its steps; a shape is followed; else the load was the same all the time."""
     if not columns:
         return [], ""
-    searched, profile, arrivals = found(results), results.get("profile"), results.get("arrivals")
+    searched, profile, arrivals = found(results), results["profile"], results["arrivals"]
     if searched is not None:
         steps = [(step["start_s"], step["end_s"], float(step["load"])) for step in searched["steps"]]
         return steps, "/s" if searched["unit"] == "per_s" else " users"
     if profile:
-        try:
-            shape = Profile.parse(str(profile))
-        except ProfileError:  # of a newer version
-            return [], ""
+        shape = Profile.parse(str(profile))
         spans = [
             (c.t0_s, c.t1_s, (shape.area(c.t1_s) - shape.area(max(0.0, c.t0_s))) / c.width_s) for c in columns
         ]
         return spans, "/s" if shape.is_rate else " users"
-    load = arrivals["rate_per_s"] if arrivals else results.get("users") or 0
+    load = arrivals["rate_per_s"] if arrivals else results["users"] or 0
     return [(columns[0].t0_s, columns[-1].t1_s, float(load))], "/s" if arrivals else " users"

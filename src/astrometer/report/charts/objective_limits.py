@@ -15,5 +15,5 @@ def limits_on(results: Mapping[str, Any], metric: str, scenario: str = "") -> li
         (float(item["limit"]), formatting.plain(item["text"]))
         for item in results["objectives"]
         if item["metric"] == metric and item["unit"] == "s" and item["limit"] > 0
-        if not scenario or item.get("scenario") in (None, scenario)
+        if not scenario or item["scenario"] in (None, scenario)
     ]

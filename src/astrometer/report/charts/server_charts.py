@@ -16,8 +16,10 @@ _STEPS = (1, 2, 5, 10)
 
 
 def charts(results: Mapping[str, Any], columns: Sequence[Column]) -> list[Chart]:
-    """None of a process that nobody knew; in an older file neither."""
-    series = (results.get("server") or {}).get("series") or {"t_s": []}
+    """None of a process that nobody knew."""
+    if results["server"] is None:
+        return []
+    series = results["server"]["series"]
     if columns:  # without the drain, which the load's charts do not show either
         series = {name: values[: _up_to(columns[-1].t1_s, series["t_s"])] for name, values in series.items()}
     if len(series["t_s"]) < 2:

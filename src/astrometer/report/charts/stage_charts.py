@@ -15,7 +15,7 @@ _MIN_FACTOR = 4  # from one edge of the scale to the other, so that noise does n
 
 def per_stage(results: Mapping[str, Any], metric: str) -> Chart | None:
     """A level per stage, over the time it took; None without stages or samples."""
-    stages = results.get("stages", ())
+    stages = results["stages"]
     points, limits = _percentiles(stages, metric), limits_on(results, metric)
     scale = _scale(points, limits)
     if scale is None or len(stages) < 2:
@@ -44,7 +44,7 @@ def per_stage(results: Mapping[str, Any], metric: str) -> Chart | None:
 
 def against_load(results: Mapping[str, Any], metric: str) -> Chart | None:
     """One point per stage, at the most load it had; None when there are not two different loads."""
-    stages = sorted(results.get("stages", ()), key=_load)
+    stages = sorted(results["stages"], key=_load)
     points, limits = _percentiles(stages, metric), limits_on(results, metric)
     scale = _scale(points, limits)
     loads = [_load(stage) for stage in stages]

@@ -22,11 +22,11 @@ _WORDS = {
 
 
 def bug_lines(results: Mapping[str, Any]) -> list[str]:
-    """A line for each scenario that it struck; empty when none did, and of older files."""
+    """A line for each scenario that it struck; empty when none did."""
     return [
         _line(scenario, name, seen) + _besides(name, stats)
         for scenario, stats in results["scenarios"].items()
-        for name, seen in stats.get("astrbot_bugs", {}).items()
+        for name, seen in stats["astrbot_bugs"].items()
     ]
 
 
@@ -53,9 +53,9 @@ _NOT_TOLD = "--model-status URL tells whether the model had that many"
 
 
 def provider_limit_lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty where it was not met, and in older files. A search has its own words."""
-    seen = results.get("provider_limit")
-    if seen is None or seen["reached"] is None:
+    """Empty where it was not met. A search has its own words."""
+    seen = results["provider_limit"]
+    if seen["reached"] is None:
         return []
     if (searched := found(results)) is not None:
         return _of_search(searched, seen)
@@ -76,7 +76,7 @@ def _of_search(searched: Mapping[str, Any], seen: Mapping[str, Any]) -> list[str
     at = {
         step["load"]: step["turns_at_once"]
         for step in searched["steps"]
-        if step["load"] in edges and (step.get("turns_at_once") or 0) >= PROVIDER_LIMIT
+        if step["load"] in edges and (step["turns_at_once"] or 0) >= PROVIDER_LIMIT
     }
     if not at:
         return []

@@ -16,8 +16,8 @@ ALL_LOADS = "The whole search: all loads together, overload included"
 
 
 def found(results: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The search of a run; None when it was none, or the file is older."""
-    searched: Mapping[str, Any] | None = results.get("capacity")
+    """The search of a run; None when it was none."""
+    searched: Mapping[str, Any] | None = results["capacity"]
     return searched
 
 
@@ -59,7 +59,7 @@ def sentence(results: Mapping[str, Any]) -> str | None:
         known = [f"{holds} passed" if holds else "nothing passed", f"{breaks} failed" if breaks else ""]
         return f"No answer that can be trusted: so far {', '.join(part for part in known if part)}."
     limits = f" ({text})" if (text := _interval(searched)) else ""
-    times = searched.get("times_busiest_hour")  # not in older files
+    times = searched["times_busiest_hour"]
     own = f", {formatting.times(times)} your busiest hour" if times else ""
     match searched["end"]:
         case "maximum":
@@ -68,7 +68,7 @@ def sentence(results: Mapping[str, Any]) -> str | None:
             return f"The server holds {holds}{limits}{own}; more load brings no more answers."
         case "minimum":
             return f"The server does not hold {breaks}, the lowest load{broken}."
-    about = load_text(searched, searched.get("estimate") or passing)  # no estimate in older files
+    about = load_text(searched, searched["estimate"] or passing)
     return f"The server holds about {about}{limits}{own}{broken}."
 
 
@@ -109,7 +109,7 @@ def lines(results: Mapping[str, Any]) -> list[str]:
         most = (
             f"most answers: {formatting.rate(peak['completed_per_s'])} at {load_text(searched, peak['load'])}"
         )
-        plateau = peak.get("plateau_from")
+        plateau = peak["plateau_from"]
         if plateau is not None and plateau < peak["load"]:
             most += f", and nearly as many at every load from {load_text(searched, plateau)} on"
         said.append(most)
@@ -122,10 +122,10 @@ def figures(results: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if searched is None:
         return []
     taken = []
-    held = searched.get("estimate") or searched["highest_passing"]
+    held = searched["estimate"] or searched["highest_passing"]
     if held is not None and results["verdict"] == "PASS":
         taken.append(("capacity", load_text(searched, held), _interval(searched)))
-        if times := searched.get("times_busiest_hour"):  # not in older files
+        if times := searched["times_busiest_hour"]:
             taken.append(("your busiest hour", f"× {number(times)}", "of the workload"))
     there = searched["at_highest_passing"]
     if there is None:

@@ -19,8 +19,8 @@ _STRAYS = "stray_"
 
 
 def messenger_lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty without a messenger, and in an older file."""
-    messenger = results.get("messenger")
+    """Empty without a messenger."""
+    messenger = results["messenger"]
     if messenger is None:
         return []
     lines = [
@@ -43,9 +43,8 @@ def _times(stats: Mapping[str, Any], metric: str) -> str:
 
 
 def _queue(results: Mapping[str, Any], messenger: Mapping[str, Any]) -> list[str]:
-    """A chat is answered one question after the other; empty where nobody waited, and in an older file."""
-    queue = messenger.get("queue", {})
-    waited, not_told = queue.get("waited", 0), queue.get("not_told", 0)
+    """A chat is answered one question after the other; empty where nobody waited."""
+    waited, not_told = messenger["queue"]["waited"], messenger["queue"]["not_told"]
     if not waited + not_told:
         return []
     behind = formatting.plural(not_told, "question")
@@ -78,11 +77,11 @@ def _found(messenger: Mapping[str, Any]) -> list[str]:
 def _segmented(messenger: Mapping[str, Any], segmented: int) -> str:
     """AstrBot's settings, so that nobody blames the model."""
     parts = f"{formatting.plural(segmented, 'reply', 'replies')} came in several messages"
-    paused = messenger.get("paused", segmented)
+    paused = messenger["paused"]
     if not paused:
         return f"{parts}, without pauses between them"
     each = ""
-    if pause_s := messenger.get("part_pause_s"):
+    if pause_s := messenger["part_pause_s"]:
         each = f", {formatting.duration(pause_s / paused)} a reply"
     return (
         f"{parts}, {formatting.count(paused)} of them with pauses of 1.5 s or more in between{each}: AstrBot "
@@ -130,7 +129,7 @@ _IM_ALWAYS = {"lost", "duplicates", "reordered"}
 
 def im_lines(results: Mapping[str, Any]) -> list[str]:
     """What became of IM pushes, in sentences; empty when none were sent."""
-    seen = results.get("im_delivery")
+    seen = results["im_delivery"]
     if seen is None or not seen["sent"]:
         pushed = any(item["operation"] == delivery.OPERATION for item in results["operations"])
         return [ACCEPTANCE_ONLY] if pushed else []

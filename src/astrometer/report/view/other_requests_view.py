@@ -10,8 +10,8 @@ NOTE = "Counted nowhere else and not judged; times are those that the locustfile
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty when it made none, or in an older file."""
-    return [_line(row) for row in results.get("other_requests") or ()]
+    """Empty when it made none."""
+    return [_line(row) for row in results["other_requests"]]
 
 
 def _line(row: Mapping[str, Any]) -> str:
@@ -19,15 +19,12 @@ def _line(row: Mapping[str, Any]) -> str:
     shown = [
         f"{name} {formatting.duration(times[name])}"
         for name in ("p50", "p95", "p99", "max")
-        if times.get(name) is not None
+        if times[name] is not None
     ]
     name = formatting.plain(f"{row['type']} {row['name']}".strip())
     n, failed = formatting.count(row["n"]), formatting.count(row["failed"])
-    # Not in older files.
-    pace = f" ({formatting.rate(row['per_s'])})" if row.get("per_s") else ""
-    why = ", ".join(
-        f"{formatting.plain(name)} {formatting.count(n)}" for name, n in row.get("failures", {}).items()
-    )
+    pace = f" ({formatting.rate(row['per_s'])})" if row["per_s"] else ""
+    why = ", ".join(f"{formatting.plain(name)} {formatting.count(n)}" for name, n in row["failures"].items())
     counted = f"{n} in all{pace}, {failed} failed{f' ({why})' if why else ''}"
-    size = [f"{formatting.size(row['bytes'])} received"] if row.get("bytes") else []
+    size = [f"{formatting.size(row['bytes'])} received"] if row["bytes"] else []
     return f"{name}: {', '.join([counted, *shown, *size])}"

@@ -113,7 +113,7 @@ class Headline:
 
 def headline(results: Mapping[str, Any]) -> Headline:
     target, window = results["target"], results["window"]
-    version = f"AstrBot {formatting.plain(target['version'])}" if target.get("version") else "version unknown"
+    version = f"AstrBot {formatting.plain(target['version'])}" if target["version"] else "version unknown"
     parts = [
         f"{formatting.plain(results['scenario'])} against {formatting.plain(target['url'])}",
         version,
@@ -124,7 +124,7 @@ def headline(results: Mapping[str, Any]) -> Headline:
         verdict=formatting.plain(results["verdict"]),
         sentence=capacity_view.sentence(results) or _sentence(results),
         causes=tuple(formatting.plain(cause["sentence"]) for cause in results["causes"]),
-        stopped=_stopped(results.get("stopped")),
+        stopped=_stopped(results["stopped"]),
         objectives=tuple(judged(item) for item in results["objectives"]),
         subject=" · ".join(parts),
         lines=tuple(capacity_view.lines(results)),
@@ -144,7 +144,7 @@ def _spent(results: Mapping[str, Any]) -> bool:
 
 def _cure(results: Mapping[str, Any]) -> str:
     if results["verdict"] == "DRIFTING":
-        from_s = results["steadiness"].get("steady_from_s")
+        from_s = results["steadiness"]["steady_from_s"]
         if from_s is None:
             return "No part of it is steady after a warm-up that could be left out"
         return f"It is steady from {from_s:.0f} s on: leave that out with --warmup {from_s:.0f}s"
@@ -160,7 +160,7 @@ def _cure(results: Mapping[str, Any]) -> str:
 
 def steadiness_lines(results: Mapping[str, Any]) -> list[str]:
     """Whether it was steady, where that was looked at and the verdict does not say it."""
-    found = results.get("steadiness") or {"tested": ()}
+    found = results["steadiness"]
     if not found["tested"] or results["verdict"] in ("INVALID", "DRIFTING"):
         return []
     if found["drifts"]:
@@ -171,8 +171,8 @@ def steadiness_lines(results: Mapping[str, Any]) -> list[str]:
 
 def record_lines(results: Mapping[str, Any]) -> list[str]:
     """Where single exchanges are kept, when they are."""
-    kept = results.get("records")
-    if not kept:
+    kept = results["records"]
+    if kept is None:
         return []
     lost = f", {formatting.count(kept['lost'])} more are lost" if kept["lost"] else ""
     why = f": {formatting.plain(kept['problem'])}" if kept["problem"] else ""
@@ -190,9 +190,8 @@ def scenario_rows(results: Mapping[str, Any]) -> list[ReportRow]:
 
 def stage_rows(results: Mapping[str, Any]) -> list[ReportRow]:
     """One row for each stage of the load's profile; empty without one."""
-    stages = results.get("stages", ())  # not in older files
     asked = _operations(results)
-    return [row(f"{item['name']}: {_load(item)}, {_span(item)}", item, asked) for item in stages]
+    return [row(f"{item['name']}: {_load(item)}, {_span(item)}", item, asked) for item in results["stages"]]
 
 
 def operation_rows(results: Mapping[str, Any]) -> list[tuple[str, ReportRow]]:
@@ -248,7 +247,7 @@ def row(name: str, stats: Mapping[str, Any], operations: Sequence[str] = ()) -> 
 
 def trust_lines(results: Mapping[str, Any]) -> list[str]:
     """A warning when nobody knows who answered; empty otherwise."""
-    if results["target"].get("tls_verified") is not False:  # not in older files
+    if results["target"]["tls_verified"] is not False:
         return []
     who = "anybody in between could read the key and answer in the server's place"
     return [f"Warning: the server's TLS certificate was not verified (--insecure-skip-verify): {who}"]
@@ -257,10 +256,10 @@ def trust_lines(results: Mapping[str, Any]) -> list[str]:
 def error_lines(results: Mapping[str, Any]) -> list[str]:
     """Exceptions of the locustfile's own code, and requests that were sent a second time; mostly empty."""
     lines = []
-    if resent := results["turns"].get("resent"):
+    if resent := results["turns"]["resent"]:
         requests = "1 request was" if resent == 1 else f"{formatting.count(resent)} requests were"
         lines.append(f"{requests} sent a second time: the server had closed the idle connection")
-    errors = results["generator"].get("user_errors")  # not in older files
+    errors = results["generator"]["user_errors"]
     if not errors:
         return lines
     raised = formatting.plural(errors, "exception")
@@ -270,16 +269,14 @@ def error_lines(results: Mapping[str, Any]) -> list[str]:
 
 def excluded_note(results: Mapping[str, Any]) -> str | None:
     """How many turns began before the window, and how they ended; None: none did."""
-    excluded = results["turns"].get("excluded", 0)
-    found = (results["window"].get("warm_up") or {}).get("until_s")  # not in older files
+    excluded, warm_up = results["turns"]["excluded"], results["window"]["warm_up"]
+    found = None if warm_up is None else warm_up["until_s"]
     what = "ramp-up, warm-up" if found is None else f"ramp-up, warm-up as found by precision: {METHOD}"
     if not excluded:
         return None if found is None else f"No warm-up was found that had to be left out ({METHOD})"
     first = f"First {formatting.duration(results['window']['excluded_s'])} ({what}) excluded"
     turns = formatting.plural(excluded, "turn")
-    ended = results["turns"].get("excluded_outcomes")
-    if ended is None:  # an older file, of which tables count these turns, too
-        return f"{first} from percentiles: {turns}"
+    ended = results["turns"]["excluded_outcomes"]
     parts = (f"{formatting.plain(name)} {formatting.count(ended[name])}" for name in by_frequency(ended))
     return f"{first}: {turns} ({', '.join(parts)})" if ended else f"{first}: {turns}"
 
@@ -329,7 +326,7 @@ def judged(item: Mapping[str, Any]) -> Judged:
 
 def _give_or_take(item: Mapping[str, Any]) -> str:
     """How far it may be from the truth, from a millisecond on."""
-    error_s = item.get("error_s")  # not in older files
+    error_s = item["error_s"]
     return f" ± {formatting.duration(error_s)}" if error_s is not None and error_s >= CERTAIN_S else ""
 
 
@@ -340,8 +337,8 @@ def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged
             f"{formatting.plain(stage['name'])}: {_load(stage)}",
             tuple(judged(item) for item in stage["objectives"]),
         )
-        for stage in results.get("stages", ())
-        if stage.get("objectives")
+        for stage in results["stages"]
+        if stage["objectives"]
     ]
 
 

@@ -13,10 +13,10 @@ _HOW = {"gone": "is gone", "restarted": "has ended, and its number is another's"
 
 
 def server_lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty where nobody knew the process, and of older files."""
-    server = results.get("server")
-    if not server:
-        return _pulse(results.get("pulse"))
+    """Empty where nobody knew the process."""
+    server = results["server"]
+    if server is None:
+        return _pulse(results["pulse"])
     lines = []
     if ended := server["ended"]:
         how = _HOW.get(ended["how"], formatting.plain(ended["how"]))
@@ -34,7 +34,7 @@ def server_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _pulse(pulse: Mapping[str, Any] | None) -> list[str]:
     """`Server: a cheap request each second: p50 3.1 ms, at most 230 ms; above 200 ms 2 of 60 times`."""
-    if not pulse or not pulse["n"] + pulse["failed"]:
+    if pulse is None or not pulse["n"] + pulse["failed"]:
         return []
     lines = []
     if pulse["restarts"]:

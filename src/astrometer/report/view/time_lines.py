@@ -1,6 +1,6 @@
 """What percentiles do not say of a run's times -> a line each: how exact, what was far from usual or odd.
 
-Each list is empty where there is nothing to say, and for files from before it was measured.
+Each list is empty where there is nothing to say.
 """
 
 from collections.abc import Mapping
@@ -17,11 +17,10 @@ _PERCENTS = ("p50", "p95", "p99")
 
 
 def certainty_lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty for a file from before the kernel stamped, and where nothing was timed."""
-    clock = results["generator"].get("clock")
-    if clock is None or not results["metrics"]:
+    """Empty where nothing was timed."""
+    if not results["metrics"]:
         return []
-    if clock != "kernel":
+    if results["generator"]["clock"] != "kernel":
         lag = formatting.duration(results["generator"]["loop_lag_p99_s"])
         return [
             f"Times are those of the load process, which was late by {lag} at p99 (no stamps of the kernel)"
@@ -35,9 +34,9 @@ def certainty_lines(results: Mapping[str, Any]) -> list[str]:
 
 
 def _uncertain(summary: Mapping[str, Any] | None, title: str) -> str:
-    errors = None if summary is None else summary.get("error_s")
-    if summary is None or not errors or not summary["uncertain"]:
+    if summary is None or not summary["uncertain"]:
         return ""
+    errors = summary["error_s"]
     share = f"{formatting.share(summary['uncertain'])} of {title} are uncertain"
     said = [
         f"{percent} by {formatting.duration(errors[percent])}"
@@ -80,8 +79,8 @@ _SENTENCES = {
 
 
 def odd_stream_lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty when all was in order, and of older files."""
-    seen = results.get("streams", {})
+    """Empty when all was in order."""
+    seen = results["streams"]
     return [
         sentence.format(*(formatting.count(seen[name][key]) for key in ("chats", "of")), _share(seen[name]))
         for name, sentence in _SENTENCES.items()
@@ -94,10 +93,8 @@ def _share(sign: Mapping[str, Any]) -> str:
 
 
 def network_lines(results: Mapping[str, Any]) -> list[str]:
-    """Empty where the system told nothing, and of older files."""
-    seen = results.get("network")
-    if not seen:
-        return []
+    """Empty where the system told nothing."""
+    seen = results["network"]
     facts = [text for text in (_round_trips(results), _losses(seen)) if text]
     lines = [f"Network: {'; '.join(facts)}"] if facts else []
     slow = seen["slow_ttft"]
@@ -150,8 +147,8 @@ def uncounted_lines(results: Mapping[str, Any]) -> list[str]:
 
 def stall_lines(results: Mapping[str, Any]) -> list[str]:
     """How often streams stood still, in a sentence; empty when none did."""
-    stalls = results.get("stalls")  # not in older files
-    if not stalls or not stalls["turns"]:
+    stalls = results["stalls"]
+    if not stalls["turns"]:
         return []
     turns, streams = (formatting.count(stalls[key]) for key in ("turns", "streams"))
     n = formatting.plural(stalls["n"], "pause")

@@ -34,14 +34,14 @@ class UploadRow:
 
 
 def rows(results: Mapping[str, Any]) -> list[UploadRow]:
-    """Empty when nothing was uploaded, or in an older file."""
-    return [_row(stats) for stats in (results.get("uploads") or {}).get("sizes", ())]
+    """Empty when nothing was uploaded."""
+    return [_row(stats) for stats in results["uploads"]["sizes"]] if results["uploads"] else []
 
 
 def lines(results: Mapping[str, Any]) -> list[str]:
     """Whether what was uploaded came back as it was; empty without uploads."""
-    uploads = results.get("uploads")
-    if not uploads:
+    uploads = results["uploads"]
+    if uploads is None:
         return []
     compared, different = uploads["compared"], uploads["different"]
     if not compared:
