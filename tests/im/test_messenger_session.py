@@ -227,7 +227,6 @@ def test_a_second_answer_is_a_duplicate_within_the_quiet_and_a_stray_after_it():
     assert here.wait(5).turn().outcome is Outcome.DUPLICATED
     here.feed(here.peer.private(5001, "w0 w1", quote(exchange)))
     assert here.session.strays == {StrayKind.DUPLICATE: 1}
-    assert here.session.recent_strays()[0].message_id == exchange.message_id
 
 
 def test_a_late_reply_is_counted_and_never_answers_the_next_question():
@@ -449,13 +448,13 @@ def test_what_cannot_be_served_is_refused_at_once_and_the_link_stays():
     here.feed(here.peer.raw("{")).feed(here.peer.raw("[]")).feed(here.peer.action("get_msg", message_id=1))
     here.feed(here.peer.action("send_private_msg", user_id="alice", message=[]))
     assert [said["status"] for said in here.peer.answers] == ["failed", "failed"]
+    assert "get_msg" in here.peer.answers[0]["message"]
     assert here.session.refused == {
         RefusedFor.NOT_JSON: 1,
         RefusedFor.NOT_AN_ACTION: 1,
         RefusedFor.UNKNOWN_ACTION: 1,
         RefusedFor.BAD_PARAMS: 1,
     }
-    assert "get_msg" in here.session.recent_refusals()[2].detail
     here.feed(here.peer.private(5001, "w0"))
     assert exchange.answered
 

@@ -19,14 +19,12 @@ def struct_of(**at):
     return bytes(data)
 
 
-FULL = struct_of(_68=20_250, _72=1_500, _100=3, _148=20_010, _224=7)
+FULL = struct_of(_100=3, _148=20_010, _224=7)
 
 
 def test_every_field_has_its_place():
     assert parsed(FULL) == TcpInfo(
         min_rtt_s=pytest.approx(0.020_010),
-        smoothed_rtt_s=pytest.approx(0.020_250),
-        rtt_variance_s=pytest.approx(0.0015),
         retransmits=3,
         out_of_order=7,
     )
@@ -39,11 +37,11 @@ def test_a_newer_kernel_appends():
 @pytest.mark.parametrize(
     ("length", "known"),
     [
-        (228, {"min_rtt_s", "smoothed_rtt_s", "rtt_variance_s", "retransmits", "out_of_order"}),
-        (227, {"min_rtt_s", "smoothed_rtt_s", "rtt_variance_s", "retransmits"}),
-        (152, {"min_rtt_s", "smoothed_rtt_s", "rtt_variance_s", "retransmits"}),
-        (104, {"smoothed_rtt_s", "rtt_variance_s", "retransmits"}),
-        (103, {"smoothed_rtt_s", "rtt_variance_s"}),
+        (228, {"min_rtt_s", "retransmits", "out_of_order"}),
+        (227, {"min_rtt_s", "retransmits"}),
+        (152, {"min_rtt_s", "retransmits"}),
+        (104, {"retransmits"}),
+        (103, set()),
         (0, set()),
     ],
 )
@@ -54,8 +52,8 @@ def test_an_older_kernel_tells_less_and_nothing_is_made_up(length, known):
 
 
 def test_what_was_not_measured_yet_is_none_not_zero():
-    fresh = parsed(struct_of(_148=0xFFFFFFFF, _72=250_000))
-    assert (fresh.min_rtt_s, fresh.smoothed_rtt_s, fresh.rtt_variance_s) == (None, None, None)
+    fresh = parsed(struct_of(_148=0xFFFFFFFF))
+    assert fresh.min_rtt_s is None
     assert (fresh.retransmits, fresh.out_of_order) == (0, 0)
 
 
@@ -71,7 +69,6 @@ def test_a_connection_on_this_machine_has_a_short_round_trip_and_no_loss():
             info = tcp_info(near)
     assert info is not None
     assert 0 < info.min_rtt_s < 0.05
-    assert info.min_rtt_s <= info.smoothed_rtt_s + info.rtt_variance_s
     assert info.retransmits == 0
 
 

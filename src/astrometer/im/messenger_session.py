@@ -7,8 +7,7 @@ event is ever sent twice: AstrBot would ask the model twice.
 
 import heapq
 import math
-from collections import Counter, deque
-from dataclasses import dataclass
+from collections import Counter
 from typing import Any
 
 from astrometer.api.outcome import Outcome
@@ -36,7 +35,6 @@ from astrometer.im.open_questions import OpenQuestions, StrayKind
 from astrometer.im.reply_content import ReplyContent
 from astrometer.wire.websocket_client import MOST_CHARS
 
-_KEPT_STRAYS = 1000
 # The rest of an answer may come after these, although it has begun.
 _MAY_STILL_COME = frozenset({Outcome.TIMEOUT_TOTAL, Outcome.LOST_LINK})
 _WITHOUT_LINK = "asked while the link to AstrBot was down; nothing was sent"
@@ -44,16 +42,6 @@ _WITHOUT_LINK = "asked while the link to AstrBot was down; nothing was sent"
 
 class ImAskError(ValueError):
     """A question whose reply could not be told from another's; the text says what to do."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrayReply:
-    """A message of the bot that was no open question's."""
-
-    kind: StrayKind
-    t: float
-    place: ChatPlace
-    message_id: int | None = None  # the ended question that it belongs to
 
 
 class MessengerSession:
@@ -93,8 +81,6 @@ class MessengerSession:
         self._places: set[ChatPlace] = set()
         self._due: list[tuple[float, int]] = []  # when, and the id of the question
         self._finished: list[ImTurn] = []
-        self._recent_strays: deque[StrayReply] = deque(maxlen=_KEPT_STRAYS)
-        self._last_refused: deque[RefusedAction] = deque(maxlen=20)
         self._link_by: float | None = None  # when a handshake, or a close, has taken too long
 
     # the link
@@ -266,14 +252,6 @@ class MessengerSession:
     def outstanding(self) -> int:
         return len(self._open)
 
-    def recent_strays(self) -> tuple[StrayReply, ...]:
-        """The last messages that were no open question's; all are in `strays`."""
-        return tuple(self._recent_strays)
-
-    def recent_refusals(self) -> tuple[RefusedAction, ...]:
-        """The last refused actions and frames; all are in `refused`."""
-        return tuple(self._last_refused)
-
     # inside
 
     def _ended_by(self, t: float, outcome: Outcome | None, detail: str) -> None:
@@ -332,7 +310,7 @@ class MessengerSession:
             kind = found.stray or StrayKind.UNASKED
             if kind is StrayKind.MISROUTED:
                 self._mark_foreign(place)
-            self._stray(StrayReply(kind=kind, t=t, place=place, message_id=found.stray_id))
+            self.strays[kind] += 1
         elif found.elsewhere:
             self._mark_foreign(place)
             where = "a group" if place.group_id is not None else "a private chat"
@@ -365,13 +343,8 @@ class MessengerSession:
         for waiting in self._open.waiting_in(place):
             waiting.foreign_reply()
 
-    def _stray(self, stray: StrayReply) -> None:
-        self.strays[stray.kind] += 1
-        self._recent_strays.append(stray)
-
     def _refuse(self, action: RefusedAction) -> None:
         self.refused[action.reason] += 1
-        self._last_refused.append(action)
         body = refusal(action)
         if body is not None:
             self._send(frame(body))

@@ -43,7 +43,6 @@ class FoundQuestion(NamedTuple):
     matched_by: MatchedBy | None = None
     elsewhere: bool = False
     stray: StrayKind | None = None
-    stray_id: int | None = None  # the ended question that it belongs to
 
 
 @dataclass(slots=True)
@@ -172,10 +171,8 @@ class OpenQuestions:
         if self.owes(place, t) and not (waiting and any(e.answered for e in waiting)):
             return self._stray(self._owed[place][0], place)
         if not waiting:
-            last = self._last_of.get(place)
-            if last is None:
-                return FoundQuestion(stray=StrayKind.UNASKED)
-            return FoundQuestion(stray=StrayKind.EXTRA, stray_id=last.message_id)
+            known = place in self._last_of
+            return FoundQuestion(stray=StrayKind.EXTRA if known else StrayKind.UNASKED)
         if len(waiting) == 1:
             return FoundQuestion(waiting[0], MatchedBy.OUTSTANDING)
         return self._among(waiting, content)
@@ -192,7 +189,7 @@ class OpenQuestions:
         if stray.matched_by is not MatchedBy.QUOTE and not all(e.question.canary for e in waiting):
             return None
         self._strays_with_sign[place] = t, stray
-        return FoundQuestion(stray=StrayKind.EXTRA, stray_id=stray.stray_id)
+        return FoundQuestion(stray=StrayKind.EXTRA)
 
     def _among(self, waiting: list[ImExchange], content: ReplyContent) -> FoundQuestion:
         """Several wait in one chat, and the message has neither quotation nor nonce."""
@@ -216,11 +213,11 @@ class OpenQuestions:
 
     def _stray(self, ended: _Ended, place: ChatPlace) -> FoundQuestion:
         if ended.place != place:
-            return FoundQuestion(stray=StrayKind.MISROUTED, stray_id=ended.message_id)
+            return FoundQuestion(stray=StrayKind.MISROUTED)
         if not ended.owed:
-            return FoundQuestion(stray=StrayKind.DUPLICATE, stray_id=ended.message_id)
+            return FoundQuestion(stray=StrayKind.DUPLICATE)
         if ended.begun:
-            return FoundQuestion(stray=StrayKind.LATE, stray_id=ended.message_id)
+            return FoundQuestion(stray=StrayKind.LATE)
         ended.owed = False  # once; what quotes it again is a duplicate
         owed = self._owed.get(place)
         if owed is not None:
@@ -229,7 +226,7 @@ class OpenQuestions:
                 pass
             if not owed:
                 del self._owed[place]
-        return FoundQuestion(stray=StrayKind.LATE, stray_id=ended.message_id)
+        return FoundQuestion(stray=StrayKind.LATE)
 
     def _remember(self, ended: _Ended) -> None:
         if len(self._ended) >= self._remembered:

@@ -11,22 +11,19 @@ from typing import Any, NamedTuple
 
 _ROOM = 256  # the newest kernel's struct; an older one returns less
 # Offsets in `struct tcp_info` of linux/tcp.h, which only ever grows at its end.
-_RTT, _RTT_VARIANCE, _TOTAL_RETRANS, _MIN_RTT, _DATA_SEGMENTS, _OUT_OF_ORDER = 68, 72, 100, 148, 152, 224
+_TOTAL_RETRANS, _MIN_RTT, _DATA_SEGMENTS, _OUT_OF_ORDER = 100, 148, 152, 224
 _WHOLE_BYTES = _OUT_OF_ORDER + 4
 _u32 = struct.Struct("=I")
-_whole = struct.Struct(f"={_RTT}xII{_TOTAL_RETRANS - 76}xI{_MIN_RTT - 104}xI{_OUT_OF_ORDER - 152}xI")
+_whole = struct.Struct(f"={_TOTAL_RETRANS}xI{_MIN_RTT - 104}xI{_OUT_OF_ORDER - 152}xI")
 _UNKNOWN = 0xFFFFFFFF  # of the minimum, before there was one
 
 
 class TcpInfo(NamedTuple):
     """Of one connection since it began. None: this kernel does not tell, or has not measured yet."""
 
-    # The smallest round trip of the last five minutes, which is the network's. The handshake is one.
+    # The smallest round trip of the last five minutes, which is the network's. The handshake is one. The
+    # kernel's mean is not: a server may delay its acknowledgement until it answers, by 40 ms at most.
     min_rtt_s: float | None
-    # A mean of round trips. A server that delays its acknowledgement until it answers, by 40 ms at most, is
-    # part of it: it told 15 ms on loopback, of a server that answers after 10 ms.
-    smoothed_rtt_s: float | None
-    rtt_variance_s: float | None
     retransmits: int | None  # segments that this side sent again, SYN included
     # Segments that came after a gap: the one before was lost on its way here, or overtaken.
     out_of_order: int | None
@@ -58,16 +55,14 @@ def data_segments(sock: Any) -> int | None:
 def parsed(data: bytes) -> TcpInfo:
     """`struct tcp_info`, which ends early on old kernels."""
     if len(data) >= _WHOLE_BYTES:
-        rtt, variance, retransmits, min_rtt, out_of_order = _whole.unpack_from(data)
+        retransmits, min_rtt, out_of_order = _whole.unpack_from(data)
     else:
-        rtt, variance, retransmits, min_rtt, out_of_order = (
+        retransmits, min_rtt, out_of_order = (
             _u32.unpack_from(data, at)[0] if len(data) >= at + _u32.size else None
-            for at in (_RTT, _RTT_VARIANCE, _TOTAL_RETRANS, _MIN_RTT, _OUT_OF_ORDER)
+            for at in (_TOTAL_RETRANS, _MIN_RTT, _OUT_OF_ORDER)
         )
     return TcpInfo(
         min_rtt_s=None if min_rtt == _UNKNOWN else _seconds(min_rtt),
-        smoothed_rtt_s=_seconds(rtt),
-        rtt_variance_s=_seconds(variance) if rtt else None,
         retransmits=retransmits,
         out_of_order=out_of_order,
     )

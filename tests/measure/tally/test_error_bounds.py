@@ -8,7 +8,7 @@ from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.timings import Bounds
 from astrometer.measure.slo.objectives import ObjectiveVerdict, evaluate
 from astrometer.measure.slo.slo_parser import parse_objectives
-from astrometer.measure.tally.error_bounds import ErrorBounds
+from astrometer.measure.tally.error_bounds import BoundBuckets, ErrorBounds
 from astrometer.measure.tally.exchange_stats import Stats, stats_json
 from astrometer.measure.tally.histogram import Histogram
 from astrometer.measure.tally.tally import Tally
@@ -75,7 +75,7 @@ def test_the_true_percentile_lies_within_the_error():
         low, high = value, value
         if rng.random() < 0.3:
             low, high = value - rng.uniform(0, 0.05), value + rng.uniform(0, 0.05)
-            bounds.add([Bounds(high, low, high)])
+            bounds.add_buckets(BoundBuckets.of([Bounds(high, low, high)]))
         told.record(high)
         true.record(value)
     for percent, error_s in zip((50, 90, 99), bounds.errors_s(told, (50, 90, 99)), strict=True):
@@ -113,7 +113,7 @@ def test_only_an_objective_whose_error_matters_is_invalid(limit, low, verdict):
         stats.started += 1
         stats.outcomes["ok"] += 1
         stats.ok["ttft"].record(1.0)
-        stats.bounds["ttft"].add([Bounds(1.0, low, 1.0)])
+        stats.bounds["ttft"].add_buckets(BoundBuckets.of([Bounds(1.0, low, 1.0)]))
     judged = evaluate(parse_objectives([limit])[0], stats, 10.0)
     assert judged.verdict is verdict
 
@@ -123,7 +123,7 @@ def test_a_millisecond_never_matters():
     for _ in range(40):
         stats.started += 1
         stats.ok["ttft"].record(0.004)
-        stats.bounds["ttft"].add([Bounds(0.004, 0.0031, 0.004)])
+        stats.bounds["ttft"].add_buckets(BoundBuckets.of([Bounds(0.004, 0.0031, 0.004)]))
     assert evaluate(parse_objectives(["ttft_p50 < 5ms"])[0], stats, 10.0).verdict is ObjectiveVerdict.PASS
 
 

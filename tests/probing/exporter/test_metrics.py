@@ -21,7 +21,7 @@ from astrometer.probing.target_checks.scopes import judge, look
 from astrometer.probing.verdict import ProbeReason, ProbeRun, ScopeCheck, Verdict
 from astrometer.wire.tcp_info import TcpInfo
 
-INFO = TcpInfo(min_rtt_s=0.03, smoothed_rtt_s=0.04, rtt_variance_s=0.01, retransmits=2, out_of_order=3)
+INFO = TcpInfo(min_rtt_s=0.03, retransmits=2, out_of_order=3)
 PLACE = {"target": "sim", "probe": "p"}
 
 

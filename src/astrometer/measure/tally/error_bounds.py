@@ -51,9 +51,6 @@ class ErrorBounds:
     high: Histogram = field(default_factory=Histogram)
     uncertain: int = 0
 
-    def add(self, samples: Iterable[Bounds]) -> None:
-        self.add_buckets(BoundBuckets.of(samples))
-
     def add_buckets(self, samples: "BoundBuckets") -> None:
         """What goes into several is looked up once."""
         self.told.add_buckets(samples.told)
