@@ -19,10 +19,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import throwaway_certificate
 from golden_rounds import CLIENT_CPU, SERVER_CPU, Load, markdown, parser, rounds_until_quiet, steps_of
@@ -52,7 +54,7 @@ LOCUST_CLOCKS = {"locust": "kernel", "locust_user": "user"}
 class Round:
     """What each peer measured once, and who else was at work meanwhile."""
 
-    found: dict[str, dict]
+    found: dict[str, dict[str, Any]]
     disturbance: dict[str, Disturbance]
 
     def is_quiet(self, limit: float) -> bool:
@@ -70,7 +72,7 @@ def main() -> None:
     sections = []
     for load in steps_of(options):
         rounds = rounds_until_quiet(
-            options, lambda load=load: measure(load, options), lambda one: one.is_quiet(options.quiet)
+            options, partial(measure, load, options), lambda one: one.is_quiet(options.quiet)
         )
         sections.append(section(load, rounds, options.quiet))
         print(sections[-1], flush=True)
@@ -94,7 +96,7 @@ def measure(load: Load, options: argparse.Namespace) -> Round:
     return Round(found=found, disturbance=disturbance)
 
 
-def read_by(name: str, load: Load, seconds: float, *, tls: bool = False) -> dict:
+def read_by(name: str, load: Load, seconds: float, *, tls: bool = False) -> dict[str, Any]:
     schedule = schedule_of(load)
     with (
         trusted_certificate(tls) as certificate,
@@ -138,7 +140,7 @@ def variable(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-def _of_step(load: Load, seconds: float, schedule: GoldenSchedule, url: str) -> dict:
+def _of_step(load: Load, seconds: float, schedule: GoldenSchedule, url: str) -> dict[str, Any]:
     plan = StepPlan(
         streams=load.streams, gap_s=schedule.gap_s, duration_s=seconds, stream_s=schedule.length_s,
         cpus=[CLIENT_CPU],
@@ -155,7 +157,7 @@ def _of_step(load: Load, seconds: float, schedule: GoldenSchedule, url: str) -> 
     }
 
 
-def _row(gap_s: list[float], delay_s: list[float], cpu_s: float, seconds: float) -> dict:
+def _row(gap_s: list[float], delay_s: list[float], cpu_s: float, seconds: float) -> dict[str, Any]:
     return {
         "gap": _ranks(ErrorSummary.of(gap_s)),
         "delay": _ranks(ErrorSummary.of(delay_s)),
@@ -230,10 +232,11 @@ def _times(ranks: list[list[float] | None]) -> str:
 
 def _share(shares: list[float | None]) -> str:
     """Median over rounds; whoever has no bounds knows none."""
-    return "–" if None in shares else f"{statistics.median(shares):.2%}"
+    known = [share for share in shares if share is not None]
+    return "–" if len(known) < len(shares) else f"{statistics.median(known):.2%}"
 
 
-def _ratio(rounds: list[Round], name: str, value) -> str:
+def _ratio(rounds: list[Round], name: str, value: Callable[[dict[str, Any]], float]) -> str:
     """Of `name` to the bare socket in the same round."""
     pairs = [(value(one.found[name]), value(one.found["bare"])) for one in rounds if "bare" in one.found]
     ratios = [mine / bare for mine, bare in pairs if bare]

@@ -6,10 +6,11 @@
 With nothing changed the spread is what an interval is made of: half of it needs a quarter of the pairs.
 """
 
-import argparse
 import math
 from pathlib import Path
 from statistics import fmean, stdev
+
+from programs import bench_parser
 
 from astrometer.measure.results import document
 from astrometer.release.release_plan import Role
@@ -17,7 +18,7 @@ from astrometer.release.release_plan import Role
 TIMES = {"ttft": "p50", "e2e": "p50", "overhead": "p50", "accept_time": "p50", "gate_wait": "p50"}
 
 
-def values_of(block):
+def values_of(block: Path) -> dict[str, float | None]:
     """Of one block: each time's percentile in seconds, the server's CPU per turn, the turns."""
     results = document.read(block)
     found = {f"{name}_{at}": (results["metrics"].get(name) or {}).get(at) for name, at in TIMES.items()}
@@ -25,10 +26,8 @@ def values_of(block):
     return {**found, "server_cpu_per_turn": cpu, "turns": results["turns"]["started"]}
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    parser = bench_parser(__doc__)
     parser.add_argument("directory", type=Path)
     directory = parser.parse_args().directory
     numbers = sorted(int(block.name) for block in (directory / Role.CANDIDATE).iterdir())
@@ -36,8 +35,8 @@ def main():
     print(f"| {len(pairs)} pairs | mean change | spread (sd) of the change |")
     print("|---|--:|--:|")
     for name in pairs[0][0]:
-        known = [(cand[name], base[name]) for cand, base in pairs if cand[name] and base[name]]
-        changes = [math.log(cand / base) for cand, base in known]
+        sides = [(cand[name], base[name]) for cand, base in pairs]
+        changes = [math.log(cand / base) for cand, base in sides if cand and base]
         if len(changes) > 1:
             print(f"| {name} | {fmean(changes):+.1%} | {stdev(changes):.1%} |")
 

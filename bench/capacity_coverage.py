@@ -1,6 +1,6 @@
 """How often the interval of a capacity holds the true one, on servers in virtual time.
 
-    python bench/capacity_coverage.py [SEARCHES]
+    python bench/capacity_coverage.py [--searches 200]
 
 200 searches of each server take about five minutes. The table in docs/explanation/how-capacity-is-searched.md
 is this one's.
@@ -9,6 +9,8 @@ is this one's.
 import sys
 from pathlib import Path
 from statistics import median
+
+from programs import bench_parser
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from queue_search import SUBJECTS, TOO_SHORT
@@ -31,4 +33,6 @@ def main(searches: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    parser = bench_parser(__doc__)
+    parser.add_argument("--searches", type=int, default=200)
+    main(parser.parse_args().searches)

@@ -12,7 +12,6 @@
 pair is compared, and then the same runs again three by three, pooled by run.
 """
 
-import argparse
 import math
 import os
 import random
@@ -20,26 +19,35 @@ import secrets
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from statistics import fmean, median
 from types import SimpleNamespace
+from typing import Any, NamedTuple
 
-from short_run import short_run
+from programs import bench_parser
+from short_run import run_until_valid, short_run
+from short_run import simulator as simulated
 
-from astrometer.compare.bootstrap import Ecdf, Sample, log_change
+from astrometer.compare.bootstrap import Distribution, Ecdf, Sample, log_change
 from astrometer.compare.change_verdict import ChangeRow, ChangeVerdict, judged
 from astrometer.compare.comparable import ComparedRun
 from astrometer.compare.comparison import MARGIN, compare, margin_of
 from astrometer.compare.gates import evaluate_gates, watched_rows
-from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, paired_change
+from astrometer.compare.repeated_looks import FEWEST_PAIRS, Look, Repeated, paired_change
 from astrometer.load import launch
+from astrometer.load.launch import LoadPlan
 from astrometer.measure.results import document
 from astrometer.measure.tally.histogram import MIN_SAMPLES, Histogram
 from astrometer.measure.wilson import Interval
+from astrometer.release.release_plan import ReleasePlan, Role
+from astrometer.release.session import Means, ReleaseSession
+from astrometer.release.sides import SideSpec
+from astrometer.targets.sandbox.install import Installation
+from astrometer.targets.script import ModelScript
 
 SLOWER = 0.15
-TRIES = 3
 LOCUSTFILE = """
 import os
 import random
@@ -63,26 +71,24 @@ class Chatter(ChatUser):
 """
 
 
-def synthetic(repeats, *, runs, samples, jitter, noise, seed):
+def synthetic(repeats: int, *, runs: int, samples: int, jitter: float, noise: float, seed: int) -> None:
     """`noise`: how much whole runs differ, as a standard deviation; `jitter`: samples of one run."""
     rng = random.Random(seed)
-    found = {}
     for change in (0.0, SLOWER):
-        verdicts, covered, widths = Counter(), 0, []
+        verdicts, covered, widths = Counter[str](), 0, []
         for _ in range(repeats):
-            sides = [
+            base, cand = (
                 [_sample(rng, factor, samples, jitter, noise) for _ in range(runs)]
                 for factor in (1, 1 + change)
-            ]
+            )
             rows = []
             for percent in (50, 95):
-                value, belief = log_change(*sides, percent, rng)
+                value, belief = log_change(base, cand, percent, rng)
                 low, high = belief.quantile(0.025), belief.quantile(0.975)
                 covered += low <= math.log1p(change) <= high
                 widths.append((high - low) / 2)
                 rows.append(_row(percent, value, belief))
             verdicts.update(f"p{row.percent} {row.verdict}" for row in judged(rows))
-        found[change] = verdicts
         told = "  ".join(
             f"p{percent}: "
             + ", ".join(f"{name} {verdicts[f'p{percent} {name}'] / repeats:.0%}" for name in NAMES)
@@ -92,21 +98,20 @@ def synthetic(repeats, *, runs, samples, jitter, noise, seed):
             f"| {runs} | {samples} | {noise:.0%} | {change:+.0%} | {told} | {covered / repeats / 2:.1%} "
             f"| ±{fmean(widths):.1%} |"
         )
-    return found
 
 
 REPORTED = ("ttft_p50", "ttft_p95", "e2e_p50")
 NAMES = ("worse", "better", "same", "cannot tell")
 
 
-def _sample(rng, factor, samples, jitter, noise):
+def _sample(rng: random.Random, factor: float, samples: int, jitter: float, noise: float) -> Sample:
     run = 0.3 * factor * math.exp(rng.gauss(0, noise))
     return Sample(
         ecdf=Ecdf(Histogram(run * rng.lognormvariate(0, jitter) for _ in range(samples))), n=samples
     )
 
 
-def _row(percent, value, belief, look=None):
+def _row(percent: int, value: float, belief: Distribution, look: Look | None = None) -> ChangeRow:
     low, high = (math.expm1(belief.quantile(share)) for share in (0.025, 0.975))
     return ChangeRow(
         scope="all", metric="ttft", percent=percent, base=0.3, cand=0.3, base_n=1, cand_n=1, base_runs=(),
@@ -121,7 +126,7 @@ LOOK_CHANGES = (0.0, 0.05, SLOWER)
 BLOCK_NOISES = (0.0, 0.02, 0.05)
 
 
-def looks(repeats, seed):
+def looks(repeats: int, seed: int) -> None:
     """Sessions as `astrometer release` has them: TTFT p50 and p95, until both are decided or one is worse."""
     print(
         "| blocks differ by (sd) | true change | session | p50 called | p95 called | pairs (median) "
@@ -132,16 +137,15 @@ def looks(repeats, seed):
         for change in LOOK_CHANGES:
             rng = random.Random(f"{seed} {noise} {change}")
             sessions = [_looked_at(rng, change, noise) for _ in range(repeats)]
-            called = [Counter(session["verdicts"][place] for session in sessions) for place in (0, 1)]
-            gates = Counter(session["gate"] for session in sessions)
+            called = [Counter(str(session.verdicts[place]) for session in sessions) for place in (0, 1)]
+            gates = Counter(session.gate for session in sessions)
             gate = ", ".join(f"{name} {n / repeats:.1%}" for name, n in sorted(gates.items()))
             told = [
                 ", ".join(f"{name} {of[name] / repeats:.1%}" for name in NAMES if of[name]) for of in called
             ]
-            out, once = (
-                sum(sum(session[key]) for session in sessions) / repeats / 2 for key in ("left_out", "once")
-            )
-            pairs = median(session["pairs"] for session in sessions)
+            out = sum(sum(session.left_out) for session in sessions) / repeats / 2
+            once = sum(sum(session.once) for session in sessions) / repeats / 2
+            pairs = median(session.pairs for session in sessions)
             print(
                 f"| {noise:.0%} | {change:+.0%} | {gate} | {told[0]} | {told[1]} | {pairs:g} "
                 f"| {out:.1%} | {once:.1%} |",
@@ -149,16 +153,27 @@ def looks(repeats, seed):
             )
 
 
-def _looked_at(rng, change, noise):
+class Session(NamedTuple):
+    """`left_out`, `once`: whether the truth ever was, of p50 and p95."""
+
+    pairs: int
+    verdicts: Sequence[ChangeVerdict]
+    gate: str
+    left_out: Sequence[bool]
+    once: Sequence[bool]
+
+
+def _looked_at(rng: random.Random, change: float, noise: float) -> Session:
     """What one session said at its end, and whether any look up to the end of its plan missed the truth."""
-    blocks = [[_block(rng, factor, noise) for _ in range(PLANNED)] for factor in (1, 1 + change)]
+    base, cand = ([_block(rng, factor, noise) for _ in range(PLANNED)] for factor in (1, 1 + change))
     truth, ended = math.log1p(change), None
     left_out, once = [False, False], [False, False]
     for pairs in range(FEWEST_PAIRS, PLANNED + 1):
         look, rows = Look(pairs=pairs, planned=PLANNED), []
         for place, percent in enumerate((50, 95)):
-            values = [[block[place] for block in side[:pairs]] for side in blocks]
-            value, belief = paired_change(*values, look)
+            before, after = ([block[place] for block in side[:pairs]] for side in (base, cand))
+            value, belief = paired_change(before, after, look)
+            assert isinstance(belief, Repeated)
             left_out[place] |= not belief.quantile(0.025) <= truth <= belief.quantile(0.975)
             once[place] |= not belief.once.quantile(0.025) <= truth <= belief.once.quantile(0.975)
             if pairs * BLOCK_SAMPLES >= MIN_SAMPLES[percent]:
@@ -172,10 +187,10 @@ def _looked_at(rng, change, noise):
             ended = pairs, verdicts, gate
     pairs, verdicts, gate = ended or (PLANNED, verdicts, gate)
     verdicts = [*verdicts, ChangeVerdict.CANNOT_TELL][:2]
-    return {"pairs": pairs, "verdicts": verdicts, "gate": gate, "left_out": left_out, "once": once}
+    return Session(pairs=pairs, verdicts=verdicts, gate=gate, left_out=left_out, once=once)
 
 
-def _block(rng, factor, noise):
+def _block(rng: random.Random, factor: float, noise: float) -> list[float]:
     """p50 and p95 of its samples."""
     block = 0.3 * factor * math.exp(rng.gauss(0, noise))
     samples = sorted(block * rng.lognormvariate(0, 0.1) for _ in range(BLOCK_SAMPLES))
@@ -188,25 +203,19 @@ SESSION_BUDGET_S = 100.0
 SESSION_JITTER = "0.03"  # six pairs have some 2,000 samples a side
 
 
-def sessions(repeats, out, change):
+def sessions(repeats: int, out: Path, change: float) -> None:
     """Sessions of `release` on two simulators, one of which answers later by `change`."""
-    from astrometer.targets.serving import serve
-    from astrometer.targets.simulator.simulator_app import Simulator
-    from astrometer.targets.simulator.simulator_config import SimulatorConfig
-
     locustfile = out / "bench_chat.py"
     locustfile.write_text(LOCUSTFILE)
     began = time.monotonic()
-    found = Counter()
+    found = Counter[str]()
     with ExitStack() as servers:
-        apps = [Simulator(SimulatorConfig()) for _ in range(2)]
         boxes = [
             SimpleNamespace(
-                url=servers.enter_context(serve(app)), keys={"all": app.config.keys["all"].secret},
-                pid=os.getpid(), sink_url=None, messenger=None, fault=lambda: None,
+                url=url, keys={"all": key}, pid=os.getpid(), sink_url=None, messenger=None, fault=lambda: None
             )
-            for app in apps
-        ]  # fmt: skip
+            for url, key in (servers.enter_context(simulated()) for _ in range(2))
+        ]
         for number in range(1, repeats + 1):
             session = _session(locustfile, boxes, change, out / f"{number:03}")
             session.execute(session.prepare())
@@ -228,17 +237,13 @@ def sessions(repeats, out, change):
     print(f"true change {change:+.0%}: " + ", ".join(f"{what} {n}" for what, n in sorted(found.items())))
 
 
-def _session(locustfile, boxes, change, directory):
-    from astrometer.release.release_plan import ReleasePlan, Role
-    from astrometer.release.session import Means, ReleaseSession
-    from astrometer.release.sides import SideSpec
-    from astrometer.targets.sandbox.install import Installation
-    from astrometer.targets.script import ModelScript
-
+def _session(
+    locustfile: Path, boxes: Sequence[SimpleNamespace], change: float, directory: Path
+) -> ReleaseSession:
     factors = {boxes[0].url: 1.0, boxes[1].url: 1.0 + change}
-    box_of = dict(zip(("base", "cand"), boxes, strict=True))
+    box_of: dict[str, Any] = dict(zip(("base", "cand"), boxes, strict=True))
 
-    def load(plan, environ, **more):
+    def load(plan: LoadPlan, environ: Mapping[str, str], **more: Any) -> int:
         own = {
             "BENCH_FACTOR": str(factors[plan.target.url]),
             "BENCH_SEED": secrets.token_hex(4),
@@ -248,8 +253,10 @@ def _session(locustfile, boxes, change, directory):
 
     plan = short_run(locustfile, boxes[0].url, directory, users=SESSION_USERS, seconds=SESSION_BLOCK_S)
     means = Means(
-        install=lambda spec, _: Installation(version=spec, directory=spec),
-        sandbox=lambda options, _: nullcontext(box_of[options.installation.version]),
+        install=lambda spec, _: Installation(version=spec, directory=Path(spec)),
+        sandbox=lambda options, _: nullcontext(
+            box_of[options.installation.version if options.installation else ""]
+        ),
         load=load,
     )
     specs = {Role.BASELINE: SideSpec(astrbot="base"), Role.CANDIDATE: SideSpec(astrbot="cand")}
@@ -260,25 +267,17 @@ def _session(locustfile, boxes, change, directory):
     )
 
 
-def simulator(repeats, out):
-    from astrometer.targets.serving import serve
-    from astrometer.targets.simulator.simulator_app import Simulator
-    from astrometer.targets.simulator.simulator_config import SimulatorConfig
-
+def simulator(repeats: int, out: Path) -> None:
     locustfile = out / "bench_chat.py"
     locustfile.write_text(LOCUSTFILE)
     kinds = {"base": 1.0, "same": 1.0, "slow": 1.0 + SLOWER}
     began = time.monotonic()
-    app = Simulator(SimulatorConfig())
-    with serve(app) as url:
+    with simulated() as (url, key):
         for number in range(repeats):
             # In an order of its own each time: what drifts meets all three alike.
             for kind in random.Random(number).sample(sorted(kinds), 3):
-                directory = out / f"{number:03}-{kind}"
-                for _ in range(TRIES):  # as `astrometer release` does with a run that is INVALID
-                    _load(locustfile, url, app.config.keys["all"].secret, kinds[kind], directory)
-                    if document.read(directory)["verdict"] != "INVALID":
-                        break
+                plan = short_run(locustfile, url, out / f"{number:03}-{kind}", key=key)
+                run_until_valid(plan, {"BENCH_FACTOR": str(kinds[kind])})
             print(f"repeat {number + 1} of {repeats}, {time.monotonic() - began:.0f} s", flush=True)
     kept = {
         kind: [
@@ -292,11 +291,11 @@ def simulator(repeats, out):
     report(kept)
 
 
-def report(kept):
+def report(kept: Mapping[str, list[ComparedRun]]) -> None:
     repeats = min(len(side) for side in kept.values())
     for size in (1, 3):
         for kind in ("same", "slow"):
-            verdicts, changes, refused = Counter(), [], 0
+            verdicts, changes, refused = Counter[tuple[str, str]](), [], 0
             for start in range(0, repeats - size + 1, size):
                 compared = compare(kept["base"][start : start + size], kept[kind][start : start + size])
                 row = compared.row("all", "ttft_p50")
@@ -304,8 +303,8 @@ def report(kept):
                     refused += 1
                     continue
                 changes.append(row.change)
-                for name in REPORTED:
-                    verdicts[name, compared.row("all", name).verdict.value] += 1
+                told = [row for row in compared.rows if row.scope == "all" and row.name in REPORTED]
+                verdicts.update((row.name, row.verdict.value) for row in told)
                 for word in ("worse", "better"):
                     verdicts["any", word] += any(row.verdict == word for row in compared.rows)
             print(f"\n{size} run(s) a side, {kind}: {len(changes)} comparisons, {refused} refused")
@@ -316,15 +315,8 @@ def report(kept):
             print(f"  any metric worse {verdicts['any', 'worse']}, better {verdicts['any', 'better']}")
 
 
-def _load(locustfile, url, key, factor, directory):
-    environ = {**os.environ, "BENCH_FACTOR": str(factor), "BENCH_SEED": secrets.token_hex(4)}
-    launch.run(short_run(locustfile, url, directory, key=key), environ)
-
-
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    parser = bench_parser(__doc__)
     parser.add_argument("kind", choices=("synthetic", "simulator", "looks", "sessions"))
     parser.add_argument("--repeats", type=int, default=20)
     parser.add_argument("--seed", type=int, default=1)

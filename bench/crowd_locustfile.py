@@ -2,6 +2,7 @@
 
 import time
 
+import gevent
 from locust import task
 
 from astrometer.load import MessengerUser
@@ -12,13 +13,13 @@ EVERY_S = 6.0  # an answer, and the time in which nothing more of it comes
 class Asker(MessengerUser):
     scenario = "crowd"
 
-    def wait_time(self):
+    def wait_time(self) -> float:
         return EVERY_S - time.monotonic() % EVERY_S
 
-    def on_start(self):
+    def on_start(self) -> None:
         super().on_start()
-        self.wait()
+        gevent.sleep(self.wait_time())
 
     @task
-    def ask(self):
+    def ask(self) -> None:
         self.write(self.prompt())

@@ -8,11 +8,12 @@ keep their autocorrelation. Drifting: the same real noise with a rise of 2 % a m
 as one of the three metrics of a chat run are: chance 1 % for all, and 10 % of change that matters.
 """
 
-import argparse
 import json
 import random
 import statistics
 from pathlib import Path
+
+from programs import bench_parser
 
 from astrometer.measure.slo.drift import BY_CHANCE, LEAST_CHANGE
 from astrometer.measure.steadiness import inflation, shift, trend
@@ -24,9 +25,7 @@ RISE_PER_MINUTE = 0.02
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("results", type=Path, nargs="*", help="of steady runs")
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--parts", type=int, default=54)
@@ -86,7 +85,8 @@ def residuals(place: Path) -> tuple[list[float], float, float]:
         whole = Histogram()
         whole.merge(inside[first])
         whole.merge(inside[first + 1])
-        values.append(whole.percentile(50))
+        if (middle_s := whole.percentile(50)) is not None:
+            values.append(middle_s)
     line = trend(values)
     rest = [value - line.slope * at for at, value in enumerate(values)]
     middle = statistics.median(rest)

@@ -14,8 +14,6 @@ stop nor bunch, none fails or is skipped, what the budget counted stays, and the
 The clock is libfaketime's (Debian: `apt-get install libfaketime`); the monotonic one stays real: it measures.
 """
 
-import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -26,16 +24,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
-from programs import astrometer, exporter_url, verdict
+from programs import astrometer, bench_parser, exporter_url, served, verdict
 
 from astrometer import bundled
 from astrometer.probing.probe_files import load_folder
 
 INTERVALS_S = {name: probe.interval_s for name, probe in load_folder(bundled.folder("probes")).probes.items()}
-SIMULATOR = ["sim", "--json", "--rate-limit", "off", "--ttft", "2ms", "--gap", "1ms", "--tokens", "4"]
+SIMULATOR = ["sim", "--rate-limit", "off", "--ttft", "2ms", "--gap", "1ms", "--tokens", "4"]
 TOKENS_PER_DAY = 1_000_000_000
 LIMIT = 0.05
 DAY_S = 86_400.0
@@ -63,9 +62,7 @@ class Exporter:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("what", choices=("week", "clock"))
     parser.add_argument("--days", type=int, default=7, help="at least 3")
     parser.add_argument("--speed", type=float, default=1000.0)
@@ -151,8 +148,7 @@ def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]
         folder = Path(name)
         clock_file, state = folder / "clock", folder / "state"
         clock_file.write_text(shown)
-        with astrometer(*SIMULATOR, stdout=subprocess.PIPE) as simulator:
-            facts = json.loads(simulator.stdout.readline())
+        with served(*SIMULATOR) as facts:
             (folder / "astrometer.toml").write_text(config(facts, intervals_s))
             command = ["probe", "--config", str(folder / "astrometer.toml"), "--listen", "127.0.0.1:0"]
             environ = {
@@ -171,7 +167,7 @@ def exporter(intervals_s: dict[str, float], *, shown: str) -> Iterator[Exporter]
                 )
 
 
-def config(facts: dict, intervals_s: dict[str, float]) -> str:
+def config(facts: dict[str, Any], intervals_s: dict[str, float]) -> str:
     lines = [
         f'[targets.one]\nurl = "{facts["url"]}"\nconcurrency = 8',
         '[targets.one.keys.all]\nenv = "KEY"\nscopes = ["chat", "config", "file", "im"]',

@@ -9,73 +9,56 @@ scrape that is due while another is under way starts all the same, so that a slo
 
 import argparse
 import asyncio
-import json
 import math
 import os
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
-from programs import exporter_url
+from programs import astrometer, bench_parser, exporter_url, served
 
 PROBES = {"chat": "30s", "upload": "60s", "im": "60s", "reads": "30s", "scopes": "120s"}
+SIMULATOR = ("sim", "--rate-limit", "off")
 EXPORTER_CPU, OTHERS_CPU = 0, 1
 MIB = 1024 * 1024
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--targets", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=120.0, help="after a minute in which all begins")
+    parser.add_argument("--settle", type=float, default=60.0, help="seconds in which all begins")
+    parser.add_argument("--seconds", type=float, default=120.0, help="scraped after that")
     parser.add_argument("--scrapes-per-s", type=float, default=1.0)
     options = parser.parse_args()
     psutil.Process().cpu_affinity([OTHERS_CPU])
-    with tempfile.TemporaryDirectory(prefix="astrometer-bench-") as folder:
-        simulator = subprocess.Popen(
-            [sys.executable, "-m", "astrometer", "sim", "--json", "--rate-limit", "off"],
-            stdout=subprocess.PIPE,
-        )
-        try:
-            facts = json.loads(simulator.stdout.readline())
-            measure(options, facts, Path(folder))
-        finally:
-            simulator.terminate()
-            simulator.wait()
+    with tempfile.TemporaryDirectory(prefix="astrometer-bench-") as folder, served(*SIMULATOR) as facts:
+        measure(options, facts, Path(folder))
 
 
-def measure(options: argparse.Namespace, facts: dict, folder: Path) -> None:
+def measure(options: argparse.Namespace, facts: dict[str, Any], folder: Path) -> None:
     (folder / "astrometer.toml").write_text(config(options.targets, facts["url"]))
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "astrometer", "probe", "--config", str(folder / "astrometer.toml")),
-            *("--listen", "127.0.0.1:0", "--state-dir", str(folder / "state")),
-            *(part for name in PROBES for part in ("--probe", name)),
-        ],
-        env={**os.environ, "KEY": facts["keys"]["all"]},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    psutil.Process(process.pid).cpu_affinity([EXPORTER_CPU])
-    try:
+    command = [
+        *("probe", "--config", str(folder / "astrometer.toml"), "--listen", "127.0.0.1:0"),
+        *("--state-dir", str(folder / "state")),
+        *(part for name in PROBES for part in ("--probe", name)),
+    ]
+    environ = {**os.environ, "KEY": facts["keys"]["all"]}
+    with astrometer(*command, stderr=subprocess.PIPE, env=environ) as process:
+        psutil.Process(process.pid).cpu_affinity([EXPORTER_CPU])
         url = f"{exporter_url(process)}/metrics"
         watched = psutil.Process(process.pid)
-        asyncio.run(scrape(url, 60.0, 1.0))
+        asyncio.run(scrape(url, options.settle, 1.0))
         began, cpu, rss = time.monotonic(), sum(watched.cpu_times()[:2]), watched.memory_info().rss
         took = asyncio.run(scrape(url, options.seconds, options.scrapes_per_s))
         text = httpx.get(url, trust_env=False, timeout=30).text
         cpu_share = (sum(watched.cpu_times()[:2]) - cpu) / (time.monotonic() - began)
         memory = f"{rss / MIB:.1f} before, {watched.memory_info().rss / MIB:.1f} after"
         report(took, text, {"CPU of its core": f"{cpu_share:.0%}", "resident memory, MiB": memory})
-    finally:
-        process.terminate()
-        process.communicate()
 
 
 def config(targets: int, url: str) -> str:

@@ -1,12 +1,17 @@
-"""Many mutated streams, HTTP answers and histograms: python bench/fuzz.py [SECONDS] [FIRST_SEED].
+"""Many mutated streams, HTTP answers and histograms: what their one outcome is.
+
+    python bench/fuzz.py [--seconds 60] [--first-seed 0]
 
 Prints how often each outcome was met; ends with the seed of the first input that broke something.
 """
 
 import sys
 import time
+from collections import Counter
 from itertools import count, islice
 from pathlib import Path
+
+from programs import bench_parser
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
 
@@ -15,16 +20,19 @@ import fuzzing
 BATCH = 500
 
 
-def main(seconds: float = 60.0, first_seed: int = 0) -> None:
+def main(seconds: float, first_seed: int) -> None:
     kinds = (fuzzing.stream, fuzzing.http, fuzzing.messenger, fuzzing.handshake, fuzzing.histogram)
     for one in kinds:
-        seeds, total = count(first_seed), {}
+        seeds, total = count(first_seed), Counter[str]()
         give_up = time.monotonic() + seconds / len(kinds)
         while time.monotonic() < give_up:
-            for name, number in fuzzing.run(one, islice(seeds, BATCH)).items():
-                total[name] = total.get(name, 0) + number
-        print(f"{one.__name__}: {sum(total.values()):,} inputs; {dict(sorted(total.items()))}")
+            total.update(fuzzing.run(one, islice(seeds, BATCH)))
+        print(f"{one.__name__}: {total.total():,} inputs; {dict(sorted(total.items()))}")
 
 
 if __name__ == "__main__":
-    main(*(float(text) for text in sys.argv[1:2]), *(int(text) for text in sys.argv[2:3]))
+    parser = bench_parser(__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--first-seed", type=int, default=0)
+    options = parser.parse_args()
+    main(options.seconds, options.first_seed)

@@ -7,13 +7,14 @@ answer's left (`perf_counter`, one clock for all processes of a Linux machine); 
 came in all.
 """
 
-import argparse
 import asyncio
 import json
 import signal
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
+from programs import bench_parser
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, Request, TextMessage
 
@@ -49,14 +50,14 @@ class GoldenAdapter(asyncio.Protocol):
             elif isinstance(event, Ping | CloseConnection):
                 self._write(self._ws.send(event.response()))
 
-    def _heard(self, frame: dict, t_came: float) -> None:
+    def _heard(self, frame: dict[str, Any], t_came: float) -> None:
         if frame.get("post_type") == "message":
             due = asyncio.get_running_loop().time() + self._delay_s
             asyncio.get_running_loop().call_at(due, self._answer, frame, t_came)
         elif "echo" in frame:
             self._acknowledged[0] += 1
 
-    def _answer(self, question: dict, t_came: float) -> None:
+    def _answer(self, question: dict[str, Any], t_came: float) -> None:
         number = question["message_id"]
         quote = {"type": "reply", "data": {"id": str(number)}}
         message = [quote, {"type": "text", "data": {"text": "fine, thank you"}}]
@@ -87,9 +88,7 @@ async def serve(delay_s: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--delay", type=float, default=0.4, help="seconds from question to answer")
     parser.add_argument("--stamps", type=Path, required=True, help="file for what it noted")
     options = parser.parse_args()

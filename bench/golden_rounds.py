@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from programs import bench_parser
+
 SERVER_CPU, CLIENT_CPU = 1, 0
 MOST_TRIES = 3  # rounds that are made for each that is to count
 
@@ -32,9 +34,9 @@ class Load:
         return f"## {self.streams:,} streams, {self.rate:g} events/s each\n"
 
 
-def parser(doc: str, *, steps: Sequence[str], rounds: int, quiet: float) -> argparse.ArgumentParser:
+def parser(doc: str | None, *, steps: Sequence[str], rounds: int, quiet: float) -> argparse.ArgumentParser:
     """Options `steps`, `rounds`, and `quiet`, which becomes a share of the machine; a bench adds its own."""
-    made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made = bench_parser(doc)
     made.add_argument(
         "--step", type=Load.parse, action="append", dest="steps", metavar="STREAMSxRATE",
         help=f"[{', '.join(steps)}]",
@@ -51,7 +53,8 @@ def parser(doc: str, *, steps: Sequence[str], rounds: int, quiet: float) -> argp
 
 
 def steps_of(options: argparse.Namespace) -> list[Load]:
-    return options.steps or options.all_steps
+    steps: list[Load] = options.steps or options.all_steps
+    return steps
 
 
 def rounds_until_quiet(

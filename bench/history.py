@@ -10,16 +10,17 @@ sees: also `compare` must call the runs after a step better or worse. `simulator
 AstrBot's had: 50 ms more between chunks up to 4.26.5, and failing turns up to 4.26.8.
 """
 
-import argparse
 import math
-import os
 import random
-import secrets
 import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from short_run import short_run
+from programs import bench_parser
+from short_run import is_valid, run_until_valid, short_run
+from short_run import simulator as simulated
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from synthetic_runs import make_run
@@ -29,7 +30,6 @@ from astrometer.history.change_points import change_points
 from astrometer.history.found_runs import FoundRuns, found_below
 from astrometer.history.run_groups import Order
 from astrometer.history.run_history import CHANCE, history_of
-from astrometer.load import launch
 from astrometer.measure.results import document
 
 LENGTHS = (9, 27, 60)
@@ -37,9 +37,8 @@ METRICS = 10  # of a usual page
 STEPS = (3, 5, 8)  # in standard deviations
 VERSIONS = ("4.18.0", "4.23.6", "4.25.6", "4.26.5", "4.26.6", "4.26.8", "4.27.3", "4.28.2", "4.29.3")
 PACED, FAILING = VERSIONS[:4], VERSIONS[:6]
-TRIES = 3
+Draw = Callable[[int], np.ndarray]
 LOCUSTFILE = """
-import os
 import random
 
 from locust import constant, task
@@ -61,8 +60,8 @@ class Chatter(ChatUser):
 """
 
 
-def noises(rng):
-    def resembling(runs, share):
+def noises(rng: np.random.Generator) -> dict[str, Draw]:
+    def resembling(runs: int, share: float) -> np.ndarray:
         series = rng.standard_normal(runs)
         for at in range(1, runs):
             series[at] += share * series[at - 1]
@@ -77,7 +76,7 @@ def noises(rng):
     }
 
 
-def series(repeats):
+def series(repeats: int) -> None:
     chance = CHANCE / METRICS
     print(f"\nchance of a series: {chance:.1%}; {repeats} series each\n")
     print(
@@ -92,11 +91,11 @@ def series(repeats):
             print(f"| {runs} | {name} | {alarms / repeats:.1%} | {cells} |", flush=True)
 
 
-def found(values, chance):
+def found(values: np.ndarray, chance: float) -> Sequence[int]:
     return change_points(list(values), range(len(values)), least_variance=0.0, chance=chance)
 
 
-def hit_share(draw, runs, step, chance, repeats):
+def hit_share(draw: Draw, runs: int, step: float, chance: float, repeats: int) -> float:
     """How often the step in the middle is found within one run of its place, and nothing else is."""
     spread = np.std(np.concatenate([draw(runs) for _ in range(50)]))
     hits = 0
@@ -108,7 +107,7 @@ def hit_share(draw, runs, step, chance, repeats):
     return hits / repeats
 
 
-def pages(repeats):
+def pages(repeats: int) -> None:
     print(f"\n{repeats} pages each, 24 runs of 300 chats; in the second half TTFT is longer by the step\n")
     print("| runs differ by (sd) | step | pages with a change of TTFT | with any change elsewhere |")
     print("|--:|--:|--:|--:|")
@@ -132,12 +131,13 @@ def pages(repeats):
             )
 
 
-def run_of(rng, number, noise, step):
+def run_of(rng: random.Random, number: int, noise: float, step: float) -> ComparedRun:
     ttft_s = 0.3 * (1 + step) * math.exp(rng.gauss(0, noise))
     return make_run(f"{number:03}", seed=number, ttft_s=ttft_s, failures=rng.choice((0, 1, 2, 3)))
 
 
-def told_by(runs, order=Order.TIME):
+def told_by(runs: Iterable[ComparedRun], order: Order = Order.TIME) -> list[tuple[str, Any]]:
+    """Each metric that changed, and at which run or version."""
     group = history_of(FoundRuns(runs=tuple(runs), left_out=()), order).groups[0]
     points = group.group.points
     return [
@@ -146,23 +146,18 @@ def told_by(runs, order=Order.TIME):
     ]
 
 
-def simulator(folder, repeats):
-    from astrometer.targets.serving import serve
-    from astrometer.targets.simulator.simulator_app import Simulator
-    from astrometer.targets.simulator.simulator_config import SimulatorConfig
-
+def simulator(folder: Path, repeats: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     locustfile = folder / "bench_history.py"
     locustfile.write_text(LOCUSTFILE)
-    app = Simulator(SimulatorConfig())
-    with serve(app) as url:
+    with simulated() as (url, key):
         for number in range(repeats):
             for version in VERSIONS if number % 2 == 0 else VERSIONS[::-1]:
                 out = folder / version / str(number)
-                for _ in range(TRIES):
-                    if (out / document.FILE_NAME).exists() and document.read(out)["verdict"] != "INVALID":
-                        break
-                    load(locustfile, url, app.config.keys["all"].secret, version, out)
+                if not is_valid(out):
+                    plan = short_run(locustfile, url, out, key=key).with_given(version=version)
+                    gap, fails = "0.07" if version in PACED else "0.02", "0.15" if version in FAILING else "0"
+                    run_until_valid(plan, {"BENCH_GAP": gap, "BENCH_FAILS": fails})
                 print(f"{version} {number}: {document.read(out)['verdict']}", file=sys.stderr, flush=True)
     found_runs = found_below(folder)
     print(f"{len(found_runs.runs)} runs, {len(found_runs.left_out)} left out")
@@ -170,20 +165,7 @@ def simulator(folder, repeats):
         print(f"{name} changed with {version}")
 
 
-def load(locustfile, url, key, version, out):
-    plan = short_run(locustfile, url, out, key=key).with_given(version=version)
-    own = {
-        "BENCH_SEED": secrets.token_hex(4),
-        "BENCH_GAP": "0.07" if version in PACED else "0.02",
-        "BENCH_FAILS": "0.15" if version in FAILING else "0",
-    }
-    signals = list[bool]()
-    launch.run(plan, {**os.environ, **own}, interrupted=lambda: signals.append(True))
-    if signals:
-        raise KeyboardInterrupt
-
-
-def of_runs(folder):
+def of_runs(folder: Path) -> None:
     """The same runs with and without the slower ones at the end."""
     kept = {run.name: run for run in found_below(folder).runs}
     alike = [run for name, run in kept.items() if not name.endswith("slow")]
@@ -192,7 +174,7 @@ def of_runs(folder):
     print(f"and then {len(slower)} slower ones: {told_by(renumbered([*alike, *slower])) or 'no change'}")
 
 
-def renumbered(runs):
+def renumbered(runs: Iterable[ComparedRun]) -> Iterator[ComparedRun]:
     """In this order, whenever they ran."""
     for number, run in enumerate(runs):
         start = f"2026-01-01T00:{number // 60:02}:{number % 60:02}+00:00"
@@ -200,10 +182,8 @@ def renumbered(runs):
         yield ComparedRun(name=run.name, results=results)
 
 
-def main():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def main() -> None:
+    parser = bench_parser(__doc__)
     parser.add_argument("what", choices=["series", "pages", "simulator", "runs"])
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--repeats", type=int, default=200)

@@ -14,7 +14,6 @@ theirs, too.
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -26,7 +25,10 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from programs import bench_parser
 from quiet import Disturbance, Watch
+
+from astrometer.targets.sandbox.server_process import free_port
 
 HERE = Path(__file__).resolve().parent
 MASTER_CPU, WORKERS_CPU = 0, 1
@@ -92,9 +94,7 @@ class Measured:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--workers", type=int, action="append", metavar="N")
     parser.add_argument("--seconds", type=int, default=25, help="measured, when the load has settled")
     parser.add_argument("--streams", type=int, default=200, help="chats under way in each worker")
@@ -165,17 +165,12 @@ def measure(workers: int, options: argparse.Namespace) -> Measured:
         )
 
 
-def follow(master: subprocess.Popen, rss: list[tuple[float, int]]) -> None:
+def follow(master: subprocess.Popen[bytes], rss: list[tuple[float, int]]) -> None:
     """Note its resident memory until it ends."""
     watched = psutil.Process(master.pid)
     while master.poll() is None:
         rss.append((time.perf_counter(), watched.memory_info().rss))
         time.sleep(0.25)
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from programs import ended, verdict
+from programs import bench_parser, ended, first_line, verdict
 from quiet import Watch
 
 from astrometer.targets.golden.golden_process import pin
@@ -36,9 +36,7 @@ USERS = 1000  # whom the limit of the memory is for
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--users", type=int, default=USERS)
     parser.add_argument("--pace", type=float, default=2.0, help="seconds between two questions of one person")
     parser.add_argument("--delay", type=float, default=0.4, help="seconds from question to answer")
@@ -70,8 +68,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         words = ["--delay", str(options.delay), "--stamps", str(stamps)]
         with ended(subprocess.Popen([*adapter, *words], stdout=subprocess.PIPE, text=True)) as process:
             pin(process.pid, [1])
-            assert process.stdout is not None
-            locust(options, process.stdout.readline().strip(), folder)
+            locust(options, first_line(process).strip(), folder)
         golden = json.loads(stamps.read_text())
         notes = json.loads((folder / "notes.json").read_text())
         results = json.loads((folder / "results.json").read_text())

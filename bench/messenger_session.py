@@ -1,9 +1,9 @@
 """What a message costs in the session and its link alone: no Locust, no socket, no clock.
 
-    python bench/messenger_session.py
+    python bench/messenger_session.py [--rounds 25]
 
 1,000 people ask and are answered half a second later. The other end is wsproto, with frames made before.
-A *message* is a question or an answer and its acknowledgement. Told is the best of 25 rounds: other programs
+A *message* is a question or an answer and its acknowledgement. Told is the best round: other programs
 on the machine only make it slower. Compare two states of the code with PYTHONPATH, one after the other.
 """
 
@@ -11,6 +11,7 @@ import gc
 import json
 from time import process_time
 
+from programs import bench_parser
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, TextMessage
 
@@ -19,7 +20,7 @@ from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.messenger_session import MessengerSession
 from astrometer.im.onebot_events import TextSegment
 
-PEOPLE, QUESTIONS, ROUNDS = 1000, 4000, 25
+PEOPLE, QUESTIONS = 1000, 4000
 FIRST_ID, FIRST_PERSON, PACE_S = 1000, 5000, 0.001
 
 
@@ -69,4 +70,7 @@ def _answer(server: WSConnection, number: int) -> bytes:
 
 
 if __name__ == "__main__":
-    print(f"{min(cpu_us() for _ in range(ROUNDS)):.1f} us CPU a message")
+    parser = bench_parser(__doc__)
+    parser.add_argument("--rounds", type=int, default=25)
+    rounds = range(parser.parse_args().rounds)
+    print(f"{min(cpu_us() for _ in rounds):.1f} us CPU a message")

@@ -30,6 +30,7 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import httpx
 import platformdirs
@@ -53,7 +54,7 @@ class Row:
 
     tool: str
     told: Told
-    truth: dict
+    truth: dict[str, Any]
     cpu_us: float | None
     peak_mib: float
     disturbance: Disturbance = UNKNOWN

@@ -15,6 +15,7 @@ import asyncio  # noqa: E402
 import json  # noqa: E402
 import time  # noqa: E402
 from collections.abc import Callable  # noqa: E402
+from typing import Any  # noqa: E402
 from urllib.parse import urlsplit  # noqa: E402
 
 Note = Callable[[float, str], None]
@@ -40,7 +41,7 @@ class Notes:
     def mark(self) -> None:
         self.window.append((now(), time.process_time()))
 
-    def found(self) -> dict:
+    def found(self) -> dict[str, Any]:
         (start, cpu_start), (end, cpu_end) = self.window
         gaps, delays = [], []
         for notes in self.streams:

@@ -1,18 +1,27 @@
-"""Programs that a measurement starts -> ended with it; and its checks -> PASS or FAIL, line by line."""
+"""What benches share: their options, programs that end with a measurement, checks -> PASS or FAIL by line."""
 
+import argparse
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any, AnyStr
 
 from astrometer.targets.golden.golden_process import pin
 
 _SPIN = "import time; end = time.monotonic() + {seconds}\nwhile time.monotonic() < end: pass"
 
 
+def bench_parser(doc: str | None) -> argparse.ArgumentParser:
+    """Its help is what the bench says of itself."""
+    how = argparse.RawDescriptionHelpFormatter
+    return argparse.ArgumentParser(description=doc, formatter_class=how, allow_abbrev=False)
+
+
 @contextmanager
-def astrometer(*arguments: str, **how) -> Iterator[subprocess.Popen[str]]:
+def astrometer(*arguments: str, **how: Any) -> Iterator[subprocess.Popen[str]]:
     """The command of this checkout. `how` it is started, as subprocess.Popen takes it."""
     with ended(
         subprocess.Popen([sys.executable, "-m", "astrometer", *arguments], text=True, **how)
@@ -21,7 +30,19 @@ def astrometer(*arguments: str, **how) -> Iterator[subprocess.Popen[str]]:
 
 
 @contextmanager
-def ended(process: subprocess.Popen[str]) -> Iterator[subprocess.Popen[str]]:
+def served(*arguments: str) -> Iterator[dict[str, Any]]:
+    """A server of ours, `sim` or `sandbox up`: what it says of itself when it is ready."""
+    with astrometer(*arguments, "--json", stdout=subprocess.PIPE) as process:
+        yield json.loads(first_line(process))
+
+
+def first_line(process: subprocess.Popen[AnyStr]) -> AnyStr:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@contextmanager
+def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
     try:
         yield process
     finally:

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,12 +21,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
-from programs import astrometer, ended, verdict
+from programs import astrometer, bench_parser, ended, served, verdict
 
 from astrometer import bundled
 from astrometer.probing.probe_files import load_folder
+from astrometer.targets.sandbox.server_process import free_port
 
 INTERVALS_S = {
     name: min(60, probe.interval_s / 6)
@@ -42,9 +43,7 @@ TTFT = "astrbot_probe_time_to_first_token_seconds_bucket"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--astrbot", default="4.29.3", metavar="VERSION")
     parser.add_argument("--every", type=int, default=5, metavar="SECONDS", help="between two scrapes")
@@ -58,8 +57,7 @@ def main() -> int:
 
 def watch(folder: Path, options: argparse.Namespace) -> int:
     state, stderr = folder / "state", folder / "stderr"
-    with astrometer("sandbox", "up", "--astrbot", options.astrbot, "--json", stdout=subprocess.PIPE) as box:
-        facts = json.loads(box.stdout.readline())
+    with served("sandbox", "up", "--astrbot", options.astrbot) as facts:
         (folder / "astrometer.toml").write_text(config(facts))
         keys = {f"KEY_{name}": secret for name, secret in facts["keys"].items()}
         address = f"127.0.0.1:{free_port()}"
@@ -102,7 +100,7 @@ def watch(folder: Path, options: argparse.Namespace) -> int:
     )
 
 
-def config(facts: dict) -> str:
+def config(facts: dict[str, Any]) -> str:
     lines = [f'[targets.box]\nurl = "{facts["url"]}"\nbudget = {{ tokens_per_day = 100_000_000 }}']
     for name in facts["keys"]:
         scopes = json.dumps(SCOPES.get(name, [name]))
@@ -191,11 +189,6 @@ def prometheus(folder: Path, exporter: str, every_s: int) -> Iterator[str]:
     ]  # fmt: skip
     with ended(subprocess.Popen(command)):
         yield f"http://{address}"
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 if __name__ == "__main__":

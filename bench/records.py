@@ -1,6 +1,6 @@
 """One load process on the simulator, with records and without in turns -> what a record costs of an exchange.
 
-    python bench/records.py [--exchanges 1000000] [--file r.jsonl.gz] [--users 30] [--tokens 20]
+    python bench/records.py [--exchanges 1000000] [--file r.jsonl.gz] [--users 30] [--tokens 20] [--period 4]
 
 One run of one process. Its CPU time per exchange is known in two ways. Directly: what is spent in making and
 handing over the lines, without the clock's own time. And from outside: for four seconds its exchanges are
@@ -18,29 +18,30 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-from programs import astrometer, verdict
+from programs import bench_parser, served, verdict
 
 from astrometer.measure.records.record_files import read_rows
 
 HERE = Path(__file__).resolve().parent
-SIMULATOR = ("sim", "--json", "--rate-limit", "off", "--ttft", "5ms", "--gap", "1ms")
+SIMULATOR = ("sim", "--rate-limit", "off", "--ttft", "5ms", "--gap", "1ms")
 LIMIT = 1.03
+Four = list[tuple[bool, float, int]]  # periods: with records, CPU seconds, exchanges
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--exchanges", type=int, default=1_000_000)
+    parser.add_argument("--period", type=float, default=4.0, help="seconds of each turn")
     parser.add_argument("--file", default="r.jsonl.gz", help="its end says how it is kept")
     parser.add_argument("--users", type=int, default=30)
     parser.add_argument("--tokens", type=int, default=20, help="pieces of each answer")
     options = parser.parse_args()
-    simulator = astrometer(*SIMULATOR, "--tokens", str(options.tokens), stdout=subprocess.PIPE)
-    with simulator as process, tempfile.TemporaryDirectory(prefix="astrometer-records-") as text:
+    simulator = served(*SIMULATOR, "--tokens", str(options.tokens))
+    with simulator as facts, tempfile.TemporaryDirectory(prefix="astrometer-records-") as text:
         folder = Path(text)
-        notes, results = measure(options, json.loads(process.stdout.readline()), folder)
+        notes, results = measure(options, facts, folder)
         file = folder / options.file
         lines, size = sum(1 for _ in read_rows(file)), file.stat().st_size
     periods = notes["periods"]
@@ -69,7 +70,9 @@ def main() -> int:
     )
 
 
-def measure(options: argparse.Namespace, facts: dict, folder: Path) -> tuple[dict, dict]:
+def measure(
+    options: argparse.Namespace, facts: dict[str, Any], folder: Path
+) -> tuple[dict[str, Any], dict[str, Any]]:
     notes = folder / "notes.json"
     command = [
         *(sys.executable, "-m", "locust", "-f", str(HERE / "records_locustfile.py"), "--host", facts["url"]),
@@ -82,6 +85,7 @@ def measure(options: argparse.Namespace, facts: dict, folder: Path) -> tuple[dic
         "ASTRBOT_API_KEY": facts["keys"]["all"],
         "ASTROMETER_BENCH_NOTES": str(notes),
         "ASTROMETER_BENCH_EXCHANGES": str(options.exchanges),
+        "ASTROMETER_BENCH_PERIOD": str(options.period),
     }
     subprocess.run(
         command, env=environment, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -89,12 +93,12 @@ def measure(options: argparse.Namespace, facts: dict, folder: Path) -> tuple[dic
     return json.loads(notes.read_bytes()), json.loads((folder / "results.json").read_bytes())
 
 
-def us_each(rounds: list, kept: bool) -> float:
+def us_each(rounds: list[Four], kept: bool) -> float:
     mine = [period for four in rounds for period in four if period[0] is kept]
-    return sum(cpu_s for _, cpu_s, _ in mine) / sum(count for _, _, count in mine) * 1e6
+    return sum(cpu_s for _, cpu_s, _ in mine) / max(1, sum(count for _, _, count in mine)) * 1e6
 
 
-def interval(rounds: list) -> tuple[float, float]:
+def interval(rounds: list[Four]) -> tuple[float, float]:
     """Of the ratio, by drawing rounds anew."""
     chance = random.Random(1)
     drawn = [chance.choices(rounds, k=len(rounds)) for _ in range(2000)]

@@ -7,14 +7,16 @@ ASTROMETER_BENCH_EXCHANGES of them.
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, ClassVar
 
 import gevent
 from locust import constant, events, task
 
 from astrometer.load import ChatUser
 
-PERIOD_S = 4.0
+PERIOD_S = float(os.environ["ASTROMETER_BENCH_PERIOD"])
 NOTES = Path(os.environ["ASTROMETER_BENCH_NOTES"])
 EXCHANGES = int(os.environ["ASTROMETER_BENCH_EXCHANGES"])
 
@@ -22,9 +24,10 @@ EXCHANGES = int(os.environ["ASTROMETER_BENCH_EXCHANGES"])
 class Asker(ChatUser):
     scenario = "chat"
     wait_time = constant(0)
+    environment_of_all: ClassVar[Any]
 
     @task
-    def say(self) -> None:
+    def ask_how_they_are(self) -> None:
         self.ask("how are you today?")
 
 
@@ -59,7 +62,7 @@ def _alternate() -> None:
     environment.runner.quit()
 
 
-def timed(work, spent_s: list[float]):
+def timed(work: Callable[..., object], spent_s: list[float]) -> Callable[..., None]:
     """Its own CPU time, without that of asking for it. It gives the processor to nobody."""
 
     def run(*given: object, **more: object) -> None:

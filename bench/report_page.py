@@ -8,7 +8,6 @@ below 2 s, so that the page opens in less where a core is free. The wall time is
 machine.
 """
 
-import argparse
 import itertools
 import json
 import math
@@ -25,7 +24,7 @@ from typing import Any
 
 import httpx
 import psutil
-from programs import verdict
+from programs import bench_parser, verdict
 from websockets.sync.client import connect
 
 from astrometer.api.call_exchange import CallResult
@@ -33,6 +32,7 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.measure.results import document
+from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally.tally import Tally
 from astrometer.measure.tally.windows import Window
@@ -46,9 +46,7 @@ LIMIT_S = 2.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     results = made()
@@ -84,7 +82,7 @@ def made() -> dict[str, Any]:
     wire = one.encode()
     for _ in range(TIMES):
         whole.add_wire(wire)
-    facts = document.RunInfo(
+    facts = RunInfo(
         scenario="mixed", url="http://127.0.0.1:6185", start=1.7e9, duration_s=LENGTH_S, excluded_s=60.0,
         users=200, version="4.29.3", kind="astrbot", command=("locust", "-f", "mixed.py"),
         objectives=parse_objectives(["ttft_p95 < 2s", "e2e_p95 < 5s", "errors < 2%"]),
@@ -146,7 +144,8 @@ def _measured(page: Path, address: str, browser: psutil.Process) -> dict[str, fl
             link.send(json.dumps({"id": number, "method": method, "params": parameters}))
             while (answer := json.loads(link.recv(timeout=120))).get("id") != number:
                 pass
-            return answer["result"]
+            result: dict[str, Any] = answer["result"]
+            return result
 
         ask("Page.enable")
         ask("Page.navigate", url=page.as_uri())

@@ -8,14 +8,15 @@ them, every 3 s, at its own moment. They load nothing, so that hundreds of them 
 line of JSON at the end.
 """
 
-import argparse
 import heapq
 import json
 import random
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import gevent
 import locust
@@ -26,6 +27,7 @@ from locust.rpc import Message
 from locust.runners import HEARTBEAT_INTERVAL, WORKER_REPORT_INTERVAL
 from locust.stats import setup_distributed_stats_event_listeners
 
+from programs import bench_parser
 from zmq import green as zmq
 
 from astrometer.api.call_exchange import CallResult, UploadTimes
@@ -88,32 +90,46 @@ def _history(shape: Shape, seconds: float, phase_s: float, chance: random.Random
     setup_distributed_stats_event_listeners(environment.events, environment.stats)
     run = Run(environment, Settings.of(parsed), {})
     history, due_s = History(phase_s), phase_s
-    ends: list[tuple[float, int, tuple[Any, ...]]] = []
-    for number, (t_s, scenario, operation, kind, done) in enumerate(_begun(shape, seconds, chance)):
-        while min(due_s, ends[0][0] if ends else due_s) <= t_s:
+    ends: list[tuple[float, int, Callable[[], None]]] = []
+    for number, one in enumerate(_begun(shape, seconds, chance)):
+        while min(due_s, ends[0][0] if ends else due_s) <= one.t_s:
             if ends and ends[0][0] <= due_s:
-                run.recorder.ended(*heapq.heappop(ends)[2])
+                heapq.heappop(ends)[2]()
             else:
                 history.reports.append(_report(run, environment, chance))
                 due_s += WORKER_REPORT_INTERVAL
-        run.tally.started(scenario, operation, t_s)
-        length_s = done.duration_s if isinstance(done, CallResult) else done.timings.t_close - t_s
-        heapq.heappush(ends, (t_s + length_s, number, (scenario, operation, t_s, kind, done)))
-    for _, _, ended in ends:
-        run.recorder.ended(*ended)
+        run.tally.started(one.scenario, one.operation, one.t_s)
+        facts = (one.scenario, one.operation, one.t_s, one.kind, one.done)
+        end: Callable[[], None] = partial(run.recorder.ended, *facts, user="simulated")
+        heapq.heappush(ends, (one.t_end, number, end))
+    for _, _, end in ends:
+        end()
     history.reports.append(_report(run, environment, chance))
     return history
 
 
-def _begun(shape: Shape, seconds: float, chance: random.Random) -> list[tuple[Any, ...]]:
-    """(when, scenario, operation, type, how it will have ended) of every exchange, ascending."""
-    made = []
+class Begun(NamedTuple):
+    """An exchange, and how it will have ended. `kind`: Locust's request type."""
+
+    t_s: float
+    t_end: float
+    scenario: str
+    operation: str
+    kind: str
+    done: ChatTurn | CallResult
+
+
+def _begun(shape: Shape, seconds: float, chance: random.Random) -> list[Begun]:
+    """Every exchange, by its begin."""
+    made: list[Begun] = []
     for _ in range(shape.streams):  # each asks on as soon as it has its answer
         t_s = chance.uniform(0.0, 1.0)
         while t_s < seconds:
             turn = _turn(t_s, shape, chance)
-            made.append((t_s, "chat", "chat", "SSE", turn))
-            t_s = turn.timings.t_close
+            t_close = turn.timings.t_close
+            assert t_close is not None
+            made.append(Begun(t_s, t_close, "chat", "chat", "SSE", turn))
+            t_s = t_close
     chats_per_s = len(made) / seconds
     for scenario, operation, kind, share, median_s in CALLS:
         t_s = 0.0
@@ -131,8 +147,8 @@ def _begun(shape: Shape, seconds: float, chance: random.Random) -> list[tuple[An
                 bytes_received=500,
                 upload=upload,
             )
-            made.append((t_s, scenario, operation, kind, done))
-    return sorted(made, key=lambda begun: begun[0])
+            made.append(Begun(t_s, t_s + duration_s, scenario, operation, kind, done))
+    return sorted(made, key=lambda begun: begun.t_s)
 
 
 def _turn(t_s: float, shape: Shape, chance: random.Random) -> ChatTurn:
@@ -252,9 +268,7 @@ class SimulatedWorker:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--workers", type=int, required=True)
     parser.add_argument("--seconds", type=float, required=True, help="for which something begins")

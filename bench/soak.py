@@ -1,6 +1,6 @@
 """A long mixed load on the simulator -> the memory of the load process, minute by minute, and a verdict.
 
-    python bench/soak.py [--minutes 10] [--users 40] [--processes N]
+    python bench/soak.py [--minutes 10] [--users 40] [--processes 2]
 
 The run is an ordinary `astrometer load mixed`; nothing is hooked in, its processes are looked at from outside
 once a second. PASS: the median resident memory of the last minute is within 5 % of that of the second one
@@ -17,18 +17,17 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
+from programs import bench_parser, served, verdict
 
-SIMULATOR = [sys.executable, "-m", "astrometer", "sim", "--json"]
 LIMIT = 0.05
 MIB = 1024 * 1024
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--minutes", type=int, default=10, help="at least 3")
     parser.add_argument("--users", type=int, default=40)
     parser.add_argument("--processes", type=int)
@@ -37,21 +36,15 @@ def main() -> int:
     if options.minutes < 3:
         parser.error("--minutes: the second and the last have to be different ones")
     with tempfile.TemporaryDirectory(prefix="astrometer-soak-") as folder:
-        simulator = subprocess.Popen(SIMULATOR, stdout=subprocess.PIPE)
-        try:
-            facts = json.loads(simulator.stdout.readline())
+        with served("sim") as facts:
             minutes = soak(options, facts, Path(folder))
-        finally:
-            simulator.terminate()
-            simulator.wait()
         measured = json.loads((Path(folder) / "results.json").read_bytes())
     if len(minutes) < options.minutes:
-        print(f"FAIL: the load ended after {len(minutes)} minutes")
-        return 1
+        return verdict({f"the load lasted longer than {len(minutes)} minutes": False})
     return judge(minutes, measured)
 
 
-def soak(options: argparse.Namespace, facts: dict, out: Path) -> list[float]:
+def soak(options: argparse.Namespace, facts: dict[str, Any], out: Path) -> list[float]:
     """The median resident memory of each whole minute, in bytes."""
     command = [
         *(sys.executable, "-m", "astrometer", "load", "mixed", "--host", facts["url"]),
@@ -99,16 +92,19 @@ def resident(pid: int) -> int:
     return total
 
 
-def judge(minutes: list[float], measured: dict) -> int:
+def judge(minutes: list[float], measured: dict[str, Any]) -> int:
     turns = measured["turns"]
     print(
         f"{turns['started']} exchanges, {json.dumps(turns['outcomes'])}, "
         f"load verdict {measured['verdict']} {[cause['sentence'] for cause in measured['causes']]}"
     )
     growth = minutes[-1] / minutes[1] - 1
-    passed = abs(growth) <= LIMIT and sum(turns["outcomes"].values()) == turns["started"]
-    print(f"{'PASS' if passed else 'FAIL'}: last minute {growth:+.1%} against the second (limit {LIMIT:.0%})")
-    return 0 if passed else 1
+    return verdict(
+        {
+            f"last minute {growth:+.1%} against the second (limit {LIMIT:.0%})": abs(growth) <= LIMIT,
+            "every exchange has an outcome": sum(turns["outcomes"].values()) == turns["started"],
+        }
+    )
 
 
 if __name__ == "__main__":

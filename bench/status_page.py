@@ -7,7 +7,6 @@ A scrape is that after a run, so that all of it is written anew; in turn with on
 history. Exit code 1 if the page takes 50 ms or more, or the file has 50 MB or more.
 """
 
-import argparse
 import asyncio
 import statistics
 import sys
@@ -17,10 +16,12 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+from programs import bench_parser
 from starlette.requests import Request
 from starlette.responses import Response
 
 from astrometer.config.settings import Config, Target
+from astrometer.probing.context import Context
 from astrometer.probing.exporter.exporter_app import Exporter
 from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import Probe
@@ -34,6 +35,7 @@ END = 1_796_000_000.0
 STEP_S = 900.0
 FAIL = (StateLayer.NETWORK, StateLayer.MODEL)
 FAILS_EVERY_S, FAILS_S = 6 * 3600.0, 1800.0
+REQUEST = Request({"type": "http", "headers": []})
 PROBES = ("auth", "chat", "chat_segments", "im", "multi_turn", "reads", "scopes", "upload")
 
 
@@ -54,6 +56,10 @@ def state_at(at: float, offset: int) -> TargetState:
     return TargetState(status=status, worst=layers[0], layers=layers)
 
 
+async def nothing(_context: Context) -> Verdict:
+    return Verdict.passed()
+
+
 def run_of(plan: Plan, at: float) -> ProbeRun:
     return ProbeRun(
         target=plan.target.name,
@@ -71,7 +77,7 @@ def filled(folder: Path, targets: int, days: int) -> Exporter:
     records = StateHistory(folder, clock=lambda: clock["now"])
     all_targets = {f"bot{n}": Target(name=f"bot{n}", url=f"http://10.0.0.{n}:6185") for n in range(targets)}
     probes = [
-        Probe(name=name, function=None, interval_s=STEP_S, scopes=(), costs_tokens=False, summary="")
+        Probe(name=name, function=nothing, interval_s=STEP_S, scopes=(), costs_tokens=False, summary="")
         for name in PROBES
     ]
     plans = [
@@ -99,21 +105,18 @@ def scrape_s(exporter: Exporter) -> float:
     """One run more, then the scrape."""
     plan = next(iter(exporter.plans.values()))
     exporter.record(run_of(plan, exporter._clock()))  # noqa: SLF001
-    request = Request({"type": "http", "headers": []})
-    return seconds_of(lambda: exporter._metrics(request))[0]  # noqa: SLF001
+    return seconds_of(lambda: exporter._metrics(REQUEST))[0]  # noqa: SLF001
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("--targets", type=int, default=10)
     parser.add_argument("--days", type=int, default=30)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         exporter = filled(Path(name, "old"), options.targets, options.days)
         empty = filled(Path(name, "new"), options.targets, days=0)
-        pages = [seconds_of(lambda: exporter._landing(None)) for _ in range(30)]  # noqa: SLF001
+        pages = [seconds_of(lambda: exporter._landing(REQUEST)) for _ in range(30)]  # noqa: SLF001
         scrapes_s: dict[Exporter, list[float]] = {exporter: [], empty: []}
         for _ in range(100):
             for one in (exporter, empty, empty, exporter):  # who comes first is a little slower

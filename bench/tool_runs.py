@@ -14,6 +14,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import uv
 
@@ -116,7 +117,7 @@ def astrometer_told(plan: Plan, printed: str) -> Told:
     )
 
 
-def _verdict(verdict: str, causes: list[dict], printed: str) -> str:
+def _verdict(verdict: str, causes: list[dict[str, Any]], printed: str) -> str:
     """INVALID with its causes, and what its table says of how exact TTFT and chunk gaps are."""
     found = re.search(r"^(Times are .*?)\n(?:\n|\Z)", printed, re.MULTILINE | re.DOTALL)
     parts = " ".join(found[1].split()).split("; ") if found else []

@@ -12,13 +12,13 @@ Wants a quiet machine: the last column says how much of it others took, at most.
 table and the page again.
 """
 
-import argparse
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+from programs import bench_parser
 from quiet import Disturbance, Watch
 
 from astrometer.compare.change_text import value_text
@@ -51,9 +51,7 @@ BUSY = "others.txt"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = bench_parser(__doc__)
     parser.add_argument("versions", nargs="*", metavar="VERSION")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--rounds", type=int, default=3)
@@ -87,6 +85,7 @@ def measure(version: str, loads: list[str], folder: Path) -> None:
 
 
 def load(box: Box, line: str, out: Path) -> None:
+    assert box.messenger is not None
     environ = {
         **os.environ,
         "ASTRBOT_API_KEY": box.keys["all"],
@@ -142,8 +141,7 @@ def title(group: GroupHistory, metric: str) -> str:
 def cell(group: GroupHistory, metric: str, version: str) -> str:
     series = next((item for item in group.series if item.name == metric), None)
     at = next((at for at, point in enumerate(group.group.points) if point.version == version), None)
-    value = None if series is None or at is None else series.values[at]
-    if value is None:
+    if series is None or at is None or (value := series.values[at]) is None:
         return "–"
     low, high = (value_text(end, series.unit) for end in value.interval)
     return f"{value_text(value.value, series.unit)} ({low} to {high})"

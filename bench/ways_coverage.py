@@ -1,6 +1,6 @@
 """How often the interval of a ratio of capacities holds the true one, on servers in virtual time.
 
-    python bench/ways_coverage.py [COMPARISONS]
+    python bench/ways_coverage.py [--comparisons 40]
 
 40 comparisons take about two minutes. The table in docs/explanation/how-capacity-is-searched.md is its.
 """
@@ -9,6 +9,8 @@ import sys
 from collections import Counter
 from pathlib import Path
 from statistics import median
+
+from programs import bench_parser
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from queue_search import SUBJECTS
@@ -48,7 +50,8 @@ def main(comparisons: int) -> None:
                 numbers = range(number * most, number * most + rounds)
                 pair = [[sides[name, place, n] for n in numbers] for place, name in enumerate((first, other))]
                 spread = SearchSpread.of(pair)
-                beside = ratio(*(WayCapacity.of(searches, spread) for searches in pair), spread)
+                one, two = (WayCapacity.of(searches, spread) for searches in pair)
+                beside = ratio(one, two, spread)
                 verdicts[verdict_of(beside).value] += 1
                 found.append(beside)
             covered = sum((b.low or 0) <= truth <= (b.high or float("inf")) for b in found) / comparisons
@@ -63,4 +66,6 @@ def main(comparisons: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 40)
+    parser = bench_parser(__doc__)
+    parser.add_argument("--comparisons", type=int, default=40)
+    main(parser.parse_args().comparisons)
