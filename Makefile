@@ -39,8 +39,8 @@ test: lint ## set up, then lint, types and all tests
 	$(BIN)/pytest -n $(JOBS) --dist loadfile -m "not alone" $(ARGS)
 	$(BIN)/pytest -n 2 --dist load -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests) $(ARGS)
 
-test-whole: $(READY) ## also the dashboards against a real AstrBot, a bisection, incidents, and the CI jobs (half an hour more)
-	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana tests/e2e/test_bisect.py tests/e2e/test_incidents.py tests/e2e/test_pull_request_jobs.py $(ARGS)
+test-whole: $(READY) ## also the dashboards against a real AstrBot, a bisection, incidents, CI jobs and all benches (an hour more)
+	ASTROMETER_WHOLE=1 $(BIN)/pytest tests/grafana tests/e2e/test_bisect.py tests/e2e/test_incidents.py tests/e2e/test_pull_request_jobs.py tests/test_benches.py $(ARGS)
 
 test-faults: $(READY) ## every fault against real AstrBots of four versions (an hour)
 	ASTROMETER_FAULTS="$(FAULTS)" $(BIN)/pytest tests/probing/test_fault_table.py -m astrbot $(ARGS)
