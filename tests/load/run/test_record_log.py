@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 from ended_exchanges import call, turn
+from record_rows import chat_row
+from required import needs_extra
 
 from astrometer.load.run.record_file import RecordFile
 from astrometer.load.run.record_log import AT_ONCE, Chunk, HandOverError, RecordLog
 from astrometer.load.run.run_clock import RunClock
+from astrometer.measure.records.record_files import read_rows
 from astrometer.measure.tally.exchange_stats import ExchangeSamples
 from astrometer.measure.tally.windows import Window
 
@@ -134,3 +137,16 @@ def test_a_full_disk_leaves_whole_lines():
     kept.close()
     assert (kept.to_json(None)["lines"], kept.to_json(None)["lost"]) == (0, 1)
     assert "No space left" in kept.to_json(None)["problem"]
+
+
+def test_columns_of_an_earlier_run_are_not_taken_for_those_of_this_one(tmp_path):
+    needs_extra("parquet", "pyarrow")
+    file, row = tmp_path / "r.parquet", chat_row(7, t_s=1.0)
+    file.write_bytes(b"of an earlier run")
+    kept = RecordFile(file)
+    kept.begin()
+    kept.add(Chunk(data=gzip.compress(json.dumps(row).encode() + b"\n"), lines=1))
+    kept.sync()
+    assert (list(read_rows(file)), file.exists()) == ([row], False)  # if it is killed here, that stays so
+    kept.close()
+    assert (list(read_rows(file)), [path.name for path in tmp_path.iterdir()]) == ([row], ["r.parquet"])

@@ -43,6 +43,8 @@ class RecordFile:
         try:
             self._rows.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._rows.open("wb", buffering=0)
+            if self._rows is not self._path:  # of an earlier run: nobody shall take it for this one's
+                self._path.unlink(missing_ok=True)
         except OSError as exc:
             self._fail(f"{self._rows}: cannot be written ({reason(exc)})")
 

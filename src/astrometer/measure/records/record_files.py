@@ -57,7 +57,12 @@ def rows_of_columns(path: Path) -> Path:
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """The rows of a file, in its order. A last line that is not whole is left out. Raises RecordsError."""
+    """The rows of a file, in its order. A last line that is not whole is left out. Raises RecordsError.
+
+    Of a file of columns that was not made yet, or never will be, those that were kept for it.
+    """
+    if is_of_columns(path) and not path.exists() and rows_of_columns(path).exists():
+        path = rows_of_columns(path)
     try:
         if is_of_columns(path):
             yield from _read_columns(path)
