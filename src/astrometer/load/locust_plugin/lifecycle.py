@@ -24,8 +24,7 @@ from astrometer.load.capacity import capacity_shape
 from astrometer.load.live.progress import ProgressLine
 from astrometer.load.locust_plugin import locust_patches, rate_sync
 from astrometer.load.locust_plugin.distributed import MasterSide, WorkerSide
-from astrometer.load.locust_plugin.early_end import EarlyEnd, hear_signals
-from astrometer.load.locust_plugin.early_stop import EarlyStop
+from astrometer.load.locust_plugin.run_stop import OutsideStop, StopConditions, hear_signals
 from astrometer.load.options import Settings
 from astrometer.load.run import process_report, run_journal, run_results
 from astrometer.load.run.role import ProcessRole
@@ -67,9 +66,9 @@ class Lifecycle:
         self._host = host
         self._run: Run | None = None
         self._progress: ProgressLine | None = None
-        self._early_stop: EarlyStop | None = None
-        self.early_end = EarlyEnd()
-        hear_signals(self.early_end.interrupted)
+        self._stop_conditions: StopConditions | None = None
+        self.outside_stop = OutsideStop()
+        hear_signals(self.outside_stop.interrupted)
         self._drain = self._conclude = Once(lambda: None)
         self._master = MasterSide(self._runner, self.current) if self._role is ProcessRole.MASTER else None
         self._worker = WorkerSide(self._runner, self.current) if self._role is ProcessRole.WORKER else None
@@ -98,7 +97,7 @@ class Lifecycle:
 
     def _on_start(self, **_: Any) -> None:
         self._run = None
-        self.early_end.begin()
+        self.outside_stop.begin()
         try:
             self._begin()
         except Exception as exc:  # Locust logs it and goes on
@@ -155,8 +154,8 @@ class Lifecycle:
         if watch is not None:
             watch.start()
         self._note_names(run, ended=False)
-        self._early_stop = EarlyStop(run, self._end_early)
-        self._early_stop.start()
+        self._stop_conditions = StopConditions(run, self._end_early)
+        self._stop_conditions.start()
         if self._environment.parsed_options.astrometer_progress:
             self._progress = ProgressLine(run, lambda: self._runner.user_count)
             self._progress.start()
@@ -173,16 +172,16 @@ class Lifecycle:
         """Before Locust stops anything: who finds the test stopped ends the process at once."""
         if self._run is None:
             return
-        if self._early_stop is not None:
-            self._early_stop.stop()
-        self._note_early_end(self._run)
+        if self._stop_conditions is not None:
+            self._stop_conditions.stop()
+        self._note_outside_stop(self._run)
         self._run.no_more_arrivals()
         if self._role.leads:
             self._drain()
 
-    def _note_early_end(self, run: Run) -> None:
+    def _note_outside_stop(self, run: Run) -> None:
         if self._role.leads and not run.is_over and run.stop is None:
-            run.stop = self.early_end.stop_of(run.clock.elapsed_s, self._planned_s(run))
+            run.stop = self.outside_stop.stop_of(run.clock.elapsed_s, self._planned_s(run))
 
     def _planned_s(self, run: Run) -> float | None:
         """How long the test was to be. None: until somebody ends it."""

@@ -62,7 +62,7 @@ class Plugin:
         self._lifecycle = Lifecycle(environment, {} if self._role is ProcessRole.MASTER else keys, self.host)
         self._lifecycle.listen()
         if web_ui is not None:
-            web_form.guard(environment, web_ui, self.host, self._lifecycle.early_end.stopped_in_web_ui)
+            web_form.guard(environment, web_ui, self.host, self._lifecycle.outside_stop.stopped_in_web_ui)
         if self._role.leads:
             locust_patches.keep_statistics_small(environment)
             search = capacity_shape.shape_of(environment, settings)

@@ -11,7 +11,7 @@ import time
 import pytest
 from web_locust import web_locust
 
-from astrometer.load.locust_plugin.early_end import EarlyEnd
+from astrometer.load.locust_plugin.run_stop import OutsideStop
 from astrometer.measure.slo.run_verdict import StopReason
 
 QUITS = """
@@ -33,7 +33,7 @@ def quit_early(environment, **_):
 
 
 def test_a_signal_counts_at_any_time_before_the_end_and_never_after():
-    end = EarlyEnd()
+    end = OutsideStop()
     end.interrupted()
     assert end.stop_of(299.9, 300.0).by is StopReason.INTERRUPTED
     assert end.stop_of(300.0, 300.0) is None
@@ -42,13 +42,13 @@ def test_a_signal_counts_at_any_time_before_the_end_and_never_after():
 
 
 def test_the_end_at_the_time_that_was_asked_for_is_nobodys_doing():
-    end = EarlyEnd()
+    end = OutsideStop()
     assert end.stop_of(299.5, 300.0) is None
     assert end.stop_of(200.0, 300.0).by is StopReason.LOCUSTFILE
 
 
 def test_the_next_test_of_a_web_ui_begins_anew():
-    end = EarlyEnd()
+    end = OutsideStop()
     end.stopped_in_web_ui()
     assert end.stop_of(1.0, 300.0).by is StopReason.WEB_UI
     end.begin()
@@ -177,7 +177,7 @@ def test_ctrl_c_before_anything_runs_is_not_a_failed_objective(tmp_path):
 COUNTS = """
 import os, signal
 import gevent
-from astrometer.load.locust_plugin.early_end import hear_signals
+from astrometer.load.locust_plugin.run_stop import hear_signals
 
 def user():
     os.kill(os.getpid(), signal.SIGINT)

@@ -6,7 +6,7 @@ from server_usages import usage
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
-from astrometer.load.locust_plugin.early_stop import EarlyStop
+from astrometer.load.locust_plugin.run_stop import StopConditions
 from astrometer.load.token_budget import TokenBudget
 from astrometer.measure.slo.objectives import evaluate_objectives
 from astrometer.measure.slo.run_verdict import StopReason
@@ -39,7 +39,7 @@ def reason(
             settings.objectives, tally, elapsed_s - warmup_s, server
         ),
     )
-    return EarlyStop(run, lambda _: None).reason()
+    return StopConditions(run, lambda _: None).reason()
 
 
 def test_an_objective_that_is_not_met_ends_the_run_by_name():
