@@ -102,6 +102,14 @@ def test_streams_that_are_cut_off_at_the_end_are_counted(sim, tmp_path, processe
     assert done.returncode == (3 if results["verdict"] == "INVALID" else 1)
 
 
+@pytest.mark.parametrize("option", [(), ("--stop-abandoned",)])
+def test_the_server_is_asked_to_stop_what_nobody_waits_for_when_that_is_wished(sim, tmp_path, option):
+    slow = ("--first-token-timeout", "300ms", "--prompt-suffix", "[[ttft=60]]", "--whole-answer-percent", "0")
+    results, _ = sim.locust("chat", *slow, *option, "--stop-timeout", "2", out=tmp_path, seconds=2)
+    assert "timeout_first_token" in outcomes(results)
+    assert bool(sim.served().get("session_stop")) is bool(option)
+
+
 def test_failures_are_rows_named_by_their_outcome_and_nothing_else(sim, tmp_path):
     results, done = sim.locust(
         "chat", "--stop-timeout", "5", "--prompt-suffix", "[sim:cut:3]", "--whole-answer-percent", "0",

@@ -435,9 +435,8 @@ class Settings:
         help="AstrBot's version, noted in results.json. [asked before the run]",
     )
     kind: str | None = option(
-        "--target-kind", or_none(text), "", metavar="KIND", in_web_form=False, commands=("load", "capacity"),
-        of_plan=True, of_one_run=True,
-        help="astrbot or simulator, noted in results.json. [asked before the run]",
+        "--target-kind", or_none(text), "", metavar="KIND", commands=_OWN, of_one_run=True,
+        help="astrbot or simulator, noted in results.json.",
     )
     # fmt: on
 

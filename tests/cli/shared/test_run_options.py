@@ -1,5 +1,6 @@
 """Every option of a run: declared once, taken by every command in the same place, passed on to Locust."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import click
@@ -12,6 +13,7 @@ from astrometer.cli.shared.run_options import given_of_run
 from astrometer.load.option_table import COMMANDS as RUN_COMMANDS
 from astrometer.load.options import OPTIONS, Settings, add_arguments, arguments, take_ours
 
+DOCS = Path(__file__).parents[3] / "docs"
 # A value for each, other than its default.
 VALUES = {
     "prompts": "mine.jsonl", "workload_file": "w.toml", "prompt_suffix": "[[ttft=1]]", "session_turns": "3",
@@ -53,6 +55,12 @@ def invoke(*words, **environment):
 
 def test_the_table_here_is_complete():
     assert VALUES.keys() == OPTIONS.keys(), f"VALUES above: {sorted(VALUES.keys() ^ OPTIONS.keys())}"
+
+
+def test_every_option_is_explained_on_a_page_that_is_not_made_from_its_help():
+    pages = [page.read_text("utf-8") for page in DOCS.glob("[!z]*/*.md") if page.name != "cli.md"]
+    offered = {entry.flags for entry in OPTIONS.values() if entry.commands}
+    assert [flags for flags in offered if not any(flag in page for flag in flags for page in pages)] == []
 
 
 @pytest.mark.parametrize("name", OPTIONS)
@@ -190,7 +198,7 @@ def test_a_typo_is_told_what_was_meant(words, complaint):
 
 def test_release_is_offered_everything_that_load_is_but_its_own_servers():
     assert set(offered("load")) - set(offered("release")) == {
-        "im_sink", "version", "kind", "messenger", "model_status", "server_pid",
+        "im_sink", "version", "messenger", "model_status", "server_pid",
         "records", "records_text", "drift_ok", "allowed_hosts",
     }  # fmt: skip
     assert RUN_COMMANDS == ("load", "capacity", "release")
