@@ -47,6 +47,27 @@ def test_remarks_that_nobody_can_take_do_not_end_it(tmp_path):
     assert speak(tmp_path, "2>/dev/full") == (7, "\u2264 printed\n", b"kept")
 
 
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no full device")  # noqa: PTH110
+@pytest.mark.parametrize("command", ["astrometer --version", "astrometer sandbox list"])
+@pytest.mark.parametrize("behind", [">/dev/full", "| sleep 0"], ids=["full disk", "closed pipe"])
+def test_a_result_that_nobody_can_take_is_told_on_standard_error_and_keeps_its_exit_code(
+    tmp_path, command, behind
+):
+    # The pipe's reader has gone before anything is printed.
+    wait = "sleep 0.5; " if "|" in behind else ""
+    program = f"{sys.executable} -P -m {command}"
+    done = subprocess.run(
+        ["/bin/bash", "-c", f"{{ {wait}{program}; echo $? >&3; }} 3>{tmp_path / 'code'} {behind}"],
+        env={**os.environ, "ASTROMETER_CACHE": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = "version" if "version" in command else "no sandbox is running"
+    assert ((tmp_path / "code").read_text(), "Traceback" in done.stderr) == ("0\n", False), done.stderr
+    assert said in done.stderr
+
+
 def test_a_letter_that_the_locale_lacks_is_written_out(tmp_path):
     poor = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     assert speak(tmp_path, "", **poor) == (7, "\\u2264 printed\n", b"kept")

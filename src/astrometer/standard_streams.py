@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from typing import TextIO
 
+MOST_UNSENT = 1 << 16  # characters; the rest has been sent
+
 
 def make_safe() -> None:
     """Make the three streams usable, whatever the caller did to them. Streams that others put there stay."""
@@ -18,10 +20,12 @@ def make_safe() -> None:
     for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
         if isinstance(stream, io.TextIOWrapper) and stream is getattr(sys, f"__{name}__"):
             stream.reconfigure(errors="backslashreplace")
-            if name == "stderr":
-                sys.stderr = _Remarks(
-                    stream.buffer, stream.encoding, "backslashreplace", None, line_buffering=True
-                )
+            kind, by_line = (_Printed, stream.line_buffering) if name == "stdout" else (_Remarks, True)
+            setattr(
+                sys,
+                name,
+                kind(stream.buffer, stream.encoding, "backslashreplace", None, line_buffering=by_line),
+            )
 
 
 def give_up(stream: TextIO) -> None:
@@ -47,6 +51,38 @@ class _Remarks(io.TextIOWrapper):
             super().flush()
         except OSError:
             give_up(self)
+
+
+class _Printed(io.TextIOWrapper):
+    """Standard output: what it cannot take, and all that follows, is said on standard error."""
+
+    _unsent = ""
+    _is_lost = False
+
+    def write(self, text: str, /) -> int:
+        if self._is_lost:
+            return sys.stderr.write(text)
+        self._unsent += text
+        try:
+            super().write(text)
+        except OSError:
+            self._lose()
+        if len(self._unsent) > MOST_UNSENT:
+            self.flush()
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            self._lose()
+        self._unsent = ""
+
+    def _lose(self) -> None:
+        give_up(self)
+        self._is_lost = True
+        sys.stderr.write(self._unsent)
+        self._unsent = ""
 
 
 def _open_closed() -> None:

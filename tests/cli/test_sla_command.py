@@ -50,3 +50,16 @@ def test_a_month_of_which_nothing_is_known(tmp_path):
     StateHistory(tmp_path).close()
     result = sla("--month", "2020-01", "--state-dir", str(tmp_path))
     assert (result.exit_code, "knows nothing of 2020-01; it keeps 100 days" in result.output) == (2, True)
+
+
+def test_without_a_configuration_it_says_how_to_name_the_state_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = sla("--month", "2026-10")
+    assert (done.exit_code, "--state-dir DIR, or --config FILE" in " ".join(done.output.split())) == (2, True)
+
+
+def test_a_configuration_that_is_named_is_read_before_the_folder_of_systemd(tmp_path):
+    config = tmp_path / "own.toml"
+    config.write_text(f'state_dir = "{tmp_path / "own"}"\n[targets.a]\nurl = "http://127.0.0.1:9"\n')
+    done = sla("--month", "2026-10", "--config", str(config), STATE_DIRECTORY=str(tmp_path / "systemd"))
+    assert "own/history.sqlite" in "".join(done.output.split())

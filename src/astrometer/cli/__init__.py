@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 import click
 
@@ -50,8 +51,11 @@ class LazyGroup(click.Group):
         command: click.Command = import_module(f"astrometer.cli.{cmd_name}").command
         return command
 
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        standard_streams.make_safe()  # --help and --version print before anything is invoked
+        return super().main(*args, **kwargs)
+
     def invoke(self, ctx: click.Context) -> object:
-        standard_streams.make_safe()
         try:
             wanted_clock()
         except UnknownClock as exc:

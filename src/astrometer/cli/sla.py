@@ -8,9 +8,11 @@ import click
 
 from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.config.loader import load
-from astrometer.config.settings import ConfigError
+from astrometer.config.settings import DEFAULT_FILE, ConfigError
 from astrometer.output_files import reason, write_whole
 from astrometer.probing.status.sla_report import MonthReport
+
+NO_STATE = "say where the exporter keeps its state: --state-dir DIR, or --config FILE with state_dir in it"
 
 
 @click.command("sla", short_help="Report a month's availability by layer, with every outage.")
@@ -65,7 +67,9 @@ def _state_dir(config_file: Path | None) -> Path:
     given = os.environ.get("STATE_DIRECTORY", "").split(":")[0]
     if given and config_file is None:
         return Path(given)
+    if config_file is None and not Path(DEFAULT_FILE).exists():
+        raise ConfigError(NO_STATE)
     folder = load(config_file).state_dir or (Path(given) if given else None)
     if folder is None:
-        raise ConfigError("say where the exporter keeps its state: --state-dir DIR")
+        raise ConfigError(NO_STATE)
     return folder

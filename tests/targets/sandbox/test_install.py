@@ -12,6 +12,7 @@ from zipfile import ZipFile
 
 import pytest
 
+from astrometer.targets.sandbox.box import sandbox
 from astrometer.targets.sandbox.find_python import NoPythonError, find_python, index_environment
 from astrometer.targets.sandbox.index_versions import latest_version
 from astrometer.targets.sandbox.install import MARKER, InstallError, cache_root, install, libraries_until
@@ -60,6 +61,15 @@ def test_a_version_that_cannot_be_had_is_refused_before_anything_is_made(
 def test_the_cache_can_be_moved(tmp_path, monkeypatch):
     monkeypatch.setenv("ASTROMETER_CACHE", str(tmp_path / "here"))
     assert cache_root() == tmp_path / "here"
+
+
+@pytest.mark.parametrize("start", [lambda: install("4.29.3"), lambda: sandbox().__enter__()])
+def test_a_cache_that_cannot_be_written_is_named_with_the_cure(tmp_path, monkeypatch, start):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("ASTROMETER_CACHE", str(tmp_path / "file"))
+    monkeypatch.setenv("ASTROMETER_ASTRBOT_PYTHON", str(script(tmp_path / "python", "echo 3 12")))
+    with pytest.raises(InstallError, match=r"file: nothing can be written there .* with ASTROMETER_CACHE"):
+        start()
 
 
 def test_a_python_that_does_not_run_is_refused_and_named(tmp_path, monkeypatch):

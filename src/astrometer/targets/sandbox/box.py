@@ -26,7 +26,7 @@ from astrometer.targets.sandbox.config_patch import ConfigPatch
 from astrometer.targets.sandbox.database import DatabaseError, Stored, stored
 from astrometer.targets.sandbox.find_python import NoPythonError
 from astrometer.targets.sandbox.index_versions import latest_version
-from astrometer.targets.sandbox.install import Installation, InstallError, install
+from astrometer.targets.sandbox.install import Installation, InstallError, check_cache, install
 from astrometer.targets.sandbox.provision import (
     USERNAME,
     ApiKey,
@@ -349,6 +349,7 @@ def sandbox(options: SandboxOptions | None = None, say: Say = lambda _: None) ->
     wanted = options or SandboxOptions()
     if wanted.port:
         socket.create_server(("127.0.0.1", wanted.port)).close()
+    check_cache()
     if wanted.installation is not None:
         wanted = replace(wanted, version=wanted.installation.version)
     elif wanted.version == "latest":

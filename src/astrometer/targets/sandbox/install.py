@@ -19,6 +19,7 @@ import platformdirs
 import uv
 from packaging.version import InvalidVersion, Version
 
+from astrometer.output_files import NoPlaceError, try_place
 from astrometer.targets.sandbox.find_python import find_python, index_environment
 from astrometer.targets.sandbox.local import LocalError, LocalSource, is_local, local_source
 
@@ -67,6 +68,14 @@ def cache_root() -> Path:
     return Path(override).absolute() if override else platformdirs.user_cache_path("astrometer")
 
 
+def check_cache() -> None:
+    """Raises InstallError where nothing can be kept."""
+    try:
+        try_place(cache_root(), "ASTROMETER_CACHE")
+    except NoPlaceError as exc:
+        raise InstallError(str(exc)) from exc
+
+
 def install(
     version: str, say: Callable[[str], None] = lambda _: None, digest: str | None = None
 ) -> Installation:
@@ -113,6 +122,7 @@ def made_once(
     directory = ready.directory
     if _complete(ready):
         return ready
+    check_cache()
     directory.parent.mkdir(parents=True, exist_ok=True)
     with _locked(directory.with_name(f"{directory.name}.lock"), say) as lock:
         if _complete(ready):
