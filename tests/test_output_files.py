@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from astrometer.output_files import NoPlaceError, try_place, write_somewhere, write_whole
+from astrometer.output_files import try_place, write_somewhere, write_whole
+from astrometer.user_error import UserError
 
 
 @pytest.fixture
@@ -39,14 +40,14 @@ def test_an_impossible_place_is_named_with_its_cure(tmp_path, place, monkeypatch
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(
-        NoPlaceError, match=r"nothing can be written there .* name another folder with --out"
+        UserError, match=r"nothing can be written there .* name another folder with --out"
     ) as told:
         try_place(Path(place), "--out")
     assert str(told.value).isprintable()
 
 
 def test_a_full_place_is_named_too(tmp_path, full):
-    with pytest.raises(NoPlaceError, match=r"too large|No space"):
+    with pytest.raises(UserError, match=r"too large|No space"):
         try_place(tmp_path, "--out")
     assert list(tmp_path.iterdir()) == []
 

@@ -5,22 +5,20 @@ import importlib.util
 from pathlib import Path
 from typing import Literal
 
+from astrometer.user_error import UserError
+
 Folder = Literal["locustfiles", "probes"]
 
 
-class NotBundled(ValueError):
-    """No such file among those that come with astrometer; the text lists those that do."""
-
-
 def folder(name: Folder) -> Path:
-    """The directory of the bundled files. Raises NotBundled when the installation lacks it."""
+    """The directory of the bundled files. Raises UserError when the installation lacks it."""
     spec = importlib.util.find_spec("astrometer")
     package = Path(spec.origin).parent if spec is not None and spec.origin else Path(__file__).parent
     candidates = (package / "_bundled" / name, package.parents[1] / name)
     for candidate in candidates:
         if candidate.is_dir():
             return candidate
-    raise NotBundled(f"this installation of astrometer has no {name}")
+    raise UserError(f"this installation of astrometer has no {name}")
 
 
 def names(name: Folder) -> list[str]:
@@ -29,15 +27,15 @@ def names(name: Folder) -> list[str]:
 
 
 def find(name: Folder, wanted: str) -> Path:
-    """A bundled file by its name, or any `.py` file by its path. Raises NotBundled."""
+    """A bundled file by its name, or any `.py` file by its path. Raises UserError."""
     if wanted.endswith(".py"):
         path = Path(wanted)
         if path.is_file():
             return path
-        raise NotBundled(f"{wanted}: no such file")
+        raise UserError(f"{wanted}: no such file")
     known = names(name)
     if wanted in known:
         return folder(name) / f"{wanted}.py"
     close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
     meant = f' (did you mean "{close[0]}"?)' if close else ""
-    raise NotBundled(f"{wanted!r} is none of {', '.join(known)}, nor a .py file{meant}")
+    raise UserError(f"{wanted!r} is none of {', '.join(known)}, nor a .py file{meant}")

@@ -10,11 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from astrometer.user_error import UserError
+
 TRIED_BYTES = 1 << 20  # reports and results of a long run
-
-
-class NoPlaceError(ValueError):
-    """A folder that nothing can be written to; the text names it, the reason and the cure."""
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -42,7 +40,7 @@ def write_all(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def try_place(folder: Path, option: str) -> None:
-    """Write something into `folder`, which is made if need be, and leave no trace of it. Raises NoPlaceError.
+    """Write something into `folder`, which is made if need be, and leave no trace of it. Raises UserError.
 
     `option`: how a person names another place.
     """
@@ -59,7 +57,7 @@ def try_place(folder: Path, option: str) -> None:
         finally:
             Path(name).unlink()
     except (OSError, ValueError) as exc:
-        raise NoPlaceError(
+        raise UserError(
             f"{ascii(str(folder))[1:-1]}: nothing can be written there ({reason(exc)}); "
             f"name another folder with {option}"
         ) from exc

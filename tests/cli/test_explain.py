@@ -102,4 +102,4 @@ def test_a_file_of_something_else_is_refused(tmp_path, row):
     file = tmp_path / "r.jsonl"
     file.write_text(f"{row}\n")
     code, shown = explain(file, width=200)
-    assert (code, shown.startswith("Error: ")) == (2, True), shown
+    assert (code, f"Error: {file}: " in shown) == (2, True), shown

@@ -9,8 +9,9 @@ import pytest
 
 from astrometer import bundled
 from astrometer.config.target_access import target_from_options
-from astrometer.load.inspect_locustfile import Refused, foresee
+from astrometer.load.inspect_locustfile import foresee
 from astrometer.load.launch import LoadPlan
+from astrometer.user_error import UserError
 
 pytestmark = pytest.mark.process
 
@@ -56,14 +57,14 @@ def test_weights_count_as_the_locustfile_sets_them():
     without = ["--chat-weight", "0", "--upload-weight", "0"]
     found = foresee(plan(extra=without), os.environ)
     assert (found.scenarios, found.asks_model) == ({"im_bursts", "reads"}, 0.0)
-    with pytest.raises(Refused, match=r"no scenario 'chat' \(there are: im_bursts, reads\)"):
+    with pytest.raises(UserError, match=r"no scenario 'chat' \(there are: im_bursts, reads\)"):
         foresee(
             plan(extra=["--chat-weight", "0", "--upload-weight", "0"], slo=["chat: errors < 1%"]), os.environ
         )
 
 
 def test_an_objective_on_a_scenario_that_will_not_run_is_refused_with_what_was_meant():
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UserError) as refused:
         foresee(plan("chat", slo=["chatt: errors < 1%"]), os.environ)
     assert str(refused.value) == "--slo 'chatt: errors < 1%': no scenario 'chatt' (did you mean \"chat\"?)"
 
@@ -89,7 +90,7 @@ def test_a_locustfile_that_cannot_be_imported_is_named_without_the_frames_of_loc
     monkeypatch.chdir(tmp_path)
     file = Path("mine.py")
     file.write_text(text)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(UserError) as refused:
         foresee(replace(plan(), locustfile=file), os.environ)
     told = str(refused.value)
     assert told.startswith(f'mine.py: cannot be imported\n  File "{file.absolute()}", ')

@@ -4,8 +4,9 @@ Locust patches the process with gevent when it is imported, so no command may pu
 """
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache, wraps
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 from astrometer import __version__, exit_codes, standard_streams
 from astrometer.suggestion import did_you_mean
+from astrometer.user_error import UserError
 from astrometer.wire.receive_stamps import UnknownClock, wanted_clock
 
 COMMANDS = (
@@ -46,10 +48,7 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = import_module(f"astrometer.cli.{cmd_name}").command
-        return command
+        return _command(cmd_name) if cmd_name in COMMANDS else None
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         standard_streams.make_safe()  # --help and --version print before anything is invoked
@@ -73,6 +72,27 @@ class LazyGroup(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             raise click.UsageError(f"no command {args[0]!r}{did_you_mean(args[0], COMMANDS)}", ctx)
         return super().resolve_command(ctx, args)
+
+
+@cache
+def _command(name: str) -> click.Command:
+    command: click.Command = import_module(f"astrometer.cli.{name}").command
+    for one in (command, *getattr(command, "commands", {}).values()):
+        one.callback = _with_usage(one.callback)
+    return command
+
+
+def _with_usage(callback: Callable[..., object]) -> Callable[..., object]:
+    """What the user can mend is told as click tells a wrong option."""
+
+    @wraps(callback)
+    def told(*args: object, **kwargs: object) -> object:
+        try:
+            return callback(*args, **kwargs)
+        except UserError as exc:
+            raise click.UsageError(str(exc)) from exc
+
+    return told
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def command(
     """
     if len(prefix) < 3:
         raise click.UsageError("--prefix is too short to tell our sessions from others")
-    chosen = server.one()
+    chosen = server.config().target()
     warn_of_unverified([chosen])
     if chosen.key_for("chat") is None:
         raise click.UsageError(f"no API key with the scope chat for {chosen.url}")
@@ -63,10 +63,7 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
 
     runs, prefixes = [], {prefix}
     for folder in folders:
-        try:
-            kept = document.read(folder)
-        except document.ResultsError as exc:
-            raise click.UsageError(str(exc)) from exc
+        kept = document.read(folder)
         names = kept["names"]
         if names is None:
             raise click.UsageError(f"{folder}: this results file is too old to say under which names it ran")

@@ -17,9 +17,10 @@ from astrometer.cli.shared.comparing import (
 )
 from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.compare.comparable import ComparedRun
-from astrometer.compare.gates import Gate, GateError
+from astrometer.compare.gates import Gate
 from astrometer.measure.results import document
-from astrometer.output_files import NoPlaceError, json_text, try_place
+from astrometer.output_files import json_text, try_place
+from astrometer.user_error import UserError
 
 
 @click.command(short_help="Compare runs: what changed, how surely, and is it allowed?")
@@ -74,22 +75,19 @@ def command(
     from astrometer.compare.output import compare_html, compare_json, compare_table
     from astrometer.compare.output.compare_view import page
 
-    try:
-        if out is not None:
-            try_place(out, "--out")
-        sides = find_runs(base), find_runs(cand)
-        with naming_the_damaged([*sides[0], *sides[1]]):
-            compared = compare_for(gates, *sides, margin=margin, share_margin=share_margin)
-            check_scopes(gates, compared)
-            shown = page(compared, evaluate_gates(gates, compared), forced=force)
-            print_and_write(
-                json_text(compare_json.to_json(shown)).rstrip() if as_json else compare_table.render(shown),
-                lambda: files_of(shown),
-                out,
-                None if as_json else compare_html.FILE_NAME,
-            )
-    except (document.ResultsError, GateError, NoPlaceError) as exc:
-        raise click.UsageError(str(exc)) from exc
+    if out is not None:
+        try_place(out, "--out")
+    sides = find_runs(base), find_runs(cand)
+    with naming_the_damaged([*sides[0], *sides[1]]):
+        compared = compare_for(gates, *sides, margin=margin, share_margin=share_margin)
+        check_scopes(gates, compared)
+        shown = page(compared, evaluate_gates(gates, compared), forced=force)
+        print_and_write(
+            json_text(compare_json.to_json(shown)).rstrip() if as_json else compare_table.render(shown),
+            lambda: files_of(shown),
+            out,
+            None if as_json else compare_html.FILE_NAME,
+        )
     raise SystemExit(exit_code(shown.verdict, accept_undecided=accept_undecided))
 
 
@@ -105,7 +103,7 @@ def naming_the_damaged(runs: Sequence[ComparedRun]) -> Iterator[None]:
 
     try:
         yield
-    except (GateError, document.ResultsError):
+    except UserError:
         raise
     except document.DAMAGE as exc:
         for run in runs:

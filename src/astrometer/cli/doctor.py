@@ -12,7 +12,7 @@ from astrometer.cli.shared import deletable_sessions
 from astrometer.cli.shared.option_types import duration_option
 from astrometer.cli.shared.server_options import Server, target_options, warn_of_unverified
 from astrometer.cli.shared.terminal import print_rich
-from astrometer.config.settings import ConfigError, Target
+from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import turns_sentence
@@ -43,11 +43,8 @@ def command(
 
     Asks the model one short question. Exit codes: 0 nothing failed, 1 a check failed, 2 usage, 4 unreachable.
     """
-    try:
-        config = server.config()
-        chosen = config.target()
-    except ConfigError as exc:
-        raise click.UsageError(str(exc)) from exc
+    config = server.config()
+    chosen = config.target()
     warn_of_unverified([chosen])
     if deletable:
         deletable_sessions.must_be_deletable([chosen])

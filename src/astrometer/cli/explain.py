@@ -1,12 +1,11 @@
 """`astrometer explain FILE_OR_DIR`: the slowest exchanges of a run as timelines, and what they share."""
 
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from astrometer import exit_codes
 from astrometer.cli.shared.terminal import print_rich
+from astrometer.user_error import UserError
 
 
 @click.command(short_help="Show the slowest exchanges of a run, and what they have in common.")
@@ -31,31 +30,24 @@ def command(place: Path, by: str | None, operation: str | None, slowest: int) ->
     explain the difference. Exits with 2 when there is nothing to show.
     """
     from astrometer.measure.records import record_files, slow_exchanges
-    from astrometer.measure.results.document import DAMAGE, ResultsError
+    from astrometer.measure.results.document import DAMAGE
     from astrometer.report import explain_view
 
+    if by is not None:
+        slow_exchanges.check_metric(by)
+    file = _records_of(place) if place.is_dir() else place
     try:
-        if by is not None:
-            slow_exchanges.check_metric(by)
-        file = _records_of(place) if place.is_dir() else place
         found = slow_exchanges.explain(
             lambda: record_files.read_rows(file), metric=by, operation=operation, slowest=slowest
         )
         shown = explain_view.render(found)
-    except (record_files.RecordsError, ResultsError) as exc:
-        _fail(str(exc))
+    except UserError:
+        raise
     except slow_exchanges.NothingSlow as exc:
-        _fail(f"{file}: {exc}")
-    except slow_exchanges.UnknownMetric as exc:
-        raise click.BadParameter(str(exc), param_hint="--by") from exc
+        raise UserError(f"{file}: {exc}") from exc
     except DAMAGE as exc:
-        _fail(f"{file}: not the records of a run ({exc})")
+        raise UserError(f"{file}: not the records of a run ({exc})") from exc
     print_rich(shown)
-
-
-def _fail(problem: str) -> NoReturn:
-    click.echo(f"Error: {problem}", err=True)
-    raise SystemExit(exit_codes.USAGE)
 
 
 def _records_of(directory: Path) -> Path:

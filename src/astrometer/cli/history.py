@@ -8,7 +8,7 @@ import click
 from astrometer import exit_codes
 from astrometer.cli.shared.comparing import MARGIN_OPTION, SHARE_MARGIN_OPTION, print_and_write
 from astrometer.cli.shared.terminal import print_problem
-from astrometer.output_files import NoPlaceError, json_text, try_place
+from astrometer.output_files import json_text, try_place
 
 if TYPE_CHECKING:
     from astrometer.history.found_runs import FoundRuns
@@ -47,14 +47,11 @@ def command(
     from astrometer.history import history_html, history_json, history_table
     from astrometer.history.found_runs import found_below
     from astrometer.history.run_groups import Order
-    from astrometer.measure.results.document import DAMAGE, ResultsError
+    from astrometer.measure.results.document import DAMAGE
 
-    try:
-        if out is not None:
-            try_place(out, "--out")
-        found = found_below(directory)
-    except (ResultsError, NoPlaceError) as exc:
-        raise click.UsageError(str(exc)) from exc
+    if out is not None:
+        try_place(out, "--out")
+    found = found_below(directory)
     asked = {"order": Order(order), "margin": margin, "share_margin": share_margin}
     try:
         history, page = _told(found, **asked)

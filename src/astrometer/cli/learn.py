@@ -55,11 +55,9 @@ def command(
     from astrometer.load.workload import learning, workload_file
 
     patterns = exclude if with_own else (*exclude, learning.OWN)
+    learnt = learning.learn(source, since.timestamp() if since else 0.0, patterns)
     try:
-        learnt = learning.learn(source, since.timestamp() if since else 0.0, patterns)
         write_whole(out, workload_file.write(learnt.workload))
-    except workload_file.WorkloadError as exc:
-        raise click.UsageError(str(exc)) from exc
     except OSError as exc:
         raise click.UsageError(f"{out}: cannot be written ({reason(exc)})") from exc
     print_rich(_table(learnt), *_lines(learnt), str(out))

@@ -28,7 +28,7 @@ from astrometer.probing.messenger_setup.setup_words import (
     config_sentences,
     plan_sentences,
 )
-from astrometer.probing.messenger_setup.token_file import DEFAULT_NAME, TokenFileError
+from astrometer.probing.messenger_setup.token_file import DEFAULT_NAME
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -193,11 +193,7 @@ def _confirm(*, yes: bool) -> None:
 
 
 def _write(token: PlannedToken) -> None:
-    """Before the server is changed: what cannot be kept is not made. Raises click.UsageError."""
-    if token.unwritten is None:
-        return
-    try:
+    """Before the server is changed: what cannot be kept is not made. Raises UserError."""
+    if token.unwritten is not None:
         token.unwritten.write(token.token)
-    except TokenFileError as exc:
-        raise click.UsageError(str(exc)) from exc
-    click.echo(f"wrote the token to {token.unwritten.path}")
+        click.echo(f"wrote the token to {token.unwritten.path}")

@@ -17,7 +17,7 @@ from astrometer.cli.shared.option_types import Duration
 from astrometer.cli.shared.server_options import Server, target_options
 from astrometer.cli.shared.terminal import say
 from astrometer.cli.shared.without_effect import refuse, typed
-from astrometer.config.settings import Config, ConfigError
+from astrometer.config.settings import Config
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.leak_journal import LeakJournal
 from astrometer.probing.daily_cost import once_sentences
@@ -114,24 +114,17 @@ def command(
         if mode in given:
             refuse(given, without_effect, f"cannot be combined with {given[mode]}")
     address, port = _listen(listen)
-    try:
-        sources = Sources(
-            server=server,
-            names=names,
-            folders=_folders(folders),
-            web_file=web_file,
-            state_dir=state_dir,
-        )
-        if check:
-            _check(sources)
-        elif test_notify:
-            probe_notify.test(sources.config())
-        elif once:
-            _once(sources, as_json=as_json, wait_s=wait or 0.0, deletable=deletable, notify=notify)
-        else:
-            _serve(sources, address, port, allowed_hosts, deletable=deletable)
-    except (ConfigError, bundled.NotBundled) as exc:
-        raise click.UsageError(str(exc)) from exc
+    sources = Sources(
+        server=server, names=names, folders=_folders(folders), web_file=web_file, state_dir=state_dir
+    )
+    if check:
+        _check(sources)
+    elif test_notify:
+        probe_notify.test(sources.config())
+    elif once:
+        _once(sources, as_json=as_json, wait_s=wait or 0.0, deletable=deletable, notify=notify)
+    else:
+        _serve(sources, address, port, allowed_hosts, deletable=deletable)
 
 
 def _check(sources: Sources) -> None:

@@ -21,14 +21,10 @@ def command(directory: Path) -> None:
     from astrometer.report import table, write_reports
 
     folder = directory if directory.is_dir() else directory.parent
-    try:
-        results = results_file.read(directory)
-        with results_file.following_schema(directory):
-            rendered = table.render(results)
-            place = write_somewhere(folder, lambda to: write_reports.write(results, to), print_problem)
-    except results_file.ResultsError as exc:
-        click.echo(f"Error: {exc}", err=True)
-        raise SystemExit(exit_codes.USAGE) from exc
+    results = results_file.read(directory)
+    with results_file.following_schema(directory):
+        rendered = table.render(results)
+        place = write_somewhere(folder, lambda to: write_reports.write(results, to), print_problem)
     places = [] if place is None else [f"{place / name}" for name in write_reports.FILE_NAMES]
     print_rich(rendered, *(["\n".join(["\nWrote", *places])] if places else []))
     if place != folder:

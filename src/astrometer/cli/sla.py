@@ -46,10 +46,7 @@ def command(
     """
     if state_dir is not None:
         refuse(typed(ctx), ["config_file"], "cannot be combined with --state-dir")
-    try:
-        report = MonthReport.read(state_dir or _state_dir(config_file), month, time())
-    except ValueError as exc:  # a ConfigError and NoHistory are
-        raise click.UsageError(str(exc)) from exc
+    report = MonthReport.read(state_dir or _state_dir(config_file), month, time())
     if out is None:
         click.echo(report.markdown())
         return

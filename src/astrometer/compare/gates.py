@@ -17,6 +17,7 @@ from astrometer.compare.repeated_looks import Look
 from astrometer.compare.samples import ALL
 from astrometer.measure.slo.slo_parser import BYTES, OF_SERVER, SERVER_CPU
 from astrometer.measure.tally.histogram import MIN_SAMPLES
+from astrometer.user_error import UserError
 
 ANY = "any worse"
 # What `any worse` must know something of: of all exchanges together.
@@ -38,7 +39,7 @@ _HELP = (
 )
 
 
-class GateError(ValueError):
+class GateError(UserError):
     """A condition that cannot be read, with the place and what exists."""
 
 

@@ -12,6 +12,7 @@ from astrometer.config.notify_settings import Receiver
 from astrometer.config.secret import Secret
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.suggestion import did_you_mean
+from astrometer.user_error import UserError
 from astrometer.wire.tls import DEFAULT, TlsSettings
 
 ALL_SCOPES = "*"
@@ -19,7 +20,7 @@ DEFAULT_FILE = "astrometer.toml"
 ENVIRONMENT = "environment"  # the source of a configuration without a file
 
 
-class ConfigError(ValueError):
+class ConfigError(UserError):
     """A setting that cannot be used: place and cure."""
 
 

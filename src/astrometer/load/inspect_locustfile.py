@@ -9,16 +9,13 @@ from pathlib import Path
 
 from astrometer.load.launch import LOCUST, LoadPlan
 from astrometer.tethered import Tethered
+from astrometer.user_error import UserError
 
 # Behind everything else, where they win.
 TIMEOUT_S = 60.0
 MARK = '{"scenarios":'  # how the answer begins
 OURS = "astrometer: "  # how a refusal of the plugin begins
 _NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--logfile", "")
-
-
-class Refused(ValueError):
-    """A run that would not begin; the text is what Locust, or astrometer inside of it, says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +41,13 @@ class Foreseen:
 
 
 def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
-    """Have Locust read the plan's arguments and locustfile, in some two seconds. Raises Refused."""
+    """Have Locust read the plan's arguments and locustfile, in some two seconds. Raises UserError."""
     with tempfile.TemporaryDirectory() as scratch:
         asked = replace(plan, out=Path(scratch), extra=(*plan.extra, *_NO_RUN))
         try:
             out, err = _said(asked, environ)
         except subprocess.TimeoutExpired as exc:
-            raise Refused(f"Locust has not read the locustfile after {TIMEOUT_S:g} s") from exc
+            raise UserError(f"Locust has not read the locustfile after {TIMEOUT_S:g} s") from exc
     try:
         # A locustfile may print what it likes, before and after.
         told = next(json.loads(line) for line in out.splitlines() if line.startswith(MARK))
@@ -59,10 +56,10 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = err.strip()[-2000:] or "it begins no run with them"
         if said.startswith(OURS):
-            raise Refused(said.removeprefix(OURS)) from exc
+            raise UserError(said.removeprefix(OURS)) from exc
         if (frames := _frames_of(plan.locustfile, err)) is not None:
-            raise Refused(f"{plan.locustfile}: cannot be imported\n{frames}") from exc
-        raise Refused(f"Locust refuses these arguments: {said}") from exc
+            raise UserError(f"{plan.locustfile}: cannot be imported\n{frames}") from exc
+        raise UserError(f"Locust refuses these arguments: {said}") from exc
 
 
 def _frames_of(locustfile: Path, err: str) -> str | None:

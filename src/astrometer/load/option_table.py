@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 from astrometer.units import parse_duration
+from astrometer.user_error import UserError
 
 T = TypeVar("T")
 E = TypeVar("E", bound=StrEnum)
@@ -19,7 +20,7 @@ Reader = Callable[[Any], T]  # text, or a value that was read before -> a value;
 COMMANDS = ("load", "capacity", "release")
 
 
-class OptionError(ValueError):
+class OptionError(UserError):
     """An option of the run that cannot be used: name and cure."""
 
 

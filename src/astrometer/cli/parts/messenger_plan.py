@@ -9,7 +9,6 @@ import click
 
 from astrometer.cli.parts.messenger_server import MessengerServer
 from astrometer.config.secret import Secret
-from astrometer.im.link.link_address import LinkAddressError
 from astrometer.probing.messenger_setup.adapter_plan import (
     DEFAULT_LISTEN,
     DEFAULT_PORT,
@@ -18,7 +17,7 @@ from astrometer.probing.messenger_setup.adapter_plan import (
 )
 from astrometer.probing.messenger_setup.adapter_state import AdapterState, FoundAdapter
 from astrometer.probing.messenger_setup.setup_words import TokenPlace
-from astrometer.probing.messenger_setup.token_file import DEFAULT_NAME, TokenFile, TokenFileError, new_token
+from astrometer.probing.messenger_setup.token_file import DEFAULT_NAME, TokenFile, new_token
 
 EVERYWHERE = ("0.0.0.0", "::", "")
 
@@ -44,7 +43,7 @@ class PlanOptions:
     token_env: str | None
 
     def plan(self, state: AdapterState) -> tuple[AdapterPlan, PlannedToken]:
-        """Raises click.UsageError, before anything is changed."""
+        """Raises UserError and click.UsageError, before anything is changed."""
         adapter = state.adapter
         self._must_agree(adapter)
         planned = self._token(adapter)
@@ -55,10 +54,7 @@ class PlanOptions:
             url=self.url_of(adapter),
             token=planned.token,
         )
-        try:
-            plan.address()
-        except LinkAddressError as exc:
-            raise click.UsageError(str(exc)) from exc
+        plan.address()
         return plan, planned
 
     def port_of(self, adapter: FoundAdapter | None) -> int:
@@ -107,10 +103,7 @@ class PlanOptions:
             return self._fitting(planned, adapter, "the configuration")
         file = TokenFile(self.token_file or self.server.folder / DEFAULT_NAME)
         place = TokenPlace(file=self._as_configured(file.path))
-        try:
-            there = file.read()
-        except TokenFileError as exc:
-            raise click.UsageError(str(exc)) from exc
+        there = file.read()
         if there is not None:
             return self._fitting(PlannedToken(token=there, place=place), adapter, str(file.path))
         token = new_token() if adapter is None else adapter.token

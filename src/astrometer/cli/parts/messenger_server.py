@@ -12,10 +12,10 @@ import click
 from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
 from astrometer.cli.shared.server_options import Server, warn_of_unverified
-from astrometer.config.settings import ConfigError, Key, Target
+from astrometer.config.settings import Key, Target
 from astrometer.outside_text import shown
 from astrometer.probing.context import Context
-from astrometer.probing.messenger_setup.adapter_plan import PlanError, check_id
+from astrometer.probing.messenger_setup.adapter_plan import check_id
 from astrometer.probing.messenger_setup.management import CONFIG, Management, SetupRefused
 from astrometer.probing.one_off import run_once_off
 from astrometer.probing.runner import Runner
@@ -65,13 +65,10 @@ class MessengerServer:
 
     @classmethod
     def of(cls, server: Server, adapter_id: str, timeout_s: float) -> "MessengerServer":
-        """Raises click.UsageError."""
-        try:
-            check_id(adapter_id)
-            config = server.config()
-            target = config.target()
-        except (PlanError, ConfigError) as exc:
-            raise click.UsageError(str(exc)) from exc
+        """Raises UserError, click.UsageError."""
+        check_id(adapter_id)
+        config = server.config()
+        target = config.target()
         warn_of_unverified([target])
         key = target.key_for(CONFIG)
         if key is None:

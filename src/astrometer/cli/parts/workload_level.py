@@ -6,7 +6,6 @@ import click
 
 from astrometer.cli.shared.locust_run import Asked
 from astrometer.load.launch import UserLevel
-from astrometer.load.option_table import OptionError
 
 _LEVELS = ("users", "rate", "shape")
 MIX_USERS = 100  # that stand for the rate of a mix: each part has its share to the per cent
@@ -24,15 +23,12 @@ def level(run: Asked, ctx: click.Context, scale: float | None, *, closed: bool) 
         raise click.UsageError(f"{named} needs --workload: make a file with `astrometer learn`")
     if given or run.settings.rate_unit > 0:
         return None
-    try:
-        workload = run.settings.workload()
-        if workload is None:
-            return None
-        # What part of the users follows it is for the locustfile to say.
-        asked = run.plan(UserLevel.of(1, None), duration_s=None, ramp_s=0.0, directory="{stem}-{time}")
-        share = inspect_locustfile.foresee(asked, os.environ).workload_share
-    except (OptionError, inspect_locustfile.Refused) as exc:
-        raise click.UsageError(str(exc)) from exc
+    workload = run.settings.workload()
+    if workload is None:
+        return None
+    # What part of the users follows it is for the locustfile to say.
+    asked = run.plan(UserLevel.of(1, None), duration_s=None, ramp_s=0.0, directory="{stem}-{time}")
+    share = inspect_locustfile.foresee(asked, os.environ).workload_share
     times = (1.0 if scale is None else scale) / share
     if closed:
         return UserLevel.of(max(1, round(workload.users * times)), None, ctx.params["spawn_rate"])

@@ -18,10 +18,9 @@ from astrometer.cli.shared.option_types import Duration, Rate
 from astrometer.cli.shared.run_options import given_of_run, run_options
 from astrometer.cli.shared.without_effect import refuse, typed
 from astrometer.compare.gates import ANY, Gate, parse_gate
-from astrometer.load.option_table import OptionError
 from astrometer.load.options import Settings
 from astrometer.load.schedule.arrivals import Process
-from astrometer.output_files import NoPlaceError, try_place
+from astrometer.output_files import try_place
 from astrometer.release.fitting_load import (
     ARRIVALS,
     BUSY,
@@ -119,10 +118,7 @@ def new_directory(out: Path | None, name: str) -> Path:
     directory = out or Path("astrometer-results") / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}"
     if directory.exists() and any(directory.iterdir()):
         raise click.UsageError(f"--out {directory}: holds something already")
-    try:
-        try_place(directory, "--out")
-    except NoPlaceError as exc:
-        raise click.UsageError(str(exc)) from exc
+    try_place(directory, "--out")
     return directory
 
 
@@ -157,11 +153,8 @@ def plan_of(
     if users is not None and rate is not None:
         raise click.UsageError("--users (closed model) cannot be combined with --rate (open model)")
     given, extra = given_of_run(ctx, locust_args, DEFAULTS)
-    try:
-        settings = Settings.given(given)
-        locustfile = bundled.find("locustfiles", scenario)
-    except (bundled.NotBundled, OptionError) as exc:
-        raise click.UsageError(str(exc)) from exc
+    settings = Settings.given(given)
+    locustfile = bundled.find("locustfiles", scenario)
     if settings.warmup.is_found:
         raise click.UsageError("--warmup auto: a block is too short to find it in; say how long it is")
     said, shape = typed(ctx), settings.shape
@@ -220,12 +213,9 @@ def _no_server(*, messenger: bool) -> dict[str, str]:
 def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
     """What could never be run or judged is a usage error, before anything is installed."""
     from astrometer.compare.samples import ALL
-    from astrometer.load.inspect_locustfile import Refused, foresee
+    from astrometer.load.inspect_locustfile import foresee
 
-    try:
-        foreseen = foresee(load, os.environ)
-    except Refused as exc:
-        raise click.UsageError(str(exc)) from exc
+    foreseen = foresee(load, os.environ)
     scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
     for what, scope in scopes.items():
         if scope not in {ALL, *foreseen.scenarios}:

@@ -16,17 +16,16 @@ from astrometer.cli.shared.run_options import given_of_run
 from astrometer.cli.shared.server_options import warn_of_unverified
 from astrometer.cli.shared.terminal import print_problem, print_rich
 from astrometer.cli.shared.without_effect import refuse, typed
-from astrometer.config.settings import ENVIRONMENT, ConfigError, Target
+from astrometer.config.settings import ENVIRONMENT, Target
 from astrometer.config.target_access import messenger_token
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.load.estimate import is_loopback
 from astrometer.load.launch import MESSENGER_TOKEN, LoadPlan, UserLevel
-from astrometer.load.option_table import OptionError
 from astrometer.load.options import OF_TARGET, OPTIONS, ChatTransport, Settings
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 from astrometer.measure.slo.found_warm_up import shortest_run_s
-from astrometer.output_files import NoPlaceError, try_place
+from astrometer.output_files import try_place
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.sandbox_state import server_pid_of
 from astrometer.units import plain_number
@@ -58,30 +57,24 @@ class Asked:
     ) -> "Asked":  # fmt: skip
         """`always`: what the command itself says of the run. Raises click.UsageError."""
         given, extra = given_of_run(ctx, locust_args)
-        try:
-            locustfile = bundled.find("locustfiles", scenario)
-        except bundled.NotBundled as exc:
-            raise click.UsageError(str(exc)) from exc
+        locustfile = bundled.find("locustfiles", scenario)
         own = {name: given.pop(name) for name in OF_TARGET if name in given}  # before and behind --
-        try:
-            config = replace(flags["server"], own=own).config()
-            if (objectives := [item.text for item in config.objectives]) and not _is_waived(given):
-                given["slo"] = [*objectives, *given.get("slo", [])]
-            given |= always
-            target = config.target()
-            if config.source not in _BY_URL:
-                _forget_exported(ctx, given, "messenger")  # another server's: this one's is in the config
-            asked = cls(
-                locustfile=locustfile,
-                target=target,
-                given=given,
-                settings=Settings.given(given),
-                extra=extra,
-                flags=flags,
-                typed=typed(ctx),
-            )
-        except (ConfigError, OptionError) as exc:
-            raise click.UsageError(str(exc)) from exc
+        config = replace(flags["server"], own=own).config()
+        if (objectives := [item.text for item in config.objectives]) and not _is_waived(given):
+            given["slo"] = [*objectives, *given.get("slo", [])]
+        given |= always
+        target = config.target()
+        if config.source not in _BY_URL:
+            _forget_exported(ctx, given, "messenger")  # another server's: this one's is in the config
+        asked = cls(
+            locustfile=locustfile,
+            target=target,
+            given=given,
+            settings=Settings.given(given),
+            extra=extra,
+            flags=flags,
+            typed=typed(ctx),
+        )
         asked._refuse_what_does_nothing()
         return asked
 
@@ -108,10 +101,7 @@ class Asked:
         given = dict(self.given)
         if "server_pid" not in given and (pid := _sandboxed(self.target.url)) is not None:
             given["server_pid"] = str(pid)
-        try:
-            Settings.given(given).check_server_known()
-        except OptionError as exc:
-            raise click.UsageError(str(exc)) from exc
+        Settings.given(given).check_server_known()
         excluded_s = measured_from(self.settings.warmup_s, ramp_s, duration_s)
         shortest_s = shortest_run_s(excluded_s)
         if self.settings.warmup.is_found and duration_s and duration_s < shortest_s:
@@ -200,16 +190,10 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
     from astrometer.load import inspect_locustfile
 
     url = plan.target.url
-    try:
-        try_place(plan.out, "--out")
-    except NoPlaceError as exc:
-        raise click.UsageError(str(exc)) from exc
+    try_place(plan.out, "--out")
     confirm.must_be_able_to_ask(url, yes=flags["yes"])
     warn_of_unverified([plan.target])
-    try:
-        foreseen = inspect_locustfile.foresee(plan, os.environ)
-    except inspect_locustfile.Refused as exc:
-        raise click.UsageError(str(exc)) from exc
+    foreseen = inspect_locustfile.foresee(plan, os.environ)
     if foreseen.needs_key and not plan.keys():
         raise click.UsageError(
             f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
@@ -258,10 +242,7 @@ def _check_adapters(plan: LoadPlan, version: str | None, *, pushes: bool) -> Non
 
     several = adapter_sharing.answers_several(version)
     umos = plan.settings.umos if pushes else ()
-    try:
-        note = adapter_sharing.check(plan.settings.messenger, plan.processes or 1, several=several, umos=umos)
-    except OptionError as exc:
-        raise click.UsageError(str(exc)) from exc
+    note = adapter_sharing.check(plan.settings.messenger, plan.processes or 1, several=several, umos=umos)
     if note is not None:
         click.echo(f"Warning: {note}", err=True)
 

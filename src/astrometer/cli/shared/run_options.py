@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from astrometer.cli.shared.option_types import Duration, Parsed, deletable_option, yes_option
-from astrometer.load.option_table import Option, OptionError
+from astrometer.load.option_table import Option
 from astrometer.load.options import OPTIONS, take_ours
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -147,26 +147,15 @@ def given_of_run(
     }
     for name in [name for name, entry in OPTIONS.items() if entry.is_switch or name not in switches]:
         source = ctx.get_parameter_source(name)
-        if (
-            name in ctx.params
-            and source is not None
-            and source
-            not in {
-                ParameterSource.DEFAULT,
-                ParameterSource.DEFAULT_MAP,
-            }
-        ):
+        if name in ctx.params and source in {ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT}:
             value = ctx.params[name]
             given[name] = list(value) if OPTIONS[name].is_list else value
-    try:
-        behind, rest = take_ours(locust_args)
-        for name, value in behind.items():
-            if why := OPTIONS[name].refused.get(ctx.info_name or ""):
-                raise click.UsageError(f"{OPTIONS[name].flag} cannot be used here: {why}")
-            given[name] = [*given.get(name, []), *value] if OPTIONS[name].is_list else value
-            OPTIONS[name].value_of(value)
-    except OptionError as exc:
-        raise click.UsageError(str(exc)) from exc
+    behind, rest = take_ours(locust_args)
+    for name, value in behind.items():
+        if why := OPTIONS[name].refused.get(ctx.info_name or ""):
+            raise click.UsageError(f"{OPTIONS[name].flag} cannot be used here: {why}")
+        given[name] = [*given.get(name, []), *value] if OPTIONS[name].is_list else value
+        OPTIONS[name].value_of(value)
     _refuse_locusts(ctx, rest)
     return given, rest
 

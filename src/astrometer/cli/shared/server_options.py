@@ -56,13 +56,6 @@ class Server:
         own = {place: told for place, told in config.target_probes.items() if place[0] == chosen.name}
         return replace(config, targets={chosen.name: chosen}, target_probes=own)
 
-    def one(self) -> Target:
-        """The one target. Raises click.UsageError."""
-        try:
-            return self.config().target()
-        except ConfigError as exc:
-            raise click.UsageError(str(exc)) from exc
-
     def _environment(self) -> dict[str, str]:
         """As variables, before which they take precedence."""
         told = {

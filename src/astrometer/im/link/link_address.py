@@ -6,13 +6,14 @@ from urllib.parse import urlsplit
 
 from astrometer.im.onebot_events import MAX_ID
 from astrometer.outside_text import shown
+from astrometer.user_error import UserError
 
 DEFAULT_PATH = "/ws"
 _TOKEN = re.compile(r"[\x21-\x7e]+")
 _TARGET = re.compile(r"[\x21-\x7e]+")
 
 
-class LinkAddressError(ValueError):
+class LinkAddressError(UserError):
     """A messenger that cannot be connected to; the text says what to change, and shows no secret."""
 
 

@@ -36,8 +36,9 @@ from astrometer.load.schedule import shapes
 from astrometer.load.schedule.profile_parser import ProfileError
 from astrometer.load.server.process_reader import ServerProcessError, find_server
 from astrometer.measure.records import record_files
-from astrometer.output_files import NoPlaceError, try_place
+from astrometer.output_files import try_place
 from astrometer.tethered import is_tethered
+from astrometer.user_error import UserError
 from astrometer.wire.receive_stamps import UnknownClock, stamp_clock
 from astrometer.wire.tls import NOT_VERIFIED
 
@@ -115,7 +116,7 @@ class Plugin:
             if settings.out is not None and not parsed.astrometer_check:
                 try:
                     try_place(settings.out, "--astrometer-out")
-                except NoPlaceError as exc:
+                except UserError as exc:
                     raise OptionError(str(exc)) from exc
         if self._role.leads and settings.records is not None:
             _check_records(settings.records)
@@ -163,7 +164,7 @@ def _check_records(file: Path) -> None:
         raise OptionError(f"--records: {file.name} {missing}")
     try:
         try_place(file.parent, "--records")
-    except NoPlaceError as exc:
+    except UserError as exc:
         raise OptionError(str(exc)) from exc
 
 

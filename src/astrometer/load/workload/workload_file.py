@@ -9,6 +9,7 @@ from typing import Any
 
 from astrometer.input_files import read_text
 from astrometer.load.workload.spread import Spread
+from astrometer.user_error import UserError
 
 FORMAT = 1
 UNKNOWN_PAUSE = Spread((2.5,))  # where nobody went on: as long as the users of locustfiles/chat.py wait
@@ -27,7 +28,7 @@ _HEAD = """\
 """
 
 
-class WorkloadError(ValueError):
+class WorkloadError(UserError):
     """A workload file that cannot be used: file, place and cure."""
 
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from astrometer.measure.records.exchange_row import COLUMNS, Row
 from astrometer.outside_text import read_json
+from astrometer.user_error import UserError
 
 ENDS = (".jsonl", ".jsonl.gz", ".parquet")
 COLUMNS_END = ".parquet"
@@ -26,7 +27,7 @@ _GROUP_ROWS = 20_000  # of columns
 _BATCH_ROWS = 1_000  # that are dicts at a time: a row takes some kilobytes as one
 
 
-class RecordsError(ValueError):
+class RecordsError(UserError):
     """A records file that cannot be read, with the file and the reason."""
 
 

@@ -17,6 +17,7 @@ from astrometer.measure.records.in_common import Common, Trait, in_common
 from astrometer.measure.records.phases import parts_of
 from astrometer.measure.records.traits import Crowd
 from astrometer.suggestion import did_you_mean
+from astrometer.user_error import UserError
 
 SLOWEST = 10
 SLOW_SHARE = 0.01
@@ -29,10 +30,6 @@ _WARM_UP = "of ramp and warm-up"
 
 class NothingSlow(ValueError):
     """There is nothing to show; the text says why."""
-
-
-class UnknownMetric(ValueError):
-    """No exchange has such a metric; the text names it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,10 +125,10 @@ def took(row: Row, metric: str | None) -> float | None:
 
 
 def check_metric(name: str) -> None:
-    """Raises UnknownMetric."""
+    """Raises UserError."""
     known = [metric for metric in METRICS if metric != "chunk_gap"]
     if name not in known:
-        raise UnknownMetric(f"{name!r} is not a metric of an exchange{did_you_mean(name, known)}")
+        raise UserError(f"--by {name!r} is not a metric of an exchange{did_you_mean(name, known)}")
 
 
 def _gathered(rows: Iterable[Row], metric: str | None) -> tuple[dict[str, _Operation], Counter[str]]:

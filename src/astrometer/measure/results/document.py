@@ -42,6 +42,7 @@ from astrometer.measure.tally.tally import Tally
 from astrometer.measure.tally.windows import Window
 from astrometer.output_files import json_text, write_whole
 from astrometer.outside_text import read_json
+from astrometer.user_error import UserError
 
 FILE_NAME = "results.json"
 MOST_BYTES = 64_000_000  # a run of many hours with a hundred scenarios has 5 MB
@@ -50,7 +51,7 @@ SCHEMA_VERSION = 2
 DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 
-class ResultsError(ValueError):
+class ResultsError(UserError):
     """A results file that cannot be read, with the file and the reason."""
 
 

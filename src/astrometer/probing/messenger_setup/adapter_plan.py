@@ -8,6 +8,7 @@ from typing import Any
 from astrometer.api.management_endpoints import ADAPTER_TYPE, adapter_settings
 from astrometer.config.secret import Secret
 from astrometer.im.link.link_address import LinkAddress
+from astrometer.user_error import UserError
 
 DEFAULT_ID = "astrometer-probe"
 DEFAULT_PORT = 16186
@@ -15,10 +16,6 @@ DEFAULT_LISTEN = "127.0.0.1"
 # In the adapter's settings, with the server's time. AstrBot keeps settings that it does not know.
 MARK = "made_by_astrometer"
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-
-
-class PlanError(ValueError):
-    """A name or an address that cannot be used; the text says what to change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +50,11 @@ class AdapterPlan:
 
 
 def check_id(text: str) -> str:
-    """An adapter's id, which is the first part of a route and of every session's name. Raises PlanError."""
+    """An adapter's id, which is the first part of a route and of every session's name. Raises UserError."""
     if not _ID.fullmatch(text):
-        raise PlanError(f"{text!r}: an adapter's id is made of letters, digits, - and _")
+        raise UserError(f"{text!r}: an adapter's id is made of letters, digits, - and _")
     if text in ("webchat", "default"):
-        raise PlanError(f"{text!r} is AstrBot's own")
+        raise UserError(f"{text!r} is AstrBot's own")
     return text
 
 

@@ -12,6 +12,7 @@ from astrometer.probing.status.layer_evidence import StateLayer
 from astrometer.probing.status.spells import RunCounts, Spell
 from astrometer.probing.status.state_by_layer import State
 from astrometer.units import utc
+from astrometer.user_error import UserError
 
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
@@ -72,9 +73,9 @@ class TargetTime:
 
 
 def month_of(text: str) -> tuple[float, float]:
-    """`2026-11` -> its first second and the one after its last (epoch, UTC). Raises ValueError."""
+    """`2026-11` -> its first second and the one after its last (epoch, UTC). Raises UserError."""
     if not _MONTH.fullmatch(text):
-        raise ValueError(f"{text}: YYYY-MM expected, such as 2026-11")
+        raise UserError(f"{text}: YYYY-MM expected, such as 2026-11")
     year, month = (int(part) for part in text.split("-"))
     began = datetime(year, month, 1, tzinfo=UTC).timestamp()
     return began, began + calendar.monthrange(year, month)[1] * 86400

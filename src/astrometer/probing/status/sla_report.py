@@ -10,6 +10,7 @@ from jinja2 import Environment
 from astrometer.probing.status.history_file import FILE, Reader, read_only
 from astrometer.probing.status.page_frame import ENVIRONMENT, HEAD
 from astrometer.probing.status.sla import TargetTime, month_of, target_times
+from astrometer.user_error import UserError
 
 _MARKDOWN = Environment(trim_blocks=True, lstrip_blocks=True, autoescape=False)  # noqa: S701 (no HTML)
 _MARKDOWN.filters.update(ENVIRONMENT.filters)
@@ -76,10 +77,6 @@ _PAGE = ENVIRONMENT.from_string(
 )
 
 
-class NoHistory(ValueError):
-    """There is nothing to report of: place and cure."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthReport:
     """One month, up to now if it is not over."""
@@ -89,7 +86,7 @@ class MonthReport:
 
     @classmethod
     def read(cls, folder: Path, month: str, now: float) -> "MonthReport":
-        """From the state folder of an exporter, which may be running. Raises ValueError and NoHistory."""
+        """From the state folder of an exporter, which may be running. Raises UserError."""
         since, until = month_of(month)
         until = min(until, now)
         try:
@@ -98,12 +95,12 @@ class MonthReport:
                 spells, totals = reader.spells(since, until), reader.run_totals(since, until)
                 runs = reader.runs_by_layer(since, until)
         except sqlite3.Error as exc:
-            raise NoHistory(
+            raise UserError(
                 f"{folder / FILE}: cannot be read ({exc}); it is in the state folder of the exporter"
             ) from exc
         targets = target_times(spells, totals, runs, since, until)
         if not targets:
-            raise NoHistory(f"{folder / FILE}: knows nothing of {month}; it keeps 100 days")
+            raise UserError(f"{folder / FILE}: knows nothing of {month}; it keeps 100 days")
         return cls(month=month, targets=targets)
 
     def markdown(self) -> str:

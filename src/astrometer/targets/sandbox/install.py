@@ -19,9 +19,10 @@ import platformdirs
 import uv
 from packaging.version import InvalidVersion, Version
 
-from astrometer.output_files import NoPlaceError, try_place
+from astrometer.output_files import try_place
 from astrometer.targets.sandbox.find_python import find_python, index_environment
 from astrometer.targets.sandbox.local import LocalError, LocalSource, is_local, local_source
+from astrometer.user_error import UserError
 
 FIRST = (4, 18, 0)  # the HTTP API appears
 # Old releases break with libraries made after them: the day until which libraries are taken, for this
@@ -72,7 +73,7 @@ def check_cache() -> None:
     """Raises InstallError where nothing can be kept."""
     try:
         try_place(cache_root(), "ASTROMETER_CACHE")
-    except NoPlaceError as exc:
+    except UserError as exc:
         raise InstallError(str(exc)) from exc
 
 
