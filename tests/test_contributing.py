@@ -98,7 +98,7 @@ def test_every_option_of_a_run_is_used(name):
     "table",
     [
         *(tables.KeyTable, tables.TargetTable, tables.MessengerTable, tables.BudgetTable, tables.ProbeTable),
-        *(tables.SloTable, tables.ExporterTable, tables.BucketsTable, tables.NotifyTable, tables.FileTable),
+        *(tables.SloTable, tables.ExporterTable, tables.NotifyTable, tables.FileTable),
     ],
 )
 def test_every_key_of_the_config_becomes_a_setting(table):

@@ -6,7 +6,6 @@ from astrometer.measure.tally.histogram import DURATION_BUCKETS_S, GAP_BUCKETS_S
 
 # Fifty targets with all bundled probes and some keys each have some 60,000.
 MAX_SERIES = 100_000
-MOST_BUCKETS = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,30 +25,13 @@ HISTOGRAM_OF = {
 
 
 def build(table: ExporterTable, objectives: Iterable[Objective]) -> ExporterSettings:
-    """Raises ValueError for an objective whose limit the file's own boundaries leave out."""
-    objectives = list(objectives)
-    own = table.buckets
-    buckets = Buckets(
-        ttft_s=_bounds("ttft", own.ttft, TTFT_BUCKETS_S, objectives),
-        gap_s=_bounds("gap", own.gap, GAP_BUCKETS_S, objectives),
-        duration_s=_bounds("duration", own.duration, DURATION_BUCKETS_S, objectives),
-    )
-    return ExporterSettings(max_series=table.max_series, min_interval_s=table.min_interval, buckets=buckets)
-
-
-def _bounds(
-    name: str, own: list[float] | None, default: tuple[float, ...], objectives: list[Objective]
-) -> tuple[float, ...]:
-    bounds = list(default if own is None else own)
+    """The limits of the objectives are boundaries."""
+    bounds = {"ttft": TTFT_BUCKETS_S, "gap": GAP_BUCKETS_S, "duration": DURATION_BUCKETS_S}
     for objective in objectives:
-        if objective.unit is not Unit.SECONDS or HISTOGRAM_OF.get(objective.metric) != name:
+        name = HISTOGRAM_OF.get(objective.metric)
+        if name is None or objective.unit is not Unit.SECONDS:
             continue
-        if any(math.isclose(bound, objective.limit) for bound in bounds):
-            continue
-        if own is not None:
-            raise ValueError(
-                f"buckets.{name}: {objective.limit:g} is no boundary, but the objective {objective.text!r} "
-                f"needs it: add {objective.limit:g}"
-            )
-        bounds.append(objective.limit)
-    return tuple(sorted(bounds))
+        if not any(math.isclose(bound, objective.limit) for bound in bounds[name]):
+            bounds[name] = tuple(sorted((*bounds[name], objective.limit)))
+    buckets = Buckets(ttft_s=bounds["ttft"], gap_s=bounds["gap"], duration_s=bounds["duration"])
+    return ExporterSettings(max_series=table.max_series, min_interval_s=table.min_interval, buckets=buckets)

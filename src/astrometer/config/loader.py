@@ -157,10 +157,6 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
             objectives.append(parse_objective(text))
         except ObjectiveError as exc:
             raise ConfigError(f"{path}: slo.objectives[{index}]: {exc}") from exc
-    try:
-        exporter = build_exporter(parsed.exporter, objectives)
-    except ValueError as exc:
-        raise ConfigError(f"{path}: exporter.{exc}") from exc
 
     def receiver_url(item: SecretUrlTable, place: str) -> Secret:
         return _receiver_url(item, f"{path}: {place}", path, environ)
@@ -176,7 +172,7 @@ def _build(parsed: FileTable, path: Path, environ: Mapping[str, str]) -> Config:
         targets=MappingProxyType(targets),
         probes=MappingProxyType(probes),
         objectives=tuple(objectives),
-        exporter=exporter,
+        exporter=build_exporter(parsed.exporter, objectives),
         notify=notify,
         target_probes=MappingProxyType(
             {

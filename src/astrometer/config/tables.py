@@ -1,12 +1,11 @@
 """The tables of `astrometer.toml`, and what is wrong with one that does not fit: place and cure."""
 
 from collections.abc import Mapping
-from itertools import pairwise
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from astrometer.config.exporter_settings import MAX_SERIES, MOST_BUCKETS
+from astrometer.config.exporter_settings import MAX_SERIES
 from astrometer.config.notify_settings import HOLD_S
 from astrometer.config.settings import ProbeSettings
 from astrometer.suggestion import did_you_mean
@@ -69,31 +68,11 @@ class TargetTable(_Strict):
     probes: dict[str, TargetProbeTable] = Field(default_factory=dict)
 
 
-def _ascending(bounds: list[float]) -> list[float]:
-    if not bounds or len(bounds) > MOST_BUCKETS:
-        raise ValueError(f"from 1 to {MOST_BUCKETS} boundaries expected, not {len(bounds)}")
-    if any(later <= earlier for earlier, later in pairwise(bounds)):
-        raise ValueError("boundaries must ascend")
-    return bounds
-
-
-_Bounds = Annotated[list[_Seconds], AfterValidator(_ascending)]
-
-
-class BucketsTable(_Strict):
-    """`[exporter.buckets]` as it stands in the file."""
-
-    ttft: _Bounds | None = None
-    gap: _Bounds | None = None
-    duration: _Bounds | None = None
-
-
 class ExporterTable(_Strict):
     """`[exporter]` as it stands in the file."""
 
     max_series: int = Field(default=MAX_SERIES, ge=1)
     min_interval: _Seconds | None = None
-    buckets: BucketsTable = Field(default_factory=BucketsTable)
 
 
 class SecretUrlTable(_Strict):
@@ -198,29 +177,15 @@ CURES = {
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand at a place of the file."""
-    match location:
-        case ():
-            model: type[BaseModel] = FileTable
-        case ("targets", _):
-            model = TargetTable
-        case ("targets", _, "keys", _):
-            model = KeyTable
-        case ("targets", _, "budget"):
-            model = BudgetTable
-        case ("targets", _, "messenger"):
-            model = MessengerTable
-        case ("targets", _, "probes", _):
-            model = TargetProbeTable
-        case ("probes", _):
-            model = ProbeTable
-        case ("exporter",):
-            model = ExporterTable
-        case ("exporter", "buckets"):
-            model = BucketsTable
-        case ("notify", _):
-            model = NotifyTable
-        case ("notify", _, _):
-            model = SecretUrlTable
-        case _:
-            model = SloTable
-    return list(model.model_fields)
+    table: type[BaseModel] = FileTable
+    for part in location:
+        if part in table.model_fields:
+            table = _table_in(table.model_fields[str(part)].annotation) or table
+    return list(table.model_fields)
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """That of `dict[str, Table]`, `list[Table]` or `Table | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_in, get_args(annotation))), None)

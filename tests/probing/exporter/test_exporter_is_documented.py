@@ -49,14 +49,14 @@ def test_every_metric_of_a_run_on_demand_is_documented(bench):
 @pytest.mark.parametrize(
     ("name", "bounds"),
     [
-        ("ttft", histogram.TTFT_BUCKETS_S),
-        ("gap", histogram.GAP_BUCKETS_S),
+        ("time_to_first_event", histogram.TTFT_BUCKETS_S),
+        ("inter_chunk_gap", histogram.GAP_BUCKETS_S),
         ("duration", histogram.DURATION_BUCKETS_S),
     ],
 )
 def test_the_boundaries_are_documented(name, bounds):
-    row = next(row for row in rows(METRICS) if row[1:2] == (name,))
-    assert tuple(float(bound) for bound in row[2].split()) == tuple(map(float, bounds))
+    row = next(row for row in rows(METRICS) if len(row) == 2 and row[0].startswith(name))
+    assert tuple(float(bound) for bound in row[1].split()) == tuple(map(float, bounds))
 
 
 TABLES: dict[str, type[BaseModel]] = {
@@ -68,14 +68,13 @@ TABLES: dict[str, type[BaseModel]] = {
     "probes.PROBE": tables.ProbeTable,
     "slo": tables.SloTable,
     "exporter": tables.ExporterTable,
-    "exporter.buckets": tables.BucketsTable,
     "notify": tables.NotifyTable,
 }
 
 
 def test_every_key_of_the_config_is_documented():
     stated = {row[0] for row in rows(section(EXPORTER, "The config file"))}
-    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "messenger", "buckets", "notify"}
+    inner = {"targets", "probes", "slo", "exporter", "keys", "budget", "messenger", "notify"}
     known = {
         f"{table}.{name}".lstrip(".")
         for table, model in TABLES.items()

@@ -238,7 +238,7 @@ def test_a_check_of_options_that_breaks_is_a_failed_reload_that_names_its_line(s
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("[exporter.buckets]\nttft = [1, 2]\n", "a histogram keeps its boundaries; restart"),
+        ('[slo]\nobjectives = ["ttft_p95 < 2s"]\n', "a histogram keeps its boundaries; restart"),
         ('state_dir = "elsewhere"\n', "state_dir is another: restart"),
     ],
 )

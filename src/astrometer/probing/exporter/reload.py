@@ -74,8 +74,7 @@ class Reloader:
         now = self._exporter.config
         if config.exporter.buckets != now.exporter.buckets:
             raise ConfigError(
-                f"{config.source}: exporter.buckets (or a limit in slo.objectives) is another: "
-                "a histogram keeps its boundaries; restart"
+                f"{config.source}: slo.objectives has other limits: a histogram keeps its boundaries; restart"
             )
         if config.state_dir != now.state_dir:
             raise ConfigError(f"{config.source}: state_dir is another: restart")
