@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -33,13 +34,11 @@ class SimulatedRateLimit:
             return cls(strategy="off")
         numbers, _, strategy = text.partition(":")
         count, _, window = numbers.partition("/")
-        try:
-            limit = cls(count=int(count), window_s=float(window), strategy=strategy or "stall")  # type: ignore[arg-type]
-        except ValueError as exc:
-            raise ValueError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected") from exc
-        if limit.strategy not in get_args(Strategy) or limit.count < 1 or limit.window_s <= 0:
-            raise ValueError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected")
-        return limit
+        strategy = strategy or "stall"
+        with suppress(ValueError):
+            if strategy in get_args(Strategy) and int(count) > 0 and float(window) > 0:
+                return cls(count=int(count), window_s=float(window), strategy=strategy)  # type: ignore[arg-type]
+        raise ValueError(f"rate limit {text!r}: COUNT/SECONDS[:stall|discard] or off expected")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

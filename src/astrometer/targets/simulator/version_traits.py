@@ -195,29 +195,18 @@ class Wire:
     def wrong_method(self) -> Response:
         if self.fastapi:
             return self.error("Method Not Allowed", 405)
-        return HTMLResponse(
-            "<!doctype html>\n<html lang=en>\n<title>405 Method Not Allowed</title>\n"
-            "<h1>Method Not Allowed</h1>\n<p>The method is not allowed for the requested URL.</p>\n",
-            status_code=405,
-        )
+        return _page(405, "Method Not Allowed", "The method is not allowed for the requested URL.")
 
     def crash(self) -> Response:
         if self.fastapi:
             return self.error("Internal server error", 500)
-        return HTMLResponse(
-            "<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n"
-            "<h1>Internal Server Error</h1>\n<p>The server encountered an internal error and was unable to "
-            "complete your request.</p>\n",
-            status_code=500,
-        )
+        text = "The server encountered an internal error and was unable to complete your request."
+        return _page(500, "Internal Server Error", text)
 
     def bad_request(self) -> Response:
         """The Q family's answer to a body that is no JSON where it must be."""
-        return HTMLResponse(
-            "<!doctype html>\n<html lang=en>\n<title>400 Bad Request</title>\n<h1>Bad Request</h1>\n"
-            "<p>The browser (or proxy) sent a request that this server could not understand.</p>\n",
-            status_code=400,
-        )
+        text = "The browser (or proxy) sent a request that this server could not understand."
+        return _page(400, "Bad Request", text)
 
     def no_socket(self) -> Response:
         """The answer to a WebSocket handshake on a path that has none."""
@@ -225,6 +214,14 @@ class Wire:
 
     def timestamp(self, at: datetime) -> str:
         return (at.astimezone(UTC) if self.saves_at_end else at.astimezone()).isoformat()
+
+
+def _page(status: int, name: str, text: str) -> Response:
+    """As Quart makes it."""
+    return HTMLResponse(
+        f"<!doctype html>\n<html lang=en>\n<title>{status} {name}</title>\n<h1>{name}</h1>\n<p>{text}</p>\n",
+        status_code=status,
+    )
 
 
 def now() -> datetime:
