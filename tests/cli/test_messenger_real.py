@@ -5,6 +5,7 @@ import json
 import re
 import socket
 
+import box_control
 import pytest
 from click.testing import CliRunner
 from onebot_client import OneBotTestClient
@@ -16,6 +17,7 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.database import opened
 
 OURS = load_folder(bundled.folder("probes")).probes
@@ -94,11 +96,11 @@ class Operator:
 @pytest.fixture(params=["4.29.3", "4.26.8"])
 def operator(request, real_astrbot, tmp_path):
     box = real_astrbot(request.param)
-    box.open_messenger()
+    box.open_messenger(MessengerProfile())
     operator = Operator(box, tmp_path)
     yield operator
     operator.say("remove")
-    box.close_messenger()
+    box_control.close_messenger(box)
 
 
 def test_setup_probe_remove_and_only_what_is_documented_stays(operator, tmp_path):

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
+import box_control
 import httpx
 import pytest
 from contract_driver import Server
@@ -12,7 +13,6 @@ from onebot_client import OneBotTestClient
 from astrometer.api.endpoints import parse_version
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import Box
-from astrometer.targets.sandbox.sandbox_messenger import switch_adapter
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import SimulatedAdapter
 from astrometer.targets.simulator.simulator_app import Simulator
@@ -117,7 +117,7 @@ class RealMessenger:
 
     def __init__(self, box: Box) -> None:
         self._box = box
-        self._access = box.open_messenger()
+        self._access = box.open_messenger(MessengerProfile())
         self.profile = MessengerProfile()
         self.http_url = box.url
         self.version = parse_version(str(box.version))
@@ -135,11 +135,11 @@ class RealMessenger:
         return self._access.token
 
     def use(self, profile: MessengerProfile) -> None:
-        self._box.open_messenger(profile)
+        box_control.use_profile(self._box, profile)
         self.profile = profile
 
     def switch(self, *, on: bool) -> None:
-        switch_adapter(self._box.dashboard, self._access, enabled=on)
+        box_control.switch_adapter(self._box, self._access, enabled=on)
 
     def asked(self) -> int:
         return httpx.get(f"{self._box.stub_url}/stub/stats").json()["received"]
@@ -179,7 +179,7 @@ def messenger_server(
         else:
             box = real_astrbot(version)
             yield RealMessenger(box)
-            box.close_messenger()  # the other tests know of no bot
+            box_control.close_messenger(box)  # the other tests know of no bot
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
 
+import box_control
 import httpx
 import pytest
 import server_faults
@@ -20,6 +21,7 @@ from onebot_client import OneBotTestClient
 from receivers import Receivers, receivers
 from required import needs
 
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.box import Box, SandboxOptions, sandbox
 from astrometer.targets.sandbox.index_versions import latest_version
 from astrometer.targets.sandbox.install import install
@@ -195,7 +197,7 @@ def watched_astrbot(folder: Path, options: SandboxOptions, every: dict[str, int]
     needs("promtool", "prometheus", "prometheus-alertmanager")
     with ExitStack() as stack:
         box = stack.enter_context(sandbox(options))
-        box.open_messenger()
+        box.open_messenger(MessengerProfile())
         config = folder / "astrometer.toml"
         config.write_text(CONFIG.format(url=box.url, question=WELL, runs=MANY, **every))
         told = stack.enter_context(receivers())
@@ -247,7 +249,7 @@ def test_an_outage_a_spent_budget_and_a_dead_exporter_have_theirs(watch):
         undo.callback(watch.connect)
         undo.callback(watch.box.restart)
         watch.messenger.close()
-        watch.box.kill(15)
+        box_control.kill(watch.box, 15)
     watch_stack.wait_for(lambda: watch.restarts == 1, LIMIT_S, lambda: watch.page)
     assert "Started 2 times in 30 days" in watch.page
     watch.seen.clear()
@@ -268,7 +270,7 @@ def test_an_update_is_a_ticket_until_the_restart_which_is_a_mark_and_wakes_nobod
         watch.settles("ok", ("AstrBotNotRestarted", "tickets"), limit_s=PATIENCE_S)
         assert "4.99.0 is on disk: restart AstrBot" in watch.page
         watch.messenger.close()
-        watch.box.restart()
+        box_control.restart(watch.box)
         watch.connect()
         watch_stack.wait_for(lambda: watch.restarts == 1, PATIENCE_S, lambda: watch.page)
         watch.settles("ok", limit_s=PATIENCE_S)

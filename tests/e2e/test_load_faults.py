@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 
+import box_control
 import httpx
 import pytest
 from causes import only_generator
@@ -186,7 +187,7 @@ def test_a_real_astrbot_killed_in_the_middle_leaves_no_turn_unaccounted(tmp_path
 
         def kill():
             wait_until(lambda: httpx.get(f"{box.stub_url}/stub/stats").json()["in_flight"] >= 3)
-            box.kill(signal.SIGKILL)
+            box_control.kill(box, signal.SIGKILL)
 
         results = killed_while_loaded(box.url, box.keys, tmp_path, kill)
     assert_killed(results)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
+import box_control
 import httpx
 import server_faults
 from fault_table import Fault
@@ -86,12 +87,12 @@ class RealStage:
 
     @contextmanager
     def _down(self, number: int) -> Iterator[None]:
-        self.box.kill(number)
+        box_control.kill(self.box, number)
         try:
-            self.box.wait_dead(30)
+            box_control.wait_dead(self.box, 30)
             yield
         finally:
-            self.box.restart()
+            box_control.restart(self.box)
 
     @contextmanager
     def _swallowed(self) -> Iterator[None]:
@@ -100,7 +101,7 @@ class RealStage:
 
     @contextmanager
     def _restarting(self) -> Iterator[None]:
-        self.box.restart()
+        box_control.restart(self.box)
         yield
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import box_control
 import httpx
 import psutil
 
@@ -22,11 +23,11 @@ LONG_AGO = "2020-01-01 00:00:00.000000"
 @contextmanager
 def frozen(box: Box) -> Iterator[None]:
     """The process stands still: the kernel takes connections for it, nothing answers."""
-    box.kill(signal.SIGSTOP)
+    box_control.kill(box, signal.SIGSTOP)
     try:
         yield
     finally:
-        box.kill(signal.SIGCONT)
+        box_control.kill(box, signal.SIGCONT)
 
 
 @contextmanager

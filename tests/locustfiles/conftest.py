@@ -1,5 +1,6 @@
 """What several test files of this folder start."""
 
+import box_control
 import pytest
 from messenger_server import MessengerServer
 
@@ -11,4 +12,4 @@ def server(request, real_astrbot):
     box = real_astrbot(request.param)
     box.open_messenger(MessengerProfile())
     yield MessengerServer(url=box.url, app=None, box=box)
-    box.close_messenger()
+    box_control.close_messenger(box)

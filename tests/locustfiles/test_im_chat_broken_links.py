@@ -6,6 +6,7 @@
 import os
 import time
 
+import box_control
 import httpx
 import pytest
 from late_acks import late_acks
@@ -118,10 +119,10 @@ def test_a_server_that_is_killed_and_comes_back_costs_what_was_open_and_is_writt
 ):
     with server.people_beside(writers, out=tmp_path, users=2) as results:
         until(lambda: server.asked() >= 6)
-        server.box.kill()
-        server.box.wait_dead()
+        box_control.kill(server.box)
+        box_control.wait_dead(server.box)
         asked = server.asked()
-        server.box.restart()
+        box_control.restart(server.box)
         until(lambda: server.asked() >= asked + 6)
         asked = server.asked()
     outcomes = accounted(results)

@@ -5,6 +5,7 @@ import os
 import threading
 from contextlib import contextmanager
 
+import box_control
 import httpx
 import pytest
 from messenger_contract import until
@@ -17,8 +18,8 @@ from astrometer.probing.plan import Plan
 from astrometer.probing.probe_files import load_folder
 from astrometer.probing.run_record import Limits
 from astrometer.probing.runner import Runner
+from astrometer.targets.messenger.messenger_profile import MessengerProfile
 from astrometer.targets.sandbox.database import opened
-from astrometer.targets.sandbox.sandbox_messenger import switch_adapter
 
 OURS = load_folder(bundled.folder("probes")).probes
 pytestmark = [pytest.mark.process, pytest.mark.astrbot, pytest.mark.timeout(240)]
@@ -35,7 +36,7 @@ class RealBench:
 
     def __init__(self, box):
         self.box = box
-        self.access = box.open_messenger()
+        self.access = box.open_messenger(MessengerProfile())
         self.loop = asyncio.Runner()
         self.runner = Runner()
         self.keys = {"im": Key(name="im", secret=Secret(box.keys["im"]), scopes=frozenset({"im"}))}
@@ -82,7 +83,7 @@ def bench(box):
         with made.loop:
             yield made
     finally:
-        box.close_messenger()
+        box_control.close_messenger(box)
 
 
 @pytest.fixture(scope="module")
@@ -172,23 +173,23 @@ def test_the_link_check_tells_a_zombie_and_a_client_that_hangs(ask):
 
 def test_an_adapter_that_is_switched_off_is_told_in_the_middle_before_and_by_the_link_check(ask):
     with ask.asking(question="[[ttft=3]] {nonce}") as runs:
-        switch_adapter(ask.box.dashboard, ask.access, enabled=False)
+        box_control.switch_adapter(ask.box, ask.access, enabled=False)
     assert (runs[0].reason, "Adapter shutdown" in runs[0].detail) == ("lost_link", True)
     until(lambda: not ask.access.is_open)
     assert ask().reason == "connect"
     checked = ask("im", adapters=["messenger"])
     assert (checked.reason, "runs no such adapter" in checked.detail) == ("lost_link", True)
-    switch_adapter(ask.box.dashboard, ask.access, enabled=True)
+    box_control.switch_adapter(ask.box, ask.access, enabled=True)
     until(lambda: ask.access.is_open)
     assert ask(quiet_s=1.0).reason == "ok"
 
 
 def test_a_server_that_is_killed_is_lost_then_gone_and_answers_when_it_is_back(ask):
     with ask.asking(question="[[ttft=5]] {nonce}") as runs:
-        ask.box.kill()
+        box_control.kill(ask.box)
     assert runs[0].reason in ("lost_link", "reset"), runs[0].detail
-    ask.box.wait_dead()
+    box_control.wait_dead(ask.box)
     assert ask().reason == "connect"
-    ask.box.restart()
+    box_control.restart(ask.box)
     until(lambda: ask.access.is_open, 30)
     assert ask(quiet_s=1.0).reason == "ok"

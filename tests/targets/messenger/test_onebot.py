@@ -9,6 +9,7 @@ import time
 from contextlib import ExitStack
 from time import perf_counter
 
+import box_control
 import httpx
 import pytest
 from websockets.asyncio.server import serve as serve_websocket
@@ -338,10 +339,10 @@ def test_pushes_one_after_the_other_keep_their_order(server):
 @pytest.mark.process
 def test_after_a_restart_of_astrbot_pushes_arrive_again(box):
     cursor = httpx.get(box.sink_url).json()["cursor"]
-    box.kill()
-    box.wait_dead()
+    box_control.kill(box)
+    box_control.wait_dead(box)
     assert until(lambda: not httpx.get(box.sink_url).json()["connected"])
-    box.restart()
+    box_control.restart(box)
     assert push(box.url, box.keys["im"], FRIEND, "back again").json()["status"] == "ok"
     assert [message["text"] for message in arrived_after(box.sink_url, cursor)] == ["back again"]
 

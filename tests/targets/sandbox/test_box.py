@@ -4,6 +4,7 @@ import json
 import threading
 import time
 
+import box_control
 import httpx
 import pytest
 
@@ -54,13 +55,14 @@ def test_the_file_key_uploads(box):
 
 
 def test_it_is_the_version_that_was_asked_for(box):
-    assert box.dashboard.version() == box.version
+    told = box.dashboard.call("GET", "/api/stat/version")["version"]
+    assert told.removeprefix("v") == box.version
     assert set(box.key_ids) == set(box.keys)
 
 
 def test_the_model_obeys_the_prompt_through_the_real_server(box):
     httpx.delete(f"{box.stub_url}/stub/requests")
-    before = box.stored()
+    before = box_control.stored(box)
     started = time.perf_counter()
     events = chat(box, "[t] am-0123456789 [[ttft=0.3 gap=0.06 tokens=5]]")
     assert text_of(events) == "am-0123456789 w1 w2 w3 w4 "
@@ -71,7 +73,7 @@ def test_the_model_obeys_the_prompt_through_the_real_server(box):
     assert started < entry["time"] < entry["first_token_time"]
     assert entry["first_token_time"] - entry["time"] == pytest.approx(0.3, abs=0.05)
     assert entry["last_token_time"] - entry["first_token_time"] == pytest.approx(0.24, abs=0.05)
-    after = box.stored()
+    after = box_control.stored(box)
     assert after.sessions == before.sessions + 1
     assert after.user_messages == before.user_messages + 1
 
@@ -94,52 +96,52 @@ def test_a_model_that_refuses_the_request(box):
 
 
 def test_a_killed_server_comes_back_with_its_keys_and_its_model(box):
-    threading.Timer(1.5, box.kill).start()
+    threading.Timer(1.5, box_control.kill, [box]).start()
     with pytest.raises(httpx.RemoteProtocolError):
         chat(box, "[t] [[ttft=0.1 gap=1 tokens=30]]")
-    box.wait_dead()
+    box_control.wait_dead(box)
     assert not box.server_running
-    box.restart()
+    box_control.restart(box)
     assert text_of(chat(box, "[t] [[tokens=2]]")) == "w0 w1 "
 
 
 def test_settings_can_be_changed_and_put_back(box):
     try:
-        box.configure(
-            ProvisionSettings(rate_limit=RateLimit(messages=1, seconds=60, strategy=Strategy.DISCARD))
+        box_control.configure(
+            box, ProvisionSettings(rate_limit=RateLimit(messages=1, seconds=60, strategy=Strategy.DISCARD))
         )
         session = {"session_id": f"limited-{time.monotonic_ns()}"}
         assert text_of(chat(box, "[t] [[tokens=1]]", **session)) == "w0 "
         assert text_of(chat(box, "[t] [[tokens=1]]", **session)) == ""
     finally:
-        box.configure(ProvisionSettings())
+        box_control.configure(box, ProvisionSettings())
     for _ in range(2):
         assert text_of(chat(box, "[t] [[tokens=1]]", session_id="unlimited")) == "w0 "
 
 
 def test_the_model_can_be_switched_off(box):
     try:
-        box.configure(ProvisionSettings(model_enabled=False))
+        box_control.configure(box, ProvisionSettings(model_enabled=False))
         events = chat(box, "[t] [[tokens=1]]")
         assert text_of(events) == ""
         assert "agent_stats" not in [event["type"] for event in events]
     finally:
-        box.configure(ProvisionSettings())
+        box_control.configure(box, ProvisionSettings())
 
 
 def test_another_model_timeout_is_obeyed(box):
-    box.configure(ProvisionSettings(model_timeout_s=2))
+    box_control.configure(box, ProvisionSettings(model_timeout_s=2))
     try:
         started = time.perf_counter()
         events = chat(box, "[t] [[tokens=5 stall=2 ttft=0]]")
         assert text_of(events).startswith("w0 w1 ")
         assert 2 <= time.perf_counter() - started < 10
     finally:
-        box.configure(ProvisionSettings())
+        box_control.configure(box, ProvisionSettings())
 
 
 def test_a_model_that_is_gone_and_comes_back(box):
-    box.stop_model()
+    box_control.stop_model(box)
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"{box.stub_url}/stub/stats")
     box.start_model()

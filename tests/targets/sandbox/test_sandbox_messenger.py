@@ -1,5 +1,6 @@
 """A real AstrBot with a messenger of its own beside the sink of pushes, over a restart."""
 
+import box_control
 import httpx
 import pytest
 from onebot_client import OneBotTestClient, quoted, text_of
@@ -28,13 +29,13 @@ def test_the_messenger_stands_beside_the_sink_and_outlives_a_restart(python_for_
                 )
         arrived = httpx.get(f"{box.sink_url}/messages").json()["messages"]
         assert [message["text"] for message in arrived] == ["to onebot"]
-        box.configure(ProvisionSettings(model_timeout_s=7))  # restarts it
+        box_control.configure(box, ProvisionSettings(model_timeout_s=7))  # restarts it
         assert sorted(_bots(box)) == ["messenger", "onebot"]
         with OneBotTestClient(access.url, access.token) as client:
             message_id = client.private(5001, "help me [[ttft=0 tokens=1]]")  # no command in this profile
             (reply,) = client.wait()
             assert (text_of(reply), quoted(reply)) == ("P:w0", message_id)
-        box.close_messenger()
+        box_control.close_messenger(box)
         assert _bots(box) == ["onebot"]
         assert box.describe()["messenger"] is None
 

@@ -7,7 +7,6 @@ state file. A keeper process sees to that even when this process is killed.
 import os
 import secrets
 import shlex
-import signal
 import socket
 import subprocess
 import tempfile
@@ -23,7 +22,7 @@ import psutil
 from astrometer.targets.messenger.messenger_profile import MESSENGER, MessengerProfile
 from astrometer.targets.sandbox.astrbot_plugin import AstrBotPlugin, PluginError, check_loaded
 from astrometer.targets.sandbox.config_patch import ConfigPatch
-from astrometer.targets.sandbox.database import DatabaseError, Stored, stored
+from astrometer.targets.sandbox.database import DatabaseError
 from astrometer.targets.sandbox.find_python import NoPythonError
 from astrometer.targets.sandbox.index_versions import latest_version
 from astrometer.targets.sandbox.install import Installation, InstallError, check_cache, install
@@ -39,12 +38,7 @@ from astrometer.targets.sandbox.provision import (
     new_password,
     write_settings,
 )
-from astrometer.targets.sandbox.sandbox_messenger import (
-    MessengerAccess,
-    change_profile,
-    close_messenger,
-    open_messenger,
-)
+from astrometer.targets.sandbox.sandbox_messenger import MessengerAccess, open_messenger
 from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, reap
 from astrometer.targets.sandbox.server_process import Child, ChildError, answers_json, free_port, wait_until
 from astrometer.targets.script import ModelScript
@@ -202,66 +196,16 @@ class Box:
 
             wait_until(ready, self._server, timeout_s=timeout_s, what="the IM adapter of AstrBot")
 
-    def open_messenger(self, profile: MessengerProfile | None = None) -> MessengerAccess:
-        """Let OneBot clients in, or treat their questions by another profile. Raises ProvisionError."""
-        if self.messenger is None:
-            self.messenger = open_messenger(self.dashboard, profile or MessengerProfile(), free_port())
-            self._wait_for_adapter(self.messenger)
-        else:
-            change_profile(self.dashboard, self.messenger, profile or MessengerProfile())
-        return self.messenger
+    def open_messenger(self, profile: MessengerProfile) -> MessengerAccess:
+        """Let OneBot clients in. Raises ProvisionError, ChildError."""
+        self.messenger = access = open_messenger(self.dashboard, profile, free_port())
+        self.wait_for_adapter(access)
+        return access
 
-    def close_messenger(self) -> None:
-        """Take the adapter, its route and its profile away. Raises ProvisionError."""
-        if self.messenger is not None:
-            close_messenger(self.dashboard, self.messenger)
-            self.messenger = None
-
-    def _wait_for_adapter(self, access: MessengerAccess) -> None:
+    def wait_for_adapter(self, access: MessengerAccess) -> None:
+        """Raises ChildError."""
         if self._server is not None:
             wait_until(lambda: access.is_open, self._server, timeout_s=30, what="the messenger's adapter")
-
-    def stop_model(self) -> None:
-        """End the stub model: AstrBot's calls to it are refused until `start_model`."""
-        if self._model is not None:
-            self._model.end()
-
-    def kill(self, number: int = signal.SIGKILL) -> None:
-        """Send a signal to the server; after a deadly one, `restart` brings it back with its data."""
-        if self._server is not None:
-            self._server.kill(number)
-
-    def wait_dead(self, timeout_s: float = 10.0) -> None:
-        """Raises subprocess.TimeoutExpired when the server lives on."""
-        if self._server is not None:
-            self._server.process.wait(timeout_s)
-
-    def restart(self) -> None:
-        """End the server if it runs and start it again: same port, same data, same keys."""
-        if self._server is not None:
-            self._server.end()
-        self._start_server()
-        self.dashboard.log_in()
-        if self.im_port is not None:
-            self.wait_for_messenger()
-        if self.messenger is not None:
-            self._wait_for_adapter(self.messenger)
-
-    def configure(self, settings: ProvisionSettings) -> None:
-        """Other settings, at once; another model timeout restarts the server (some 10 s)."""
-        restarts = settings.model_timeout_s != self.settings.model_timeout_s
-        self.settings = settings
-        if not restarts:
-            self.dashboard.apply(settings)
-            return
-        if self._server is not None:
-            self._server.end()
-        self._write_settings()
-        self.restart()
-
-    def stored(self) -> Stored:
-        """What the server has stored so far, of all users."""
-        return stored(self.data_dir)
 
     def describe(self) -> dict[str, Any]:
         """All that a user of the sandbox needs, secrets included. `pid` is the server's."""
@@ -328,8 +272,6 @@ class Box:
             what=f"AstrBot {self.version}",
         )
         self.state = replace(self.state, server_pid=self._server.pid)
-        if self.state.url is not None:  # it was restarted
-            self.state.write()
 
     def _marks(self) -> dict[str, str]:
         return {MARK: self.state.id}

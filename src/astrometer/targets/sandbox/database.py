@@ -1,9 +1,8 @@
-"""A sandboxed server's own database -> what is really stored in it, whichever user it belongs to."""
+"""A sandboxed server's own database: what no API changes."""
 
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 FILE = "data_v4.db"
@@ -11,34 +10,6 @@ FILE = "data_v4.db"
 
 class DatabaseError(RuntimeError):
     """The database is not as expected."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
-    """How many of each are there. A chat stores a session, two messages and a conversation."""
-
-    sessions: int
-    messages: int  # of users and of the bot
-    user_messages: int
-    conversations: int  # the model's context of a session
-    attachments: int
-
-
-def stored(data: Path) -> Stored:
-    """Count what the server has stored so far."""
-    with opened(data, "ro") as database:
-
-        def count(what: str) -> int:
-            number: int = database.execute(f"SELECT count(*) FROM {what}").fetchone()[0]  # noqa: S608  constants
-            return number
-
-        return Stored(
-            sessions=count("platform_sessions"),
-            messages=count("platform_message_history"),
-            user_messages=count("platform_message_history WHERE sender_id <> 'bot'"),
-            conversations=count("conversations"),
-            attachments=count("attachments"),
-        )
 
 
 def expire_key(data: Path, key_id: str) -> None:

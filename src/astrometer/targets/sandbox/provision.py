@@ -189,16 +189,6 @@ class Dashboard:
         config: dict[str, Any] = self.call("GET", "/api/config/abconf", id="default")["config"]
         return config
 
-    def apply(self, settings: ProvisionSettings) -> None:
-        """Change the settings of the running server; its rate limit counts from zero again."""
-        config = self.config()
-        apply_settings(config, settings)
-        self.call("POST", "/api/config/astrbot/update", {"conf_id": "default", "config": config})
-
-    def version(self) -> str:
-        data = self.call("GET", "/api/stat/version")
-        return str(data["version"]).removeprefix("v")
-
 
 def make_keys(dashboard: Dashboard, data: Path) -> dict[str, ApiKey]:
     """One key for each scope, `all` with every scope, and `revoked` and `expired` that had every scope."""

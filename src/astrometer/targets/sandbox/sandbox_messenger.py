@@ -59,16 +59,3 @@ def change_profile(dashboard: Dashboard, access: MessengerAccess, profile: Messe
     config: dict[str, Any] = dashboard.call("GET", "/api/config/abconf", id=access.profile_id)["config"]
     profile.apply(config)
     dashboard.call("POST", "/api/config/astrbot/update", {"conf_id": access.profile_id, "config": config})
-
-
-def close_messenger(dashboard: Dashboard, access: MessengerAccess) -> None:
-    """Take adapter, route and profile away again. Raises ProvisionError."""
-    dashboard.call("POST", "/api/config/platform/delete", {"id": MESSENGER})
-    dashboard.call("POST", "/api/config/umo_abconf_route/delete", {"umo": ROUTE})
-    dashboard.call("POST", "/api/config/abconf/delete", {"id": access.profile_id})
-
-
-def switch_adapter(dashboard: Dashboard, access: MessengerAccess, *, enabled: bool) -> None:
-    """Disable or enable the adapter: its clients are closed with 1000. Raises ProvisionError."""
-    entry = adapter_settings(MESSENGER, access.port, LOOPBACK, access.token) | {"enable": enabled}
-    dashboard.call("POST", "/api/config/platform/update", {"id": MESSENGER, "config": entry})
