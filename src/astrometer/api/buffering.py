@@ -45,7 +45,6 @@ def was_held(times: Timings) -> bool | None:
 
 
 def explain_held(times: Timings) -> str:
-    """What shows that it was, for people."""
     span = next(span for span in _spans(times) if span.was_held(times))
     most_s = span.most_s(times)
     return (

@@ -32,7 +32,6 @@ class UploadTimes:
 
     @property
     def size_class(self) -> int | None:
-        """Its place among the size classes."""
         return None if self.file_bytes is None else bisect_left(UPLOAD_LIMITS_BYTES, self.file_bytes)
 
     def metrics(self) -> dict[str, tuple[float, ...]]:

@@ -108,7 +108,6 @@ METRICS = tuple(BY_NAME)
 
 
 def owed_by(*owners: Owner) -> tuple[str, ...]:
-    """The names of what such exchanges owe."""
     return tuple(metric.name for metric in TABLE if metric.owner in owners)
 
 

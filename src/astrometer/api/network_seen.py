@@ -21,7 +21,6 @@ class NetworkSeen(NamedTuple):
         return bool(self.retransmits or self.out_of_order)
 
     def signs(self) -> tuple[str, ...]:
-        """What to count of it."""
         if self.retransmits is None:
             return ("full_reads",) if self.full_reads else ()
         if not (self.is_lossy or self.full_reads):

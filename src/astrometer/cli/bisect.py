@@ -159,7 +159,6 @@ def _conclude(session: "BisectSession", answer: "BisectAnswer", links: Sequence[
 
 
 def _links(session: "BisectSession", answer: "BisectAnswer", checkout: Path | None) -> list[str]:
-    """Where to read what changed."""
     from astrometer.release.bisect_answer import release_links
 
     if not answer.is_tested:

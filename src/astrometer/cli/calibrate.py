@@ -149,7 +149,6 @@ def as_dict(step: "CalibrationStep") -> dict[str, Any]:
 
 
 def error_table(steps: Sequence["CalibrationStep"]) -> "Table":
-    """Two rows for each step."""
     shown = _table("Error (told minus true) in ms: p50/p99/max", ERROR_HEADINGS)
     for step in steps:
         for name, accuracy in (("TTFT", step.ttft), ("gap", step.gap)):
@@ -165,7 +164,6 @@ def error_table(steps: Sequence["CalibrationStep"]) -> "Table":
 
 
 def process_table(steps: Sequence["CalibrationStep"]) -> "Table":
-    """What the load processes spent on it."""
     shown = _table(
         "Load processes", ("streams", "events/s", "CPU us/event", "loop lag p99", "clock", "holds")
     )

@@ -43,7 +43,6 @@ def command() -> None:
 
 
 def adapter_id_option(command: F) -> F:
-    """Of both."""
     return click.option(
         "--id",
         "adapter_id",

@@ -37,8 +37,6 @@ class Distribution(Protocol):
 
 
 class Draws:
-    """A bootstrap distribution, as its draws."""
-
     def __init__(self, values: Sequence[float]) -> None:
         self._values = sorted(values)
 

@@ -250,7 +250,6 @@ def watched_rows(comparison: Comparison) -> list[ChangeRow]:
 
 
 def conditioned_rows(gates: Sequence[Gate], comparison: Comparison) -> list[ChangeRow]:
-    """The rows that the gates are about."""
     named = [comparison.row(gate.scope, gate.row_name) for gate in gates if not gate.is_any]
     rows = watched_rows(comparison) if len(named) < len(gates) else []
     return [*rows, *(row for row in named if row is not None)]

@@ -69,8 +69,6 @@ class TargetTable(_Strict):
 
 
 class ExporterTable(_Strict):
-    """`[exporter]` as it stands in the file."""
-
     max_series: int = Field(default=MAX_SERIES, ge=1)
     min_interval: _Seconds | None = None
 

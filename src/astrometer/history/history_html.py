@@ -15,7 +15,6 @@ _COMPARE = Path(__file__).parents[1] / "compare" / "output" / "templates" / "com
 
 
 def render_html(history: RunHistory) -> str:
-    """The whole page as text."""
     return (
         environment("astrometer.history")
         .get_template("history.html.j2")

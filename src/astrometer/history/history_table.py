@@ -17,7 +17,6 @@ _STYLES = {"better": "bold green", "worse": "bold red"}
 
 
 def render(history: RunHistory) -> RenderableType:
-    """What `Console().print` shows."""
     parts: list[RenderableType] = []
     for group in history.groups:
         if group.group.apart:

@@ -58,7 +58,6 @@ def sentence(history: RunHistory) -> str:
 
 
 def subject(group: GroupHistory) -> str:
-    """What these runs have in common."""
     results = group.group.runs[0].results
     targets = list(dict.fromkeys(str(run.results["target"]["url"]) for run in group.group.runs))
     target = targets[0] if len(targets) == 1 else formatting.plural(len(targets), "target")
@@ -91,7 +90,6 @@ def title(series: MetricSeries) -> str:
 
 
 def headlines(group: GroupHistory, most: int) -> list[MetricSeries]:
-    """The columns of a table."""
     by_name = {series.name: series for series in group.series}
     return [by_name[name] for name in HEADLINES if name in by_name][:most]
 
@@ -130,7 +128,6 @@ def method(history: RunHistory) -> str:
 
 
 def notes(history: RunHistory) -> list[str]:
-    """What is to be known of it."""
     told = [history.missing] if history.missing else []
     runs = (run for group in history.groups for run in group.group.runs)
     drifting = [run.name for run in runs if drifts(run.results)]

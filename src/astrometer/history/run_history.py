@@ -67,7 +67,6 @@ class GroupHistory:
 
     @property
     def changes(self) -> list[tuple[MetricSeries, LevelChange]]:
-        """In order."""
         found = [(series, change) for series in self.series for change in series.changes]
         return sorted(found, key=lambda item: item[1].at)
 
@@ -106,8 +105,6 @@ def history_of(
 
 
 class _Search:
-    """Keeps what was decoded of the runs."""
-
     def __init__(self, *, margin: float, share_margin: float, is_off: bool) -> None:
         self._margin, self._share_margin, self._is_off = margin, share_margin, is_off
         self._effects = Effects()

@@ -41,7 +41,6 @@ class Forecast:
     at_most: bool = False  # of a search, which may end long before
 
     def times(self, number: int) -> "Forecast":
-        """Of so many such runs."""
         turns, tokens = (None if count is None else count * number for count in (self.turns, self.tokens))
         return replace(self, turns=turns, tokens=tokens)
 
@@ -194,7 +193,6 @@ def search_area(search: SearchSettings) -> float:
 
 
 def _search_loads(search: SearchSettings) -> list[float]:
-    """Of its windows."""
     levels = [search.start]
     while levels[-1] < search.maximum:
         levels.append(min(levels[-1] * 2, search.maximum))

@@ -94,7 +94,6 @@ class LoadPlan:
         return replace(self, users=level.users, spawn_rate=level.spawn_rate).with_given(**level.given())
 
     def command(self) -> list[str]:
-        """The arguments of `locust`."""
         ui = ["--headless"]
         if self.web_port is not None:
             ui = ["--autostart", "--web-host", "127.0.0.1", "--web-port", str(self.web_port)]

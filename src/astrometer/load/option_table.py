@@ -68,7 +68,6 @@ class Option:
             raise OptionError(f"{self.flag}: {exc}") from exc
 
     def words(self, given: Any) -> list[str]:
-        """As arguments of `locust`."""
         if self.is_switch:
             return [self.flag] if self.read(given) else []
         return [word for item in (given if self.is_list else [given]) for word in (self.flag, str(item))]

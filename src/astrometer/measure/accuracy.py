@@ -75,7 +75,6 @@ class Samples:
         self.odd_streams = 0  # text and times do not match: events were lost or misread
 
     def add(self, timings: Timings, text: str) -> None:
-        """One finished stream."""
         sent_ns = [int(word) for word in text.split()]
         gaps_s, ttft_s, t = timings.chunk_gaps_s, timings.ttft_s, timings.t_token1
         if ttft_s is None or t is None or len(sent_ns) != len(gaps_s) + 1:
@@ -170,8 +169,6 @@ class ServerAccount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationStep:
-    """One number of streams, measured."""
-
     streams: int
     processes: int
     clock: str  # who stamped what arrived: `kernel` or `user`

@@ -95,7 +95,6 @@ class ServerUsage:
 
     @property
     def cpu_s(self) -> float:
-        """Of all those turns."""
         return self.window[-1].cpu_s - self.window[0].cpu_s if self.window else 0.0
 
     @property
@@ -126,7 +125,6 @@ class ServerUsage:
         return 1000 * (end - begin) / self.turns
 
     def value_of(self, metric: str) -> float | None:
-        """Of an objective."""
         return {"server_cpu_per_turn": self.cpu_per_turn_s, "server_rss_growth": self.rss_growth_bytes}[
             metric
         ]

@@ -20,7 +20,6 @@ class TurnsAtOnce:
         self._turn_s: dict[int, float] = defaultdict(float)  # by the second: seconds times open turns
 
     def began(self, t_s: float) -> None:
-        """A turn that asks the model begins."""
         self._go_on(t_s)
         self._open += 1
 
@@ -46,7 +45,6 @@ class TurnsAtOnce:
         return taken
 
     def merge(self, wire: Mapping[int, float]) -> None:
-        """Add what another process took."""
         for second, turn_s in wire.items():
             self._turn_s[int(second)] += turn_s
 

@@ -59,7 +59,6 @@ def once_sentences(plans: Iterable[Plan], ledger: Ledger) -> list[str]:
 
 
 def turns_sentence(target: Target, turns: int, ledger: Ledger) -> str:
-    """What so many turns cost."""
     if not turns:
         return f"{target.name}: costs no tokens"
     each, source = _of_a_turn(target, ledger)

@@ -24,8 +24,6 @@ VERSION_S = 5.0  # telling its version takes milliseconds
 
 
 class Exchanges:
-    """One run's way to its target."""
-
     def __init__(
         self,
         target: Target,
@@ -78,7 +76,6 @@ class Exchanges:
     async def call(
         self, endpoint: Endpoint, key: Key | None, *, timeout_s: float | None = None, **request: Any
     ) -> CallResult:
-        """One plain request."""
         limit_s = min(timeout_s or self.left_s, self.left_s)
         result = await self._transport.call(
             endpoint, key, timeout_s=limit_s, connect_s=self.connect_s(limit_s), **request

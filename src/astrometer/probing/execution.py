@@ -134,7 +134,6 @@ class Executor:
 
 
 def skipped_run(plan: Plan, cause: str, why: str) -> ProbeRun:
-    """A run that did not start."""
     return ProbeRun(
         target=plan.target.name,
         url=plan.target.url,

@@ -54,7 +54,6 @@ class BisectAnswer:
 
 
 def answer_of(session: BisectSession) -> BisectAnswer:
-    """What is known now."""
     is_mended = session.range.is_mended
     search, names = session.search, [revision.name for revision in session.range.revisions]
     good, bad = search.last_good, search.first_bad

@@ -8,8 +8,6 @@ from enum import StrEnum
 
 
 class Mark(StrEnum):
-    """What a revision turned out to be."""
-
     GOOD = "good"
     BAD = "bad"
     SKIPPED = "skipped"  # it does not start, or it cannot be told

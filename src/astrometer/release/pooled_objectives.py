@@ -11,7 +11,6 @@ from astrometer.measure.tally.histogram import Histogram
 
 
 def pooled_objectives(blocks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each objective as in a results file."""
     texts = [item["text"] for item in blocks[0]["objectives"]]
     return [
         objective_json(_pooled(objective, [block["objectives"][place] for block in blocks], blocks))

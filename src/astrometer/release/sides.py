@@ -26,7 +26,6 @@ class SideSpec:
 
     @property
     def requirements(self) -> list[Path]:
-        """Those of its plugins."""
         return [plugin.requirements for plugin in self.plugins if plugin.requirements is not None]
 
     def label(self, version: str) -> str:
@@ -41,8 +40,6 @@ class SideSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstalledSide:
-    """One of the two, installed."""
-
     spec: SideSpec
     installation: Installation
 

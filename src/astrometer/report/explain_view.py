@@ -58,7 +58,6 @@ class Bar:
 
 
 def render(found: Explanation) -> RenderableType:
-    """For `Console().print`."""
     shown = [(took_s, row, parts_of(row)) for took_s, row in found.slowest]
     longest_s = max((sum(part.length_s for part in parts) for _, _, parts in shown), default=0.0) or 1.0
     lines: list[RenderableType] = [*_head(found), Text()]

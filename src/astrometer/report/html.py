@@ -42,7 +42,6 @@ _DISTRIBUTIONS = (*_OVER_TIME, "upload_accept", "delivery")
 
 
 def render_html(results: Mapping[str, Any]) -> str:
-    """The whole page as text."""
     rows = run_view.scenario_rows(results)
     stages = run_view.stage_rows(results)
     steps = columns(results)

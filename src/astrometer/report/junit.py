@@ -29,7 +29,6 @@ class Case:
 
 
 def render_junit(results: Mapping[str, Any]) -> str:
-    """The whole document."""
     head, target = run_view.headline(results), results["target"]
     return document(
         f"astrometer.{results['scenario']}",

@@ -17,7 +17,6 @@ _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️", "DRIFTING": "⚠️
 
 
 def render_summary(results: Mapping[str, Any]) -> str:
-    """GitHub-flavoured Markdown."""
     head = run_view.headline(results)
     rows = run_view.scenario_rows(results)
     lines = [f"### {_mark(head.verdict)} astrometer: {text(head.verdict)}", "", text(head.subject), ""]

@@ -83,7 +83,6 @@ def environ_with(more: Mapping[str, str]) -> dict[str, str]:
 
 
 def end(child: subprocess.Popen[bytes]) -> None:
-    """Ask `child` to end, and make it."""
     child.terminate()
     try:
         child.wait(STOP_TIMEOUT_S)

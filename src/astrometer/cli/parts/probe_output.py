@@ -33,7 +33,6 @@ def exit_code(runs: list[ProbeRun]) -> int:
 
 
 def unreachable_targets(runs: list[ProbeRun]) -> set[str]:
-    """Targets that no probe reached."""
     asked: dict[str, list[ProbeRun]] = {}
     for run in runs:
         if run.verdict is not None:

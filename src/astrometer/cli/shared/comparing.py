@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 
 def gates_of(_ctx: click.Context, _param: click.Parameter, texts: tuple[str, ...]) -> list[Gate]:
-    """The values of --fail-if."""
     try:
         return [parse_gate(text) for text in texts]
     except GateError as exc:

@@ -291,7 +291,6 @@ def conclude(
 
 
 def _without_results(out: Path, locust_exit_code: int) -> int:
-    """Say so; the exit code."""
     if locust_exit_code == -signal.SIGTERM:  # sent on before Locust listened to it
         click.echo("Interrupted before the run began", err=True)
         return exit_codes.INTERRUPTED

@@ -15,7 +15,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def messenger_options(command: F) -> F:
-    """--messenger and --messenger-setting."""
     offered = click.option(
         "--messenger",
         is_flag=True,

@@ -70,7 +70,6 @@ class Percentage(Parsed):
 
 
 def duration_option(*flags: str, default: str, help: str) -> Callable[[F], F]:  # noqa: A002 (click's word)
-    """A time that is measured or waited."""
     return click.option(*flags, type=Duration(positive=True), default=default, show_default=True, help=help)
 
 
@@ -80,7 +79,6 @@ def yes_option(help: str) -> Callable[[F], F]:  # noqa: A002 (click's word)
 
 
 def deletable_option(command: F) -> F:
-    """Of every command that makes sessions."""
     return click.option(
         "--deletable",
         is_flag=True,

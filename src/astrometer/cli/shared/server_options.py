@@ -57,7 +57,6 @@ class Server:
         return replace(config, targets={chosen.name: chosen}, target_probes=own)
 
     def _environment(self) -> dict[str, str]:
-        """As variables, before which they take precedence."""
         told = {
             OPTIONS[name].variable: "1" if value is True else str(value) for name, value in self.own.items()
         }
@@ -109,7 +108,6 @@ def target_options(command: F) -> F:
 
 
 def warn_of_unverified(targets: Iterable[Target]) -> None:
-    """So that nobody overlooks it."""
     for target in targets:
         if target.tls.insecure_skip_verify and target.url.startswith("https:"):
             click.secho(f"WARNING: {target.url}: {NOT_VERIFIED}", err=True, fg="red", bold=True)

@@ -28,12 +28,10 @@ def print_rich(*things: "RenderableType") -> None:
 
 
 def say(text: str) -> None:
-    """What goes on, on standard error."""
     click.echo(text, err=True)
 
 
 def print_problem(text: str) -> None:
-    """On standard error."""
     try:
         sys.stderr.write(f"Error: {text}\n")
         sys.stderr.flush()

@@ -12,7 +12,6 @@ SUITE = "astrometer.release"
 
 
 def render_junit(page: Page, *, accept_undecided: bool = False) -> str:
-    """The whole document."""
     problems: dict[str, str | None] = {
         "PASS": None,
         "FAIL": "failure",

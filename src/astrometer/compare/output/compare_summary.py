@@ -17,7 +17,6 @@ _VERDICT_MARKS = {"better": "🟢", "same": "⚪", "worse": "🔴", "cannot tell
 
 
 def render_summary(page: Page) -> str:
-    """GitHub-flavoured Markdown."""
     lines = [
         *(f"### {_MARKS[page.verdict]} astrometer compare: {page.verdict}", "", text(page.subject), ""),
         *(page.sentence, ""),

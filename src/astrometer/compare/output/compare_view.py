@@ -48,8 +48,6 @@ class ConditionView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One row, ready to be shown."""
-
     title: str
     meaning: str
     name: str  # as in --fail-if
@@ -85,8 +83,6 @@ def without_interval(lines: Iterable[Line]) -> tuple[list[Line], list[str]]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SideView:
-    """The baseline or the candidate in short."""
-
     role: str
     version: str
     facts: tuple[tuple[str, str], ...]
@@ -94,8 +90,6 @@ class SideView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeView:
-    """How often exchanges ended in one way."""
-
     name: str
     layer: str
     base: str
@@ -107,8 +101,6 @@ class OutcomeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """All that a report says."""
-
     verdict: str
     sentence: str
     reasons: tuple[str, ...]

@@ -22,8 +22,6 @@ WORDS = {
 
 
 class Phase(StrEnum):
-    """What a search does now."""
-
     CLEARING = "clearing"
     SETTLING = "settling"
     MEASURING = "measuring"

@@ -143,7 +143,6 @@ class CapacitySearch:
         return isinstance(self._state, Over)
 
     def status(self) -> SearchStatus:
-        """Where it is, for whoever watches."""
         load = self._settings.load
         passing, failing = bracket(self._trials)
         asked = None if isinstance(self._state, Over) else load(self._state.ask.level)

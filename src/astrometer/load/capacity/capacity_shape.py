@@ -39,7 +39,6 @@ class CapacityShape(LoadTestShape):
         self._last = BEGIN
 
     def attach(self, run: Run) -> None:
-        """The test that has just begun."""
         self._run = run
         self._search = CapacitySearch(self.settings, run, self._runner, self._show)
         run.search = self._search.conclude
@@ -76,7 +75,6 @@ def shape_of(environment: Any, settings: Settings) -> CapacityShape | None:
 
 
 def has_answer(environment: Any) -> bool:
-    """The search has come to its end."""
     shape = environment.shape_class
     return isinstance(shape, CapacityShape) and shape.is_done
 

@@ -106,7 +106,6 @@ class LiveState:
         return worst(processes, run.tally, run.lost_workers, schedule_lag_limit_s=limit_s)
 
     def objectives(self) -> list[ObjectiveResult]:
-        """Each as it stands now."""
         return [] if self.run is None else self.run.objectives_so_far()
 
     def search(self) -> SearchStatus | None:

@@ -92,7 +92,6 @@ def check_messenger(environment: Any) -> None:
 
 
 def _pushes(environment: Any) -> bool:
-    """Whether somebody sends messages into messengers."""
     return any(getattr(user, "first_operation", "") == PUSH for user in environment.user_classes)
 
 

@@ -38,8 +38,6 @@ log = logging.getLogger(__name__)
 
 
 class WorkerSide:
-    """Sends what this worker measured."""
-
     def __init__(self, runner: Any, current: Callable[[], Run | None]) -> None:
         self._runner = runner
         self._current = current

@@ -45,7 +45,6 @@ class Connection:
         self.parent, self._pid = self._pid, os.getpid()
 
     def watch(self, socket: Any) -> None:
-        """Until the socket is closed."""
         monitor = socket.get_monitor_socket(
             zmq.EVENT_HANDSHAKE_SUCCEEDED | zmq.EVENT_DISCONNECTED | zmq.EVENT_MONITOR_STOPPED
         )
@@ -107,8 +106,6 @@ def watch_connections() -> None:
 
 
 def end_with_master(runner: Any, is_loading: Callable[[], bool]) -> None:
-    """For a worker."""
-
     def gone() -> None:
         if not is_loading():
             log.warning("the master is gone; this worker ends")

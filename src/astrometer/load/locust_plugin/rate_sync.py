@@ -45,7 +45,6 @@ class RateSender:
         environment.dispatcher_class = TellingDispatcher
 
     def begin(self) -> None:
-        """A test begins."""
         self._users, self._user_seconds, self._t_s = Counter(), defaultdict(float), 0.0
 
     def _dispatched(self, by_worker: Dispatched) -> None:

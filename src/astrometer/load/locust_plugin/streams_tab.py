@@ -77,7 +77,6 @@ def columns_of(scenarios: list[str]) -> dict[str, str]:
 
 
 def rows(state: LiveState, columns: dict[str, str]) -> list[Row]:
-    """The whole table."""
     counts = _counts(state, columns)
 
     def line(measure: str, values: dict[str, str]) -> Row:

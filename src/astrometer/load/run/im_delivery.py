@@ -88,7 +88,6 @@ class Sent:
         return {**taken, "clock": wall_minus_perf_s()}
 
     def merge(self, wire: Mapping[str, Any]) -> None:
-        """Add what another process took."""
         self.pushes += [Push.from_wire(push) for push in wire["pushes"]]
         self.untracked += wire["untracked"]
         if wire["pushes"]:

@@ -31,7 +31,6 @@ def take(run: "Run") -> dict[str, Any]:
 
 
 def merge(run: "Run", process: str, part: Mapping[str, Any]) -> None:
-    """Add what `process` took."""
     run.tally.add_wire(part["tally"])
     note_health(run, process, part["health"])
     run.intended += part["intended"]

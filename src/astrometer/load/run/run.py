@@ -130,11 +130,9 @@ class Run:
 
     @property
     def is_over(self) -> bool:
-        """Nothing new begins any more."""
         return self.clock.is_over
 
     def objectives_so_far(self) -> list[ObjectiveResult]:
-        """Each on what was measured until now."""
         window_s = max(0.0, self.clock.elapsed_s - self.settings.warmup_s)
         server = None if self.server is None else self.server.usage()
         return evaluate_objectives(self.settings.objectives, self.tally, window_s, server)

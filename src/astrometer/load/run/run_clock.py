@@ -23,7 +23,6 @@ class RunClock:
         self.started_at = wall() - elapsed_s  # epoch seconds: a label
 
     def now(self) -> float:
-        """The clock itself, as `perf_counter` tells it."""
         return self._now()
 
     def since_start(self, t: float) -> float:

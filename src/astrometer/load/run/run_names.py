@@ -44,7 +44,6 @@ class UserNames:
         return self._used
 
     def give_back(self, number: int) -> None:
-        """Its user has left."""
         heapq.heappush(self._free, number)
 
     def username(self, number: int) -> str:
@@ -78,7 +77,6 @@ class UserNames:
         return self.users + sum(self._reported_users.values())
 
     def all(self) -> Usernames:
-        """Of all processes."""
         own = self.used()
         users = [*self._reported.values(), *([own] if own[0] else [])]
         return Usernames(

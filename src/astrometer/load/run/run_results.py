@@ -28,7 +28,6 @@ from astrometer.measure.slo.validity import Cause, OpenArrivals, schedule_lag_li
 
 
 def results(run: Run, environment: Any) -> dict[str, Any]:
-    """The whole content of `results.json`."""
     searched = run.search() if run.search is not None else None
     run.intended += run.take_intended()
     warm_up = _find_warm_up(run)

@@ -29,7 +29,6 @@ def borders() -> list[float]:
 
 
 def slot_of(elapsed_s: float) -> int:
-    """The slot that goes on then."""
     return int(elapsed_s / SLOT_S)
 
 
@@ -90,15 +89,12 @@ class _Process:
 
 
 class Slots:
-    """What all processes noted."""
-
     def __init__(self) -> None:
         self._processes: dict[str, _Process] = defaultdict(_Process)
         self._completed: Counter[int] = Counter()
 
     @property
     def processes(self) -> Collection[str]:
-        """Those that reported at least once."""
         return self._processes.keys()
 
     def note(self, process: str, wire: Mapping[str, Any]) -> None:
@@ -121,7 +117,6 @@ class Slots:
         return sum(self._completed[slot] for slot in range(first, end))
 
     def health(self, first: int, end: int) -> GeneratorHealth:
-        """The worst process in the window."""
         lags, cpus = [], []
         window = range(first, end)
         paused = [

@@ -16,8 +16,6 @@ from typing import NamedTuple
 
 
 class Process(StrEnum):
-    """How arrivals are spaced."""
-
     CONSTANT = "constant"
     POISSON = "poisson"
 

@@ -69,7 +69,6 @@ class Profile:
 
     @property
     def peak(self) -> float:
-        """The highest level."""
         return max(self.levels)
 
     @property

@@ -24,8 +24,6 @@ class ProfileError(ValueError):
 
 
 class Kind(StrEnum):
-    """The shapes that there are."""
-
     CONSTANT = "constant"
     RAMP = "ramp"
     STEPS = "steps"
@@ -70,7 +68,6 @@ def read(text: str) -> Written:
 
 
 def write(kind: Kind, levels: Sequence[float], times_s: Sequence[float], *, is_rate: bool) -> str:
-    """The text that `read` takes."""
     written = [_level_text(level, is_rate=is_rate) for level in levels]
     times = [_time_text(time_s) for time_s in times_s]
     if kind is Kind.STEPS:

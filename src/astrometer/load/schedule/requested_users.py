@@ -50,7 +50,6 @@ class RequestedUsers:
         return self._area + self._dispatched * max(0.0, until_s - self._since_s)
 
     def note(self) -> None:
-        """Are they there?"""
         target, users = int(self._runner.target_user_count), int(self._runner.user_count)
         self.peak, self._most = max(self.peak, target), max(self._most, users)
         if self._runner.state == ALL_SPAWNED:

@@ -87,7 +87,6 @@ class ProfileShape(LoadTestShape):
         return profile.at(middle, self.unit if profile.is_rate else None)
 
     def _ask_now(self, wanted: tuple[int, float] | None) -> None:
-        """In the middle of a tick."""
         if wanted is not None and self.runner is not None and wanted[0] != self._asked_users:
             self._asked, self._asked_at = wanted, self._t()
             locust_patches.set_users_now(self.runner, wanted)

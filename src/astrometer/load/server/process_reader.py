@@ -80,8 +80,6 @@ class LogCounter:
 
 
 class ServerProcess:
-    """Found with `find_server`."""
-
     def __init__(self, process: psutil.Process, *, listens: bool) -> None:
         self.pid = process.pid
         self.listens = listens
@@ -182,7 +180,6 @@ def _port(url: str) -> int | None:
 
 
 def _ports(process: psutil.Process) -> set[int]:
-    """What it listens on."""
     with suppress(psutil.NoSuchProcess, psutil.AccessDenied):
         found = process.net_connections("tcp")
         return {item.laddr.port for item in found if item.status == psutil.CONN_LISTEN}

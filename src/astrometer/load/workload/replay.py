@@ -30,7 +30,6 @@ class Replay:
         return self._workload.pause_s.draw(self._random) if first is None else first
 
     def turns(self) -> int:
-        """Of the next conversation."""
         return self._workload.turns.draw_whole(self._random)
 
     def wait_first(self) -> None:

@@ -63,7 +63,6 @@ class Workload:
 
     @property
     def turns(self) -> Spread:
-        """Of a conversation."""
         return self.spreads["turns"]
 
     @property
@@ -95,7 +94,6 @@ class Workload:
 
 
 def write(workload: Workload) -> str:
-    """The text that `read` takes."""
     hours, busiest = workload.by_hour, workload.busiest_hour
     lines = [
         _HEAD,

@@ -55,8 +55,6 @@ class StepVerdict(StrEnum):
 
 
 class SearchEnd(StrEnum):
-    """Why a search ended."""
-
     CONVERGED = "converged"
     MAXIMUM = "maximum"  # it passes at the highest level that was allowed
     SATURATED = "saturated"  # more load brings no more answers, and no objective breaks
@@ -120,7 +118,6 @@ class SearchAnswer:
 
 
 def decide(plan: SearchPlan, trials: Sequence[Trial]) -> Ask | SearchAnswer:
-    """The next step of a search."""
     if not trials:
         return Ask(level=plan.start, thorough=False)
     if (early := _cannot_go_on(trials)) is not None:

@@ -48,7 +48,6 @@ class Crowd:
             self._parts[part.phase].append(part.length_s)
 
     def complete(self) -> None:
-        """All are in."""
         self.starts_s = array("d", sorted(self.starts_s))
         self._ends_s = array("d", sorted(self._ends_s))
         self._median_s = sorted(self._took_s)[self.n // 2]

@@ -37,8 +37,6 @@ class OtherRequest:
 
 
 class OtherRequests:
-    """Of one process, or of several merged."""
-
     def __init__(self) -> None:
         self.rows: dict[tuple[str, str], OtherRequest] = {}
 
@@ -61,7 +59,6 @@ class OtherRequests:
         return taken
 
     def merge(self, wire: Iterable[Any]) -> None:
-        """Add what another process took."""
         for request_type, name, n, length, failures, times in wire:
             row = self._row(request_type, name)
             row.add(n, length, failures)
@@ -77,7 +74,6 @@ class OtherRequests:
 def other_requests_json(
     rows: Mapping[tuple[str, str], OtherRequest], window_s: float
 ) -> list[dict[str, Any]]:
-    """`other_requests` of `results.json`, by name."""
     return [
         {
             "type": request_type,

@@ -28,8 +28,6 @@ METRICS = ("ttft", *EXCHANGE_TIMES, FAILED)
 
 
 class DriftKind(StrEnum):
-    """How it is not steady."""
-
     TREND = "trend"
     SHIFT = "shift"
 
@@ -91,7 +89,6 @@ class Steadiness:
     steady_from_s: float | None = None
 
     def causes(self) -> list[Cause]:
-        """What makes the run DRIFTING."""
         return [
             Cause(
                 kind=CauseKind.DRIFTING,

@@ -37,7 +37,6 @@ class FoundWarmUp:
 
     @property
     def excluded_s(self) -> float:
-        """What is left out."""
         return self.least_s if self.until_s is None else self.until_s
 
     def causes(self) -> list[Cause]:

@@ -21,8 +21,6 @@ from astrometer.measure.tally.tally import StageKey, Tally
 
 
 class StopReason(StrEnum):
-    """Who ended a run before its time."""
-
     OBJECTIVE = "objective"
     BUDGET = "budget"
     INTERRUPTED = "interrupted"  # by a signal: Ctrl-C, SIGTERM, a closed terminal

@@ -87,7 +87,6 @@ class Objective:
         return f"{self.metric}_{'max' if self.percent is None else f'p{self.percent}'}"
 
     def met_by(self, value: float) -> bool:
-        """Whether a value is within the limit."""
         if value == self.limit:
             return self.operator.endswith("=")
         return value < self.limit if self.operator.startswith("<") else value > self.limit

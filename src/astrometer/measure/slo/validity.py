@@ -242,7 +242,6 @@ def stage_causes(
     by_chance: bool,
     kinds: int = 1,
 ) -> list[Cause]:
-    """Of one stage of the load's profile."""
     lag = stats.schedule_lag()
     return part_causes(
         GeneratorHealth(

@@ -100,7 +100,6 @@ class ErrorBounds:
         }
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Add what `to_wire` gave."""
         self.told.add_wire(wire["told"])
         self.low.add_wire(wire["low"])
         self.high.add_wire(wire["high"])

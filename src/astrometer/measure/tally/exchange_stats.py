@@ -201,7 +201,6 @@ class Stats:
         }
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Add what `to_wire` gave."""
         self._add_counts(wire)
         self.stalls.add(Stalls.from_wire(wire["stalls"]))
         if wire["uncounted"] is not None:

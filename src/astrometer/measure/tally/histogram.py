@@ -164,7 +164,6 @@ class Histogram:
         }
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Add what `to_wire` gave."""
         self._add(wire["buckets"], wire["counts"])
         self._n += sum(wire["counts"])
         self._infinite += wire["infinite"]

@@ -19,7 +19,6 @@ SIGNS = {
 
 
 def signs_of(turn: ChatTurn) -> list[str]:
-    """What to count of one chat."""
     streamed, held = turn.timings.streamed, turn.was_held
     found = (
         ("chats", turn.outcome is not Outcome.DROPPED),

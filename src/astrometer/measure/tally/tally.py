@@ -284,7 +284,6 @@ class Tally:
         return tally
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Add what `encode` gave."""
         if wire["counts_usage"] == self.counts_usage:
             self._add_wire(wire)
         else:

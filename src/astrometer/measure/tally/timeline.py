@@ -82,7 +82,6 @@ class Steps(Generic[C]):
         return {"step_s": self.step_s, "steps": [[step, stats.to_wire()] for step, stats in self.items()]}
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Add what `to_wire` gave."""
         if wire["step_s"] > self.step_s:
             self._coarsen(wire["step_s"])
         for step, stats in wire["steps"]:

@@ -32,7 +32,6 @@ class WindowBook:
         }
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        """Add what `to_wire` gave."""
         for key, stats in wire["counted"]:
             self.counted[tuple(key)].add_wire(stats)
         for key, stats in wire["sizes"]:

@@ -28,8 +28,6 @@ class CannotDelete(Exception):
 
 
 class MessengerConversations:
-    """Those of a target's messenger."""
-
     def __init__(self, asks: Exchanges, memory: Memory) -> None:
         self._asks = asks
         self._adapters = memory.adapters

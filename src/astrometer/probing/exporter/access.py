@@ -40,8 +40,6 @@ Refuse = Callable[[str | None, str | None], str | None]
 
 
 class WebAccess:
-    """The web config in force."""
-
     def __init__(
         self,
         web: WebConfig | None = None,

@@ -45,8 +45,6 @@ Reload = Callable[[], tuple[bool, str]]
 
 
 class Exporter:
-    """The app and what is behind it."""
-
     def __init__(
         self,
         config: Config,

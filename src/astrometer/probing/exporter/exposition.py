@@ -122,7 +122,6 @@ class Encoded:
         self._formats: OrderedDict[str, _Format] = OrderedDict()
 
     def stale(self) -> None:
-        """A value changed."""
         for kept in self._formats.values():
             kept.body = b""
 

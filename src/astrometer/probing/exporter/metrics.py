@@ -269,7 +269,6 @@ class ProbeMetrics:
         self.record_leaks(run)
 
     def target_seen(self, target: str) -> None:
-        """A target that the config has."""
         if target not in self._versions:
             self.set_version(target, UNKNOWN_VERSION)
 
@@ -372,8 +371,6 @@ class ProbeMetrics:
 
 
 class SelfMetrics:
-    """The exporter about itself."""
-
     def __init__(self, registry: CollectorRegistry) -> None:
         counter = partial(Counter, namespace=NAMESPACE, subsystem="exporter", registry=registry)
         gauge = partial(Gauge, namespace=NAMESPACE, subsystem="exporter", registry=registry)

@@ -30,8 +30,6 @@ _FIRST_ACCOUNT = 10**12  # not a number that a QQ account has
 
 
 class TokenCheck(StrEnum):
-    """What an adapter thinks of a token."""
-
     RIGHT = "right"
     WRONG = "wrong"
     MISSING = "missing"  # it wants one, and none was shown
@@ -40,8 +38,6 @@ class TokenCheck(StrEnum):
 
 
 class Linked(StrEnum):
-    """Of an adapter."""
-
     CLIENT = "client"
     NOBODY = "nobody"  # or a client that AstrBot lost when it connected twice
     NOT_RUNNING = "not_running"

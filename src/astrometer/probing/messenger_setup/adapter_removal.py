@@ -45,7 +45,6 @@ class AdapterLeftovers:
         return [profile for profile in state.profile_ids if profile not in used]
 
     def sentences(self) -> list[str]:
-        """What goes."""
         state, lines = self.state, []
         if state.adapter is not None:
             lines.append(f"the adapter {state.adapter_id} on port {state.adapter.port}")
@@ -57,7 +56,6 @@ class AdapterLeftovers:
         return lines
 
     def stays(self) -> list[str]:
-        """What cannot go."""
         lines = [ALWAYS_STAYS]
         if self.conversations is None:
             lines.insert(0, f"conversations of its users, and {PREFERENCES}: {self.why_not}")

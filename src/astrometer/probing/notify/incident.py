@@ -39,8 +39,6 @@ class Problem:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incident:
-    """A problem that was told."""
-
     problem: Problem
     told_at: float
 

@@ -94,7 +94,6 @@ def seen(reason: str, detail: str = "") -> str:
 
 
 def cure(layer: StateLayer, reason: str, detail: str = "") -> str:
-    """What to do."""
     if reason == "budget":
         return _BUDGET_CURE
     if reason == "slow" and layer is not StateLayer.MODEL:

@@ -27,8 +27,6 @@ MOST_RETRY_S = 300.0
 
 @dataclass(slots=True, kw_only=True)
 class DeliveryCount:
-    """How it goes with one receiver."""
-
     sent: int = 0
     failed: int = 0  # attempts
     dropped: int = 0  # messages

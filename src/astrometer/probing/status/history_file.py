@@ -81,8 +81,6 @@ def row_of(spell: Spell) -> tuple[object, ...]:
 
 
 class Reader:
-    """What a history knows of a time."""
-
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
@@ -120,14 +118,12 @@ class Reader:
         ]
 
     def run_totals(self, since: float, until: float) -> dict[str, RunCounts]:
-        """The runs of each target."""
         totals: dict[str, RunCounts] = {}
         for target, _, counts in self.run_hours(since, until):
             totals.setdefault(target, RunCounts()).add(counts)
         return totals
 
     def runs_by_layer(self, since: float, until: float) -> dict[tuple[str, StateLayer], int]:
-        """How many runs told of each layer."""
         rows = self._database.execute(
             "SELECT target, layer, sum(good + bad) FROM layer_hours WHERE hour >= ? AND hour < ? "
             "GROUP BY target, layer",

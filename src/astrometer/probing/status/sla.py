@@ -56,7 +56,6 @@ class Outage:
 
     @property
     def end(self) -> str:
-        """When it ended, for people."""
         if self.open:
             return f"{utc(self.ended)}, not over"
         return utc(self.ended) if self.seen_well else f"{utc(self.ended)}, then not known"
@@ -64,8 +63,6 @@ class Outage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetTime:
-    """One target."""
-
     target: str
     layers: tuple[LayerTime, ...]
     outages: tuple[Outage, ...]

@@ -25,7 +25,6 @@ class Spell:
     row: int
 
     def within(self, since: float, until: float) -> float:
-        """Its seconds between two times."""
         return max(0.0, min(self.ended, until) - max(self.began, since))
 
 

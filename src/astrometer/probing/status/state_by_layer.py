@@ -237,7 +237,6 @@ class StateBook:
             self._watched[plan.place].skipped = (at, cause)
 
     def states(self, now: float) -> dict[str, TargetState]:
-        """By target."""
         names = dict.fromkeys(target for target, _ in self._watched)
         return {name: self._target([*self._of(name)], now) for name in names}
 

@@ -72,7 +72,6 @@ class StateHistory:
         return ", ".join(filter(None, (why and f"{why}; kept in memory until it can", lacks)))
 
     def note(self, states: Mapping[str, TargetState]) -> None:
-        """What every target is in now."""
         now = self._clock()
         for target, state in states.items():
             known = self._open[target]
@@ -109,7 +108,6 @@ class StateHistory:
                 past.prune(now)
 
     def add(self, run: ProbeRun, plan: Plan) -> None:
-        """A run that is over."""
         hour = int((run.started_at + run.duration_s) // HOUR_S * HOUR_S)
         if run.skipped is not None:
             self._count(run.target, hour, RunCounts(skipped=1))
@@ -137,7 +135,6 @@ class StateHistory:
         return self._past[target]
 
     def going(self, target: str) -> list[Spell]:
-        """The spells that go on."""
         return [*self._open[target].values()]
 
     def flush(self, limit_s: float = CLOSE_S) -> bool:

@@ -139,7 +139,6 @@ async def look_at_all(ctx: Context, keys: Collection[Key], rows: Collection[Scop
 
 
 async def look(ctx: Context, key: Key, row: ScopeRow) -> ScopeCell:
-    """Try one cell."""
     result = await ctx.call(row.endpoint, key, **row.request)
     expected = None if key.scopes is None else allows(key.scopes, row.endpoint)
     cell = ScopeCell(

@@ -15,7 +15,6 @@ _MIN_FACTOR = 4  # from one edge of a scale to the other, so that noise does not
 
 
 def charts(results: Mapping[str, Any]) -> list[Chart]:
-    """Latency and goodput against load."""
     searched = found(results)
     if searched is None:
         return []
@@ -40,7 +39,6 @@ def _load_ticks(searched: Mapping[str, Any], scale: Scale) -> list[Tick]:
 
 
 def _edges(searched: Mapping[str, Any], plot: Plot) -> None:
-    """The loads that passed and failed."""
     marks = [
         (searched[key], f"{load_text(searched, searched[key])} {word}")
         for key, word in (("highest_passing", "passed"), ("lowest_failing", "failed"))

@@ -26,8 +26,6 @@ _LIMIT_NOTE = " Red line: the objective."
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chart:
-    """A drawing with what stands around it."""
-
     title: str
     caption: str
     drawing: Markup

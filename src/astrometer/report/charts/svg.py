@@ -175,7 +175,6 @@ class Plot:
         )
 
     def render(self, x_ticks: Iterable[Tick], y_ticks: Iterable[Tick]) -> Markup:
-        """The chart as HTML."""
         foot = self.height_px - FOOT_PX
         axis, grid = [], []
         for tick in y_ticks:

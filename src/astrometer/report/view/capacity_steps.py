@@ -24,8 +24,6 @@ NOTE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepRow:
-    """One window of the search."""
-
     number: int
     load: str
     verdict: str  # of the file
@@ -56,7 +54,6 @@ def rows(results: Mapping[str, Any]) -> list[StepRow]:
 
 
 def table(results: Mapping[str, Any]) -> Table | None:
-    """The steps, for the terminal."""
     searched = found(results)
     if searched is None or not searched["steps"]:
         return None

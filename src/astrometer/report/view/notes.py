@@ -42,5 +42,4 @@ def time_notes(results: Mapping[str, Any]) -> list[str]:
 
 
 def notes(results: Mapping[str, Any]) -> list[str]:
-    """All of it."""
     return [*time_notes(results), *(line for lines in _OF_THE_REST for line in lines(results))]

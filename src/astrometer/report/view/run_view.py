@@ -40,8 +40,6 @@ class Shown:
 
 
 class HasPercentiles(Protocol):
-    """A row of any table."""
-
     @property
     def percentiles(self) -> tuple[Shown, ...]: ...
 
@@ -88,8 +86,6 @@ class ReportRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """One objective and how it came out."""
-
     text: str
     verdict: str
     value: str
@@ -99,8 +95,6 @@ class Judged:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Headline:
-    """What a reader needs first."""
-
     verdict: str
     sentence: str
     causes: tuple[str, ...]

@@ -135,7 +135,6 @@ class Sink:
 
 
 async def answer_sink(request: Request, sink: Sink) -> Response:
-    """Answer a request under `/onebot`."""
     match request.method, request.url.path.rstrip("/"):
         case "GET", "/onebot":
             return JSONResponse(sink.status())

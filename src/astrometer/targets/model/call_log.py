@@ -13,8 +13,6 @@ LONGEST_PROMPT = 2_000
 
 
 class CallEnd(StrEnum):
-    """How the stub ended a request."""
-
     FINISHED = "finished"
     ABORTED = "aborted"  # the client left first
     FAILED = "failed"  # an error status, or a fault in a reply that was sent whole

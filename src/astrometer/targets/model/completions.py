@@ -53,14 +53,11 @@ def _text(message: dict[str, Any]) -> str:
 
 
 def error_body(status: int, message: str) -> dict[str, Any]:
-    """The error body of an OpenAI-compatible server."""
     return {"error": {"message": message, "type": "stub_error", "param": None, "code": status}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Completion:
-    """Makes the pieces of one answer."""
-
     model: str
     number: int
 

@@ -72,8 +72,6 @@ class SandboxOptions:
 
 
 class Box:
-    """A running sandbox."""
-
     def __init__(self, options: SandboxOptions, state: SandboxState, say: Say) -> None:
         self.options = options
         self.state = state
@@ -111,7 +109,6 @@ class Box:
 
     @property
     def pid(self) -> int:
-        """The server's process."""
         if self._server is None:
             raise RuntimeError("the server was not started")
         return self._server.pid

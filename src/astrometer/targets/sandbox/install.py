@@ -49,8 +49,6 @@ class InstallError(RuntimeError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Installation:
-    """A ready virtual environment."""
-
     version: str
     directory: Path
 

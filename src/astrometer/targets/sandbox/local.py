@@ -29,8 +29,6 @@ class LocalError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LocalSource:
-    """Something to install from this machine."""
-
     path: Path  # absolute
     version: str
     digest: str

@@ -185,7 +185,6 @@ class Dashboard:
         self.call("POST", "/api/apikey/revoke", {"key_id": key_id})
 
     def config(self) -> dict[str, Any]:
-        """The configuration that the running server has."""
         config: dict[str, Any] = self.call("GET", "/api/config/abconf", id="default")["config"]
         return config
 
@@ -207,6 +206,5 @@ def messenger_listed(client: httpx.Client, url: str, key: str) -> bool:
 
 
 def messenger_connected(client: httpx.Client, sink_url: str) -> bool:
-    """Whether the messenger is connected to AstrBot."""
     response = client.get(sink_url)
     return response.status_code == 200 and response.json()["connected"] is True

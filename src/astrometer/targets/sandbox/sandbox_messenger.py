@@ -30,7 +30,6 @@ class MessengerAccess:
 
     @property
     def is_open(self) -> bool:
-        """Whether AstrBot listens there."""
         try:
             socket.create_connection(("127.0.0.1", self.port), 1).close()
         except OSError:

@@ -30,7 +30,6 @@ async def answer_admin(
     pipeline: Pipeline,
     messenger: SimulatedAdapter | None = None,
 ) -> Response:
-    """Answer a request under `/sim/`."""
     match request.method, request.url.path:
         case "GET", "/sim/stats":
             return JSONResponse(stats(store, plan, pipeline))

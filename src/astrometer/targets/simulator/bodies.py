@@ -44,8 +44,6 @@ class BatchDeleteBody(BaseModel):
 
 
 class ConversationRef(BaseModel):
-    """Which conversation, and whose."""
-
     user_id: str
     cid: str
 

@@ -75,8 +75,6 @@ class FaultError(ValueError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One fault, about to strike."""
-
     kind: FaultKind
     value: float
 

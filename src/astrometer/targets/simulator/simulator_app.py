@@ -62,8 +62,6 @@ class BadJson:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request that reached an endpoint."""
-
     request: Request
     key: SimKey
     params: dict[str, str]

@@ -113,8 +113,6 @@ def webchat_umo(creator: str, session_id: str) -> str:
 
 
 class Store:
-    """The simulated server's database and upload folder."""
-
     def __init__(self, wire: Wire, keys: dict[str, SimKey]) -> None:
         self.wire = wire
         self.keys = keys

@@ -84,7 +84,6 @@ class StoredConversations:
         self.rows = [row for row in self.rows if row.umo != umo]
 
     def listed(self, query: Mapping[str, str]) -> dict[str, Any]:
-        """A page of them, the newest first."""
         platforms, kinds = (
             [name.strip() for name in query.get(field, "").split(",") if name.strip()]
             for field in ("platforms", "message_types")

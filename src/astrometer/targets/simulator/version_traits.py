@@ -35,8 +35,6 @@ class UnknownVersion(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The wire manners of one version."""
-
     version: Version
 
     @classmethod

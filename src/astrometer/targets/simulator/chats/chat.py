@@ -36,7 +36,6 @@ AGENT_ERROR = (
 
 
 def blocked_sentence(wire: Wire) -> str:
-    """What the content filter says."""
     return BLOCKED_ENGLISH if wire.english else BLOCKED
 
 

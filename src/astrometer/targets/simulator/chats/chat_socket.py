@@ -44,8 +44,6 @@ class SocketRun(SimulatedRun):
 
 
 class SimulatedChatSocket:
-    """One connection."""
-
     def __init__(
         self,
         api: Api,
@@ -63,7 +61,6 @@ class SimulatedChatSocket:
         )
 
     async def serve(self) -> None:
-        """From the handshake to the close."""
         await self._receive()
         wire = self._api.wire
         if self._scope["path"] != CHAT_SOCKET.path or not wire.chat_socket:

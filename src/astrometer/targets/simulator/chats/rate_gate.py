@@ -8,8 +8,6 @@ from astrometer.targets.simulator.simulator_config import SimulatedRateLimit
 
 
 class RateGate:
-    """One limit for every session."""
-
     def __init__(self, limit: SimulatedRateLimit) -> None:
         self._limit = limit
         self._arrivals: dict[str, deque[float]] = {}

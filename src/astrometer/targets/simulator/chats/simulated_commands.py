@@ -33,8 +33,6 @@ def command_of(wire: Wire, text: str) -> str | None:
 
 
 class Asker(Protocol):
-    """Who says a command, and where."""
-
     session_id: str
     username: str
 

@@ -26,8 +26,6 @@ class OpenBody(BaseModel):
 
 
 class SimulatedManagement:
-    """All of it."""
-
     def __init__(self, store: Store, bots: SimulatedBots, profiles: SimulatedProfiles) -> None:
         self.wire = store.wire
         self.store = store

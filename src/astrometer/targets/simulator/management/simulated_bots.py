@@ -34,7 +34,6 @@ class SimulatedBots:
         self._errors: dict[str, str] = {}
 
     def adapter(self, bot_id: str) -> SimulatedAdapter | None:
-        """The one that listens under this name."""
         if bot_id == MESSENGER and self._built_in is not None:
             return self._built_in if self._built_in.is_open else None
         return self._adapters.get(bot_id)

@@ -27,8 +27,6 @@ TOO_BIG = 1009
 
 
 class ConnectionOwner(Protocol):
-    """Who is told what a client does."""
-
     @property
     def token(self) -> str: ...
     def joined(self, connection: "OneBotConnection") -> None: ...
@@ -57,8 +55,6 @@ def refusal(token: str, path: str, headers: Mapping[str, str]) -> int | None:
 
 
 class OneBotConnection(asyncio.Protocol):
-    """One client."""
-
     def __init__(self, owner: ConnectionOwner) -> None:
         self._owner = owner
         self._ws = WSConnection(ConnectionType.SERVER)
@@ -148,7 +144,6 @@ class OneBotConnection(asyncio.Protocol):
             self._transport.write(self._ws.send(TextMessage(data=json.dumps(payload))))
 
     def close(self, code: int, reason: str) -> None:
-        """A close with both hands."""
         if self._ws.state is ConnectionState.OPEN:
             self._transport.write(self._ws.send(CloseConnection(code=code, reason=reason)))
         self._transport.close()
