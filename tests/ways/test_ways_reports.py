@@ -70,28 +70,18 @@ def test_the_terminal_says_it_in_one_table_and_one_sentence(told):
     assert "AstrBot 4.29.3" in said
 
 
-@pytest.mark.parametrize("render", [ways_reports.render_summary, ways_reports.render_html])
-def test_every_report_says_the_same(told, render):
-    text = render(told)
+def test_the_summary_says_the_same(told):
+    text = ways_reports.render_summary(told)
     for row in ways_view.rows(told):
         assert row.interval in text
         assert row.change in text
     assert "60 users" in text
 
 
-def test_the_page_links_to_the_report_of_each_search(told):
-    page = ways_reports.render_html(told)
-    assert re.findall(r'href="([^"]+)"', page) == [
-        f"{way}/{number}/report.html" for way in ("sse", "ws", "messenger") for number in (1, 2)
-    ]
-    assert "<script" not in page
-
-
-def test_what_a_target_says_of_itself_is_text_in_every_report():
+def test_what_a_target_says_of_itself_is_text_in_the_summary():
     results = searched(windows_around(20, 21))
     results["target"] = {"url": "http://x", "version": "<b>4</b>|`x`", "kind": None}
     told = found({"sse": (results,), "ws": (28,)})
-    assert "<b>4</b>" not in ways_reports.render_html(told)
     assert "\\<b\\>4\\</b\\>\\|\\`x\\`" in ways_reports.render_summary(told)
 
 
@@ -209,7 +199,7 @@ def paths(value, place=""):
 
 def test_all_files_are_written_and_the_json_is_whole(told, tmp_path):
     ways_reports.write(told, tmp_path)
-    assert {path.name for path in tmp_path.iterdir()} == {"ways.json", "ways.html", "summary.md"}
+    assert {path.name for path in tmp_path.iterdir()} == {"ways.json", "summary.md"}
     assert json.loads((tmp_path / "ways.json").read_text()) == told
 
 

@@ -1,33 +1,29 @@
-"""`ways.json` -> the table in the terminal, `summary.md` and `ways.html`."""
+"""`ways.json` -> the table in the terminal, and `summary.md`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
 from rich import box
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from astrometer import __version__
 from astrometer.output_files import json_text, write_all
-from astrometer.report import formatting, summary
-from astrometer.report.html import environment, style
+from astrometer.report import summary
 from astrometer.ways import ways_document, ways_view
 from astrometer.ways.ways_view import WayRow
 
-HTML_NAME = "ways.html"
 NARROW = 72  # columns
-FILE_NAMES = (ways_document.FILE_NAME, HTML_NAME, summary.FILE_NAME)
+FILE_NAMES = (ways_document.FILE_NAME, summary.FILE_NAME)
 _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
 
 
 def write(told: Mapping[str, Any], folder: Path) -> None:
     """All of them. Raises OSError."""
-    texts = (json_text(told), render_html(told), render_summary(told))
+    texts = (json_text(told), render_summary(told))
     write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
@@ -95,28 +91,6 @@ def render_summary(told: Mapping[str, Any]) -> str:
     )
 
 
-def render_html(told: Mapping[str, Any]) -> str:
-    """The whole page as text."""
-    rows = ways_view.rows(told)
-    most = max((end for row in rows for end in row.ends if end is not None), default=1.0) * 1.05
-    return (
-        environment("astrometer.ways")
-        .get_template("ways.html.j2")
-        .render(
-            style=style(Path(__file__).parent / "templates" / "ways.css"),
-            astrometer_version=__version__,
-            told=told,
-            css={"PASS": "pass", "FAIL": "fail", "INVALID": "invalid"}[told["verdict"]],
-            sentence=ways_view.sentence(told),
-            subject=ways_view.subject(told),
-            titles=_titles(told),
-            rows=[(row, _drawn(row, most)) for row in rows],
-            notes=[ways_view.NOTE, *ways_view.notes(told)],
-            searches=[(way["way"], item) for way in told["ways"] for item in way["searches"]],
-        )
-    )
-
-
 def _titles(told: Mapping[str, Any]) -> list[str]:
     return [title.format(ways_view.first(told)) for title in ways_view.TITLES]
 
@@ -133,19 +107,3 @@ def _markdown(row: WayRow) -> str:
         *(row.answers, row.p50, row.cpu, row.searches, row.change),
     )
     return f"| {' | '.join(cells)} |"
-
-
-def _drawn(row: WayRow, most: float) -> Markup:
-    """The capacity with its interval, from 0 on; an open end runs to the edge."""
-    low, middle, high = row.ends
-    if low is None and high is None:
-        return Markup()
-    left, right = 100 * (low or 0) / most, 100 if high is None else 100 * high / most
-    point = (
-        "" if middle is None else f'<circle class="point" cx="{100 * middle / most:.2f}%" cy="13" r="4.5"/>'
-    )
-    label = formatting.plain(f"{row.way} {row.capacity}, {row.interval}")
-    return Markup(
-        '<svg class="forest" width="100%" height="26" role="img" aria-label="{}">'
-        '<line class="span" x1="{}%" x2="{}%" y1="13" y2="13"/>{}</svg>'
-    ).format(label, f"{left:.2f}", f"{right:.2f}", Markup(point))  # noqa: S704 (numbers)

@@ -1,6 +1,6 @@
 """`ways.json` -> the rows and sentences of every report on it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,6 @@ class WayRow:
     p50: str
     cpu: str
     searches: str
-    ends: tuple[float | None, float | None, float | None]  # low, middle, high: for a drawing
 
 
 def rows(told: Mapping[str, Any]) -> list[WayRow]:
@@ -92,8 +91,7 @@ def notes(told: Mapping[str, Any]) -> list[str]:
 
 
 def _row(told: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
-    name, capacity, ends = first(told), way["capacity"], way["interval"]
-    change = way["change"]
+    capacity, change = way["capacity"], way["change"]
     return WayRow(
         way=way["way"],
         capacity=_load(told, capacity),
@@ -103,30 +101,26 @@ def _row(told: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
         else formatting.WITHHELD
         if capacity is None
         else "1",
-        ratio_interval="" if change is None else _times_between(way["ratio_interval"]),
-        change="" if change is None else CHANGES[WayVerdict(change)].format(name),
+        ratio_interval="" if change is None else _between(way["ratio_interval"], _times),
+        change="" if change is None else CHANGES[WayVerdict(change)].format(first(told)),
         answers=formatting.rate(way["answers_per_s"]),
         p50=formatting.duration(way["answer_p50_s"]),
         cpu=formatting.duration(way["server_cpu_s_per_turn"]),
         searches=", ".join(_of_search(item) for item in way["searches"]) or formatting.WITHHELD,
-        ends=(ends["low"], capacity, ends["high"]),
     )
 
 
 def _held(told: Mapping[str, Any], way: Mapping[str, Any]) -> str:
-    ends = way["interval"]
     if way["capacity"] is not None:
         held = f"about {_load(told, way['capacity'])} ({_sureness(way)})"
-    elif ends["low"] is not None or ends["high"] is not None:
-        held = _interval(ends["low"], ends["high"])
     else:
-        held = "not known"
+        held = _between(way["interval"]) or "not known"
     return f"{way['way']} {held}"
 
 
 def _sureness(way: Mapping[str, Any]) -> str:
     """How far the capacity may be off; empty of a way without any."""
-    between = _interval(way["interval"]["low"], way["interval"]["high"])
+    between = _between(way["interval"])
     return between or ("too few windows to say" if way["capacity"] is not None else "")
 
 
@@ -134,14 +128,17 @@ def _load(told: Mapping[str, Any], load: float | None) -> str:
     return formatting.WITHHELD if load is None else capacity_view.load_text(told, load)
 
 
-def _interval(low: float | None, high: float | None) -> str:
-    if low is None and high is None:
-        return ""
-    if high is None:
-        return f"at least {capacity_view.number(low or 0)}"
-    if low is None:
-        return f"at most {capacity_view.number(high)}"
-    return f"{capacity_view.number(low)} to {capacity_view.number(high)}"
+def _between(ends: Mapping[str, float | None], text: Callable[[float], str] = capacity_view.number) -> str:
+    """Empty where neither end is known."""
+    known = {name: text(end) for name, end in ends.items() if end is not None}
+    match known:
+        case {"low": low, "high": high}:
+            return f"{low} to {high}"
+        case {"low": low}:
+            return f"at least {low}"
+        case {"high": high}:
+            return f"at most {high}"
+    return ""
 
 
 def _of_search(item: Mapping[str, Any]) -> str:
@@ -155,12 +152,3 @@ def _of_search(item: Mapping[str, Any]) -> str:
 
 def _times(value: float | None) -> str:
     return formatting.WITHHELD if value is None else f"×{value:.2f}"
-
-
-def _times_between(ends: Mapping[str, float | None]) -> str:
-    low, high = ends["low"], ends["high"]
-    if low is None and high is None:
-        return ""
-    if high is None:
-        return f"at least ×{low:.2f}"
-    return f"at most ×{high:.2f}" if low is None else f"×{low:.2f} to ×{high:.2f}"
