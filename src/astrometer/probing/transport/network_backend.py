@@ -13,8 +13,8 @@ from typing import Any
 
 import httpcore
 import httpx
+from cryptography import x509
 
-from astrometer.probing.transport.certificate_expiry import earliest_expiry
 from astrometer.probing.transport.resolver import resolve
 from astrometer.probing.transport.socket_reader import LoopReader, PromptReader
 from astrometer.probing.transport.stamped_stream import Meter, StampedStream
@@ -173,3 +173,30 @@ class TimedTransport(httpx.AsyncHTTPTransport):
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=unused, network_backend=TimedBackend(phases, meter, tls), max_connections=8
         )
+
+
+def earliest_expiry(connection: ssl.SSLObject | ssl.SSLSocket | None) -> float | None:
+    """When the first certificate of the chain expires, epoch seconds; None: none can be read."""
+    if connection is None:
+        return None
+    found = []
+    for certificate in _chain(connection):
+        try:
+            found.append(x509.load_der_x509_certificate(certificate).not_valid_after_utc.timestamp())
+        except (ValueError, OverflowError):
+            continue
+    return min(found, default=None)
+
+
+def _chain(connection: ssl.SSLObject | ssl.SSLSocket) -> list[bytes]:
+    """What the server sent, leaf first."""
+    if hasattr(connection, "get_unverified_chain"):  # Python 3.13
+        return [bytes(certificate) for certificate in connection.get_unverified_chain()]
+    inner = getattr(connection, "_sslobj", None)
+    # Before 3.13 only the inside of `ssl` tells more than the leaf.
+    for owner in (inner, getattr(inner, "_sslobj", None)):
+        ask = getattr(owner, "get_unverified_chain", None)
+        if ask is not None:  # 2: _ssl.ENCODING_DER
+            return [certificate.public_bytes(2) for certificate in ask() or ()]
+    leaf = connection.getpeercert(binary_form=True)
+    return [leaf] if leaf else []

@@ -12,14 +12,15 @@ from httpx_sse import EventSource
 
 from astrometer.api.chat.chat_exchange import ChatExchange
 from astrometer.api.chat.events import ChatEvent
-from astrometer.api.chat.sse import Comment, Item, ServerEvent
-from astrometer.probing.transport.event_lines import EventLines
+from astrometer.api.chat.sse import BOM, Comment, Item, ServerEvent
 
 Observer = Callable[[float, ChatEvent], None]
 # Without what a server says of its body: a stream is never unpacked, it is UTF-8, and may begin with a BOM
 # (WHATWG HTML, 9.2.5).
 _HEAD, _ENCODING = {"Content-Type": "text/event-stream"}, "utf-8-sig"
 _COMMENT = Comment("")  # what it says is nobody's business
+
+_SHOWS = len(BOM) + 1  # so much of a line's beginning tells whether it is a comment
 
 
 class ReadTimes(Protocol):
@@ -75,3 +76,54 @@ class StreamReading(httpx.AsyncByteStream):
         self._events = []
         for event in self._exchange.take(t, items, self._came.since, is_last=is_last):
             self._observe(t, event)
+
+
+class EventLines:
+    """Body bytes -> the same with LF at each line's end, and what httpx-sse does not tell.
+
+    `feed` chunks. After it: `comments` that ended since `take_comments`, and whether all is `whole`.
+    """
+
+    def __init__(self) -> None:
+        self._begun = b""  # the beginning of a line whose end is not here yet
+        self._at_start = True
+        self._after_cr = False
+        self._fields_seen = False
+        self._ended = False
+        self._comments = 0
+
+    @property
+    def whole(self) -> bool:
+        """The last byte so far is that of an event."""
+        return self._ended and not self._begun
+
+    def take_comments(self) -> int:
+        """How many comments ended since this was asked last."""
+        count, self._comments = self._comments, 0
+        return count
+
+    def feed(self, chunk: bytes) -> bytes:
+        """`chunk` with LF for CRLF and CR; an LF after a CR of the chunk before is part of that one."""
+        if not chunk:
+            return b""
+        if self._after_cr:
+            chunk = chunk.removeprefix(b"\n")
+        self._after_cr = chunk.endswith(b"\r")
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        *lines, rest = chunk.split(b"\n")
+        for line in lines:
+            self._line(self._begun + line)
+            self._begun = b""
+        self._begun = (self._begun + rest[:_SHOWS])[:_SHOWS]
+        return chunk
+
+    def _line(self, line: bytes) -> None:
+        if self._at_start:
+            line = line.removeprefix(BOM)
+            self._at_start = False
+        self._ended = not line and self._fields_seen
+        if line[:1] == b":":
+            self._comments += 1
+        else:
+            self._fields_seen = bool(line)

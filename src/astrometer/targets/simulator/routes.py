@@ -1,13 +1,15 @@
 """HTTP requests -> the endpoints of a simulated AstrBot: chat, sessions, files, configs, IM."""
 
+import asyncio
 import uuid
+from time import perf_counter
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from astrometer.targets.messenger import sink as im_sink
-from astrometer.targets.messenger.sink import Sink
+from astrometer.targets.messenger.sink import FRIEND, GROUP, PLATFORM, Sink
 from astrometer.targets.simulator.bodies import BodyRefused, missing
 from astrometer.targets.simulator.chats.chat import Pipeline
 from astrometer.targets.simulator.chats.chat_run import Payload, SimulatedRun
@@ -20,11 +22,11 @@ from astrometer.targets.simulator.chats.parts import (
     im_text,
     old_chat_parts,
 )
-from astrometer.targets.simulator.im_push import deliver
 from astrometer.targets.simulator.management.simulated_bots import SimulatedBots
 from astrometer.targets.simulator.simulated_faults import Fault, FaultKind
 from astrometer.targets.simulator.store import SimKey, Store
 
+ACK_TIMEOUT_S = 180.0  # of an IM push
 ADMINS = frozenset({"astrbot"})
 CONFIGS = ({"id": "default", "name": "default", "path": "data/cmd_config.json", "is_default": True},)
 FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
@@ -275,3 +277,18 @@ class Api:
         # webchat is never listed
         sink = [im_sink.PLATFORM] if self.sink is not None else []
         return self.wire.ok({"bot_ids": sink + [str(bot["id"]) for bot in self.bots.listed()]})
+
+
+async def deliver(sink: Sink, message_type: str, session: str, text: str) -> str | None:
+    """An IM push, with the delays and faults of the sink. Returns what AstrBot says went wrong, or None."""
+    kind = GROUP if message_type == GROUP else FRIEND
+    identity = session.rsplit("_", 1)[-1] if kind == GROUP else session
+    if not identity.isdigit():
+        return f"无法发送消息：缺少有效的数字 session_id({identity}) 或 event(None)"
+    sink.action()
+    await asyncio.sleep(sink.faults.delivery_delay_s)
+    if not sink.arrived(perf_counter(), f"{PLATFORM}:{kind}:{int(identity)}", text):
+        await asyncio.sleep(ACK_TIMEOUT_S)
+        return "Failed to send message: WebSocket API call timeout"
+    await asyncio.sleep(sink.faults.delay_ack_s)
+    return None
