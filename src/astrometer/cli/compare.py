@@ -122,8 +122,8 @@ def find_runs(text: str) -> list[ComparedRun]:
         raise document.ResultsError(f"{text!r}: names no run")
     runs = [run for path in paths for run in _runs_at(path)]
     return [
-        ComparedRun(name=name, results=read)
-        for name, read in zip(_names([p for p, _ in runs]), (r for _, r in runs), strict=True)
+        ComparedRun(name=str(at.parent if at.name == document.FILE_NAME else at), results=read)
+        for at, read in runs
     ]
 
 
@@ -136,7 +136,3 @@ def _runs_at(path: Path) -> list[tuple[Path, dict[str, object]]]:
             )
         return [(folder, document.read(folder)) for folder in folders]
     return [(path, document.read(path))]
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    return [str(path.parent if path.name == document.FILE_NAME else path) for path in paths]

@@ -60,7 +60,7 @@ def grouped(runs: Sequence[ComparedRun], order: Order) -> tuple[list[RunGroup], 
         left_out = [LeftOut(name=run.name, reason=f"{run.name}: {_unordered(run)}") for run in unknown]
         runs = [run for run in runs if run not in unknown]
     kinds: list[list[ComparedRun]] = []
-    for run in sorted(runs, key=_start):
+    for run in sorted(runs, key=lambda run: str(run.results["window"]["start"])):
         home = next((kind for kind in kinds if not _differs(kind[0], run)), None)
         if home is None:
             kinds.append(home := [])
@@ -70,10 +70,6 @@ def grouped(runs: Sequence[ComparedRun], order: Order) -> tuple[list[RunGroup], 
         RunGroup(points=_points(kind, order), apart=_differs(kinds[0][0], kind[0]) if number else "")
         for number, kind in enumerate(kinds)
     ], left_out
-
-
-def _start(run: ComparedRun) -> str:
-    return str(run.results["window"]["start"])
 
 
 def _differs(first: ComparedRun, run: ComparedRun) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
-from astrometer.measure.capacity.capacity_interval import CONFIDENCE, CapacityEstimate
+from astrometer.measure.capacity.capacity_interval import CONFIDENCE
 from astrometer.measure.capacity.capacity_result import ANSWERED
 from astrometer.measure.capacity.search import StepVerdict
 from astrometer.ways.ways_plan import WaysPlan
@@ -44,15 +44,16 @@ def build(
                     "high": _load(held[way].believed.high, is_rate=is_rate),
                 },
                 "ratio": None if way is first else beside.middle,
-                "ratio_interval": None if way is first else _ends(beside),
+                "ratio_interval": None if way is first else {"low": beside.low, "high": beside.high},
                 "change": None if way is first else verdict_of(beside).value,
                 **_figures(_counted(searches[way])),
                 "searches": [_search(item) for item in searches[way]],
             }
         )
+    verdicts = [str(item["verdict"]) for item in ways]
     return {
         "schema_version": SCHEMA_VERSION,
-        "verdict": _overall([str(item["verdict"]) for item in ways]),
+        "verdict": next((bad for bad in ("INVALID", "FAIL") if bad in verdicts), "PASS"),
         "interrupted": interrupted,
         "scenario": plan.loads[first].locustfile.stem,
         "target": next((dict(item.results["target"]) for item in done if item.results is not None), None),
@@ -93,11 +94,6 @@ def _verdict(searches: Sequence[SearchedWay]) -> str:
     if not counted:
         return "INVALID"
     return "FAIL" if set(counted) == {"FAIL"} else "PASS"
-
-
-def _overall(verdicts: Sequence[str]) -> str:
-    """An answer of each way, or what is in the way of it."""
-    return next((verdict for verdict in ("INVALID", "FAIL") if verdict in verdicts), "PASS")
 
 
 def _figures(counted: Sequence[SearchedWay]) -> dict[str, float | None]:
@@ -149,7 +145,3 @@ def _load(level: float | None, *, is_rate: bool) -> float | int | None:
     if level is None:
         return None
     return float(f"{level:.4g}") if is_rate else math.floor(level)
-
-
-def _ends(believed: CapacityEstimate) -> dict[str, float | None]:
-    return {"low": believed.low, "high": believed.high}

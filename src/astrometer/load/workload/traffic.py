@@ -89,7 +89,7 @@ class Traffic:
             web_share=self.web_turns / len(self.asked),
             busiest_hour=BusiestHour(turns_per_s=per_s, people=len({person for _, person in within})),
             by_hour=ByHour(
-                utc_offset=_utc_offset(self.asked[-1][0]),
+                utc_offset=datetime.fromtimestamp(self.asked[-1][0]).astimezone().strftime("%z"),
                 turns=_by_hour((when for when, _ in self.asked), days),
                 conversations=_by_hour(self.begun, days),
             ),
@@ -129,7 +129,3 @@ def _by_hour(starts: Iterable[float], days: float) -> tuple[float, ...]:
     for when in starts:
         counts[datetime.fromtimestamp(when).astimezone().hour] += 1
     return tuple(count / days for count in counts)
-
-
-def _utc_offset(when: float) -> str:
-    return datetime.fromtimestamp(when).astimezone().strftime("%z")

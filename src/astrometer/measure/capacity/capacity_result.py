@@ -236,7 +236,9 @@ def describe(run: CapacityRun, write: StatsWriter) -> dict[str, Any]:
                 "end_s": step.end_s,
                 "verdict": step.verdict.value,
                 "causes": [cause_json(cause) for cause in step.causes],
-                "objectives": [_objective(*pair) for pair in _results(run, step)],
+                "objectives": [
+                    _objective(*pair) for pair in results(run.objectives, step.stats_of, step.verdict)
+                ],
                 "unfinished": step.unfinished,
                 "completed_per_s": step.completed_per_s,
                 "turns_at_once": step.turns_at_once,
@@ -250,10 +252,6 @@ def describe(run: CapacityRun, write: StatsWriter) -> dict[str, Any]:
             for step in run.steps
         ],
     }
-
-
-def _results(run: CapacityRun, step: SearchStep) -> list[tuple[ObjectiveResult, Evidence]]:
-    return results(run.objectives, step.stats_of, step.verdict)
 
 
 def _objective(result: ObjectiveResult, found: Evidence) -> dict[str, Any]:

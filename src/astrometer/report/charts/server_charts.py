@@ -21,7 +21,8 @@ def charts(results: Mapping[str, Any], columns: Sequence[Column]) -> list[Chart]
         return []
     series = results["server"]["series"]
     if columns:  # without the drain, which the load's charts do not show either
-        series = {name: values[: _up_to(columns[-1].t1_s, series["t_s"])] for name, values in series.items()}
+        kept = sum(t_s <= columns[-1].t1_s for t_s in series["t_s"])
+        series = {name: values[:kept] for name, values in series.items()}
     if len(series["t_s"]) < 2:
         return []
     low, high = (columns[0].t0_s, columns[-1].t1_s) if columns else (series["t_s"][0], series["t_s"][-1])
@@ -78,10 +79,6 @@ def _storage(series: Mapping[str, Any], across: Scale) -> Chart | None:
 
 def _tips(name: str, written: Callable[[float], str]) -> Callable[[float, float], str]:
     return lambda t_s, value: f"{t_s:.0f} s: {name} {written(value)}"
-
-
-def _up_to(last_s: float, times: Sequence[float]) -> int:
-    return sum(t_s <= last_s for t_s in times)
 
 
 def _points(series: Mapping[str, Any], name: str) -> list[tuple[float, float | None]]:

@@ -50,14 +50,11 @@ def _queue(results: Mapping[str, Any], messenger: Mapping[str, Any]) -> list[str
     behind = formatting.plural(not_told, "question")
     if not waited:
         return [f"Queue wait: not told of {behind} that waited behind others"]
-    times = _times(results, "queue_wait") or f"at most {_longest(results, 'queue_wait')}"
+    longest = results["metrics"].get("queue_wait", {}).get("max")
+    times = _times(results, "queue_wait") or f"at most {formatting.duration(longest)}"
     rest = f"; not told of {formatting.count(not_told)}" if not_told else ""
     of = formatting.plural(waited, "question")
     return [f"Queue wait of {of} that waited behind others of the same chat: {times}{rest}"]
-
-
-def _longest(results: Mapping[str, Any], metric: str) -> str:
-    return formatting.duration(results["metrics"].get(metric, {}).get("max"))
 
 
 def _found(messenger: Mapping[str, Any]) -> list[str]:

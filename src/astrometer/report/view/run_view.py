@@ -132,17 +132,14 @@ def _sentence(results: Mapping[str, Any]) -> str:
     return SENTENCES.get(results["verdict"], "")
 
 
-def _spent(results: Mapping[str, Any]) -> bool:
-    return bool(results["stopped"]) and results["stopped"]["by"] == "budget"
-
-
 def _cure(results: Mapping[str, Any]) -> str:
     if results["verdict"] == "DRIFTING":
         from_s = results["steadiness"]["steady_from_s"]
         if from_s is None:
             return "No part of it is steady after a warm-up that could be left out"
         return f"It is steady from {from_s:.0f} s on: leave that out with --warmup {from_s:.0f}s"
-    if any(cause["kind"] == CauseKind.SEARCH_UNFINISHED for cause in results["causes"]) and _spent(results):
+    spent = results["stopped"] and results["stopped"]["by"] == "budget"
+    if spent and any(cause["kind"] == CauseKind.SEARCH_UNFINISHED for cause in results["causes"]):
         return (
             "What helps: a higher --budget-tokens, a --start near what passed, or --step-time 10s --repeats 1"
         )

@@ -82,14 +82,13 @@ def odd_stream_lines(results: Mapping[str, Any]) -> list[str]:
     """Empty when all was in order."""
     seen = results["streams"]
     return [
-        sentence.format(*(formatting.count(seen[name][key]) for key in ("chats", "of")), _share(seen[name]))
+        sentence.format(
+            *(formatting.count(seen[name][key]) for key in ("chats", "of")),
+            formatting.share(seen[name]["share"]),
+        )
         for name, sentence in _SENTENCES.items()
         if name in seen and (name != "buffered" or run_is_buffered(seen[name]["chats"], seen[name]["of"]))
     ]
-
-
-def _share(sign: Mapping[str, Any]) -> str:
-    return formatting.share(sign["share"])
 
 
 def network_lines(results: Mapping[str, Any]) -> list[str]:

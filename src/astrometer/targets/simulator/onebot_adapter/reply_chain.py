@@ -1,7 +1,6 @@
 """An answer's text -> the messages that go out: prefix, parts, image, forward, mention, quote. No sockets."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,8 +62,8 @@ def decorated(
     paused = profile.segmented_reply and from_model
     if paused or parts > 1:
         return [
-            OutgoingMessage(segments=tuple([*head, part] if first else [part]), after_pause=paused)
-            for first, part in _with_first(chain)
+            OutgoingMessage(segments=(*([] if number else head), part), after_pause=paused)
+            for number, part in enumerate(chain)
         ]
     return [OutgoingMessage(segments=(*head, *chain))]
 
@@ -83,10 +82,6 @@ def _head(
             if chain[0]["type"] == "text":
                 chain[0] = text_segment("\n" + chain[0]["data"]["text"])
     return head
-
-
-def _with_first(chain: Sequence[Segment]) -> list[tuple[bool, Segment]]:
-    return [(number == 0, part) for number, part in enumerate(chain)]
 
 
 def _quote(message_id: str, *, short: bool) -> Segment:
