@@ -45,7 +45,7 @@ def test_a_wrong_objective_is_refused_with_the_place():
 
 def test_aborting_needs_an_objective():
     args = ["load", "chat", "--host", "http://127.0.0.1:9", "--abort-on-fail", "30s"]
-    assert "add --slo" in CliRunner().invoke(main, args).output
+    assert "--abort-on-fail needs --slo" in CliRunner().invoke(main, args).output
 
 
 CONFLICTING = """
