@@ -104,7 +104,7 @@ def seconds_of(answer: Callable[[], Coroutine[Any, Any, Response]]) -> tuple[flo
 def scrape_s(exporter: Exporter) -> float:
     """One run more, then the scrape."""
     plan = next(iter(exporter.plans.values()))
-    exporter.record(run_of(plan, exporter._clock()))  # noqa: SLF001
+    exporter.finished(run_of(plan, exporter._clock()))  # noqa: SLF001
     return seconds_of(lambda: exporter._metrics(REQUEST))[0]  # noqa: SLF001
 
 

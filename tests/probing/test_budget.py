@@ -90,7 +90,7 @@ def test_commands_that_ask_the_model_are_booked_and_counted(old_bench):
     assert run.tokens["input"] > 2 * turn.input_tokens
     assert run.tokens["output"] > 2 * turn.output_tokens
     assert 10**6 - ledger.tokens_left(target) == sum(run.tokens.values())
-    ProbeMetrics(registry).record(run)
+    ProbeMetrics(registry).observe(run)
     for direction, tokens in run.tokens.items():
         labels = {"target": "sim", "probe": "p", "direction": direction}
         assert registry.get_sample_value("astrbot_probe_tokens_total", labels) == tokens

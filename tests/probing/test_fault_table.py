@@ -74,7 +74,7 @@ class Notes:
     def __init__(self) -> None:
         self.runs: list[tuple[float, ProbeRun]] = []
 
-    def record(self, run: ProbeRun) -> None:
+    def finished(self, run: ProbeRun) -> None:
         self.runs.append((run.started_at, run))
 
     def skip(self, _plan: Plan, _cause: str) -> None:

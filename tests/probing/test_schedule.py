@@ -20,7 +20,7 @@ class Notes:
         self.runs: list[object] = []
         self.skips: Counter[str] = Counter()
 
-    def record(self, run: ProbeRun) -> None:
+    def finished(self, run: ProbeRun) -> None:
         if run.skipped:
             self.skips[run.skipped] += 1
         else:
@@ -114,8 +114,8 @@ def test_whatever_goes_wrong_with_a_run_is_said_and_counted_and_the_next_one_com
     said: list[str] = []
 
     class Fussy(Notes):
-        def record(self, run: object) -> None:
-            super().record(run)
+        def finished(self, run: object) -> None:
+            super().finished(run)
             if len(self.runs) == 1:
                 raise ZeroDivisionError
 

@@ -196,7 +196,7 @@ def test_no_output_of_a_whole_run_holds_a_key(bench, tmp_path):
 
     async def scheduled() -> None:
         for plan in exporter.plans.values():
-            exporter.record(await exporter.runner.run(plan))
+            exporter.finished(await exporter.runner.run(plan))
 
     asyncio.run(scheduled())
     asked = [f"/probe?target=sim&probe={name}{debug}" for name in probes for debug in ("", "&debug=true")]
@@ -227,7 +227,7 @@ def test_an_answer_with_markup_is_text_on_every_page(bench, tmp_path):
     exporter = stage(bench, tmp_path)[0]
     hostile_text = "<script>alert(1)</script>\"'><img src=x onerror=alert(1)>"
     run = replace(bench.ask(f"[[say={quote(hostile_text)}]]"), probe="chat")
-    exporter.record(run)
+    exporter.finished(run)
     number = exporter.history.newest_first()[0].number
     landing, history, log = get(exporter, "/", "/history", f"/history/{number}")
     assert "<script" not in landing.text + history.text

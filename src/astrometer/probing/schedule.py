@@ -22,7 +22,7 @@ PACE_RETRY_S = 60.0  # until a run that was held back is tried again
 class Book(Protocol):
     """Where the schedule writes down what happened."""
 
-    def record(self, run: ProbeRun) -> None: ...
+    def finished(self, run: ProbeRun) -> None: ...
 
     def skip(self, plan: Plan, cause: str) -> None: ...
 
@@ -164,7 +164,7 @@ class Schedule:
                     break
                 plan = kept.plan
                 run = await self._runner.run(plan)
-            self._book.record(run)
+            self._book.finished(run)
         except Exception as exc:  # noqa: BLE001
             verdict = Verdict.failed(ProbeReason.INTERNAL, where(exc))
             run = ProbeRun(
@@ -177,7 +177,7 @@ class Schedule:
             )
             self._say(f"probe {run.probe} on {run.target}: a bug, and the run is lost: {verdict.detail}")
             with suppress(Exception):
-                self._book.record(run)
+                self._book.finished(run)
         return run
 
     async def _wait_until(self, t: float, ending: asyncio.Event) -> bool:

@@ -79,7 +79,7 @@ def test_a_server_that_deletes_nothing_makes_no_endless_list_and_all_is_counted(
 
     runner = Runner(journal=ours)
     run = asyncio.run(runner.run(bench.plan(target, leave)))
-    ProbeMetrics(registry).record(run)
+    ProbeMetrics(registry).observe(run)
     place = {"target": "sim", "probe": "p", "resource": "session"}
     assert registry.get_sample_value("astrbot_probe_leaked_resources", place) == MOST_KEPT + 10
     assert (len(runner.orphans), len(ours)) == (MOST_KEPT, MOST_KEPT)

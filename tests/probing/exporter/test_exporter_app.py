@@ -167,7 +167,7 @@ def test_pages_for_people_escape_what_comes_from_outside(bench, exporter):
     hostile = "<img src=x onerror=alert(1)>"
     run = replace(bench.ask("[[say=%3Cimg+src=x+onerror=alert(1)%3E]]"), probe="chat")
     assert hostile in run.detail
-    exporter.record(run)
+    exporter.finished(run)
     landing, history = get(exporter, "/", "/history")
     for page in (landing, history):
         assert page.status_code == 200
@@ -180,7 +180,7 @@ def test_pages_for_people_escape_what_comes_from_outside(bench, exporter):
 def test_no_page_holds_a_key(bench, exporter):
     httpx.post(f"{bench.url}/sim/faults", json={"kind": "http_500", "count": 3, "endpoint": "im_bots"})
     secret = bench.store.keys["all"].secret
-    exporter.record(replace(bench.ask(f"[[say={secret}]]"), probe="chat"))
+    exporter.finished(replace(bench.ask(f"[[say={secret}]]"), probe="chat"))
     probes = [f"/probe?target=sim&probe={name}&debug=true" for name in OURS if name != "im_chat"]
     pages = get(exporter, *probes, "/", "/metrics", "/history", "/-/healthy")
     assert [page.status_code for page in pages] == [200] * len(pages)
@@ -190,7 +190,7 @@ def test_no_page_holds_a_key(bench, exporter):
 
 def test_the_history_keeps_times_and_forgets_answers(bench, exporter):
     run = replace(bench.ask("hi"), probe="chat")
-    exporter.record(run)
+    exporter.finished(run)
     kept = exporter.history.newest_first()[0].run
     assert kept.ttft_s == run.ttft_s
     assert kept.turns[0].text == ""
@@ -207,7 +207,7 @@ def test_the_newest_of_the_history_is_the_last_that_ended_also_when_the_clock_wa
             started_at=started_at,
             duration_s=1,
         )
-        exporter.record(run)
+        exporter.finished(run)
     assert [kept.run.detail for kept in exporter.history.newest_first()] == ["second", "first"]
 
 

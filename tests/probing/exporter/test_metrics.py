@@ -68,11 +68,11 @@ def test_the_network_is_told_apart(bench, registry, metrics):
         assert value(registry, "tcp_retransmits_total", direction=direction) == 0
     run = replace(bench.ask("hi"), networks=(INFO, INFO._replace(min_rtt_s=0.02, out_of_order=None)))
     for _ in range(2):
-        metrics.record(run)
+        metrics.observe(run)
     assert value(registry, "network_rtt_seconds") == 0.02
     assert value(registry, "tcp_retransmits_total", direction="sent") == 8
     assert value(registry, "tcp_retransmits_total", direction="received") == 6
-    metrics.record(replace(run, networks=()))
+    metrics.observe(replace(run, networks=()))
     assert value(registry, "network_rtt_seconds") is None
     series.declare([])
     assert value(registry, "tcp_retransmits_total", direction="sent") is None
@@ -90,7 +90,7 @@ def test_every_run_knows_its_round_trip(bench):
 
 def test_a_good_run_is_counted_and_timed(bench, registry, metrics):
     run = bench.ask("hi")
-    metrics.record(run)
+    metrics.observe(run)
     assert value(registry, "runs_total") == 1
     assert value(registry, "success") == 1
     assert value(registry, "time_to_first_token_seconds_sum") == pytest.approx(run.ttft_s)
@@ -103,8 +103,8 @@ def test_a_good_run_is_counted_and_timed(bench, registry, metrics):
 
 
 def test_a_failed_run_takes_the_phases_that_it_did_not_reach_away(bench, registry, metrics):
-    metrics.record(bench.ask("hi"))
-    metrics.record(bench.ask("[[stall=0]]", first_token_s=0.3))
+    metrics.observe(bench.ask("hi"))
+    metrics.observe(bench.ask("[[stall=0]]", first_token_s=0.3))
     assert value(registry, "success") == 0
     assert value(registry, "failures_total", reason="timeout_first_token") == 1
     assert value(registry, "phase_duration_seconds", phase="headers") is not None
@@ -117,9 +117,9 @@ def test_a_run_that_failed_before_its_chat_takes_the_values_of_the_chat_before_a
     async def no_chat(_ctx):
         return Verdict.failed(Outcome.UNAUTHORIZED)
 
-    metrics.record(bench.ask("hi"))
+    metrics.observe(bench.ask("hi"))
     assert value(registry, "max_stall_seconds") is not None
-    metrics.record(bench.run(bench.target("all"), no_chat))
+    metrics.observe(bench.run(bench.target("all"), no_chat))
     assert value(registry, "max_stall_seconds") is None
     assert value(registry, "server_time_to_first_token_seconds") is None
 
@@ -132,19 +132,19 @@ def test_the_longest_stall_is_that_of_all_turns_and_counts_up_to_where_the_probe
         assert stalled.outcome is Outcome.STALLED
         return Verdict.of(await ctx.chat("hi"))
 
-    metrics.record(bench.run(bench.target("all"), two_turns))
+    metrics.observe(bench.run(bench.target("all"), two_turns))
     assert 0.6 <= value(registry, "max_stall_seconds") < 5
 
 
 def test_the_sentence_of_a_failed_model_is_no_first_token(bench, registry, metrics):
     run = bench.ask("[[fail=500]]")
-    metrics.record(run)
+    metrics.observe(run)
     assert value(registry, "failures_total", reason="llm_error") == 1
     assert not value(registry, "time_to_first_token_seconds_count")
 
 
 def test_reasoning_has_a_first_token_of_its_own(bench, registry, metrics):
-    metrics.record(bench.ask("[[reasoning=3]]"))
+    metrics.observe(bench.ask("[[reasoning=3 gap=0.2]]"))  # not read at once
     assert value(registry, "time_to_first_reasoning_seconds_count") == 1
 
 
@@ -157,7 +157,7 @@ def test_scope_checks_and_violations_are_counted_per_cell(bench, registry, metri
 
     run = bench.run(bench.target(all="chat im"), probe)
     assert ScopeCheck(key="all", endpoint="configs", expected="denied", violation="leak") in run.scope_checks
-    metrics.record(run)
+    metrics.observe(run)
     cell = {"target": "sim", "key": "all", "endpoint": "configs", "expected": "denied"}
     assert registry.get_sample_value("astrbot_probe_scope_checks_total", cell) == 1
     leak = {**cell, "kind": "leak"}
@@ -172,7 +172,7 @@ def test_what_stays_adds_up_except_the_one_fixed_session(old_bench, registry, me
     async def twice() -> None:
         runner = Runner()
         for _ in range(2):
-            metrics.record(await runner.run(old_bench.plan(old_bench.target("all"), probe)))
+            metrics.observe(await runner.run(old_bench.plan(old_bench.target("all"), probe)))
 
     asyncio.run(twice())
     assert value(registry, "leaked_resources", resource="upload") == 2
@@ -218,7 +218,7 @@ def test_every_metric_is_set_by_some_run_and_has_no_series_without_plans(bench, 
     series.declare([plan])
     states.keep([plan], 1.0)
     for run in everything_happens(bench, plan):
-        metrics.record(run)
+        metrics.observe(run)
     metrics.set_outdated("sim", True)
     metrics.set_budget("sim", 5)
     metrics.set_states(states.states(2.0))
@@ -227,7 +227,7 @@ def test_every_metric_is_set_by_some_run_and_has_no_series_without_plans(bench, 
         for family in registry.collect()
         if not any(sample.value > 0 and not sample.name.endswith("_bucket") for sample in family.samples)
     ]
-    assert never == [], "src/astrometer/probing/exporter/metrics.py: `record` never sets it, or no run here"
+    assert never == [], "src/astrometer/probing/exporter/metrics.py: `observe` never sets it, or no run here"
     series.declare([])
     metrics.set_states({})
     left = {sample.name for family in registry.collect() for sample in family.samples}

@@ -96,7 +96,7 @@ def test_a_scheduled_result_serves_too_and_the_debug_page_says_that_it_is_an_ear
     app = exporter()
 
     async def scheduled() -> None:
-        app.record(await app.runner.run(next(iter(app.plans.values()))))
+        app.finished(await app.runner.run(next(iter(app.plans.values()))))
 
     asyncio.run(scheduled())
     (answer,) = get(app, f"{ASKED}&debug=true")
@@ -244,7 +244,7 @@ def test_a_run_that_only_waits_for_its_turn_does_not_hold_up_an_earlier_result(b
         target = replace(bench.target("all"), concurrency=1)
         wanted, other = bench.plan(target, chat), bench.plan(target, hog, name="hog", costs_tokens=False)
         app = Exporter(Config(source="test", targets={"sim": target}), [wanted, other])
-        app.record(await app.runner.run(wanted))
+        app.finished(await app.runner.run(wanted))
         in_flight = [asyncio.create_task(app.runner.run(plan)) for plan in (other, wanted)]
         while not app.runner.is_running(other):
             await asyncio.sleep(0)

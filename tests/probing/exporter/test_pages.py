@@ -38,7 +38,7 @@ def test_every_page_stays_whole_and_harmless(bench):
 
     async def go() -> dict[str, httpx.Response]:
         for plan in plans:
-            exporter.record(await exporter.runner.run(plan))
+            exporter.finished(await exporter.runner.run(plan))
         paths = ["/", "/history", "/config", "/metrics", "/probe?target=sim&probe=reads&debug=true"]
         paths += [f"/history/{number}" for number in range(1, len(plans) + 1)]
         transport = httpx.ASGITransport(exporter.app)

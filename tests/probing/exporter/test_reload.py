@@ -79,7 +79,7 @@ class Stage:
     async def run_all(self) -> None:
         """Every plan once, as the schedule would."""
         for plan in self.exporter.plans.values():
-            self.exporter.record(await self.exporter.runner.run(plan))
+            self.exporter.finished(await self.exporter.runner.run(plan))
 
     def value(self, name: str, **labels: str) -> float | None:
         return self.exporter.registry.get_sample_value(f"astrbot_probe_{name}", labels)
@@ -148,7 +148,7 @@ def test_a_target_with_another_url_has_nothing_of_the_old_server(bench, old_benc
 
         async def run_once(certificate: float | None) -> None:
             (plan,) = exporter.plans.values()
-            exporter.record(replace(await exporter.runner.run(plan), cert_expires_at=certificate))
+            exporter.finished(replace(await exporter.runner.run(plan), cert_expires_at=certificate))
 
         await run_once(certificate=1e9)
         assert value("target_info", version="4.29.3") == 1
@@ -190,19 +190,21 @@ def test_a_run_in_flight_brings_nothing_back_that_a_reload_took_away(bench, old_
         after = old_bench.target("all") if change == "url" else before
         exporter.take(*settings(after, schedule=change == "url"))
         (now,) = exporter.plans.values()
-        asked = asyncio.create_task(exporter.on_demand.answer(now, 20, exporter.record_on_demand, whole=True))
+        asked = asyncio.create_task(
+            exporter.on_demand.answer(now, 20, exporter.finished_on_demand, whole=True)
+        )
         await asyncio.sleep(0)
         over.set()
         finished = replace(await run, cert_expires_at=1e9)
         assert (await asked).run.url == after.url
-        exporter.record(finished)
+        exporter.finished(finished)
         exporter.skip(plan, "overlap")
         assert series("success") == series("last_run_timestamp_seconds") == []
         assert series("cert_expiry_timestamp_seconds") == []
         assert len(series("runs_total")) == (1 if now.schedule else 0)
         assert len(series("target_info")) == 1
         assert {kept.run.url for kept in exporter.history.newest_first()} == {after.url}
-        again = await exporter.on_demand.answer(now, 20, exporter.record_on_demand)
+        again = await exporter.on_demand.answer(now, 20, exporter.finished_on_demand)
         assert (again.cached, again.run.url) == (True, after.url)
 
     asyncio.run(go())

@@ -38,7 +38,7 @@ def test_no_run_makes_more_series_than_were_counted(bench):
 
     async def go() -> None:
         for plan in plans:
-            exporter.record(await exporter.runner.run(plan))
+            exporter.finished(await exporter.runner.run(plan))
 
     at_start = sum(len(family.samples) for family in exporter.registry.collect())
     asyncio.run(go())
@@ -117,7 +117,7 @@ def test_only_openmetrics_shows_the_session_of_a_slow_token(bench):
 
     registry = CollectorRegistry()
     run = bench.run(bench.target("all"), probe)
-    ProbeMetrics(registry).record(run)
+    ProbeMetrics(registry).observe(run)
     session = run.turns[0].session_id
     assert f'# {{session_id="{session}"}}' in generate_openmetrics(registry).decode()
     assert session not in generate_latest(registry).decode()

@@ -22,7 +22,7 @@ def run(exporter: Exporter, plans: list[Plan], times: int = 1) -> None:
     async def go() -> None:
         for _ in range(times):
             for plan in plans:
-                exporter.record(await exporter.runner.run(plan))
+                exporter.finished(await exporter.runner.run(plan))
 
     asyncio.run(go())
 
@@ -73,7 +73,7 @@ def test_a_probe_without_a_key_tells_the_versions_and_a_restart_asks_again_at_on
     started = bench.store.started_at
 
     async def ask() -> str:
-        exporter.record(await exporter.runner.run(server))
+        exporter.finished(await exporter.runner.run(server))
         return (await exporter._landing(None)).body.decode()
 
     async def go() -> None:

@@ -33,7 +33,7 @@ def test_they_ask_at_the_same_time_and_neither_spoils_the_other_s_answers(which,
         for _ in range(2):
             for plan in plans:
                 run = await exporter.runner.run(plan)
-                exporter.record(run)
+                exporter.finished(run)
                 reasons.append(f"{run.probe} {run.reason} {run.detail}" if not run.ok else "ok")
         return reasons
 

@@ -47,7 +47,7 @@ def test_a_problem_that_the_config_probes_no_more_is_closed_with_one_message(how
         notifier=Notifier([to], tmp_path),
     )
     for _ in range(3):
-        exporter.record(failed_run(prod))
+        exporter.finished(failed_run(prod))
     if how == "reload":
         exporter.take(now, [left])
     else:
@@ -71,7 +71,7 @@ def test_three_failures_are_told_and_a_failure_to_tell_is_shown(bench, ails):
         exporter = Exporter(config, [plan], notifier=Notifier([to], retry_s=60.0))
         exporter.notifier.start()
         for _ in range(3):
-            exporter.record(failed_run(target))
+            exporter.finished(failed_run(target))
         post = exporter.notifier.posts["phone"]
         async with asyncio.timeout(5):
             while not (post.delivery.sent or post.delivery.failed):

@@ -68,7 +68,7 @@ def day(tmp_path_factory):
                 target="prod", url=TARGET.url, probe="reads", verdict=verdict, started_at=at, duration_s=0.0,
                 used_key=not failed,
             )  # fmt: skip
-        exporter.record(run)
+        exporter.finished(run)
     records.flush()
     yield exporter, folder
     records.close()

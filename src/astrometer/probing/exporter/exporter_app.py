@@ -112,24 +112,24 @@ class Exporter:
         self.notifier.take(config.notify)
         self._refresh()
 
-    def record(self, run: ProbeRun) -> None:
+    def finished(self, run: ProbeRun) -> None:
         """A run of the schedule. Of a plan that is asked on demand only by now, just the leaks count."""
         plan = self._plan_of(run)
         if plan is None:
             return
         if plan.schedule:
-            self.metrics.record(run)
+            self.metrics.observe(run)
         else:
-            self.metrics.record_leaks(run)
+            self.metrics.observe_leaks(run)
         self.states.add(run)
         self.records.add(run, plan)
         self._remember(plan, run)
 
-    def record_on_demand(self, run: ProbeRun) -> None:
+    def finished_on_demand(self, run: ProbeRun) -> None:
         """A run that `/probe` answered before its cleanup: its series are the scraper's, its leaks ours."""
         plan = self._plan_of(run)
         if plan is not None:
-            self.metrics.record_leaks(run)
+            self.metrics.observe_leaks(run)
             if run.verdict is None or run.verdict.reason not in DEADLINES:  # the scrape's may be lower
                 self.states.add(run)
                 self.records.add(run, plan)
@@ -240,7 +240,7 @@ class Exporter:
         except ValueError:
             return PlainTextResponse("X-Prometheus-Scrape-Timeout-Seconds is not a number of seconds\n", 400)
         debug = request.query_params.get("debug") == "true"
-        answer = await self.on_demand.answer(plan, limit_s, self.record_on_demand, whole=debug)
+        answer = await self.on_demand.answer(plan, limit_s, self.finished_on_demand, whole=debug)
         if answer.run.verdict is None and answer.run.skipped is None:
             return PlainTextResponse(f"{answer.run.note}\n", 400)
         headers = dict(NO_CACHE)

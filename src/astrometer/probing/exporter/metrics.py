@@ -1,6 +1,6 @@
 """Runs -> Prometheus series. Every metric name of the exporter is here and nowhere else.
 
-A verdict comes from `probing.execution` as part of a `ProbeRun`; `exporter_app` hands that to `record` here,
+A verdict comes from `probing.execution` as part of a `ProbeRun`; `exporter_app` hands that to `observe` here,
 and `exposition` writes the page.
 
 Labels are bounded: names out of the config, the closed list of reasons, the known event types. A gauge of the
@@ -53,7 +53,7 @@ _SESSION_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 
 
 class ProbeMetrics:
-    """The metrics of probing; `record` adds a run. `families` makes them exist at 0 and takes them away."""
+    """The metrics of probing; `observe` adds a run. `families` makes them exist at 0 and takes them away."""
 
     def __init__(self, registry: CollectorRegistry, buckets: Buckets | None = None) -> None:
         buckets = buckets or Buckets()
@@ -231,7 +231,7 @@ class ProbeMetrics:
         self._reasons: dict[tuple[str, str], str] = {}  # of the last runs
         self._states: dict[str, TargetState] = {}
 
-    def record(self, run: ProbeRun) -> None:
+    def observe(self, run: ProbeRun) -> None:
         """Add one finished run. A probe that did not apply leaves no trace."""
         if run.skipped is not None:
             self.skipped.labels(run.target, run.probe, run.skipped).inc()
@@ -244,7 +244,7 @@ class ProbeMetrics:
             self.failures.labels(*place, run.reason).inc()
         self.duration.labels(*place).observe(run.duration_s)
         self.last_run.labels(*place).set(run.started_at + run.duration_s)
-        self._record_reason(place, run.reason)
+        self._observe_reason(place, run.reason)
         for phase in PHASES:
             _set(self.phase, (*place, phase), run.phases.get(phase))
         self.measured.remove_by_labels(dict(zip(BY_PROBE, place, strict=True)))
@@ -253,7 +253,7 @@ class ProbeMetrics:
         _set(self.network_rtt, place, run.network_rtt_s)
         for direction, count in run.tcp_retransmits.items():
             self.retransmits.labels(*place, direction).inc(count)
-        self._record_turns(run, place)
+        self._observe_turns(run, place)
         for asked in run.im_turns:
             if asked.outcome.is_ok and asked.reply_first_s is not None:
                 self.first_reply.labels(*place).observe(asked.reply_first_s)
@@ -266,7 +266,7 @@ class ProbeMetrics:
             self.cert_expiry.labels(run.target).set(run.cert_expires_at)
         if run.server_started_at is not None:
             self.started.labels(run.target).set(run.server_started_at)
-        self.record_leaks(run)
+        self.observe_leaks(run)
 
     def target_seen(self, target: str) -> None:
         if target not in self._versions:
@@ -325,14 +325,14 @@ class ProbeMetrics:
         """A run that was due and did not start."""
         self.skipped.labels(plan.target.name, plan.probe.name, cause).inc()
 
-    def _record_reason(self, place: tuple[str, str], reason: str) -> None:
+    def _observe_reason(self, place: tuple[str, str], reason: str) -> None:
         before = self._reasons.get(place)
         if before not in (None, reason):
             _set(self.last_run_info, (*place, before), None)
         self._reasons[place] = reason
         self.last_run_info.labels(*place, reason).set(1)
 
-    def _record_turns(self, run: ProbeRun, place: tuple[str, str]) -> None:
+    def _observe_turns(self, run: ProbeRun, place: tuple[str, str]) -> None:
         for turn in run.turns:
             times = turn.timings
             if times.accept_time_s is not None:
@@ -355,7 +355,7 @@ class ProbeMetrics:
         _set(self.max_stall, place, max(silences_s, default=None))
         _set(self.server_ttft, place, run.turns[-1].timings.server_ttft_s if run.turns else None)
 
-    def record_leaks(self, run: ProbeRun) -> None:
+    def observe_leaks(self, run: ProbeRun) -> None:
         """Only what `run` left on the server: for a run that is nobody's sample."""
         place = (run.target, run.probe)
         for resource in run.cleanup_failures:

@@ -77,7 +77,7 @@ def one_run_registry(
             registry=registry,
         )
         cached.set(1 if answer.cached else 0)
-    ProbeMetrics(registry, settings.buckets).record(run)
+    ProbeMetrics(registry, settings.buckets).observe(run)
     return registry
 
 

@@ -122,7 +122,7 @@ async def _sweep(exporter: Exporter) -> None:
     """What a crash left on the servers: removed, or counted as a leak."""
     targets = [*exporter.config.targets.values()]
     for run in await exporter.runner.orphans.sweep(targets):
-        exporter.record_on_demand(run)
+        exporter.finished_on_demand(run)
 
 
 def _server(exporter: Exporter, guard: WebAccess) -> _Server:
