@@ -137,7 +137,7 @@ def test_a_gate_on_the_only_scenario_that_both_have_is_decided_too():
 
 def with_cpu(runs, *values):
     return [
-        replace(run, results={**run.results, "server": {"cpu_per_turn_s": value}})
+        replace(run, results={**run.results, "server": {"cpu_per_turn_s": value, "rss_bytes": None}})
         for run, value in zip(runs, values, strict=True)
     ]
 
