@@ -12,7 +12,7 @@ from typing import Any
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import IM_DEADLINES, ImDeadlines, ImExchange, ImQuestion
-from astrometer.im.im_turn import SURE, ClosedBy, ImTurn, MatchedBy
+from astrometer.im.im_turn import PROVEN, SURE, ClosedBy, ImTurn, MatchedBy
 from astrometer.im.link.link_address import LinkAddress
 from astrometer.im.link.link_end import LinkEnd
 from astrometer.im.link.onebot_link import InFrame, LinkState, OneBotLink, Since
@@ -201,12 +201,16 @@ class MessengerSession:
         self._wait_for(exchange)
         return exchange
 
-    def owes(self, place: ChatPlace, t: float = -math.inf) -> bool:
-        """Whether a late reply may still come there: a question needs a nonce, or another person.
-
-        Without `t`: however long it has been owed.
-        """
+    def owes(self, place: ChatPlace, t: float) -> bool:
+        """Whether a late reply may still come there: a question needs a nonce, or another person."""
         return self._open.owes(place, t)
+
+    def may_mistake(self, place: ChatPlace) -> bool:
+        """Whether a message to an earlier question may be taken for the answer to the next one, however late.
+
+        It was given up, or failed without a quotation or a nonce: AstrBot may send an answer after an error.
+        """
+        return self._open.owes(place, -math.inf) or self._open.failed_in(place)
 
     def deadline(self) -> float | None:
         """When `expire` is due; it may find nothing to do."""
@@ -371,4 +375,6 @@ class MessengerSession:
             not exchange.answered and turn.closed_by is not ClosedBy.MISROUTED
         )
         self._open.end(exchange, t, owed=owed)
+        if exchange.answered and not turn.outcome.is_ok and turn.matched_by not in PROVEN:
+            self._open.note_failure(exchange.place)
         self._finished.append(turn)

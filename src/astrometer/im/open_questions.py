@@ -29,7 +29,7 @@ _SEARCHED_CHARS = 20_000
 class StrayKind(StrEnum):
     """A message that is nobody's open question's. Closed; values are labels."""
 
-    LATE = "late"  # of a question that ended without a reply
+    LATE = "late"  # of a question that ended without a reply, or failed
     DUPLICATE = "duplicate"  # of a question that was answered before
     EXTRA = "extra"  # in a chat where a question was answered before; perhaps a late part
     MISROUTED = "misrouted"  # of a question in another chat that ended before
@@ -71,6 +71,7 @@ class OpenQuestions:
         self._ended_by_canary: dict[str, _Ended] = {}
         self._owed: dict[ChatPlace, deque[_Ended]] = {}
         self._last_of: dict[ChatPlace, _Ended] = {}
+        self._failed_in: set[ChatPlace] = set()
         # When a message came to an ended question that had its sign: the rest of that answer has none.
         self._strays_with_sign: dict[ChatPlace, tuple[float, FoundQuestion]] = {}
 
@@ -116,6 +117,14 @@ class OpenQuestions:
             return True
         del self._owed[place]
         return False
+
+    def note_failure(self, place: ChatPlace) -> None:
+        """A question that ended there got an error and no sign: its answer may still come."""
+        self._failed_in.add(place)
+
+    def failed_in(self, place: ChatPlace) -> bool:
+        """Whether a message there may be the answer to a question that failed."""
+        return place in self._failed_in
 
     def find(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion:
         """Whose the message is that came into the chat `place`."""
@@ -171,8 +180,9 @@ class OpenQuestions:
         if self.owes(place, t) and not (waiting and any(e.answered for e in waiting)):
             return self._stray(self._owed[place][0], place)
         if not waiting:
-            known = place in self._last_of
-            return FoundQuestion(stray=StrayKind.EXTRA if known else StrayKind.UNASKED)
+            if place not in self._last_of:
+                return FoundQuestion(stray=StrayKind.UNASKED)
+            return FoundQuestion(stray=StrayKind.LATE if place in self._failed_in else StrayKind.EXTRA)
         if len(waiting) == 1:
             return FoundQuestion(waiting[0], MatchedBy.OUTSTANDING)
         return self._among(waiting, content)
@@ -245,6 +255,7 @@ class OpenQuestions:
             del self._ended_by_canary[ended.canary]
         if self._last_of.get(ended.place) is ended:
             del self._last_of[ended.place]
+            self._failed_in.discard(ended.place)
             self._strays_with_sign.pop(ended.place, None)
         owed = self._owed.get(ended.place)
         if owed and owed[0] is ended:

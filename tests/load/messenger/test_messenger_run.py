@@ -5,6 +5,7 @@ from onebot_peer import Peer
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImQuestion
+from astrometer.im.open_questions import StrayKind
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.options import Settings
 from astrometer.load.run.run_names import USERS_PER_WORKER
@@ -68,5 +69,40 @@ def test_after_a_silence_somebody_else_goes_on_and_never_gets_the_late_reply(whe
     assert not second.answered
     say(902.0, second, "in time")
     session.expire(910.0)
+    assert (second.result().outcome, second.result().text) == (Outcome.OK, "in time")
+    assert place_of(1) == second.place
+
+
+@pytest.mark.parametrize("where", ["person", "group"])
+@pytest.mark.parametrize("quotes", [False, True])
+def test_after_an_error_somebody_else_goes_on_unless_it_quotes_its_question(where, quotes):
+    """AstrBot may send an answer after an error, however long after it."""
+    people = MessengerOfRun(Settings(messenger=("ws://bot:1/ws",)), "run", 0)
+    session, peer, place_of = people.client.session, Peer(), getattr(people, where)
+    session.connect(0.0)
+    session.feed(0.0, peer.hear(session.outgoing()).accept())
+
+    def ask(t):
+        place = place_of(1)
+        return session.ask(t, ImQuestion.of_text(place.user_id or 5001, "hi", group_id=place.group_id))
+
+    def say(t, exchange, text, *before):
+        say_in = peer.private if where == "person" else peer.group
+        session.feed(t, say_in(exchange.place.user_id or exchange.place.group_id, text, *before))
+
+    def sign(exchange):
+        return [{"type": "reply", "data": {"id": str(exchange.message_id)}}] if quotes else []
+
+    first = ask(1.0)
+    say(2.0, first, "LLM 响应错误: All chat models failed", *sign(first))
+    session.expire(10.0)
+    assert first.result().outcome is Outcome.LLM_ERROR
+    second = ask(20.0)
+    assert (second.place == first.place) is quotes
+    say(20.1, first, "after all", *sign(first))
+    assert not second.answered
+    assert session.strays == {StrayKind.DUPLICATE if quotes else StrayKind.LATE: 1}
+    say(21.0, second, "in time", *sign(second))
+    session.expire(30.0)
     assert (second.result().outcome, second.result().text) == (Outcome.OK, "in time")
     assert place_of(1) == second.place

@@ -25,14 +25,14 @@ def turn(*, outcome=Outcome.OK, text="fine", gaps=(), queue=None, wait_s=None, f
     )  # fmt: skip
 
 
-def results(*turns, at_once=None, model_most=None):
+def results(*turns, at_once=None, model_most=None, link=None):
     tally = Tally()
     for number, done in enumerate(turns):
         tally.started("im_chat", "im_chat", number / 10)
         tally.finished("im_chat", "im_chat", number / 10, done)
     info = RunInfo(
         scenario="im_chat", url="http://127.0.0.1:6185", start=1_700_000_000.0, duration_s=30.0, users=40,
-        messenger={}, at_once=at_once or TurnsAtOnce(), model_most=model_most,
+        messenger=link or {}, at_once=at_once or TurnsAtOnce(), model_most=model_most,
     )  # fmt: skip
     return results_file.build(tally, info)
 
@@ -150,3 +150,15 @@ def test_what_several_processes_had_at_once_adds_up():
         whole.merge(part.take(30.0))
     assert whole.most(0, 30) == 110
     assert whole.mean(2, 22) == 110
+
+
+@pytest.mark.parametrize(
+    ("by", "extra", "warns"),
+    [(MatchedBy.OUTSTANDING, 3, True), (MatchedBy.QUOTE, 3, False), (MatchedBy.OUTSTANDING, 0, False)],
+)
+def test_messages_after_a_whole_answer_warn_where_they_may_have_answered_the_next(
+    everywhere, by, extra, warns
+):
+    found = results(turn()._replace(matched_by=by), link={"stray_extra": extra, "stray_late": 2})
+    for text in everywhere(found):
+        assert ("3 messages came after an answer that was taken to be whole" in text) is warns

@@ -74,19 +74,19 @@ class MessengerOfRun:
 
     def person(self, number: int) -> ChatPlace:
         """Where the run's user with this number writes alone with the bot."""
-        return self._unowed(number, lambda id_: ChatPlace(user_id=id_))
+        return self._unmistakable(number, lambda id_: ChatPlace(user_id=id_))
 
     def group(self, number: int) -> ChatPlace:
-        return self._unowed(GROUP + number, lambda id_: ChatPlace(group_id=id_))
+        return self._unmistakable(GROUP + number, lambda id_: ChatPlace(group_id=id_))
 
-    def _unowed(self, number: int, place_of: Callable[[int], ChatPlace]) -> ChatPlace:
+    def _unmistakable(self, number: int, place_of: Callable[[int], ChatPlace]) -> ChatPlace:
         """A chat in which no late reply to an earlier question may come: it would be taken for the next's.
 
-        After a silence somebody else goes on in its place, however long ago it was: AstrBot may ask a model
-        that hangs again and again.
+        After a silence, or an error without a quotation, somebody else goes on in its place, however long ago
+        it was: AstrBot may ask a model that hangs again and again.
         """
         place = place_of(self._first + self._instead.get(number, number))
-        if self._client is not None and self._client.session.owes(place):
+        if self._client is not None and self._client.session.may_mistake(place):
             self._left += 1
             base = GROUP if number >= GROUP else 0
             self._instead[number] = base + PEOPLE // 2 + self._left

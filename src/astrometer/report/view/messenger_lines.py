@@ -103,6 +103,13 @@ def _oddities(messenger: Mapping[str, Any]) -> list[str]:
         )
         total = formatting.plural(sum(strays.values()), "message")
         lines.append(f"{total} of the bot belonged to no open question ({kinds})")
+    guessed = sum(messenger["matched_by"].get(way, 0) for way in ("outstanding", "order"))
+    if guessed and (extra := link.get(f"{_STRAYS}extra")):
+        lines.append(
+            f"Warning: {formatting.plural(extra, 'message')} came after an answer that was taken to be "
+            "whole. Where somebody had asked again by then, such a message was taken for the next answer, "
+            "which looks too fast: raise --reply-quiet, or switch reply_with_quote on"
+        )
     return lines
 
 
