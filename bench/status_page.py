@@ -92,7 +92,7 @@ def filled(folder: Path, targets: int, days: int) -> Exporter:
             records.add(run_of(plan, at), plan)
         clock["now"] += STEP_S
     config = Config(source="bench", targets=all_targets)
-    return Exporter(config, plans, records=records, clock=lambda: clock["now"])
+    return Exporter(config, plans, past=records, clock=lambda: clock["now"])
 
 
 def seconds_of(answer: Callable[[], Coroutine[Any, Any, Response]]) -> tuple[float, bytes | memoryview]:
@@ -121,10 +121,10 @@ def main() -> int:
         for _ in range(100):
             for one in (exporter, empty, empty, exporter):  # who comes first is a little slower
                 scrapes_s[one].append(scrape_s(one))
-        exporter.records.flush()
+        exporter.past.flush()
         size = sum(path.stat().st_size for path in Path(name, "old").glob(f"{FILE}*"))
-        exporter.records.close()
-        empty.records.close()
+        exporter.past.close()
+        empty.past.close()
     times_s, page = [seconds for seconds, _ in pages], pages[0][1]
     median_ms, worst_ms = statistics.median(times_s) * 1e3, max(times_s) * 1e3
     print(

@@ -52,7 +52,7 @@ def day(tmp_path_factory):
 
     records = StateHistory(folder, clock=now)
     config = Config(source="test", targets={"prod": TARGET}, state_dir=folder)
-    exporter = Exporter(config, [READS], records=records, clock=now)
+    exporter = Exporter(config, [READS], past=records, clock=now)
     for minute in range(24 * 60):
         at = clock["now"] = NOV_30 + minute * MINUTE + 1
         if at >= SPENT:

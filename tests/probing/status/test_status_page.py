@@ -37,7 +37,7 @@ def exporter(bench):
             return clock["now"]
 
         records = StateHistory(folder, clock=now)
-        return Exporter(Config(source="test", targets={"prod": target}), [plan], records=records, clock=now)
+        return Exporter(Config(source="test", targets={"prod": target}), [plan], past=records, clock=now)
 
     return made
 
@@ -45,11 +45,11 @@ def exporter(bench):
 def test_a_disk_that_hangs_holds_up_no_page_no_scrape_and_no_run(exporter, tmp_path, monkeypatch):
     monkeypatch.setattr(history_file, "LATE_S", 0.0)
     made = exporter(tmp_path)
-    assert made.records.flush()
+    assert made.past.flush()
     blocker = sqlite3.connect(tmp_path / FILE, isolation_level=None)
     blocker.execute("BEGIN IMMEDIATE")  # who writes waits 5 s for it
     for _ in range(20):
-        made.records.note({"prod": WELL})
+        made.past.note({"prod": WELL})
         made._refresh()
     (page, _, metrics), took_s = answers(made, "/", "/status", "/metrics")
     assert f"History: {FILE}: the disk does not answer; kept in memory until it can." in page
@@ -57,10 +57,10 @@ def test_a_disk_that_hangs_holds_up_no_page_no_scrape_and_no_run(exporter, tmp_p
     assert took_s < 2.0
     blocker.execute("ROLLBACK")
     blocker.close()
-    assert made.records.flush()
+    assert made.past.flush()
     (page,), _ = answers(made, "/")
     assert "History: " not in page
-    made.records.close()
+    made.past.close()
 
 
 def test_a_folder_that_cannot_be_used_is_said_on_the_page(exporter, tmp_path):
@@ -73,8 +73,8 @@ def test_a_folder_that_cannot_be_used_is_said_on_the_page(exporter, tmp_path):
 def test_of_many_failures_the_page_shows_the_newest_and_says_of_how_many(exporter):
     made = exporter(None)
     for _ in range(12):
-        made.records.note({"prod": DOWN})
-        made.records.note({"prod": WELL})
+        made.past.note({"prod": DOWN})
+        made.past.note({"prod": WELL})
     pages, _ = answers(made, "/", "/status")
     for page in pages:
         assert "Failures of 30 days: the newest 10 of\n12</summary>" in page

@@ -21,10 +21,9 @@ from astrometer.config.settings import Config
 from astrometer.probing.exporter import config_page
 from astrometer.probing.exporter.access import AccessCheck, WebAccess
 from astrometer.probing.exporter.exposition import Encoded
-from astrometer.probing.exporter.history import History, debug_text
+from astrometer.probing.exporter.kept_runs import KeptRuns, debug_text, history_page
 from astrometer.probing.exporter.metrics import ProbeMetrics, SelfMetrics
 from astrometer.probing.exporter.on_demand import OnDemand, one_run_registry, scrape_limit_s
-from astrometer.probing.exporter.pages import history_page
 from astrometer.probing.exporter.series import Series
 from astrometer.probing.notify.notifier import Notifier
 from astrometer.probing.plan import Plan
@@ -53,7 +52,7 @@ class Exporter:
         guard: WebAccess | None = None,
         *,
         notifier: Notifier | None = None,
-        records: StateHistory | None = None,
+        past: StateHistory | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._clock = clock
@@ -66,10 +65,10 @@ class Exporter:
         self._encoded = Encoded(self.registry)
         self._in_flight = 0
         self._outdated_since: dict[str, float] = {}  # by target
-        self.history = History()
+        self.history = KeptRuns()
         self.states = StateBook()
         self.notifier = notifier or Notifier(config.notify, clock=clock)
-        self.records = records or StateHistory(clock=clock)
+        self.past = past or StateHistory(clock=clock)
         self.on_demand = OnDemand(self.runner, config.exporter)
         self.reload: Reload | None = None
         self.ready = False
@@ -122,7 +121,7 @@ class Exporter:
         else:
             self.metrics.observe_leaks(run)
         self.states.add(run)
-        self.records.add(run, plan)
+        self.past.add(run, plan)
         self._remember(plan, run)
 
     def finished_on_demand(self, run: ProbeRun) -> None:
@@ -132,7 +131,7 @@ class Exporter:
             self.metrics.observe_leaks(run)
             if run.verdict is None or run.verdict.reason not in DEADLINES:  # the scrape's may be lower
                 self.states.add(run)
-                self.records.add(run, plan)
+                self.past.add(run, plan)
             self._remember(plan, run)
 
     def skip(self, plan: Plan, cause: str) -> None:
@@ -184,7 +183,7 @@ class Exporter:
             for name, state in self.states.states(self._clock()).items()
         }
         self.metrics.set_states(states)
-        self.records.note(states)
+        self.past.note(states)
         self.notifier.look(states, self.history.detail_of, self._blamers)
         self.own.set_notified(
             {name: (post.delivery, len(post.waiting)) for name, post in self.notifier.posts.items()}
@@ -195,7 +194,7 @@ class Exporter:
         now = self._clock()
         targets = {plan.target.name: plan.target for plan in self.plans.values()}.values()
         versions = {target.name: self.runner.versions_of(target) for target in targets}
-        return status_of(self.states.states(now), self.records, versions, now)
+        return status_of(self.states.states(now), self.past, versions, now)
 
     async def _landing(self, _request: Request) -> Response:
         posts = self.notifier.posts.values()
@@ -205,7 +204,7 @@ class Exporter:
             self.history.last,
             self._targets(),
             posts,
-            problem=self.records.problem,
+            problem=self.past.problem,
         )
         return HTMLResponse(page, headers=NO_CACHE)
 

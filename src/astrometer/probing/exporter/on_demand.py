@@ -7,7 +7,7 @@ from time import perf_counter
 from prometheus_client import CollectorRegistry, Gauge
 
 from astrometer.config.exporter_settings import ExporterSettings
-from astrometer.probing.exporter.history import without_bodies
+from astrometer.probing.exporter.kept_runs import without_bodies
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.plan import Plan
 from astrometer.probing.runner import Runner

@@ -83,7 +83,7 @@ async def serve(
     guard = WebAccess(loaded.web, refuse=refuse, say=say)
     notifier = Notifier(loaded.config.notify, loaded.config.state_dir, say=say)
     records = StateHistory(loaded.config.state_dir, say=say)
-    exporter = Exporter(loaded.config, loaded.plans, runner, guard, notifier=notifier, records=records)
+    exporter = Exporter(loaded.config, loaded.plans, runner, guard, notifier=notifier, past=records)
     schedule = Schedule(exporter.runner, loaded.plans, exporter, say=say)
     reloader = Reloader(exporter, schedule, read, say)
     exporter.reload = reloader.reload

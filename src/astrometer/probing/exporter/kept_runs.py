@@ -1,9 +1,13 @@
-"""Finished runs -> the last of each plan, failures kept longer than successes, and what happened in them."""
+"""Finished runs -> the last of each plan, failures kept longer than successes, and what happened in them.
+
+`/history` shows them; everything from outside is escaped by Jinja.
+"""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from astrometer.probing.status.page_frame import ENVIRONMENT, HEAD, NAV
 from astrometer.probing.verdict import ProbeRun
 from astrometer.units import utc
 
@@ -14,6 +18,7 @@ KEPT_FAILED = 20
 LOGS_PASSED = 50
 LOGS_FAILED = 200
 LOG_LINES = 120
+MOST_ROWS = 300  # of the page
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,8 +29,8 @@ class KeptRun:
     run: ProbeRun
 
 
-class History:
-    """Bounded memory of runs."""
+class KeptRuns:
+    """The runs in memory, bounded. How targets were, on disk, is `status.state_history`."""
 
     def __init__(self) -> None:
         self._number = 0
@@ -119,3 +124,38 @@ def debug_text(run: ProbeRun, metrics: str, settings: str, *, cached: bool = Fal
         else ""
     )
     return f"{why}{log_text(run)}\nMetrics:\n{metrics}\nSettings:\n{settings}\n"
+
+
+_HISTORY = ENVIRONMENT.from_string(
+    HEAD
+    + NAV
+    + """{% if filters %}<p>Only {{ filters|join(', ') }}. <a href="/history">All</a></p>{% endif %}
+<table class="cards"><tr><th>When</th><th>Target</th><th>Probe</th><th>Verdict</th><th class="n">Duration</th>
+<th class="n">TTFT</th><th>Detail</th><th></th></tr>
+{% for kept in runs %}
+{% set run = kept.run %}
+<tr><td class="w">{{ run.started_at|utc }}</td><td>{{ run.target }}</td><td>{{ run.probe }}</td>
+<td class="{{ 'pass' if run.ok else 'fail' }}">{{ run.reason }}</td>
+<td class="n" data-is="took">{{ run.duration_s|duration }}</td>
+<td class="n" data-is="TTFT">{{ run.ttft_s|duration }}</td>
+<td class="d">{{ run.detail }}{% if run.note %} ({{ run.note }}){% endif %}</td>
+<td><a href="/history/{{ kept.number }}">Log</a></td></tr>
+{% else %}
+<tr><td colspan="8" class="none">No such run has finished yet.</td></tr>
+{% endfor %}
+</table>{% if left_out %}<p class="none">{{ left_out }} older runs are not shown; choose a target or a probe:
+/history?target=NAME&amp;probe=NAME</p>{% endif %}</body></html>
+"""
+)
+
+
+def history_page(runs: Iterable[KeptRun], target: str | None, probe: str | None, *, failed: bool) -> str:
+    """The last runs, newest first; `target`, `probe` and `failed` say what was asked for."""
+    runs = list(runs)
+    filters = [f"{name} {wanted}" for name, wanted in (("target", target), ("probe", probe)) if wanted]
+    return _HISTORY.render(
+        title="Probe history",
+        runs=runs[:MOST_ROWS],
+        left_out=max(0, len(runs) - MOST_ROWS),
+        filters=[*filters, *(["failures"] if failed else [])],
+    )

@@ -1,12 +1,12 @@
 """Runs that are remembered: failures longer, of every probe its own, bounded."""
 
 from astrometer.api.outcome import Outcome
-from astrometer.probing.exporter.history import (
+from astrometer.probing.exporter.kept_runs import (
     KEPT_FAILED,
     KEPT_PASSED,
     LOG_LINES,
     LOGS_FAILED,
-    History,
+    KeptRuns,
     log_text,
 )
 from astrometer.probing.verdict import LogLine, ProbeRun, Verdict
@@ -21,7 +21,7 @@ def run(probe: str = "chat", *, ok: bool = True, lines: int = 1) -> ProbeRun:
 
 
 def test_one_that_fails_all_the_time_pushes_nobody_else_s_out():
-    history = History()
+    history = KeptRuns()
     history.add(run("reads", ok=False))
     for _ in range(100):
         history.add(run("chat", ok=False))
@@ -35,7 +35,7 @@ def test_one_that_fails_all_the_time_pushes_nobody_else_s_out():
 
 
 def test_logs_are_found_by_number_until_there_are_too_many():
-    history = History()
+    history = KeptRuns()
     for _ in range(LOGS_FAILED + 1):
         history.add(run(ok=False))
     assert history.log_of(1) is None
@@ -51,7 +51,7 @@ def test_a_long_log_leaves_its_middle_out():
 
 
 def test_plans_that_are_no_more_keep_only_their_failures():
-    history = History()
+    history = KeptRuns()
     history.add(run("gone"))
     history.add(run("gone", ok=False))
     history.keep_only([("t", "chat")])
