@@ -22,7 +22,7 @@ from astrometer.api.metric_table import STREAMED_METRICS
 
 _SINGLE = (*(name for name in STREAMED_METRICS if name != "chunk_gap"), "schedule_lag")
 _new = tuple.__new__  # a named tuple's own __new__ takes three times as long
-# A send that took no longer is part of every `t_send`, and changes no percentile that anybody reads.
+# A time that is known to a millisecond is certain. A shorter send is ignored: it changes no percentile.
 CERTAIN_S = 0.001
 
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from astrometer.api.timings import CERTAIN_S, Bounds, Timings
-from astrometer.measure.tally.error_bounds import UNCERTAIN_S
 
 LIMIT_S = 0.005  # p99 of the errors of a process that stamps by itself, where nothing bounds them
 SERVER_CPU_LIMIT = 0.9
@@ -43,7 +42,7 @@ class MetricErrors:
     def add(self, sample: Bounds, true_s: float, truth: Truth) -> None:
         error_s = sample.told - true_s
         self.all_s.append(error_s)
-        if sample.high - sample.low <= UNCERTAIN_S:
+        if sample.high - sample.low <= CERTAIN_S:
             self.certain_s.append(error_s)
         # No bound claims more: a shorter interruption between the two clocks of a stamp is not seen.
         beyond_s = max(sample.low - true_s, true_s - sample.high) - truth.within_s - CERTAIN_S

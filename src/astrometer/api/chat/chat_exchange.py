@@ -117,10 +117,10 @@ class ChatExchange:
         self._points.send_s += seconds
 
     def body_began(self, t: float) -> None:
-        """A question is one packet: there is nothing to learn from how it went out."""
+        """Chats ignore it: a question is one packet. Uploads use it."""
 
     def body_sent(self, t: float) -> None:
-        """Nor from when the last of it went."""
+        """Chats ignore it. Uploads use it."""
 
     def sent_again(self) -> None:
         """The server had closed the kept connection; the times run on from the first send."""

@@ -17,6 +17,7 @@ from astrometer.load.run.process_report import LOCAL
 from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, slot_of, stats_between
 from astrometer.load.schedule.arrivals import Process
+from astrometer.load.schedule.requested_users import REPORTED_AFTER_S
 from astrometer.measure.capacity.capacity_result import CapacityRun
 from astrometer.measure.capacity.search import (
     Ask,
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
 TICK_S = 1.0  # how often Locust asks
 POLL_S = 0.05
 PATIENCE_S = 30.0  # for turns that still run, unless --stop-timeout says otherwise
-HEAL_AFTER_S = 5.0  # longer than workers take to report their users
 LIVE = ("spawning", "running")
 
 
@@ -249,7 +249,7 @@ class CapacitySearch:
     @property
     def _longest_clearing_s(self) -> float:
         """Every turn has ended by then, in whatever way."""
-        return max(self._patience_s, self._run.settings.deadlines.total_s) + HEAL_AFTER_S
+        return max(self._patience_s, self._run.settings.deadlines.total_s) + REPORTED_AFTER_S
 
     def _are_there(self, level: int) -> bool:
         return bool(self._runner.user_count == level)
@@ -264,9 +264,9 @@ class CapacitySearch:
     def _is_settled(self, state: Settling) -> bool:
         waited_s = self._now_s - state.since_s
         if not self._are_there(state.ask.level):
-            if waited_s > HEAL_AFTER_S + self.nudges:
+            if waited_s > REPORTED_AFTER_S + self.nudges:
                 self.nudges += 1  # Locust counts users that are about to stop: it may have spawned too few
-            if waited_s < self._patience_s + HEAL_AFTER_S:
+            if waited_s < self._patience_s + REPORTED_AFTER_S:
                 return False
         return waited_s >= max(self._settings.settle_s, min(1.5 * self._turn_s, self._patience_s))
 

@@ -13,7 +13,7 @@ from astrometer.measure.slo.validity import Cause, users_not_reached
 
 STEP_S = 0.2
 ALL_SPAWNED = "running"  # a state of Locust's runner
-PATIENCE_S = 5.0  # longer than workers take to report their users
+REPORTED_AFTER_S = 5.0  # longer than workers take to report their users
 
 
 class RequestedUsers:
@@ -61,7 +61,7 @@ class RequestedUsers:
 
         `began`: users that ever did; those that are done may leave.
         """
-        if self._was_met or self._waited_s < PATIENCE_S or began >= self.peak:
+        if self._was_met or self._waited_s < REPORTED_AFTER_S or began >= self.peak:
             return None
         return users_not_reached(self._most, self.peak)
 

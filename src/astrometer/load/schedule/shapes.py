@@ -20,11 +20,11 @@ from locust.runners import STATE_RUNNING, STATE_SPAWNING
 from astrometer.load.locust_plugin import locust_patches
 from astrometer.load.schedule.profile import Profile, steps
 from astrometer.load.schedule.profile_parser import ProfileError
+from astrometer.load.schedule.requested_users import REPORTED_AFTER_S
 
 RUNNING = (STATE_SPAWNING, STATE_RUNNING)
 TICK_S = 1.0  # how often Locust asks
 NOT_WORTH_IT_S = 0.2  # to change the users before the next stage does
-HEAL_AFTER_S = 5.0  # longer than workers take to report their users
 PROFILE_OPTION = "astrometer_profile"  # travels from the master to its workers among the parsed options
 
 
@@ -100,7 +100,7 @@ class ProfileShape(LoadTestShape):
         return (
             runner is not None
             and runner.state == STATE_RUNNING
-            and t - self._asked_at > HEAL_AFTER_S
+            and t - self._asked_at > REPORTED_AFTER_S
             and runner.user_count < users
         )
 

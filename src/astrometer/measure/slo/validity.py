@@ -160,7 +160,7 @@ class OpenArrivals:
 
     @property
     def by_chance(self) -> bool:
-        """Of `constant` arrivals chance explains nothing."""
+        """Whether fewer arrivals may be chance: evenly spaced ones (`constant`) have none."""
         return self.process != "constant"
 
 
@@ -177,10 +177,10 @@ def schedule_lag_limit_s(objectives: Iterable[Objective] = ()) -> float:
 
 
 def fell_short(arrivals: float, expected: float, *, by_chance: bool, kinds: int = 1) -> bool:
-    """More than 5 % too few, and more than is no fault of the generator.
+    """More than 5 % too few, and more than chance explains.
 
-    `by_chance`: 3 standard deviations of a Poisson count. An even schedule has no chance in it, and no more
-    than one arrival to come when the time is up; each of the `kinds` of users has a schedule of its own.
+    `by_chance`: chance is 3 standard deviations of a Poisson count. Evenly spaced arrivals have no chance; of
+    each of the `kinds` of users, which have schedules of their own, at most one may still be due.
     """
     slack = 3 * math.sqrt(expected) if by_chance else kinds
     return arrivals < ENOUGH * expected - slack

@@ -11,11 +11,8 @@ from dataclasses import dataclass, field
 from operator import sub
 from typing import Any, NamedTuple
 
-from astrometer.api.timings import Bounds
+from astrometer.api.timings import CERTAIN_S, Bounds
 from astrometer.measure.tally.histogram import Histogram, buckets_of
-
-# Above it a sample is called uncertain.
-UNCERTAIN_S = 0.001
 
 
 class BoundBuckets(NamedTuple):
@@ -38,7 +35,7 @@ class BoundBuckets(NamedTuple):
     @classmethod
     def of(cls, samples: Iterable[Bounds]) -> "BoundBuckets":
         told, low, high = zip(*samples, strict=True)
-        uncertain = len([1 for spread in map(sub, high, low) if spread > UNCERTAIN_S])
+        uncertain = len([1 for spread in map(sub, high, low) if spread > CERTAIN_S])
         return cls(buckets_of(told), buckets_of(low), buckets_of(high), uncertain)
 
 

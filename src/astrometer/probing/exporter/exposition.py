@@ -1,7 +1,6 @@
 """A registry -> its pages as prometheus_client writes them, at a fraction of the cost, and seldom.
 
-The library's own encoders take 41 ms of CPU (p99 65) for 2,771 series as OpenMetrics, which Prometheus asks
-for, and 28 (p99 51) as text; a scrape may take 50 ms. Here it is 7 and 8 (bench/RESULTS.md).
+A scrape may take 50 ms. For thousands of series the library's own encoders take longer (bench/RESULTS.md).
 
 Of a line everything but the value stays: it is written once, by prometheus_client itself, and kept as long as
 its series. What is no ordinary metric of that library is left to it altogether.
