@@ -48,27 +48,7 @@ from astrometer.targets.sandbox.install import Installation
 from astrometer.targets.script import ModelScript
 
 SLOWER = 0.15
-LOCUSTFILE = """
-import os
-import random
-
-from locust import constant, task
-
-from astrometer.load.users import ChatUser
-
-FACTOR = float(os.environ["BENCH_FACTOR"])
-RANDOM = random.Random(os.environ["BENCH_SEED"])
-
-
-class Chatter(ChatUser):
-    scenario = "chat"
-    wait_time = constant(0.1)
-
-    @task
-    def ask_one_thing(self):
-        ttft_s = 0.6 * FACTOR * RANDOM.lognormvariate(0, float(os.environ.get("BENCH_JITTER", "0.08")))
-        self.ask(f"{self.prompt()} [[ttft={ttft_s:.4f} gap=0.02 tokens=3]]")
-"""
+LOCUSTFILE = Path(__file__).with_name("compare_locustfile.py")
 
 
 def synthetic(repeats: int, *, runs: int, samples: int, jitter: float, noise: float, seed: int) -> None:
@@ -205,8 +185,6 @@ SESSION_JITTER = "0.03"  # six pairs have some 2,000 samples a side
 
 def sessions(repeats: int, out: Path, change: float) -> None:
     """Sessions of `release` on two simulators, one of which answers later by `change`."""
-    locustfile = out / "bench_chat.py"
-    locustfile.write_text(LOCUSTFILE)
     began = time.monotonic()
     found = Counter[str]()
     with ExitStack() as servers:
@@ -217,7 +195,7 @@ def sessions(repeats: int, out: Path, change: float) -> None:
             for url, key in (servers.enter_context(simulated()) for _ in range(2))
         ]
         for number in range(1, repeats + 1):
-            session = _session(locustfile, boxes, change, out / f"{number:03}")
+            session = _session(boxes, change, out / f"{number:03}")
             session.execute(session.prepare())
             told = f"{number} of {repeats}, {time.monotonic() - began:.0f} s:"
             if not session.blocks.pairs:
@@ -237,9 +215,7 @@ def sessions(repeats: int, out: Path, change: float) -> None:
     print(f"true change {change:+.0%}: " + ", ".join(f"{what} {n}" for what, n in sorted(found.items())))
 
 
-def _session(
-    locustfile: Path, boxes: Sequence[SimpleNamespace], change: float, directory: Path
-) -> ReleaseSession:
+def _session(boxes: Sequence[SimpleNamespace], change: float, directory: Path) -> ReleaseSession:
     factors = {boxes[0].url: 1.0, boxes[1].url: 1.0 + change}
     box_of: dict[str, Any] = dict(zip(("base", "cand"), boxes, strict=True))
 
@@ -251,7 +227,7 @@ def _session(
         }
         return launch.run(plan, {**environ, **own}, **more)
 
-    plan = short_run(locustfile, boxes[0].url, directory, users=SESSION_USERS, seconds=SESSION_BLOCK_S)
+    plan = short_run(LOCUSTFILE, boxes[0].url, directory, users=SESSION_USERS, seconds=SESSION_BLOCK_S)
     means = Means(
         install=lambda spec, _: Installation(version=spec, directory=Path(spec)),
         sandbox=lambda options, _: nullcontext(
@@ -268,15 +244,13 @@ def _session(
 
 
 def simulator(repeats: int, out: Path) -> None:
-    locustfile = out / "bench_chat.py"
-    locustfile.write_text(LOCUSTFILE)
     kinds = {"base": 1.0, "same": 1.0, "slow": 1.0 + SLOWER}
     began = time.monotonic()
     with simulated() as (url, key):
         for number in range(repeats):
             # In an order of its own each time: what drifts meets all three alike.
             for kind in random.Random(number).sample(sorted(kinds), 3):
-                plan = short_run(locustfile, url, out / f"{number:03}-{kind}", key=key)
+                plan = short_run(LOCUSTFILE, url, out / f"{number:03}-{kind}", key=key)
                 run_until_valid(plan, {"BENCH_FACTOR": str(kinds[kind])})
             print(f"repeat {number + 1} of {repeats}, {time.monotonic() - began:.0f} s", flush=True)
     kept = {

@@ -38,26 +38,7 @@ STEPS = (3, 5, 8)  # in standard deviations
 VERSIONS = ("4.18.0", "4.23.6", "4.25.6", "4.26.5", "4.26.6", "4.26.8", "4.27.3", "4.28.2", "4.29.3")
 PACED, FAILING = VERSIONS[:4], VERSIONS[:6]
 Draw = Callable[[int], np.ndarray]
-LOCUSTFILE = """
-import random
-
-from locust import constant, task
-
-from astrometer.load.users import ChatUser
-
-RANDOM = random.Random(os.environ["BENCH_SEED"])
-
-
-class Chatter(ChatUser):
-    scenario = "chat"
-    wait_time = constant(0.1)
-
-    @task
-    def ask_one_thing(self):
-        fails = " fail=500" if RANDOM.random() < float(os.environ["BENCH_FAILS"]) else ""
-        ttft_s = 0.3 * RANDOM.lognormvariate(0, 0.08)
-        self.ask(f"{self.prompt()} [[ttft={ttft_s:.4f} gap={os.environ['BENCH_GAP']} tokens=6{fails}]]")
-"""
+LOCUSTFILE = Path(__file__).with_name("history_locustfile.py")
 
 
 def noises(rng: np.random.Generator) -> dict[str, Draw]:
@@ -148,14 +129,12 @@ def told_by(runs: Iterable[ComparedRun], order: Order = Order.TIME) -> list[tupl
 
 def simulator(folder: Path, repeats: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    locustfile = folder / "bench_history.py"
-    locustfile.write_text(LOCUSTFILE)
     with simulated() as (url, key):
         for number in range(repeats):
             for version in VERSIONS if number % 2 == 0 else VERSIONS[::-1]:
                 out = folder / version / str(number)
                 if not is_valid(out):
-                    plan = short_run(locustfile, url, out, key=key).with_given(version=version)
+                    plan = short_run(LOCUSTFILE, url, out, key=key).with_given(version=version)
                     gap, fails = "0.07" if version in PACED else "0.02", "0.15" if version in FAILING else "0"
                     run_until_valid(plan, {"BENCH_GAP": gap, "BENCH_FAILS": fails})
                 print(f"{version} {number}: {document.read(out)['verdict']}", file=sys.stderr, flush=True)

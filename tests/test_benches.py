@@ -67,7 +67,7 @@ RUNS = [
     run("fuzz --seconds 0.1", "histogram: 500 inputs; ", *LONG),
     run("history series --repeats 4", "| 60 | like the one before (0.6) | ", *LONG),
     run("history pages --repeats 1", "| 10% | +15% | ", *LONG),
-    run("history simulator DIR --repeats 1", "9 runs, 0 left out", *LONG),
+    run("history simulator DIR --repeats 1", " left out", *LONG),
     run("history runs DIR", "and then 1 slower ones: ", *LONG, made=RUNS_OF_COMPARE),
     run("master --workers 2 --seconds 4 --streams 2 --events 5", "| 2 | "),
     run("messenger --users 4 --pace 1 --seconds 3", '"reply_time_ms"'),
