@@ -9,7 +9,7 @@ from starlette.routing import Route
 from astrometer.cli import main
 from astrometer.config.secret import Secret
 from astrometer.config.settings import Key, Target
-from astrometer.probing.target_checks.preflight import NotAstrBot, check_credentials
+from astrometer.probing.target_checks.preflight import NotAstrBot, check_key
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
@@ -58,7 +58,7 @@ def test_a_key_that_the_server_refuses_is_a_usage_error(server, name, tmp_path):
 
 def test_a_good_key_is_let_through_also_without_the_scope_for_chats(server):
     url, keys = server
-    check_credentials(target(url, keys["all"].secret, keys["config"].secret))
+    check_key(target(url, keys["all"].secret, keys["config"].secret))
 
 
 @pytest.mark.process
@@ -83,7 +83,7 @@ def test_the_address_of_the_api_in_place_of_the_servers_is_not_loaded(server, tm
 def test_a_server_that_has_no_such_path_is_no_astrbot_also_when_it_says_so_as_json(status):
     app = Starlette(routes=[Route("/{rest:path}", lambda _: JSONResponse({"status": "error"}, status))])
     with serve(app) as url, pytest.raises(NotAstrBot) as error:
-        check_credentials(target(url, "abk_any"))
+        check_key(target(url, "abk_any"))
     assert ": try" not in str(error.value)
 
 
@@ -92,7 +92,7 @@ def test_a_server_in_trouble_may_pass(status, passes):
     app = Starlette(routes=[Route("/{rest:path}", lambda _: Response("busy", status))])
     with serve(app) as url:
         if passes:
-            check_credentials(target(url, "abk_any"))
+            check_key(target(url, "abk_any"))
         else:
             with pytest.raises(NotAstrBot):
-                check_credentials(target(url, "abk_any"))
+                check_key(target(url, "abk_any"))

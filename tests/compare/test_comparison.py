@@ -11,7 +11,7 @@ from astrometer.compare.comparison import compare, margin_of
 from astrometer.compare.gates import (
     GateError,
     GateVerdict,
-    check_scopes,
+    check_scenarios,
     compare_for,
     evaluate_gates,
     overall,
@@ -309,7 +309,7 @@ def test_a_gate_that_cannot_be_read_says_what_exists(text, told):
 
 def test_a_gate_on_a_scenario_that_did_not_run_names_those_that_did(slower):
     with pytest.raises(GateError, match="no scenario 'uploads'; there are all, chat"):
-        check_scopes([parse_gate("uploads: duration_p50 worse by 10%")], slower)
+        check_scenarios([parse_gate("uploads: duration_p50 worse by 10%")], slower)
 
 
 @pytest.mark.parametrize("empty_first", [True, False])

@@ -8,7 +8,7 @@ from rich.console import Console
 from synthetic_runs import make_run, make_side
 
 from astrometer.compare.change_verdict import ChangeVerdict
-from astrometer.compare.gates import GateVerdict, check_scopes, compare_for, evaluate_gates, parse_gate
+from astrometer.compare.gates import GateVerdict, check_scenarios, compare_for, evaluate_gates, parse_gate
 from astrometer.compare.output.compare_html import render_html
 from astrometer.compare.output.compare_json import to_json
 from astrometer.compare.output.compare_summary import render_summary
@@ -22,7 +22,7 @@ BOTH = ("chat", "sessions")
 def asked(text, base, cand):
     gate = parse_gate(text)
     compared = compare_for([gate], base, cand)
-    check_scopes([gate], compared)
+    check_scenarios([gate], compared)
     return evaluate_gates([gate], compared)[0], compared
 
 

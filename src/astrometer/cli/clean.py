@@ -85,7 +85,7 @@ def _earlier_runs(target: Target, folders: tuple[Path, ...], prefix: str) -> tup
 
 async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s: float, *, yes: bool) -> int:
     from astrometer.probing.context import Context
-    from astrometer.probing.one_off import run_once_off
+    from astrometer.probing.one_off import run_function
     from astrometer.probing.target_checks import old_sessions
     from astrometer.probing.verdict import Verdict
 
@@ -100,7 +100,7 @@ async def _clean(target: Target, runs: list[Any], prefixes: set[str], timeout_s:
             )
         return Verdict.passed()
 
-    run = await run_once_off(target, "clean", probe, timeout_s)
+    run = await run_function(target, "clean", probe, timeout_s)
     if not run.ok:
         if run.reason == Outcome.UNAUTHORIZED.value:
             raise click.UsageError(f"{target.url} refuses the key (HTTP 401): it is bad, revoked or expired")

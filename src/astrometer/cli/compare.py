@@ -71,7 +71,7 @@ def command(
     """
     if not gates:
         refuse(typed(ctx), ["accept_undecided"], "needs --fail-if")
-    from astrometer.compare.gates import check_scopes, compare_for, evaluate_gates
+    from astrometer.compare.gates import check_scenarios, compare_for, evaluate_gates
     from astrometer.compare.output import compare_html, compare_json, compare_table
     from astrometer.compare.output.compare_view import page
 
@@ -80,7 +80,7 @@ def command(
     sides = find_runs(base), find_runs(cand)
     with naming_the_damaged([*sides[0], *sides[1]]):
         compared = compare_for(gates, *sides, margin=margin, share_margin=share_margin)
-        check_scopes(gates, compared)
+        check_scenarios(gates, compared)
         shown = page(compared, evaluate_gates(gates, compared), forced=force)
         print_and_write(
             json_text(compare_json.to_json(shown)).rstrip() if as_json else compare_table.render(shown),

@@ -16,7 +16,7 @@ from astrometer.config.settings import Target
 from astrometer.outside_text import shown
 from astrometer.probing.budget import Ledger
 from astrometer.probing.daily_cost import turns_sentence
-from astrometer.probing.one_off import run_once_off
+from astrometer.probing.one_off import run_function
 from astrometer.probing.runner import Runner
 from astrometer.probing.target_checks.doctor import Examination
 from astrometer.probing.target_checks.doctor_check import CheckState, DoctorCheck
@@ -67,7 +67,7 @@ async def examine(target: Target, timeout_s: float) -> tuple[list[DoctorCheck], 
     examination = Examination()
     runner = Runner()
     runner.cut_at_signals()
-    run = await run_once_off(target, "doctor", examination.probe, timeout_s, costs_tokens=True, runner=runner)
+    run = await run_function(target, "doctor", examination.probe, timeout_s, costs_tokens=True, runner=runner)
     return [*examination.checks, *_afterwards(run)], run
 
 

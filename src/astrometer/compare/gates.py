@@ -134,7 +134,7 @@ def _check_of_server(text: str, match: re.Match[str], unit: str) -> None:
         raise GateError(f"--fail-if {text!r}: the limit has another unit; write {example!r}")
 
 
-def check_scopes(gates: Sequence[Gate], comparison: Comparison) -> None:
+def check_scenarios(gates: Sequence[Gate], comparison: Comparison) -> None:
     """Raises GateError for a scenario that the runs do not have."""
     known = {ALL, *(name for run in comparison.base for name in run.results["scenarios"])}
     for gate in gates:

@@ -9,7 +9,7 @@ from astrometer.probing.runner import Runner
 from astrometer.probing.verdict import ProbeRun
 
 
-async def run_once_off(
+async def run_function(
     target: Target,
     name: str,
     function: ProbeFunction,

@@ -11,7 +11,7 @@ from astrometer.config.secret import Secret
 from astrometer.config.settings import Key, Target, TargetMessenger
 from astrometer.probing.messenger_setup.adapter_plan import DEFAULT_ID
 from astrometer.probing.messenger_setup.probe_profile import profile_from
-from astrometer.probing.one_off import run_once_off
+from astrometer.probing.one_off import run_function
 from astrometer.probing.target_checks.messenger_check import check_messenger
 from astrometer.probing.verdict import Verdict
 from astrometer.targets.script import ModelScript
@@ -51,7 +51,7 @@ class Patient:
             return Verdict.passed()
 
         target = Target(name="prod", url=self.url, keys=known, messenger=access)
-        run = asyncio.run(run_once_off(target, "doctor", probe, 20.0))
+        run = asyncio.run(run_function(target, "doctor", probe, 20.0))
         assert run.ok, run.detail
         assert not self.adapter.token or self.adapter.token not in str(found) + str(run)
         return {check.name: (check.state.value, check.line, check.cure) for check in found}
@@ -91,7 +91,7 @@ def test_without_a_messenger_nothing_is_said(patient):
         assert [check async for check in check_messenger(ctx)] == []
         return Verdict.passed()
 
-    assert asyncio.run(run_once_off(Target(name="t", url=patient.url), "doctor", probe, 10.0)).ok
+    assert asyncio.run(run_function(Target(name="t", url=patient.url), "doctor", probe, 10.0)).ok
 
 
 def test_an_adapter_that_is_right_in_every_way(patient):

@@ -17,7 +17,7 @@ from astrometer.config.settings import Key, Target
 from astrometer.probing.target_checks.preflight import (
     NotAstrBot,
     Unreachable,
-    check_credentials,
+    check_key,
     check_reachable,
     server_kind,
 )
@@ -80,7 +80,7 @@ def test_every_question_ends_in_time_and_within_memory(name):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with hostile_target(ANSWERS[name]) as target:
         began = time.perf_counter()
-        for ask in (check_reachable, check_credentials, server_kind):
+        for ask in (check_reachable, check_key, server_kind):
             try:
                 said = ask(target, timeout_s=0.5)
             except (Unreachable, NotAstrBot) as exc:
@@ -93,7 +93,7 @@ def test_every_question_ends_in_time_and_within_memory(name):
 
 def test_an_answer_of_something_else_is_named_with_its_type(monkeypatch):
     with hostile_target(ANSWERS["escapes"]) as target, pytest.raises(NotAstrBot) as error:
-        check_credentials(target)
+        check_key(target)
     assert str(error.value).endswith(r"not like an AstrBot (HTTP 200, a\x1b[31mb)")
 
 

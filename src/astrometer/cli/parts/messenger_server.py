@@ -17,7 +17,7 @@ from astrometer.outside_text import shown
 from astrometer.probing.context import Context
 from astrometer.probing.messenger_setup.adapter_plan import check_id
 from astrometer.probing.messenger_setup.management import CONFIG, Management, SetupRefused
-from astrometer.probing.one_off import run_once_off
+from astrometer.probing.one_off import run_function
 from astrometer.probing.runner import Runner
 from astrometer.probing.target_checks.scopes import has_management
 from astrometer.probing.verdict import ProbeRun, Verdict
@@ -116,7 +116,7 @@ class MessengerServer:
         async def run() -> ProbeRun:
             runner = Runner()
             runner.cut_at_signals()
-            return await run_once_off(
+            return await run_function(
                 target or self.target, "messenger", probe, self.timeout_s, runner=runner
             )
 

@@ -209,7 +209,7 @@ def check_target(target: Target, flags: Mapping[str, Any]) -> None:
     try:
         preflight.check_reachable(target)
         if not flags["no_check"]:
-            preflight.check_credentials(target)
+            preflight.check_key(target)
     except preflight.KeyRefused as exc:
         raise click.UsageError(f"{exc}; --no-check skips this check") from exc
     except (preflight.Unreachable, preflight.NotAstrBot) as exc:

@@ -46,7 +46,7 @@ def check_reachable(target: Target, timeout_s: float = TIMEOUT_S) -> None:
         raise Unreachable(f"{target.url} does not answer: {answer.detail or answer.outcome.value}")
 
 
-def check_credentials(target: Target, timeout_s: float = TIMEOUT_S) -> None:
+def check_key(target: Target, timeout_s: float = TIMEOUT_S) -> None:
     """Raises KeyRefused or NotAstrBot. A server that is in trouble, or a key without the scope, may pass."""
     used = [key for scope in SCOPES if (key := target.key_for(scope)) is not None]
     for key in {key.secret: key for key in used}.values():

@@ -10,7 +10,7 @@ from astrometer.api.server_versions import ServerVersions, version_in_help
 from astrometer.config.settings import Target
 from astrometer.probing.cleanup.identity import Identity
 from astrometer.probing.context import Context
-from astrometer.probing.one_off import run_once_off
+from astrometer.probing.one_off import run_function
 from astrometer.probing.verdict import NotApplicable, ProbeFailed, Verdict
 
 TIMEOUT_S = 20.0
@@ -50,7 +50,7 @@ async def ask_server_info(
             found = ServerInfo(version=found.version, trouble=str(exc))
         return Verdict.passed()
 
-    run = await run_once_off(target, "server_info", probe, timeout_s)
+    run = await run_function(target, "server_info", probe, timeout_s)
     if not run.ok and not found.trouble:
         return ServerInfo(version=found.version, identity=found.identity, trouble=run.detail or run.note)
     return found

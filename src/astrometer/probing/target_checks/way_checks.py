@@ -9,7 +9,7 @@ from astrometer.api.chat.socket_turn import CHAT_SOCKET, NO_SOCKET
 from astrometer.api.endpoints import CHAT, parse_version
 from astrometer.config.settings import Target
 from astrometer.probing.context import Context
-from astrometer.probing.one_off import run_once_off
+from astrometer.probing.one_off import run_function
 from astrometer.probing.target_checks.scopes import MATRIX, Admission, look
 from astrometer.probing.transport.probe_client import Transport
 from astrometer.probing.verdict import Verdict
@@ -31,7 +31,7 @@ async def check_chat_key(target: Target) -> str | None:
             )
         return Verdict.passed()
 
-    await run_once_off(target, "way_check", probe, TIMEOUT_S)
+    await run_function(target, "way_check", probe, TIMEOUT_S)
     return found[0] if found else None
 
 
