@@ -16,7 +16,7 @@ how long authentication or a queue took. What does not speak of a proxy:
 Not seen is a proxy that lets `session_id` through at once, and then collects a part of the answer at a time.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from astrometer.api.timings import Timings
 
@@ -58,8 +58,7 @@ def run_is_buffered(held: int, judged: int) -> bool:
     return held >= RUN_STREAMS and held >= RUN_SHARE * judged
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Span:
+class _Span(NamedTuple):  # up to three for each turn
     """Two events between which the server spent `server_s`."""
 
     earlier: str

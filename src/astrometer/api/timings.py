@@ -147,11 +147,14 @@ class Timings:
             return {}
         found: dict[str, tuple[Bounds, ...]] = {}
         for name, span in _SPANS.items():
+            less_s, more_s = self._slack_s(span.later), self._slack_s(span.earlier)
+            if span.earlier == "t_send":  # it may have begun later
+                less_s += send_s
+            if not (less_s or more_s):
+                continue
             told = getattr(self, f"{name}_s")
-            spread = None if told is None else self._spread(span, send_s)
-            if spread is not None:
+            if told is not None:
                 scale = self._per_token if name == "tpot" else 1.0
-                less_s, more_s = spread
                 found[name] = (Bounds(told, max(0.0, told - less_s * scale), told + more_s * scale),)
         if self.gap_bounds:
             gaps = self.chunk_gaps_s
@@ -163,14 +166,8 @@ class Timings:
             found["max_gap"] = (Bounds(max(gaps), max(lows), max(highs)),)
         return found
 
-    def _spread(self, span: Span, send_s: float) -> tuple[float, float] | None:
-        """How much shorter and longer it may have been than told; None: it is certain."""
-        begins_later_s = send_s if span.earlier == "t_send" else 0.0
-        less_s = begins_later_s + self._slack_s(span.later)
-        more_s = self._slack_s(span.earlier)
-        return (less_s, more_s) if less_s or more_s else None
-
     def _slack_s(self, point: str) -> float:
+        """How much earlier than told that point may have been."""
         since = self.since.get(point)
         return 0.0 if since is None else float(getattr(self, point)) - since
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from astrometer.measure.tally.histogram import Histogram
+from astrometer.measure.tally.histogram import Histogram, buckets_of
 
 SECONDS = st.floats(min_value=1e-6, max_value=3600, allow_nan=False)
 SAMPLES = st.lists(st.one_of(SECONDS, st.just(math.inf)), max_size=60)
@@ -69,6 +69,11 @@ def test_the_encoding_is_what_other_hdr_tools_read():
 def test_what_is_no_histogram_is_refused(text):
     with pytest.raises(ValueError, match="not an encoded histogram"):
         Histogram.decode(text)
+
+
+@given(st.lists(st.floats(min_value=0, max_value=10_000)))
+def test_a_sample_belongs_to_the_same_bucket_alone_and_among_others(seconds):
+    assert buckets_of(seconds) == [bucket for value in seconds for bucket in buckets_of([value])]
 
 
 def test_values_out_of_range_are_clamped_and_not_lost():

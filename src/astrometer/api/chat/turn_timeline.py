@@ -113,17 +113,22 @@ class AnswerPieces:
         joined = (
             [number not in self._split for number in range(first + 1, len(self))] if self._split else None
         )
-        gaps = _lengths(times, times, joined)
-        if not self._since:
-            return gaps, {}
-        since = array("d", [self._since.get(first + at, t) for at, t in enumerate(times)])
-        low, high = _lengths(since, times, joined), _lengths(times, since, joined)
-        ends = zip(gaps, low, high, strict=True)
-        return gaps, {
-            at: (least if least > 0 else 0.0, most)
-            for at, (gap, least, most) in enumerate(ends)
-            if least < gap or most > gap
-        }
+        return _lengths(times, joined), self._gap_bounds(first)
+
+    def _gap_bounds(self, first: int) -> dict[int, tuple[float, float]]:
+        """Of the gaps that begin or end with a piece whose time is not certain; few are."""
+        times, since = self._times, self._since
+        found: dict[int, tuple[float, float]] = {}
+        for later in sorted({end for number in since for end in (number, number + 1)}):
+            if not first < later < len(times) or later in self._split:
+                continue
+            begin, end = times[later - 1], times[later]
+            low = min(end, since.get(later, end)) - begin
+            high = end - min(begin, since.get(later - 1, begin))
+            if low < end - begin or high > end - begin:
+                place = later - first - 1 - sum(first < split < later for split in self._split)
+                found[place] = (max(0.0, low), high)
+        return found
 
     def withdraw_text(self, text: str) -> None:
         """The last piece of text that says exactly this was somebody else's."""
@@ -169,9 +174,9 @@ class AnswerPieces:
             setattr(self, name, getattr(kept, name))
 
 
-def _lengths(to: Sequence[float], since: Sequence[float], wanted: list[bool] | None) -> tuple[float, ...]:
-    """From each of `since` to the one after it in `to`; None: all are wanted."""
-    lengths = map(sub, to[1:], since)
+def _lengths(times: Sequence[float], wanted: list[bool] | None) -> tuple[float, ...]:
+    """From each time to the next; None: all are wanted."""
+    lengths = map(sub, times[1:], times)
     return tuple(lengths if wanted is None else compress(lengths, wanted))
 
 

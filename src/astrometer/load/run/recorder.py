@@ -77,7 +77,7 @@ class Recorder:
         if operation in ASKING:
             self.at_once.ended(self._clock.since_start(self._clock.now()))
         if isinstance(done, ChatTurn):
-            self._show_stream(operation, done)
+            self._show_stream(operation, samples)
         elif isinstance(done, CallResult) and done.upload is not None and done.upload.accept_s is not None:
             row = self._environment.stats.entries[(f"{operation} accept", "accept")]
             row.log(done.upload.accept_s * 1000, 0)
@@ -90,12 +90,10 @@ class Recorder:
             context=OURS,
         )
 
-    def _show_stream(self, operation: str, turn: ChatTurn) -> None:
-        entries = self._environment.stats.entries
-        if turn.timings.ttft_s is not None:
-            entries[(f"{operation} TTFT", "ttft")].log(turn.timings.ttft_s * 1000, 0)
-        if turn.timings.max_gap_s is not None:
-            entries[(f"{operation} longest gap", "gap")].log(turn.timings.max_gap_s * 1000, 0)
+    def _show_stream(self, operation: str, samples: ExchangeSamples) -> None:
+        for metric, name, method in (("ttft", "TTFT", "ttft"), ("max_gap", "longest gap", "gap")):
+            for seconds in samples.metrics.get(metric, ()):
+                self._environment.stats.entries[(f"{operation} {name}", method)].log(seconds * 1000, 0)
 
 
 class OtherRecorder:

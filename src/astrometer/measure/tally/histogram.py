@@ -232,13 +232,11 @@ def buckets_of(seconds: Sequence[float]) -> list[int]:
         return [_bucket_of(seconds[0])]
     if not seconds:
         return []
-    if round(min(seconds) * 1e6) < LOWEST_US or round(max(seconds) * 1e6) > HIGHEST_US:
-        return [_bucket_of(value) for value in seconds]
+    clamped = [
+        us if LOWEST_US <= (us := round(value * 1e6)) <= HIGHEST_US else _clamped(us) for value in seconds
+    ]
     return [
-        us >> shift << shift
-        if (shift := (us := round(value * 1e6)).bit_length() - SUB_BUCKET_BITS) > 0
-        else us
-        for value in seconds
+        us >> shift << shift if (shift := us.bit_length() - SUB_BUCKET_BITS) > 0 else us for us in clamped
     ]
 
 

@@ -31,7 +31,7 @@ from astrometer.measure.tally.window_book import WindowBook
 from astrometer.measure.tally.windows import EVERYTHING, Window
 
 TIMELINE_METRICS = ("ttft", "chunk_gap", *EXCHANGE_TIMES)
-_STEP_METRICS = (*TIMELINE_METRICS, LOSSY_TTFT)
+_STEP_METRICS = frozenset({*TIMELINE_METRICS, LOSSY_TTFT})
 STAGE_METRICS = (
     *_STEP_METRICS,
     "ttft_effective",
@@ -95,7 +95,7 @@ class Tally:
         self._window = window
         self._stall_s = stall_s
         self._stages = tuple(stages)
-        self._stage_metrics = tuple(dict.fromkeys((*STAGE_METRICS, *judged)))
+        self._stage_metrics = frozenset({*STAGE_METRICS, *judged})
         self._usage = UsageEvidence()
         self.counted: dict[StatsKey, Stats] = defaultdict(Stats)
         self.excluded: dict[StatsKey, Stats] = defaultdict(Stats)
