@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from zipfile import ZipFile
 
 import pytest
 
@@ -155,27 +154,6 @@ def test_a_failed_install_leaves_nothing_in_the_cache(tmp_path, monkeypatch):
     with pytest.raises(InstallError, match=r"no version of astrbot==4\.29\.33"):
         install("4.29.33")
     assert list((cache / "astrbot").iterdir()) == []
-
-
-def wheel(folder: Path, version: str, module: str) -> Path:
-    path = folder / f"astrbot-{version}-py3-none-any.whl"
-    about = f"astrbot-{version}.dist-info"
-    with ZipFile(path, "w") as file:
-        file.writestr("astrbot.py", module)
-        file.writestr(f"{about}/METADATA", f"Metadata-Version: 2.1\nName: astrbot\nVersion: {version}\n")
-        file.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        file.writestr(f"{about}/RECORD", "astrbot.py,,\n")
-    return path
-
-
-@pytest.mark.astrbot
-def test_what_is_installed_is_compiled_so_that_the_first_start_need_not(
-    tmp_path, monkeypatch, python_for_astrbot
-):
-    monkeypatch.setenv("ASTROMETER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("UV_COMPILE_BYTECODE", "0")
-    made = install(str(wheel(tmp_path, "4.29.3", "pass\n")))
-    assert len(list(made.directory.glob("lib/python3*/site-packages/__pycache__/astrbot.*.pyc"))) == 1
 
 
 INSTALLER = """

@@ -211,8 +211,7 @@ def run_uv(
     lock: int | None = None,
 ) -> str:
     """Its output. Raises InstallError."""
-    # Compiled here, in all cores: a server that compiles itself may take longer to start than it is given.
-    environment = {**os.environ, **index_environment(os.environ), "UV_COMPILE_BYTECODE": "1"}
+    environment = {**os.environ, **index_environment(os.environ)}
     command = [uv.find_uv_bin(), "--no-progress", "--color", "never", *arguments]
     try:
         # At the root, so that no pyproject.toml steers uv: the cache may be inside a checkout.
