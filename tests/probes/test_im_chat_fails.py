@@ -137,8 +137,8 @@ def test_the_reply_time_is_a_sample_of_its_own_and_a_failure_none(messenger):
     Series(metrics).declare([plan])
     assert counted("time_to_first_reply_seconds_count") == 0
     assert counted("time_to_first_token_seconds_count") is None
-    metrics.record(messenger.run())
-    metrics.record(messenger.run(question="[[canary=wrong]] {nonce}"))
+    metrics.observe(messenger.run())
+    metrics.observe(messenger.run(question="[[canary=wrong]] {nonce}"))
     assert counted("time_to_first_reply_seconds_count") == 1
     assert 0.05 < counted("time_to_first_reply_seconds_sum") < 1.0
     assert (

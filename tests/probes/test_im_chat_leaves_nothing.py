@@ -74,7 +74,7 @@ def test_without_a_key_what_stays_is_said_and_counted_once_a_user_and_is_no_fail
     for _ in range(4):  # three users, in turn
         run = messenger.run_probe("im_chat", target, runner=runner, quiet_s=0.3)
         assert (run.reason, why in run.note) == ("ok", True), run.note
-        metrics.record(run)
+        metrics.observe(run)
     assert registry.get_sample_value("astrbot_probe_leaked_resources", place) == 3
     assert registry.get_sample_value("astrbot_probe_cleanup_failures_total", place) == 0
     assert len(kept(messenger)) == 3

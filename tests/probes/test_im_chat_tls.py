@@ -53,7 +53,7 @@ def test_the_phases_are_those_of_the_link_and_not_of_the_cleanup_and_all_are_for
     plans, registry = [Plan(target=target, probe=OURS["im_chat"])], CollectorRegistry()
     metrics = ProbeMetrics(registry)
     Series(metrics).declare(plans)
-    metrics.record(run)
+    metrics.observe(run)
     book = StateBook()
     book.keep(plans, 0.0)
     metrics.set_states(book.states(0.0))

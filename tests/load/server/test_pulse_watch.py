@@ -27,7 +27,7 @@ def test_blocks_of_the_window_are_counted_and_those_of_the_warm_up_are_not(watch
     told = watch.pulse().to_json()
     assert (told["n"], told["blocked"], told["failed"], told["restarts"]) == (27, 2, 0, 0)
     assert told["max_s"] == pytest.approx(0.5, rel=0.01)
-    assert server_lines({"pulse": told}) == [
+    assert server_lines({"server": None, "pulse": told}) == [
         "Server: a cheap request each second: p50 3.0 ms, at most 500 ms; above 200 ms 2 of 27 times"
     ]
 
@@ -38,7 +38,7 @@ def test_a_restart_is_told_also_when_nobody_answered_meanwhile(watch):
     watch.note(answer(15, since=2000))
     told = watch.pulse().to_json()
     assert (told["restarts"], told["failed"]) == (1, 1)
-    lines = server_lines({"pulse": told})
+    lines = server_lines({"server": None, "pulse": told})
     assert lines[0] == "Warning: the server restarted during the run (1 time)"
     assert lines[1].endswith("; 1 failed")
 
@@ -46,5 +46,5 @@ def test_a_restart_is_told_also_when_nobody_answered_meanwhile(watch):
 def test_a_server_that_never_answered_has_no_pulse(watch):
     watch.note(answer(4, outcome=Outcome.TIMEOUT_TOTAL))
     assert watch.pulse() is None
-    assert server_lines({"pulse": None}) == []
-    assert server_lines({"pulse": ServerPulse().to_json()}) == []
+    assert server_lines({"server": None, "pulse": None}) == []
+    assert server_lines({"server": None, "pulse": ServerPulse().to_json()}) == []
