@@ -110,7 +110,7 @@ def test_promtool_finds_nothing_to_say_about_the_rules():
     assert "duplicate" not in checked.stdout
 
 
-@pytest.mark.timeout(300)  # many years of minutes
+@pytest.mark.timeout(300)  # a slow machine takes 70 s and more for days of samples
 @pytest.mark.process
 @pytest.mark.promtool
 @pytest.mark.parametrize("file", TESTS, ids=lambda file: file.stem)
