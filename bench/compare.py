@@ -177,7 +177,7 @@ def _block(rng: random.Random, factor: float, noise: float) -> list[float]:
     return [samples[math.ceil(BLOCK_SAMPLES * percent / 100) - 1] for percent in (50, 95)]
 
 
-SESSION_USERS = 60
+SESSION_RATE = 60.0  # chats a second, at even distances as in `release`
 SESSION_BLOCK_S = 5.0
 SESSION_BUDGET_S = 100.0
 SESSION_JITTER = "0.03"  # six pairs have some 2,000 samples a side
@@ -227,7 +227,7 @@ def _session(boxes: Sequence[SimpleNamespace], change: float, directory: Path) -
         }
         return launch.run(plan, {**environ, **own}, **more)
 
-    plan = short_run(LOCUSTFILE, boxes[0].url, directory, users=SESSION_USERS, seconds=SESSION_BLOCK_S)
+    plan = short_run(LOCUSTFILE, boxes[0].url, directory, seconds=SESSION_BLOCK_S).at_rate(SESSION_RATE)
     means = Means(
         install=lambda spec, _: Installation(version=spec, directory=Path(spec)),
         sandbox=lambda options, _: nullcontext(
