@@ -48,7 +48,7 @@ from astrometer.targets.sandbox.install import Installation
 from astrometer.targets.script import ModelScript
 
 SLOWER = 0.15
-LOCUSTFILE = Path(__file__).with_name("compare_locustfile.py")
+MODEL_TTFT_S = 0.6
 
 
 def synthetic(repeats: int, *, runs: int, samples: int, jitter: float, noise: float, seed: int) -> None:
@@ -221,13 +221,13 @@ def _session(boxes: Sequence[SimpleNamespace], change: float, directory: Path) -
 
     def load(plan: LoadPlan, environ: Mapping[str, str], **more: Any) -> int:
         own = {
-            "BENCH_FACTOR": str(factors[plan.target.url]),
+            "BENCH_TTFT": str(MODEL_TTFT_S * factors[plan.target.url]),
             "BENCH_SEED": secrets.token_hex(4),
             "BENCH_JITTER": SESSION_JITTER,
         }
         return launch.run(plan, {**environ, **own}, **more)
 
-    plan = short_run(LOCUSTFILE, boxes[0].url, directory, seconds=SESSION_BLOCK_S).at_rate(SESSION_RATE)
+    plan = short_run(boxes[0].url, directory, seconds=SESSION_BLOCK_S).at_rate(SESSION_RATE)
     means = Means(
         install=lambda spec, _: Installation(version=spec, directory=Path(spec)),
         sandbox=lambda options, _: nullcontext(
@@ -250,8 +250,8 @@ def simulator(repeats: int, out: Path) -> None:
         for number in range(repeats):
             # In an order of its own each time: what drifts meets all three alike.
             for kind in random.Random(number).sample(sorted(kinds), 3):
-                plan = short_run(LOCUSTFILE, url, out / f"{number:03}-{kind}", key=key)
-                run_until_valid(plan, {"BENCH_FACTOR": str(kinds[kind])})
+                plan = short_run(url, out / f"{number:03}-{kind}", key=key)
+                run_until_valid(plan, {"BENCH_TTFT": str(MODEL_TTFT_S * kinds[kind])})
             print(f"repeat {number + 1} of {repeats}, {time.monotonic() - began:.0f} s", flush=True)
     kept = {
         kind: [

@@ -38,7 +38,6 @@ STEPS = (3, 5, 8)  # in standard deviations
 VERSIONS = ("4.18.0", "4.23.6", "4.25.6", "4.26.5", "4.26.6", "4.26.8", "4.27.3", "4.28.2", "4.29.3")
 PACED, FAILING = VERSIONS[:4], VERSIONS[:6]
 Draw = Callable[[int], np.ndarray]
-LOCUSTFILE = Path(__file__).with_name("history_locustfile.py")
 
 
 def noises(rng: np.random.Generator) -> dict[str, Draw]:
@@ -134,9 +133,10 @@ def simulator(folder: Path, repeats: int) -> None:
             for version in VERSIONS if number % 2 == 0 else VERSIONS[::-1]:
                 out = folder / version / str(number)
                 if not is_valid(out):
-                    plan = short_run(LOCUSTFILE, url, out, key=key).with_given(version=version)
+                    plan = short_run(url, out, key=key).with_given(version=version)
                     gap, fails = "0.07" if version in PACED else "0.02", "0.15" if version in FAILING else "0"
-                    run_until_valid(plan, {"BENCH_GAP": gap, "BENCH_FAILS": fails})
+                    model = {"BENCH_TTFT": "0.3", "BENCH_GAP": gap, "BENCH_TOKENS": "6"}
+                    run_until_valid(plan, {**model, "BENCH_FAILS": fails})
                 print(f"{version} {number}: {document.read(out)['verdict']}", file=sys.stderr, flush=True)
     found_runs = found_below(folder)
     print(f"{len(found_runs.runs)} runs, {len(found_runs.left_out)} left out")

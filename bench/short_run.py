@@ -14,6 +14,7 @@ from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
+LOCUSTFILE = Path(__file__).with_name("short_run_locustfile.py")
 TRIES = 3  # as `astrometer release` has them
 
 
@@ -26,10 +27,10 @@ def simulator() -> Iterator[tuple[str, str]]:
 
 
 def short_run(
-    locustfile: Path, url: str, out: Path, *, key: str | None = None, users: int = 20, seconds: float = 7.0
+    url: str, out: Path, *, key: str | None = None, users: int = 20, seconds: float = 7.0
 ) -> LoadPlan:
     return LoadPlan(
-        locustfile=locustfile,
+        locustfile=LOCUSTFILE,
         target=target_from_options(url, {} if key is None else {"ASTRBOT_API_KEY": key}),
         users=users, spawn_rate=users, given={"warmup": "1s"}, duration_s=seconds, stop_timeout_s=5,
         out=out,
