@@ -135,6 +135,14 @@ A = '[targets.a]\nurl = "http://a"\n'
             '[targets.prod.keys.chat]\nscope = ["chat"]\n[targets.prod]\nurl = "http://a"\n',
             'targets.prod.keys.chat: unknown key "scope" (did you mean "scopes"?)',
         ),
+        (  # names that are keys elsewhere in the file
+            '[targets.keys.keys.messenger]\nscope = ["chat"]\n[targets.keys]\nurl = "http://a"\n',
+            'targets.keys.keys.messenger: unknown key "scope" (did you mean "scopes"?)',
+        ),
+        (
+            '[targets.messenger]\nurl = "http://a"\nconcurency = 3\n',
+            'targets.messenger: unknown key "concurency" (did you mean "concurrency"?)',
+        ),
         ('[target.a]\nurl = "http://a"\n', 'top level: unknown key "target" (did you mean "targets"?)'),
         ("[targets.a]\n", 'targets.a: "url" is missing'),
         (

@@ -1,7 +1,7 @@
 """The tables of `astrometer.toml`, and what is wrong with one that does not fit: place and cure."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -176,9 +176,13 @@ CURES = {
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     """The keys that may stand at a place of the file."""
     table: type[BaseModel] = FileTable
-    for part in location:
+    parts = iter(location)
+    for part in parts:
         if part in table.model_fields:
-            table = _table_in(table.model_fields[str(part)].annotation) or table
+            annotation = table.model_fields[str(part)].annotation
+            table = _table_in(annotation) or table
+            if get_origin(annotation) in {dict, list}:
+                next(parts, None)  # a name or a number, which may be that of a key as well
     return list(table.model_fields)
 
 
