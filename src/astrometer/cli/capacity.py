@@ -53,8 +53,8 @@ def command(
 
     The load doubles until an objective breaks. Between the highest load that passes and the lowest that
     fails, the next load is where the margins say that the limit is crossed, until the gap is small; both
-    are confirmed with fresh windows. All of it is one Locust run, with
-    a scenario (chat, im_chat, uploads, im_bursts, reads, mixed) or your own locustfile.
+    are confirmed with fresh windows. All of it is one Locust run, with a scenario (chat, im_chat, uploads,
+    im_bursts, reads, mixed) or your own locustfile.
 
     \b
     astrometer capacity chat --host http://127.0.0.1:6185 --slo 'ttft_p95 < 2s'

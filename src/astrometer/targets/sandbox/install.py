@@ -193,7 +193,7 @@ def _locked(path: Path, say: Callable[[str], None]) -> Iterator[int]:
         try:
             yield file.fileno()
         finally:
-            path.unlink()
+            path.unlink(missing_ok=True)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
