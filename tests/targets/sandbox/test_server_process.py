@@ -1,6 +1,7 @@
 import signal
 import sys
 
+import httpx
 import pytest
 
 from astrometer.targets.sandbox.server_process import Child, ChildError, answers_json, free_port, wait_until
@@ -54,4 +55,5 @@ def test_the_callers_secrets_do_not_reach_a_child(tmp_path, monkeypatch):
 
 
 def test_nobody_answers_on_a_free_port():
-    assert not answers_json(f"http://127.0.0.1:{free_port()}/")
+    with httpx.Client() as client:
+        assert not answers_json(client, f"http://127.0.0.1:{free_port()}/")

@@ -40,7 +40,7 @@ from astrometer.targets.sandbox.provision import (
 )
 from astrometer.targets.sandbox.sandbox_messenger import MessengerAccess, open_messenger
 from astrometer.targets.sandbox.sandbox_state import MARK, SandboxState, reap
-from astrometer.targets.sandbox.server_process import Child, ChildError, answers_json, free_port, wait_until
+from astrometer.targets.sandbox.server_process import Child, ChildError, free_port, wait_for_json, wait_until
 from astrometer.targets.script import ModelScript
 from astrometer.tethered import module_command
 
@@ -170,12 +170,7 @@ class Box:
             log=self.directory / "model.log",
             environment=self._model_environment(),
         )
-        wait_until(
-            lambda: answers_json(f"{self.stub_url}/stub/stats"),
-            self._model,
-            timeout_s=30,
-            what="the stub model",
-        )
+        wait_for_json(f"{self.stub_url}/stub/stats", self._model, timeout_s=30, what="the stub model")
 
     def wait_for_messenger(self, timeout_s: float = 30.0) -> None:
         """Return when AstrBot lists the messenger and it is connected.
@@ -262,12 +257,8 @@ class Box:
             log=self.log,
             environment=environment,
         )
-        wait_until(
-            lambda: answers_json(f"{self.url}/api/stat/start-time"),
-            self._server,
-            timeout_s=self.options.start_timeout_s,
-            what=f"AstrBot {self.version}",
-        )
+        url, limit_s = f"{self.url}/api/stat/start-time", self.options.start_timeout_s
+        wait_for_json(url, self._server, timeout_s=limit_s, what=f"AstrBot {self.version}")
         self.state = replace(self.state, server_pid=self._server.pid)
 
     def _marks(self) -> dict[str, str]:

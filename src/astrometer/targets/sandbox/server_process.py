@@ -91,10 +91,15 @@ def free_port() -> int:
         return port
 
 
-def answers_json(url: str) -> bool:
-    """Whether a GET is answered 200 with JSON."""
+def wait_for_json(url: str, child: Child, *, timeout_s: float, what: str) -> None:
+    """Return when a GET of `url` is answered 200 with JSON. Raises ChildError, as `wait_until`."""
+    with httpx.Client(timeout=2, trust_env=False) as client:  # to make one takes long: it reads certificates
+        wait_until(lambda: answers_json(client, url), child, timeout_s=timeout_s, what=what)
+
+
+def answers_json(client: httpx.Client, url: str) -> bool:
     try:
-        response = httpx.get(url, timeout=2, trust_env=False)
+        response = client.get(url)
     except httpx.TransportError:
         return False
     return response.status_code == 200 and "json" in response.headers.get("content-type", "")
