@@ -52,7 +52,7 @@ def test_true_values_lie_within_the_bounds_that_a_real_run_gives():
     for name in ("ttft_error_s", "gap_error_s"):
         errors = measured[name]
         assert set(errors["all"]) == set(errors["certain"]) == SUMMARY
-        assert 1 <= errors["certain"]["n"] <= errors["all"]["n"] >= 5  # few where others are busy
+        assert 1 <= errors["certain"]["n"] <= errors["all"]["n"]  # few where others are busy
         assert 0 < errors["certain"]["p50"] < 0.0005
         assert 0 <= errors["uncertain_share"] < 1
         assert errors["within_bounds_share"] == 1, errors

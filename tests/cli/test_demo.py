@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 
 import httpx
@@ -14,6 +13,7 @@ import psutil
 import pytest
 from click.testing import CliRunner
 from processes import descendants, ended_with_the_test
+from waiting import until
 
 from astrometer import bundled, exit_codes
 from astrometer.cli import main
@@ -38,23 +38,14 @@ def start(folder, *arguments):
     )
 
 
-def until(condition, child, timeout_s=60):
-    """What `condition` answers as soon as that is true. The demo must still run."""
-    give_up = time.monotonic() + timeout_s
-    while not (found := condition()) and child.poll() is None and time.monotonic() < give_up:
-        time.sleep(0.02)
-    assert found
-    return found
-
-
 def first_child(child):
-    return until(lambda: descendants(psutil.Process(child.pid)), child)
+    return until(lambda: descendants(psutil.Process(child.pid)))
 
 
 def under_load(child):
     """The demo's processes, once its load has asked the simulator something."""
     url = re.search(r"http://[\d.:]+\d", child.stdout.readline())[0]
-    until(lambda: httpx.get(f"{url}/sim/stats", trust_env=False).json()["chats_started"], child)
+    until(lambda: httpx.get(f"{url}/sim/stats", trust_env=False).json()["chats_started"])
     return descendants(psutil.Process(child.pid))
 
 

@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
+from waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -64,9 +64,7 @@ def test_a_disk_that_fills_up_loses_nothing_and_changes_no_verdict(sim, tmp_path
     command = ["unshare", "-m", "bash", "-c", FULL, "-", str(tmp_path / "small"), str(begun), *command]
     environ, pipe = environment(sim, tmp_path), subprocess.PIPE
     with subprocess.Popen(command, env=environ, stdout=pipe, stderr=pipe, text=True) as running:
-        give_up = time.monotonic() + 60
-        while running.poll() is None and not is_under_way(sim) and time.monotonic() < give_up:
-            time.sleep(0.1)
+        until(lambda: running.poll() is not None or is_under_way(sim))
         begun.touch()  # from here on the disk is full
         out, err = running.communicate(timeout=60)
     assert running.returncode in (1, 3), err  # as its verdict says

@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 from onebot_client import headers, refused_with
+from waiting import until
 
 from astrometer.targets.sandbox.sandbox_state import MARK
 
@@ -38,12 +39,9 @@ def left_of(identity):
     return found
 
 
-def gone(facts, timeout_s=10.0):
-    give_up = time.monotonic() + timeout_s
+def gone(facts):
     folder = Path(facts["data_dir"]).parent
-    while (left_of(facts["id"]) or folder.exists()) and time.monotonic() < give_up:
-        time.sleep(0.1)
-    return not left_of(facts["id"]) and not folder.exists()
+    return until(lambda: not left_of(facts["id"]) and not folder.exists())
 
 
 @pytest.mark.parametrize(
@@ -126,10 +124,7 @@ def test_killed_while_it_starts_it_leaves_nothing(python_for_astrbot):
         time.sleep(1)
         (identity,) = [row["id"] for row in json.loads(run("list", "--json").stdout) if row["pid"] == up.pid]
         up.kill()
-    give_up = time.monotonic() + 10
-    while left_of(identity) and time.monotonic() < give_up:
-        time.sleep(0.1)
-    assert left_of(identity) == []
+    until(lambda: not left_of(identity))
     assert identity not in run("list").stdout
 
 

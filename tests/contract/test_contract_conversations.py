@@ -4,7 +4,8 @@ import json
 
 import httpx
 import pytest
-from messenger_contract import people, until
+from messenger_contract import people
+from waiting import until
 
 from astrometer.api import management_endpoints as ep
 from astrometer.targets.messenger.messenger_profile import MessengerProfile

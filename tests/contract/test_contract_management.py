@@ -2,11 +2,11 @@
 
 import copy
 import socket
-import time
 from contextlib import contextmanager
 
 import pytest
 from contract_driver import new_name
+from waiting import until
 
 from astrometer.api import management_endpoints as ep
 
@@ -55,11 +55,11 @@ def status_of(server, name):
 
 
 def settled(server, name):
-    give_up = time.monotonic() + 10
-    while (row := status_of(server, name)) is None or row["status"] not in ("running", "error"):
-        assert time.monotonic() < give_up, row
-        time.sleep(0.05)
-    return row
+    def row():
+        found = status_of(server, name)
+        return found if found and found["status"] in ("running", "error") else None
+
+    return until(row)
 
 
 def test_an_adapter_keeps_settings_that_astrbot_does_not_know_and_listens(server):

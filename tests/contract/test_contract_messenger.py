@@ -3,8 +3,9 @@
 import itertools
 
 import pytest
-from messenger_contract import at, is_silent, people, text, until
+from messenger_contract import at, is_silent, people, text
 from onebot_client import SELF_ID, OneBotTestClient, headers, message_event, quoted, refused_with, text_of
+from waiting import until
 
 # the handshake
 

@@ -4,8 +4,9 @@ import time
 from contextlib import ExitStack
 
 import pytest
-from messenger_contract import is_silent, people, push, refused, until
+from messenger_contract import is_silent, people, push, refused
 from onebot_client import OneBotTestClient, headers, quoted, refused_with, text_of
+from waiting import PATIENCE_S, until
 
 # pushes: the check of a link
 
@@ -94,7 +95,7 @@ def test_an_adapter_that_is_switched_off_closes_in_order_and_comes_back(messenge
     said = "Bot not found or not running for platform: messenger"
     assert push(messenger, 1) == (refused(messenger), said)
     messenger.switch(on=True)
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + PATIENCE_S
     while True:
         try:
             with OneBotTestClient(messenger.url, messenger.token) as client:

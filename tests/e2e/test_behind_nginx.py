@@ -91,7 +91,7 @@ def test_streams_that_are_held_back_are_a_warning_of_a_load_run(place, tmp_path)
         results, table = load(place, url, tmp_path)
     seen = results["streams"]["buffered"]
     assert seen["chats"] == seen["of"] >= 3
-    assert results["turns"]["outcomes"].keys() == {"ok"}  # no chat fails for it
+    assert results["turns"]["outcomes"].keys() - {"truncated"} == {"ok"}  # a late AstrBot cuts off by itself
     assert f"Warning: {seen['chats']} of {seen['of']} streams (100 %) were held back" in table
     assert "proxy_buffering off" in table
 

@@ -9,13 +9,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 
 import box_control
 import httpx
 import pytest
 from causes import only_generator
+from waiting import until
 
 from astrometer.targets.sandbox.box import SandboxOptions, sandbox
 from astrometer.targets.serving import serve
@@ -116,38 +116,20 @@ def test_each_fault_has_its_own_outcome(server, tmp_path, suffix, key, arguments
 
 def killed_while_loaded(url, keys, out, kill):
     """Load a server and kill it in the middle; return the results."""
-    process = subprocess.Popen(
-        [
-            *(sys.executable, "-m", "astrometer", "load", "chat", "--host", url, "--users", "6"),
-            *(
-                "--duration",
-                "8s",
-                "--out",
-                str(out),
-                "--",
-                "--prompt-suffix",
-                "[[ttft=0.2 gap=0.1 tokens=40]]",
-            ),
-        ],
-        env={**os.environ, "ASTRBOT_API_KEY": keys["all"]},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    try:
-        kill()
-        output, _ = process.communicate(timeout=90)
-    finally:
-        process.kill()
+    command = [
+        *(sys.executable, "-m", "astrometer", "load", "chat", "--host", url, "--users", "6"),
+        *("--duration", "20s", "--out", str(out), "--", "--prompt-suffix", "[[ttft=0.2 gap=0.1 tokens=40]]"),
+    ]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    environment = {**os.environ, "ASTRBOT_API_KEY": keys["all"]}
+    with subprocess.Popen(command, env=environment, **pipes) as process:
+        try:
+            kill()
+            output, _ = process.communicate(timeout=90)
+        finally:
+            process.kill()
     assert (out / "results.json").exists(), output
     return json.loads((out / "results.json").read_text())
-
-
-def wait_until(condition, seconds=30.0):
-    give_up = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < give_up, "it did not happen in time"
-        time.sleep(0.1)
 
 
 def assert_killed(results):
@@ -168,7 +150,7 @@ def test_a_simulator_killed_in_the_middle_leaves_no_turn_unaccounted(tmp_path):
         stats = f"{told['url']}/sim/stats"
 
         def kill():
-            wait_until(lambda: httpx.get(stats).json()["chats_in_flight"] >= 3)
+            until(lambda: httpx.get(stats).json()["chats_in_flight"] >= 3)
             process.kill()
 
         results = killed_while_loaded(told["url"], told["keys"], tmp_path, kill)
@@ -186,7 +168,7 @@ def test_a_real_astrbot_killed_in_the_middle_leaves_no_turn_unaccounted(tmp_path
     with sandbox(SandboxOptions(version="latest")) as box:
 
         def kill():
-            wait_until(lambda: httpx.get(f"{box.stub_url}/stub/stats").json()["in_flight"] >= 3)
+            until(lambda: httpx.get(f"{box.stub_url}/stub/stats").json()["in_flight"] >= 3)
             box_control.kill(box, signal.SIGKILL)
 
         results = killed_while_loaded(box.url, box.keys, tmp_path, kill)

@@ -4,12 +4,12 @@ import json
 import os
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from threading import Thread
 
 import pytest
 from astrbot_lookalike import looks_like_astrbot
+from waiting import until
 from web_locust import free_port, web_locust
 
 pytestmark = pytest.mark.process
@@ -27,15 +27,16 @@ def astrometer(*words, key):
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ASTRBOT", "LOCUST"))}
     return subprocess.run(
         [sys.executable, "-m", "astrometer", *words],
-        env={**clean, "ASTRBOT_API_KEY": key}, capture_output=True, text=True, timeout=110, check=False,
+        env={**clean, "ASTRBOT_API_KEY": key}, capture_output=True, text=True, timeout=240, check=False,
     )  # fmt: skip
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.astrbot
 def test_a_real_astrbot_in_a_sandbox_is_sampled_without_being_named(real_astrbot, tmp_path):
     box = real_astrbot("4.29.3")
     done = astrometer(
-        "load", "chat", "--host", box.url, "--rate", "3/s", "--duration", "25s", "--warmup", "3s",
+        "load", "chat", "--host", box.url, "--rate", "2/s", "--duration", "60s", "--warmup", "3s",
         "--out", str(tmp_path), *FAST, "--slo", "server_cpu_per_turn < 5s",
         key=box.keys["all"],
     )  # fmt: skip
@@ -70,9 +71,7 @@ def test_the_leading_process_samples_once_a_second_and_no_worker_does(sim, tmp_p
 
 def test_a_server_that_dies_in_the_middle_is_told_and_what_it_used_is_not_judged(sim, so_called, tmp_path):
     def die_in_the_middle():
-        give_up = time.monotonic() + 30
-        while sim.served().get("chat", 0) < 15 and time.monotonic() < give_up:
-            time.sleep(0.05)
+        until(lambda: sim.served().get("chat", 0) >= 15)
         so_called.kill()
 
     thread = Thread(target=die_in_the_middle)
@@ -126,8 +125,8 @@ def test_live_metrics_show_the_process(sim):
     with web_locust(sim, "chat", "--server-pid", str(os.getpid())) as web:
         assert f"{LIVE}up" not in web.metrics()
         assert web.swarm(shape="2:3s")["success"]
-        web.until(lambda: web.metrics().get(f"{LIVE}up") == 1)
-        metrics = web.until(lambda: LIVE + "threads" in (found := web.metrics()) and found)
+        until(lambda: web.metrics().get(f"{LIVE}up") == 1)
+        metrics = until(lambda: LIVE + "threads" in (found := web.metrics()) and found)
     assert metrics[f"{LIVE}resident_memory_bytes"] > 10e6
     assert metrics[f"{LIVE}cpu_seconds_total"] > 0
     assert metrics[f"{LIVE}open_files"] > 3

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 
 import httpx
 import pytest
@@ -30,6 +31,13 @@ class Visitor(ChatUser):
 """
 
 
+@dataclass(frozen=True)
+class Server:
+    url: str
+    key: str
+    real: bool
+
+
 @pytest.fixture(
     params=["simulator", pytest.param("real", marks=[pytest.mark.astrbot, pytest.mark.timeout(600)])]
 )
@@ -37,14 +45,14 @@ def server(request):
     if request.param == "simulator":
         simulator = Simulator(SimulatorConfig(version="4.29.3"))
         with serve(simulator) as url:
-            yield url, simulator.config.keys["all"].secret
+            yield Server(url, simulator.config.keys["all"].secret, real=False)
     else:
         box = request.getfixturevalue("real_astrbot")("latest")
-        yield box.url, box.keys["all"]
+        yield Server(box.url, box.keys["all"], real=True)
 
 
 def test_every_chat_of_two_workers_is_counted_once_and_is_a_session_of_the_server(server, tmp_path):
-    url, key = server
+    url, key = server.url, server.key
     locustfile = tmp_path / "visitors.py"
     locustfile.write_text(LOCUSTFILE)
     processes = ("--processes", "2")
@@ -64,13 +72,18 @@ def test_every_chat_of_two_workers_is_counted_once_and_is_a_session_of_the_serve
     turns = results["turns"]
     assert results["generator"]["processes"] == 2, done.stderr
     assert results["generator"]["lost_workers"] == 0
-    assert turns["outcomes"] == {"ok": turns["started"]}
+    outcomes = turns["outcomes"]
+    assert sum(outcomes.values()) == turns["started"]
+    # A real AstrBot that is late cuts off the last words of a few chats: docs/reference/outcomes.md.
+    assert set(outcomes) <= {"ok", "truncated"} if server.real else set(outcomes) == {"ok"}
+    assert outcomes["ok"] >= 8
     answer = httpx.get(
         f"{url}/api/v1/chat/sessions",
         params={"username": "two-workers", "page_size": 100},
         headers={"X-API-Key": key},
         trust_env=False,
     )
-    assert answer.json()["data"]["total"] == turns["started"] >= 8
+    assert answer.json()["data"]["total"] == turns["started"]
     # On a busy machine the generator may be judged too late: not at issue here.
-    assert (done.returncode, results["verdict"]) in ((0, "PASS"), (3, "INVALID"))
+    verdict = (0, "PASS") if outcomes["ok"] == turns["started"] else (1, "FAIL")
+    assert (done.returncode, results["verdict"]) in (verdict, (3, "INVALID"))

@@ -5,6 +5,8 @@ import socket
 from contextlib import suppress
 from time import perf_counter
 
+from waiting import PATIENCE_S
+
 from astrometer.api.outcome import Outcome
 
 
@@ -27,7 +29,7 @@ class BlockingLink:
         self.run(lambda: self.session.is_open or self.session.end is not None, timeout_s)
         return self.session.end
 
-    def run(self, until, timeout_s=30.0):
+    def run(self, until, timeout_s=PATIENCE_S):
         give_up = perf_counter() + timeout_s
         while not until():
             now = perf_counter()
@@ -66,14 +68,14 @@ class BlockingLink:
     def now():
         return perf_counter()
 
-    def ask(self, *questions, timeout_s=30.0):
+    def ask(self, *questions, timeout_s=PATIENCE_S):
         """All at once; their turns, in the order of the questions."""
         asked = [self.session.ask(perf_counter(), question) for question in questions]
         self.run(lambda: all(exchange.done for exchange in asked), timeout_s)
         self.session.finished()
         return [exchange.result() for exchange in asked]
 
-    def again(self, timeout_s=15.0):
+    def again(self, timeout_s=PATIENCE_S):
         """Connect again when the session says so."""
         give_up = perf_counter() + timeout_s
         while perf_counter() < give_up:

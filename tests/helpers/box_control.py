@@ -16,7 +16,7 @@ def kill(box: Box, number: int = signal.SIGKILL) -> None:
     box._server.kill(number)
 
 
-def wait_dead(box: Box, timeout_s: float = 10.0) -> None:
+def wait_dead(box: Box, timeout_s: float = 60.0) -> None:
     """Raises subprocess.TimeoutExpired when the server lives on."""
     box._server.process.wait(timeout_s)
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
@@ -25,18 +26,18 @@ class ChatSocketClient:
     def ask(self, username: str, message: object, **more: Any) -> None:
         self.send({"t": "send", "username": username, "message": message, **more})
 
-    def frame(self, timeout_s: float = 20.0) -> Frame:
+    def frame(self, timeout_s: float = PATIENCE_S) -> Frame:
         """The next one, with the time it came in `_at`. Raises TimeoutError, ConnectionClosed."""
         return {**json.loads(self.socket.recv(timeout=timeout_s)), "_at": time.perf_counter()}
 
-    def until(self, kind: str, timeout_s: float = 20.0) -> list[Frame]:
+    def until(self, kind: str, timeout_s: float = PATIENCE_S) -> list[Frame]:
         """All frames up to the first of this type."""
         frames = [self.frame(timeout_s)]
         while frames[-1]["type"] != kind:
             frames.append(self.frame(timeout_s))
         return frames
 
-    def closed(self, timeout_s: float = 20.0) -> tuple[int, str]:
+    def closed(self, timeout_s: float = PATIENCE_S) -> tuple[int, str]:
         """Read to the end; how the connection was closed."""
         try:
             while True:

@@ -17,6 +17,7 @@ from own_master import free_port, own_master
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from waiting import until
 from watch_stack import thresholds
 
 from astrometer import bundled
@@ -166,15 +167,15 @@ class World(ExitStack):
             stderr=subprocess.DEVNULL,
         )
         self.callback(stop, process)
-        give_up = time.monotonic() + 20
-        while time.monotonic() < give_up:
-            try:
-                if httpx.get(f"http://{address}/-/ready", trust_env=False, timeout=2).is_success:
-                    return f"http://{address}"
-            except httpx.TransportError:
-                pass
-            time.sleep(0.2)
-        raise AssertionError("Prometheus is not ready")
+        until(lambda: is_ready(address), "Prometheus is ready")
+        return f"http://{address}"
+
+
+def is_ready(prometheus):
+    try:
+        return httpx.get(f"http://{prometheus}/-/ready", trust_env=False, timeout=2).is_success
+    except httpx.TransportError:
+        return False
 
 
 def fault(kind, rate=1.0, endpoint=None):
@@ -223,10 +224,7 @@ def serve_tls(app, cert, key):
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
-    give_up = time.monotonic() + 10
-    while not server.started:  # its messenger has its port then
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    until(lambda: server.started)  # its messenger has its port then
     try:
         yield f"https://127.0.0.1:{listener.getsockname()[1]}"
     finally:

@@ -1,7 +1,6 @@
 """What the contract tests of the messenger share: people, segments, silence, pushes."""
 
 import itertools
-import time
 
 import httpx
 from onebot_client import SELF_ID
@@ -15,13 +14,6 @@ def text(words):
 
 def at(person=SELF_ID):
     return {"type": "at", "data": {"qq": str(person)}}
-
-
-def until(condition, timeout_s=10.0):
-    give_up = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
 
 
 def is_silent(messenger, client, seconds):

@@ -2,13 +2,13 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from required import needs
+from waiting import until
 
 from astrometer.targets.sandbox.server_process import free_port
 
@@ -46,18 +46,15 @@ def nginx(behind: str, *directives: str) -> Iterator[str]:
             ["nginx", "-p", folder, "-c", str(config)], stderr=subprocess.PIPE, text=True
         )
         try:
-            give_up = time.monotonic() + 10.0
-            while not _listens(port):
-                assert process.poll() is None, process.stderr.read()
-                assert time.monotonic() < give_up, "nginx does not listen"
-                time.sleep(0.02)
+            until(lambda: listens(port) or process.poll() is not None, "nginx listens")
+            assert process.poll() is None, process.stderr.read()
             yield f"http://127.0.0.1:{port}"
         finally:
             process.terminate()
             process.communicate(timeout=10)
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
     except OSError:

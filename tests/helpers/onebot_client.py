@@ -10,10 +10,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Self
 
+from waiting import PATIENCE_S
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-PATIENCE_S = 20.0
 SELF_ID = 10001
 _message_ids = itertools.count(1)
 

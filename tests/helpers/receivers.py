@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
+from waiting import PATIENCE_S
+
 TOKEN = "s3cr3t-t0ken"
 
 
@@ -37,7 +39,7 @@ class Receivers:
     def titles(self) -> list[str]:
         return [message["title"] for message in self.messages]
 
-    def wait(self, count: int, limit_s: float = 10.0) -> list[dict[str, str]]:
+    def wait(self, count: int, limit_s: float = PATIENCE_S) -> list[dict[str, str]]:
         give_up = time.monotonic() + limit_s
         while len(self.messages) < count and time.monotonic() < give_up:
             time.sleep(0.02)

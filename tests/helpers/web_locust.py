@@ -4,12 +4,12 @@ import os
 import re
 import signal
 import subprocess
-import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import httpx
 from own_master import free_port
+from waiting import until
 
 FAST = ("--prompt-suffix", "[[ttft=0.05 gap=0.01 tokens=10]]")
 
@@ -41,15 +41,6 @@ class Web:
             for series, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
         }
 
-    def until(self, condition, timeout_s=20.0):
-        """The first truthy answer of `condition`."""
-        give_up = time.monotonic() + timeout_s
-        while time.monotonic() < give_up:
-            if found := condition():
-                return found
-            time.sleep(0.1)
-        raise AssertionError(f"not within {timeout_s} s")
-
 
 @contextmanager
 def web_locust(sim, file, *options):
@@ -74,7 +65,7 @@ def web_locust(sim, file, *options):
                 except httpx.TransportError:
                     return False
 
-            web.until(is_up, timeout_s=40)
+            until(is_up)
             yield web
             child.send_signal(signal.SIGTERM)
             child.wait(timeout=30)

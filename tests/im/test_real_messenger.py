@@ -2,7 +2,6 @@
 
 import itertools
 import re
-import socket
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,6 +10,8 @@ from time import perf_counter
 import httpx
 import pytest
 from blocking_link import BlockingLink
+from nginx_proxy import listens
+from waiting import until
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImDeadlines, ImQuestion
@@ -70,14 +71,7 @@ class Adapter:
 
     def listening(self):
         """Return when it accepts connections, as 4.23 does a little later."""
-        give_up = perf_counter() + 15
-        while True:
-            try:
-                socket.create_connection(("127.0.0.1", self.port), 1).close()
-            except OSError:
-                assert perf_counter() < give_up, "the adapter does not listen"
-            else:
-                return
+        until(lambda: listens(self.port), "the adapter listens")
 
     def switched(self, *, on):
         self._call("platform/update", id=ADAPTER, config=self._entry(enable=on))

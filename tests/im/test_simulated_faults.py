@@ -1,11 +1,11 @@
 """Each fault of the simulated messenger has one name as the session sees it."""
 
 import itertools
-import time
 from contextlib import contextmanager
 
 import pytest
 from blocking_link import BlockingLink
+from waiting import until
 
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_exchange import ImDeadlines, ImQuestion
@@ -68,10 +68,7 @@ def ask(link, fault, count=1):
 def test_a_fault_has_one_name(sim, fault, outcome):
     with linked(sim) as link:
         assert ask(link, fault) == [outcome]
-    give_up = time.monotonic() + 5
-    while not sim.messenger.is_open:  # until it is back, for the next one
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    until(lambda: sim.messenger.is_open)  # until it is back, for the next one
 
 
 def test_answers_that_go_to_each_other_are_misrouted(sim):

@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import processes
 import psutil
 import pytest
+from waiting import until
 
 pytestmark = pytest.mark.process
 
@@ -194,14 +194,6 @@ def test_an_argument_that_exists_already_is_named_without_a_traceback(
     assert done.returncode == 2
     assert f"the locustfile adds {flag}" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def until(condition, timeout_s=60):
-    give_up = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import httpx
 import pytest
 from late_acks import late_acks
 from onebot_client import OneBotTestClient
+from waiting import until
 
 from astrometer.api.endpoints import parse_version
 from astrometer.report.summary import render_summary
@@ -55,13 +56,6 @@ def writers(tmp_path):
 
 
 real = pytest.mark.parametrize("server", VERSIONS, indirect=True, ids=lambda version: f"real-{version}")
-
-
-def until(condition, limit_s=60.0):
-    give_up = time.monotonic() + limit_s
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.1)
 
 
 def bug_of(server):
@@ -134,21 +128,22 @@ def test_a_server_that_is_killed_and_comes_back_costs_what_was_open_and_is_writt
     assert "the link to AstrBot was lost 1 time" in render_summary(results)
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("server", ["4.29.3"], indirect=True, ids=["real-4.29.3"])
 def test_more_people_at_once_than_astrbot_has_requests_are_told_so(server, tmp_path):
     file = tmp_path / "once.py"
     file.write_text(ONCE)
     stats = f"{server.box.stub_url}/stub/stats"
-    options = ("--prompt-suffix", "[[ttft=15 gap=0 tokens=5]]", "--model-status", stats)
-    with server.people_beside(str(file), *options, out=tmp_path, users=130) as results:
-        until(lambda: server.asked() == 130, 90)
+    options = ("--prompt-suffix", "[[ttft=40 gap=0 tokens=5]]", "--model-status", stats)
+    with server.people_beside(str(file), *options, out=tmp_path, users=130, limit_s=240) as results:
+        until(lambda: server.asked() == 130, limit_s=180)
         until(lambda: httpx.get(stats).json()["in_flight"] == 0)
     assert accounted(results) == {"ok": 130}
     limit = results["provider_limit"]
     assert (limit["model_most"], limit["reached"]) == (100, "model")
     assert limit["turns_most"] > 120
     times = results["metrics"]["reply_first"]
-    assert times["max"] > 29 > times["p50"]  # thirty waited until others had their answers
+    assert times["max"] > 79 > times["p50"]  # thirty waited until others had their answers
     said = render_summary(results)
     assert "the model had 100 requests at once" in said
     assert "AstrBot never has more than 100 requests open to one provider" in said

@@ -1,7 +1,6 @@
 """The probe `im_chat` and the link check of `im`, against the simulator's messenger: each fault by name."""
 
 import asyncio
-import time
 from dataclasses import replace
 
 import httpx
@@ -9,6 +8,7 @@ import pytest
 from messenger_bench import OURS, TOKEN
 from onebot_client import OneBotTestClient
 from prometheus_client import CollectorRegistry
+from waiting import until
 
 from astrometer.probing.exporter.metrics import ProbeMetrics
 from astrometer.probing.exporter.series import Series
@@ -72,10 +72,7 @@ def test_an_adapter_that_comes_back_is_asked_again_by_the_next_run(messenger, fa
     messenger.break_(fault, value=0.5)
     assert messenger.run(reset=False).reason == "lost_link"
     assert messenger.run(reset=False).reason in ("connect", "ok")  # gone for half a second
-    give_up = time.monotonic() + 5
-    while not messenger.adapter.is_open:
-        assert time.monotonic() < give_up
-        time.sleep(0.02)
+    until(lambda: messenger.adapter.is_open)
     assert [messenger.run().reason for _ in range(3)] == ["ok"] * 3
 
 

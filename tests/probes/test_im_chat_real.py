@@ -8,8 +8,8 @@ from contextlib import contextmanager
 import box_control
 import httpx
 import pytest
-from messenger_contract import until
 from onebot_client import OneBotTestClient
+from waiting import until
 
 from astrometer import bundled
 from astrometer.config.secret import Secret
@@ -191,5 +191,5 @@ def test_a_server_that_is_killed_is_lost_then_gone_and_answers_when_it_is_back(a
     box_control.wait_dead(ask.box)
     assert ask().reason == "connect"
     box_control.restart(ask.box)
-    until(lambda: ask.access.is_open, 30)
+    until(lambda: ask.access.is_open)
     assert ask(quiet_s=1.0).reason == "ok"

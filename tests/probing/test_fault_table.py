@@ -9,7 +9,6 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable
 from contextlib import ExitStack
 from operator import attrgetter
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from fault_stage import RealStage, SimulatedStage, play
 from fault_table import FAULTS
 from server_faults import BLOCKER
+from waiting import async_until
 
 from astrometer.probing.context import Context
 from astrometer.probing.plan import Plan
@@ -81,12 +81,6 @@ class Notes:
         return
 
 
-async def until(so: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not so():
-            await asyncio.sleep(0.02)
-
-
 @pytest.mark.parametrize("act", ["expire", "stop"])
 def test_recovery_is_seen_within_one_interval(simulated, act):
     """Around the clock: every run of the fault fails, and the first one begun after it passes."""
@@ -100,15 +94,15 @@ def test_recovery_is_seen_within_one_interval(simulated, act):
         plan = Plan(target=simulated.target(), probe=probe, interval_s=1.0)
         schedule = Schedule(Runner(), [plan], notes)
         schedule.start()
-        await until(lambda: any(run.ok for _, run in notes.runs))
+        await async_until(lambda: any(run.ok for _, run in notes.runs))
         hurt = simulated.act(act)
         await asyncio.to_thread(hurt.__enter__)
         began = time.time()
-        await until(lambda: sum(began < at for at, _ in notes.runs) >= 2)
+        await async_until(lambda: sum(began < at for at, _ in notes.runs) >= 2)
         ended = time.time()
         await asyncio.to_thread(hurt.__exit__, None, None, None)
         over = time.time()
-        await until(lambda: any(at > over for at, _ in notes.runs))
+        await async_until(lambda: any(at > over for at, _ in notes.runs))
         await schedule.stop(finish_s=10, give_up_s=5)
         during = [run for at, run in notes.runs if began < at and at + run.duration_s < ended]
         assert during

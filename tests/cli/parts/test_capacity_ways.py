@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager
 
 import pytest
 from click.testing import CliRunner
+from waiting import until
 
 from astrometer.cli import main
 from astrometer.targets.messenger.messenger_profile import MessengerProfile
@@ -151,13 +151,8 @@ def test_ctrl_c_ends_the_search_that_runs_and_shows_what_is_known(asker, tmp_pat
             words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         try:
-            give_up = time.monotonic() + 60
-            while not (out / "sse" / "1" / "locust.log").exists() and time.monotonic() < give_up:
-                time.sleep(0.1)
-            while (
-                "Ramping" not in (out / "sse" / "1" / "locust.log").read_text() and time.monotonic() < give_up
-            ):
-                time.sleep(0.1)
+            log = out / "sse" / "1" / "locust.log"
+            until(lambda: log.exists() and "Ramping" in log.read_text())
             started.send_signal(signal.SIGINT)
             stdout, stderr = started.communicate(timeout=60)
         finally:

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from required import needs
+from waiting import until
 from web_locust import free_port, web_locust
 
 from astrometer.api.outcome import Outcome
@@ -30,8 +31,8 @@ HISTOGRAMS = {
 def finished(web, **form):
     """Run a short test to its end."""
     assert web.swarm(**form)["success"]
-    web.until(lambda: web.stats()["state"] == "stopped", timeout_s=30)
-    web.until(lambda: f"{P}run_stop_timestamp_seconds" in web.metrics())
+    until(lambda: web.stats()["state"] == "stopped")
+    until(lambda: f"{P}run_stop_timestamp_seconds" in web.metrics())
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
@@ -39,7 +40,7 @@ def test_the_counts_at_the_end_are_those_of_the_results(sim, tmp_path, processes
     out = ("--astrometer-out", str(tmp_path))
     with web_locust(sim, "mixed", *out, *processes, "--target-version", "4.29.3") as web:
         finished(web, shape="12:5s")
-        web.until((tmp_path / "results.json").exists)
+        until((tmp_path / "results.json").exists)
         results = json.loads((tmp_path / "results.json").read_text())
         metrics = web.metrics()
     for name, stats in results["scenarios"].items():

@@ -10,6 +10,7 @@ import pytest
 from causes import sentences
 from one_question import ONE_QUESTION
 from own_master import free_port
+from waiting import until
 from web_locust import web_locust
 
 pytestmark = pytest.mark.process
@@ -129,8 +130,8 @@ def test_a_second_test_of_the_web_ui_begins_at_once(sim, tmp_path):
     with web_locust(sim, str(file), "--processes", "2", *out) as web:
         for users in (2, 4):
             assert web.swarm(user_count=str(users), spawn_rate="10")["success"]
-            web.until(lambda users=users: web.stats()["user_count"] == users, timeout_s=10)
-            web.until(lambda: web.stats()["total_rps"] > 0, timeout_s=10)
+            until(lambda users=users: web.stats()["user_count"] == users)
+            until(lambda: web.stats()["total_rps"] > 0)
             assert web.client.post("/stop").json()["success"]
             results = json.loads((tmp_path / "results.json").read_text())
             assert (results["users"], results["generator"]["lost_workers"]) == (users, 0)

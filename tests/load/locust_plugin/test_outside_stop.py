@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from waiting import until
 from web_locust import web_locust
 
 from astrometer.load.locust_plugin.run_stop import OutsideStop
@@ -56,10 +57,7 @@ def test_the_next_test_of_a_web_ui_begins_anew():
 
 
 def running(sim):
-    give_up = time.monotonic() + 40
-    while not sim.served() and time.monotonic() < give_up:
-        time.sleep(0.1)
-    assert sim.served()
+    until(sim.served)
 
 
 @pytest.mark.process
@@ -100,9 +98,7 @@ def test_load_says_in_every_report_that_it_was_interrupted(sim, tmp_path, number
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
     )  # fmt: skip
     try:
-        give_up = time.monotonic() + 40
-        while sum(sim.served().values()) < 10 and time.monotonic() < give_up:
-            time.sleep(0.1)
+        until(lambda: sum(sim.served().values()) >= 10)
         child.send_signal(number)
         said = child.communicate(timeout=40)
     finally:
@@ -139,10 +135,10 @@ def test_a_run_without_an_end_is_ended_by_ctrl_c_and_judged(sim, tmp_path):
 def test_stop_in_the_web_ui_is_said_and_judged(sim, tmp_path):
     with web_locust(sim, "reads", "--slo", "errors < 50%", "--astrometer-out", str(tmp_path)) as web:
         assert web.swarm(run_time="60s")["success"]
-        web.until(lambda: web.stats()["stats"][-1]["num_requests"] >= 5)
+        until(lambda: web.stats()["stats"][-1]["num_requests"] >= 5)
         web.client.post("/stop")
         file = tmp_path / "results.json"
-        web.until(file.exists)
+        until(file.exists)
     results = json.loads(file.read_text())
     assert results["stopped"]["by"] == "web_ui"
     assert "cut_short" not in [cause["kind"] for cause in results["causes"]]

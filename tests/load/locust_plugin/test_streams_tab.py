@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 import pytest
+from waiting import until
 from web_locust import web_locust
 
 pytestmark = pytest.mark.process
@@ -24,7 +25,7 @@ def rows(web):
 def test_the_rows_tell_what_came_of_each_scenario(sim):
     with web_locust(sim, "mixed") as web:
         assert web.swarm(user_count="30", spawn_rate="30")["success"]
-        enough = web.until(lambda: rows(web) if rows(web)["ok"][0] >= "3" else None)
+        enough = until(lambda: rows(web) if rows(web)["ok"][0] >= "3" else None)
     assert len(enough["begun"]) == 5  # four scenarios and all of them
     assert set(enough) >= {
         "in flight", "ok", "dropped", "TTFT p50 / p95 / p99 (n)", "chunk gap p50 / p99 (n)", "longest gap",
@@ -38,7 +39,7 @@ def test_the_rows_tell_what_came_of_each_scenario(sim):
 def test_a_failure_has_a_line_by_its_name(sim):
     with web_locust(sim, "chat", "--prompt-suffix", "[sim:cut:3]", "--whole-answer-percent", "0") as web:
         assert web.swarm(user_count="3", spawn_rate="3")["success"]
-        assert web.until(lambda: rows(web).get("reset"))
+        assert until(lambda: rows(web).get("reset"))
         assert list(rows(web)["ok"]) == ["0"]
 
 
@@ -56,7 +57,7 @@ def test_a_browser_shows_the_numbers_of_a_running_test(sim, tmp_path):
         pytest.skip("Chromium is not installed")
     with web_locust(sim, "chat") as web:
         assert web.swarm(shape="20:60s")["success"]
-        web.until(
+        until(
             lambda: (
                 int(web.metrics()['astrbot_load_time_to_first_token_seconds_count{scenario="chat"}']) >= 20
             )

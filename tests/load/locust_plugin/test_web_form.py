@@ -4,6 +4,7 @@ import json
 import socket
 
 import pytest
+from waiting import until
 from web_locust import web_locust
 
 pytestmark = pytest.mark.process
@@ -45,9 +46,9 @@ def test_only_fields_of_the_form_are_taken(sim, tmp_path, picker):
         assert (
             web.swarm(session_turns="2", slo="errors < 5%", umos="webchat:FriendMessage:x")["success"] is True
         )
-        web.until(lambda: web.stats()["stats"][-1]["num_requests"] >= 1)
+        until(lambda: web.stats()["stats"][-1]["num_requests"] >= 1)
         assert web.client.post("/stop").json()["success"] is True
-        web.until((kept / "results.json").exists)
+        until((kept / "results.json").exists)
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
@@ -132,7 +133,6 @@ def test_without_web_host_the_loopback_alone_is_listened_on(sim):
     import os
     import signal
     import subprocess
-    import time
 
     import psutil
     from own_master import free_port
@@ -145,12 +145,13 @@ def test_without_web_host_the_loopback_alone_is_listened_on(sim):
         command, env=sim.environment(), stderr=subprocess.DEVNULL, start_new_session=True
     )
     try:
-        give_up = time.monotonic() + 40
-        listening = []
-        while not listening and time.monotonic() < give_up:
-            connections = psutil.net_connections("tcp")
-            listening = [c.laddr.ip for c in connections if c.laddr.port == port and c.status == "LISTEN"]
-            time.sleep(0.1)
+        listening = until(
+            lambda: [
+                one.laddr.ip
+                for one in psutil.net_connections("tcp")
+                if one.laddr.port == port and one.status == "LISTEN"
+            ]
+        )
     finally:
         os.killpg(child.pid, signal.SIGKILL)
         child.wait()

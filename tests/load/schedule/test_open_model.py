@@ -16,6 +16,7 @@ import pytest
 from causes import kinds
 from one_question import ONE_QUESTION
 from own_master import free_port
+from waiting import until
 
 from astrometer.measure.tally.histogram import Histogram
 
@@ -164,10 +165,7 @@ def test_a_worker_that_joins_makes_its_share_of_the_same_schedule(sim, tmp_path)
     with ExitStack() as stack:
         running = [stack.enter_context(subprocess.Popen(command, **quiet)) for command in (master, worker)]
         try:
-            give_up = time.monotonic() + 30
-            while not noted.exists():
-                assert time.monotonic() < give_up
-                time.sleep(0.05)
+            until(noted.exists)
             running.append(stack.enter_context(subprocess.Popen(worker, **quiet)))
             running[0].wait(timeout=40)
         finally:
@@ -199,10 +197,7 @@ def frozen_for_two_seconds(sim, *options, out, users, file):
     """Load, and freeze the server for 2 s in the middle; the histogram of a metric of the run."""
 
     def freeze():
-        give_up = time.monotonic() + 30
-        while sim.served().get("chat", 0) < 10:
-            assert time.monotonic() < give_up
-            time.sleep(0.05)
+        until(lambda: sim.served().get("chat", 0) >= 10)
         httpx.post(f"{sim.url}/sim/faults", json={"kind": "freeze", "count": 1, "value": 2.0}, timeout=10)
         # The next request is the one that freezes it.
 

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import pytest
 from causes import kinds
+from waiting import until
 from web_locust import FAST, web_locust
 
 pytestmark = pytest.mark.process
@@ -135,11 +136,11 @@ def test_the_web_form_takes_a_shape_or_users(sim, tmp_path):
         in_the_middle = web.swarm(shape="9:9s")
         assert in_the_middle["success"] is False
         assert "a test is running" in in_the_middle["message"]
-        assert web.until(lambda: web.metrics().get("astrbot_load_stage_number") == 2)
-        web.until(lambda: web.metrics()["astrbot_load_users"] == 5)
-        web.until(lambda: web.stats()["state"] == "stopped")
+        assert until(lambda: web.metrics().get("astrbot_load_stage_number") == 2)
+        until(lambda: web.metrics()["astrbot_load_users"] == 5)
+        until(lambda: web.stats()["state"] == "stopped")
         assert web.swarm(user_count="2", shape="")["success"] is True
-        web.until(lambda: web.metrics()["astrbot_load_users"] == 2)
+        until(lambda: web.metrics()["astrbot_load_users"] == 2)
         assert "astrbot_load_stage_number" not in web.metrics()
 
 
@@ -153,4 +154,4 @@ def test_with_the_class_picker_the_shape_is_a_class_among_others(sim, tmp_path):
         assert empty["success"] is False
         assert "fill it in" in empty["message"]
         assert web.swarm(shape="3:5s", shape_class="CustomShape")["success"] is True
-        web.until(lambda: web.metrics()["astrbot_load_users"] == 3)
+        until(lambda: web.metrics()["astrbot_load_users"] == 3)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import psutil
 import pytest
+from waiting import until
 
 from astrometer.load.server.process_reader import (
     LogCounter,
@@ -102,17 +103,13 @@ def test_a_child_counts_while_it_lives(child):
     before = server.read()
     child.do("child x = b'x' * 40_000_000; input()")
     family = psutil.Process(child.pid)
-    deadline = time.monotonic() + 20
-    while not (family.children() and family.children()[0].memory_info().rss > 40 * MB):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: any(one.memory_info().rss > 40 * MB for one in family.children()))
     seen = next(found for _ in range(5) if (found := server.read()).processes == 2)
     assert seen.rss_bytes - before.rss_bytes > 40 * MB
     (grandchild,) = family.children()
     grandchild.kill()
-    while grandchild.status() != psutil.STATUS_ZOMBIE:  # until then it may read what is written to its parent
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    # Until then it may read what is written to its parent.
+    until(lambda: grandchild.status() == psutil.STATUS_ZOMBIE)
     child.do("reap")
     assert server.read().processes == 1
 

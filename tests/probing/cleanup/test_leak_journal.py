@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 from leak_journals import die
+from waiting import until
 
 from astrometer.api.chat.messages import Attachment, Plain
 from astrometer.probing.cleanup.leak_journal import FOLDER, FORGET_AFTER_S, LeakJournal
@@ -93,9 +94,7 @@ def crash(bench, tmp_path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "made\n"
-        give_up = time.monotonic() + 20
-        while not bench.simulator.pipeline.running and time.monotonic() < give_up:
-            time.sleep(0.02)
+        until(lambda: bench.simulator.pipeline.running)
         os.kill(process.pid, signal.SIGKILL)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from waiting import async_until
 
 from astrometer.api.server_versions import ServerVersions
 from astrometer.cli.parts.probe_sources import Sources
@@ -285,18 +286,13 @@ def test_the_schedule_goes_on_with_the_new_code_of_an_unchanged_probe(stage):
     def said() -> set[str]:
         return {kept.run.detail for kept in stage.exporter.history.newest_first()}
 
-    async def until(word: str) -> None:
-        async with asyncio.timeout(20):
-            while word not in said():
-                await asyncio.sleep(0.02)
-
     async def go() -> None:
         stage.start()
         stage.schedule.start()
-        await until("old")
+        await async_until(lambda: "old" in said())
         stage.probe("quick", said="new words")
         await stage.ask("POST", "/-/reload")
-        await until("new words")
+        await async_until(lambda: "new words" in said())
         await stage.schedule.stop(finish_s=10, give_up_s=10)
 
     asyncio.run(go())

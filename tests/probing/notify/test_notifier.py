@@ -8,6 +8,7 @@ import pytest
 from layer_states import DOWN, WELL, receiver
 from receivers import TOKEN, receivers
 from required import needs_extra
+from waiting import async_until
 
 from astrometer.config.notify_settings import DEFAULT_TEMPLATE, Receiver, ReceiverKind
 from astrometer.config.secret import Secret
@@ -32,12 +33,6 @@ def to(kind: str, url: str, **more) -> Receiver:
 def look(notifier: Notifier, *states) -> None:
     for state in states:
         notifier.look({"prod": state}, lambda *_: "")
-
-
-async def until(found, limit_s: float = 10.0) -> None:
-    async with asyncio.timeout(limit_s):
-        while not found():
-            await asyncio.sleep(0.01)
 
 
 def test_a_webhook_gets_its_template_with_the_message_in_it(there):
@@ -83,15 +78,15 @@ def test_a_kuma_monitor_is_down_while_something_is_wrong_and_is_pushed_again_and
         notifier = Notifier([to("kuma", there.push)])
         notifier.ttft_s = 0.3521
         notifier.start()
-        await until(lambda: there.pushes)
+        await async_until(lambda: there.pushes)
         assert there.pushes[0] == {"status": "up", "msg": "OK", "ping": "352"}
         look(notifier, DOWN)
-        await until(lambda: [push["status"] for push in there.pushes[-2:]] == ["down", "down"])
+        await async_until(lambda: [push["status"] for push in there.pushes[-2:]] == ["down", "down"])
         assert there.pushes[-1]["msg"].startswith(
             "prod DOWN: nothing listens at its address Whose fault: AstrBot"
         )
         look(notifier, WELL)
-        await until(lambda: there.pushes[-1] == {"status": "up", "msg": "OK", "ping": "352"})
+        await async_until(lambda: there.pushes[-1] == {"status": "up", "msg": "OK", "ping": "352"})
         await notifier.stop()
 
     asyncio.run(go())
@@ -125,7 +120,7 @@ def test_a_receiver_that_ails_loses_no_message_and_holds_up_nobody(there, ails, 
             look(notifier, state)
             assert time.perf_counter() - began < 0.1
         post = notifier.posts["webhook"]
-        await until(lambda: post.delivery.failed >= 2)
+        await async_until(lambda: post.delivery.failed >= 2)
         assert len(post.waiting) == 2
         await notifier.stop()
         monkeypatch.undo()
@@ -133,7 +128,7 @@ def test_a_receiver_that_ails_loses_no_message_and_holds_up_nobody(there, ails, 
         there.released.set()
         after_a_restart = Notifier([to("webhook", there.hook)], tmp_path, say=said.append, retry_s=0.05)
         after_a_restart.start()
-        await until(lambda: len(there.messages) == 2)
+        await async_until(lambda: len(there.messages) == 2)
         await after_a_restart.stop()
 
     asyncio.run(go())

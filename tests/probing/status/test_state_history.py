@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 from layer_states import DOWN, WELL, state_of
+from waiting import until
 
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.outcome import Outcome
@@ -203,10 +204,7 @@ def test_a_disk_that_hangs_delays_nobody_is_said_once_and_loses_nothing(told, mo
     told.see(WELL, 600).see(down(600), 600)
     assert time.perf_counter() - began < 2.0
     assert "the disk does not answer; kept in memory until it can" in told.history.problem
-    give_up = time.monotonic() + 20
-    while "cannot be written (database is locked)" not in told.history.problem:
-        assert time.monotonic() < give_up
-        time.sleep(0.01)
+    until(lambda: "cannot be written (database is locked)" in told.history.problem)
     assert len(told.said) == 1
     blocker.execute("ROLLBACK")
     blocker.close()

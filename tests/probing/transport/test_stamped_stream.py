@@ -10,6 +10,7 @@ import pytest
 from hostile import JSON, STREAM, Hostile
 from scripted_wire import BEAT, CHUNKED, CUT, END, LAST_CHUNK, OPENING, STATS, TOKEN, chunk, play
 from tls_files import Authority, tls_front
+from waiting import until
 
 from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.endpoints import CONFIGS, UPLOAD
@@ -262,9 +263,6 @@ def test_who_leaves_while_the_thread_waits_for_room_leaves_no_thread():
 
     try:
         asyncio.run(go())
-        give_up = time.perf_counter() + 5
-        while any(thread.name == "probe reader" for thread in threading.enumerate()):
-            assert time.perf_counter() < give_up
-            time.sleep(0.01)
+        until(lambda: all(thread.name != "probe reader" for thread in threading.enumerate()))
     finally:
         server.close()

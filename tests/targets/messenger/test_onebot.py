@@ -5,13 +5,13 @@ import json
 import subprocess
 import sys
 import threading
-import time
 from contextlib import ExitStack
 from time import perf_counter
 
 import box_control
 import httpx
 import pytest
+from waiting import until
 from websockets.asyncio.server import serve as serve_websocket
 
 from astrometer.clock import same_clock, wall_minus_perf_s
@@ -25,13 +25,6 @@ from astrometer.targets.simulator.simulator_app import Simulator
 from astrometer.targets.simulator.simulator_config import SimulatorConfig
 
 FRIEND, GROUP = "onebot:FriendMessage:10001", "onebot:GroupMessage:20001"
-
-
-def until(condition, timeout_s=10.0):
-    give_up = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < give_up:
-        time.sleep(0.02)
-    return condition()
 
 
 # the journal

@@ -4,6 +4,7 @@ import time
 
 import httpx
 import pytest
+from waiting import until
 
 from astrometer.targets.model.call_log import CallLog
 from astrometer.targets.model.completions import Prompt
@@ -41,11 +42,8 @@ def answer(parts, key="content"):
     return "".join(choice["delta"].get(key, "") for part in parts for choice in part["choices"])
 
 
-def stats_when(client, ready, timeout_s=3.0):
-    give_up = time.monotonic() + timeout_s
-    while not ready(stats := client.get("/stub/stats").json()) and time.monotonic() < give_up:
-        time.sleep(0.01)
-    return stats
+def stats_when(client, ready):
+    return until(lambda: stats if ready(stats := client.get("/stub/stats").json()) else None)
 
 
 def test_a_stream_carries_the_words_the_stop_and_the_usage(client):
@@ -221,9 +219,7 @@ def test_many_streams_at_once_are_all_accounted_for(client):
 
 def test_the_record_can_be_cleared(client):
     client.post("/v1/chat/completions", json=body("hello"))
-    give_up = time.monotonic() + 10
-    while client.get("/stub/stats").json()["in_flight"]:  # the answer is out before it is booked
-        assert time.monotonic() < give_up
+    until(lambda: not client.get("/stub/stats").json()["in_flight"])  # the answer is out before it is booked
     client.delete("/stub/requests")
     assert client.get("/stub/requests").json() == []
     assert set(client.get("/stub/stats").json().values()) == {0}

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 from onebot_client import OneBotTestClient, headers, quoted, refused_with, text_of
+from waiting import until
 
 from astrometer.targets.serving import ServerDidNotStart, serve
 from astrometer.targets.simulator.onebot_adapter.simulated_adapter import queue_bug_chance
@@ -133,9 +134,7 @@ def test_an_outage_closes_refuses_and_comes_back(sim, fault, end):
         assert client.wait_closed() == end
     with pytest.raises(ConnectionRefusedError):
         refused_with(sim.messenger.url, headers(sim.messenger.token))
-    give_up = time.monotonic() + 5
-    while not sim.messenger.is_open and time.monotonic() < give_up:
-        time.sleep(0.02)
+    until(lambda: sim.messenger.is_open)
     with client_of(sim) as client:
         client.private(5002, WELL)
         assert text_of(client.wait()[0]) == "w0 w1"
