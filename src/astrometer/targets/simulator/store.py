@@ -118,6 +118,7 @@ class Store:
         self.keys = keys
         self.by_secret = {key.secret: key for key in keys.values()}
         self.sessions: dict[str, SimulatedSession] = {}
+        self._sessions_of: dict[str, dict[str, SimulatedSession]] = {}  # by creator, the oldest first
         self.messages: dict[str, list[StoredMessage]] = {}
         self.attachments: dict[str, StoredFile] = {}
         self.files: dict[str, bytes] = {}
@@ -135,21 +136,19 @@ class Store:
             return known if known.creator == creator else None
         made = SimulatedSession(session_id=session_id or str(uuid.uuid4()), creator=creator)
         self.sessions[made.session_id] = made
+        self._sessions_of.setdefault(creator, {})[made.session_id] = made
         return made
 
     def sessions_of(self, creator: str, platform_id: str | None) -> list[SimulatedSession]:
-        """The creator's sessions, the most recently used first."""
-        rows = [
-            session
-            for session in self.sessions.values()
-            if session.creator == creator and platform_id in (None, "", session.platform_id)
-        ]
-        return sorted(rows, key=lambda session: session.updated_at, reverse=True)
+        """The creator's sessions, the newest first."""
+        rows = reversed(self._sessions_of.get(creator, {}).values())
+        return [session for session in rows if platform_id in (None, "", session.platform_id)]
 
     def delete_session(self, session_id: str) -> None:
         """Forget the session, its conversation, its messages, and the attachments that they refer to."""
         session = self.sessions.pop(session_id, None)
         if session is not None:
+            del self._sessions_of[session.creator][session_id]
             self.conversations.delete_of(webchat_umo(session.creator, session_id))
         for message in self.messages.pop(session_id, []):
             for part in message.content.get("message", []):

@@ -48,40 +48,44 @@ class StoredConversations:
     """Every session's; the last one of a session is the one that goes on."""
 
     def __init__(self) -> None:
-        self.rows: list[StoredConversation] = []
+        self.rows: dict[str, StoredConversation] = {}  # by cid, the oldest first
+        self._of: dict[str, list[StoredConversation]] = {}  # by umo, likewise
 
     def current(self, umo: str) -> StoredConversation:
         """Made when the model is asked for the first time."""
-        own = [row for row in self.rows if row.umo == umo]
-        if own:
-            return own[-1]
-        self.rows.append(StoredConversation(umo=umo))
-        return self.rows[-1]
+        return self._of[umo][-1] if umo in self._of else self.begin(umo)
 
     def said(self, umo: str, prompt: str, answer: str, tokens: int) -> None:
         """A question that was answered; one that was not is not written down."""
-        row = next((row for row in reversed(self.rows) if row.umo == umo), None)
-        if row is None:
+        if umo not in self._of:
             return  # deleted meanwhile
+        row = self._of[umo][-1]
         asked = [{"type": "text", "text": prompt}]
         row.history += [{"role": "user", "content": asked}, {"role": "assistant", "content": answer}]
         row.tokens, row.updated_at = tokens, _second()
 
-    def begin(self, umo: str) -> None:
+    def begin(self, umo: str) -> StoredConversation:
         """`/new`."""
-        self.rows.append(StoredConversation(umo=umo))
+        row = StoredConversation(umo=umo)
+        self.rows[row.cid] = row
+        self._of.setdefault(umo, []).append(row)
+        return row
 
     def empty(self, umo: str) -> None:
         """`/reset`."""
-        for row in self.rows:
-            if row.umo == umo:
-                row.history = []
+        for row in self._of.get(umo, ()):
+            row.history = []
 
     def delete(self, cid: str) -> None:
-        self.rows = [row for row in self.rows if row.cid != cid]
+        row = self.rows.pop(cid, None)
+        if row is not None:
+            self._of[row.umo].remove(row)
+            if not self._of[row.umo]:
+                del self._of[row.umo]
 
     def delete_of(self, umo: str) -> None:
-        self.rows = [row for row in self.rows if row.umo != umo]
+        for row in self._of.pop(umo, ()):
+            del self.rows[row.cid]
 
     def listed(self, query: Mapping[str, str]) -> dict[str, Any]:
         platforms, kinds = (
@@ -90,7 +94,7 @@ class StoredConversations:
         )
         found = [
             row
-            for row in reversed(self.rows)
+            for row in reversed(self.rows.values())
             if (not platforms or row.platform in platforms)
             and (not kinds or row.umo.split(":", 2)[1] in kinds)
             and row.holds(query.get("search", ""))
