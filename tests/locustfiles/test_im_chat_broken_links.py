@@ -15,6 +15,7 @@ from waiting import until
 
 from astrometer.api.endpoints import parse_version
 from astrometer.report.summary import render_summary
+from astrometer.targets.sandbox.provision import ProvisionSettings
 
 pytestmark = [pytest.mark.process, pytest.mark.astrbot, pytest.mark.timeout(240)]
 VERSIONS = os.environ.get("ASTROMETER_IM_VERSIONS", "").split() or ("4.29.3", "4.26.8")
@@ -46,6 +47,13 @@ class Writer(MessengerUser):
     def ask(self):
         self.write(self.prompt())
 """
+
+
+@pytest.fixture
+def patient_with_its_model(server):
+    box_control.configure(server.box, ProvisionSettings(model_timeout_s=120))
+    yield
+    box_control.configure(server.box, ProvisionSettings())
 
 
 @pytest.fixture
@@ -130,11 +138,19 @@ def test_a_server_that_is_killed_and_comes_back_costs_what_was_open_and_is_writt
 
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("server", ["4.29.3"], indirect=True, ids=["real-4.29.3"])
+@pytest.mark.usefixtures("patient_with_its_model")
 def test_more_people_at_once_than_astrbot_has_requests_are_told_so(server, tmp_path):
     file = tmp_path / "once.py"
     file.write_text(ONCE)
     stats = f"{server.box.stub_url}/stub/stats"
-    options = ("--prompt-suffix", "[[ttft=40 gap=0 tokens=5]]", "--model-status", stats)
+    options = (
+        "--prompt-suffix",
+        "[[ttft=40 gap=0 tokens=5]]",
+        "--first-token-timeout",
+        "150s",
+        "--model-status",
+        stats,
+    )
     with server.people_beside(str(file), *options, out=tmp_path, users=130, limit_s=240) as results:
         until(lambda: server.asked() == 130, limit_s=180)
         until(lambda: httpx.get(stats).json()["in_flight"] == 0)
