@@ -86,7 +86,7 @@ def test_what_a_child_tells_arrives_whole(folder, monkeypatch):
         "import sys\nfrom astrometer.tethered import tell\nassert tell(sys.argv[1].encode() * 1_000_000)\n"
     )
     child = Tethered("teller", ["abc"])
-    said = child.told()
+    said = child.read_all()
     assert child.wait(10) == 0
     assert said == b"abc" * 1_000_000
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from astrometer.units import format_duration, parse_duration, told_apart
+from astrometer.units import distinct_texts, format_duration, parse_duration
 
 
 @pytest.mark.parametrize(
@@ -47,4 +47,4 @@ def test_a_duration_is_shown_with_its_unit(seconds, text):
     ],
 )
 def test_numbers_that_differ_do_so_in_writing(value, limit, texts):
-    assert told_apart(value, limit) == texts
+    assert distinct_texts(value, limit) == texts

@@ -25,13 +25,13 @@ def wall_minus_perf_s() -> float:
     return offset_s
 
 
-def told(t: float) -> list[float]:
-    """A reading of `perf_counter`, for another process."""
+def shared_reading(t: float) -> list[float]:
+    """A reading of `perf_counter`, for another process: `reading_of` takes it."""
     return [t, wall_minus_perf_s()]
 
 
 def reading_of(other: Sequence[float]) -> float | None:
-    """What another process `told`, as a reading of the clock here; None: it has another clock."""
+    """A `shared_reading` of another process, as a reading of the clock here; None: it has another clock."""
     t, offset_s = other
     return t if same_clock(offset_s, wall_minus_perf_s()) else None
 

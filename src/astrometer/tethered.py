@@ -68,8 +68,8 @@ class Tethered(subprocess.Popen[bytes]):
         with suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
-    def told(self) -> bytes:
-        """All that the child told; returns when it is gone. Not to be called twice."""
+    def read_all(self) -> bytes:
+        """All that the child sent with `tell`; returns when it is gone. Not to be called twice."""
         parts = []
         while part := self.tether.recv(1 << 20):
             parts.append(part)

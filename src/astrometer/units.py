@@ -86,7 +86,7 @@ def utc(epoch_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(epoch_s))
 
 
-def told_apart(value: float, limit: float) -> tuple[str, str]:
+def distinct_texts(value: float, limit: float) -> tuple[str, str]:
     """Both in as few decimals as tell them apart: `("30", "20")`, `("20.3", "20")`."""
     texts = [(f"{value:.{digits}f}", f"{float(f'{limit:.{digits}f}'):.12g}") for digits in range(10)]
     return next((pair for pair in texts if float(pair[0]) != float(pair[1])), texts[-1])

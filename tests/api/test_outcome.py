@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from astrometer.api.chat.chat_turn import ChatTurn
-from astrometer.api.network_seen import NetworkSeen
+from astrometer.api.network_stats import NetworkStats
 from astrometer.api.outcome import (
     Layer,
     Outcome,
@@ -139,7 +139,7 @@ def test_a_good_answer_that_was_held_back_is_buffered_where_it_stands_alone():
         "the stream was held back on its way: the first event and the first token came within 0.0 ms, "
         "and the server says that 500 ms lay between them"
     )
-    lossy = replace(turn, network=NetworkSeen(retransmits=0, out_of_order=1))
+    lossy = replace(turn, network=NetworkStats(retransmits=0, out_of_order=1))
     assert lossy.alone is lossy  # a lost segment holds back what follows it, too
     failed = replace(turn, outcome=Outcome.CANARY_MISMATCH)
     assert failed.alone is failed

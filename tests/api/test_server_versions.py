@@ -9,7 +9,7 @@ from astrometer.api.server_versions import (
     ServerVersions,
     is_before_4_26,
     version_in_help,
-    versions_told,
+    versions_in,
 )
 
 
@@ -23,7 +23,7 @@ def answer(body, status=200, content_type="application/json"):
 
 
 def told(**data):
-    return versions_told(answer(json.dumps({"status": "ok", "data": data})))
+    return versions_in(answer(json.dumps({"status": "ok", "data": data})))
 
 
 def test_the_version_that_runs_and_the_one_on_disk():
@@ -60,7 +60,7 @@ def test_what_is_no_version_is_not_taken_for_one(version):
     ],
 )
 def test_other_answers_tell_no_version(status, content_type, body):
-    assert versions_told(answer(body, status, content_type)) is None
+    assert versions_in(answer(body, status, content_type)) is None
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_where_failures_reach_a_percentile_its_runs_do_not_count_for_change_poin
     ttft = series(told(runs), "ttft_p95")
     assert math.isinf(ttft.values[-1].value)
     assert ttft.changes == ()
-    assert ttft.untold == ""
+    assert ttft.not_searched == ""
 
 
 def test_the_server_s_process_has_its_series():
@@ -126,7 +126,7 @@ def test_the_server_s_process_has_its_series():
     cpu = series(history, "server_cpu_per_turn")
     assert cpu.values[0].value == pytest.approx(0.08)
     assert series(history, "server_rss_growth").values[0].value == pytest.approx(12e6, rel=0.01)
-    assert cpu.untold == "change points need 6 runs"
+    assert cpu.not_searched == "change points need 6 runs"
 
 
 def test_goodput_has_a_series_only_while_the_objectives_are_the_same():

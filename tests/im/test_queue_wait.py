@@ -4,7 +4,7 @@ import pytest
 from onebot_peer import Room
 
 from astrometer.im.im_exchange import ImDeadlines
-from astrometer.im.queue_seen import QueueTold
+from astrometer.im.queue_wait import QueueWaitKnown
 
 GROUP = 7001
 
@@ -25,8 +25,8 @@ def answer(here, exchange, *, after, text="fine", quoted=True):
     here.feed(here.peer.group(GROUP, text, *([quote(exchange)] if quoted else [])), after=after)
 
 
-def told(here):
-    return {turn.user_id: (turn.queue_told, turn.queue_wait_s) for turn in here.wait(60).turns()}
+def known(here):
+    return {turn.user_id: (turn.queue_wait_known, turn.queue_wait_s) for turn in here.wait(60).turns()}
 
 
 def test_each_waits_until_the_one_before_was_answered():
@@ -35,10 +35,10 @@ def test_each_waits_until_the_one_before_was_answered():
     answer(here, one, after=0.2)
     answer(here, two, after=0.3)
     answer(here, three, after=0.3)
-    found = told(here)
-    assert found[1] == (QueueTold.ALONE, None)
-    assert found[2] == (QueueTold.WAITED, pytest.approx(0.2))
-    assert found[3] == (QueueTold.WAITED, pytest.approx(0.5))
+    found = known(here)
+    assert found[1] == (QueueWaitKnown.ALONE, None)
+    assert found[2] == (QueueWaitKnown.WAITED, pytest.approx(0.2))
+    assert found[3] == (QueueWaitKnown.WAITED, pytest.approx(0.5))
 
 
 def test_the_queue_is_as_long_as_the_last_part_of_the_answer_before():
@@ -47,7 +47,7 @@ def test_the_queue_is_as_long_as_the_last_part_of_the_answer_before():
     answer(here, one, after=0.2)
     answer(here, one, after=1.5, quoted=False)
     answer(here, two, after=0.4)
-    assert told(here)[2] == (QueueTold.WAITED, pytest.approx(1.7))
+    assert known(here)[2] == (QueueWaitKnown.WAITED, pytest.approx(1.7))
 
 
 def test_whoever_writes_alone_with_the_bot_waits_for_nobody():
@@ -55,7 +55,7 @@ def test_whoever_writes_alone_with_the_bot_waits_for_nobody():
     here.ask(1)
     here.ask(2)
     here.feed(here.peer.private(1, "fine"), after=0.2).feed(here.peer.private(2, "fine"), after=0.1)
-    assert {seen for seen, _ in told(here).values()} == {QueueTold.ALONE}
+    assert {seen for seen, _ in known(here).values()} == {QueueWaitKnown.ALONE}
 
 
 def test_a_question_behind_one_that_was_answered_waits_for_nobody():
@@ -64,7 +64,7 @@ def test_a_question_behind_one_that_was_answered_waits_for_nobody():
     answer(here, one, after=0.2)
     (two,) = ask_all(here, 2)
     answer(here, two, after=0.2)
-    assert told(here)[2] == (QueueTold.ALONE, None)
+    assert known(here)[2] == (QueueWaitKnown.ALONE, None)
 
 
 def test_behind_a_question_without_an_answer_nothing_can_be_told():
@@ -74,7 +74,7 @@ def test_behind_a_question_without_an_answer_nothing_can_be_told():
     (two,) = ask_all(here, 2)
     here.wait(1.2)
     answer(here, two, after=0.1)
-    assert told(here)[2] == (QueueTold.NOT_TOLD, None)
+    assert known(here)[2] == (QueueWaitKnown.UNKNOWN, None)
 
 
 def test_a_guess_whose_answer_it_was_tells_nothing():
@@ -82,7 +82,7 @@ def test_a_guess_whose_answer_it_was_tells_nothing():
     one, two = ask_all(here, 1, 2)
     answer(here, one, after=0.2, quoted=False)
     answer(here, two, after=0.2, quoted=False)
-    assert told(here)[2] == (QueueTold.NOT_TOLD, None)
+    assert known(here)[2] == (QueueWaitKnown.UNKNOWN, None)
 
 
 def test_answers_between_each_other_are_no_queue():
@@ -91,7 +91,7 @@ def test_answers_between_each_other_are_no_queue():
     answer(here, one, after=0.2)
     answer(here, two, after=0.2)
     answer(here, one, after=0.2)
-    assert told(here)[2] == (QueueTold.NOT_TOLD, None)
+    assert known(here)[2] == (QueueWaitKnown.UNKNOWN, None)
 
 
 def test_the_bounds_of_a_read_are_those_of_the_wait():

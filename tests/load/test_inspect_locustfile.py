@@ -9,7 +9,7 @@ import pytest
 
 from astrometer import bundled
 from astrometer.config.target_access import target_from_options
-from astrometer.load.inspect_locustfile import foresee
+from astrometer.load.inspect_locustfile import inspect
 from astrometer.load.launch import LoadPlan
 from astrometer.user_error import UserError
 
@@ -26,7 +26,7 @@ def plan(scenario="mixed", *, users=20, extra=(), **given):
 
 
 def test_a_mix_is_known_by_its_scenarios_objectives_and_price():
-    found = foresee(plan(slo=["chat: errors < 1%", "errors < 5%"]), os.environ)
+    found = inspect(plan(slo=["chat: errors < 1%", "errors < 5%"]), os.environ)
     assert found.scenarios == {"chat", "im_bursts", "reads", "uploads"}
     assert found.objectives == {"chat: errors < 1%": "chat", "errors < 5%": None}
     assert found.asks_model == 0.7  # chat 6 and uploads 1 of 10
@@ -34,9 +34,9 @@ def test_a_mix_is_known_by_its_scenarios_objectives_and_price():
 
 
 def test_who_leaves_what_is_known():
-    chats = foresee(plan(), os.environ)
+    chats = inspect(plan(), os.environ)
     assert (chats.leaves_sessions, chats.leaves_conversations) == (True, False)
-    people = foresee(plan("im_chat", messenger="ws://127.0.0.1:9/ws"), os.environ)
+    people = inspect(plan("im_chat", messenger="ws://127.0.0.1:9/ws"), os.environ)
     assert (people.leaves_sessions, people.leaves_conversations) == (False, True)
 
 
@@ -50,31 +50,31 @@ def test_who_leaves_what_is_known():
     ],
 )
 def test_a_key_is_needed_where_somebody_uses_the_api(scenario, given, needed):
-    assert foresee(plan(scenario, messenger="ws://127.0.0.1:9/ws", **given), os.environ).needs_key is needed
+    assert inspect(plan(scenario, messenger="ws://127.0.0.1:9/ws", **given), os.environ).needs_key is needed
 
 
 def test_weights_count_as_the_locustfile_sets_them():
     without = ["--chat-weight", "0", "--upload-weight", "0"]
-    found = foresee(plan(extra=without), os.environ)
+    found = inspect(plan(extra=without), os.environ)
     assert (found.scenarios, found.asks_model) == ({"im_bursts", "reads"}, 0.0)
     with pytest.raises(UserError, match=r"no scenario 'chat' \(there are: im_bursts, reads\)"):
-        foresee(
+        inspect(
             plan(extra=["--chat-weight", "0", "--upload-weight", "0"], slo=["chat: errors < 1%"]), os.environ
         )
 
 
 def test_an_objective_on_a_scenario_that_will_not_run_is_refused_with_what_was_meant():
     with pytest.raises(UserError) as refused:
-        foresee(plan("chat", slo=["chatt: errors < 1%"]), os.environ)
+        inspect(plan("chat", slo=["chatt: errors < 1%"]), os.environ)
     assert str(refused.value) == "--slo 'chatt: errors < 1%': no scenario 'chatt' (did you mean \"chat\"?)"
 
 
 def test_a_mix_with_too_few_users_names_the_parts_that_nobody_runs():
-    (note,) = foresee(plan(users=5), os.environ).notes
+    (note,) = inspect(plan(users=5), os.environ).notes
     assert re.fullmatch(r"with 5 users nobody runs [a-z_, ]+; --users \d+ runs every part of the mix", note)
     enough = int(note.split("--users ")[1].split()[0])
-    assert foresee(plan(users=enough), os.environ).notes == ()
-    assert len(foresee(plan(users=enough - 1), os.environ).notes) == 1
+    assert inspect(plan(users=enough), os.environ).notes == ()
+    assert len(inspect(plan(users=enough - 1), os.environ).notes) == 1
 
 
 @pytest.mark.parametrize(
@@ -91,7 +91,7 @@ def test_a_locustfile_that_cannot_be_imported_is_named_without_the_frames_of_loc
     file = Path("mine.py")
     file.write_text(text)
     with pytest.raises(UserError) as refused:
-        foresee(replace(plan(), locustfile=file), os.environ)
+        inspect(replace(plan(), locustfile=file), os.environ)
     told = str(refused.value)
     assert told.startswith(f'mine.py: cannot be imported\n  File "{file.absolute()}", ')
     assert re.search(says, told, re.DOTALL)

@@ -49,7 +49,7 @@ class Machine:
             messenger=None,
         )  # fmt: skip
 
-    def load(self, plan, _environ, interrupted, told):  # noqa: ARG002 (launch.run has it)
+    def load(self, plan, _environ, interrupted, on_results):  # noqa: ARG002 (launch.run has it)
         self.blocks += 1
         self.now_s += 25.0
         plan.out.mkdir(parents=True)

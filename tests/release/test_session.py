@@ -95,7 +95,7 @@ class Machine:
         finally:
             self.alive.remove(version)
 
-    def load(self, plan, _environ, interrupted, told):  # noqa: ARG002 (launch.run has it)
+    def load(self, plan, _environ, interrupted, on_results):  # noqa: ARG002 (launch.run has it)
         assert self.alive == {"4.29.3", "4.30.0"}, "both servers run all the time"
         if "warm-up" in plan.out.parts:
             self.warmed.append(plan)

@@ -17,14 +17,14 @@ class FakeLocust:
     def __init__(self, **ends):
         self.plans, self.ends = [], ends
 
-    def __call__(self, plan, _environ, *, interrupted, told):
+    def __call__(self, plan, _environ, *, interrupted, on_results):
         self.plans.append(plan)
         results = make_run(seed=len(self.plans), chats=30).results
         match self.ends.get(f"search_{len(self.plans)}"):
             case "leaves nothing":
                 return 2
             case "cannot write":
-                told(json.dumps(results).encode())
+                on_results(json.dumps(results).encode())
                 return 0
             case "hears Ctrl-C":
                 interrupted()

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from astrometer.api.metric_table import UPLOAD_METRICS
-from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
+from astrometer.api.network_stats import NO_NETWORK_STATS, NetworkStats
 from astrometer.api.outcome import JsonVerdict, Outcome, classify_encoding, classify_json
 from astrometer.api.timings import Bounds
 from astrometer.outside_text import shown
@@ -60,7 +60,7 @@ class CallResult:
     detail: str = ""
     upload: UploadTimes | None = None  # None: it was none
     resent: int = 0  # times that the request went out again, on a fresh connection
-    network: NetworkSeen = NOT_SEEN
+    network: NetworkStats = NO_NETWORK_STATS
 
     @property
     def expected(self) -> tuple[str, ...]:
@@ -126,7 +126,7 @@ class CallExchange:
         self._content_type = ""
         self._location = ""
         self._resent = 0
-        self._network = NOT_SEEN
+        self._network = NO_NETWORK_STATS
         self._body = bytearray()
         self._bytes = 0
         self._result: CallResult | None = None
@@ -149,9 +149,9 @@ class CallExchange:
         """The server had closed the kept connection; the times run on from the first send."""
         self._resent += 1
 
-    def network(self, seen: NetworkSeen) -> None:
+    def network(self, stats: NetworkStats) -> None:
         """What the kernel says of the connection, when this exchange is over on it."""
-        self._network = seen.after(self._network)
+        self._network = stats.after(self._network)
 
     def headers(
         self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""

@@ -28,7 +28,7 @@ class ServerVersions:
         return self.on_disk is not None and self.on_disk != self.running
 
 
-def versions_told(answer: CallResult) -> ServerVersions | None:
+def versions_in(answer: CallResult) -> ServerVersions | None:
     """By the answer to one of QUESTIONS; None when something else answered."""
     told = answer.payload if answer.outcome.is_ok and isinstance(answer.payload, dict) else {}
     running = _checked(told.get("astrbot_version"))

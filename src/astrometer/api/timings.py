@@ -27,9 +27,9 @@ CERTAIN_S = 0.001
 
 
 class Bounds(NamedTuple):
-    """A sample in seconds as it was told, and where it may really have been."""
+    """A sample in seconds as it was measured, and between which bounds it really is."""
 
-    told: float
+    value: float
     low: float
     high: float
 

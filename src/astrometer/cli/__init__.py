@@ -83,16 +83,16 @@ def _command(name: str) -> click.Command:
 
 
 def _with_usage(callback: Callable[..., object]) -> Callable[..., object]:
-    """What the user can mend is told as click tells a wrong option."""
+    """What the user can mend is reported as click reports tells a wrong option."""
 
     @wraps(callback)
-    def told(*args: object, **kwargs: object) -> object:
+    def wrapper(*args: object, **kwargs: object) -> object:
         try:
             return callback(*args, **kwargs)
         except UserError as exc:
             raise click.UsageError(str(exc)) from exc
 
-    return told
+    return wrapper
 
 
 @contextmanager

@@ -54,9 +54,9 @@ def command(
     found = found_below(directory)
     asked = {"order": Order(order), "margin": margin, "share_margin": share_margin}
     try:
-        history, page = _told(found, **asked)
+        history, page = _history_and_page(found, **asked)
     except DAMAGE:
-        history, page = _told(_without_damaged(found), **asked)
+        history, page = _history_and_page(_without_damaged(found), **asked)
     if not history.groups:
         for item in history.left_out:
             print_problem(item.reason)
@@ -70,7 +70,7 @@ def command(
     )
 
 
-def _told(found: "FoundRuns", **asked: Any) -> "tuple[RunHistory, str]":
+def _history_and_page(found: "FoundRuns", **asked: Any) -> "tuple[RunHistory, str]":
     """The history and its page, which reads most of a file; empty without a run."""
     from astrometer.history.history_html import render_html
     from astrometer.history.run_history import history_of
@@ -89,7 +89,7 @@ def _without_damaged(found: "FoundRuns") -> "FoundRuns":
     for run in found.runs:
         try:
             with document.following_schema(Path(run.name) / document.FILE_NAME):
-                _told(FoundRuns(runs=(run,), left_out=()), order=Order.TIME)
+                _history_and_page(FoundRuns(runs=(run,), left_out=()), order=Order.TIME)
         except document.ResultsError as exc:
             left_out.append(LeftOut(name=run.name, reason=str(exc)))
         else:

@@ -72,7 +72,7 @@ def _draw(plot: Plot, points: Sequence[Point], series: MetricSeries, order: Orde
         low, high = (min(max(end, plot.y.low), plot.y.high) for end in value.interval)
         plot.line([(at, low), (at, high)], f"{css} whisker", dots=False)
         told = f"{history_view.place(points[at], order)} ({history_view.about(points[at], order)})"
-        tip = f"{told}: {history_view.title(series)} {_told(series, value)}"
+        tip = f"{told}: {history_view.title(series)} {_value_text(series, value)}"
         plot.point(at, value.value, css, tip=tip, radius=4)
 
 
@@ -90,7 +90,7 @@ def _middle(series: MetricSeries, start: int, known: Sequence[PointValue]) -> fl
     return known[0].value if told is None else told
 
 
-def _told(series: MetricSeries, value: PointValue) -> str:
+def _value_text(series: MetricSeries, value: PointValue) -> str:
     low, high = (change_text.value_text(end, series.unit) for end in value.interval)
     return (
         f"{change_text.value_text(value.value, series.unit)} ({low} to {high}), n {formatting.count(value.n)}"

@@ -46,7 +46,7 @@ def _series(series: MetricSeries) -> dict[str, Any]:
         "unit": series.unit.value,
         "values": [_value(value) for value in series.values],
         "changes": [_change(change) for change in series.changes],
-        "not_searched": series.untold,
+        "not_searched": series.not_searched,
     }
 
 

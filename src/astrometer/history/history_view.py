@@ -45,7 +45,7 @@ def sentence(history: RunHistory) -> str:
         runs += f" of {formatting.plural(len(main.group.points), 'version')}"
     if history.missing:
         told = "change points were not looked for"
-    elif all(series.untold for series in main.series):
+    elif all(series.not_searched for series in main.series):
         told = f"change points need {FEWEST_RUNS} runs"
     else:
         places = len({change.at for _, change in main.changes})
@@ -135,8 +135,8 @@ def notes(history: RunHistory) -> list[str]:
         why = "their numbers depend on how long they lasted"
         told.append(formatting.plain(f"Not steady, and counted all the same ({why}): {', '.join(drifting)}."))
     return told + [
-        f"{title(series)}: {series.untold}."
+        f"{title(series)}: {series.not_searched}."
         for group in history.groups[:1]
         for series in group.series
-        if series.untold and not all(other.untold for other in group.series)
+        if series.not_searched and not all(other.not_searched for other in group.series)
     ]

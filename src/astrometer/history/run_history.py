@@ -44,14 +44,14 @@ class LevelChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricSeries:
-    """`values` by point. `untold`: why no change point was looked for."""
+    """`values` by point. `not_searched`: why no change point was looked for."""
 
     metric: str
     percent: int | None
     unit: ChangeUnit
     values: tuple[PointValue | None, ...]
     changes: tuple[LevelChange, ...] = ()
-    untold: str = ""
+    not_searched: str = ""
 
     @property
     def name(self) -> str:
@@ -113,10 +113,10 @@ class _Search:
         measured = list(self._measured(group))
         if self._is_off:
             return measured
-        judged_series = [replace(series, untold=_untold(series)) for series in measured]
-        tested = sum(not series.untold for series in judged_series)
+        judged_series = [replace(series, not_searched=_not_searched(series)) for series in measured]
+        tested = sum(not series.not_searched for series in judged_series)
         return [
-            series if series.untold else replace(series, changes=self._changes(series, CHANCE / tested))
+            series if series.not_searched else replace(series, changes=self._changes(series, CHANCE / tested))
             for series in judged_series
         ]
 
@@ -193,7 +193,7 @@ def _series(
         yield MetricSeries(metric=metric, percent=percent, unit=unit, values=tuple(values))
 
 
-def _untold(series: MetricSeries) -> str:
+def _not_searched(series: MetricSeries) -> str:
     """Why no change point can be looked for."""
     runs = sum(len(value.runs) for value in series.values if _is_searched(value))
     return "" if runs >= FEWEST_RUNS else f"change points need {FEWEST_RUNS} runs"

@@ -13,7 +13,7 @@ from astrometer.im.im_outcome import ReplyFacts, classify_replies, count_duplica
 from astrometer.im.im_turn import PROVEN, SURE, ClosedBy, ImTurn, MatchedBy
 from astrometer.im.onebot_actions import ChatPlace
 from astrometer.im.onebot_events import EventSegment, TextSegment, message_event
-from astrometer.im.queue_seen import QueueSeen, QueueTold
+from astrometer.im.queue_wait import QueueWait, QueueWaitKnown
 from astrometer.im.reply_content import ReplyContent
 from astrometer.outside_text import shown
 
@@ -97,8 +97,8 @@ class ImExchange:
         self._gaps: list[float] = []
         self._foreign = 0
         self._quoted = self._mentioned = self._forwarded = False
-        self.queue = QueueSeen()
-        self._queue_told: QueueTold | None = None
+        self.queue = QueueWait()
+        self._wait_known: QueueWaitKnown | None = None
         self._turn: ImTurn | None = None
 
     def reply(self, t: float, since: float, content: ReplyContent, matched_by: MatchedBy) -> None:
@@ -111,7 +111,7 @@ class ImExchange:
         if self.t_last is None:
             self._t_first = (t, since)
             self.matched_by = matched_by
-            self._queue_told = self.queue.told(sure=matched_by in SURE)
+            self._wait_known = self.queue.known(sure=matched_by in SURE)
         else:
             self._gaps.append(t - self.t_last)
         self.t_last, self._t_last_since = t, since
@@ -133,8 +133,8 @@ class ImExchange:
 
     def answers_overlap(self) -> None:
         """The chat answers several questions at once: there is no queue in which this one waited."""
-        if self._queue_told is QueueTold.WAITED:
-            self._queue_told = QueueTold.NOT_TOLD
+        if self._wait_known is QueueWaitKnown.WAITED:
+            self._wait_known = QueueWaitKnown.UNKNOWN
 
     def foreign_reply(self) -> None:
         """A reply to somebody else came into this chat."""
@@ -251,7 +251,7 @@ class ImExchange:
             duplicates=count_duplicates(facts),
             foreign=self._foreign,
             part_gaps_s=tuple(self._gaps),
-            queue_told=self._queue_told,
+            queue_wait_known=self._wait_known,
             t_turn=self.queue.t_turn,
             t_turn_since=self.queue.t_turn_since,
             detail=shown(detail),

@@ -9,7 +9,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.sentences import AstrBotBug, find_bug
 from astrometer.api.timings import Bounds
 from astrometer.im.onebot_actions import ChatPlace
-from astrometer.im.queue_seen import QueueTold
+from astrometer.im.queue_wait import QueueWaitKnown
 
 # `segmented_reply` waits 1.5 s and more before each part, realtime segmenting 1.5 s after each.
 PART_PAUSE_S = 1.4
@@ -32,7 +32,7 @@ SURE = (*PROVEN, MatchedBy.MENTION, MatchedBy.OUTSTANDING)
 
 
 _MATCHED_FACTS = {by: f"matched_by_{by}" for by in MatchedBy}
-_QUEUE_FACTS = {told: f"queue_{told}" for told in QueueTold}
+_QUEUE_FACTS = {known: f"queue_{known}" for known in QueueWaitKnown}
 
 
 class ClosedBy(StrEnum):
@@ -50,7 +50,7 @@ class ImTurn(NamedTuple):  # not a frozen data class, which takes twice as long 
     """One question. Times are `time.perf_counter` seconds; `detail` is for people, never a label.
 
     `t_first` and `t_last` are upper bounds of when those replies arrived, `*_since` the lower ones. `t_turn`:
-    when its turn came in a chat where others waited, too; `queue_told` None: it got no reply.
+    when its turn came in a chat where others waited, too; `queue_wait_known` None: it got no reply.
     """
 
     outcome: Outcome
@@ -76,7 +76,7 @@ class ImTurn(NamedTuple):  # not a frozen data class, which takes twice as long 
     duplicates: int = 0
     foreign: int = 0  # replies to others that came into its chat meanwhile
     part_gaps_s: tuple[float, ...] = ()
-    queue_told: QueueTold | None = None
+    queue_wait_known: QueueWaitKnown | None = None
     t_turn: float | None = None
     t_turn_since: float = 0.0
     detail: str = ""
@@ -95,9 +95,9 @@ class ImTurn(NamedTuple):  # not a frozen data class, which takes twice as long 
     def queue_wait_s(self) -> float | None:
         """Send to the last message to another question of its chat before its own first reply.
 
-        None: nobody else waited there, or it cannot be told.
+        None: nobody else waited there, or it is not known.
         """
-        if self.queue_told is not QueueTold.WAITED or self.t_turn is None:
+        if self.queue_wait_known is not QueueWaitKnown.WAITED or self.t_turn is None:
             return None
         return self.t_turn - self.t_send
 
@@ -121,8 +121,8 @@ class ImTurn(NamedTuple):  # not a frozen data class, which takes twice as long 
             found["segmented"] = 1
             if pauses := [gap for gap in self.part_gaps_s if gap >= PART_PAUSE_S]:
                 found |= {"paused": 1, "part_pause_ms": round(sum(pauses) * 1000)}
-        if self.queue_told is not None:
-            found[_QUEUE_FACTS[self.queue_told]] = 1
+        if self.queue_wait_known is not None:
+            found[_QUEUE_FACTS[self.queue_wait_known]] = 1
         if self.matched_by is not None:
             found[_MATCHED_FACTS[self.matched_by]] = 1
         return found

@@ -36,7 +36,7 @@ class StrayKind(StrEnum):
     UNASKED = "unasked"  # nobody asked anything there: a push, a plugin
 
 
-class FoundQuestion(NamedTuple):
+class QuestionMatch(NamedTuple):
     """Whose a message is. `elsewhere`: it came into another chat than it belongs to."""
 
     exchange: ImExchange | None = None
@@ -73,7 +73,7 @@ class OpenQuestions:
         self._last_of: dict[ChatPlace, _Ended] = {}
         self._failed_in: set[ChatPlace] = set()
         # When a message came to an ended question that had its sign: the rest of that answer has none.
-        self._strays_with_sign: dict[ChatPlace, tuple[float, FoundQuestion]] = {}
+        self._strays_with_sign: dict[ChatPlace, tuple[float, QuestionMatch]] = {}
 
     def __len__(self) -> int:
         return len(self._by_id)
@@ -126,7 +126,7 @@ class OpenQuestions:
         """Whether a message there may be the answer to a question that failed."""
         return place in self._failed_in
 
-    def find(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion:
+    def find(self, place: ChatPlace, content: ReplyContent, t: float) -> QuestionMatch:
         """Whose the message is that came into the chat `place`."""
         found = self._by_quote(place, content) or self._by_nonce(place, content)
         if found is None:
@@ -138,17 +138,17 @@ class OpenQuestions:
             self._strays_with_sign.pop(place, None)
         return found
 
-    def _by_quote(self, place: ChatPlace, content: ReplyContent) -> FoundQuestion | None:
+    def _by_quote(self, place: ChatPlace, content: ReplyContent) -> QuestionMatch | None:
         if content.quoted_id is None:
             return None
         exchange = self._by_id.get(content.quoted_id)
         if exchange is not None:
             elsewhere = exchange.place != place
-            return FoundQuestion(exchange, MatchedBy.QUOTE, elsewhere)
+            return QuestionMatch(exchange, MatchedBy.QUOTE, elsewhere)
         ended = self._ended_by_id.get(content.quoted_id)
         return None if ended is None else self._stray(ended, place)._replace(matched_by=MatchedBy.QUOTE)
 
-    def _by_nonce(self, place: ChatPlace, content: ReplyContent) -> FoundQuestion | None:
+    def _by_nonce(self, place: ChatPlace, content: ReplyContent) -> QuestionMatch | None:
         text = content.text
         if not text or not (self._by_canary or self._ended_by_canary):
             return None
@@ -157,11 +157,11 @@ class OpenQuestions:
         if own:
             # An echo of the group's talk may hold more than one: the first without a reply has to be it.
             exchange = next((e for e in own if not e.answered), own[0])
-            return FoundQuestion(exchange=exchange, matched_by=MatchedBy.NONCE)
+            return QuestionMatch(exchange=exchange, matched_by=MatchedBy.NONCE)
         for word in _WORD.findall(text[:_SEARCHED_CHARS]):
             exchange_of_word = self._by_canary.get(word)
             if exchange_of_word is not None:
-                return FoundQuestion(exchange=exchange_of_word, matched_by=MatchedBy.NONCE, elsewhere=True)
+                return QuestionMatch(exchange=exchange_of_word, matched_by=MatchedBy.NONCE, elsewhere=True)
             ended = self._ended_by_canary.get(word)
             # An answer without a nonce of its own may well repeat what was said in this chat before.
             if ended is not None and (
@@ -170,24 +170,24 @@ class OpenQuestions:
                 return self._stray(ended, place)
         return None
 
-    def _by_waiting(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion:
+    def _by_waiting(self, place: ChatPlace, content: ReplyContent, t: float) -> QuestionMatch:
         waiting = self._by_place.get(place)
         command = next((e for e in waiting or () if e.question.is_command and not e.answered), None)
         if command is not None and is_command_answer(content.text):
-            return FoundQuestion(exchange=command, matched_by=MatchedBy.OUTSTANDING)
+            return QuestionMatch(exchange=command, matched_by=MatchedBy.OUTSTANDING)
         if (rest := self._rest_of_stray(place, content, t)) is not None:
             return rest
         if self.owes(place, t) and not (waiting and any(e.answered for e in waiting)):
             return self._stray(self._owed[place][0], place)
         if not waiting:
             if place not in self._last_of:
-                return FoundQuestion(stray=StrayKind.UNASKED)
-            return FoundQuestion(stray=StrayKind.LATE if place in self._failed_in else StrayKind.EXTRA)
+                return QuestionMatch(stray=StrayKind.UNASKED)
+            return QuestionMatch(stray=StrayKind.LATE if place in self._failed_in else StrayKind.EXTRA)
         if len(waiting) == 1:
-            return FoundQuestion(waiting[0], MatchedBy.OUTSTANDING)
+            return QuestionMatch(waiting[0], MatchedBy.OUTSTANDING)
         return self._among(waiting, content)
 
-    def _rest_of_stray(self, place: ChatPlace, content: ReplyContent, t: float) -> FoundQuestion | None:
+    def _rest_of_stray(self, place: ChatPlace, content: ReplyContent, t: float) -> QuestionMatch | None:
         """A further part of an answer that came too late: only the first part has a sign.
 
         Who waits there has an answer with a sign to come, unless it is an error.
@@ -199,13 +199,13 @@ class OpenQuestions:
         if stray.matched_by is not MatchedBy.QUOTE and not all(e.question.canary for e in waiting):
             return None
         self._strays_with_sign[place] = t, stray
-        return FoundQuestion(stray=StrayKind.EXTRA)
+        return QuestionMatch(stray=StrayKind.EXTRA)
 
-    def _among(self, waiting: list[ImExchange], content: ReplyContent) -> FoundQuestion:
+    def _among(self, waiting: list[ImExchange], content: ReplyContent) -> QuestionMatch:
         """Several wait in one chat, and the message has neither quotation nor nonce."""
         for exchange in waiting:
             if str(exchange.question.user_id) in content.mentions and not exchange.answered:
-                return FoundQuestion(exchange=exchange, matched_by=MatchedBy.MENTION)
+                return QuestionMatch(exchange=exchange, matched_by=MatchedBy.MENTION)
         answering = max((e for e in waiting if e.t_last is not None), key=_last_reply, default=None)
         unanswered = [e for e in waiting if not e.answered]
         evident = answering is not None and answering.matched_by in (MatchedBy.QUOTE, MatchedBy.NONCE)
@@ -216,18 +216,18 @@ class OpenQuestions:
         )
         if answering is not None and evident and not begins:
             by = answering.matched_by or MatchedBy.ORDER
-            return FoundQuestion(exchange=answering, matched_by=by)
+            return QuestionMatch(exchange=answering, matched_by=by)
         if unanswered:
-            return FoundQuestion(exchange=(without_nonce or unanswered)[0], matched_by=MatchedBy.ORDER)
-        return FoundQuestion(exchange=answering or waiting[0], matched_by=MatchedBy.ORDER)
+            return QuestionMatch(exchange=(without_nonce or unanswered)[0], matched_by=MatchedBy.ORDER)
+        return QuestionMatch(exchange=answering or waiting[0], matched_by=MatchedBy.ORDER)
 
-    def _stray(self, ended: _Ended, place: ChatPlace) -> FoundQuestion:
+    def _stray(self, ended: _Ended, place: ChatPlace) -> QuestionMatch:
         if ended.place != place:
-            return FoundQuestion(stray=StrayKind.MISROUTED)
+            return QuestionMatch(stray=StrayKind.MISROUTED)
         if not ended.owed:
-            return FoundQuestion(stray=StrayKind.DUPLICATE)
+            return QuestionMatch(stray=StrayKind.DUPLICATE)
         if ended.begun:
-            return FoundQuestion(stray=StrayKind.LATE)
+            return QuestionMatch(stray=StrayKind.LATE)
         ended.owed = False  # once; what quotes it again is a duplicate
         owed = self._owed.get(place)
         if owed is not None:
@@ -236,7 +236,7 @@ class OpenQuestions:
                 pass
             if not owed:
                 del self._owed[place]
-        return FoundQuestion(stray=StrayKind.LATE)
+        return QuestionMatch(stray=StrayKind.LATE)
 
     def _remember(self, ended: _Ended) -> None:
         if len(self._ended) >= self._remembered:

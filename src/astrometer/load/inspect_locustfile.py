@@ -19,7 +19,7 @@ _NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreseen:
+class LocustfileInfo:
     """What a run will have. `objectives`: the text of each -> its scenario, None: the whole run.
 
     `chats`: `--transport` decides how some of its users ask. `asks_model`: the share of users whose turns
@@ -40,7 +40,7 @@ class Foreseen:
     pushes: bool = False
 
 
-def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
+def inspect(plan: LoadPlan, environ: Mapping[str, str]) -> LocustfileInfo:
     """Have Locust read the plan's arguments and locustfile, in some two seconds. Raises UserError."""
     with tempfile.TemporaryDirectory() as scratch:
         asked = replace(plan, out=Path(scratch), extra=(*plan.extra, *_NO_RUN))
@@ -52,7 +52,7 @@ def foresee(plan: LoadPlan, environ: Mapping[str, str]) -> Foreseen:
         # A locustfile may print what it likes, before and after.
         told = next(json.loads(line) for line in out.splitlines() if line.startswith(MARK))
         told |= {"scenarios": frozenset(told["scenarios"]), "notes": tuple(told["notes"])}
-        return Foreseen(**told)
+        return LocustfileInfo(**told)
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = err.strip()[-2000:] or "it begins no run with them"
         if said.startswith(OURS):

@@ -184,17 +184,17 @@ def run(
     plan: LoadPlan,
     environ: Mapping[str, str] | None = None,
     interrupted: Callable[[], object] = lambda: None,
-    told: Callable[[bytes], object] = lambda _: None,
+    on_results: Callable[[bytes], object] = lambda _: None,
 ) -> int:
     """Run Locust until its end; returns its exit code. Ctrl-C and SIGTERM end it in order, twice at once.
 
-    `interrupted` is called at each of them, for a caller with more to do than this run; `told` with results
-    that Locust could not write, as JSON in a line (or with nothing).
+    `interrupted` is called at each of them, for a caller with more to do than this run. `on_results` is
+    called with results that Locust could not write, as JSON in a line (or with nothing).
     """
     plan.out.mkdir(parents=True, exist_ok=True)
     # In a session of its own, so that Ctrl-C reaches Locust's master alone, and workers through it.
     child = Tethered(LOCUST, plan.command(), env=plan.environment(os.environ if environ is None else environ))
-    reader = Thread(target=lambda: told(child.told()), daemon=True)
+    reader = Thread(target=lambda: on_results(child.read_all()), daemon=True)
     reader.start()
     with _forwarding(child, interrupted):
         code = child.wait()

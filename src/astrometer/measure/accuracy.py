@@ -40,7 +40,7 @@ class MetricErrors:
     outside_s: float = 0.0  # how far the furthest was
 
     def add(self, sample: Bounds, true_s: float, truth: Truth) -> None:
-        error_s = sample.told - true_s
+        error_s = sample.value - true_s
         self.all_s.append(error_s)
         if sample.high - sample.low <= CERTAIN_S:
             self.certain_s.append(error_s)

@@ -11,7 +11,7 @@ from astrometer.api.chat.chat_exchange import ChatExchange, Deadlines
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.messages import Message, chat_body
 from astrometer.api.endpoints import Endpoint
-from astrometer.api.server_versions import QUESTIONS, ServerVersions, versions_told
+from astrometer.api.server_versions import QUESTIONS, ServerVersions, versions_in
 from astrometer.config.settings import Key, Target
 from astrometer.probing.budget import Ledger
 from astrometer.probing.run_record import Limits, Record, question_phases
@@ -95,7 +95,7 @@ class Exchanges:
         """As a server tells everybody (4.26 on): no key, no token, no trace. None: it does not say."""
         for endpoint in QUESTIONS:
             answer = await self.call(endpoint, None, timeout_s=min(VERSION_S, self.left_s / 3))
-            told = versions_told(answer)
+            told = versions_in(answer)
             if told is not None or answer.status is None:
                 return told
         return None

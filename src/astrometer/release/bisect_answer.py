@@ -78,7 +78,7 @@ def steps_table(session: BisectSession) -> Table:
         table.add_row(
             Text(step.name),
             Text(step.mark or "cannot tell", style=_STYLES[step.mark]),
-            Text("\n".join(formatting.plain(line) for line in _told(step))),
+            Text("\n".join(formatting.plain(line) for line in _lines(step))),
             str(step.pairs),
             formatting.duration(step.elapsed_s),
             str(number),
@@ -86,7 +86,7 @@ def steps_table(session: BisectSession) -> Table:
     return table
 
 
-def _told(step: BisectStep) -> list[str]:
+def _lines(step: BisectStep) -> list[str]:
     """Its change, and where that decides nothing, why: of a server's log the first and the last line."""
     is_decided = step.mark in {Mark.GOOD, Mark.BAD} and step.change()
     why = [] if is_decided else [line for line in step.why.splitlines() if line.strip()]

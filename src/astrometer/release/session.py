@@ -189,7 +189,7 @@ class ReleaseSession:
         Both blocks of a pair have the same arrivals, which differ from pair to pair.
         """
         self.at = role
-        signals, told = list[bool](), list[bytes]()
+        signals, piped_results = list[bool](), list[bytes]()
         load = replace(
             self.plan.load,
             target=target_access.target_from_options(box.url, _access(box)),
@@ -199,14 +199,16 @@ class ReleaseSession:
         load = load.with_given(arrival_seed=str(load.settings.arrival_seed + number))
         if box.sink_url is not None:
             load = load.with_given(im_sink=box.sink_url)
-        code = self.means.load(load, os.environ, interrupted=lambda: signals.append(True), told=told.append)
+        code = self.means.load(
+            load, os.environ, interrupted=lambda: signals.append(True), on_results=piped_results.append
+        )
         if signals:
             raise Interrupted
         if fault := box.fault():
             when = f"in block {number}" if number else "while it warmed up"
             raise ServerGone(f"{when}: {fault}")
         try:
-            return write_reports.read_and_keep(directory, b"".join(told), self.say)
+            return write_reports.read_and_keep(directory, b"".join(piped_results), self.say)
         except document.ResultsError as exc:
             log = directory / "locust.log"
             raise ReleaseError(f"Locust ended with exit code {code}; see {log}") from exc

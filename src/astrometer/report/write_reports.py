@@ -17,10 +17,10 @@ def write(results: Mapping[str, Any], folder: Path) -> None:
     write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
-def read_and_keep(directory: Path, told: bytes, say: Callable[[str], None]) -> dict[str, Any]:
+def read_and_keep(directory: Path, piped_results: bytes, say: Callable[[str], None]) -> dict[str, Any]:
     """The results of a run that is over, with its reports beside them. Raises ResultsError."""
-    measured = document.read_of_run(directory, told)
-    keep(measured, directory, say, with_results=bool(told))
+    measured = document.read_of_run(directory, piped_results)
+    keep(measured, directory, say, with_results=bool(piped_results))
     return measured
 
 

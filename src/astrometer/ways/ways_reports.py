@@ -21,9 +21,9 @@ _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
 
 
-def write(told: Mapping[str, Any], folder: Path) -> None:
+def write(document: Mapping[str, Any], folder: Path) -> None:
     """All of them. Raises OSError."""
-    texts = (json_text(told), render_summary(told))
+    texts = (json_text(document), render_summary(document))
     write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
@@ -31,11 +31,11 @@ def write(told: Mapping[str, Any], folder: Path) -> None:
 class _Table:
     """A line for each way; a narrow terminal has no room for the single searches."""
 
-    told: Mapping[str, Any]
+    document: Mapping[str, Any]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = [_cells(row) for row in ways_view.rows(self.told)]
-        titles = _titles(self.told)
+        rows = [_cells(row) for row in ways_view.rows(self.document)]
+        titles = _titles(self.document)
         if options.max_width < NARROW:
             titles, rows = titles[:-1], [row[:-1] for row in rows]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -56,43 +56,45 @@ def _cells(row: WayRow) -> list[Text]:
     ]
 
 
-def render(told: Mapping[str, Any]) -> RenderableType:
+def render(document: Mapping[str, Any]) -> RenderableType:
     """What `Console().print` shows."""
-    changes = [f"{row.way} {row.change}" for row in ways_view.rows(told) if row.change]
+    changes = [f"{row.way} {row.change}" for row in ways_view.rows(document) if row.change]
     return Group(
-        _Table(told),
+        _Table(document),
         Text(ways_view.NOTE, style="dim"),
-        *(Text(note, style="dim") for note in ways_view.notes(told)),
+        *(Text(note, style="dim") for note in ways_view.notes(document)),
         Text(),
-        Text.assemble((told["verdict"], _STYLES[told["verdict"]]), "  ", ways_view.sentence(told)),
+        Text.assemble(
+            (document["verdict"], _STYLES[document["verdict"]]), "  ", ways_view.sentence(document)
+        ),
         Text(f"      {'; '.join(changes)}", style="bold") if changes else Text(),
-        Text(f"      {ways_view.subject(told)}", style="dim"),
+        Text(f"      {ways_view.subject(document)}", style="dim"),
     )
 
 
-def render_summary(told: Mapping[str, Any]) -> str:
+def render_summary(document: Mapping[str, Any]) -> str:
     """GitHub-flavoured Markdown."""
-    text, verdict = summary.text, told["verdict"]
-    titles = ["way", *_titles(told), ""]
+    text, verdict = summary.text, document["verdict"]
+    titles = ["way", *_titles(document), ""]
     return "\n".join(
         [
             f"### {_MARKS[verdict]} astrometer capacity, way by way: {verdict}",
             "",
-            text(ways_view.subject(told)),
+            text(ways_view.subject(document)),
             "",
-            text(ways_view.sentence(told)),
+            text(ways_view.sentence(document)),
             "",
             f"| {' | '.join(map(text, titles))} |",
             f"|---|{'--:|' * (len(titles) - 2)}---|",
-            *(_markdown(row) for row in ways_view.rows(told)),
+            *(_markdown(row) for row in ways_view.rows(document)),
             "",
-            *(f"<sub>{text(note)}</sub>\n" for note in (ways_view.NOTE, *ways_view.notes(told))),
+            *(f"<sub>{text(note)}</sub>\n" for note in (ways_view.NOTE, *ways_view.notes(document))),
         ]
     )
 
 
-def _titles(told: Mapping[str, Any]) -> list[str]:
-    return [title.format(ways_view.first(told)) for title in ways_view.TITLES]
+def _titles(document: Mapping[str, Any]) -> list[str]:
+    return [title.format(ways_view.first(document)) for title in ways_view.TITLES]
 
 
 def _two(above: str, below: str) -> Text:

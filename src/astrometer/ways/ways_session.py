@@ -58,19 +58,19 @@ class WaysSession:
                 return
 
     def _measure(self, search: WaySearch) -> SearchedWay:
-        load, told = self.plan.load_of(search), list[bytes]()
-        self.load(load, self.environ, interrupted=self._interrupt, told=told.append)
+        load, piped_results = self.plan.load_of(search), list[bytes]()
+        self.load(load, self.environ, interrupted=self._interrupt, on_results=piped_results.append)
         return SearchedWay(
             search=search,
             directory=f"{search.way}/{search.number}",
-            results=self._kept(load, b"".join(told)),
+            results=self._kept(load, b"".join(piped_results)),
         )
 
     def _interrupt(self) -> None:
         self.interrupted = True
 
-    def _kept(self, load: LoadPlan, told: bytes) -> dict[str, Any] | None:
+    def _kept(self, load: LoadPlan, piped_results: bytes) -> dict[str, Any] | None:
         try:
-            return write_reports.read_and_keep(load.out, told, self.say)
+            return write_reports.read_and_keep(load.out, piped_results, self.say)
         except document.ResultsError:
             return None

@@ -150,7 +150,7 @@ def _trust(context: Any, name: str, file: Path) -> None:
     try:
         context.load_verify_locations(cafile=str(file))
     except (OSError, ValueError) as exc:  # ssl.SSLError is an OSError
-        raise TlsError(f"{name}: {file}: {_told(exc, 'has no certificate in PEM form')}") from exc
+        raise TlsError(f"{name}: {file}: {_reason(exc, 'has no certificate in PEM form')}") from exc
 
 
 def _identify(context: Any, cert: Path, key: Path | None) -> None:
@@ -159,10 +159,10 @@ def _identify(context: Any, cert: Path, key: Path | None) -> None:
         context.load_cert_chain(str(cert), None if key is None else str(key), password=str)
     except (OSError, ValueError) as exc:
         unlike = "not a certificate and its key in PEM form, without a password"
-        raise TlsError(f"client_cert: {cert}{f' with {key}' if key else ''}: {_told(exc, unlike)}") from exc
+        raise TlsError(f"client_cert: {cert}{f' with {key}' if key else ''}: {_reason(exc, unlike)}") from exc
 
 
-def _told(error: Exception, otherwise: str) -> str:
+def _reason(error: Exception, otherwise: str) -> str:
     is_file_trouble = isinstance(error, OSError) and not isinstance(error, ssl.SSLError) and error.strerror
     return f"cannot be read ({error.strerror})" if is_file_trouble else otherwise  # type: ignore[attr-defined]
 

@@ -6,7 +6,7 @@ import pytest
 from ended_exchanges import call, turn
 
 from astrometer.api.call_exchange import UploadTimes
-from astrometer.api.network_seen import NetworkSeen
+from astrometer.api.network_stats import NetworkStats
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Timings
 from astrometer.im.im_exchange import ImExchange, ImQuestion
@@ -33,7 +33,7 @@ def reply():
 
 CHAT = turn(
     text="secret answer", reasoning="secret thought", session_id="s-1", message_id="9", status=200,
-    network=NetworkSeen(rtt_s=0.001, retransmits=1, out_of_order=0), connect_s=0.002, resent=1,
+    network=NetworkStats(rtt_s=0.001, retransmits=1, out_of_order=0), connect_s=0.002, resent=1,
 )  # fmt: skip
 UPLOAD = call(upload=UploadTimes(file_bytes=10_000, transfer_s=0.04, accept_s=0.01), detail="secret")
 

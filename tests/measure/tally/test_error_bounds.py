@@ -137,5 +137,5 @@ def test_a_process_that_was_held_up_while_it_connected_cannot_blame_the_server()
     assert exchange.connecting == (0.0, 0.2)
     exchange.was_late(0.15)
     bounds = exchange.result().bounds()["ttft"][0]
-    assert (bounds.told, bounds.high) == (0.5, 0.5)
+    assert (bounds.value, bounds.high) == (0.5, 0.5)
     assert bounds.low == pytest.approx(0.5 - 0.1501)

@@ -6,14 +6,14 @@ import pytest
 from ended_exchanges import INFO, call, tally_of, turn
 
 from astrometer.api.chat.events import AgentStats
-from astrometer.api.network_seen import NetworkSeen
+from astrometer.api.network_stats import NetworkStats
 from astrometer.api.outcome import Outcome
 from astrometer.measure.results import document
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally.network_loss import network_json
 from astrometer.measure.tally.tally import Tally
 
-QUIET = NetworkSeen(rtt_s=0.02, retransmits=0, out_of_order=0)
+QUIET = NetworkStats(rtt_s=0.02, retransmits=0, out_of_order=0)
 ASKED_AGAIN = QUIET._replace(retransmits=1)
 GAP = QUIET._replace(out_of_order=2)
 

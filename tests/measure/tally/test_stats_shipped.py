@@ -13,7 +13,7 @@ from astrometer.measure.tally.stalls import Stalls
 
 
 def full():
-    bounds = ErrorBounds(told=Histogram([2.0]), low=Histogram([1.0]), high=Histogram([3.0]), uncertain=1)
+    bounds = ErrorBounds(value=Histogram([2.0]), low=Histogram([1.0]), high=Histogram([3.0]), uncertain=1)
     stats = Stats(
         stalls=Stalls(streams=4, turns=3, n=2, total_s=1.5),
         bounds={"ttft": bounds},

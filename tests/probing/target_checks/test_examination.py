@@ -14,7 +14,7 @@ KEY = Key(name="main", secret=Secret("abk_x"))
 
 def cells(*seen: tuple[str, bool | None, Admission]) -> list[ScopeCell]:
     return [
-        ScopeCell(key="main", endpoint=endpoint, expected=expected, seen=what, outcome=Outcome.OK)
+        ScopeCell(key="main", endpoint=endpoint, expected=expected, actual=what, outcome=Outcome.OK)
         for endpoint, expected, what in seen
     ]
 

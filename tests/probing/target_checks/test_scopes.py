@@ -62,7 +62,7 @@ def test_scopes_open_what_they_name_and_include(scopes, endpoint, may):
     ],
 )
 def test_a_cell_is_a_leak_or_a_rejection_or_neither(expected, seen, violation):
-    cell = ScopeCell(key="k", endpoint="configs", expected=expected, seen=seen, outcome=Outcome.OK)
+    cell = ScopeCell(key="k", endpoint="configs", expected=expected, actual=seen, outcome=Outcome.OK)
     assert cell.violation == violation
 
 

@@ -128,7 +128,7 @@ async def bounds_of(on, count):
 
 async def until_it_waits(on):
     """The thread, for what comes next."""
-    turns, give_up = on.stream.came._turns, time.perf_counter() + 5
+    turns, give_up = on.stream.receiver._turns, time.perf_counter() + 5
     while not (turns._was_empty and turns._began > on.stream.t) and time.perf_counter() < give_up:
         await asyncio.sleep(0)
 
@@ -157,7 +157,7 @@ def test_a_thread_that_is_kept_from_reading_claims_nothing_certain_that_is_not(s
             await on.stream.write(b"{}")
             bounds = await bounds_of(on, 1)
             await until_it_waits(on)
-            with on.stream.came._state:  # the thread needs it after each read
+            with on.stream.receiver._state:  # the thread needs it after each read
                 go_on.set()
                 over.wait(5)
             return bounds + await bounds_of(on, 20), on.sent
@@ -204,8 +204,8 @@ def test_two_events_in_one_segment_came_together_however_late_the_thread_is(stag
             await on.stream.write(b"{}")
             bounds = await bounds_of(on, 1)
             await until_it_waits(on)
-            turns, before = on.stream.came._turns, on.stream.came._turns.segments
-            with on.stream.came._state:
+            turns, before = on.stream.receiver._turns, on.stream.receiver._turns.segments
+            with on.stream.receiver._state:
                 go_on.set()
                 while turns.segments == before:
                     over.wait(0.001)

@@ -208,7 +208,7 @@ def test_nothing_of_an_answer_comes_before_its_question(either_clock, reader):
                 assert began <= stream.asked[0] <= stream.asked[1]
                 far.send(b"answer")
                 assert await stream.read(1) == b"answer"
-                assert stream.asked[0] <= stream.came.since <= stream.came.t
+                assert stream.asked[0] <= stream.receiver.since <= stream.receiver.t
             await stream.aclose()
             await stream.aclose()
 

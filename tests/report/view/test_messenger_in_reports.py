@@ -5,7 +5,7 @@ import pytest
 from astrometer.api.outcome import Outcome
 from astrometer.im.im_turn import ClosedBy, ImTurn, MatchedBy
 from astrometer.im.onebot_actions import ChatPlace
-from astrometer.im.queue_seen import QueueTold
+from astrometer.im.queue_wait import QueueWaitKnown
 from astrometer.measure.results import document as results_file
 from astrometer.measure.results.run_info import RunInfo
 from astrometer.measure.tally.tally import Tally
@@ -21,7 +21,7 @@ def turn(*, outcome=Outcome.OK, text="fine", gaps=(), queue=None, wait_s=None, f
         outcome=outcome, place=ChatPlace(user_id=1), user_id=1, message_id=1, t_send=10.0, t_intended=10.0,
         t_close=10.0 + last_s, closed_by=ClosedBy.QUIET, t_first=10.0 + first_s, t_last=10.0 + last_s,
         matched_by=MatchedBy.QUOTE, text=text, messages=1 + len(gaps), part_gaps_s=tuple(gaps),
-        queue_told=queue, t_turn=None if wait_s is None else 10.0 + wait_s, t_turn_since=10.0,
+        queue_wait_known=queue, t_turn=None if wait_s is None else 10.0 + wait_s, t_turn_since=10.0,
     )  # fmt: skip
 
 
@@ -89,8 +89,8 @@ def test_parts_without_pauses_are_not_taken_for_them(everywhere):
 
 
 def test_the_wait_for_others_is_told_where_it_can_be(everywhere):
-    waited = [turn(queue=QueueTold.WAITED, wait_s=0.25)] * 30
-    found = results(*waited, turn(queue=QueueTold.NOT_TOLD), turn(queue=QueueTold.ALONE))
+    waited = [turn(queue=QueueWaitKnown.WAITED, wait_s=0.25)] * 30
+    found = results(*waited, turn(queue=QueueWaitKnown.UNKNOWN), turn(queue=QueueWaitKnown.ALONE))
     assert found["messenger"]["queue"] == {"alone": 1, "waited": 30, "not_told": 1}
     assert found["metrics"]["queue_wait"]["n"] == 30
     said = "Queue wait of 30 questions that waited behind others of the same chat: p50 250 ms,"
@@ -98,12 +98,12 @@ def test_the_wait_for_others_is_told_where_it_can_be(everywhere):
 
 
 def test_where_no_wait_can_be_told_that_is_said(everywhere):
-    found = results(turn(queue=QueueTold.NOT_TOLD))
+    found = results(turn(queue=QueueWaitKnown.UNKNOWN))
     all_say(everywhere, found, "Queue wait: not told of 1 question that waited behind others")
 
 
 def test_nobody_who_was_alone_is_told_of_a_queue(everywhere):
-    for text in everywhere(results(turn(queue=QueueTold.ALONE))):
+    for text in everywhere(results(turn(queue=QueueWaitKnown.ALONE))):
         assert "Queue wait" not in text
 
 

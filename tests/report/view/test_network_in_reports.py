@@ -2,11 +2,11 @@
 
 from ended_exchanges import INFO, call, tally_of, turn
 
-from astrometer.api.network_seen import NetworkSeen
+from astrometer.api.network_stats import NetworkStats
 from astrometer.measure.results import document
 from astrometer.report.view.time_lines import network_lines
 
-QUIET = NetworkSeen(rtt_s=0.02, retransmits=0, out_of_order=0)
+QUIET = NetworkStats(rtt_s=0.02, retransmits=0, out_of_order=0)
 
 
 def results_of(*finished):

@@ -14,7 +14,7 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.events import ChatEvent, EventKind, message_id_of, parse_data, parse_event
 from astrometer.api.chat.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
 from astrometer.api.chat.turn_timeline import MAX_CHARS, Timeline
-from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
+from astrometer.api.network_stats import NO_NETWORK_STATS, NetworkStats
 from astrometer.api.outcome import (
     Outcome,
     StreamFacts,
@@ -74,7 +74,7 @@ class ChatExchange:
         self._location = ""
         self._resent = 0
         self._connected_at: float | None = None
-        self._network = NOT_SEEN
+        self._network = NO_NETWORK_STATS
         self._stream = False
         self._body = bytearray()
         self._counts: dict[str, int] = {}
@@ -82,9 +82,9 @@ class ChatExchange:
         self._notice_chars = 0
         self._thoughts: list[str] = []  # reasoning in front of a whole answer
         self._complete = ""
-        self._seen: set[EventKind] = set()
+        self._kinds: set[EventKind] = set()
         self._ended = False
-        self._said: dict[EventKind, str] = {}  # by the first event of a kind that spoils the answer
+        self._error_texts: dict[EventKind, str] = {}  # by the first event of a kind that spoils the answer
         self._session_id: str | None = None
         self._run_id: str | None = None
         self._message_id: str | None = None
@@ -126,9 +126,9 @@ class ChatExchange:
         """The server had closed the kept connection; the times run on from the first send."""
         self._resent += 1
 
-    def network(self, seen: NetworkSeen) -> None:
+    def network(self, stats: NetworkStats) -> None:
         """What the kernel says of the connection, when this exchange is over on it."""
-        self._network = seen.after(self._network)
+        self._network = stats.after(self._network)
 
     def headers(
         self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""
@@ -300,10 +300,10 @@ class ChatExchange:
     def _look_at(self, event: ChatEvent) -> None:
         if self._ended:
             return  # the answer is whole: what follows is none of it, and breaks none
-        self._seen.add(event.kind)
+        self._kinds.add(event.kind)
         self._ended = event.kind is EventKind.END
         if event.kind in (EventKind.ERROR, EventKind.MALFORMED):
-            self._said.setdefault(event.kind, event.text)
+            self._error_texts.setdefault(event.kind, event.text)
         self._session_id = event.session_id or self._session_id
         self._run_id = event.run_id or self._run_id
         self._message_id = message_id_of(event) or self._message_id
@@ -325,15 +325,15 @@ class ChatExchange:
             ended=self._ended,
             text=self._points.pieces.text or self._complete,
             notices="".join(self._notices),
-            stats_seen=stats is not None or EventKind.STATS in self._seen,
+            stats_seen=stats is not None or EventKind.STATS in self._kinds,
             tokens_counted=stats is not None and not stats.asked_nothing,
-            follow_up=EventKind.FOLLOW_UP in self._seen,
-            error_event=EventKind.ERROR in self._seen,
-            malformed=EventKind.MALFORMED in self._seen,
+            follow_up=EventKind.FOLLOW_UP in self._kinds,
+            error_event=EventKind.ERROR in self._kinds,
+            malformed=EventKind.MALFORMED in self._kinds,
             media=self._points.has_media,
             canary=self._canary,
-            error_text=self._said.get(EventKind.ERROR, ""),
-            malformed_text=self._said.get(EventKind.MALFORMED, ""),
+            error_text=self._error_texts.get(EventKind.ERROR, ""),
+            malformed_text=self._error_texts.get(EventKind.MALFORMED, ""),
         )
 
     def _finish(self, t: float, outcome: Outcome, detail: str) -> None:

@@ -7,7 +7,7 @@ from typing import Self
 from astrometer.api.buffering import explain_held, was_held
 from astrometer.api.chat.events import AgentStats
 from astrometer.api.metric_table import STREAMED_METRICS, WHOLE_METRICS
-from astrometer.api.network_seen import LOSSY_TTFT, NOT_SEEN, NetworkSeen
+from astrometer.api.network_stats import LOSSY_TTFT, NO_NETWORK_STATS, NetworkStats
 from astrometer.api.outcome import Outcome
 from astrometer.api.sentences import AstrBotBug, find_bug
 from astrometer.api.timings import Bounds, Timings
@@ -34,7 +34,7 @@ class ChatTurn:
     detail: str = ""
     streaming: bool = True  # as asked for
     resent: int = 0  # times that the request went out again, on a fresh connection
-    network: NetworkSeen = NOT_SEEN
+    network: NetworkStats = NO_NETWORK_STATS
     echoed: bool = False  # it was to repeat something, and did
     blank_lead: int = 0  # blank pieces before the first token
     pushed: int = 0  # messages that somebody else pushed into this chat, which are left out of it

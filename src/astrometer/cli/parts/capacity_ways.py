@@ -64,12 +64,12 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     if plan.out.exists() and any(plan.out.iterdir()):
         raise click.UsageError(f"--out {plan.out}: holds something already")
     each = [locust_run.look_ahead(load, flags) for load in plan.loads.values()]
-    foreseen = replace(
+    locustfile_info = replace(
         each[0],
         leaves_sessions=any(one.leaves_sessions for one in each),
         leaves_conversations=any(one.leaves_conversations for one in each),
     )
-    if not foreseen.chats:
+    if not locustfile_info.chats:
         raise click.UsageError(f"--ways: nobody chats in {first.locustfile.name}; the ways are ways to chat")
     locust_run.check_target(first.target, flags)
     looked, facts = confirm.look_at_server(first, deletable=flags["deletable"])
@@ -83,25 +83,25 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     _check_ways(plan, facts.version, flags)
     searches = order(plan.ways, plan.rounds)
     names = [str(search.way) for search in searches]
-    confirm.confirm(replace(looked, out=plan.out), facts, foreseen, yes=flags["yes"], searches=names)
+    confirm.confirm(replace(looked, out=plan.out), facts, locustfile_info, yes=flags["yes"], searches=names)
     session = WaysSession(plan=plan, say=say)
     try:
         session.execute()
     except KeyboardInterrupt:  # between two searches: within one it ends that in order
         session.interrupted = True
-    told = ways_document.build(
+    document = ways_document.build(
         plan,
         session.done,
         [objective.text for objective in run.settings.objectives],
         interrupted=session.interrupted,
     )
-    print_rich(ways_reports.render(told))
-    place = write_somewhere(plan.out, lambda folder: ways_reports.write(told, folder), print_problem)
+    print_rich(ways_reports.render(document))
+    place = write_somewhere(plan.out, lambda folder: ways_reports.write(document, folder), print_problem)
     if place is not None:
         print_rich("\n".join(str(place / name) for name in ways_reports.FILE_NAMES))
     made = [item.results["names"]["sessions"] for item in session.done if item.results is not None]
-    confirm.say_what_is_left(looked, facts, foreseen, sum(made))
-    return exit_codes.INTERRUPTED if session.interrupted else exit_codes.BY_VERDICT[told["verdict"]]
+    confirm.say_what_is_left(looked, facts, locustfile_info, sum(made))
+    return exit_codes.INTERRUPTED if session.interrupted else exit_codes.BY_VERDICT[document["verdict"]]
 
 
 def _check_ways(plan: "WaysPlan", version: str | None, flags: Mapping[str, Any]) -> None:

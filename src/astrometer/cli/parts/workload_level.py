@@ -28,7 +28,7 @@ def level(run: Asked, ctx: click.Context, scale: float | None, *, closed: bool) 
         return None
     # What part of the users follows it is for the locustfile to say.
     asked = run.plan(UserLevel.of(1, None), duration_s=None, ramp_s=0.0, directory="{stem}-{time}")
-    share = inspect_locustfile.foresee(asked, os.environ).workload_share
+    share = inspect_locustfile.inspect(asked, os.environ).workload_share
     times = (1.0 if scale is None else scale) / share
     if closed:
         return UserLevel.of(max(1, round(workload.users * times)), None, ctx.params["spawn_rate"])

@@ -213,15 +213,15 @@ def _no_server(*, messenger: bool) -> dict[str, str]:
 def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
     """What could never be run or judged is a usage error, before anything is installed."""
     from astrometer.compare.samples import ALL
-    from astrometer.load.inspect_locustfile import foresee
+    from astrometer.load.inspect_locustfile import inspect
 
-    foreseen = foresee(load, os.environ)
+    locustfile_info = inspect(load, os.environ)
     scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
     for what, scope in scopes.items():
-        if scope not in {ALL, *foreseen.scenarios}:
-            hint = did_you_mean(scope, sorted(foreseen.scenarios))
+        if scope not in {ALL, *locustfile_info.scenarios}:
+            hint = did_you_mean(scope, sorted(locustfile_info.scenarios))
             raise click.UsageError(f"{what}: no scenario {scope!r}{hint}")
-    if not foreseen.objectives and any(gate.metric == "goodput" for gate in gates):
+    if not locustfile_info.objectives and any(gate.metric == "goodput" for gate in gates):
         raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 
 

@@ -31,7 +31,7 @@ from astrometer.targets.sandbox.sandbox_state import server_pid_of
 from astrometer.units import plain_number
 
 if TYPE_CHECKING:
-    from astrometer.load.inspect_locustfile import Foreseen
+    from astrometer.load.inspect_locustfile import LocustfileInfo
 
 OF_OPEN_MODEL = ("arrivals", "arrival_seed", "max_in_flight")
 OF_STREAMS = ("whole_answer_percent", "idle_timeout_s", "stop_abandoned")
@@ -161,30 +161,30 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     from astrometer.cli.shared import confirm
     from astrometer.load import launch
 
-    foreseen = look_ahead(plan, flags)
+    locustfile_info = look_ahead(plan, flags)
     check_target(plan.target, flags)
-    for note in foreseen.notes:
+    for note in locustfile_info.notes:
         click.echo(f"Warning: {note}", err=True)
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
-    if foreseen.leaves_conversations:
-        check_messenger(plan, facts.version, flags, pushes=foreseen.pushes)
-    confirm.confirm(plan, facts, foreseen, yes=flags["yes"])
+    if locustfile_info.leaves_conversations:
+        check_messenger(plan, facts.version, flags, pushes=locustfile_info.pushes)
+    confirm.confirm(plan, facts, locustfile_info, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
     for stale in (document.FILE_NAME, *write_reports.FILE_NAMES):
         (plan.out / stale).unlink(missing_ok=True)
-    told: list[bytes] = []
-    locust_exit_code = launch.run(plan, os.environ, told=told.append)
-    measured = _measured(plan.out, b"".join(told))
-    code = conclude(measured, plan.out, locust_exit_code, with_results=any(told))
-    if foreseen.asks_model:
+    piped_results: list[bytes] = []
+    locust_exit_code = launch.run(plan, os.environ, on_results=piped_results.append)
+    measured = _measured(plan.out, b"".join(piped_results))
+    code = conclude(measured, plan.out, locust_exit_code, with_results=any(piped_results))
+    if locustfile_info.asks_model:
         sessions = None if measured is None else measured["names"]["sessions"]
-        confirm.say_what_is_left(plan, facts, foreseen, sessions)
+        confirm.say_what_is_left(plan, facts, locustfile_info, sessions)
     raise SystemExit(code)
 
 
-def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
+def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "LocustfileInfo":
     """What can be known before the server is asked anything. Raises click.UsageError."""
     from astrometer.cli.shared import confirm
     from astrometer.load import inspect_locustfile
@@ -193,13 +193,13 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Foreseen":
     try_place(plan.out, "--out")
     confirm.must_be_able_to_ask(url, yes=flags["yes"])
     warn_of_unverified([plan.target])
-    foreseen = inspect_locustfile.foresee(plan, os.environ)
-    if foreseen.needs_key and not plan.keys():
+    locustfile_info = inspect_locustfile.inspect(plan, os.environ)
+    if locustfile_info.needs_key and not plan.keys():
         raise click.UsageError(
             f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
         )
-    return foreseen
+    return locustfile_info
 
 
 def check_target(target: Target, flags: Mapping[str, Any]) -> None:
@@ -266,10 +266,10 @@ def _is_waived(given: Mapping[str, Any]) -> bool:
     return "slo" in given and bool(OPTIONS["slo"].value_of(given["slo"]).waived)
 
 
-def _measured(out: Path, told: bytes) -> dict[str, Any] | None:
+def _measured(out: Path, piped_results: bytes) -> dict[str, Any] | None:
     """The results; None: there are none."""
     try:
-        return document.read_of_run(out, told)
+        return document.read_of_run(out, piped_results)
     except document.ResultsError:
         return None
 

@@ -120,7 +120,7 @@ class MasterSide:
         self._runner = runner
         self._current = current
         self._sequences: dict[str, int] = {}
-        self._seen: set[str] = set()  # workers that were asked for users, or went missing
+        self._taking_part: set[str] = set()  # workers that were asked for users, or went missing
         self._incomplete: set[str] = set()  # a report of theirs got lost
         self._final: set[str] = set()
         self._heard_s: dict[str, float] = {}  # since the run's start, at the last whole report
@@ -133,7 +133,9 @@ class MasterSide:
 
     def begin(self) -> None:
         self._sequences.clear()
-        self._seen = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
+        self._taking_part = {
+            worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES
+        }
         self._incomplete.clear()
         self._final.clear()
         self._heard_s.clear()
@@ -154,7 +156,7 @@ class MasterSide:
         for worker in list(self._runner.clients):
             self._runner.send_message(RELEASE, {"t": locust_patches.steady_time()}, client_id=worker)
         # Whoever took part in this test must have said that it is done.
-        lost = (set(self._sequences) | self._seen) - self._final
+        lost = (set(self._sequences) | self._taking_part) - self._final
         for worker in sorted(lost):
             log.error("worker %s did not deliver its last report", worker)
         missing = lost | self._incomplete
@@ -163,7 +165,7 @@ class MasterSide:
 
     def _awaited(self) -> set[str]:
         alive = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
-        return (alive & (self._seen | set(self._sequences))) - self._final
+        return (alive & (self._taking_part | set(self._sequences))) - self._final
 
     def _note_workers(self) -> None:
         """A worker may die before its first report, and Locust forgets a missing one after a minute.
@@ -171,7 +173,7 @@ class MasterSide:
         One that is still ready joined the run and was asked for nothing.
         """
         self._noted_at = time.monotonic()
-        self._seen |= {
+        self._taking_part |= {
             worker
             for worker, node in self._runner.clients.items()
             if node.user_count or node.state != STATE_INIT
@@ -180,7 +182,11 @@ class MasterSide:
     def _note_absence(self, msg: Any, **_: Any) -> None:
         run, worker, reason = self._current(), msg.node_id, msg.data["reason"]
         self._note_workers()
-        if run is not None and worker not in self._final and (reason is not None or worker in self._seen):
+        if (
+            run is not None
+            and worker not in self._final
+            and (reason is not None or worker in self._taking_part)
+        ):
             why = f"{worker}: {reason or 'it does not know why'}"
             run.note_cause(Cause(kind=CauseKind.WORKER_DID_NOT_BEGIN, detail=why))
         self._final.add(worker)

@@ -18,7 +18,7 @@ import gevent
 
 from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
-from astrometer.clock import told
+from astrometer.clock import shared_reading
 from astrometer.config.secret import Secret
 from astrometer.load.capacity import capacity_shape
 from astrometer.load.live.progress import ProgressLine
@@ -132,7 +132,7 @@ class Lifecycle:
         if self._role.leads:
             setattr(parsed, RUN_ID_OPTION, new_run_id())
             setattr(parsed, ELAPSED_OPTION, 0.0)
-            setattr(parsed, START_OPTION, told(time.perf_counter()))
+            setattr(parsed, START_OPTION, shared_reading(time.perf_counter()))
             shapes.begin(self._environment)
             capacity_shape.begin(self._environment)
 

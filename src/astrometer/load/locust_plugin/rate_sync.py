@@ -68,7 +68,7 @@ class RateSender:
         self._users, self._t_s = users, t_s
         wire = {
             "run": run.id,
-            "sent": clock.told(sent),
+            "sent": clock.shared_reading(sent),
             "elapsed_s": elapsed_s,
             "t_s": t_s,
             "users": dict(users),

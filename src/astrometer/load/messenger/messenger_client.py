@@ -131,16 +131,16 @@ class MessengerClient:
 
     def _read(self, link: Link) -> None:
         """What is there, until nothing is. Raises OSError."""
-        session, came = self.session, link.came
+        session, receiver = self.session, link.receiver
         try:
             has_more = True
             while has_more and session.end is None:
-                full_reads = came.full_reads
+                full_reads = receiver.full_reads
                 if data := link.receive():
-                    session.feed(came.t, data, link.since, is_whole=link.is_whole)
+                    session.feed(receiver.t, data, link.since, is_whole=link.is_whole)
                 else:
                     session.eof(self._now())
-                has_more = came.full_reads > full_reads or link.is_over
+                has_more = receiver.full_reads > full_reads or link.is_over
         except BlockingIOError:
             pass  # all was read
         finally:

@@ -34,7 +34,7 @@ class MessengerOfRun:
         self._first = 1_000_000_000 + int(hashlib.sha256(run_id.encode()).hexdigest(), 16) % 800_000 * PEOPLE
         self._worker = worker
         self._client: MessengerClient | None = None
-        self._told: dict[str, Any] = {}
+        self._shipped: dict[str, Any] = {}
         self._instead: dict[int, int] = {}  # by the number of a person or group: who goes on in its place
         self._left = worker * PER_WORKER
         self._strangers = STRANGERS + worker * PER_WORKER
@@ -103,8 +103,8 @@ class MessengerOfRun:
             **{f"refused_{reason.value}": count for reason, count in session.refused.items()},
             "links_lost": session.links_lost,
         }
-        new = {name: count - self._told.get(name, 0) for name, count in seen.items()}
-        self._told = seen
+        new = {name: count - self._shipped.get(name, 0) for name, count in seen.items()}
+        self._shipped = seen
         return {name: count for name, count in new.items() if count}
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from contextlib import closing
 
 from astrometer.api.call_exchange import CallExchange
-from astrometer.api.server_versions import QUESTIONS, is_before_4_26, versions_told
+from astrometer.api.server_versions import QUESTIONS, is_before_4_26, versions_in
 from astrometer.load.messenger.adapter_sharing import answers_several
 from astrometer.load.transport.load_client import Client, Request
 from astrometer.wire.tls import TlsSettings
@@ -19,7 +19,7 @@ def ask_answers_several(host: str, tls: TlsSettings) -> bool | None:
             exchange = CallExchange(timeout_s=TIMEOUT_S, max_bytes=MAX_BYTES)
             client.run(Request(method=endpoint.method, path=endpoint.path, scope=None), exchange)
             answer = exchange.result()
-            if (told := versions_told(answer)) is not None:
+            if (told := versions_in(answer)) is not None:
                 return answers_several(told.running)
             if answer.status is None:
                 return None

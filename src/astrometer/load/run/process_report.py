@@ -39,7 +39,7 @@ def merge(run: "Run", process: str, part: Mapping[str, Any]) -> None:
         run.slots.note(process, part["slots"])
     run.names.note(process, part["names"], part["users"], part["sessions"])
     run.others.requests.merge(part["other_requests"])
-    run.messenger_seen.update(part["messenger"])
+    run.messenger_counts.update(part["messenger"])
     run.recorder.at_once.merge(part["at_once"])
 
 
@@ -47,7 +47,7 @@ def conclude(run: "Run") -> None:
     """The only process of a run has nobody to report to; the rest of what it measured is in place."""
     run.health.stop()
     note_health(run, LOCAL, run.health.take())
-    run.messenger_seen.update(run.messenger.take())
+    run.messenger_counts.update(run.messenger.take())
 
 
 def note_health(run: "Run", process: str, wire: Mapping[str, Any]) -> None:

@@ -99,7 +99,7 @@ class Run:
         self.slots = time_slots.Slots()
         self.processes: dict[str, ProcessHealth] = {}
         self.intended = 0  # arrivals of an open model
-        self.messenger_seen: Counter[str] = Counter()  # by the links of all processes, of no question
+        self.messenger_counts: Counter[str] = Counter()  # by the links of all processes, of no question
         self.lost_workers = 0
         self.lost_from_s: float | None = None
         self.causes: list[Cause] = []  # what makes the run INVALID

@@ -59,7 +59,7 @@ def results(run: Run, environment: Any) -> dict[str, Any]:
         capacity=searched,
         names=run.names.all(),
         stall_threshold_s=run.settings.stall_threshold_s,
-        messenger=run.messenger_seen if run.settings.messenger else None,
+        messenger=run.messenger_counts if run.settings.messenger else None,
         at_once=run.recorder.at_once,
         model_most=None if run.model is None else run.model.most,
         server=None if run.server is None else run.server.usage(excluded_s),

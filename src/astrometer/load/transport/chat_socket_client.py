@@ -56,7 +56,7 @@ class ChatSocket(Client):
             self.close()
 
     def _ask_and_hear(self, text: str, exchange: ChatExchange, link: Link, *, reused: bool) -> None:
-        now = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        now = link.receiver.read_at = self._now()  # nothing of the answer comes earlier
         began = self._asked_at if reused else now
         self._answered = False
         try:
@@ -102,7 +102,7 @@ class ChatSocket(Client):
                     if isinstance(event, WsOpened):
                         early += events[number:]
                         return True
-                    _note_refusal(event, exchange, link.came.t)
+                    _note_refusal(event, exchange, link.receiver.t)
         return False
 
     def _hear(self, exchange: ChatExchange, link: Link) -> None:
@@ -113,7 +113,7 @@ class ChatSocket(Client):
 
     def _take(self, events: list[WsEvent], turn: SocketTurn, exchange: ChatExchange, link: Link) -> None:
         """What came in one read."""
-        t, since = link.came.t, None
+        t, since = link.receiver.t, None
         for event in events:
             if isinstance(event, WsClosed):
                 raise Broken(Outcome.RESET, f"the server closed the WebSocket (code {event.code})")
@@ -130,7 +130,7 @@ class ChatSocket(Client):
             if item is None:
                 continue
             if not event.is_last and since is None:
-                since = link.came.since
+                since = link.receiver.since
             taken = exchange.take(t, [item], None if event.is_last else since, is_last=False)
             if any(one.kind in _LAST for one in taken):
                 exchange.eof(t)

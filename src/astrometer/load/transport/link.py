@@ -9,7 +9,7 @@ from typing import Any
 import gevent
 from gevent.socket import wait_write
 
-from astrometer.api.network_seen import NetworkSeen
+from astrometer.api.network_stats import NetworkStats
 from astrometer.load.transport.loop_turns import turns_of_loop
 from astrometer.wire.outbox import Outbox
 from astrometer.wire.receive_stamps import BLOCK_BYTES, StampedReceiver
@@ -21,7 +21,7 @@ _buffer = bytearray(BLOCK_BYTES)  # of all connections: what was read is copied 
 
 
 class Link:
-    """A connected gevent socket. `came`: when what was received last had arrived."""
+    """A connected gevent socket. `receiver`: when what was received last had arrived."""
 
     def __init__(self, sock: Any) -> None:
         self._socket = sock
@@ -31,10 +31,11 @@ class Link:
         self._is_attended = False
         self.is_whole = True  # the last byte that came belongs to what `receive` returned last
         inner = sock._sock  # noqa: SLF001 (gevent's own methods would wait)
-        self.came = StampedReceiver(inner, _buffer, turns=turns_of_loop())
+        self.receiver = StampedReceiver(inner, _buffer, turns=turns_of_loop())
         self._send_now = inner.send
         self._outbox = Outbox()  # of what `push` was given
-        self._told = NetworkSeen(retransmits=0, out_of_order=0)  # of the connection, as far as was asked
+        # At the last call of `network`.
+        self._network_before = NetworkStats(retransmits=0, out_of_order=0)
 
     @property
     def is_over(self) -> bool:
@@ -43,7 +44,7 @@ class Link:
 
     def since(self) -> float:
         """Nothing of what was received last came earlier. To be asked at once, and only when it matters."""
-        return self.came.since
+        return self.receiver.since
 
     def fileno(self) -> int:
         return int(self._socket.fileno())
@@ -68,7 +69,7 @@ class Link:
 
     def receive(self) -> bytes:
         """What is there; empty at the end. Raises BlockingIOError when there is nothing yet."""
-        return self.came.receive()
+        return self.receiver.receive()
 
     def send(self, data: memoryview, timeout_s: float) -> int:
         """How many bytes of it the system took. Raises TimeoutError."""
@@ -101,14 +102,14 @@ class Link:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def network(self) -> NetworkSeen:
+    def network(self) -> NetworkStats:
         """What the kernel says of this connection since the last call, or since it began."""
-        info, before, full_reads = tcp_info(self._socket), self._told, self.came.full_reads
+        info, before, full_reads = tcp_info(self._socket), self._network_before, self.receiver.full_reads
         if info is None:
-            self._told = before._replace(full_reads=full_reads)
-            return NetworkSeen(full_reads=full_reads - before.full_reads)
-        self._told = NetworkSeen(info.min_rtt_s, info.retransmits, info.out_of_order, full_reads)
-        return NetworkSeen(
+            self._network_before = before._replace(full_reads=full_reads)
+            return NetworkStats(full_reads=full_reads - before.full_reads)
+        self._network_before = NetworkStats(info.min_rtt_s, info.retransmits, info.out_of_order, full_reads)
+        return NetworkStats(
             rtt_s=info.min_rtt_s,
             retransmits=_since(before.retransmits, info.retransmits),
             out_of_order=_since(before.out_of_order, info.out_of_order),
@@ -144,7 +145,7 @@ class TlsLink(Link):
             if not done:
                 self.wait()
                 with suppress(BlockingIOError):
-                    self._tls.feed(self.came.receive())
+                    self._tls.feed(self.receiver.receive())
 
     def wait(self) -> None:
         if not self._tls.is_over:
@@ -153,7 +154,7 @@ class TlsLink(Link):
     def receive(self) -> bytes:
         if self._tls.is_over:
             return self._tls.end()
-        plain = self._tls.receive(self.came.receive(), self._send_now)
+        plain = self._tls.receive(self.receiver.receive(), self._send_now)
         self.is_whole = self._tls.is_whole
         if not (plain or self._tls.is_over):
             raise BlockingIOError  # the rest of a record is still to come

@@ -20,7 +20,7 @@ from geventhttpclient.response import HTTPParseError, HTTPResponse
 from astrometer import __version__
 from astrometer.api.endpoints import Scope
 from astrometer.api.keep_alive import MAX_IDLE_S, idle_limit_s, may_repeat, outcome_of_closing
-from astrometer.api.network_seen import NetworkSeen
+from astrometer.api.network_stats import NetworkStats
 from astrometer.api.outcome import Outcome
 from astrometer.config.secret import Secret
 from astrometer.load.generator_limits import reached
@@ -43,7 +43,7 @@ class Exchange(Protocol):
     def body_began(self, t: float) -> None: ...
     def body_sent(self, t: float) -> None: ...
     def sent_again(self) -> None: ...
-    def network(self, seen: NetworkSeen) -> None: ...
+    def network(self, stats: NetworkStats) -> None: ...
     def headers(
         self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""
     ) -> None: ...
@@ -261,7 +261,7 @@ class Client:
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def _send_and_receive(self, request: Request, exchange: Exchange, link: Link, *, reused: bool) -> None:
-        now = link.came.read_at = self._now()  # nothing of the answer comes earlier
+        now = link.receiver.read_at = self._now()  # nothing of the answer comes earlier
         began = self._asked_at if reused else now
         try:
             sent = self._send(request, exchange, link)
@@ -309,11 +309,11 @@ class Client:
     ) -> AnswerParser | None:
         """The whole answer; None when the exchange saw enough before its end.
 
-        `came.t` is when the kernel received the last byte of `data` (`wire.receive_stamps`). A `ChatExchange`
-        hands its events on to `api.chat.turn_timeline`.
+        `receiver.t` is when the kernel received the last byte of `data` (`wire.receive_stamps`).
+        A `ChatExchange` hands its events on to `api.chat.turn_timeline`.
         """
         parser = AnswerParser(request.method)
-        came = link.came
+        receiver = link.receiver
         with Alarm() as alarm, link.attended():
             t = self._now()
             while True:
@@ -329,7 +329,7 @@ class Client:
                 if data is None:
                     t = self._now()
                     continue
-                t = came.t
+                t = receiver.t
                 if not (data or parser.answered):
                     raise Unanswered(unsent=unsent)
                 chunk = parser.chunks.only(data) if parser.chunks is not None else None
@@ -344,7 +344,7 @@ class Client:
 
 def is_complete(parser: AnswerParser, data: bytes, exchange: Exchange, link: Link) -> bool:
     """Parse what came and hand it on -> whether the answer is whole, and the exchange over. Raises Broken."""
-    t = link.came.t
+    t = link.receiver.t
     problem = parser.problem_with(data)
     if not parser.announced and parser.head_is_complete:
         parser.announced = True
@@ -368,10 +368,10 @@ def is_complete(parser: AnswerParser, data: bytes, exchange: Exchange, link: Lin
 
 def hand_on(chunk: bytes, exchange: Exchange, link: Link, *, is_last: bool) -> None:
     """A piece of the body; `is_last`: the last byte that came is that of its last."""
-    came = link.came
+    receiver = link.receiver
     # What ends more than one event has more than two lines.
     matters = not is_last or chunk.count(b"\n") > 2
-    exchange.feed(came.t, chunk, came.since if matters else None, is_last=is_last)
+    exchange.feed(receiver.t, chunk, receiver.since if matters else None, is_last=is_last)
 
 
 def arrival(link: Link, alarm: Alarm) -> bytes | None:

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from astrometer.load.workload.traffic import SeenChat, SeenTurn
+from astrometer.load.workload.traffic import TrafficChat, TrafficTurn
 from astrometer.load.workload.workload_file import WorkloadError
 from astrometer.outside_text import read_json, shown
 
@@ -22,7 +22,7 @@ _REMINDER = re.compile(r"<system_reminder>.*?</system_reminder>", re.DOTALL)
 _TIME = re.compile(r"Current datetime: (\d{4}-\d\d-\d\d \d\d:\d\d)")
 
 
-def chats(path: Path, since_s: float, person_of: Callable[[str], int | None]) -> Iterator[SeenChat]:
+def chats(path: Path, since_s: float, person_of: Callable[[str], int | None]) -> Iterator[TrafficChat]:
     """`person_of`: a number for whom a chat (its umo) is with; None: left out. Raises WorkloadError."""
     try:
         with path.open("rb") as lines:
@@ -35,12 +35,12 @@ def chats(path: Path, since_s: float, person_of: Callable[[str], int | None]) ->
                 turns = [turn for turn in told if turn.start_s > since_s]
                 person = person_of(umo) if turns else None
                 if person is not None:
-                    yield SeenChat(person=person, is_web=umo.startswith("webchat:"), turns=turns)
+                    yield TrafficChat(person=person, is_web=umo.startswith("webchat:"), turns=turns)
     except OSError as exc:
         raise WorkloadError(f"{path}: cannot be read ({exc.strerror})") from exc
 
 
-def _conversation(path: Path, number: int, line: bytes) -> tuple[str, list[SeenTurn]]:
+def _conversation(path: Path, number: int, line: bytes) -> tuple[str, list[TrafficTurn]]:
     try:
         item: Any = read_json(line)
     except ValueError as exc:
@@ -57,7 +57,7 @@ def _conversation(path: Path, number: int, line: bytes) -> tuple[str, list[SeenT
         raise WorkloadError(f"{path}:{number}: a time cannot be read ({shown(str(exc))})") from exc
 
 
-def _turns(content: list[Any]) -> list[SeenTurn]:
+def _turns(content: list[Any]) -> list[TrafficTurn]:
     """Those whose time is told, in order."""
     asked: list[tuple[float, float, float]] = []  # the minute, tokens of the question and of its answer
     heard = False  # whether what comes is an answer to a question whose time is known
@@ -77,7 +77,7 @@ def _turns(content: list[Any]) -> list[SeenTurn]:
         within = list(group)
         for number, (_, question, answer) in enumerate(within, start=1):
             start_s = minute + 60.0 * number / (len(within) + 1)  # as far apart as moments of a minute are
-            turns.append(SeenTurn(start_s=start_s, prompt_tokens=question, output_tokens=answer or None))
+            turns.append(TrafficTurn(start_s=start_s, prompt_tokens=question, output_tokens=answer or None))
     return turns
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from astrometer.load.workload.traffic import SeenChat, SeenTurn
+from astrometer.load.workload.traffic import TrafficChat, TrafficTurn
 from astrometer.load.workload.workload_file import WorkloadError
 
 MAGIC = b"SQLite format 3\0"
@@ -23,14 +23,14 @@ _ROWS = f"""
 """  # noqa: S608 (no input in it)
 
 
-def chats(path: Path, since_s: float, person_of: Callable[[str], int | None]) -> Iterator[SeenChat]:
+def chats(path: Path, since_s: float, person_of: Callable[[str], int | None]) -> Iterator[TrafficChat]:
     """`person_of`: a number for whom a chat (its umo) is with; None: left out. Raises WorkloadError."""
     try:
         with closing(_opened(path)) as database:
             for (umo, _), rows in groupby(database.execute(_ROWS, (since_s,)), key=lambda row: row[:2]):
                 person = person_of(str(umo))
                 if person is not None:
-                    yield SeenChat(
+                    yield TrafficChat(
                         person=person,
                         is_web=str(umo).startswith("webchat:"),
                         turns=[_turn(row) for row in rows],
@@ -51,9 +51,9 @@ def _opened(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"file:{quote(str(path.absolute()))}?{mode}", uri=True)
 
 
-def _turn(row: tuple[Any, ...]) -> SeenTurn:
+def _turn(row: tuple[Any, ...]) -> TrafficTurn:
     start_s, end_s, read, written = (float(value or 0.0) for value in row[2:])
-    return SeenTurn(
+    return TrafficTurn(
         start_s=start_s,
         end_s=end_s if end_s >= start_s else None,
         input_tokens=read or None,  # none are counted of an answer that failed

@@ -16,7 +16,7 @@ HOUR_S, DAY_S = 3600.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenTurn:
+class TrafficTurn:
     """One question and its answer. Epoch seconds; None: the source does not tell."""
 
     start_s: float
@@ -27,12 +27,12 @@ class SeenTurn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SeenChat:
+class TrafficChat:
     """All turns of one chat, in their order. `person`: a number that stands for whoever it is with."""
 
     person: int
     is_web: bool
-    turns: Sequence[SeenTurn]
+    turns: Sequence[TrafficTurn]
 
 
 @dataclass(slots=True)
@@ -42,9 +42,9 @@ class Traffic:
     asked: list[tuple[float, int]] = field(default_factory=list)  # when, and by whom
     begun: list[float] = field(default_factory=list)  # conversations
     web_turns: int = 0
-    seen: dict[str, list[float]] = field(default_factory=dict)  # by the names of the spreads
+    samples: dict[str, list[float]] = field(default_factory=dict)  # by the names of the spreads
 
-    def add(self, chat: SeenChat) -> None:
+    def add(self, chat: TrafficChat) -> None:
         self.web_turns += len(chat.turns) * chat.is_web
         self.asked += [(turn.start_s, chat.person) for turn in chat.turns]
         for turn in chat.turns:
@@ -69,7 +69,7 @@ class Traffic:
 
     def _note(self, name: str, value: float | None) -> None:
         if value is not None:
-            self.seen.setdefault(name, []).append(value)
+            self.samples.setdefault(name, []).append(value)
 
     def learn(self, source: str) -> tuple[Workload, float]:
         """The workload, and when its busiest hour began. Raises ValueError when there was no turn."""
@@ -95,14 +95,14 @@ class Traffic:
             ),
             spreads={
                 name: spread
-                for name, values in self.seen.items()
+                for name, values in self.samples.items()
                 if (spread := Spread.of(values)) is not None
             },
         )
         return workload, within[0][0]
 
 
-def _grown(before: SeenTurn, turn: SeenTurn) -> float | None:
+def _grown(before: TrafficTurn, turn: TrafficTurn) -> float | None:
     """The question, by how much more the model was sent than last time. None: it was not only that."""
     if turn.prompt_tokens is not None or None in (
         before.input_tokens,

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeAlias
 from astrometer.api.call_exchange import CallResult
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.metric_table import METRICS
-from astrometer.api.network_seen import LOSSY_TTFT
+from astrometer.api.network_stats import LOSSY_TTFT
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
 from astrometer.im.im_turn import ImTurn

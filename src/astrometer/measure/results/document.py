@@ -198,18 +198,18 @@ def write(directory: Path, results: Mapping[str, Any]) -> Path:
     return path
 
 
-def read_told(told: bytes) -> dict[str, Any]:
-    """The last of the results that a process of ours told, a line of JSON each. Raises ResultsError."""
+def read_piped(piped_results: bytes) -> dict[str, Any]:
+    """The last of the results that a load process piped to us, a line of JSON each. Raises ResultsError."""
     try:
-        found: dict[str, Any] = json.loads(told.splitlines()[-1])
+        found: dict[str, Any] = json.loads(piped_results.splitlines()[-1])
     except (ValueError, IndexError) as exc:
         raise ResultsError(f"what the load process told is not a result ({exc})") from exc
     return found
 
 
-def read_of_run(directory: Path, told: bytes) -> dict[str, Any]:
-    """What a run's process told where it could not write its results; else the file. Raises ResultsError."""
-    return read_told(told) if told else read(directory)
+def read_of_run(directory: Path, piped_results: bytes) -> dict[str, Any]:
+    """What a run's process piped where it could not write its results; else the file. Raises ResultsError."""
+    return read_piped(piped_results) if piped_results else read(directory)
 
 
 def read(path: Path) -> dict[str, Any]:

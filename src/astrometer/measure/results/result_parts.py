@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-from astrometer.im.queue_seen import QueueTold
+from astrometer.im.queue_wait import QueueWaitKnown
 from astrometer.measure.delivery import Delivery, Observed
 from astrometer.measure.server_usage import COLUMNS, GAUGES, LOG_COLUMNS, ServerUsage
 from astrometer.measure.slo.objectives import ObjectiveResult
@@ -109,7 +109,7 @@ def messenger_json(facts: Counter[str], link: Mapping[str, int] | None) -> dict[
     return {
         **{name: facts[name] for name in _COUNTS},
         "part_pause_s": facts["part_pause_ms"] / 1000,
-        "queue": {told.value: facts[f"queue_{told.value}"] for told in QueueTold},
+        "queue": {known.value: facts[f"queue_{known.value}"] for known in QueueWaitKnown},
         "matched_by": {
             name.removeprefix(_MATCHED): count
             for name, count in sorted(facts.items())

@@ -3,7 +3,7 @@
 from typing import Any
 
 from astrometer.measure.slo.validity import MAX_SCHEDULE_LAG_S, Cause, CauseKind
-from astrometer.units import told_apart
+from astrometer.units import distinct_texts
 
 _TEMPLATES = {
     CauseKind.MEASUREMENT_ERROR: "objective {objective!r}: measured to {value} ms, and {limit} ms matter",
@@ -62,7 +62,7 @@ def _numbers(cause: Cause) -> tuple[str, str]:
     scale = _SCALES.get(cause.kind)
     if scale is None:
         return f"{value:.0f}", f"{limit:.0f}"
-    return told_apart(value * scale, limit * scale)
+    return distinct_texts(value * scale, limit * scale)
 
 
 def _more(cause: Cause) -> str:

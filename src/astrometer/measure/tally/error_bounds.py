@@ -1,8 +1,8 @@
 """Samples that are not certain -> how far a percentile may be from the truth. Pure.
 
-A reader that came late knows of an event only that it arrived between two times. Such a sample is counted as
-told, like any other, and here by its lower and its upper bound. A percentile of all samples, with these in
-the place of what was told, has moved by its error at most.
+A reader that came late knows of an event only that it arrived between two times. Such a sample is counted
+by its value, like any other, and here by its lower and its upper bound, too. A percentile of all samples
+moves by its error at most when the bounds take the place of the values.
 """
 
 import math
@@ -18,7 +18,7 @@ from astrometer.measure.tally.histogram import Histogram, buckets_of
 class BoundBuckets(NamedTuple):
     """Samples and their bounds as places in any histogram."""
 
-    told: Sequence[int]
+    value: Sequence[int]
     low: Sequence[int]
     high: Sequence[int]
     uncertain: int
@@ -34,70 +34,70 @@ class BoundBuckets(NamedTuple):
 
     @classmethod
     def of(cls, samples: Iterable[Bounds]) -> "BoundBuckets":
-        told, low, high = zip(*samples, strict=True)
+        value, low, high = zip(*samples, strict=True)
         uncertain = len([1 for spread in map(sub, high, low) if spread > CERTAIN_S])
-        return cls(buckets_of(told), buckets_of(low), buckets_of(high), uncertain)
+        return cls(buckets_of(value), buckets_of(low), buckets_of(high), uncertain)
 
 
 @dataclass(slots=True)
 class ErrorBounds:
     """Of one metric. `uncertain`: samples whose bounds are further apart than a millisecond."""
 
-    told: Histogram = field(default_factory=Histogram)
+    value: Histogram = field(default_factory=Histogram)
     low: Histogram = field(default_factory=Histogram)
     high: Histogram = field(default_factory=Histogram)
     uncertain: int = 0
 
     def add_buckets(self, samples: "BoundBuckets") -> None:
         """What goes into several is looked up once."""
-        self.told.add_buckets(samples.told)
+        self.value.add_buckets(samples.value)
         self.low.add_buckets(samples.low)
         self.high.add_buckets(samples.high)
         self.uncertain += samples.uncertain
 
     def merge(self, other: "ErrorBounds") -> None:
-        self.told.merge(other.told)
+        self.value.merge(other.value)
         self.low.merge(other.low)
         self.high.merge(other.high)
         self.uncertain += other.uncertain
 
     def subtract(self, other: "ErrorBounds") -> None:
         """Take samples out again that were added before."""
-        self.told.subtract(other.told)
+        self.value.subtract(other.value)
         self.low.subtract(other.low)
         self.high.subtract(other.high)
         self.uncertain -= other.uncertain
 
     def errors_s(self, samples: Histogram, percents: Iterable[float]) -> list[float]:
-        """The error of each percentile of `samples`, which hold what was told here. 100: of the maximum.
+        """The error of each percentile of `samples`, which hold the values here. 100: of the maximum.
 
         In seconds, and not negative; 0 where the percentile is infinite, for a failure is certain.
         """
         wanted = list(percents)
-        told = samples.percentiles(wanted)
+        value = samples.percentiles(wanted)
         ends = [self._moved(samples, to).percentiles(wanted) for to in (self.low, self.high)]
         return [
             max(_between(value, end) for end in found)
-            for value, found in zip(told, zip(*ends, strict=True), strict=True)
+            for value, found in zip(value, zip(*ends, strict=True), strict=True)
         ]
 
     def _moved(self, samples: Histogram, to: Histogram) -> Histogram:
         moved = Histogram()
         moved.merge(samples)
-        moved.subtract(self.told)
+        moved.subtract(self.value)
         moved.merge(to)
         return moved
 
     def to_wire(self) -> dict[str, Any]:
         return {
-            "told": self.told.to_wire(),
+            "value": self.value.to_wire(),
             "low": self.low.to_wire(),
             "high": self.high.to_wire(),
             "uncertain": self.uncertain,
         }
 
     def add_wire(self, wire: Mapping[str, Any]) -> None:
-        self.told.add_wire(wire["told"])
+        self.value.add_wire(wire["value"])
         self.low.add_wire(wire["low"])
         self.high.add_wire(wire["high"])
         self.uncertain += wire["uncertain"]

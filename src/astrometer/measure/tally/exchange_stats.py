@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.usage_evidence import broken_off
 from astrometer.api.metric_table import METRICS
-from astrometer.api.network_seen import NOT_SEEN
+from astrometer.api.network_stats import NO_NETWORK_STATS
 from astrometer.api.outcome import Outcome
 from astrometer.api.timings import Bounds
 from astrometer.measure.tally.error_bounds import BoundBuckets, ErrorBounds
@@ -68,7 +68,7 @@ class Stats:
     tokens: Counter[str] = field(default_factory=Counter)
     bytes: Counter[str] = field(default_factory=Counter)
     stalls: Stalls = field(default_factory=Stalls)
-    network: Counter[str] = field(default_factory=Counter)  # exchanges, by `NetworkSeen.signs`
+    network: Counter[str] = field(default_factory=Counter)  # exchanges, by `NetworkStats.signs`
     bounds: dict[str, ErrorBounds] = field(default_factory=lambda: defaultdict(ErrorBounds))  # of the ok ones
     streams: Counter[str] = field(default_factory=Counter)  # what was odd about them: `odd_streams.signs_of`
     facts: Counter[str] = field(default_factory=Counter)  # of questions in a messenger
@@ -101,7 +101,7 @@ class Stats:
         self.outcomes[outcome.value] += 1
         self.good += good
         self.resent += getattr(turn, "resent", 0)
-        for sign in getattr(turn, "network", NOT_SEEN).signs():
+        for sign in getattr(turn, "network", NO_NETWORK_STATS).signs():
             self.network[sign] += 1
         for name, count in facts.items():
             self.facts[name] += count

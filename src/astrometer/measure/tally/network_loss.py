@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.api.network_seen import LOSSY_TTFT
+from astrometer.api.network_stats import LOSSY_TTFT
 from astrometer.measure.tally.histogram import Histogram
 
 _SLOW_PERCENT = 99

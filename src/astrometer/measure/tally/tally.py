@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.usage_evidence import UsageEvidence
 from astrometer.api.metric_table import EXCHANGE_TIMES
-from astrometer.api.network_seen import LOSSY_TTFT
+from astrometer.api.network_stats import LOSSY_TTFT
 from astrometer.api.outcome import Outcome
 from astrometer.measure.tally.error_bounds import BoundBuckets
 from astrometer.measure.tally.exchange_stats import (

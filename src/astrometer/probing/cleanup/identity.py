@@ -64,19 +64,19 @@ class Memory:
 
     def wants_version(self, server: Server, now: float, *, may_chat: bool) -> bool:
         """Whether to ask (again): a server may be updated under a running exporter."""
-        asked, told = self.asked_version.get((server, may_chat)), self.versions.get(server)
-        again_s = RELEARN_AFTER_S if told is None or told.on_disk is None else VERSION_AGAIN_S
+        asked, versions = self.asked_version.get((server, may_chat)), self.versions.get(server)
+        again_s = RELEARN_AFTER_S if versions is None or versions.on_disk is None else VERSION_AGAIN_S
         return asked is None or now - asked >= again_s
 
     def take_versions(
-        self, server: Server, told: ServerVersions | None, now: float, *, chatted: bool
+        self, server: Server, versions: ServerVersions | None, now: float, *, chatted: bool
     ) -> None:
         """What it answered; `chatted`: also to a chat, which every version does."""
         self.asked_version[(server, False)] = now
-        if told is not None or chatted:
+        if versions is not None or chatted:
             self.asked_version[(server, True)] = now
-        if told is not None:
-            self.versions[server] = told
+        if versions is not None:
+            self.versions[server] = versions
         elif chatted or (server in self.versions and self.versions[server].on_disk is not None):
             self.versions.pop(server, None)
 

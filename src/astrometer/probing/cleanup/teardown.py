@@ -240,20 +240,20 @@ class Teardown:
         target = self.asks.target
         if not self.memory.wants_version(server_of(target), perf_counter(), may_chat=may_chat):
             return
-        told, key = await self.asks.versions_without_key(), target.key_for("chat")
-        if told is None and may_chat and key is not None:
+        versions, key = await self.asks.versions_without_key(), target.key_for("chat")
+        if versions is None and may_chat and key is not None:
             try:
                 who = await self.identity(key)
             except ProbeFailed:
                 return  # the run was fine a moment ago: the next one will say
-            told = await self._version_by_command(key, who, self.session_for(who, key))
-        self._remember(told, chatted=may_chat)
+            versions = await self._version_by_command(key, who, self.session_for(who, key))
+        self._remember(versions, chatted=may_chat)
 
     async def _version(self, key: Key, who: Identity, session: str) -> Version | None:
         server = server_of(self.asks.target)
         if server not in self.memory.versions:
-            told = await self.asks.versions_without_key()
-            self._remember(told or await self._version_by_command(key, who, session), chatted=True)
+            versions = await self.asks.versions_without_key()
+            self._remember(versions or await self._version_by_command(key, who, session), chatted=True)
         known = self.memory.versions.get(server)
         return None if known is None else ep.parse_version(known.running)
 
@@ -262,5 +262,5 @@ class Teardown:
         answer = await self.asks.command("/help", key, who.username, session, self.asks.left_s / 3)
         return version_in_help(answer.text)
 
-    def _remember(self, told: ServerVersions | None, *, chatted: bool) -> None:
-        self.memory.take_versions(server_of(self.asks.target), told, perf_counter(), chatted=chatted)
+    def _remember(self, versions: ServerVersions | None, *, chatted: bool) -> None:
+        self.memory.take_versions(server_of(self.asks.target), versions, perf_counter(), chatted=chatted)

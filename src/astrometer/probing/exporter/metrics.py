@@ -268,7 +268,7 @@ class ProbeMetrics:
             self.started.labels(run.target).set(run.server_started_at)
         self.observe_leaks(run)
 
-    def target_seen(self, target: str) -> None:
+    def know_target(self, target: str) -> None:
         if target not in self._versions:
             self.set_version(target, UNKNOWN_VERSION)
 

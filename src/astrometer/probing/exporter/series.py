@@ -45,7 +45,7 @@ class Series:
             self._metrics.scope_violations.remove_by_labels(labels)
         self._places, self._urls, self._cells = places, urls, cells
         for target in urls:
-            self._metrics.target_seen(target)
+            self._metrics.know_target(target)
         for plan in plans:
             self._declare(plan)
 

@@ -171,41 +171,41 @@ class Incidents:
 
     def _dropped(self, states: Mapping[str, TargetState], now: float, blamers: Blamers) -> Iterator[Note]:
         """Incidents whose end nobody would ever see."""
-        for target, told in [*self.open.items()]:
+        for target, incident in [*self.open.items()]:
             problem = problem_of(states[target], now) if target in states else None
-            goes_on = problem is not None and problem.subject == told.problem.subject
-            if not goes_on and _is_dropped(target, told.problem, blamers):
+            goes_on = problem is not None and problem.subject == incident.problem.subject
+            if not goes_on and _is_dropped(target, incident.problem, blamers):
                 del self.open[target]
-                yield _unwatched(target, told, now)
+                yield _unwatched(target, incident, now)
 
     def _of(
         self, target: str, state: TargetState, now: float, detail: Detail, *, limited: bool
     ) -> Note | None:
-        problem, told = problem_of(state, now), self.open.get(target)
+        problem, incident = problem_of(state, now), self.open.get(target)
         if problem is not None and Severity(problem.severity).rank < self.receiver.min_severity.rank:
             problem = None
         if problem is None:
             self._waiting.pop(target, None)
-            if told is None or limited or not _is_over(told, state):
+            if incident is None or limited or not _is_over(incident, state):
                 return None
             del self.open[target]
-            return _resolved(target, told, now)
-        if told is not None and told.problem.subject == problem.subject:
+            return _resolved(target, incident, now)
+        if incident is not None and incident.problem.subject == problem.subject:
             self._waiting.pop(target, None)
-            if limited or now - told.told_at < REMIND_S:
+            if limited or now - incident.told_at < REMIND_S:
                 return None
-            self.open[target] = replace(told, told_at=now)
-            return _told(target, replace(problem, since=told.problem.since), "reminder", detail)
+            self.open[target] = replace(incident, told_at=now)
+            return _note(target, replace(problem, since=incident.problem.since), "reminder", detail)
         subject, seen_at = self._waiting.get(target, (problem.subject, now))
         # What one cause brings first may not be what it is called when it has settled.
-        if told is not None and subject != problem.subject:
+        if incident is not None and subject != problem.subject:
             seen_at = now
         self._waiting[target] = (problem.subject, seen_at)
         if limited or now - seen_at < self.receiver.after_s:
             return None
         del self._waiting[target]
         self.open[target] = Incident(problem=problem, told_at=now)
-        return _told(target, problem, "problem", detail)
+        return _note(target, problem, "problem", detail)
 
     def as_json(self) -> dict[str, Any]:
         return {"open": {target: asdict(one) for target, one in self.open.items()}, "sent": self.sent}
@@ -224,7 +224,7 @@ class Incidents:
             return
 
 
-def _told(target: str, problem: Problem, status: str, detail: Detail) -> Note:
+def _note(target: str, problem: Problem, status: str, detail: Detail) -> Note:
     layer, said = StateLayer(problem.layer), detail(target, problem.reason)
     whose = "the watching, not AstrBot" if problem.subject == BUDGET else WHOSE[layer]
     still = "still " if status == "reminder" else ""
@@ -240,8 +240,8 @@ def _told(target: str, problem: Problem, status: str, detail: Detail) -> Note:
     )
 
 
-def _resolved(target: str, told: Incident, now: float) -> Note:
-    problem = told.problem
+def _resolved(target: str, incident: Incident, now: float) -> Note:
+    problem = incident.problem
     return Note(
         title=f"{target} is well again: it was {problem.title}",
         text=f"It lasted {format_span(max(0.0, now - problem.since))}, from {utc(problem.since)}: "
@@ -254,11 +254,11 @@ def _resolved(target: str, told: Incident, now: float) -> Note:
     )
 
 
-def _unwatched(target: str, told: Incident, now: float) -> Note:
+def _unwatched(target: str, incident: Incident, now: float) -> Note:
     """Nobody knows whether it is over."""
-    problem = told.problem
+    problem = incident.problem
     return replace(
-        _resolved(target, told, now),
+        _resolved(target, incident, now),
         title=f"{target} is no longer probed for this: it was {problem.title}",
         text="The config has no more probe that could tell its end.\n"
         f"It lasted at least {format_span(max(0.0, now - problem.since))}, from {utc(problem.since)}: "

@@ -15,11 +15,11 @@ from astrometer.probing.verdict import UNREACHABLE, NotApplicable, ProbeReason, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CredentialCheck:
-    """One request. `expected` and `seen` say whether it is, and was, let in."""
+    """One request. `expected` and `actual` say whether it is, and was, let in."""
 
     how: str
     expected: Admission
-    seen: Admission
+    actual: Admission
     outcome: Outcome
 
 
@@ -48,7 +48,7 @@ async def _check(
     return CredentialCheck(
         how="no key" if key is None else f"key {key.name} in {style.value}",
         expected=expected,
-        seen=read(result, row, may_pass=expected is Admission.ALLOWED),
+        actual=read(result, row, may_pass=expected is Admission.ALLOWED),
         outcome=result.outcome,
     )
 
@@ -56,13 +56,13 @@ async def _check(
 def _verdict(checks: list[CredentialCheck]) -> Verdict:
     """Who is let in and should not be is a leak; what could not be found out is never a pass."""
     for check in checks:
-        if check.expected is not Admission.ALLOWED and check.seen is Admission.ALLOWED:
+        if check.expected is not Admission.ALLOWED and check.actual is Admission.ALLOWED:
             return Verdict.failed(ProbeReason.LEAK, f"let in: {check.how}")
     for check in checks:
-        if check.expected is Admission.ALLOWED and check.seen in (Admission.DENIED, Admission.UNKNOWN_KEY):
+        if check.expected is Admission.ALLOWED and check.actual in (Admission.DENIED, Admission.UNKNOWN_KEY):
             return Verdict.failed(check.outcome, f"kept out: {check.how}")
     for check in checks:
-        if check.seen is not check.expected:
+        if check.actual is not check.expected:
             outcome = Outcome.MALFORMED if check.outcome.is_ok else check.outcome
             told = "could not ask" if outcome in UNREACHABLE else "inconclusive"
             return Verdict.failed(outcome, f"{told} (with {check.how})")

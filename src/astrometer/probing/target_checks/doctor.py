@@ -106,7 +106,7 @@ class Examination:
             rows = ROWS_BEFORE_4_26  # those that every version has
         for key in ctx.target.keys.values():
             cells = [await look(ctx, key, row) for row in rows]
-            if any(cell.endpoint == CHAT.name and cell.seen is Admission.ALLOWED for cell in cells):
+            if any(cell.endpoint == CHAT.name and cell.actual is Admission.ALLOWED for cell in cells):
                 may_chat.append(key)
             self.checks.append(check_of_key(key, cells))
         preferred = ctx.target.key_for("chat")
@@ -206,8 +206,8 @@ async def _has_api(ctx: Context) -> bool:
 def check_of_key(key: Key, cells: list[ScopeCell]) -> DoctorCheck:
     """One key's row of the scope matrix in one line."""
     name = f"key {key.name}"
-    allowed = ", ".join(cell.endpoint for cell in cells if cell.seen is Admission.ALLOWED) or "nothing"
-    if all(cell.seen is Admission.UNKNOWN_KEY for cell in cells):
+    allowed = ", ".join(cell.endpoint for cell in cells if cell.actual is Admission.ALLOWED) or "nothing"
+    if all(cell.actual is Admission.UNKNOWN_KEY for cell in cells):
         cure = CURES[Outcome.UNAUTHORIZED]
         return DoctorCheck(
             name=name, state=CheckState.FAIL, line="refused (401)", cure=cure, outcome=Outcome.UNAUTHORIZED
@@ -221,7 +221,7 @@ def check_of_key(key: Key, cells: list[ScopeCell]) -> DoctorCheck:
             return DoctorCheck(
                 name=name, state=CheckState.FAIL, line=f"{kind}: {wrong}; allowed: {allowed}", cure=cure
             )
-    unclear = ", ".join(cell.endpoint for cell in cells if cell.seen is Admission.INCONCLUSIVE)
+    unclear = ", ".join(cell.endpoint for cell in cells if cell.actual is Admission.INCONCLUSIVE)
     if unclear:
         return DoctorCheck(
             name=name, state=CheckState.WARN, line=f"allowed: {allowed}; inconclusive: {unclear}"

@@ -99,18 +99,18 @@ class ScopeCell:
     key: str
     endpoint: str
     expected: bool | None
-    seen: Admission
+    actual: Admission
     outcome: Outcome
 
     @property
     def violation(self) -> str | None:
         """`leak`: reaches what it must not. `rejected`: kept from what it may do."""
-        if self.expected is False and self.seen is Admission.ALLOWED:
+        if self.expected is False and self.actual is Admission.ALLOWED:
             return "leak"
-        if self.expected and self.seen in (Admission.DENIED, Admission.UNKNOWN_KEY):
+        if self.expected and self.actual in (Admission.DENIED, Admission.UNKNOWN_KEY):
             return "rejected"
         # Nothing is stated, but a key that is in the config is meant to be a good one.
-        if self.expected is None and self.seen is Admission.UNKNOWN_KEY:
+        if self.expected is None and self.actual is Admission.UNKNOWN_KEY:
             return "rejected"
         return None
 
@@ -145,10 +145,10 @@ async def look(ctx: Context, key: Key, row: ScopeRow) -> ScopeCell:
         key=key.name,
         endpoint=row.endpoint.name,
         expected=expected,
-        seen=read(result, row, may_pass=expected is not False),
+        actual=read(result, row, may_pass=expected is not False),
         outcome=result.outcome,
     )
-    if cell.expected is not None and cell.seen is not Admission.INCONCLUSIVE:
+    if cell.expected is not None and cell.actual is not Admission.INCONCLUSIVE:
         stated = "allowed" if cell.expected else "denied"
         check = ScopeCheck(key=cell.key, endpoint=cell.endpoint, expected=stated, violation=cell.violation)
         ctx.record.scope_checks.append(check)
@@ -188,7 +188,7 @@ def judge(ctx: Context, cells: list[ScopeCell]) -> Verdict:
     rejected = [cell for cell in cells if cell.violation == "rejected"]
     if rejected:
         return Verdict.failed(rejected[0].outcome, f"rejected: {_list(rejected)}")
-    unclear = [cell for cell in cells if cell.seen is Admission.INCONCLUSIVE]
+    unclear = [cell for cell in cells if cell.actual is Admission.INCONCLUSIVE]
     if unclear:
         bad = unclear[0].outcome
         outcome = Outcome.MALFORMED if bad.is_ok else bad
@@ -196,7 +196,7 @@ def judge(ctx: Context, cells: list[ScopeCell]) -> Verdict:
     stated = sum(cell.expected is not None for cell in cells)
     if stated:
         return Verdict.passed(f"{stated} of {len(cells)} cells as stated")
-    allowed = sorted({cell.endpoint for cell in cells if cell.seen is Admission.ALLOWED})
+    allowed = sorted({cell.endpoint for cell in cells if cell.actual is Admission.ALLOWED})
     return Verdict.passed(f"no scopes stated; allowed: {', '.join(allowed) or 'nothing'}")
 
 

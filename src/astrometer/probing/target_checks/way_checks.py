@@ -25,7 +25,7 @@ async def check_chat_key(target: Target) -> str | None:
     async def probe(ctx: Context) -> Verdict:
         row = next(row for row in MATRIX if row.endpoint is CHAT)
         cell = await look(ctx, ctx.key("chat"), row)
-        if cell.seen in {Admission.DENIED, Admission.UNKNOWN_KEY}:
+        if cell.actual in {Admission.DENIED, Admission.UNKNOWN_KEY}:
             found.append(
                 f"{target.url} does not let the key chat ({cell.outcome.value}): it needs the scope chat"
             )

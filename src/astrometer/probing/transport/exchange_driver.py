@@ -116,8 +116,8 @@ class DeadlineTimer:
         stream = self._meter.stream
         return (
             stream is not None
-            and stream.came.waits
-            and stream.came.t < deadline
+            and stream.receiver.waits
+            and stream.receiver.t < deadline
             and bool(stream.get_extra_info("is_readable"))
         )
 
@@ -151,17 +151,17 @@ async def _attempt(
 ) -> None:
     async with opened(client, request) as response:
         stream = response.extensions.get("network_stream")
-        came: ReadTimes = _Now()
+        times: ReadTimes = _Now()
         if isinstance(stream, StampedStream):
-            came = stream
+            times = stream
             exchange.sending(*stream.asked)
         kind, to, encoding = (
             response.headers.get(name, "") for name in ("content-type", "location", "content-encoding")
         )
-        exchange.headers(came.t, response.status_code, kind, to, encoding)
+        exchange.headers(times.t, response.status_code, kind, to, encoding)
         body = _pieces(response, meter)
         if isinstance(exchange, ChatExchange) and exchange.is_stream:
-            reading = StreamReading(body, came, exchange, observe)
+            reading = StreamReading(body, times, exchange, observe)
 
             def before_read() -> None:
                 reading.hand_over()
@@ -172,11 +172,11 @@ async def _attempt(
             await reading.run()
         else:
             async for chunk in body:
-                exchange.feed(came.t, chunk, came.since)
+                exchange.feed(times.t, chunk, times.since)
                 if exchange.done:
                     return
         if not exchange.done:
-            exchange.eof(came.t)
+            exchange.eof(times.t)
 
 
 async def _pieces(response: httpx.Response, meter: Meter) -> AsyncIterator[bytes]:

@@ -57,7 +57,7 @@ class MessengerLink:
         except (httpcore.ConnectError, httpcore.ConnectTimeout) as exc:
             self.session.lost(perf_counter(), outcome_of(exc), said_of(exc))
             return
-        self.phases.clock = self._stream.came.clock
+        self.phases.clock = self._stream.receiver.clock
         await self._go_on(lambda: self.session.is_open, until)
         if not self.session.is_open:
             self.session.lost(perf_counter(), Outcome.TIMEOUT_CONNECT, "no answer to the handshake")
@@ -166,7 +166,7 @@ class MessengerLink:
         except httpcore.ReadTimeout:
             return False
         self._meter.silent = 0  # a link may be long without anything that HTTP knows
-        self.phases.clock = stream.came.clock
+        self.phases.clock = stream.receiver.clock
         if data:
             self.session.feed(stream.t, data, stream.since, is_whole=stream.is_whole)
         else:

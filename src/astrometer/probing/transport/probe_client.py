@@ -124,7 +124,7 @@ class Transport:
             )
             await drive(client, meter, request, exchange, observe)
         if phases is not None:
-            phases.clock = None if meter.stream is None else meter.stream.came.clock
+            phases.clock = None if meter.stream is None else meter.stream.receiver.clock
             if phases.cert_expires_at is not None:
                 self.phases.cert_expires_at = phases.cert_expires_at
         return exchange.result()

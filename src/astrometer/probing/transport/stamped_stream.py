@@ -62,30 +62,30 @@ class Meter:
 
 
 class StampedStream(httpcore.AsyncNetworkStream):
-    """One plain connection. `came` has the times of the last read: at `t`, and nothing of it before `since`.
+    """One plain connection. `receiver` knows the last read: it came at `t`, and nothing of it before `since`.
 
     `before_read` is called when everything that was read before has been used: httpcore asks for more only
     then. `asked`: when the last request began to leave, and when all of it had left this process.
     """
 
-    def __init__(self, sock: socket.socket, came: LoopReader, meter: Meter, tls: TlsSettings) -> None:
+    def __init__(self, sock: socket.socket, receiver: LoopReader, meter: Meter, tls: TlsSettings) -> None:
         self._socket = sock
         self._meter = meter
         self._settings = tls
-        self.came = came
+        self.receiver = receiver
         self.before_read: Callable[[], None] = _nothing
-        self.asked = (came.t, came.t)
+        self.asked = (receiver.t, receiver.t)
         self._outbox = Outbox()
         self._asking = self._closed = False
         self._last_read = b""
 
     @property
     def t(self) -> float:
-        return self.came.t
+        return self.receiver.t
 
     @property
     def since(self) -> float | None:
-        return self.came.since
+        return self.receiver.since
 
     @property
     def is_whole(self) -> bool:
@@ -119,7 +119,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         began = perf_counter()
         if not self._asking:  # nothing of the answer comes earlier
             self._asking, self.asked = True, (began, began)
-            self.came.asked(began)
+            self.receiver.asked(began)
         async with _limited(timeout, httpcore.WriteTimeout):
             try:
                 await self._send(buffer)
@@ -134,7 +134,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
             return
         self._closed = True
         self._meter.note_network(self._socket)
-        self.came.close()
+        self.receiver.close()
 
     async def start_tls(
         self,
@@ -146,7 +146,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         try:
             async with _limited(timeout, httpcore.ConnectTimeout):
                 secured = TlsStream(
-                    self._socket, self.came, self._meter, self._settings, server_hostname=server_hostname
+                    self._socket, self.receiver, self._meter, self._settings, server_hostname=server_hostname
                 )
                 await secured.handshake()
                 self._meter.stream = secured
@@ -166,7 +166,7 @@ class StampedStream(httpcore.AsyncNetworkStream):
         if info == "socket":
             return self._socket
         if info == "is_readable":
-            return self.came.is_readable()
+            return self.receiver.is_readable()
         if info == "client_addr":
             return self._socket.getsockname()
         if info == "server_addr":
@@ -174,12 +174,12 @@ class StampedStream(httpcore.AsyncNetworkStream):
         return None
 
     async def _next(self) -> bytes:
-        return await self.came.receive()
+        return await self.receiver.receive()
 
     async def _send(self, data: bytes) -> None:
         """Whoever is cancelled in here leaves the rest as the next to go."""
         self._outbox.put(data)
-        while not self._outbox.flush(self.came.send):
+        while not self._outbox.flush(self.receiver.send):
             await anyio.wait_writable(self._socket)
 
 
@@ -189,13 +189,13 @@ class TlsStream(StampedStream):
     def __init__(
         self,
         sock: socket.socket,
-        came: LoopReader,
+        receiver: LoopReader,
         meter: Meter,
         tls: TlsSettings,
         *,
         server_hostname: str | None,
     ) -> None:
-        super().__init__(sock, came, meter, tls)
+        super().__init__(sock, receiver, meter, tls)
         self._tls = TlsPump(context_of(tls), server_hostname)
 
     @property
@@ -211,14 +211,14 @@ class TlsStream(StampedStream):
                 with suppress(OSError):  # what the other side said before it left is read first
                     await self._flush()
             if not done:
-                self._tls.feed(await self.came.receive())
+                self._tls.feed(await self.receiver.receive())
 
     def get_extra_info(self, info: str) -> Any:
         return self._tls.object if info == "ssl_object" else super().get_extra_info(info)
 
     async def _next(self) -> bytes:
         while not self._tls.is_over:
-            if plain := self._tls.receive(await self.came.receive(), self.came.send):
+            if plain := self._tls.receive(await self.receiver.receive(), self.receiver.send):
                 return plain
         return self._tls.end()
 
@@ -227,7 +227,7 @@ class TlsStream(StampedStream):
         await self._flush()
 
     async def _flush(self) -> None:
-        while not self._tls.flush(self.came.send):
+        while not self._tls.flush(self.receiver.send):
             await anyio.wait_writable(self._socket)
 
 

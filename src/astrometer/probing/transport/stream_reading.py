@@ -39,10 +39,10 @@ class StreamReading(httpx.AsyncByteStream):
     """One stream on its way to `exchange`. `run` reads it; `hand_over` is called before each read."""
 
     def __init__(
-        self, body: AsyncIterator[bytes], came: ReadTimes, exchange: ChatExchange, observe: Observer
+        self, body: AsyncIterator[bytes], times: ReadTimes, exchange: ChatExchange, observe: Observer
     ) -> None:
         self._body = body
-        self._came = came
+        self._times = times
         self._exchange = exchange
         self._observe = observe
         self._lines = EventLines()
@@ -62,7 +62,7 @@ class StreamReading(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         async for chunk in self._body:
-            self._exchange.arrived(self._came.t, len(chunk))
+            self._exchange.arrived(self._times.t, len(chunk))
             if self._exchange.done:
                 return
             self._chunk = chunk
@@ -70,11 +70,11 @@ class StreamReading(httpx.AsyncByteStream):
 
     def hand_over(self) -> None:
         """All that was read is decoded."""
-        t = self._came.t
+        t = self._times.t
         items: list[Item] = [*[_COMMENT] * self._lines.take_comments(), *self._events]
-        is_last = bool(self._events) and self._lines.whole and self._came.ends_with(self._chunk)
+        is_last = bool(self._events) and self._lines.whole and self._times.ends_with(self._chunk)
         self._events = []
-        for event in self._exchange.take(t, items, self._came.since, is_last=is_last):
+        for event in self._exchange.take(t, items, self._times.since, is_last=is_last):
             self._observe(t, event)
 
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 LOSSY_TTFT = "ttft_lossy"
 
 
-class NetworkSeen(NamedTuple):
+class NetworkStats(NamedTuple):
     """Of one exchange. None: this system does not tell. See `wire.tcp_info` for what each of it is."""
 
     rtt_s: float | None = None
@@ -37,9 +37,9 @@ class NetworkSeen(NamedTuple):
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         return {} if self.rtt_s is None else {"network_rtt": (self.rtt_s,)}
 
-    def after(self, earlier: "NetworkSeen") -> "NetworkSeen":
+    def after(self, earlier: "NetworkStats") -> "NetworkStats":
         """Of both connections, when a request went out again on this one."""
-        return NetworkSeen(
+        return NetworkStats(
             rtt_s=self.rtt_s,
             retransmits=_sum(earlier.retransmits, self.retransmits),
             out_of_order=_sum(earlier.out_of_order, self.out_of_order),
@@ -47,7 +47,7 @@ class NetworkSeen(NamedTuple):
         )
 
 
-NOT_SEEN = NetworkSeen()
+NO_NETWORK_STATS = NetworkStats()
 
 
 def _sum(earlier: int | None, later: int | None) -> int | None:

@@ -1,4 +1,4 @@
-"""What one question of a chat saw of the others there -> how long it waited for its turn. Pure.
+"""The other questions of a chat -> how long one question waited there for its turn. Pure.
 
 AstrBot answers one chat (a session, of all members of a group) one after the other. So a question waits until
 the last message that came to another one before its own first reply.
@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 
-class QueueTold(StrEnum):
-    """Whether the wait of a question can be told. Values are names in results."""
+class QueueWaitKnown(StrEnum):
+    """Whether the wait of a question is known. Values are names in results."""
 
     ALONE = "alone"  # nobody else waited in its chat: there was no queue
     WAITED = "waited"
-    NOT_TOLD = "not_told"
+    UNKNOWN = "not_told"
 
 
 @dataclass(slots=True)
-class QueueSeen:
+class QueueWait:
     """Of one question. `ahead`: ids of the questions of its chat that had no reply when it was sent."""
 
     ahead: set[int] = field(default_factory=set)
@@ -31,8 +31,8 @@ class QueueSeen:
         self.t_turn, self.t_turn_since = t, since
         self.is_guess = self.is_guess or not sure
 
-    def told(self, *, sure: bool) -> QueueTold:
+    def known(self, *, sure: bool) -> QueueWaitKnown:
         """At the first reply to this question."""
         if self.ahead or (self.t_turn is not None and (self.is_guess or not sure)):
-            return QueueTold.NOT_TOLD
-        return QueueTold.ALONE if self.t_turn is None else QueueTold.WAITED
+            return QueueWaitKnown.UNKNOWN
+        return QueueWaitKnown.ALONE if self.t_turn is None else QueueWaitKnown.WAITED

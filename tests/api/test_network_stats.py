@@ -4,22 +4,22 @@ import pytest
 from ended_exchanges import turn
 
 from astrometer.api.call_exchange import CallExchange
-from astrometer.api.network_seen import NOT_SEEN, NetworkSeen
+from astrometer.api.network_stats import NO_NETWORK_STATS, NetworkStats
 from astrometer.api.outcome import Outcome
 
-QUIET = NetworkSeen(rtt_s=0.02, retransmits=0, out_of_order=0)
+QUIET = NetworkStats(rtt_s=0.02, retransmits=0, out_of_order=0)
 
 
 @pytest.mark.parametrize(
     ("seen", "signs"),
     [
-        (NOT_SEEN, ()),
+        (NO_NETWORK_STATS, ()),
         (QUIET, ("exchanges",)),
         (QUIET._replace(retransmits=2), ("exchanges", "retransmitted", "lossy")),
         (QUIET._replace(out_of_order=1), ("exchanges", "out_of_order", "lossy")),
         (QUIET._replace(full_reads=3), ("exchanges", "full_reads")),
-        (NetworkSeen(full_reads=1), ("full_reads",)),
-        (NetworkSeen(rtt_s=0.02, retransmits=1), ("exchanges", "retransmitted", "lossy")),
+        (NetworkStats(full_reads=1), ("full_reads",)),
+        (NetworkStats(rtt_s=0.02, retransmits=1), ("exchanges", "retransmitted", "lossy")),
     ],
 )
 def test_what_is_counted_of_it(seen, signs):
@@ -27,10 +27,10 @@ def test_what_is_counted_of_it(seen, signs):
 
 
 def test_a_request_that_went_out_again_has_the_losses_of_both_connections_and_the_last_round_trip():
-    first = NetworkSeen(rtt_s=0.5, retransmits=2, out_of_order=None, full_reads=1)
-    second = NetworkSeen(rtt_s=0.02, retransmits=1, out_of_order=4, full_reads=0)
-    assert second.after(first) == NetworkSeen(0.02, 3, 4, 1)
-    assert second.after(NOT_SEEN) == second
+    first = NetworkStats(rtt_s=0.5, retransmits=2, out_of_order=None, full_reads=1)
+    second = NetworkStats(rtt_s=0.02, retransmits=1, out_of_order=4, full_reads=0)
+    assert second.after(first) == NetworkStats(0.02, 3, 4, 1)
+    assert second.after(NO_NETWORK_STATS) == second
 
 
 def test_a_call_that_is_over_still_learns_of_its_network():
