@@ -29,10 +29,11 @@ from astrometer.api.chat.messages import Message, Plain, chat_body, im_body
 from astrometer.api.chat.socket_turn import question
 from astrometer.api.endpoints import Endpoint
 from astrometer.api.outcome import Outcome
+from astrometer.im.im_turn import OPERATION as QUESTION
 from astrometer.im.im_turn import ImTurn
 from astrometer.load import own_random
 from astrometer.load.locust_plugin import plugin as _plugin  # noqa: F401 (registers astrometer with Locust)
-from astrometer.load.messenger.messenger_questions import ask_in_messenger, drop_question, text_of
+from astrometer.load.messenger.messenger_questions import MessengerQuestions
 from astrometer.load.options import ChatTransport
 from astrometer.load.run.im_delivery import UMOS as SINK_UMOS
 from astrometer.load.run.im_delivery import Tokens
@@ -78,7 +79,7 @@ class AstrBotUser(User):
         self.t_intended: float | None = None
         self.late_s = 0.0
         self._greeting = False
-        self._conversation: tuple[str, int] = ("", 0)  # in the messenger: the session, and who has it
+        self._messenger = MessengerQuestions(self)
         self._turns: tuple[str | None, int] = (None, 0)  # the session that it chats in, and how often it did
         self.joins = False  # its next conversation is under way already
         workload = self.run_info.workload if self.follows_workload else None
@@ -140,8 +141,9 @@ class AstrBotUser(User):
 
     def drop_arrival(self, t_intended: float) -> None:
         """Count an arrival that could not start: too many were running."""
-        if self.first_operation == "chat" and self.settings.transport is ChatTransport.MESSENGER:
-            drop_question(self, t_intended)
+        asks_there = self.first_operation == "chat" and self.settings.transport is ChatTransport.MESSENGER
+        if asks_there or self.first_operation == QUESTION:
+            self._messenger.drop(t_intended)
             return
         recorder = self.run_info.recorder
         t_s = recorder.began(self.scenario, self.first_operation, t_intended)
@@ -178,12 +180,12 @@ class AstrBotUser(User):
         In a messenger a session is a person who has not written before, and nothing is streamed.
         """
         if self.settings.transport is ChatTransport.MESSENGER:
-            return self._chat_in_messenger(message, session_id)
+            return self._messenger.chat(message, session_id)
         is_new = session_id is None
         if session_id is None and self.settings.username is not None:
             session_id = self.run_info.names.session_id()  # one that `clean` will know as ours
         body = chat_body(username=self.username, message=message, session_id=session_id, streaming=streaming)
-        t_intended = self._begin()
+        t_intended = self.begin_exchange()
         exchange = ChatExchange(streaming=streaming, deadlines=self.settings.deadlines, t_intended=t_intended)
         t_s = self.run_info.recorder.began(self.scenario, "chat", t_intended)
         try:
@@ -210,16 +212,6 @@ class AstrBotUser(User):
         before = self._turns[1] if session_id is not None and session_id == self._turns[0] else 0
         self._turns = (session_id or turn.session_id, before + 1)
         return before + 1
-
-    def _chat_in_messenger(self, message: Message, session_id: str | None) -> ImTurn:
-        segments, people = [text_of(message)], self.run_info.messenger
-        t_intended = self._begin()
-        people.client.link_up()  # no question waits for the messenger's own connection
-        session, number = self._conversation
-        if session_id is None or session_id != session:
-            number = people.new_number()
-            self._conversation = (session_id or "", number)
-        return ask_in_messenger(self, segments, people.person(number), None, t_intended)
 
     def call(
         self,
@@ -251,7 +243,7 @@ class AstrBotUser(User):
             content_type=content_type,
             accept="application/json" if expect_sha256 is None else "*/*",
         )
-        t_intended = self._begin()
+        t_intended = self.begin_exchange()
         exchange = CallExchange(
             timeout_s=self.settings.call_timeout_s,
             bytes_sent=request.length,
@@ -279,7 +271,7 @@ class AstrBotUser(User):
         self._client.run(request, exchange)
         return exchange.result()
 
-    def _begin(self) -> float | None:
+    def begin_exchange(self) -> float | None:
         """When the exchange that begins now was intended; None: now.
 
         The first exchange of an arrival is as late as the arrival was started: what its user did before (a
