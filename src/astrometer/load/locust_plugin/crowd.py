@@ -11,7 +11,6 @@ from locust.runners import WorkerNode
 
 from astrometer.load.messenger import adapter_sharing
 from astrometer.load.messenger.messenger_run import MessengerOfRun
-from astrometer.load.messenger.server_age import ask_answers_several
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import NO_KEY, ChatTransport, Settings
 from astrometer.load.workload.replay import workload_share
@@ -85,7 +84,7 @@ def check_messenger(environment: Any) -> None:
         return
     several = adapter_sharing.answers_several(settings.version)
     if several is None:
-        several = ask_answers_several(environment.host, settings.tls)
+        several = adapter_sharing.ask_answers_several(environment.host, settings.tls)
     umos = settings.umos if _pushes(environment) else ()
     if note := adapter_sharing.check(settings.messenger, processes, several=several, umos=umos):
         log.warning("%s", note)
