@@ -6,7 +6,7 @@ It goes through an adapter of AstrBot that is there for this alone. Nobody else 
 from collections.abc import Mapping
 from typing import Any
 
-from astrometer.probing import Context, ProbeReason, Verdict
+from astrometer.probing import Context, Verdict
 
 INTERVAL = 3600
 COSTS_TOKENS = True
@@ -37,7 +37,4 @@ async def probe(ctx: Context) -> Verdict:
         await ctx.messenger.reset(user_id)
     question = ctx.options["question"].replace("{nonce}", ctx.nonce)
     turn = await ctx.messenger.ask(user_id, question, canary=ctx.nonce, quiet_s=ctx.options["quiet_s"])
-    late_s, limit_s = turn.reply_first_s or 0.0, ctx.options["slow_after_s"]
-    if turn.outcome.is_ok and 0 < limit_s < late_s:
-        return Verdict.failed(ProbeReason.SLOW, f"answered after {late_s:.2f} s, later than {limit_s:g} s")
-    return Verdict.of(turn, f"answered after {late_s:.2f} s")
+    return ctx.not_slow(turn, ctx.options["slow_after_s"])

@@ -1,10 +1,10 @@
 """Where the locustfiles and probes are: beside the sources in a checkout, inside the package in a wheel."""
 
-import difflib
 import importlib.util
 from pathlib import Path
 from typing import Literal
 
+from astrometer.suggestion import probably
 from astrometer.user_error import UserError
 
 Folder = Literal["locustfiles", "probes"]
@@ -36,6 +36,4 @@ def find(name: Folder, wanted: str) -> Path:
     known = names(name)
     if wanted in known:
         return folder(name) / f"{wanted}.py"
-    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.6)
-    meant = f' (did you mean "{close[0]}"?)' if close else ""
-    raise UserError(f"{wanted!r} is none of {', '.join(known)}, nor a .py file{meant}")
+    raise UserError(f"{wanted!r} is none of {', '.join(known)}, nor a .py file{probably(wanted, known)}")

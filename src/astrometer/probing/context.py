@@ -22,6 +22,7 @@ from astrometer.api.chat.chat_turn import ChatTurn
 from astrometer.api.chat.messages import Message, chat_body
 from astrometer.api.outcome import Outcome
 from astrometer.config.settings import Key, Target
+from astrometer.im.im_turn import ImTurn
 from astrometer.probing.budget import Ledger
 from astrometer.probing.cleanup.identity import Identity, Memory, server_of
 from astrometer.probing.cleanup.leak_journal import LeakJournal
@@ -166,14 +167,17 @@ class Context:
                     made.abandon(key, who, session)
         return self.record.turns[-1]
 
-    def not_slow(self, turn: ChatTurn, after_s: float) -> Verdict:
-        """The turn's own verdict; `slow` for a good one whose first token came after `after_s` (0: any)."""
-        ttft_s = (turn.timings.ttft_s if turn.streaming else turn.timings.e2e_s) or 0.0
-        if turn.outcome.is_ok and 0 < after_s < ttft_s:
-            return Verdict.failed(
-                ProbeReason.SLOW, f"first token after {ttft_s:.2f} s, later than {after_s:g} s"
-            )
-        return Verdict.of(turn)
+    def not_slow(self, turn: ChatTurn | ImTurn, after_s: float) -> Verdict:
+        """The turn's own verdict; `slow` for a good one that began later than `after_s` (0: never)."""
+        if isinstance(turn, ImTurn):
+            began_s = turn.reply_first_s or 0.0
+            when = detail = f"answered after {began_s:.2f} s"
+        else:
+            began_s = (turn.timings.ttft_s if turn.streaming else turn.timings.e2e_s) or 0.0
+            when, detail = f"first token after {began_s:.2f} s", ""
+        if turn.outcome.is_ok and 0 < after_s < began_s:
+            return Verdict.failed(ProbeReason.SLOW, f"{when}, later than {after_s:g} s")
+        return Verdict.of(turn, detail)
 
     async def get(self, endpoint: ep.Endpoint, key: Key | None, **params: str) -> CallResult:
         """`params` are query parameters."""

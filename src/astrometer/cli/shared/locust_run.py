@@ -25,6 +25,7 @@ from astrometer.load.options import OF_TARGET, OPTIONS, ChatTransport, Settings
 from astrometer.load.run import run_journal
 from astrometer.measure.results import document
 from astrometer.measure.slo.found_warm_up import shortest_run_s
+from astrometer.measure.slo.run_verdict import exit_code
 from astrometer.output_files import try_place
 from astrometer.report import write_reports
 from astrometer.targets.sandbox.sandbox_state import server_pid_of
@@ -285,9 +286,7 @@ def conclude(
     print_rich(render(measured))
     if written := write_reports.keep(measured, out, print_problem, with_results=with_results):
         print_rich("\n".join(map(str, written)))
-    if (measured["stopped"] or {}).get("by") == "interrupted":
-        return exit_codes.INTERRUPTED
-    return exit_codes.BY_VERDICT[measured["verdict"]]
+    return exit_code(measured)
 
 
 def _without_results(out: Path, locust_exit_code: int) -> int:

@@ -16,7 +16,6 @@ from typing import Any
 
 import gevent
 
-from astrometer import exit_codes
 from astrometer.api.endpoints import Scope
 from astrometer.clock import shared_reading
 from astrometer.config.secret import Secret
@@ -31,7 +30,7 @@ from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run import ELAPSED_OPTION, RUN_ID_OPTION, START_OPTION, Run, new_run_id
 from astrometer.load.schedule import shapes
 from astrometer.measure.results import document
-from astrometer.measure.slo.run_verdict import Stop, StopReason
+from astrometer.measure.slo.run_verdict import Stop, exit_code
 from astrometer.output_files import reason, write_somewhere
 from astrometer.tethered import tell
 
@@ -223,9 +222,8 @@ class Lifecycle:
         if run.settings.out is not None:
             _keep(run.settings.out, measured)
         announce(measured)
-        code = exit_code(measured)
-        if code is not None:
-            self._environment.process_exit_code = code
+        if measured["verdict"] != "NONE":  # a run that was not judged keeps Locust's own code
+            self._environment.process_exit_code = exit_code(measured)
 
     def _note_names(self, run: Run, *, ended: bool) -> None:
         if run.settings.journal is not None:
@@ -259,14 +257,6 @@ def _say(text: str) -> None:
     with suppress(OSError):
         sys.stderr.write(f"astrometer: {text}\n")
     log.error("%s", text)
-
-
-def exit_code(measured: Mapping[str, Any]) -> int | None:
-    """As `astrometer load` exits. A run that was not judged keeps Locust's own code: None."""
-    if (measured["stopped"] or {}).get("by") == StopReason.INTERRUPTED:
-        return exit_codes.INTERRUPTED
-    verdict = measured["verdict"]
-    return None if verdict == "NONE" else exit_codes.BY_VERDICT[verdict]
 
 
 def announce(measured: Mapping[str, Any]) -> None:

@@ -137,7 +137,7 @@ class MessengerClient:
             while has_more and session.end is None:
                 full_reads = receiver.full_reads
                 if data := link.receive():
-                    session.feed(receiver.t, data, link.since, is_whole=link.is_whole)
+                    session.feed(receiver.t, data, lambda: receiver.since, is_whole=link.is_whole)
                 else:
                     session.eof(self._now())
                 has_more = receiver.full_reads > full_reads or link.is_over

@@ -42,10 +42,6 @@ class Link:
         """Whether `receive` has only the end left, or an error."""
         return False
 
-    def since(self) -> float:
-        """Nothing of what was received last came earlier. To be asked at once, and only when it matters."""
-        return self.receiver.since
-
     def fileno(self) -> int:
         return int(self._socket.fileno())
 

@@ -1,10 +1,11 @@
 """What was measured and asked for, and how the run ended -> the verdict of the run and of each stage."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from astrometer import exit_codes
 from astrometer.api.outcome import Outcome
 from astrometer.measure.server_usage import ServerUsage
 from astrometer.measure.slo.objectives import (
@@ -102,6 +103,13 @@ def conclude(
     else:
         verdict = "PASS" if all(item.verdict is ObjectiveVerdict.PASS for item in judged) else "FAIL"
     return Conclusion(verdict=verdict, causes=tuple(causes), objectives=tuple(judged))
+
+
+def exit_code(results: Mapping[str, Any]) -> int:
+    """How a command ends that made these `results.json`."""
+    if (results["stopped"] or {}).get("by") == StopReason.INTERRUPTED:
+        return exit_codes.INTERRUPTED
+    return exit_codes.BY_VERDICT[results["verdict"]]
 
 
 def _nothing_succeeded(tally: Tally) -> bool:

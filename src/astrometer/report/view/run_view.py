@@ -8,6 +8,7 @@ from astrometer.api.outcome import Outcome
 from astrometer.api.timings import CERTAIN_S
 from astrometer.im import im_turn
 from astrometer.measure.results.result_parts import window_outcomes, window_started
+from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import CauseKind
 from astrometer.measure.tally.histogram import MIN_SAMPLES
 from astrometer.report import formatting
@@ -138,7 +139,7 @@ def _cure(results: Mapping[str, Any]) -> str:
         if from_s is None:
             return "No part of it is steady after a warm-up that could be left out"
         return f"It is steady from {from_s:.0f} s on: leave that out with --warmup {from_s:.0f}s"
-    spent = results["stopped"] and results["stopped"]["by"] == "budget"
+    spent = results["stopped"] and results["stopped"]["by"] == StopReason.BUDGET
     if spent and any(cause["kind"] == CauseKind.SEARCH_UNFINISHED for cause in results["causes"]):
         return (
             "What helps: a higher --budget-tokens, a --start near what passed, or --step-time 10s --repeats 1"
@@ -336,5 +337,6 @@ def stage_objectives(results: Mapping[str, Any]) -> list[tuple[str, tuple[Judged
 def _stopped(stop: Mapping[str, Any] | None) -> str:
     if stop is None:
         return ""
-    word = {"objective": "Aborted", "interrupted": "Interrupted"}.get(stop["by"], "Stopped early")
+    words = {StopReason.OBJECTIVE: "Aborted", StopReason.INTERRUPTED: "Interrupted"}
+    word = words.get(stop["by"], "Stopped early")
     return f"{word} after {formatting.duration(stop['at_s'])}: {formatting.plain(stop['sentence'])}"
