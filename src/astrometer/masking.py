@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from urllib.parse import quote
 
 MASK = "***"
@@ -15,15 +16,22 @@ LEAST_SHOWN = 6  # characters of a key's beginning that say nothing yet
 def mask(text: str, secrets: Iterable[str]) -> str:
     """Replace every secret, plain or percent-encoded, and the beginning of one at a cut end of `text`."""
     for secret in secrets:
-        for form in {secret, quote(secret, safe="")}:
+        for form in _forms(secret):
             text = text.replace(form, MASK)
             text = _mask_cut(text, form)
     return text
 
 
+@lru_cache
+def _forms(secret: str) -> frozenset[str]:
+    return frozenset({secret, quote(secret, safe="")})
+
+
 def _mask_cut(text: str, secret: str) -> str:
     """A text that was shortened before it came here may end in the middle of a secret."""
     shown = text.rstrip("…'\"")
+    if shown[-1:] not in secret:  # nearly always
+        return text
     for length in range(len(secret) - 1, LEAST_SHOWN, -1):
         if shown.endswith(secret[:length]):
             return shown[:-length] + MASK + text[len(shown) :]

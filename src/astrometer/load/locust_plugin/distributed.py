@@ -8,7 +8,6 @@ has sent its last report.
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from functools import partial
 from typing import Any
 
@@ -94,7 +93,7 @@ class WorkerSide:
 
     def _send_records(self, run_id: str, chunk: Chunk) -> None:
         try:
-            self._runner.send_message(RECORDS, {"run": run_id, **asdict(chunk)})
+            self._runner.send_message(RECORDS, {"run": run_id, **chunk._asdict()})
         except RPCSendError as exc:
             raise HandOverError from exc
 
