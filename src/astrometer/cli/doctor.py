@@ -52,7 +52,7 @@ def command(
     click.echo(turns_sentence(chosen, turns, Ledger(config.state_dir)), err=True)
     checks, run = asyncio.run(examine(chosen, timeout_s))
     _print_json(checks) if as_json else _print_table(chosen, checks)
-    deletable_sessions.say_what_is_left([run])
+    deletable_sessions.say_what_stays([run])
     if run.reason == Outcome.CLIENT_CANCEL:
         sys.exit(exit_codes.INTERRUPTED)
     if any(check.unreachable for check in checks):

@@ -199,7 +199,7 @@ def _once(sources: Sources, *, as_json: bool, wait_s: float, deletable: bool, no
         )
     states = states_of_once(plans, runs, time())
     print_json(applied, states) if as_json else print_table(applied, states)
-    deletable_sessions.say_what_is_left(applied)
+    deletable_sessions.say_what_stays(applied)
     if notify:
         every = None if sources.server.target else blamers_of(replace(sources, names=()).plans(config, found))
         probe_notify.tell(config, states, runs, every)

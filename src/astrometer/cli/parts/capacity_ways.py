@@ -112,7 +112,7 @@ def _check_ways(plan: "WaysPlan", version: str | None, flags: Mapping[str, Any])
     from astrometer.probing.target_checks import way_checks
 
     if (load := plan.loads.get(ChatTransport.MESSENGER)) is not None:
-        locust_run.check_messenger(load, version, flags, pushes=False)
+        locust_run.check_adapters(load, version, flags, pushes=False)
     if flags["no_check"]:
         return
     target = plan.loads[plan.ways[0]].target

@@ -28,7 +28,7 @@ def who_can_delete(info: ServerInfo, place: str = "") -> Identity:
     return who
 
 
-def say_what_is_left(runs: Iterable[ProbeRun]) -> None:
+def say_what_stays(runs: Iterable[ProbeRun]) -> None:
     """One line for each target, on stderr."""
     by_target: dict[str, list[str]] = {}
     for run in runs:

@@ -168,7 +168,7 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
         click.echo(f"Warning: {note}", err=True)
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
     if locustfile_info.leaves_conversations:
-        check_messenger(plan, facts.version, flags, pushes=locustfile_info.pushes)
+        check_adapters(plan, facts.version, flags, pushes=locustfile_info.pushes)
     confirm.confirm(plan, facts, locustfile_info, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
@@ -230,14 +230,14 @@ def _and_token(plan: LoadPlan) -> str:
     return f", and the messenger's token in {MESSENGER_TOKEN}" if has_messenger else ""
 
 
-def check_messenger(plan: LoadPlan, version: str | None, flags: Mapping[str, Any], *, pushes: bool) -> None:
+def check_adapters(plan: LoadPlan, version: str | None, flags: Mapping[str, Any], *, pushes: bool) -> None:
     """Whether its adapters carry this run, and let it in. Raises click.UsageError, SystemExit."""
-    _check_adapters(plan, version, pushes=pushes)
+    _check_sharing(plan, version, pushes=pushes)
     if not flags["no_check"]:
         _check_tokens(plan)
 
 
-def _check_adapters(plan: LoadPlan, version: str | None, *, pushes: bool) -> None:
+def _check_sharing(plan: LoadPlan, version: str | None, *, pushes: bool) -> None:
     """Of several load processes. Raises click.UsageError where AstrBot would lose each answer."""
     from astrometer.load.messenger import adapter_sharing
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import SearchStep
-from astrometer.measure.capacity.search_window import results
+from astrometer.measure.capacity.search_window import objective_results
 from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.objectives import ObjectiveResult, ObjectiveVerdict
 from astrometer.measure.slo.slo_parser import Objective, Unit
@@ -50,7 +50,7 @@ def progress_line(
 
     `invalid`: so many windows at this level in a row, this one too, were INVALID.
     """
-    judged = [result for result, _ in results(objectives, step.stats_of, step.verdict)]
+    judged = [result for result, _ in objective_results(objectives, step.stats_of, step.verdict)]
     said = "  ".join(_shown(item) for item in judged)
     why = f"  ({'; '.join(map(sentence, step.causes))})" if step.causes else ""
     load = settings.load_text(step.level)

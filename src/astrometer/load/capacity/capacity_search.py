@@ -32,7 +32,7 @@ from astrometer.measure.capacity.search import (
 )
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
-from astrometer.measure.capacity.search_window import Next, judge_window, margin, results
+from astrometer.measure.capacity.search_window import Next, judge_window, margin, objective_results
 from astrometer.measure.slo.objectives import ObjectiveResult, evaluate
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import (
@@ -346,7 +346,7 @@ class CapacitySearch:
     def _tell(self, step: SearchStep) -> None:
         """The search hears of it, and whoever else wants to."""
         objectives = self._run.settings.objectives
-        self._judged = [item for item, _ in results(objectives, step.stats_of, step.verdict)]
+        self._judged = [item for item, _ in objective_results(objectives, step.stats_of, step.verdict)]
         self._steps.append(step)
         self._trials.append(
             Trial(

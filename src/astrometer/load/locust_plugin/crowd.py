@@ -71,7 +71,7 @@ def check_no_key_needed(environment: Any) -> None:
         raise OptionError(NO_KEY)
 
 
-def check_messenger(environment: Any) -> None:
+def check_messenger_address(environment: Any) -> None:
     """People of a messenger need its address, and one that can be used. Raises OptionError."""
     parsed = environment.parsed_options
     settings = Settings.of(parsed)

@@ -210,7 +210,7 @@ def _check_crowd(environment: Any, runner: Any, **_: Any) -> None:
             return
         crowd.check_objectives(environment)
         crowd.check_workload(environment)
-        crowd.check_messenger(environment)
+        crowd.check_messenger_address(environment)
         if environment.parsed_options.astrometer_check:
             sys.stdout.write(f"\n{crowd.describe(environment)}\n")
             sys.exit(exit_codes.PASS)

@@ -32,11 +32,6 @@ def slot_of(elapsed_s: float) -> int:
     return int(elapsed_s / SLOT_S)
 
 
-def complete_until(elapsed_s: float) -> int:
-    """The first slot that may not be complete in what was reported then."""
-    return max(0, slot_of(elapsed_s - _TO_BEGIN_S))
-
-
 class SlotBook:
     """What one process notes beside its tally: its lag, its CPU time, and answers as they come back."""
 
@@ -110,7 +105,8 @@ class Slots:
 
     def complete_until(self, processes: Collection[str]) -> int:
         """The first slot that one of them may still add to."""
-        return min((complete_until(self._processes[name].until_s) for name in processes), default=0)
+        until_s = min((self._processes[name].until_s for name in processes), default=0.0)
+        return max(0, slot_of(until_s - _TO_BEGIN_S))
 
     def completed(self, first: int, end: int) -> int:
         """Good answers that came back in the window `first` <= slot < `end`."""

@@ -10,7 +10,7 @@ from astrometer.measure.capacity.capacity_interval import CONFIDENCE, CapacityEs
 from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
-from astrometer.measure.capacity.search_window import Evidence, evidence, results
+from astrometer.measure.capacity.search_window import Evidence, evidence, objective_results
 from astrometer.measure.slo.cause_sentences import cause_json, sentence
 from astrometer.measure.slo.objectives import ObjectiveResult, distrust
 from astrometer.measure.slo.run_verdict import Conclusion
@@ -77,7 +77,7 @@ class CapacityRun:
         said = StepVerdict.PASS if passed else StepVerdict.FAIL
         level = self.answer.passing if passed else self.answer.failing
         there = pooled([step for step in self.steps if step.verdict.supports is passed], level)
-        return [item for item, _ in results(self.objectives, _picker(there), said)]
+        return [item for item, _ in objective_results(self.objectives, _picker(there), said)]
 
 
 _REASONS = {
@@ -237,7 +237,8 @@ def describe(run: CapacityRun, write: StatsWriter) -> dict[str, Any]:
                 "verdict": step.verdict.value,
                 "causes": [cause_json(cause) for cause in step.causes],
                 "objectives": [
-                    _objective(*pair) for pair in results(run.objectives, step.stats_of, step.verdict)
+                    _objective(*pair)
+                    for pair in objective_results(run.objectives, step.stats_of, step.verdict)
                 ],
                 "unfinished": step.unfinished,
                 "completed_per_s": step.completed_per_s,

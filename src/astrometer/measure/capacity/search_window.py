@@ -132,7 +132,7 @@ def margin(objectives: Sequence[Objective], stats_of: Callable[[Objective], Stat
     return max(known, default=None)
 
 
-def results(
+def objective_results(
     objectives: Sequence[Objective], stats_of: Callable[[Objective], Stats], verdict: StepVerdict
 ) -> list[tuple[ObjectiveResult, Evidence]]:
     """Each objective as it came out, for the report, and never against `verdict`.
