@@ -7,7 +7,7 @@ from typing import TextIO
 
 
 def folded(line: str, out: TextIO) -> str:
-    """For `out`; unchanged where that is no terminal, so that programs find one line."""
+    """For `out`; unchanged where that is not a terminal, so that programs find one line."""
     if not out.isatty():
         return line
     indent = " " * (len(line) - len(line.lstrip()) + 4)

@@ -16,7 +16,7 @@ from astrometer.api.timings import Bounds
 from astrometer.outside_text import shown
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
-MAX_DOWNLOAD_BYTES = 1024 * 1024 * 1024  # of which nothing is kept but the hash
+MAX_DOWNLOAD_BYTES = 1024 * 1024 * 1024  # only the hash is kept
 MEGABYTE = 1_000_000
 KIB = 1024
 UPLOAD_LIMITS_BYTES = (64 * KIB, 1024 * KIB, 16 * 1024 * KIB)

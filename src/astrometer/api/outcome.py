@@ -219,7 +219,7 @@ def classify_json(status: int, content_type: str, body: bytes, location: str = "
 
 
 def classify_unstreamed(status: int, content_type: str, body: bytes, location: str = "") -> JsonVerdict:
-    """Classify an answer to `/chat` that is no stream: an error by status or envelope, or NOT_SSE."""
+    """Classify an answer to `/chat` that is not a stream: an error by status or envelope, or NOT_SSE."""
     verdict = classify_json(status, content_type, body, location)
     if verdict.outcome in (Outcome.OK, Outcome.MALFORMED):
         message = f"{_media_type(content_type)}, not text/event-stream"

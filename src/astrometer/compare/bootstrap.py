@@ -132,7 +132,7 @@ def between_variance(sides: Sequence[Sequence[float]]) -> float:
 def superiority(base: Sequence[Ecdf], cand: Sequence[Ecdf]) -> float:
     """P(a sample of the candidate is above one of the baseline), ties half; runs weigh alike.
 
-    The effect size in plain words: 0.5 is no difference (Vargha & Delaney 2000).
+    The effect size in plain words: 0.5 means no difference (Vargha & Delaney 2000).
     """
     return fmean(_above(before, after) for before in base for after in cand)
 

@@ -124,7 +124,7 @@ def _disagreement(
     first: ComparedRun,
     others: Sequence[ComparedRun],
 ) -> list[str]:
-    """One sentence for the first run that differs; one of them not knowing is no difference."""
+    """One sentence for the first run that differs; a run that does not know does not differ."""
     for run in others:
         ours, theirs = read(first.results), read(run.results)
         if ours is not None and theirs is not None and ours != theirs:

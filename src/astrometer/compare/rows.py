@@ -102,7 +102,7 @@ def least_of_block(percent: int) -> int:
 def unmeasured_row(
     scoped: ScopeStats, metric: str, percent: int, margin: float, lacking: Mapping[Side, str]
 ) -> ChangeRow:
-    """A percentile of what a side has no longer, or not yet: that is no reason to be silent about it."""
+    """A percentile of something that only one side has: it is shown all the same."""
     numbers = [sum(scoped.counts(metric, side)) for side in Side]
     return replace(
         bare_row(scoped, metric, percent, numbers, margin),

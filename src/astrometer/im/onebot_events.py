@@ -119,7 +119,7 @@ def _segment(kind: str, name: str, value: str) -> str:
 
 
 def _checked_id(name: str, value: int) -> int:
-    # A user id that is no number is answered by another action; zero is "nobody" to the adapter.
+    # A user id that is not a number is answered by another action; zero is "nobody" to the adapter.
     if type(value) is not int or not 0 < value <= MAX_ID:
         raise EventError(f"{name}: {value!r} is not a whole number from 1 to {MAX_ID}")
     return value

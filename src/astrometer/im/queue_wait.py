@@ -23,7 +23,7 @@ class QueueWait:
     ahead: set[int] = field(default_factory=set)
     t_turn: float | None = None  # the last message to another one before its own first reply
     t_turn_since: float = 0.0
-    is_guess: bool = False  # whose a message was is not certain, or the chat is no queue
+    is_guess: bool = False  # it is not certain whose a message was, or the chat has no queue
 
     def answered_other(self, message_id: int, t: float, since: float, *, sure: bool) -> None:
         """A message to another question came into the chat, and none to this one yet."""

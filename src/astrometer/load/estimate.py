@@ -301,7 +301,7 @@ def _tokens_per_turn(plan: LoadPlan, runs: list[EarlierRun], asks_model: float) 
 
 
 def _assumed_tokens(plan: LoadPlan) -> float:
-    """A turn that asks the model, of which no earlier run tells."""
+    """A turn that asks the model; no earlier run says what it costs."""
     workload = plan.settings.workload()
     learnt = None if workload is None else workload.tokens_per_turn
     return TOKENS_PER_TURN if learnt is None else learnt

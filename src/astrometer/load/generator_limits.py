@@ -131,6 +131,6 @@ def _free_memory() -> int:
     free: int = psutil.virtual_memory().available
     with suppress(OSError, ValueError):
         folder = Path("/sys/fs/cgroup")
-        limit = int((folder / "memory.max").read_text("ascii"))  # "max" is no number: no limit
+        limit = int((folder / "memory.max").read_text("ascii"))  # "max" is not a number: no limit
         free = min(free, limit - int((folder / "memory.current").read_text("ascii")))
     return max(0, free)

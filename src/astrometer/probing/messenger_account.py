@@ -77,7 +77,7 @@ class MessengerAccount:
         )
         turn = await link.ask(question, deadlines)
         self._record.im_turns.append(turn)
-        if turn.t_last is not None:  # whether more comes is no part of the answer's time
+        if turn.t_last is not None:  # waiting for more does not count in the answer's time
             self._record.aside_s += max(0.0, turn.t_close - turn.t_last)
         first_s = "-" if turn.reply_first_s is None else f"{turn.reply_first_s:.4f} s"
         self._record.say(

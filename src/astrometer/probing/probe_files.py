@@ -45,7 +45,7 @@ class Probe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BrokenProbe:
-    """A file that is no probe, with the place and the cure."""
+    """A file that is not a probe, with the place and the cure."""
 
     path: Path
     problem: str

@@ -69,7 +69,7 @@ class Record:
 
     @contextmanager
     def preparing(self) -> Iterator[None]:
-        """What happens within is no part of the probe's duration."""
+        """What happens within does not count in the probe's duration."""
         began = perf_counter()
         try:
             yield

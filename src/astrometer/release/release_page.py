@@ -11,7 +11,7 @@ from astrometer.report.view import run_view
 
 
 def judged(blocks: BlockSequence) -> Page:
-    """A condition on a scenario of which nothing ran is undecided. Needs a pair."""
+    """A condition on a scenario that did not run is undecided. Needs a pair."""
     compared = blocks.compared()
     checks = [_objective_check(item, blocks.pairs) for item in blocks.objectives()]
     gates = evaluate_gates(blocks.plan.gates, compared)

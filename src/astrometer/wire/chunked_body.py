@@ -52,7 +52,7 @@ _LINE_ENDS = (b"\r\n", b"\r", b"")  # as far as it is here
 
 @lru_cache(4096)
 def _size(digits: bytes) -> int:
-    """0: that is no size of a chunk of data, or written in another way."""
+    """0: this is not the size of a chunk of data, or it is written in another way."""
     try:
         size = int(digits, 16)
     except ValueError:

@@ -69,5 +69,5 @@ def parsed(data: bytes) -> TcpInfo:
 
 
 def _seconds(us: int | None) -> float | None:
-    """0 is no measurement: the kernel's shortest is a microsecond."""
+    """0 means not measured: the kernel's shortest is a microsecond."""
     return us * 1e-6 if us else None

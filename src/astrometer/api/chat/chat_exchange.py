@@ -133,7 +133,7 @@ class ChatExchange:
     def headers(
         self, t: float, status: int, content_type: str, location: str = "", encoding: str = ""
     ) -> None:
-        """The response head is complete. Status before stream: a body that is no stream is kept as one."""
+        """The response head is complete. Status before stream: any other body is kept, up to a limit."""
         self._points.t_headers = t
         self._status = status
         self._content_type = content_type

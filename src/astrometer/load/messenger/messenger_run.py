@@ -94,7 +94,7 @@ class MessengerOfRun:
         return place
 
     def take(self) -> dict[str, Any]:
-        """What the link saw since the last call that is no question's, for shipping."""
+        """What the link saw since the last call that belongs to no question, for shipping."""
         if self._client is None:
             return {}
         session = self._client.session

@@ -39,7 +39,7 @@ class CauseKind(StrEnum):
     RATE_NOT_REACHED = "rate_not_reached"  # arrivals, of those that were due
     USERS_NOT_REACHED = "users_not_reached"  # most users at once, of those requested
     NOTHING_MEASURED = "nothing_measured"
-    UNACCOUNTED = "unaccounted"  # exchanges that began and of which nothing more is known
+    UNACCOUNTED = "unaccounted"  # exchanges that began, and nothing more is known of them
     TOO_FEW_SAMPLES = "too_few_samples"  # samples of an objective
     NO_SUCH_SCENARIO = "no_such_scenario"  # an objective of a scenario that did not run
     IM_FORGOTTEN = "im_forgotten"  # messages that the sink no longer had

@@ -39,7 +39,7 @@ class Orphans:
             dict
         )  # by id, the next to try first
         self._tried: set[str] = set()  # ids that a run tries right now: they stay in the list meanwhile
-        self._too_many: set[Server] = set()  # of which that was said
+        self._too_many: set[Server] = set()  # servers for which that was said
 
     def __len__(self) -> int:
         return sum(map(len, self._left.values()))

@@ -1,4 +1,4 @@
-"""What an AstrBot has of an adapter: the adapter itself, its profile, and the routes of all adapters."""
+"""What an AstrBot knows of an adapter: the adapter itself, its profile, and the routes of all adapters."""
 
 import fnmatch
 from collections.abc import Mapping

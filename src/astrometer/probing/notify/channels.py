@@ -139,7 +139,7 @@ async def _ask(method: str, url: str, **request: Any) -> None:
 
 
 def _refusal(body: bytes) -> str | None:
-    """What a 200 says that is no success."""
+    """Why an answer with status 200 is not a success."""
     try:
         value = read_json(body)
     except ValueError:

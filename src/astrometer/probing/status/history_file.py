@@ -232,7 +232,7 @@ class InUse(OSError):
 
 
 class Damaged(sqlite3.DatabaseError):
-    """What is in the file is no database any more; the disk and others that use it are not to blame."""
+    """The file's content is damaged; the disk and others that use the file are not to blame."""
 
 
 def open_history(folder: Path, say: Say, clock: Callable[[], float]) -> tuple[sqlite3.Connection, IO[str]]:

@@ -151,7 +151,7 @@ class _Course:
             return replace(course, state=State.FAILING, since=bads[0][0])
         goods = self.goods + 1
         good_since = self.good_since if self.goods else at
-        # One lost segment is no bad network, even where each probe runs once.
+        # One lost segment does not make a bad network, even where each probe runs once.
         needed = NEEDED if found.reason == RETRANSMITS else needed
         worn = (*self.worn, (at, found.reason))[-needed:] if found.sign is Sign.DEGRADED else ()
         course = replace(self, at=at, good_at=at, good_since=good_since, goods=goods, worn=worn)

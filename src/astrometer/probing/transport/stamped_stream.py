@@ -45,7 +45,7 @@ class Meter:
         self.silent += count
 
     def check(self) -> None:
-        """All that came was used. Raises httpcore.RemoteProtocolError when none of it was of an answer."""
+        """Everything read was used. Raises httpcore.RemoteProtocolError when nothing of it was an answer."""
         if self.silent > MAX_SILENT_BYTES:
             raise httpcore.RemoteProtocolError(ENDLESS)
 

@@ -9,7 +9,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 class BadRequestError(ValueError):
-    """A request that is no chat completion request."""
+    """Not a chat completion request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

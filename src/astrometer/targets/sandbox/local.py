@@ -44,7 +44,7 @@ def is_local(spec: str) -> bool:
 
 
 def local_source(spec: str, cache: Path, digest: str | None = None) -> LocalSource:
-    """`cache`: a folder that is no source, should it be inside of a checkout. Raises LocalError."""
+    """`cache`: a folder to leave out, should it be inside a checkout. Raises LocalError."""
     path = Path(spec).expanduser().absolute()
     if path.is_dir():
         version = _version_of(path)

@@ -128,7 +128,7 @@ class Wire:
 
     @property
     def bad_json_close(self) -> int:
-        """How a WebSocket ends that was sent what is no JSON."""
+        """How a WebSocket ends that was sent something else than JSON."""
         return 1011 if self.fastapi else 1000
 
     @property

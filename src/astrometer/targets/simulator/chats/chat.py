@@ -223,7 +223,7 @@ class _Turn:
         try:
             await fail_at_once(script, streamed=False, empty_detail=self.wire.empty_detail)
             if script.drop_after is not None:
-                raise connection_error(tried_again=True)  # a reply that breaks off is no reply
+                raise connection_error(tried_again=True)  # a reply that breaks off does not count
             async for token in tokens(script, self.prompt, self.before, yields=True):
                 (thoughts if token.reasoning else self.words).append(token.text)
                 self.output_tokens += 1

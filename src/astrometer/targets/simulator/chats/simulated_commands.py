@@ -27,7 +27,7 @@ def command_of(wire: Wire, text: str) -> str | None:
     words = text.strip().removeprefix("/").split()
     if not words:
         return None
-    first = words[0]  # "Help" with a capital is no command
+    first = words[0]  # "Help" with a capital is not a command
     known = first in _SINCE and wire.version >= _SINCE[first]
     return first if known or (first in _EARLY and wire.version < _EARLY_UNTIL) else None
 

@@ -66,7 +66,7 @@ class SimulatedBots:
         return [*rows, {"id": "webchat", "type": "webchat", "status": "running", "error_count": 0}]
 
     async def create(self, config: dict[str, Any]) -> None:
-        """Raises BotRefused. A port that is taken is no reason to refuse."""
+        """Raises BotRefused. A port in use is accepted."""
         bot_id = config.get("id")
         if not bot_id:
             raise BotRefused("Bot config must have an 'id' field")

@@ -9,7 +9,7 @@ from astrometer.targets.messenger.messenger_profile import MessengerProfile
 
 DEFAULT = "default"
 ADMINS = ["astrbot"]
-# AstrBot's own settings, of which a fresh server has these.
+# Those of AstrBot's own settings that a fresh server has.
 FACTORY = MessengerProfile(
     reply_with_quote=False, disable_builtin_commands=False, rate_limit_messages=30, rate_limit_seconds=60
 )

@@ -15,7 +15,7 @@ class BadEvent(Exception):
 
 
 class NotSegments(Exception):
-    """A `message` that is no list, which AstrBot answers with a sentence of its own."""
+    """A `message` that is not a list, which AstrBot answers with a sentence of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
