@@ -10,7 +10,7 @@ from workloads import a_workload
 
 from astrometer.config.settings import Target
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
-from astrometer.load.inspect_locustfile import LocustfileInfo
+from astrometer.load.inspect_locustfile import Inspection
 from astrometer.load.launch import LoadPlan
 from astrometer.load.run import run_journal
 from astrometer.load.workload.workload_file import write
@@ -20,7 +20,7 @@ PLAN = LoadPlan(
     locustfile=Path("chat.py"), target=Target(name="default", url="https://bot.example"), users=10,
     spawn_rate=10, duration_s=60, stop_timeout_s=30, out=Path("out"),
 )  # fmt: skip
-CHATS = LocustfileInfo(scenarios=frozenset({"chat"}), objectives={})
+CHATS = Inspection(scenarios=frozenset({"chat"}), objectives={})
 
 
 @pytest.mark.parametrize(

@@ -287,7 +287,7 @@ class MessengerSession:
         match action:
             case SendAction():
                 self.actions[action.action] += 1
-                self._said(received, action)
+                self._bot_wrote(received, action)
             case LookUpAction():
                 self.actions[action.action] += 1
                 self._send(frame(answer(action.echo, self._card(action))))
@@ -296,7 +296,7 @@ class MessengerSession:
                 if action.reason is RefusedFor.OVERSIZED and action.place is not None:
                     self._reply(received, action.place, ReplyContent(oversized=True))
 
-    def _said(self, received: InFrame, action: SendAction) -> None:
+    def _bot_wrote(self, received: InFrame, action: SendAction) -> None:
         if not self._takes_pushes and action.place not in self._places:
             detail = "no such user or group"
             self._refuse(RefusedAction(reason=RefusedFor.UNKNOWN_CHAT, detail=detail, echo=action.echo))

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from astrometer.api.chat.chat_turn import TOKENS_PER_TURN
 from astrometer.api.endpoints import parse_version
-from astrometer.load.inspect_locustfile import LocustfileInfo
+from astrometer.load.inspect_locustfile import Inspection
 from astrometer.load.launch import LoadPlan
 from astrometer.measure.capacity.search_settings import Level, SearchSettings
 from astrometer.measure.results import document
@@ -91,7 +91,7 @@ def forecast(plan: LoadPlan, earlier: Path, asks_model: float = 1.0) -> Forecast
 def sentences(
     plan: LoadPlan,
     ahead: Forecast,
-    locustfile_info: LocustfileInfo,
+    inspected: Inspection,
     version: str | None,
     *,
     is_free: bool = False,
@@ -108,23 +108,19 @@ def sentences(
         f"  tokens: {'none: a stub model answers' if is_free else _tokens(plan, ahead)}",
     ]
     if ahead.tokens != 0 and (deletable or not is_free):
-        lines.append(f"  left behind: {left_behind(locustfile_info, version, deletable=deletable)}")
+        lines.append(f"  left behind: {left_behind(inspected, version, deletable=deletable)}")
     return lines
 
 
 def left_behind(
-    locustfile_info: LocustfileInfo, version: str | None, *, deletable: bool, sessions: int | None = None
+    inspected: Inspection, version: str | None, *, deletable: bool, sessions: int | None = None
 ) -> str:
     """What a run leaves on a server of this version, and who can remove it.
 
     `sessions`: how many it has left, if that is known.
     """
-    left = (
-        [_sessions(version, deletable=deletable, sessions=sessions)]
-        if locustfile_info.leaves_sessions
-        else []
-    )
-    return "; ".join([*left, CONVERSATIONS] if locustfile_info.leaves_conversations else left)
+    left = [_sessions(version, deletable=deletable, sessions=sessions)] if inspected.leaves_sessions else []
+    return "; ".join([*left, CONVERSATIONS] if inspected.leaves_conversations else left)
 
 
 def _sessions(version: str | None, *, deletable: bool, sessions: int | None) -> str:

@@ -19,7 +19,7 @@ _NO_RUN = ("--astrometer-check", "--processes", "0", "--loglevel", "ERROR", "--l
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LocustfileInfo:
+class Inspection:
     """What a run will have. `objectives`: the text of each -> its scenario, None: the whole run.
 
     `chats`: `--transport` decides how some of its users ask. `asks_model`: the share of users whose turns
@@ -40,19 +40,19 @@ class LocustfileInfo:
     pushes: bool = False
 
 
-def inspect(plan: LoadPlan, environ: Mapping[str, str]) -> LocustfileInfo:
+def inspect(plan: LoadPlan, environ: Mapping[str, str]) -> Inspection:
     """Have Locust read the plan's arguments and locustfile, in some two seconds. Raises UserError."""
     with tempfile.TemporaryDirectory() as scratch:
         asked = replace(plan, out=Path(scratch), extra=(*plan.extra, *_NO_RUN))
         try:
-            out, err = _said(asked, environ)
+            out, err = _output(asked, environ)
         except subprocess.TimeoutExpired as exc:
             raise UserError(f"Locust has not read the locustfile after {TIMEOUT_S:g} s") from exc
     try:
         # A locustfile may print what it likes, before and after.
         told = next(json.loads(line) for line in out.splitlines() if line.startswith(MARK))
         told |= {"scenarios": frozenset(told["scenarios"]), "notes": tuple(told["notes"])}
-        return LocustfileInfo(**told)
+        return Inspection(**told)
     except (StopIteration, LookupError, TypeError, ValueError) as exc:
         said = err.strip()[-2000:] or "it begins no run with them"
         if said.startswith(OURS):
@@ -68,7 +68,7 @@ def _frames_of(locustfile: Path, err: str) -> str | None:
     return f"{at}{frames.rstrip()[-2000:]}" if at else None
 
 
-def _said(plan: LoadPlan, environ: Mapping[str, str]) -> tuple[str, str]:
+def _output(plan: LoadPlan, environ: Mapping[str, str]) -> tuple[str, str]:
     """Standard output and error. Raises subprocess.TimeoutExpired."""
     child = Tethered(
         LOCUST,

@@ -21,9 +21,9 @@ _STYLES = {"PASS": "bold green", "FAIL": "bold red", "INVALID": "bold yellow"}
 _MARKS = {"PASS": "✅", "FAIL": "❌", "INVALID": "⚠️"}
 
 
-def write(document: Mapping[str, Any], folder: Path) -> None:
+def write(answer: Mapping[str, Any], folder: Path) -> None:
     """All of them. Raises OSError."""
-    texts = (json_text(document), render_summary(document))
+    texts = (json_text(answer), render_summary(answer))
     write_all(folder, dict(zip(FILE_NAMES, texts, strict=True)))
 
 
@@ -31,11 +31,11 @@ def write(document: Mapping[str, Any], folder: Path) -> None:
 class _Table:
     """A line for each way; a narrow terminal has no room for the single searches."""
 
-    document: Mapping[str, Any]
+    answer: Mapping[str, Any]
 
     def __rich_console__(self, _console: Console, options: ConsoleOptions) -> RenderResult:
-        rows = [_cells(row) for row in ways_view.rows(self.document)]
-        titles = _titles(self.document)
+        rows = [_cells(row) for row in ways_view.rows(self.answer)]
+        titles = _titles(self.answer)
         if options.max_width < NARROW:
             titles, rows = titles[:-1], [row[:-1] for row in rows]
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), show_edge=False)
@@ -56,45 +56,43 @@ def _cells(row: WayRow) -> list[Text]:
     ]
 
 
-def render(document: Mapping[str, Any]) -> RenderableType:
+def render(answer: Mapping[str, Any]) -> RenderableType:
     """What `Console().print` shows."""
-    changes = [f"{row.way} {row.change}" for row in ways_view.rows(document) if row.change]
+    changes = [f"{row.way} {row.change}" for row in ways_view.rows(answer) if row.change]
     return Group(
-        _Table(document),
+        _Table(answer),
         Text(ways_view.NOTE, style="dim"),
-        *(Text(note, style="dim") for note in ways_view.notes(document)),
+        *(Text(note, style="dim") for note in ways_view.notes(answer)),
         Text(),
-        Text.assemble(
-            (document["verdict"], _STYLES[document["verdict"]]), "  ", ways_view.sentence(document)
-        ),
+        Text.assemble((answer["verdict"], _STYLES[answer["verdict"]]), "  ", ways_view.sentence(answer)),
         Text(f"      {'; '.join(changes)}", style="bold") if changes else Text(),
-        Text(f"      {ways_view.subject(document)}", style="dim"),
+        Text(f"      {ways_view.subject(answer)}", style="dim"),
     )
 
 
-def render_summary(document: Mapping[str, Any]) -> str:
+def render_summary(answer: Mapping[str, Any]) -> str:
     """GitHub-flavoured Markdown."""
-    text, verdict = summary.text, document["verdict"]
-    titles = ["way", *_titles(document), ""]
+    text, verdict = summary.text, answer["verdict"]
+    titles = ["way", *_titles(answer), ""]
     return "\n".join(
         [
             f"### {_MARKS[verdict]} astrometer capacity, way by way: {verdict}",
             "",
-            text(ways_view.subject(document)),
+            text(ways_view.subject(answer)),
             "",
-            text(ways_view.sentence(document)),
+            text(ways_view.sentence(answer)),
             "",
             f"| {' | '.join(map(text, titles))} |",
             f"|---|{'--:|' * (len(titles) - 2)}---|",
-            *(_markdown(row) for row in ways_view.rows(document)),
+            *(_markdown(row) for row in ways_view.rows(answer)),
             "",
-            *(f"<sub>{text(note)}</sub>\n" for note in (ways_view.NOTE, *ways_view.notes(document))),
+            *(f"<sub>{text(note)}</sub>\n" for note in (ways_view.NOTE, *ways_view.notes(answer))),
         ]
     )
 
 
-def _titles(document: Mapping[str, Any]) -> list[str]:
-    return [title.format(ways_view.first(document)) for title in ways_view.TITLES]
+def _titles(answer: Mapping[str, Any]) -> list[str]:
+    return [title.format(ways_view.first(answer)) for title in ways_view.TITLES]
 
 
 def _two(above: str, below: str) -> Text:

@@ -42,61 +42,59 @@ class WayRow:
     searches: str
 
 
-def rows(document: Mapping[str, Any]) -> list[WayRow]:
-    return [_row(document, way) for way in document["ways"]]
+def rows(answer: Mapping[str, Any]) -> list[WayRow]:
+    return [_row(answer, way) for way in answer["ways"]]
 
 
-def first(document: Mapping[str, Any]) -> str:
-    return str(document["ways"][0]["way"])
+def first(answer: Mapping[str, Any]) -> str:
+    return str(answer["ways"][0]["way"])
 
 
-def sentence(document: Mapping[str, Any]) -> str:
+def sentence(answer: Mapping[str, Any]) -> str:
     """The answer in a line."""
-    if document["interrupted"]:
+    if answer["interrupted"]:
         lead = "Interrupted; so far: "
-    elif document["verdict"] == "INVALID":
+    elif answer["verdict"] == "INVALID":
         lead = "Not every way has an answer that can be trusted: "
     else:
         lead = "What the server holds: "
-    return f"{lead}{', '.join(_held(document, way) for way in document['ways'])}."
+    return f"{lead}{', '.join(_held(answer, way) for way in answer['ways'])}."
 
 
-def subject(document: Mapping[str, Any]) -> str:
-    target = document["target"] or {}
+def subject(answer: Mapping[str, Any]) -> str:
+    target = answer["target"] or {}
     version = target.get("version") or "of unknown version"
-    objectives = ", ".join(document["objectives"])
+    objectives = ", ".join(answer["objectives"])
     return formatting.plain(
-        f"{document['scenario']} against {target.get('url', 'nobody')} · AstrBot {version} · {objectives} · "
-        f"{formatting.plural(len(document['order']), 'search', 'searches')}"
+        f"{answer['scenario']} against {target.get('url', 'nobody')} · AstrBot {version} · {objectives} · "
+        f"{formatting.plural(len(answer['order']), 'search', 'searches')}"
     )
 
 
-def notes(document: Mapping[str, Any]) -> list[str]:
+def notes(answer: Mapping[str, Any]) -> list[str]:
     """What is to be known of it."""
-    said = [ONE_ROUND] if document["rounds"] == 1 else []
-    spread = document["search_spread"]
+    said = [ONE_ROUND] if answer["rounds"] == 1 else []
+    spread = answer["search_spread"]
     if spread is not None:
         said.append(f"Searches of one way differed by {formatting.share(spread)} (standard deviation).")
     left_out: dict[str, list[str]] = {}  # searches, by why
-    for item in (
-        item for way in document["ways"] for item in way["searches"] if item["verdict"] == "INVALID"
-    ):
+    for item in (item for way in answer["ways"] for item in way["searches"] if item["verdict"] == "INVALID"):
         left_out.setdefault(item["reason"] or "INVALID", []).append(item["directory"])
     said += [
         formatting.plain(f"{', '.join(of_it)} {'does' if len(of_it) == 1 else 'do'} not count: {reason}")
         for reason, of_it in left_out.items()
     ]
-    for way in document["ways"]:
-        if document["objectives"] != way["objectives"]:
+    for way in answer["ways"]:
+        if answer["objectives"] != way["objectives"]:
             said.append(formatting.plain(f"{way['way']}: judged by {', '.join(way['objectives'])}"))
     return said
 
 
-def _row(document: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
+def _row(answer: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
     capacity, change = way["capacity"], way["change"]
     return WayRow(
         way=way["way"],
-        capacity=_load(document, capacity),
+        capacity=_load(answer, capacity),
         interval=_sureness(way),
         ratio=_times(way["ratio"])
         if change is not None
@@ -104,7 +102,7 @@ def _row(document: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
         if capacity is None
         else "1",
         ratio_interval="" if change is None else _between(way["ratio_interval"], _times),
-        change="" if change is None else CHANGES[WayVerdict(change)].format(first(document)),
+        change="" if change is None else CHANGES[WayVerdict(change)].format(first(answer)),
         answers=formatting.rate(way["answers_per_s"]),
         p50=formatting.duration(way["answer_p50_s"]),
         cpu=formatting.duration(way["server_cpu_s_per_turn"]),
@@ -112,9 +110,9 @@ def _row(document: Mapping[str, Any], way: Mapping[str, Any]) -> WayRow:
     )
 
 
-def _held(document: Mapping[str, Any], way: Mapping[str, Any]) -> str:
+def _held(answer: Mapping[str, Any], way: Mapping[str, Any]) -> str:
     if way["capacity"] is not None:
-        held = f"about {_load(document, way['capacity'])} ({_sureness(way)})"
+        held = f"about {_load(answer, way['capacity'])} ({_sureness(way)})"
     else:
         held = _between(way["interval"]) or "not known"
     return f"{way['way']} {held}"
@@ -126,8 +124,8 @@ def _sureness(way: Mapping[str, Any]) -> str:
     return between or ("too few windows to say" if way["capacity"] is not None else "")
 
 
-def _load(document: Mapping[str, Any], load: float | None) -> str:
-    return formatting.WITHHELD if load is None else capacity_view.load_text(document, load)
+def _load(answer: Mapping[str, Any], load: float | None) -> str:
+    return formatting.WITHHELD if load is None else capacity_view.load_text(answer, load)
 
 
 def _between(ends: Mapping[str, float | None], text: Callable[[float], str] = capacity_view.number) -> str:

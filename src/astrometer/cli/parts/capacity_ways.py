@@ -64,12 +64,12 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     if plan.out.exists() and any(plan.out.iterdir()):
         raise click.UsageError(f"--out {plan.out}: holds something already")
     each = [locust_run.look_ahead(load, flags) for load in plan.loads.values()]
-    locustfile_info = replace(
+    inspected = replace(
         each[0],
         leaves_sessions=any(one.leaves_sessions for one in each),
         leaves_conversations=any(one.leaves_conversations for one in each),
     )
-    if not locustfile_info.chats:
+    if not inspected.chats:
         raise click.UsageError(f"--ways: nobody chats in {first.locustfile.name}; the ways are ways to chat")
     locust_run.check_target(first.target, flags)
     looked, facts = confirm.look_at_server(first, deletable=flags["deletable"])
@@ -83,7 +83,7 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     _check_ways(plan, facts.version, flags)
     searches = order(plan.ways, plan.rounds)
     names = [str(search.way) for search in searches]
-    confirm.confirm(replace(looked, out=plan.out), facts, locustfile_info, yes=flags["yes"], searches=names)
+    confirm.confirm(replace(looked, out=plan.out), facts, inspected, yes=flags["yes"], searches=names)
     session = WaysSession(plan=plan, say=say)
     try:
         session.execute()
@@ -100,7 +100,7 @@ def _run(plan: "WaysPlan", run: locust_run.Asked) -> int:
     if place is not None:
         print_rich("\n".join(str(place / name) for name in ways_reports.FILE_NAMES))
     made = [item.results["names"]["sessions"] for item in session.done if item.results is not None]
-    confirm.say_what_is_left(looked, facts, locustfile_info, sum(made))
+    confirm.say_what_is_left(looked, facts, inspected, sum(made))
     return exit_codes.INTERRUPTED if session.interrupted else exit_codes.BY_VERDICT[document["verdict"]]
 
 

@@ -215,13 +215,13 @@ def _look_ahead(load: "LoadPlan", gates: Sequence[Gate]) -> None:
     from astrometer.compare.samples import ALL
     from astrometer.load.inspect_locustfile import inspect
 
-    locustfile_info = inspect(load, os.environ)
+    inspected = inspect(load, os.environ)
     scopes = {f"--fail-if {gate.text!r}": gate.scope for gate in gates}
     for what, scope in scopes.items():
-        if scope not in {ALL, *locustfile_info.scenarios}:
-            hint = did_you_mean(scope, sorted(locustfile_info.scenarios))
+        if scope not in {ALL, *inspected.scenarios}:
+            hint = did_you_mean(scope, sorted(inspected.scenarios))
             raise click.UsageError(f"{what}: no scenario {scope!r}{hint}")
-    if not locustfile_info.objectives and any(gate.metric == "goodput" for gate in gates):
+    if not inspected.objectives and any(gate.metric == "goodput" for gate in gates):
         raise click.UsageError("--fail-if: goodput is what meets the objectives: add --slo 'ttft_p95 < 2s'")
 
 

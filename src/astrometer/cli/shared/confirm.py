@@ -9,7 +9,7 @@ import click
 
 from astrometer.line_fold import folded
 from astrometer.load.estimate import forecast, is_loopback, left_behind, sentences
-from astrometer.load.inspect_locustfile import LocustfileInfo
+from astrometer.load.inspect_locustfile import Inspection
 from astrometer.load.launch import LoadPlan
 
 SIMULATOR = "simulator"
@@ -67,21 +67,14 @@ def has_stub_model(url: str, kind: str | None) -> bool:
 
 
 def confirm(
-    plan: LoadPlan,
-    facts: ServerFacts,
-    locustfile_info: LocustfileInfo,
-    *,
-    yes: bool,
-    searches: Sequence[str] = (),
+    plan: LoadPlan, facts: ServerFacts, inspected: Inspection, *, yes: bool, searches: Sequence[str] = ()
 ) -> None:
     """Say what will happen, and ask once where it may hurt or cost somebody. Raises click.Abort.
 
     `searches`: the ways that are searched one after the other, when there is more than one.
     """
-    ahead = forecast(plan, plan.out.parent, locustfile_info.asks_model).times(len(searches) or 1)
-    for line in sentences(
-        plan, ahead, locustfile_info, facts.version, is_free=facts.is_free, searches=searches
-    ):
+    ahead = forecast(plan, plan.out.parent, inspected.asks_model).times(len(searches) or 1)
+    for line in sentences(plan, ahead, inspected, facts.version, is_free=facts.is_free, searches=searches):
         click.echo(folded(line, sys.stderr), err=True)
     here = is_loopback(plan.target.url)
     # On this machine a search is the one thing that nobody expects to cost millions.
@@ -90,9 +83,7 @@ def confirm(
         click.confirm("Continue?", abort=True, err=True)
 
 
-def say_what_is_left(
-    plan: LoadPlan, facts: ServerFacts, locustfile_info: LocustfileInfo, sessions: int | None
-) -> None:
+def say_what_is_left(plan: LoadPlan, facts: ServerFacts, inspected: Inspection, sessions: int | None) -> None:
     """At the end of a run that asked the model; of a disposable server only what can be deleted.
 
     `sessions` None: nobody counted how many.
@@ -100,10 +91,10 @@ def say_what_is_left(
     deletable = plan.settings.username is not None
     if facts.is_free and not deletable:
         return
-    text = left_behind(locustfile_info, facts.version, deletable=deletable, sessions=sessions)
+    text = left_behind(inspected, facts.version, deletable=deletable, sessions=sessions)
     how = (
         f"; see them with: astrometer clean --host {plan.target.url}"
-        if deletable and sessions != 0 and locustfile_info.leaves_sessions
+        if deletable and sessions != 0 and inspected.leaves_sessions
         else ""
     )
     click.echo(folded(f"Left on the server: {text}{how}", sys.stderr), err=True)

@@ -32,7 +32,7 @@ from astrometer.targets.sandbox.sandbox_state import server_pid_of
 from astrometer.units import plain_number
 
 if TYPE_CHECKING:
-    from astrometer.load.inspect_locustfile import LocustfileInfo
+    from astrometer.load.inspect_locustfile import Inspection
 
 OF_OPEN_MODEL = ("arrivals", "arrival_seed", "max_in_flight")
 OF_STREAMS = ("whole_answer_percent", "idle_timeout_s", "stop_abandoned")
@@ -162,14 +162,14 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     from astrometer.cli.shared import confirm
     from astrometer.load import launch
 
-    locustfile_info = look_ahead(plan, flags)
+    inspected = look_ahead(plan, flags)
     check_target(plan.target, flags)
-    for note in locustfile_info.notes:
+    for note in inspected.notes:
         click.echo(f"Warning: {note}", err=True)
     plan, facts = confirm.look_at_server(plan, deletable=flags["deletable"])
-    if locustfile_info.leaves_conversations:
-        check_adapters(plan, facts.version, flags, pushes=locustfile_info.pushes)
-    confirm.confirm(plan, facts, locustfile_info, yes=flags["yes"])
+    if inspected.leaves_conversations:
+        check_adapters(plan, facts.version, flags, pushes=inspected.pushes)
+    confirm.confirm(plan, facts, inspected, yes=flags["yes"])
     if plan.web_port is not None:
         click.echo(f"Web UI: http://127.0.0.1:{plan.web_port}", err=True)
     # What an earlier run left in the directory must not pass for this one's results.
@@ -179,13 +179,13 @@ def run(plan: LoadPlan, flags: Mapping[str, Any]) -> NoReturn:
     locust_exit_code = launch.run(plan, os.environ, on_results=piped_results.append)
     measured = _measured(plan.out, b"".join(piped_results))
     code = conclude(measured, plan.out, locust_exit_code, with_results=any(piped_results))
-    if locustfile_info.asks_model:
+    if inspected.asks_model:
         sessions = None if measured is None else measured["names"]["sessions"]
-        confirm.say_what_is_left(plan, facts, locustfile_info, sessions)
+        confirm.say_what_is_left(plan, facts, inspected, sessions)
     raise SystemExit(code)
 
 
-def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "LocustfileInfo":
+def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "Inspection":
     """What can be known before the server is asked anything. Raises click.UsageError."""
     from astrometer.cli.shared import confirm
     from astrometer.load import inspect_locustfile
@@ -194,13 +194,13 @@ def look_ahead(plan: LoadPlan, flags: Mapping[str, Any]) -> "LocustfileInfo":
     try_place(plan.out, "--out")
     confirm.must_be_able_to_ask(url, yes=flags["yes"])
     warn_of_unverified([plan.target])
-    locustfile_info = inspect_locustfile.inspect(plan, os.environ)
-    if locustfile_info.needs_key and not plan.keys():
+    inspected = inspect_locustfile.inspect(plan, os.environ)
+    if inspected.needs_key and not plan.keys():
         raise click.UsageError(
             f"no API key for {url}: set ASTRBOT_API_KEY or ASTRBOT_API_KEY_FILE, "
             "or name keys in the configuration"
         )
-    return locustfile_info
+    return inspected
 
 
 def check_target(target: Target, flags: Mapping[str, Any]) -> None:

@@ -119,7 +119,7 @@ class MasterSide:
         self._runner = runner
         self._current = current
         self._sequences: dict[str, int] = {}
-        self._taking_part: set[str] = set()  # workers that were asked for users, or went missing
+        self._asked: set[str] = set()  # workers that were asked for users, or went missing
         self._incomplete: set[str] = set()  # a report of theirs got lost
         self._final: set[str] = set()
         self._heard_s: dict[str, float] = {}  # since the run's start, at the last whole report
@@ -132,9 +132,7 @@ class MasterSide:
 
     def begin(self) -> None:
         self._sequences.clear()
-        self._taking_part = {
-            worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES
-        }
+        self._asked = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
         self._incomplete.clear()
         self._final.clear()
         self._heard_s.clear()
@@ -155,7 +153,7 @@ class MasterSide:
         for worker in list(self._runner.clients):
             self._runner.send_message(RELEASE, {"t": locust_patches.steady_time()}, client_id=worker)
         # Whoever took part in this test must have said that it is done.
-        lost = (set(self._sequences) | self._taking_part) - self._final
+        lost = (set(self._sequences) | self._asked) - self._final
         for worker in sorted(lost):
             log.error("worker %s did not deliver its last report", worker)
         missing = lost | self._incomplete
@@ -164,7 +162,7 @@ class MasterSide:
 
     def _awaited(self) -> set[str]:
         alive = {worker for worker, node in self._runner.clients.items() if node.state in LIVE_STATES}
-        return (alive & (self._taking_part | set(self._sequences))) - self._final
+        return (alive & (self._asked | set(self._sequences))) - self._final
 
     def _note_workers(self) -> None:
         """A worker may die before its first report, and Locust forgets a missing one after a minute.
@@ -172,7 +170,7 @@ class MasterSide:
         One that is still ready joined the run and was asked for nothing.
         """
         self._noted_at = time.monotonic()
-        self._taking_part |= {
+        self._asked |= {
             worker
             for worker, node in self._runner.clients.items()
             if node.user_count or node.state != STATE_INIT
@@ -181,11 +179,7 @@ class MasterSide:
     def _note_absence(self, msg: Any, **_: Any) -> None:
         run, worker, reason = self._current(), msg.node_id, msg.data["reason"]
         self._note_workers()
-        if (
-            run is not None
-            and worker not in self._final
-            and (reason is not None or worker in self._taking_part)
-        ):
+        if run is not None and worker not in self._final and (reason is not None or worker in self._asked):
             why = f"{worker}: {reason or 'it does not know why'}"
             run.note_cause(Cause(kind=CauseKind.WORKER_DID_NOT_BEGIN, detail=why))
         self._final.add(worker)
