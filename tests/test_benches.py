@@ -81,6 +81,7 @@ RUNS = [
     run("report_page --rounds 1", "opened 1 times", *BROWSER, tools=("browser", "chromium")),
     run("soak --minutes 3 --users 4", "     3 | ", *LONG),
     run("status_page --targets 1 --days 1", "scrape after a run: ", *LONG),
+    run("turn_cost --turns 1", "of 200 events, 1% uncertain | ", *LONG, tools=("valgrind", "valgrind")),
     run("versions --rounds 0 --out DIR", "| 4.29.3 | ", *LONG, made=VERSIONS),
     run("versions 4.29.3 --rounds 1 --loads crowd --out DIR", "| 4.29.3 | ", *REAL),
     run("ways_coverage --comparisons 1", "| M/M/8, 60 s; M/D/1, p90, 120 s | ", *LONG),
