@@ -75,9 +75,9 @@ class _Span(NamedTuple):  # up to three for each turn
 
     def was_held(self, times: Timings) -> bool | None:
         limit_s = HELD_SHARE * self.server_s
-        if self.most_s(times) < limit_s:
-            return True
-        return None if self.least_s(times) < limit_s else False
+        if self.least_s(times) >= limit_s:  # nearly always
+            return False
+        return True if self.most_s(times) < limit_s else None
 
 
 def _spans(times: Timings) -> list[_Span]:

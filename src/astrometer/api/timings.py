@@ -20,7 +20,8 @@ from typing import Any, NamedTuple
 
 from astrometer.api.metric_table import STREAMED_METRICS
 
-_SINGLE = (*(name for name in STREAMED_METRICS if name != "chunk_gap"), "schedule_lag")
+# Each metric of one sample, and which attribute it is.
+_SINGLE = tuple((name, f"{name}_s") for name in (*STREAMED_METRICS, "schedule_lag") if name != "chunk_gap")
 _new = tuple.__new__  # a named tuple's own __new__ takes three times as long
 # A time that is known to a millisecond is certain. A shorter send is ignored: it changes no percentile.
 CERTAIN_S = 0.001
@@ -48,7 +49,8 @@ class Span:
     def __get__(self, turn: Any, _owner: type) -> float | None:
         if self.of_stream and not turn.streamed:
             return None
-        return _minus(getattr(turn, self.later), getattr(turn, self.earlier))
+        later, earlier = getattr(turn, self.later), getattr(turn, self.earlier)
+        return None if later is None or earlier is None else later - earlier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,8 +136,8 @@ class Timings:
     def metrics(self) -> Mapping[str, tuple[float, ...]]:
         """Every metric that has a value, by its name in `results.json`; `chunk_gap` may have many."""
         values = {}
-        for name in _SINGLE:
-            value = getattr(self, f"{name}_s")
+        for name, attribute in _SINGLE:
+            value = getattr(self, attribute)
             if value is not None:
                 values[name] = (value,)
         return {**values, "chunk_gap": self.chunk_gaps_s} if self.chunk_gaps_s else values
@@ -146,8 +148,10 @@ class Timings:
         if not (self.since or self.gap_bounds or send_s):
             return {}
         found: dict[str, tuple[Bounds, ...]] = {}
-        for name, span in _SPANS.items():
-            less_s, more_s = self._slack_s(span.later), self._slack_s(span.earlier)
+        # How much earlier than told each point may have been.
+        slack_s = {point: getattr(self, point) - since for point, since in self.since.items()}
+        for name, span in _SPANS.items() if slack_s or send_s else ():
+            less_s, more_s = slack_s.get(span.later, 0.0), slack_s.get(span.earlier, 0.0)
             if span.earlier == "t_send":  # it may have begun later
                 less_s += send_s
             if not (less_s or more_s):
@@ -158,18 +162,14 @@ class Timings:
                 found[name] = (Bounds(told, max(0.0, told - less_s * scale), told + more_s * scale),)
         if self.gap_bounds:
             gaps = self.chunk_gaps_s
-            lows, highs, samples = list(gaps), list(gaps), []
+            longest = highest = max(gaps)
+            lows, samples = list(gaps), []
             for at, (low, high) in self.gap_bounds.items():
-                lows[at], highs[at] = low, high
+                lows[at], highest = low, max(highest, high)
                 samples.append(_new(Bounds, (gaps[at], low, high)))
             found["chunk_gap"] = tuple(samples)
-            found["max_gap"] = (Bounds(max(gaps), max(lows), max(highs)),)
+            found["max_gap"] = (Bounds(longest, max(lows), highest),)
         return found
-
-    def _slack_s(self, point: str) -> float:
-        """How much earlier than told that point may have been."""
-        since = self.since.get(point)
-        return 0.0 if since is None else float(getattr(self, point)) - since
 
     @property
     def _per_token(self) -> float:

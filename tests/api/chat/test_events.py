@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from astrometer.api.chat.events import KNOWN_TYPES, EventKind, parse_event
+from astrometer.api.chat.events import KNOWN_TYPES, EventKind, EventParser, parse_data, parse_event
 from astrometer.api.chat.sse import Comment, ServerEvent
 
 
@@ -106,3 +108,26 @@ def test_half_a_surrogate_pair_is_replaced_wherever_it_stands():
     assert parsed.text == "a\ufffdb"
     parsed = parse_event(ServerEvent(r'{"type": "session_id", "session_id": "\udc00"}'))
     assert parsed.session_id == "\ufffd"
+
+
+# Text events, and what comes near to one.
+BEGINS = ['{"type": "plain", "data": "', '{"type":"plain","data":"', '{"type": "end", "data": "']
+INSIDES = ["\\u0061", "\\ud800", '", "data": "b', '", "streaming": false, "x": "', ", "]
+ENDS = [
+    '", "streaming": true}',
+    '", "streaming": true} ',
+    '", "streaming": false}',
+    '", "streaming": true, "chain_type": "reasoning"}',
+    '", "streaming": true, "data": "b"}',
+    '", "streaming": true, "d\\u0061ta": "b"}',
+    ', "streaming": true}',
+    '"',
+]
+INSIDE = st.one_of(st.text('ab "\\\n\x07\u3000\u00e9{', max_size=4), st.sampled_from(INSIDES))
+EVENT = st.tuples(st.sampled_from(BEGINS), INSIDE, st.sampled_from(ENDS)).map("".join)
+
+
+@given(st.lists(EVENT, max_size=8))
+def test_an_event_means_the_same_whatever_came_before_it(stream):
+    parser = EventParser()
+    assert list(map(parser.parse, stream)) == list(map(parse_data, stream))

@@ -22,6 +22,10 @@ STATS = (
 END = b'data: {"type":"end","data":""}\n\n'
 
 
+def sample(value, low, high):
+    return BoundBuckets.by_metric({"": [Bounds(value, low, high)]})[""]
+
+
 def turn(reads, send_s=0.0):
     """One chat sent at 0, from (t, since, bytes) of each read."""
     exchange = ChatExchange(streaming=True, deadlines=Deadlines())
@@ -75,7 +79,7 @@ def test_the_true_percentile_lies_within_the_error():
         low, high = value, value
         if rng.random() < 0.3:
             low, high = value - rng.uniform(0, 0.05), value + rng.uniform(0, 0.05)
-            bounds.add_buckets(BoundBuckets.of([Bounds(high, low, high)]))
+            bounds.add_buckets(sample(high, low, high))
         told.record(high)
         true.record(value)
     for percent, error_s in zip((50, 90, 99), bounds.errors_s(told, (50, 90, 99)), strict=True):
@@ -113,7 +117,7 @@ def test_only_an_objective_whose_error_matters_is_invalid(limit, low, verdict):
         stats.started += 1
         stats.outcomes["ok"] += 1
         stats.ok["ttft"].record(1.0)
-        stats.bounds["ttft"].add_buckets(BoundBuckets.of([Bounds(1.0, low, 1.0)]))
+        stats.bounds["ttft"].add_buckets(sample(1.0, low, 1.0))
     judged = evaluate(parse_objectives([limit])[0], stats, 10.0)
     assert judged.verdict is verdict
 
@@ -123,7 +127,7 @@ def test_a_millisecond_never_matters():
     for _ in range(40):
         stats.started += 1
         stats.ok["ttft"].record(0.004)
-        stats.bounds["ttft"].add_buckets(BoundBuckets.of([Bounds(0.004, 0.0031, 0.004)]))
+        stats.bounds["ttft"].add_buckets(sample(0.004, 0.0031, 0.004))
     assert evaluate(parse_objectives(["ttft_p50 < 5ms"])[0], stats, 10.0).verdict is ObjectiveVerdict.PASS
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from astrometer.api.chat.chat_turn import ChatTurn
-from astrometer.api.chat.events import ChatEvent, EventKind, message_id_of, parse_data, parse_event
+from astrometer.api.chat.events import ChatEvent, EventKind, EventParser, message_id_of, parse_event
 from astrometer.api.chat.sse import MAX_LINE_BYTES, Item, LineTooLong, SSEDecoder
 from astrometer.api.chat.turn_timeline import MAX_CHARS, Timeline
 from astrometer.api.network_stats import NO_NETWORK_STATS, NetworkStats
@@ -69,6 +69,7 @@ class ChatExchange:
         self._t_intended = t_intended
         self._timeline: Timeline | None = None
         self._decoder = SSEDecoder()
+        self._parser = EventParser()
         self._status: int | None = None
         self._content_type = ""
         self._location = ""
@@ -163,7 +164,7 @@ class ChatExchange:
             self._finish(t, Outcome.MALFORMED, f"a stream of more than {MAX_STREAM_BYTES} bytes")
             return []
         if (data := self._decoder.lone(chunk)) is not None:
-            event = parse_data(data)
+            event = self._parser.parse(data)
             self._note(t, event, None if is_last or since is None or since >= t else since)
             return [event]
         try:
@@ -269,15 +270,16 @@ class ChatExchange:
         """Return the finished turn. Raises RuntimeError while it is in flight."""
         if self._outcome is None:
             raise RuntimeError("the exchange is not finished")
+        points = self._points
         return ChatTurn(
             outcome=self._outcome,
-            timings=self._points.timings(),
+            timings=points.timings(),
             text=self._answer(),
-            reasoning=self._points.pieces.reasoning + "".join(self._thoughts),
+            reasoning=points.pieces.reasoning + "".join(self._thoughts),
             session_id=self._session_id,
             run_id=self._run_id,
             status=self._status,
-            stats=self._points.stats,
+            stats=points.stats,
             events=dict(self._counts),
             bytes_received=self._bytes,
             detail=self._detail,
@@ -285,9 +287,9 @@ class ChatExchange:
             resent=self._resent,
             network=self._network,
             echoed=self._canary is not None and self._outcome is Outcome.OK,
-            blank_lead=self._points.pieces.blank_lead,
-            pushed=self._points.pushed,
-            connect_s=None if self._connected_at is None else self._connected_at - self._points.t_send,
+            blank_lead=points.pieces.blank_lead,
+            pushed=points.pushed,
+            connect_s=None if self._connected_at is None else self._connected_at - points.t_send,
             message_id=self._message_id,
         )
 

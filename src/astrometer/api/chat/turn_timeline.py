@@ -9,7 +9,7 @@ from array import array
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from operator import sub
+from operator import not_, sub
 
 from astrometer.api.chat.events import AgentStats, ChatEvent, EventKind
 from astrometer.api.timings import Timings
@@ -87,11 +87,9 @@ class AnswerPieces:
         return self._joined(is_text=False)
 
     def _joined(self, *, is_text: bool) -> str:
-        if (not is_text) not in self._is_text:  # all are of this kind, as in most answers
-            return "".join(self._texts)
-        return "".join(
-            text for text, kind in zip(self._texts, self._is_text, strict=True) if bool(kind) is is_text
-        )
+        if is_text not in self._is_text:  # most answers have no reasoning
+            return ""
+        return "".join(compress(self._texts, self._is_text if is_text else map(not_, self._is_text)))
 
     def at(self, number: int | None) -> tuple[float, float | None] | None:
         """When that piece came: `t`, and since when at the earliest, where it is not certain."""
@@ -109,7 +107,7 @@ class AnswerPieces:
     def gaps(self) -> tuple[tuple[float, ...], Mapping[int, tuple[float, float]]]:
         """The gaps from the first token on; by their place the lowest and highest of those not certain."""
         first = len(self) if self.first is None else self.first
-        times = self._times[first:]
+        times = self._times[first:].tolist()
         joined = (
             [number not in self._split for number in range(first + 1, len(self))] if self._split else None
         )
@@ -119,14 +117,16 @@ class AnswerPieces:
         """Of the gaps that begin or end with a piece whose time is not certain; few are."""
         times, since = self._times, self._since
         found: dict[int, tuple[float, float]] = {}
-        for later in sorted({end for number in since for end in (number, number + 1)}):
+        for later in (end for number in since for end in (number, number + 1)):
             if not first < later < len(times) or later in self._split:
                 continue
             begin, end = times[later - 1], times[later]
             low = min(end, since.get(later, end)) - begin
             high = end - min(begin, since.get(later - 1, begin))
             if low < end - begin or high > end - begin:
-                place = later - first - 1 - sum(first < split < later for split in self._split)
+                place = later - first - 1
+                if self._split:
+                    place -= sum(first < split < later for split in self._split)
                 found[place] = (max(0.0, low), high)
         return found
 
@@ -285,10 +285,11 @@ class Timeline:
         self.t_content = None if last is None else last[0]
 
     def _last_content(self) -> tuple[float, float | None] | None:
-        found = [whole[:2] for whole in self._wholes[-1:]]
-        if self.pieces.last is not None:
-            found.append(self.pieces.last)
-        return max(found, key=lambda last: last[0], default=None)
+        last = self.pieces.last
+        if not self._wholes:
+            return last
+        t, since, _ = self._wholes[-1]
+        return (t, since) if last is None or t >= last[0] else last
 
     @property
     def has_media(self) -> bool:

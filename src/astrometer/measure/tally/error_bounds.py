@@ -8,7 +8,7 @@ moves by its error at most when the bounds take the place of the values.
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import sub
+from itertools import chain
 from typing import Any, NamedTuple
 
 from astrometer.api.timings import CERTAIN_S, Bounds
@@ -25,18 +25,14 @@ class BoundBuckets(NamedTuple):
 
     @classmethod
     def by_metric(cls, uncertain: Mapping[str, Sequence[Bounds]]) -> dict[str, "BoundBuckets"]:
-        """Metrics that have the very same samples share what is looked up."""
-        known: dict[int, BoundBuckets] = {}
-        for samples in uncertain.values():
-            if id(samples) not in known:
-                known[id(samples)] = cls.of(samples)
-        return {name: known[id(samples)] for name, samples in uncertain.items()}
-
-    @classmethod
-    def of(cls, samples: Iterable[Bounds]) -> "BoundBuckets":
-        value, low, high = zip(*samples, strict=True)
-        uncertain = len([1 for spread in map(sub, high, low) if spread > CERTAIN_S])
-        return cls(buckets_of(value), buckets_of(low), buckets_of(high), uncertain)
+        """All are looked up at once: most metrics have a single sample."""
+        buckets, at = buckets_of([*chain.from_iterable(chain.from_iterable(uncertain.values()))]), 0
+        found = {}
+        for name, samples in uncertain.items():
+            own = buckets[at : (at := at + 3 * len(samples))]
+            spread = [1 for _, low, high in samples if high - low > CERTAIN_S]
+            found[name] = cls(own[::3], own[1::3], own[2::3], len(spread))
+        return found
 
 
 @dataclass(slots=True)

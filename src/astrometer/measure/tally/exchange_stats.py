@@ -4,6 +4,7 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import chain
 from typing import Any, NamedTuple, Protocol
 
 from astrometer.api.chat.chat_turn import ChatTurn
@@ -214,17 +215,9 @@ class Stats:
 
 
 def buckets_by_metric(metrics: Mapping[str, Sequence[float]]) -> dict[str, list[int]]:
-    # Several may be the same: of a reply in one message, to a question that was asked when it was intended.
-    known: dict[float, list[int]] = {}
-    found: dict[str, list[int]] = {}
-    for name, values in metrics.items():
-        if len(values) != 1:
-            found[name] = buckets_of(values)
-        elif (buckets := known.get(values[0])) is not None:
-            found[name] = buckets
-        else:
-            found[name] = known[values[0]] = buckets_of(values)
-    return found
+    """All are looked up at once: most metrics have a single sample."""
+    buckets, at = buckets_of([*chain.from_iterable(metrics.values())]), 0
+    return {name: buckets[at : (at := at + len(values))] for name, values in metrics.items()}
 
 
 def stats_json(stats: Stats, excluded: Stats, duration_s: float) -> dict[str, Any]:
