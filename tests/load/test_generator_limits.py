@@ -111,3 +111,16 @@ def test_a_run_that_runs_out_of_files_is_invalid_by_that_cause_without_traceback
     assert set(results["turns"]["outcomes"]) <= {"ok", "dropped"}
     assert results["turns"]["outcomes"]["dropped"] > 0
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.process
+def test_a_window_of_a_search_that_runs_out_of_files_says_nothing_of_the_server(sim, tmp_path):
+    file = tmp_path / "hungry.py"
+    file.write_text(HUNGRY)
+    search = ("--capacity", "--start", "16", "--max", "16", "--step-time", "3s", "--settle", "1s")
+    results, done = sim.locust(str(file), *search, "--slo", "errors < 1%", out=tmp_path, users=1, seconds=60)
+    steps = results["capacity"]["steps"]
+    assert {step["verdict"] for step in steps} == {"INVALID"}, done.stderr
+    assert {cause["detail"] for step in steps for cause in step["causes"]} >= {"open files"}
+    assert results["capacity"]["end"] == "generator"
+    assert results["verdict"] == "INVALID"

@@ -36,6 +36,7 @@ class Reached:
     """The limits that this process has run into since the last call of `take`."""
 
     names: set[str] = field(default_factory=set)
+    listener: Callable[[str], None] | None = None  # hears of each at once
 
     def by(self, problem: BaseException | None) -> str | None:
         """The limit that `problem` is about, which is noted. None: it is about something else."""
@@ -50,6 +51,8 @@ class Reached:
             name = _ERRORS.get(problem.errno or 0)
         if name is not None:
             self.names.add(name)
+            if self.listener is not None:
+                self.listener(name)
         return name
 
     def take(self) -> list[str]:

@@ -14,6 +14,7 @@ from typing import Any
 from astrometer.api.endpoints import Scope
 from astrometer.clock import reading_of
 from astrometer.config.secret import Secret
+from astrometer.load import generator_limits
 from astrometer.load.capacity.capacity_progress import SearchStatus
 from astrometer.load.capacity.model_status import ModelStatus
 from astrometer.load.messenger.messenger_run import MessengerOfRun
@@ -207,6 +208,7 @@ def _tally(settings: Settings, profile: Profile | None) -> Tally:
 
 def _health(clock: RunClock, profile: Profile | None, slot_book: time_slots.SlotBook | None) -> HealthMonitor:
     monitor = HealthMonitor()
+    generator_limits.reached.listener = None if slot_book is None else slot_book.ran_out
     if slot_book is not None:
         monitor.watcher = slot_book.sampled
     if profile is not None:

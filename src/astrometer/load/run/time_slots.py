@@ -41,6 +41,7 @@ class SlotBook:
         self._cpu_s: Counter[int] = Counter()
         self._completed: Counter[int] = Counter()
         self._pauses: dict[int, Pauses] = defaultdict(Pauses)
+        self._exhausted: dict[int, set[str]] = defaultdict(set)
         self._cpu_before = time.process_time()
 
     def sampled(self, lag_s: float) -> None:
@@ -59,6 +60,10 @@ class SlotBook:
         """A user of the closed model waited between two tasks."""
         self._pauses[slot_of(self._elapsed())].add(meant_s, late_s)
 
+    def ran_out(self, limit: str) -> None:
+        """An exchange could not begin, for want of files, ports, memory or threads here."""
+        self._exhausted[slot_of(self._elapsed())].add(limit)
+
     def take(self) -> dict[str, Any]:
         """What was noted since the last call, for shipping, and until when."""
         wire = {
@@ -67,9 +72,10 @@ class SlotBook:
             "cpu_s": dict(self._cpu_s),
             "completed": dict(self._completed),
             "pauses": {slot: pauses.to_wire() for slot, pauses in self._pauses.items()},
+            "exhausted": {slot: sorted(names) for slot, names in self._exhausted.items()},
             "clock": stamp_clock().value,
         }
-        self._pauses = defaultdict(Pauses)
+        self._pauses, self._exhausted = defaultdict(Pauses), defaultdict(set)
         self._lag, self._cpu_s, self._completed = defaultdict(Histogram), Counter(), Counter()
         return wire
 
@@ -87,6 +93,7 @@ class Slots:
     def __init__(self) -> None:
         self._processes: dict[str, _Process] = defaultdict(_Process)
         self._completed: Counter[int] = Counter()
+        self._exhausted: dict[int, set[str]] = defaultdict(set)
 
     @property
     def processes(self) -> Collection[str]:
@@ -102,6 +109,8 @@ class Slots:
         for slot, pauses in wire["pauses"].items():
             known.pauses[int(slot)].merge(Pauses(*pauses))
         self._completed.update({int(slot): n for slot, n in wire["completed"].items()})
+        for slot, names in wire["exhausted"].items():
+            self._exhausted[int(slot)].update(names)
 
     def complete_until(self, processes: Collection[str]) -> int:
         """The first slot that one of them may still add to."""
@@ -133,6 +142,7 @@ class Slots:
             **asdict(Pauses.total(paused)),
             loop_lag_p99_s=max((lag for lag in lags if lag is not None), default=None),
             cpu_max=max(cpus, default=None),
+            exhausted=tuple(sorted(set().union(*(self._exhausted.get(slot, ()) for slot in window)))),
         )
 
 

@@ -64,7 +64,10 @@ def build(tally: Tally, info: RunInfo, im_delivery: Observed | None = None) -> d
     others_s = window_s if info.warm_up is None else max(0.0, info.duration_s - info.warm_up.least_s)
     generator = info.generator
     if info.capacity is not None:
-        generator = GeneratorHealth(clock=generator.clock, lost_workers=generator.lost_workers)
+        # What else held it up is a matter of each window.
+        generator = GeneratorHealth(
+            clock=generator.clock, lost_workers=generator.lost_workers, lost_from_s=generator.lost_from_s
+        )
     forgotten = 0 if im_delivery is None else im_delivery.forgotten
     causes = [
         *run_causes(generator, tally, info.arrivals, forgotten),
