@@ -15,7 +15,7 @@ from programs import bench_parser
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
 from queue_search import SUBJECTS
 
-from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.capacity.next_load import StepVerdict
 from astrometer.ways.ways_statistics import SearchSpread, WayCapacity, WindowSet, ratio, verdict_of
 
 PASSED = {StepVerdict.PASS: True, StepVerdict.FAIL: False}

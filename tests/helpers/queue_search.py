@@ -8,8 +8,8 @@ from asked_search import asked_search
 from queue_model import Bounded, Queue, capacity
 
 from astrometer.measure.capacity.capacity_interval import CapacityEstimate, estimate
-from astrometer.measure.capacity.search import Ask, SearchAnswer, StepVerdict, Trial, decide
-from astrometer.measure.capacity.search_window import Next, judge_window, margin
+from astrometer.measure.capacity.next_load import Ask, SearchAnswer, StepVerdict, Trial, decide
+from astrometer.measure.capacity.search_window import WindowNeeds, judge_window, margin
 from astrometer.measure.slo.slo_parser import parse_objective
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import Histogram
@@ -39,8 +39,8 @@ def search(server, settings, objective):
             server.clear()
         if step.level != before:
             server.run(load, settings.settle_s)
-        stats, length_s, told = Stats(), 0.0, Next.EXTEND
-        while told is Next.EXTEND:
+        stats, length_s, told = Stats(), 0.0, WindowNeeds.EXTEND
+        while told is WindowNeeds.EXTEND:
             part_s = settings.step_s if not length_s else 1.0
             taken = server.run(load, part_s)
             length_s += part_s

@@ -8,7 +8,7 @@ from server_usages import usage
 from workloads import BUSIEST
 
 from astrometer.api.metric_table import METRICS
-from astrometer.measure.capacity.search import SearchEnd
+from astrometer.measure.capacity.next_load import SearchEnd
 from astrometer.measure.results import document as results_file
 from astrometer.measure.server_pulse import ServerPulse
 from astrometer.measure.server_usage import ServerEnd, ServerEndKind

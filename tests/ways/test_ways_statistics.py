@@ -7,7 +7,7 @@ from queue_search import SUBJECTS
 from way_searches import windows_around
 
 from astrometer.measure.capacity.capacity_interval import CapacityEstimate
-from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.capacity.next_load import StepVerdict
 from astrometer.ways.ways_statistics import (
     SearchSpread,
     WayCapacity,

@@ -7,7 +7,7 @@ from typing import Any
 
 from astrometer.measure.capacity.capacity_interval import CONFIDENCE
 from astrometer.measure.capacity.capacity_result import ANSWERED
-from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.capacity.next_load import StepVerdict
 from astrometer.ways.ways_plan import WaysPlan
 from astrometer.ways.ways_session import SearchedWay
 from astrometer.ways.ways_statistics import SearchSpread, WayCapacity, WindowSet, ratio, verdict_of

@@ -5,7 +5,7 @@ from asked_search import asked_search
 from causes import LAG
 
 from astrometer.load.capacity.capacity_progress import progress_line
-from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
+from astrometer.measure.capacity.next_load import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.slo.slo_parser import parse_objectives
 from astrometer.measure.tally.exchange_stats import Stats

@@ -13,7 +13,7 @@ from astrometer.load.run.role import ProcessRole
 from astrometer.load.run.run_clock import RunClock
 from astrometer.load.run.time_slots import SlotBook, Slots, borders
 from astrometer.load.schedule.arrivals import Process
-from astrometer.measure.capacity.search import SearchEnd
+from astrometer.measure.capacity.next_load import SearchEnd
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.slo.cause_sentences import sentence
 from astrometer.measure.slo.run_verdict import Stop, StopReason

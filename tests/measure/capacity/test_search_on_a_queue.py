@@ -4,7 +4,7 @@ import pytest
 from queue_search import SUBJECTS
 
 from astrometer.measure.capacity.capacity_interval import CONFIDENCE
-from astrometer.measure.capacity.search import SearchEnd
+from astrometer.measure.capacity.next_load import SearchEnd
 
 QUEUES = ["M/M/8, 60 s", "M/M/20, 60 s", "M/M/4, 600 s", "M/D/1, p90, 120 s", "M/D/1, p50, 120 s"]
 BOUNDED = [name for name, subject in SUBJECTS.items() if subject.limit is not None]

@@ -2,8 +2,8 @@
 
 import pytest
 
-from astrometer.measure.capacity.search import StepVerdict
-from astrometer.measure.capacity.search_window import Next, is_searchable, judge_window, margin
+from astrometer.measure.capacity.next_load import StepVerdict
+from astrometer.measure.capacity.search_window import WindowNeeds, is_searchable, judge_window, margin
 from astrometer.measure.slo.slo_parser import parse_objective
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import Histogram
@@ -34,12 +34,12 @@ def said(stats, *slos, thorough=False, may_wait=True, may_extend=True):
         (window(fast=179, slow=21), StepVerdict.FAIL),
         (window(fast=180, failed=21), StepVerdict.FAIL),  # a failure is infinitely slow
         (window(fast=190, running=10), StepVerdict.PASS),  # were all of them slow, it would still pass
-        (window(fast=190, running=40), Next.WAIT),
+        (window(fast=190, running=40), WindowNeeds.WAIT),
         (window(fast=100, slow=60, running=400), StepVerdict.FAIL),
         (window(slow=11), StepVerdict.FAIL),  # 89 good ones more, and still it fails
         (window(fast=30), StepVerdict.THIN),
-        (window(fast=30, slow=5), Next.EXTEND),  # suspicious, and too little to say it
-        (window(), Next.EXTEND),
+        (window(fast=30, slow=5), WindowNeeds.EXTEND),  # suspicious, and too little to say it
+        (window(), WindowNeeds.EXTEND),
     ],
 )
 def test_a_window_is_judged_as_soon_as_nothing_can_change_it(stats, verdict):
@@ -47,7 +47,7 @@ def test_a_window_is_judged_as_soon_as_nothing_can_change_it(stats, verdict):
 
 
 def test_a_boundary_is_measured_until_there_are_samples_enough():
-    assert said(window(fast=30), thorough=True) is Next.EXTEND
+    assert said(window(fast=30), thorough=True) is WindowNeeds.EXTEND
     assert said(window(fast=30), thorough=True, may_extend=False) is StepVerdict.THIN
     assert said(window(fast=100), thorough=True) is StepVerdict.PASS
 

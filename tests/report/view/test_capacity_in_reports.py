@@ -13,7 +13,7 @@ from test_results_are_documented import STATS, documented, paths
 from workloads import BUSIEST
 
 from astrometer.measure.capacity.capacity_result import CapacityRun
-from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
+from astrometer.measure.capacity.next_load import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.results import document as results_file
 from astrometer.measure.slo.slo_parser import parse_objectives

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from astrometer.measure.capacity.search import MAX_INVALID, StepVerdict
+from astrometer.measure.capacity.next_load import MAX_INVALID, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import SearchStep
 from astrometer.measure.capacity.search_window import objective_results

@@ -1,7 +1,7 @@
 """The search of one run -> the users to have next, and the windows that were measured. A state machine.
 
 For each window the load is first taken away until the server is idle; then the level comes up, settles and is
-measured, and `measure.capacity.search` decides what comes next. On a master a window is judged when every
+measured, and `measure.capacity.next_load` decides what comes next. On a master a window is judged when every
 worker has reported past its end.
 """
 
@@ -19,7 +19,7 @@ from astrometer.load.run.time_slots import LONGEST_S, SLOT_S, slot_of, stats_bet
 from astrometer.load.schedule.arrivals import Process
 from astrometer.load.schedule.requested_users import REPORTED_AFTER_S
 from astrometer.measure.capacity.capacity_result import CapacityRun
-from astrometer.measure.capacity.search import (
+from astrometer.measure.capacity.next_load import (
     Ask,
     SearchAnswer,
     SearchEnd,
@@ -32,7 +32,7 @@ from astrometer.measure.capacity.search import (
 )
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
-from astrometer.measure.capacity.search_window import Next, judge_window, margin, objective_results
+from astrometer.measure.capacity.search_window import WindowNeeds, judge_window, margin, objective_results
 from astrometer.measure.slo.objectives import ObjectiveResult, evaluate
 from astrometer.measure.slo.run_verdict import StopReason
 from astrometer.measure.slo.validity import (
@@ -301,9 +301,9 @@ class CapacitySearch:
             may_wait=age_s < self._patience_s,
             may_extend=(end - state.first) * SLOT_S < settings.longest_s - SLOT_S,
         )
-        if said is Next.EXTEND:
+        if said is WindowNeeds.EXTEND:
             return replace(state, end=None)
-        if said is Next.WAIT:
+        if said is WindowNeeds.WAIT:
             return replace(state, end=end)
         whole = found[None]
         step = SearchStep(

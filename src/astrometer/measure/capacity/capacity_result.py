@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from astrometer.measure.capacity.capacity_interval import CONFIDENCE, CapacityEstimate, estimate
-from astrometer.measure.capacity.search import SearchAnswer, SearchEnd, StepVerdict
+from astrometer.measure.capacity.next_load import SearchAnswer, SearchEnd, StepVerdict
 from astrometer.measure.capacity.search_settings import SearchSettings
 from astrometer.measure.capacity.search_step import NOTHING, SearchStep
 from astrometer.measure.capacity.search_window import Evidence, evidence, objective_results

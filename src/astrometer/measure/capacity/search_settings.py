@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from astrometer.measure.capacity.search import SearchPlan
+from astrometer.measure.capacity.next_load import SearchPlan
 from astrometer.units import parse_rate, plain_number
 
 STEP_S = 30.0

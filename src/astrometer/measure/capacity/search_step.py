@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.capacity.next_load import StepVerdict
 from astrometer.measure.slo.slo_parser import Objective
 from astrometer.measure.slo.validity import Cause, GeneratorHealth
 from astrometer.measure.tally.exchange_stats import Stats

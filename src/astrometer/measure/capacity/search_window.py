@@ -9,14 +9,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from astrometer.measure.capacity.search import StepVerdict
+from astrometer.measure.capacity.next_load import StepVerdict
 from astrometer.measure.slo.objectives import ObjectiveResult, ObjectiveVerdict, evaluate, share_of
 from astrometer.measure.slo.slo_parser import Objective, Unit
 from astrometer.measure.tally.exchange_stats import Stats
 from astrometer.measure.tally.histogram import MIN_SAMPLES
 
 
-class Next(StrEnum):
+class WindowNeeds(StrEnum):
     """What a window needs before it can be judged."""
 
     WAIT = "wait"  # for turns that still run
@@ -94,7 +94,7 @@ def judge_window(
     thorough: bool,
     may_wait: bool,
     may_extend: bool,
-) -> StepVerdict | Next:
+) -> StepVerdict | WindowNeeds:
     """`may_wait` False: turns that still run count as bad. `may_extend` False: the window is long enough."""
     found = [evidence(objective, stats_of(objective)) for objective in objectives]
     if any(item.surely_fails for item in found):
@@ -102,9 +102,9 @@ def judge_window(
     open_ = [item for item in found if not item.surely_passes]
     scarce = [item for item in open_ if item.n + item.in_flight < item.needed]
     if may_extend and any(thorough or not item.n or not item.is_met(item.bad, item.n) for item in scarce):
-        return Next.EXTEND
+        return WindowNeeds.EXTEND
     if may_wait and any(item.in_flight for item in open_):
-        return Next.WAIT
+        return WindowNeeds.WAIT
     for item in open_:
         n = item.n + item.in_flight
         if n >= item.needed and not item.is_met(item.bad + item.in_flight, n):

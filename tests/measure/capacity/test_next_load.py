@@ -8,7 +8,7 @@ from asked_search import asked_search
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from astrometer.measure.capacity.search import (
+from astrometer.measure.capacity.next_load import (
     MAX_INVALID,
     MAX_TRIALS,
     Ask,
