@@ -1,8 +1,6 @@
 """The points of one turn -> its metrics, and how certain each is.
 
-The way of a load run's TTFT: `load.transport.load_client` (`_receive`: chunks with the kernel's stamps) ->
-`api.chat.turn_timeline` (`AnswerPieces`: which piece is the first token; `api.chat.chat_exchange` feeds it)
--> `ttft_s` here -> `measure.tally.exchange_stats` (histograms, and from them `results.json`).
+The whole way of a load run's TTFT: docs/explanation/ways-through-the-code.md.
 
 Definitions (all times are `time.perf_counter` seconds of one process):
 

@@ -1,4 +1,4 @@
-"""A cause of INVALID -> the sentence that people read. Pure."""
+"""A cause of INVALID or DRIFTING -> the sentence that people read. Pure."""
 
 from typing import Any
 

@@ -1,4 +1,8 @@
-"""What was measured and asked for, and how the run ended -> the verdict of the run and of each stage."""
+"""What was measured and asked for, and how the run ended -> the verdict of the run and of each stage.
+
+`measure.results.document` (`build`) makes a PASS or NONE DRIFTING where the run was not steady. A search has
+its verdict from `measure.capacity.capacity_result` (`conclude_search`).
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -52,7 +56,7 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conclusion:
-    """The end of it. `causes`: why it is INVALID, empty when it is not."""
+    """The end of it. `causes`: why it is INVALID or DRIFTING, else empty."""
 
     verdict: str
     causes: tuple[Cause, ...]

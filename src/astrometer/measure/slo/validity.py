@@ -2,7 +2,8 @@
 
 The one answer to that question: the limits, the kinds of causes, and what each is found by. A cause is a kind
 and its values; `cause_sentences` makes the sentence for people. `load.run.health` samples loop lag and CPU
-(`HealthMonitor`), `measure.results.document` (`build`) collects the causes of a run.
+(`HealthMonitor`), `load.run.run_results` and `measure.results.document` (`build`) collect those of a run.
+DRIFTING has causes too: those of `drift`.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Runs -> Prometheus series. Every metric name of the exporter is here and nowhere else.
+"""Runs -> Prometheus series. Every metric name of `/metrics` is here; `/probe` has a few more.
 
 A verdict comes from `probing.execution` as part of a `ProbeRun`; `exporter_app` hands that to `observe` here,
-and `exposition` writes the page.
+and `exposition` writes the page. Those of `/probe` alone are in `on_demand` (`one_run_registry`).
 
 Labels are bounded: names out of the config, the closed list of reasons, the known event types. A gauge of the
 last run is absent when the run did not get that far: missing is not zero.
