@@ -48,8 +48,12 @@ class StoredConversations:
     """Every session's; the last one of a session is the one that goes on."""
 
     def __init__(self) -> None:
-        self.rows: dict[str, StoredConversation] = {}  # by cid, the oldest first
+        self._rows: dict[str, StoredConversation] = {}  # by cid, the oldest first
         self._of: dict[str, list[StoredConversation]] = {}  # by umo, likewise
+
+    @property
+    def rows(self) -> list[StoredConversation]:
+        return list(self._rows.values())
 
     def current(self, umo: str) -> StoredConversation:
         """Made when the model is asked for the first time."""
@@ -67,7 +71,7 @@ class StoredConversations:
     def begin(self, umo: str) -> StoredConversation:
         """`/new`."""
         row = StoredConversation(umo=umo)
-        self.rows[row.cid] = row
+        self._rows[row.cid] = row
         self._of.setdefault(umo, []).append(row)
         return row
 
@@ -77,7 +81,7 @@ class StoredConversations:
             row.history = []
 
     def delete(self, cid: str) -> None:
-        row = self.rows.pop(cid, None)
+        row = self._rows.pop(cid, None)
         if row is not None:
             self._of[row.umo].remove(row)
             if not self._of[row.umo]:
@@ -85,7 +89,7 @@ class StoredConversations:
 
     def delete_of(self, umo: str) -> None:
         for row in self._of.pop(umo, ()):
-            del self.rows[row.cid]
+            del self._rows[row.cid]
 
     def listed(self, query: Mapping[str, str]) -> dict[str, Any]:
         platforms, kinds = (
@@ -94,7 +98,7 @@ class StoredConversations:
         )
         found = [
             row
-            for row in reversed(self.rows.values())
+            for row in reversed(self.rows)
             if (not platforms or row.platform in platforms)
             and (not kinds or row.umo.split(":", 2)[1] in kinds)
             and row.holds(query.get("search", ""))
