@@ -3,7 +3,8 @@
 import pytest
 from hostile import JSON, Hostile
 
-from astrometer.load.messenger.adapter_sharing import answers_several, are_shared, ask_answers_several, check
+from astrometer.load.messenger.adapter_sharing import answers_several, are_shared, check
+from astrometer.load.messenger.ask_sharing import ask_answers_several
 from astrometer.load.option_table import OptionError
 from astrometer.targets.serving import serve
 from astrometer.targets.simulator.simulator_app import Simulator

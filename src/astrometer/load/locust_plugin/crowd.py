@@ -10,6 +10,7 @@ from locust.dispatch import UsersDispatcher
 from locust.runners import WorkerNode
 
 from astrometer.load.messenger import adapter_sharing
+from astrometer.load.messenger.ask_sharing import ask_answers_several
 from astrometer.load.messenger.messenger_run import MessengerOfRun
 from astrometer.load.option_table import OptionError
 from astrometer.load.options import NO_KEY, ChatTransport, Settings
@@ -84,7 +85,7 @@ def check_messenger_address(environment: Any) -> None:
         return
     several = adapter_sharing.answers_several(settings.version)
     if several is None:
-        several = adapter_sharing.ask_answers_several(environment.host, settings.tls)
+        several = ask_answers_several(environment.host, settings.tls)
     umos = settings.umos if _pushes(environment) else ()
     if note := adapter_sharing.check(settings.messenger, processes, several=several, umos=umos):
         log.warning("%s", note)

@@ -5,17 +5,10 @@ answer to every user is lost, and later ones refuse the pushes through that adap
 """
 
 from collections.abc import Sequence
-from contextlib import closing
 
-from astrometer.api.call_exchange import CallExchange
 from astrometer.api.endpoints import parse_version
-from astrometer.api.server_versions import QUESTIONS, is_before_4_26, versions_in
 from astrometer.load.option_table import OptionError
-from astrometer.load.transport.load_client import Client, Request
-from astrometer.wire.tls import TlsSettings
 
-TIMEOUT_S = 5.0
-MAX_BYTES = 100_000
 _ANSWERS_SEVERAL_SINCE = (4, 26, 0)
 _ONE_EACH = "give an adapter to each process: --messenger ws://HOST:PORT/ws,ws://HOST:PORT/ws"
 
@@ -30,20 +23,6 @@ def answers_several(version: str | None) -> bool | None:
         return None if version is None else parse_version(version) >= _ANSWERS_SEVERAL_SINCE
     except ValueError:
         return None
-
-
-def ask_answers_several(host: str, tls: TlsSettings) -> bool | None:
-    """The same of the server at `host`, asked without a key: up to 4.25 it wants one, which tells as much."""
-    with closing(Client(host, lambda _scope: None, tls=tls)) as client:
-        for endpoint in QUESTIONS:
-            exchange = CallExchange(timeout_s=TIMEOUT_S, max_bytes=MAX_BYTES)
-            client.run(Request(method=endpoint.method, path=endpoint.path, scope=None), exchange)
-            answer = exchange.result()
-            if (versions := versions_in(answer)) is not None:
-                return answers_several(versions.running)
-            if answer.status is None:
-                return None
-    return False if is_before_4_26(answer) else None
 
 
 def check(
