@@ -83,7 +83,7 @@ def _command(name: str) -> click.Command:
 
 
 def _with_usage(callback: Callable[..., object]) -> Callable[..., object]:
-    """What the user can mend is reported as click reports tells a wrong option."""
+    """What the user can mend is said as click says a wrong option."""
 
     @wraps(callback)
     def wrapper(*args: object, **kwargs: object) -> object:

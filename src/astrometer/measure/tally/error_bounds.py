@@ -70,11 +70,11 @@ class ErrorBounds:
         In seconds, and not negative; 0 where the percentile is infinite, for a failure is certain.
         """
         wanted = list(percents)
-        value = samples.percentiles(wanted)
+        values = samples.percentiles(wanted)
         ends = [self._moved(samples, to).percentiles(wanted) for to in (self.low, self.high)]
         return [
             max(_between(value, end) for end in found)
-            for value, found in zip(value, zip(*ends, strict=True), strict=True)
+            for value, found in zip(values, zip(*ends, strict=True), strict=True)
         ]
 
     def _moved(self, samples: Histogram, to: Histogram) -> Histogram:

@@ -256,8 +256,7 @@ def _shift(us: int) -> int:
 
 
 def _bucket(us: int) -> int:
-    shift = us.bit_length() - SUB_BUCKET_BITS
-    return us >> shift << shift if shift > 0 else us
+    return us & _LEADING_BITS[us.bit_length()]
 
 
 def _highest_equivalent(us: int) -> int:
